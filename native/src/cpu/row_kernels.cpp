@@ -1,0 +1,537 @@
+// The loops over one vocabulary row, compiled once per instruction set (LR_ISA_NAMESPACE, LR_ISA_TABLE and LR_ISA_NAME say which).
+//
+// Forward fuses log-sum-exp(z), log-sum-exp(2z), entropy, mean and maximum into one read of the row: 4 (F32) or 2 (BF16, F16) bytes per
+// element, nothing written. A tile fits in L1. While the exponentials of one tile are summed, the maximum of the next is taken, so
+// memory streams all the time although every tile is used twice. Sums are float32 over a tile and float64 beyond.
+// Backward reads the logit, and writes the gradient over it or elsewhere: twice the bytes of the forward.
+//
+// Nothing but this file's own namespace may be emitted here: an inline function of a header, compiled for AVX-512 and shared with other
+// files by the linker, would crash older machines. Highway's functions are static, and the standard library is not used.
+
+#include "cpu/row_kernels.h"
+
+#include <hwy/highway.h>
+
+namespace logratio::cpu::LR_ISA_NAMESPACE {
+namespace {
+
+namespace hn = hwy::HWY_NAMESPACE;
+
+using F = hn::ScalableTag<float>;
+using U = hn::Rebind<uint32_t, F>;
+using V = hn::Vec<F>;
+constexpr F kF;
+constexpr U kU;
+constexpr int64_t kLanes = HWY_MAX_BYTES / sizeof(float);
+constexpr int64_t kPair = 2 * kLanes;   // columns that one load of a Pair takes
+constexpr int64_t kTile = 4096;         // columns
+constexpr int64_t kReadAhead = 6144;    // bytes beyond the next tile, into the second-level cache
+constexpr int64_t kUpdateAhead = 2048;  // bytes, into the first-level cache
+static_assert(kTile % (2 * kPair) == 0 && kSegment % kTile == 0);
+
+constexpr float kInfinity = __builtin_inff();
+
+// Two vectors of logits as float32. Their order within a pair is the load's own affair: for BF16 the even columns come first.
+struct Pair {
+  V a, b;
+};
+
+// ---- Loads and stores by element type ----
+
+struct Float32 {
+  using Element = float;
+  static constexpr Element kMinusInfinity = -kInfinity;
+  static HWY_INLINE Pair load(const Element* x) { return {hn::LoadU(kF, x), hn::LoadU(kF, x + kLanes)}; }
+  static HWY_INLINE void store(Pair v, Element* x) {
+    hn::StoreU(v.a, kF, x);
+    hn::StoreU(v.b, kF, x + kLanes);
+  }
+  static HWY_INLINE float to_float(Element x) { return x; }
+};
+
+struct BFloat16 {
+  using Element = uint16_t;
+  static constexpr Element kMinusInfinity = 0xff80;
+  static HWY_INLINE Pair load(const Element* x) {
+    const auto bits = hn::LoadU(kU, reinterpret_cast<const uint32_t*>(x));
+    return {hn::BitCast(kF, hn::ShiftLeft<16>(bits)), hn::BitCast(kF, hn::And(bits, hn::Set(kU, 0xffff0000u)))};
+  }
+  // To nearest even. NaNs survive: those met here carry nothing in their lower half that the rounding could carry into the sign.
+  static HWY_INLINE hn::Vec<U> rounded(V v) {
+    const auto bits = hn::BitCast(kU, v);
+    const auto odd = hn::And(hn::ShiftRight<16>(bits), hn::Set(kU, 1));
+    return hn::Add(hn::Add(bits, hn::Set(kU, 0x7fff)), odd);
+  }
+  static HWY_INLINE void store(Pair v, Element* x) {
+    const auto even = hn::ShiftRight<16>(rounded(v.a));
+    const auto both = hn::OrAnd(even, rounded(v.b), hn::Set(kU, 0xffff0000u));
+    hn::StoreU(both, kU, reinterpret_cast<uint32_t*>(x));
+  }
+  static HWY_INLINE float to_float(Element x) { return __builtin_bit_cast(float, static_cast<uint32_t>(x) << 16); }
+};
+
+struct Float16 {
+  using Element = uint16_t;
+  static constexpr Element kMinusInfinity = 0xfc00;
+  // Even columns first, as BFloat16; integer operations alone, so that every instruction set agrees on subnormals, infinities and NaN.
+  static HWY_INLINE V widen(hn::Vec<U> half) {
+    const auto magnitude = hn::ShiftLeft<13>(hn::And(half, hn::Set(kU, 0x7fff)));
+    const auto sign = hn::ShiftLeft<16>(hn::And(half, hn::Set(kU, 0x8000)));
+    const V value = hn::Mul(hn::BitCast(kF, magnitude), hn::Set(kF, 0x1p112f));
+    const auto special = hn::Ge(value, hn::Set(kF, 65536.0f));
+    const auto bits = hn::Or(hn::BitCast(kU, value), hn::IfThenElseZero(hn::RebindMask(kU, special), hn::Set(kU, 0x7f800000u)));
+    return hn::BitCast(kF, hn::Or(bits, sign));
+  }
+  static HWY_INLINE hn::Vec<U> narrow(V v) {
+    const auto bits = hn::BitCast(kU, v);
+    const auto sign = hn::ShiftRight<16>(hn::And(bits, hn::Set(kU, 0x80000000u)));
+    const auto magnitude = hn::And(bits, hn::Set(kU, 0x7fffffffu));
+    const auto odd = hn::And(hn::ShiftRight<13>(magnitude), hn::Set(kU, 1));
+    const auto normal = hn::ShiftRight<13>(hn::Add(hn::Sub(magnitude, hn::Set(kU, (112u << 23) - 0xfff)), odd));
+    // Adding 0.5 leaves the subnormal half in the low bits, rounded to nearest even by the addition.
+    const auto half_bits = hn::BitCast(kU, hn::Set(kF, 0.5f));
+    const auto tiny = hn::Sub(hn::BitCast(kU, hn::Add(hn::BitCast(kF, magnitude), hn::Set(kF, 0.5f))), half_bits);
+    const auto signed_magnitude = hn::BitCast(hn::RebindToSigned<U>(), magnitude);
+    const auto below = [&](uint32_t limit) {
+      return hn::RebindMask(kU, hn::Lt(signed_magnitude, hn::Set(hn::RebindToSigned<U>(), static_cast<int32_t>(limit))));
+    };
+    const auto infinite = hn::IfThenElse(below(0x7f800001u), hn::Set(kU, 0x7c00), hn::Set(kU, 0x7e00));
+    const auto finite = hn::IfThenElse(below(0x38800000u), tiny, normal);
+    return hn::Or(hn::IfThenElse(below(0x477ff000u), finite, infinite), sign);
+  }
+  static HWY_INLINE Pair load(const Element* x) {
+    const auto bits = hn::LoadU(kU, reinterpret_cast<const uint32_t*>(x));
+    return {widen(hn::And(bits, hn::Set(kU, 0xffff))), widen(hn::ShiftRight<16>(bits))};
+  }
+  static HWY_INLINE void store(Pair v, Element* x) {
+    hn::StoreU(hn::Or(narrow(v.a), hn::ShiftLeft<16>(narrow(v.b))), kU, reinterpret_cast<uint32_t*>(x));
+  }
+  static HWY_INLINE float to_float(Element x) { return hn::GetLane(widen(hn::Set(kU, x))); }
+};
+
+// The last n < kPair columns of a range, padded with -inf, which adds nothing to any sum but those of the raw values.
+template <class T>
+struct Tail {
+  typename T::Element x[kPair];
+  HWY_INLINE Tail(const typename T::Element* source, int64_t n) {
+    for (int64_t i = 0; i < kPair; ++i) x[i] = i < n ? source[i] : T::kMinusInfinity;
+  }
+};
+
+// ---- Elementary functions ----
+
+// amplitude * exp(d / temperature) for d <= 0 (a little above is fine), 0 below 2^-126.5, NaN for NaN; exactly the amplitude at 0.
+// 2^t = 2^n * 2^r with n = round(t): a polynomial of degree 5 (relative error 1.5e-7) and the exponent bits.
+struct Exp {
+  V scale;   // log2(e) / temperature
+  V lowest;  // d is not taken below it: there 2^n is 0
+  V c0, c1, c2, c3, c4, c5;
+
+  explicit HWY_INLINE Exp(float temperature_scale, float amplitude = 1)
+      : scale(hn::Set(kF, temperature_scale)), lowest(hn::Set(kF, -127.0f / temperature_scale)), c0(hn::Set(kF, amplitude)),
+        c1(hn::Set(kF, amplitude * 0.6931469671f)), c2(hn::Set(kF, amplitude * 0.2402211972f)),
+        c3(hn::Set(kF, amplitude * 0.05550713274f)), c4(hn::Set(kF, amplitude * 0.009675541334f)),
+        c5(hn::Set(kF, amplitude * 0.001327647198f)) {}
+
+  // Max returns its second operand when that is NaN.
+  HWY_INLINE V clamp(V d) const { return hn::Max(lowest, d); }
+
+  // The two factors of the result.
+  struct Factors {
+    V p, power;
+  };
+  HWY_INLINE Factors factors(V clamped) const {
+    const V magic = hn::Set(kF, 0x1.8p23f + 127.0f);  // rounds to an integer and leaves n + 127 in the low bits
+    const V shifted = hn::MulAdd(clamped, scale, magic);
+    const V r = hn::MulSub(clamped, scale, hn::Sub(shifted, magic));
+    V p = hn::MulAdd(c5, r, c4);
+    p = hn::MulAdd(p, r, c3);
+    p = hn::MulAdd(p, r, c2);
+    p = hn::MulAdd(p, r, c1);
+    p = hn::MulAdd(p, r, c0);
+    return {p, hn::BitCast(kF, hn::ShiftLeft<23>(hn::BitCast(kU, shifted)))};
+  }
+  HWY_INLINE V operator()(V clamped) const {
+    const Factors f = factors(clamped);
+    return hn::Mul(f.p, f.power);
+  }
+};
+
+struct NoSoftcap {
+  explicit HWY_INLINE NoSoftcap(float) {}
+  HWY_INLINE V operator()(V x) const { return x; }
+  HWY_INLINE V derivative(V, V p) const { return p; }
+};
+
+// c * tanh(x / c); infinities and NaN stay.
+struct Softcap {
+  V c, inverse;
+  Exp exp{1.44269504f};
+
+  explicit HWY_INLINE Softcap(float softcap) : c(hn::Set(kF, softcap)), inverse(hn::Set(kF, 1.0f / softcap)) {}
+
+  HWY_INLINE V operator()(V x) const {
+    const V a = hn::Mul(x, inverse);
+    const V magnitude = hn::Abs(a);
+    const V one = hn::Set(kF, 1.0f);
+    const V e = exp(exp.clamp(hn::Mul(hn::Set(kF, -2.0f), magnitude)));
+    const V large = hn::Div(hn::Sub(one, e), hn::Add(one, e));
+    const V s = hn::Mul(a, a);  // below 0.6 the quotient would cancel: an odd polynomial
+    V q = hn::Set(kF, -5.70498872745e-3f);
+    q = hn::MulAdd(q, s, hn::Set(kF, 2.06390887954e-2f));
+    q = hn::MulAdd(q, s, hn::Set(kF, -5.37397155531e-2f));
+    q = hn::MulAdd(q, s, hn::Set(kF, 1.33314422036e-1f));
+    q = hn::MulAdd(q, s, hn::Set(kF, -3.33332819422e-1f));
+    const V small = hn::MulAdd(hn::Mul(q, s), magnitude, magnitude);
+    const V tanh = hn::CopySign(hn::IfThenElse(hn::Lt(magnitude, hn::Set(kF, 0.625f)), small, large), a);
+    const auto finite = hn::Lt(hn::Abs(x), hn::Set(kF, kInfinity));
+    return hn::IfThenElse(finite, hn::Mul(tanh, c), x);
+  }
+  // p * (1 - tanh(x / c)^2) without cancellation, and 0 where p is.
+  HWY_INLINE V derivative(V x, V p) const {
+    const V one = hn::Set(kF, 1.0f);
+    const V e = exp(exp.clamp(hn::Mul(hn::Set(kF, -2.0f), hn::Abs(hn::Mul(x, inverse)))));
+    const V sum = hn::Add(one, e);
+    const V slope = hn::Div(hn::Mul(hn::Set(kF, 4.0f), e), hn::Mul(sum, sum));
+    return hn::Mul(p, slope);
+  }
+};
+
+HWY_INLINE double sum_of(V v) {
+  const hn::Repartition<double, F> d64;
+  const hn::Half<F> half;
+  const auto low = hn::PromoteTo(d64, hn::LowerHalf(half, v));
+  const auto high = hn::PromoteTo(d64, hn::UpperHalf(half, v));
+  return hn::GetLane(hn::SumOfLanes(d64, hn::Add(low, high)));
+}
+
+HWY_INLINE float max_of(V v) { return hn::GetLane(hn::MaxOfLanes(kF, v)); }
+
+// ---- Forward ----
+
+template <class T>
+HWY_INLINE float tile_maximum(const typename T::Element* x, int64_t n) {
+  V m = hn::Set(kF, -kInfinity);
+  int64_t i = 0;
+  for (; i + kPair <= n; i += kPair) {
+    const Pair v = T::load(x + i);
+    m = hn::Max(m, hn::Max(v.a, v.b));
+  }
+  if (i < n) {
+    const Pair v = T::load(Tail<T>(x + i, n - i).x);
+    m = hn::Max(m, hn::Max(v.a, v.b));
+  }
+  return max_of(m);
+}
+
+// Asks for the memory under a pair that comes `ahead` bytes later. The hardware's own prefetcher stops at each page, and the arithmetic
+// between two loads leaves the processor too few of them in flight to make up for it. Past the end of a row lies, as a rule, the next
+// one; a prefetch of memory that is not there does nothing.
+template <class T, int kLocality>
+HWY_INLINE void prefetch_pair(const typename T::Element* x, int64_t ahead) {
+  const char* const p = reinterpret_cast<const char*>(x) + ahead;
+  for (int64_t line = 0; line < kPair * static_cast<int64_t>(sizeof(*x)); line += 64) __builtin_prefetch(p + line, 0, kLocality);
+}
+
+template <bool kEverything>
+struct Sums {
+  V e0 = hn::Zero(kF), e1 = hn::Zero(kF), e20 = hn::Zero(kF), e21 = hn::Zero(kF);
+  V ed0 = hn::Zero(kF), ed1 = hn::Zero(kF), z0 = hn::Zero(kF), z1 = hn::Zero(kF), raw0 = hn::Zero(kF), raw1 = hn::Zero(kF);
+
+  template <class Cap>
+  HWY_INLINE void add(Pair x, const Cap& cap, V reference, const Exp& exp) {
+    const V za = cap(x.a), zb = cap(x.b);
+    const V da = exp.clamp(hn::Sub(za, reference)), db = exp.clamp(hn::Sub(zb, reference));
+    if constexpr (!kEverything) {  // the product and the sum in one instruction
+      const Exp::Factors fa = exp.factors(da), fb = exp.factors(db);
+      e0 = hn::MulAdd(fa.p, fa.power, e0);
+      e1 = hn::MulAdd(fb.p, fb.power, e1);
+    } else {
+      const V ea = exp(da), eb = exp(db);
+      e0 = hn::Add(e0, ea);
+      e1 = hn::Add(e1, eb);
+      e20 = hn::MulAdd(ea, ea, e20);
+      e21 = hn::MulAdd(eb, eb, e21);
+      ed0 = hn::MulAdd(ea, da, ed0);
+      ed1 = hn::MulAdd(eb, db, ed1);
+    }
+  }
+  template <class Cap>
+  HWY_INLINE void add_values(Pair x, const Cap& cap) {
+    if constexpr (kEverything) {
+      raw0 = hn::Add(raw0, x.a);
+      raw1 = hn::Add(raw1, x.b);
+      if constexpr (!__is_same(Cap, NoSoftcap)) {
+        z0 = hn::Add(z0, cap(x.a));
+        z1 = hn::Add(z1, cap(x.b));
+      }
+    }
+  }
+};
+
+// Adds a tile to `part`. While it runs, the maximum of the `ahead_n` columns at `ahead` is taken and returned.
+template <class T, class Cap, bool kEverything>
+HWY_INLINE float add_tile(const typename T::Element* x, int64_t n, float reference, const Cap& cap, const Exp& exp,
+                          const typename T::Element* ahead, int64_t ahead_n, Partial* part) {
+  Sums<kEverything> sums;
+  const V ref = hn::Set(kF, reference);
+  V m = hn::Set(kF, -kInfinity);
+  int64_t i = 0;
+  const int64_t both = ahead_n < n ? ahead_n : n;
+  for (; i + kPair <= both; i += kPair) {
+    prefetch_pair<T, 2>(x + i + kTile, kReadAhead);
+    const Pair v = T::load(x + i);
+    const Pair w = T::load(ahead + i);
+    sums.add(v, cap, ref, exp);
+    sums.add_values(v, cap);
+    m = hn::Max(m, hn::Max(w.a, w.b));
+  }
+  float maximum = max_of(m);
+  if (i < ahead_n) {
+    const float rest = tile_maximum<T>(ahead + i, ahead_n - i);
+    maximum = rest > maximum ? rest : maximum;
+  }
+  for (; i + kPair <= n; i += kPair) {
+    prefetch_pair<T, 2>(x + i + kTile, kReadAhead);
+    const Pair v = T::load(x + i);
+    sums.add(v, cap, ref, exp);
+    sums.add_values(v, cap);
+  }
+  if (i < n) {
+    sums.add(T::load(Tail<T>(x + i, n - i).x), cap, ref, exp);
+    if constexpr (kEverything) {
+      for (; i < n; ++i) {
+        const float raw = T::to_float(x[i]);
+        part->raw += raw;
+        if constexpr (!__is_same(Cap, NoSoftcap)) part->z += hn::GetLane(cap(hn::Set(kF, raw)));
+      }
+    }
+  }
+  part->e += sum_of(hn::Add(sums.e0, sums.e1));
+  if constexpr (kEverything) {
+    part->e2 += sum_of(hn::Add(sums.e20, sums.e21));
+    part->ed += sum_of(hn::Add(sums.ed0, sums.ed1));
+    part->raw += sum_of(hn::Add(sums.raw0, sums.raw1));
+    if constexpr (!__is_same(Cap, NoSoftcap)) part->z += sum_of(hn::Add(sums.z0, sums.z1));
+  }
+  return maximum;
+}
+
+// A tile whose maximum is -inf: nothing but -inf, or NaN among it (a maximum does not see NaN). Only a NaN counts.
+template <class T>
+HWY_INLINE void add_empty_tile(const typename T::Element* x, int64_t n, Partial* part) {
+  for (int64_t i = 0; i < n; ++i) {
+    const float raw = T::to_float(x[i]);
+    part->raw += raw;
+    part->z += raw;
+    if (raw != raw) part->e += raw;
+  }
+}
+
+// Moves the sums to a new reference, d' = d + shift; `factor` is exp(shift / temperature).
+HWY_INLINE void rebase(Partial* part, double shift, double factor) {
+  part->ed = factor * (part->ed + shift * part->e);
+  part->e *= factor;
+  part->e2 *= factor * factor;
+}
+
+template <class T, class Cap, bool kEverything>
+void forward_row(const ForwardSpec& spec, const typename T::Element* row, int64_t begin, int64_t end, Partial* partials) {
+  const Cap cap(spec.softcap);
+  const Exp exp(spec.temperature_scale);
+  const auto columns_at = [end](int64_t column) { return end - column < kTile ? end - column : kTile; };
+  float maximum = tile_maximum<T>(row + begin, columns_at(begin));
+  Partial* part = partials;
+  for (int64_t column = begin; column < end; column += kTile) {
+    const int64_t n = columns_at(column);
+    if (column == begin || column % kSegment == 0) {
+      part = partials + (column - begin) / kSegment;
+      *part = Partial{-static_cast<double>(kInfinity), 0, 0, 0, 0, 0, 0, column};
+    }
+    if (maximum > part->maximum) {
+      const float reference = hn::GetLane(cap(hn::Set(kF, maximum)));
+      const double shift = part->reference - reference;
+      if (part->e != 0) rebase(part, shift, __builtin_exp2(shift * spec.temperature_scale));
+      part->maximum = maximum;
+      part->reference = reference;
+      part->tile = column;
+    }
+    const int64_t ahead = column + n;
+    const int64_t ahead_n = ahead < end ? columns_at(ahead) : 0;
+    if (part->maximum == -static_cast<double>(kInfinity)) {
+      add_empty_tile<T>(row + column, n, part);
+      maximum = tile_maximum<T>(row + ahead, ahead_n);
+    } else {
+      maximum = add_tile<T, Cap, kEverything>(row + column, n, static_cast<float>(part->reference), cap, exp, row + ahead, ahead_n, part);
+    }
+  }
+}
+
+template <class T>
+void forward_type(const ForwardSpec& spec, const void* row, int64_t begin, int64_t end, Partial* partials) {
+  using E = const typename T::Element*;
+  const auto run = spec.softcap == 0 ? (spec.everything ? forward_row<T, NoSoftcap, true> : forward_row<T, NoSoftcap, false>)
+                                     : (spec.everything ? forward_row<T, Softcap, true> : forward_row<T, Softcap, false>);
+  run(spec, static_cast<E>(row), begin, end, partials);
+}
+
+void forward(const ForwardSpec& spec, const void* row, int64_t begin, int64_t end, Partial* partials) {
+  switch (spec.type) {
+    case LogitType::f32: return forward_type<Float32>(spec, row, begin, end, partials);
+    case LogitType::bf16: return forward_type<BFloat16>(spec, row, begin, end, partials);
+    case LogitType::f16: return forward_type<Float16>(spec, row, begin, end, partials);
+  }
+}
+
+float softcap(float x, float c) { return c == 0 ? x : hn::GetLane(Softcap(c)(hn::Set(kF, x))); }
+
+template <class T>
+int64_t find_value(const void* row, int64_t from, int64_t columns, float value) {
+  const auto* x = static_cast<const typename T::Element*>(row);
+  int64_t i = from;
+  for (; i + kPair <= columns; i += kPair) {  // skips whole pairs; the order inside one does not matter
+    const Pair v = T::load(x + i);
+    const V wanted = hn::Set(kF, value);
+    if (!hn::AllFalse(kF, hn::Or(hn::Eq(v.a, wanted), hn::Eq(v.b, wanted)))) break;
+  }
+  while (i < columns && T::to_float(x[i]) != value) ++i;
+  return i;
+}
+
+int64_t find(LogitType type, const void* row, int64_t from, int64_t columns, float value) {
+  switch (type) {
+    case LogitType::f32: return find_value<Float32>(row, from, columns, value);
+    case LogitType::bf16: return find_value<BFloat16>(row, from, columns, value);
+    case LogitType::f16: return find_value<Float16>(row, from, columns, value);
+  }
+  return columns;
+}
+
+// ---- Backward ----
+
+template <class Cap, BackwardMode kMode>
+struct Gradient {
+  Cap cap;
+  Exp exp;
+  V reference, scale, entropy_scale;
+  V squares0 = hn::Zero(kF), squares1 = hn::Zero(kF);
+
+  explicit HWY_INLINE Gradient(const BackwardSpec& spec)
+      : cap(spec.softcap), exp(spec.temperature_scale, kMode == BackwardMode::logp ? spec.scale : 1), reference(hn::Set(kF, spec.reference)), scale(hn::Set(kF, spec.scale)),
+        entropy_scale(hn::Set(kF, spec.entropy_scale)) {}
+
+  HWY_INLINE V one(V x, V& squares) {
+    const V d = exp.clamp(hn::Sub(cap(x), reference));
+    const V p = cap.derivative(x, exp(d));  // in mode logp the exponential has the scale in it
+    if constexpr (kMode == BackwardMode::logp) return p;
+    if constexpr (kMode == BackwardMode::logp_with_totals) squares = hn::MulAdd(p, p, squares);
+    if constexpr (kMode == BackwardMode::entropy) return hn::Mul(p, hn::MulAdd(entropy_scale, d, scale));
+    return hn::Mul(p, scale);
+  }
+  HWY_INLINE Pair operator()(Pair x) { return {one(x.a, squares0), one(x.b, squares1)}; }
+};
+
+// n <= kPair columns by way of a buffer; column `skip` of them counts as -inf, and so gets 0.
+template <class T, class G>
+HWY_INLINE void backward_buffered(G& gradient, const typename T::Element* x, typename T::Element* g, int64_t n, int64_t skip) {
+  Tail<T> buffer(x, n);
+  if (skip >= 0) buffer.x[skip] = T::kMinusInfinity;
+  T::store(gradient(T::load(buffer.x)), buffer.x);
+  for (int64_t i = 0; i < n; ++i) g[i] = buffer.x[i];
+}
+
+template <class T, class Cap, BackwardMode kMode>
+double backward_row(const BackwardSpec& spec, const typename T::Element* x, typename T::Element* g, int64_t begin, int64_t end) {
+  double squares = 0;
+  for (int64_t column = begin; column < end; column += kTile) {
+    const int64_t stop = end - column < kTile ? end : column + kTile;
+    Gradient<Cap, kMode> gradient(spec);
+    const auto whole_pair = [&](int64_t i) HWY_ATTR {
+      prefetch_pair<T, 3>(x + i, kUpdateAhead);
+      T::store(gradient(T::load(x + i)), g + i);
+    };
+    const int64_t skip_pair = spec.skip >= column && spec.skip < stop ? column + (spec.skip - column) / kPair * kPair : stop;
+    int64_t i = column;
+    for (; i + kPair <= stop && i < skip_pair; i += kPair) whole_pair(i);
+    if (i == skip_pair && i < stop) {
+      const int64_t n = stop - i < kPair ? stop - i : kPair;
+      backward_buffered<T>(gradient, x + i, g + i, n, spec.skip - i);
+      i += n;
+    }
+    for (; i + kPair <= stop; i += kPair) whole_pair(i);
+    if (i < stop) backward_buffered<T>(gradient, x + i, g + i, stop - i, -1);
+    if constexpr (kMode == BackwardMode::logp_with_totals) squares += sum_of(hn::Add(gradient.squares0, gradient.squares1));
+  }
+  return squares;
+}
+
+template <class T, class Cap>
+double backward_mode(const BackwardSpec& spec, const void* row, void* gradient, int64_t begin, int64_t end) {
+  const auto* x = static_cast<const typename T::Element*>(row);
+  auto* g = static_cast<typename T::Element*>(gradient);
+  switch (spec.mode) {
+    case BackwardMode::logp: return backward_row<T, Cap, BackwardMode::logp>(spec, x, g, begin, end);
+    case BackwardMode::logp_with_totals: return backward_row<T, Cap, BackwardMode::logp_with_totals>(spec, x, g, begin, end);
+    case BackwardMode::entropy: return backward_row<T, Cap, BackwardMode::entropy>(spec, x, g, begin, end);
+  }
+  return 0;
+}
+
+template <class T>
+double backward_type(const BackwardSpec& spec, const void* row, void* gradient, int64_t begin, int64_t end) {
+  return spec.softcap == 0 ? backward_mode<T, NoSoftcap>(spec, row, gradient, begin, end)
+                           : backward_mode<T, Softcap>(spec, row, gradient, begin, end);
+}
+
+double backward(const BackwardSpec& spec, const void* row, void* gradient, int64_t begin, int64_t end) {
+  switch (spec.type) {
+    case LogitType::f32: return backward_type<Float32>(spec, row, gradient, begin, end);
+    case LogitType::bf16: return backward_type<BFloat16>(spec, row, gradient, begin, end);
+    case LogitType::f16: return backward_type<Float16>(spec, row, gradient, begin, end);
+  }
+  return 0;
+}
+
+// ---- Bandwidth probes: the least work that touches every byte once ----
+
+void read(const void* source, size_t bytes, uint64_t* sum) {
+  const auto* x = static_cast<const uint32_t*>(source);
+  const size_t n = bytes / sizeof(uint32_t);
+  auto s0 = hn::Zero(kU), s1 = s0, s2 = s0, s3 = s0;
+  for (size_t i = 0; i + 4 * kLanes <= n; i += 4 * kLanes) {
+    s0 = hn::Add(s0, hn::LoadU(kU, x + i));
+    s1 = hn::Add(s1, hn::LoadU(kU, x + i + kLanes));
+    s2 = hn::Add(s2, hn::LoadU(kU, x + i + 2 * kLanes));
+    s3 = hn::Add(s3, hn::LoadU(kU, x + i + 3 * kLanes));
+  }
+  *sum = hn::GetLane(hn::SumOfLanes(kU, hn::Add(hn::Add(s0, s1), hn::Add(s2, s3))));
+}
+
+void copy(const void* source, void* destination, size_t bytes) { __builtin_memcpy(destination, source, bytes); }
+
+void update(void* memory, size_t bytes) {
+  auto* x = static_cast<uint32_t*>(memory);
+  const size_t n = bytes / sizeof(uint32_t);
+  for (size_t i = 0; i + 2 * kLanes <= n; i += 2 * kLanes) {
+    const auto a = hn::Not(hn::LoadU(kU, x + i));
+    const auto b = hn::Not(hn::LoadU(kU, x + i + kLanes));
+    hn::StoreU(a, kU, x + i);
+    hn::StoreU(b, kU, x + i + kLanes);
+  }
+}
+
+}  // namespace
+}  // namespace logratio::cpu::LR_ISA_NAMESPACE
+
+namespace logratio::cpu {
+extern const RowKernels LR_ISA_TABLE = {
+    LR_ISA_NAME,
+    LR_ISA_NAMESPACE::forward,
+    LR_ISA_NAMESPACE::softcap,
+    LR_ISA_NAMESPACE::find,
+    LR_ISA_NAMESPACE::backward,
+    LR_ISA_NAMESPACE::read,
+    LR_ISA_NAMESPACE::copy,
+    LR_ISA_NAMESPACE::update,
+};
+}  // namespace logratio::cpu

@@ -1,0 +1,68 @@
+// What an instruction set provides: the loops over one vocabulary row. Each is compiled once per instruction set from row_kernels.cpp.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+#include "cpu/token_rows.h"
+
+namespace logratio::cpu {
+
+// A row is cut into segments of this many columns, whoever computes them; their partials are merged in order. So the order of every
+// reduction depends on V alone.
+inline constexpr int64_t kSegment = 32768;
+
+struct ForwardSpec {
+  LogitType type;
+  bool everything;  // false: only what logp and lse need, and the maximum
+  float temperature_scale;  // log2(e) / temperature
+  float softcap;            // 0: off
+};
+
+// Sums over a part of a row, with d = softcap(x) - softcap(maximum) and e = exp(d / temperature).
+struct Partial {
+  double maximum;   // of the raw logits; -inf if all are
+  double reference; // softcap(maximum)
+  double e;         // sum of e
+  double e2;        // sum of e * e
+  double ed;        // sum of e * d
+  double z;         // sum of softcap(x)
+  double raw;       // sum of x
+  int64_t tile;     // first column of the tile that holds the first maximum
+};
+
+enum class BackwardMode : uint8_t { logp, logp_with_totals, entropy };
+
+// One row of gradient: p * (scale + entropy_scale * d) * dsoftcap/dx, with d = softcap(x) - reference and p = exp(d / temperature).
+struct BackwardSpec {
+  LogitType type;
+  BackwardMode mode;
+  float temperature_scale;
+  float softcap;
+  float reference;
+  float scale;
+  float entropy_scale;
+  int64_t skip;  // column to write 0 to and leave out of the sum (the label's, whose value the caller writes), or -1
+};
+
+struct RowKernels {
+  const char* name;
+  // Columns [begin, end) of a row, begin a multiple of kSegment; one Partial a segment.
+  void (*forward)(const ForwardSpec& spec, const void* row, int64_t begin, int64_t end, Partial* partials);
+  // softcap * tanh(x / softcap) as the loops compute it; x when softcap is 0.
+  float (*softcap)(float x, float softcap);
+  // First column at or after `from` whose logit equals `value`, or `columns`.
+  int64_t (*find)(LogitType type, const void* row, int64_t from, int64_t columns, float value);
+  // Columns [begin, end); returns the sum of squares of p * dsoftcap/dx in mode logp_with_totals, else 0.
+  double (*backward)(const BackwardSpec& spec, const void* row, void* gradient, int64_t begin, int64_t end);
+  void (*read)(const void* source, size_t bytes, uint64_t* sum);
+  void (*copy)(const void* source, void* destination, size_t bytes);
+  void (*update)(void* memory, size_t bytes);
+};
+
+extern const RowKernels kRowKernelsBaseline;
+extern const RowKernels kRowKernelsAvx2;
+extern const RowKernels kRowKernelsAvx512;
+extern const RowKernels kRowKernelsAvx512Bf16;
+
+}  // namespace logratio::cpu

@@ -1,0 +1,63 @@
+// Vocabulary rows on the CPU: the only part of the library that touches V-sized data. Everything per row is float64 outside the SIMD loop.
+#pragma once
+
+#include <cstdint>
+
+namespace logratio::cpu {
+
+enum class LogitType : uint8_t { f32, bf16, f16 };
+
+// A strided view of rows: row r = o * inner + i starts outer_stride * o + inner_stride * i elements after base; columns are contiguous.
+struct LogitRows {
+  void* base;
+  LogitType type;
+  int64_t inner;         // rows per outer index; N for a matrix
+  int64_t outer_stride;  // elements
+  int64_t inner_stride;  // elements
+  int64_t columns;       // V
+};
+
+struct RowTransform {  // z = softcap(x) / temperature
+  double temperature;
+  double softcap;  // 0: off
+};
+
+struct RowWants {  // beyond logp and lse, which always come
+  bool lse2;
+  bool entropy;
+  bool argmax;
+  bool mean;
+};
+
+struct RowStats {
+  double logp;      // z[label] - lse; 0 where there is no label
+  double lse;       // log-sum-exp(z)
+  double lse2;      // log-sum-exp(2 z)
+  double entropy;   // nats
+  double mean_z;    // mean of z
+  double mean_raw;  // mean of the raw logits
+  int64_t argmax;   // of the raw logits, lowest index on ties, a NaN counting as the largest
+};
+
+struct RowGrad {     // gradient of one row: grad_logp * d logp + grad_entropy * d entropy
+  int64_t label;     // < 0: the row gets 0 and is not read
+  double lse;
+  double entropy;    // read only where grad_entropy is not 0
+  double grad_logp;
+  double grad_entropy;
+};
+
+struct GradTotals {
+  double sum_squares;  // of the gradient before rounding to its type
+  int64_t nonfinite;   // values of the stored gradient that are inf or NaN
+};
+
+// stats[k] describes row rows[k] (row k when rows is null) with label labels[k] (< 0: none).
+void forward_rows(const LogitRows& logits, const RowTransform& transform, RowWants wants, const int64_t* rows,
+                  const int64_t* labels, int64_t count, RowStats* stats);
+
+// Writes gradient rows 0..count-1 from logits rows 0..count-1; the two views may be the same memory. Totals only when wanted.
+void backward_rows(const LogitRows& logits, const LogitRows& gradient, const RowTransform& transform, const RowGrad* grads,
+                   int64_t count, GradTotals* totals);
+
+}  // namespace logratio::cpu
