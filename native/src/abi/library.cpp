@@ -1,0 +1,54 @@
+// The functions about the library itself, and the layout that foreign callers rely on.
+#include <cstddef>
+#include <string>
+
+#include "abi/errors.h"
+#include "cpu/bandwidth.h"
+#include "cpu/isa.h"
+#include "cpu/thread_pool.h"
+#include "logratio.h"
+
+using namespace logratio;
+
+static_assert(sizeof(DLTensor) == 48 && offsetof(DLTensor, device) == 8 && offsetof(DLTensor, ndim) == 16 && offsetof(DLTensor, dtype) == 20 &&
+              offsetof(DLTensor, shape) == 24 && offsetof(DLTensor, strides) == 32 && offsetof(DLTensor, byte_offset) == 40);
+static_assert(sizeof(lr_token_options) == 24 && sizeof(lr_sequence_options) == 24 && sizeof(lr_loss_options) == 64);
+static_assert(sizeof(lr_step_metrics) == 88);
+
+uint32_t lr_abi_version(void) { return LR_ABI_VERSION; }
+
+const char* lr_version(void) { return LR_VERSION; }
+
+const char* lr_last_error(void) { return abi::last_error(); }
+
+const char* lr_cpu_instruction_set(void) {
+  const char* name = cpu::instruction_set_name();
+  if (name == nullptr) abi::set_error({}, cpu::instruction_set_error());
+  return name;
+}
+
+int32_t lr_threads(void) { return cpu::thread_count(); }
+
+lr_status lr_set_threads(int32_t threads) {
+  return abi::guarded({}, [&] {
+    if (threads < 1 || threads > 1024) abi::invalid("threads is " + std::to_string(threads) + ", expected 1 to 1024");
+    cpu::set_thread_count(threads);
+  });
+}
+
+lr_status lr_bandwidth_probe(int32_t kind, void* source, void* destination, uint64_t bytes, double* seconds) {
+  return abi::guarded({}, [&] {
+    if (kind < LR_BANDWIDTH_READ || kind > LR_BANDWIDTH_UPDATE) {
+      abi::invalid("kind is " + std::to_string(kind) + ", expected LR_BANDWIDTH_READ, LR_BANDWIDTH_COPY or LR_BANDWIDTH_UPDATE");
+    }
+    if (seconds == nullptr) abi::invalid("seconds is NULL, and it is required");
+    if (source == nullptr && bytes > 0) abi::invalid("source is NULL, and it is required");
+    if (kind == LR_BANDWIDTH_COPY && bytes > 0) {
+      if (destination == nullptr) abi::invalid("destination is NULL, and a copy requires it");
+      const auto from = reinterpret_cast<uintptr_t>(source), to = reinterpret_cast<uintptr_t>(destination);
+      if (from < to + bytes && to < from + bytes) abi::invalid("destination shares memory with source, expected separate memory");
+    }
+    if (const char* error = cpu::instruction_set_error()) throw abi::Error(LR_UNAVAILABLE, error);
+    *seconds = cpu::bandwidth_probe(static_cast<cpu::Bandwidth>(kind), source, destination, bytes);
+  });
+}

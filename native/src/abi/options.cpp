@@ -1,0 +1,146 @@
+#include "abi/options.h"
+
+#include <cmath>
+#include <cstdio>
+#include <cstring>
+#include <limits>
+#include <string>
+
+#include "math/losses.h"
+
+using namespace logratio;
+using namespace logratio::abi;
+using math::ChoiceOption;
+using math::LossInfo;
+using math::NumberOption;
+
+namespace {
+
+std::string number_text(double value) {
+  char text[32];
+  std::snprintf(text, sizeof text, "%.9g", value);
+  return text;
+}
+
+[[noreturn]] void out_of_range(const char* name, double value, const char* expected) {
+  invalid(std::string(name) + " is " + number_text(value) + ", expected " + expected);
+}
+
+bool positive(double value) { return value > 0 && std::isfinite(value); }
+
+void check_range(const NumberOption& option, double value) {
+  switch (option.range) {
+    case math::Range::positive:
+      if (!positive(value)) out_of_range(option.name, value, "a finite number > 0");
+      break;
+    case math::Range::finite:
+      if (!std::isfinite(value)) out_of_range(option.name, value, "a finite number");
+      break;
+    case math::Range::smoothing:
+      if (!(value >= 0 && value < .5)) out_of_range(option.name, value, "a number in [0, 0.5)");
+      break;
+  }
+}
+
+const NumberOption* find(const LossInfo& loss, double lr_loss_options::* member) {
+  for (const NumberOption& option : loss.numbers) {
+    if (option.member == member) return &option;
+  }
+  return nullptr;
+}
+
+bool has_choice(const LossInfo& loss, int32_t lr_loss_options::* member) {
+  for (const ChoiceOption& option : loss.choices) {
+    if (option.member == member) return true;
+  }
+  return false;
+}
+
+[[noreturn]] void no_such_option(const char* name, double value, const LossInfo& loss) {
+  invalid(std::string(name) + " is " + number_text(value) + ", and the loss " + loss.name + " has no such option: leave it as lr_loss_init sets it");
+}
+
+std::string loss_names() {
+  std::string text;
+  for (int32_t k = 0; k < math::Losses::count; ++k) {
+    if (k > 0) text += k + 1 == math::Losses::count ? " or " : ", ";
+    text += math::Losses::infos[k]->name;
+  }
+  return text;
+}
+
+int32_t number_of(const char* name) {
+  for (int32_t k = 0; k < math::Losses::count; ++k) {
+    const LossInfo& loss = *math::Losses::infos[k];
+    if (std::strcmp(name, loss.name) == 0 || (loss.alias != nullptr && std::strcmp(name, loss.alias) == 0)) return k + 1;
+  }
+  invalid("loss is \"" + std::string(name) + "\", expected " + loss_names());
+}
+
+}  // namespace
+
+lr_status lr_loss_init(const char* name, lr_loss_options* options) {
+  return guarded({}, [&] {
+    if (name == nullptr) invalid("name is NULL, expected " + loss_names());
+    if (options == nullptr) invalid("options is NULL, and it is required");
+    const int32_t number = number_of(name);
+    lr_loss_options fresh{};
+    fresh.loss = number;
+    for (const auto member : math::kNumberMembers) fresh.*member = std::numeric_limits<double>::quiet_NaN();
+    for (const NumberOption& option : math::Losses::infos[number - 1]->numbers) fresh.*(option.member) = option.fallback;
+    *options = fresh;
+  });
+}
+
+namespace logratio::abi {
+
+const LossInfo& check_loss_options(const lr_loss_options* options) {
+  if (options == nullptr) invalid("loss_options is NULL, and it is required");
+  const LossInfo* loss = math::loss_info(options->loss);
+  if (loss == nullptr) invalid("loss is number " + std::to_string(options->loss) + ", which does not exist: fill loss_options with lr_loss_init");
+  for (size_t k = 0; k < std::size(math::kNumberMembers); ++k) {
+    const auto member = math::kNumberMembers[k];
+    const double value = options->*member;
+    if (const NumberOption* option = find(*loss, member)) {
+      check_range(*option, value);
+    } else if (!std::isnan(value)) {
+      no_such_option(math::kNumberNames[k], value, *loss);
+    }
+  }
+  for (const ChoiceOption& choice : math::kChoices) {
+    const int32_t value = options->*(choice.member);
+    if (value == 0) continue;
+    if (!has_choice(*loss, choice.member)) no_such_option(choice.name, value, *loss);
+    if (value < 0 || value >= choice.count) {
+      invalid(std::string(choice.name) + " is " + std::to_string(value) + ", expected 0 to " + std::to_string(choice.count - 1));
+    }
+  }
+  return *loss;
+}
+
+bool has_gradient(const LossInfo& loss, double lr_loss_options::* option) {
+  const NumberOption* found = find(loss, option);
+  return found != nullptr && found->differentiable;
+}
+
+cpu::RowTransform check_token_options(const lr_token_options& options) {
+  if (!positive(options.temperature)) out_of_range("temperature", options.temperature, "a finite number > 0");
+  if (!(options.softcap >= 0 && std::isfinite(options.softcap))) out_of_range("softcap", options.softcap, "a finite number >= 0");
+  return {options.temperature, options.softcap};
+}
+
+void check_sequence_options(const lr_sequence_options& options) {
+  if (options.reduction != LR_SUM && options.reduction != LR_MEAN) {
+    invalid("reduction is " + std::to_string(options.reduction) + ", expected LR_SUM or LR_MEAN");
+  }
+  if (options.align != LR_ALIGN_COMPLETION && options.align != LR_ALIGN_ABSOLUTE) {
+    invalid("align is " + std::to_string(options.align) + ", expected LR_ALIGN_COMPLETION or LR_ALIGN_ABSOLUTE");
+  }
+  if (!(options.tail_weight >= 0 && options.tail_weight <= 1)) out_of_range("tail_weight", options.tail_weight, "a number in [0, 1]");
+  if (!(options.keep_fraction > 0 && options.keep_fraction <= 1)) out_of_range("keep_fraction", options.keep_fraction, "a number in (0, 1]");
+  if (options.tail_weight == 1 && options.keep_fraction != 1) {
+    out_of_range("keep_fraction", options.keep_fraction, "1 where tail_weight is 1: there is no shared set to shorten");
+  }
+}
+
+}  // namespace logratio::abi

@@ -1,0 +1,47 @@
+// No output may share memory with another argument, or with itself; only a gradient may lie exactly on the logits it belongs to.
+#pragma once
+
+#include <cstdint>
+
+#include "cpu/grid.h"
+#include "cpu/token_rows.h"
+
+namespace logratio::abi {
+
+class MemoryMap {
+ public:
+  void add_input(const char* name, const cpu::Grid& grid) { add(name, grid, false); }
+  void add_output(const char* name, const cpu::Grid& grid) { add(name, grid, true); }
+  void add_input(const char* name, const cpu::LogitRows& rows, int64_t count) { add(name, rows, count, false); }
+  // `in_place` is the name of the input that the rows may be, when they are the same view of it.
+  void add_output(const char* name, const cpu::LogitRows& rows, int64_t count, const char* in_place) {
+    add(name, rows, count, true);
+    regions_[count_ - 1].in_place = in_place;
+  }
+  void check() const;
+
+ private:
+  struct Region {
+    const char* name;
+    const char* in_place;
+    bool output;
+    char* first;        // of pieces: element or row (o, i) is `piece` bytes at first + o * outer_step + i * inner_step
+    int64_t outer, inner;
+    int64_t outer_step, inner_step;
+    int64_t piece;
+    uintptr_t begin, end;
+  };
+
+  void add(const char* name, const cpu::Grid& grid, bool output);
+  void add(const char* name, const cpu::LogitRows& rows, int64_t count, bool output);
+  void add(Region region);
+  static bool same_view(const Region& a, const Region& b);
+  static bool share_bytes(const Region& a, const Region& b);
+  static bool overlaps_itself(const Region& region);
+
+  static constexpr int kMaxRegions = 24;
+  Region regions_[kMaxRegions];
+  int count_ = 0;
+};
+
+}  // namespace logratio::abi

@@ -1,0 +1,75 @@
+#include "cpu/preference_step.h"
+
+#include "abi/errors.h"
+#include "abi/options.h"
+#include "abi/overlap.h"
+#include "abi/tensors.h"
+#include "abi/values.h"
+
+using namespace logratio;
+using namespace logratio::abi;
+
+lr_status lr_preference_step(const lr_preference_step_args* args) {
+  return operation("lr_preference_step_args", args, [](const lr_preference_step_args& a) {
+    constexpr const char* kLogitsName = "logits";
+    constexpr const char* kRowsOfLogits = "the rows of logits";
+    constexpr const char* kPairsOfLogits = "the pairs of logits";
+    constexpr const char* kSequencesOfLogits = "the sequences of logits";
+
+    const math::LossInfo& loss = check_loss_options(a.loss_options);
+    const lr_loss_options loss_options = *a.loss_options;
+    cpu::StepInput input;
+    const RowsArgument logits = logit_rows({kLogitsName, a.logits}, 3, "[2P,T,V]");
+    const Shape& token_shape = logits.row_shape;
+    const int64_t sequences = token_shape.size[0];
+    if (sequences % 2 != 0) {
+      invalid("logits has shape [" + std::to_string(sequences) + "," + std::to_string(token_shape.size[1]) + "," +
+              std::to_string(logits.rows.columns) + "], expected [2P,T,V] with an even first dimension (chosen, then rejected)");
+    }
+    input.pairs = sequences / 2;
+    input.tokens = token_shape.size[1];
+    input.logits = logits.rows;
+    const Shape sequence_shape = shape_of(sequences), pair_shape = shape_of(input.pairs);
+    const cpu::Grid labels = grid({"labels", a.labels}, kInts, token_shape, kRowsOfLogits);
+    const cpu::Grid mask = optional_grid({"mask", a.mask}, kMasks, token_shape, kRowsOfLogits);
+    if (a.reference_logps != nullptr && a.reference_token_logps != nullptr) {
+      invalid("reference_logps and reference_token_logps are both given, expected at most one");
+    }
+    input.reference_logps = optional_grid({"reference_logps", a.reference_logps}, kFloats, sequence_shape, kSequencesOfLogits);
+    input.reference_token_logps = optional_grid({"reference_token_logps", a.reference_token_logps}, kFloats, token_shape, kRowsOfLogits);
+    cpu::StepOutput output{};
+    output.losses = optional_grid({"losses", a.losses}, kFloats, pair_shape, kPairsOfLogits);
+    output.logps = optional_grid({"logps", a.logps}, kFloats, sequence_shape, kSequencesOfLogits);
+    output.counts = optional_grid({"counts", a.counts}, kFloats, sequence_shape, kSequencesOfLogits);
+    output.metrics = a.metrics;
+    input.transform = check_token_options(a.token_options);
+    check_sequence_options(a.sequence_options);
+    if (loss.divides_by_length && a.sequence_options.reduction == LR_MEAN) {
+      invalid(std::string("reduction is LR_MEAN, expected LR_SUM: the loss ") + loss.name + " divides by the length itself");
+    }
+
+    MemoryMap memory;
+    memory.add_input(kLogitsName, logits.rows, logits.count);
+    memory.add_input("labels", labels);
+    memory.add_input("mask", mask);
+    memory.add_input("reference_logps", input.reference_logps);
+    memory.add_input("reference_token_logps", input.reference_token_logps);
+    memory.add_output("losses", output.losses);
+    memory.add_output("logps", output.logps);
+    memory.add_output("counts", output.counts);
+    RowsArgument gradient;
+    if (a.grad_logits != nullptr) {
+      gradient = gradient_rows({"grad_logits", a.grad_logits}, {kLogitsName, a.logits}, logits);
+      memory.add_output("grad_logits", gradient.rows, gradient.count, kLogitsName);
+      output.grad_logits = &gradient.rows;
+    }
+    memory.check();
+
+    input.labels = read_labels("labels", labels, logits.rows.columns, a.token_options.ignore_index);
+    input.weights = mask ? read_mask("mask", mask) : std::vector<double>(input.labels.size(), 1.0);
+    for (size_t k = 0; k < input.weights.size(); ++k) {
+      if (input.labels[k] < 0) input.weights[k] = 0;
+    }
+    cpu::preference_step(loss_options, a.sequence_options, input, output);
+  });
+}

@@ -1,0 +1,43 @@
+#include "cpu/sequence_logps.h"
+
+#include "abi/errors.h"
+#include "abi/options.h"
+#include "abi/overlap.h"
+#include "abi/tensors.h"
+#include "abi/values.h"
+
+using namespace logratio;
+using namespace logratio::abi;
+
+lr_status lr_sequence_logps(const lr_sequence_logps_args* args) {
+  return operation("lr_sequence_logps_args", args, [](const lr_sequence_logps_args& a) {
+    const cpu::Grid mask = grid({"mask", a.mask}, kMasks, 2, "[B,T]");
+    const int64_t sequences = mask.outer, tokens = mask.inner;
+    const Shape token_shape = shape_of(sequences, tokens), sequence_shape = shape_of(sequences);
+    constexpr const char* kLikeMask = "the shape of mask";
+    constexpr const char* kRowsOfMask = "the rows of mask";
+    if (a.token_logps == nullptr && a.logps != nullptr) invalid("token_logps is NULL, and it is required with logps");
+    if ((a.grad_logps == nullptr) != (a.grad_token_logps == nullptr)) {
+      invalid(std::string(a.grad_logps == nullptr ? "grad_logps" : "grad_token_logps") + " is NULL, expected grad_logps and grad_token_logps together");
+    }
+    cpu::SequenceTensors tensors;
+    tensors.token_logps = optional_grid({"token_logps", a.token_logps}, kFloats, token_shape, kLikeMask);
+    tensors.grad_logps = optional_grid({"grad_logps", a.grad_logps}, kFloats, sequence_shape, kRowsOfMask);
+    tensors.logps = optional_grid({"logps", a.logps}, kFloats, sequence_shape, kRowsOfMask);
+    tensors.counts = optional_grid({"counts", a.counts}, kFloats, sequence_shape, kRowsOfMask);
+    tensors.grad_token_logps = optional_grid({"grad_token_logps", a.grad_token_logps}, kFloats, token_shape, kLikeMask);
+    check_sequence_options(a.options);
+    if (a.options.tail_weight != 1 && sequences % 2 != 0) {
+      invalid("mask has shape " + to_text(token_shape) + ", expected an even first dimension where tail_weight is below 1 (chosen, then rejected)");
+    }
+    MemoryMap memory;
+    memory.add_input("mask", mask);
+    memory.add_input("token_logps", tensors.token_logps);
+    memory.add_input("grad_logps", tensors.grad_logps);
+    memory.add_output("logps", tensors.logps);
+    memory.add_output("counts", tensors.counts);
+    memory.add_output("grad_token_logps", tensors.grad_token_logps);
+    memory.check();
+    cpu::sequence_logps(a.options, sequences, tokens, read_mask("mask", mask), tensors);
+  });
+}

@@ -1,0 +1,87 @@
+#include "cpu/token_logprobs.h"
+
+#include <limits>
+
+#include "abi/errors.h"
+#include "abi/options.h"
+#include "abi/overlap.h"
+#include "abi/tensors.h"
+#include "abi/values.h"
+
+using namespace logratio;
+using namespace logratio::abi;
+
+namespace {
+
+constexpr const char* kLogitsName = "logits";
+constexpr const char* kLikeLabels = "the shape of labels";
+
+struct Tokens {
+  RowsArgument logits;
+  cpu::Grid labels;
+};
+
+Tokens check_tokens(const DLTensor* logits, const DLTensor* labels) {
+  Tokens tokens;
+  tokens.logits = logit_rows({kLogitsName, logits}, 2, "[N,V] or [B,T,V]");
+  tokens.labels = grid({"labels", labels}, kInts, tokens.logits.row_shape, "the rows of logits");
+  return tokens;
+}
+
+}  // namespace
+
+lr_status lr_token_logprobs(const lr_token_logprobs_args* args) {
+  return operation("lr_token_logprobs_args", args, [](const lr_token_logprobs_args& a) {
+    const Tokens tokens = check_tokens(a.logits, a.labels);
+    const Shape& shape = tokens.logits.row_shape;
+    MemoryMap memory;
+    memory.add_input(kLogitsName, tokens.logits.rows, tokens.logits.count);
+    memory.add_input("labels", tokens.labels);
+    const auto output = [&](const char* name, const DLTensor* tensor, const Types& types) {
+      const cpu::Grid result = optional_grid({name, tensor}, types, shape, kLikeLabels);
+      memory.add_output(name, result);
+      return result;
+    };
+    cpu::TokenOutputs outputs;
+    outputs.logp = output("logp", a.logp, kFloats);
+    outputs.lse = output("lse", a.lse, kFloats);
+    outputs.lse2 = output("lse2", a.lse2, kFloats);
+    outputs.entropy = output("entropy", a.entropy, kFloats);
+    outputs.argmax = output("argmax", a.argmax, kInts);
+    outputs.mean_logit = output("mean_logit", a.mean_logit, kFloats);
+    if (outputs.argmax && outputs.argmax.type == cpu::ElementType::i32 && tokens.logits.rows.columns - 1 > std::numeric_limits<int32_t>::max()) {
+      invalid("argmax has dtype int32, expected int64: logits has more columns than int32 can number");
+    }
+    const cpu::RowTransform transform = check_token_options(a.options);
+    memory.check();
+    const auto labels = read_labels("labels", tokens.labels, tokens.logits.rows.columns, a.options.ignore_index);
+    cpu::token_logprobs(tokens.logits.rows, transform, labels, outputs);
+  });
+}
+
+lr_status lr_token_logprobs_backward(const lr_token_logprobs_backward_args* args) {
+  return operation("lr_token_logprobs_backward_args", args, [](const lr_token_logprobs_backward_args& a) {
+    const Tokens tokens = check_tokens(a.logits, a.labels);
+    const Shape& shape = tokens.logits.row_shape;
+    if (a.grad_logp == nullptr && a.grad_entropy == nullptr) invalid("grad_logp and grad_entropy are both NULL, expected at least one");
+    if (a.grad_entropy != nullptr && a.entropy == nullptr) invalid("entropy is NULL, and it is required with grad_entropy");
+    cpu::TokenUpstream upstream;
+    upstream.lse = grid({"lse", a.lse}, kFloats, shape, kLikeLabels);
+    upstream.entropy = optional_grid({"entropy", a.entropy}, kFloats, shape, kLikeLabels);
+    upstream.grad_logp = optional_grid({"grad_logp", a.grad_logp}, kFloats, shape, kLikeLabels);
+    upstream.grad_entropy = optional_grid({"grad_entropy", a.grad_entropy}, kFloats, shape, kLikeLabels);
+    const RowsArgument gradient = gradient_rows({"grad_logits", a.grad_logits}, {kLogitsName, a.logits}, tokens.logits);
+    const cpu::RowTransform transform = check_token_options(a.options);
+    MemoryMap memory;
+    memory.add_input(kLogitsName, tokens.logits.rows, tokens.logits.count);
+    memory.add_input("labels", tokens.labels);
+    memory.add_input("lse", upstream.lse);
+    memory.add_input("entropy", upstream.entropy);
+    memory.add_input("grad_logp", upstream.grad_logp);
+    memory.add_input("grad_entropy", upstream.grad_entropy);
+    memory.add_output("grad_logits", gradient.rows, gradient.count, kLogitsName);
+    memory.check();
+    const auto labels = read_labels("labels", tokens.labels, tokens.logits.rows.columns, a.options.ignore_index);
+    cpu::token_logprobs_backward(tokens.logits.rows, gradient.rows, transform, labels, upstream);
+  });
+}
