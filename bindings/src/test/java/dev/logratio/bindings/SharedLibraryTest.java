@@ -1,0 +1,74 @@
+package dev.logratio.bindings;
+
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertTrue;
+
+import java.io.IOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.Comparator;
+import java.util.List;
+import java.util.Set;
+import java.util.TreeSet;
+import java.util.regex.Matcher;
+import java.util.regex.Pattern;
+import org.junit.jupiter.api.BeforeAll;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
+
+/** What the shared library in the jar asks of the system that it is loaded on. */
+class SharedLibraryTest {
+    /** Debian 12, Ubuntu 22.04 and Red Hat Enterprise Linux 9 have this version or a newer one. */
+    private static final String NEWEST_GLIBC = "2.34";
+
+    @TempDir
+    private static Path folder;
+
+    private static Path library;
+
+    @BeforeAll
+    static void copyOutOfTheJar() throws IOException {
+        NativeBundle bundle = NativeBundle.find(Platform.SUPPORTED).orElseThrow();
+        library = Files.write(folder.resolve("liblogratio.so"), bundle.libraries().get(NativeBundle.MAIN_LIBRARY));
+    }
+
+    @Test
+    void needsTheCLibraryAlone() throws Exception {
+        Set<String> needed = new TreeSet<>(readelf("-d", "\\(NEEDED\\).*\\[(.*)]"));
+        assertTrue(needed.contains("libc.so.6"), needed::toString);
+        needed.removeAll(Set.of("libc.so.6", "libm.so.6", "ld-linux-x86-64.so.2"));
+        assertEquals(Set.of(), needed);
+    }
+
+    @Test
+    void runsOnOldCLibraries() throws Exception {
+        List<String> versions = readelf("-V", "Name: GLIBC_([0-9.]+)");
+        Comparator<String> byNumber = Comparator.comparing(Runtime.Version::parse);
+        String highest = versions.stream().max(byNumber).orElseThrow();
+        assertTrue(byNumber.compare(highest, NEWEST_GLIBC) <= 0, "needs GLIBC_" + highest);
+    }
+
+    @Test
+    void showsItsInterfaceAlone() throws Exception {
+        // Bind GLOBAL or WEAK, visible, and defined here: a section number instead of UND.
+        List<String> exported = readelf("--dyn-syms", "(?:GLOBAL|WEAK)\\s+DEFAULT\\s+\\d+\\s+([^\\s@]+)");
+        assertTrue(exported.contains("lr_abi_version"), exported::toString);
+        assertEquals(List.of(), exported.stream().filter(name -> !name.startsWith("lr_")).toList());
+    }
+
+    private static List<String> readelf(String option, String pattern) throws Exception {
+        Process process = new ProcessBuilder("readelf", "--wide", option, library.toString())
+                .redirectErrorStream(true)
+                .start();
+        String output = new String(process.getInputStream().readAllBytes());
+        assertEquals(0, process.waitFor(), output);
+        List<String> found = new ArrayList<>();
+        Matcher matcher = Pattern.compile(pattern).matcher(output);
+        while (matcher.find()) {
+            found.add(matcher.group(1));
+        }
+        assertTrue(!found.isEmpty(), output);
+        return found;
+    }
+}
