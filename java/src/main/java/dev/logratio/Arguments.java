@@ -1,0 +1,75 @@
+package dev.logratio;
+
+/**
+ * The tensors of one call. They are kept from being closed from the moment they are added until the call is over, and the outputs among
+ * them must have memory of their own.
+ */
+final class Arguments implements AutoCloseable {
+    /** The pair loss has 7 inputs and 11 outputs. */
+    private static final int MOST = 18;
+
+    private final String[] names = new String[MOST];
+    private final Tensor[] tensors = new Tensor[MOST];
+    private final boolean[] outputs = new boolean[MOST];
+    private int count;
+
+    /** Adds an input; does nothing if it is absent. */
+    void input(String name, Tensor tensor) {
+        if (tensor != null) {
+            add(name, tensor, false);
+        }
+    }
+
+    /** Adds an output; does nothing if it is not wanted. */
+    void output(String name, Tensor tensor) {
+        if (tensor == null) {
+            return;
+        }
+        add(name, tensor, true);
+        if (tensor.data().isReadOnly()) {
+            throw new IllegalArgumentException(name + " is " + tensor + " in read-only memory, expected memory to write to");
+        }
+        if (Overlap.withItself(tensor)) {
+            throw new IllegalArgumentException(
+                    name + " is " + tensor + " with elements that share memory, expected memory for each element");
+        }
+    }
+
+    private void add(String name, Tensor tensor, boolean isOutput) {
+        if (!tensor.memory().acquire()) {
+            throw new IllegalStateException(name + " is " + tensor + ", which is closed");
+        }
+        names[count] = name;
+        tensors[count] = tensor;
+        outputs[count] = isOutput;
+        count++;
+        if (!tensor.data().isAccessibleBy(Thread.currentThread())) {
+            throw new IllegalStateException(name + " is " + tensor + " in a confined arena of another thread");
+        }
+    }
+
+    /**
+     * Checks that no output shares memory with another argument, except that {@code inPlace} (which may be null) may be the same view as
+     * {@code inPlaceOf}.
+     */
+    void requireDistinctOutputs(Tensor inPlace, Tensor inPlaceOf) {
+        for (int i = 0; i < count; i++) {
+            for (int j = outputs[i] ? 0 : count; j < count; j++) {
+                boolean checkedAlready = outputs[j] && j < i;
+                if (j != i && !checkedAlready && Overlap.between(tensors[i], tensors[j])
+                        && !(tensors[i] == inPlace && tensors[j] == inPlaceOf && Overlap.isSameView(inPlace, inPlaceOf))) {
+                    throw new IllegalArgumentException(names[i] + " " + tensors[i] + " overlaps " + names[j] + " " + tensors[j]
+                            + ", expected memory of its own");
+                }
+            }
+        }
+    }
+
+    /** Lets go of the tensors. */
+    @Override
+    public void close() {
+        for (int i = 0; i < count; i++) {
+            tensors[i].memory().release();
+        }
+    }
+}

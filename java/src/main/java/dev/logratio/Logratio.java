@@ -1,0 +1,55 @@
+package dev.logratio;
+
+import dev.logratio.bindings.logratio_h;
+
+/** The library: its version, what its native part runs on, and how many threads that uses. */
+public final class Logratio {
+    private static final String VERSION = "0.1.0";
+
+    private Logratio() {}
+
+    /**
+     * The library's version.
+     *
+     * @return for instance {@code "0.1.0"}
+     */
+    public static String version() {
+        return VERSION;
+    }
+
+    /**
+     * The instruction set that the CPU backend's kernels run on; the environment variable {@code LOGRATIO_CPU} caps the choice.
+     *
+     * @return {@code "baseline"}, {@code "avx2"}, {@code "avx512"} or {@code "avx512_bf16"}
+     * @throws BackendUnavailableException if the CPU backend cannot run here
+     */
+    public static String instructionSet() {
+        return CpuBackend.instance().detail();
+    }
+
+    /**
+     * Threads that an operation of the CPU backend may use, the caller included. It never changes results.
+     *
+     * @return by default the environment variable {@code LOGRATIO_THREADS}, else the CPUs that this process may run on
+     * @throws BackendUnavailableException if the CPU backend cannot run here
+     */
+    public static int threads() {
+        CpuBackend.instance();
+        return logratio_h.lr_threads();
+    }
+
+    /**
+     * Sets how many threads an operation of the CPU backend may use, for the whole process.
+     *
+     * @param threads 1 to 1024, the caller included
+     * @throws IllegalArgumentException if the number is out of range
+     * @throws BackendUnavailableException if the CPU backend cannot run here
+     */
+    public static void setThreads(int threads) {
+        CpuBackend.instance();
+        if (threads < 1 || threads > 1024) {
+            throw new IllegalArgumentException("threads is " + threads + ", expected a number in 1..1024");
+        }
+        NativeStatus.check(logratio_h.lr_set_threads(threads));
+    }
+}

@@ -1,0 +1,196 @@
+package dev.logratio;
+
+import dev.logratio.loss.Loss;
+import java.util.Objects;
+
+/**
+ * Sequence log-probs of pairs to losses, rewards and every gradient.
+ *
+ * <p>All tensors are [P] float unless said otherwise; P = 0 is allowed. Without a reference its log-probs are taken as 0. Gradients are
+ * those of {@code sum(gradLoss * loss)}, by default of the mean loss.
+ */
+public final class PairLoss {
+    final Loss loss;
+    final Tensor policyChosen;
+    final Tensor policyRejected;
+    Tensor referenceChosen;
+    Tensor referenceRejected;
+    Tensor chosenCounts;
+    Tensor rejectedCounts;
+    Tensor gradLoss;
+    Tensor losses;
+    Tensor chosenRewards;
+    Tensor rejectedRewards;
+    Tensor gradPolicyChosen;
+    Tensor gradPolicyRejected;
+    Tensor gradReferenceChosen;
+    Tensor gradReferenceRejected;
+    Tensor gradBeta;
+    Tensor gradBetaKl;
+    Tensor gradBetaMix;
+    Tensor gradTau;
+
+    private PairLoss(Loss loss, Tensor policyChosen, Tensor policyRejected) {
+        this.loss = Objects.requireNonNull(loss, "loss");
+        this.policyChosen = policyChosen;
+        this.policyRejected = policyRejected;
+    }
+
+    /**
+     * Describes a call.
+     *
+     * @param loss the loss and its options
+     * @param policyChosen [P] float: log-probs of the chosen sequences under the policy
+     * @param policyRejected [P] float: those of the rejected sequences
+     * @return the operation, with no output wanted yet
+     */
+    public static PairLoss of(Loss loss, Tensor policyChosen, Tensor policyRejected) {
+        return new PairLoss(loss, policyChosen, policyRejected);
+    }
+
+    /**
+     * Gives the log-probs under the reference, both or none.
+     *
+     * @param chosen [P] float
+     * @param rejected [P] float
+     * @return this
+     */
+    public PairLoss reference(Tensor chosen, Tensor rejected) {
+        this.referenceChosen = chosen;
+        this.referenceRejected = rejected;
+        return this;
+    }
+
+    /**
+     * Gives the token counts, for losses that divide by length; others do not look at them.
+     *
+     * @param chosen [P] float or int
+     * @param rejected [P] float or int
+     * @return this
+     */
+    public PairLoss counts(Tensor chosen, Tensor rejected) {
+        this.chosenCounts = chosen;
+        this.rejectedCounts = rejected;
+        return this;
+    }
+
+    /**
+     * Gives the upstream gradient of every loss.
+     *
+     * @param gradLoss [P] float; default 1/P each
+     * @return this
+     */
+    public PairLoss gradLoss(Tensor gradLoss) {
+        this.gradLoss = gradLoss;
+        return this;
+    }
+
+    /**
+     * Wants the loss of every pair.
+     *
+     * @param out [P] float
+     * @return this
+     */
+    public PairLoss loss(Tensor out) {
+        this.losses = out;
+        return this;
+    }
+
+    /**
+     * Wants the rewards: {@link Loss#rewardBeta} times the log-ratio policy/reference.
+     *
+     * @param chosen [P] float, or {@code null}
+     * @param rejected [P] float, or {@code null}
+     * @return this
+     */
+    public PairLoss rewards(Tensor chosen, Tensor rejected) {
+        this.chosenRewards = chosen;
+        this.rejectedRewards = rejected;
+        return this;
+    }
+
+    /**
+     * Wants the gradients of the policy's log-probs.
+     *
+     * @param chosen [P] float, or {@code null}
+     * @param rejected [P] float, or {@code null}
+     * @return this
+     */
+    public PairLoss gradPolicy(Tensor chosen, Tensor rejected) {
+        this.gradPolicyChosen = chosen;
+        this.gradPolicyRejected = rejected;
+        return this;
+    }
+
+    /**
+     * Wants the gradients of the reference's log-probs; an error without a reference.
+     *
+     * @param chosen [P] float, or {@code null}
+     * @param rejected [P] float, or {@code null}
+     * @return this
+     */
+    public PairLoss gradReference(Tensor chosen, Tensor rejected) {
+        this.gradReferenceChosen = chosen;
+        this.gradReferenceRejected = rejected;
+        return this;
+    }
+
+    /**
+     * Wants the gradient of beta, summed over the pairs; of {@code discopop}.
+     *
+     * @param out [1] float
+     * @return this
+     */
+    public PairLoss gradBeta(Tensor out) {
+        this.gradBeta = out;
+        return this;
+    }
+
+    /**
+     * Wants the gradient of betaKl, summed over the pairs; of {@code dlrml}.
+     *
+     * @param out [1] float
+     * @return this
+     */
+    public PairLoss gradBetaKl(Tensor out) {
+        this.gradBetaKl = out;
+        return this;
+    }
+
+    /**
+     * Wants the gradient of betaMix, summed over the pairs; of {@code dlrml}.
+     *
+     * @param out [1] float
+     * @return this
+     */
+    public PairLoss gradBetaMix(Tensor out) {
+        this.gradBetaMix = out;
+        return this;
+    }
+
+    /**
+     * Wants the gradient of tau, summed over the pairs; of {@code dlrml} and {@code discopop}.
+     *
+     * @param out [1] float
+     * @return this
+     */
+    public PairLoss gradTau(Tensor out) {
+        this.gradTau = out;
+        return this;
+    }
+
+    /**
+     * Checks every argument, then computes; nothing is written if a check fails.
+     *
+     * @param backend what computes
+     * @throws IllegalArgumentException if an argument is wrong or the loss has no such output; the message names it
+     * @throws IllegalStateException if a tensor is closed
+     */
+    public void run(Backend backend) {
+        try (Arguments arguments = new Arguments()) {
+            Checks.pairLoss(this, arguments);
+            GuardWarning.logIfDue(loss);
+            backend.pairLoss(this);
+        }
+    }
+}

@@ -1,0 +1,170 @@
+package dev.logratio;
+
+import dev.logratio.loss.Loss;
+import java.util.Objects;
+
+/**
+ * The whole chain in one call: logits to losses, the logits' gradient and metrics, with nothing copied in between. The logits are read
+ * once forward, and read and written once backward.
+ *
+ * <p>Inputs: {@code logits} [2P,T,V] (F32, BF16 or F16; the reference also takes F64), already shifted: {@code logits[t]} predicts
+ * {@code labels[t]}; {@code labels} [2P,T] int. A token counts if its mask counts and its label is not the ignore index; rows that do
+ * not count are not read, and their gradient is 0. The gradient is that of the mean loss.
+ */
+public final class PreferenceStep {
+    final Loss loss;
+    final Tensor logits;
+    final Tensor labels;
+    TokenOptions tokenOptions = TokenOptions.DEFAULT;
+    SequenceOptions sequenceOptions = SequenceOptions.DEFAULT;
+    Tensor mask;
+    Tensor referenceLogps;
+    Tensor referenceTokenLogps;
+    Tensor losses;
+    Tensor logps;
+    Tensor counts;
+    Tensor gradLogits;
+
+    private PreferenceStep(Loss loss, Tensor logits, Tensor labels) {
+        this.loss = Objects.requireNonNull(loss, "loss");
+        this.logits = logits;
+        this.labels = labels;
+    }
+
+    /**
+     * Describes a call.
+     *
+     * @param loss the loss and its options
+     * @param logits [2P,T,V], F32, BF16 or F16; row 0..P-1 is chosen, P..2P-1 rejected
+     * @param labels [2P,T] int, in [0,V) or the ignore index
+     * @return the operation, with only the metrics wanted yet
+     */
+    public static PreferenceStep of(Loss loss, Tensor logits, Tensor labels) {
+        return new PreferenceStep(loss, logits, labels);
+    }
+
+    /**
+     * Sets the temperature, softcap and ignore index.
+     *
+     * @param options default {@link TokenOptions#DEFAULT}
+     * @return this
+     */
+    public PreferenceStep tokenOptions(TokenOptions options) {
+        this.tokenOptions = options;
+        return this;
+    }
+
+    /**
+     * Sets the reduction, tail weight and alignment.
+     *
+     * @param options default {@link SequenceOptions#DEFAULT}
+     * @return this
+     */
+    public PreferenceStep sequenceOptions(SequenceOptions options) {
+        this.sequenceOptions = options;
+        return this;
+    }
+
+    /**
+     * Gives the mask; by default every token whose label is not the ignore index counts 1.
+     *
+     * @param mask [2P,T]: BOOL, U8 or F32
+     * @return this
+     */
+    public PreferenceStep mask(Tensor mask) {
+        this.mask = mask;
+        return this;
+    }
+
+    /**
+     * Gives the reference's sequence log-probs, used as they are: reduce them with the same mask and options. Excludes
+     * {@link #referenceTokenLogps}; with neither, the reference's log-probs are taken as 0.
+     *
+     * @param referenceLogps [2P] float
+     * @return this
+     */
+    public PreferenceStep referenceLogps(Tensor referenceLogps) {
+        this.referenceLogps = referenceLogps;
+        return this;
+    }
+
+    /**
+     * Gives the reference's token log-probs, which are reduced with the same mask and options. Excludes {@link #referenceLogps}.
+     *
+     * @param referenceTokenLogps [2P,T] float; read only where a token counts
+     * @return this
+     */
+    public PreferenceStep referenceTokenLogps(Tensor referenceTokenLogps) {
+        this.referenceTokenLogps = referenceTokenLogps;
+        return this;
+    }
+
+    /**
+     * Wants the loss of every pair.
+     *
+     * @param out [P] float
+     * @return this
+     */
+    public PreferenceStep losses(Tensor out) {
+        this.losses = out;
+        return this;
+    }
+
+    /**
+     * Wants the log-prob of every sequence.
+     *
+     * @param out [2P] float
+     * @return this
+     */
+    public PreferenceStep logps(Tensor out) {
+        this.logps = out;
+        return this;
+    }
+
+    /**
+     * Wants the sum of the token weights of every sequence.
+     *
+     * @param out [2P] float
+     * @return this
+     */
+    public PreferenceStep counts(Tensor out) {
+        this.counts = out;
+        return this;
+    }
+
+    /**
+     * Wants the logits' gradient.
+     *
+     * @param out of the logits' shape and dtype, the last dimension contiguous; the logits themselves, or memory apart from them
+     * @return this
+     */
+    public PreferenceStep gradLogits(Tensor out) {
+        this.gradLogits = out;
+        return this;
+    }
+
+    /**
+     * Writes the gradient over the logits.
+     *
+     * @return this
+     */
+    public PreferenceStep inPlace() {
+        return gradLogits(logits);
+    }
+
+    /**
+     * Checks every argument, then computes; nothing is written if a check fails.
+     *
+     * @param backend what computes
+     * @return the metrics of the step
+     * @throws IllegalArgumentException if an argument is wrong; the message names it
+     * @throws IllegalStateException if a tensor is closed
+     */
+    public StepMetrics run(Backend backend) {
+        try (Arguments arguments = new Arguments()) {
+            Checks.preferenceStep(this, arguments, backend.takesDoubleLogits());
+            GuardWarning.logIfDue(loss);
+            return backend.preferenceStep(this);
+        }
+    }
+}

@@ -1,0 +1,146 @@
+package dev.logratio;
+
+import java.util.Arrays;
+
+/**
+ * One row of logits in float64, and what follows from it. With {@code z} the logits after {@link TokenOptions}, every log-prob is
+ * {@code (z - max) - log1p(rest)}, {@code rest} being the sum of {@code exp(z - max)} over all but the largest: no large numbers cancel,
+ * not even where one probability is close to 1.
+ */
+final class ReferenceRow {
+    private final double[] raw;
+    private final double[] z;
+    private final double[] slope; // dz / d raw
+    private final boolean undefined;
+    private final int top;
+    private final double logSum;
+
+    /** Reads the row that starts at an offset, in elements. */
+    ReferenceRow(Tensor logits, long start, TokenOptions options) {
+        int vocabulary = Math.toIntExact(logits.size(logits.rank() - 1));
+        raw = new double[vocabulary];
+        z = new double[vocabulary];
+        slope = new double[vocabulary];
+        boolean anyDefined = false;
+        boolean anyBroken = false;
+        int largest = 0;
+        for (int k = 0; k < vocabulary; k++) {
+            raw[k] = logits.loadDouble(start + k);
+            anyDefined |= raw[k] != Double.NEGATIVE_INFINITY;
+            anyBroken |= Double.isNaN(raw[k]) || raw[k] == Double.POSITIVE_INFINITY;
+            transform(k, options);
+            if (z[k] > z[largest]) {
+                largest = k;
+            }
+        }
+        undefined = anyBroken || !anyDefined;
+        top = largest;
+        logSum = undefined ? Double.NaN : Math.log1p(sumOfOthers(1));
+    }
+
+    private void transform(int k, TokenOptions options) {
+        double softcap = options.softcap();
+        if (raw[k] == Double.NEGATIVE_INFINITY) {
+            z[k] = raw[k];
+        } else if (softcap == 0) {
+            z[k] = raw[k] / options.temperature();
+            slope[k] = 1 / options.temperature();
+        } else {
+            double cosh = Math.cosh(raw[k] / softcap);
+            z[k] = softcap * Math.tanh(raw[k] / softcap) / options.temperature();
+            slope[k] = 1 / (cosh * cosh) / options.temperature();
+        }
+    }
+
+    /** Sum of exp(scale * (z - max)) over all but the largest. */
+    private double sumOfOthers(int scale) {
+        double sum = 0;
+        for (int k = 0; k < z.length; k++) {
+            if (k != top) {
+                sum += Math.exp(scale * (z[k] - z[top]));
+            }
+        }
+        return sum;
+    }
+
+    double logProb(int k) {
+        return undefined ? Double.NaN : (z[k] - z[top]) - logSum;
+    }
+
+    double lse() {
+        return z[top] + logSum;
+    }
+
+    double lse2() {
+        return undefined ? Double.NaN : 2 * z[top] + Math.log1p(sumOfOthers(2));
+    }
+
+    double entropy() {
+        double entropy = undefined ? Double.NaN : 0;
+        for (int k = 0; k < z.length; k++) {
+            double probability = Math.exp(logProb(k));
+            if (probability > 0) {
+                entropy -= probability * logProb(k);
+            }
+        }
+        return entropy;
+    }
+
+    /** Of the raw logits: the lowest index on ties, a NaN counting as the largest. */
+    int argmax() {
+        int best = 0;
+        for (int k = 1; k < raw.length; k++) {
+            if (raw[k] > raw[best] || Double.isNaN(raw[k]) && !Double.isNaN(raw[best])) {
+                best = k;
+            }
+        }
+        return best;
+    }
+
+    double meanZ() {
+        return undefined ? Double.NaN : mean(z);
+    }
+
+    double meanRaw() {
+        return undefined ? Double.NaN : mean(raw);
+    }
+
+    private static double mean(double[] values) {
+        double sum = 0;
+        for (double value : values) {
+            sum += value;
+        }
+        return sum / values.length;
+    }
+
+    /** The gradient of {@code upstream * log-prob(label)} with respect to the raw logits. */
+    double[] gradientOfLogProb(int label, double upstream) {
+        double[] logProbs = new double[z.length];
+        Arrays.setAll(logProbs, this::logProb);
+        return gradient(logProbs, label, upstream, 0, 0);
+    }
+
+    /**
+     * The gradient of {@code gradLogp * log-prob(label) + gradEntropy * entropy} with respect to the raw logits, given the row's
+     * log-sum-exp and entropy.
+     */
+    double[] gradient(int label, double lse, double entropy, double gradLogp, double gradEntropy) {
+        double[] logProbs = new double[z.length];
+        Arrays.setAll(logProbs, k -> z[k] - lse);
+        return gradient(logProbs, label, gradLogp, entropy, gradEntropy);
+    }
+
+    private double[] gradient(double[] logProbs, int label, double gradLogp, double entropy, double gradEntropy) {
+        double[] gradient = new double[z.length];
+        for (int k = 0; k < z.length; k++) {
+            double probability = Math.exp(logProbs[k]);
+            if (probability == 0 && raw[k] == Double.NEGATIVE_INFINITY) {
+                continue;
+            }
+            double ofLogProb = k == label ? -Math.expm1(logProbs[k]) : -probability;
+            double ofEntropy = probability == 0 || gradEntropy == 0 ? 0 : -probability * (logProbs[k] + entropy);
+            gradient[k] = (gradLogp * ofLogProb + gradEntropy * ofEntropy) * slope[k];
+        }
+        return gradient;
+    }
+}

@@ -1,0 +1,131 @@
+package dev.logratio;
+
+/**
+ * Per-token log-probs and what else one read of the logits gives.
+ *
+ * <p>Inputs: {@code logits} [N,V] or [B,T,V] (F32, BF16 or F16; the reference also takes F64), the last dimension contiguous, the
+ * others of any stride; {@code labels} [N] or [B,T] (int), each in [0,V) or the ignore index. Outputs, each optional, have the
+ * labels' shape; with {@code z} the logits after {@link TokenOptions}, see the setters.
+ *
+ * <p>A row whose label is the ignore index gets logp 0; its other outputs are still computed. A logit of -inf has probability 0. A row
+ * whose raw logits are all -inf, or hold +inf or NaN, gives NaN in that row only. The result of a row does not depend on the rows
+ * around it.
+ */
+public final class TokenLogprobs {
+    final Tensor logits;
+    final Tensor labels;
+    TokenOptions options = TokenOptions.DEFAULT;
+    Tensor logp;
+    Tensor lse;
+    Tensor lse2;
+    Tensor entropy;
+    Tensor argmax;
+    Tensor meanLogit;
+
+    private TokenLogprobs(Tensor logits, Tensor labels) {
+        this.logits = logits;
+        this.labels = labels;
+    }
+
+    /**
+     * Describes a call.
+     *
+     * @param logits [N,V] or [B,T,V], F32, BF16 or F16
+     * @param labels [N] or [B,T], int
+     * @return the operation, with no output wanted yet
+     */
+    public static TokenLogprobs of(Tensor logits, Tensor labels) {
+        return new TokenLogprobs(logits, labels);
+    }
+
+    /**
+     * Sets the temperature, softcap and ignore index.
+     *
+     * @param options default {@link TokenOptions#DEFAULT}
+     * @return this
+     */
+    public TokenLogprobs options(TokenOptions options) {
+        this.options = options;
+        return this;
+    }
+
+    /**
+     * Wants the labels' log-probs, {@code log softmax(z)[label]}.
+     *
+     * @param out float, of the labels' shape
+     * @return this
+     */
+    public TokenLogprobs logp(Tensor out) {
+        this.logp = out;
+        return this;
+    }
+
+    /**
+     * Wants the log-sum-exp of {@code z}, which {@link TokenLogprobsBackward} needs; as F64 it loses nothing on the way.
+     *
+     * @param out float, of the labels' shape
+     * @return this
+     */
+    public TokenLogprobs lse(Tensor out) {
+        this.lse = out;
+        return this;
+    }
+
+    /**
+     * Wants the log-sum-exp of {@code 2z}.
+     *
+     * @param out float, of the labels' shape
+     * @return this
+     */
+    public TokenLogprobs lse2(Tensor out) {
+        this.lse2 = out;
+        return this;
+    }
+
+    /**
+     * Wants the entropy of {@code softmax(z)}, in nats.
+     *
+     * @param out float, of the labels' shape
+     * @return this
+     */
+    public TokenLogprobs entropy(Tensor out) {
+        this.entropy = out;
+        return this;
+    }
+
+    /**
+     * Wants the index of the largest raw logit: the lowest on ties, a NaN counting as the largest.
+     *
+     * @param out int, of the labels' shape
+     * @return this
+     */
+    public TokenLogprobs argmax(Tensor out) {
+        this.argmax = out;
+        return this;
+    }
+
+    /**
+     * Wants the mean of {@code z}.
+     *
+     * @param out float, of the labels' shape
+     * @return this
+     */
+    public TokenLogprobs meanLogit(Tensor out) {
+        this.meanLogit = out;
+        return this;
+    }
+
+    /**
+     * Checks every argument, then computes; nothing is written if a check fails.
+     *
+     * @param backend what computes
+     * @throws IllegalArgumentException if an argument is wrong; the message names it
+     * @throws IllegalStateException if a tensor is closed
+     */
+    public void run(Backend backend) {
+        try (Arguments arguments = new Arguments()) {
+            Checks.tokenLogprobs(this, arguments, backend.takesDoubleLogits());
+            backend.tokenLogprobs(this);
+        }
+    }
+}

@@ -1,0 +1,59 @@
+package dev.logratio;
+
+/**
+ * How a logit {@code x} becomes {@code z = softcap(x) / temperature}, and which label marks a row to ignore.
+ *
+ * @param ignoreIndex label of rows to ignore, default -100
+ * @param temperature divides the logits, finite and &gt; 0, default 1
+ * @param softcap {@code c} of {@code c*tanh(x/c)}, finite and &ge; 0, default 0 (off)
+ */
+public record TokenOptions(long ignoreIndex, double temperature, double softcap) {
+    /** Ignore index -100, temperature 1, no softcap. */
+    public static final TokenOptions DEFAULT = new TokenOptions(-100, 1, 0);
+
+    /**
+     * Checks the ranges.
+     *
+     * @throws IllegalArgumentException if {@code temperature} or {@code softcap} is out of its range
+     */
+    public TokenOptions {
+        if (!(temperature > 0) || Double.isInfinite(temperature)) {
+            throw new IllegalArgumentException("temperature is " + temperature + ", expected a finite number > 0");
+        }
+        if (!(softcap >= 0) || Double.isInfinite(softcap)) {
+            throw new IllegalArgumentException("softcap is " + softcap + ", expected a finite number >= 0");
+        }
+    }
+
+    /**
+     * These options with another ignore index.
+     *
+     * @param ignoreIndex label of rows to ignore
+     * @return the new options
+     */
+    public TokenOptions withIgnoreIndex(long ignoreIndex) {
+        return new TokenOptions(ignoreIndex, temperature, softcap);
+    }
+
+    /**
+     * These options with another temperature.
+     *
+     * @param temperature divides the logits, finite and &gt; 0
+     * @return the new options
+     * @throws IllegalArgumentException if it is out of range
+     */
+    public TokenOptions withTemperature(double temperature) {
+        return new TokenOptions(ignoreIndex, temperature, softcap);
+    }
+
+    /**
+     * These options with another softcap.
+     *
+     * @param softcap the cap, finite and &ge; 0; 0 is off
+     * @return the new options
+     * @throws IllegalArgumentException if it is out of range
+     */
+    public TokenOptions withSoftcap(double softcap) {
+        return new TokenOptions(ignoreIndex, temperature, softcap);
+    }
+}

@@ -1,0 +1,34 @@
+package dev.logratio.cli;
+
+import dev.logratio.Backend;
+import dev.logratio.Tensor;
+import dev.logratio.loss.Loss;
+import java.lang.foreign.Arena;
+import java.util.Map;
+
+/**
+ * What an operation computes with.
+ *
+ * @param arena for further tensors; they go when the case is done
+ * @param loss null where the operation has none
+ * @param inputs those that are there, by name
+ * @param outputs zeros, those that are wanted, by name
+ */
+record Call(
+        Backend backend,
+        Arena arena,
+        Settings settings,
+        Loss loss,
+        Map<String, Tensor> inputs,
+        Map<String, Tensor> outputs) {
+
+    /** An input, null if it is absent. */
+    Tensor in(String name) {
+        return inputs.get(name);
+    }
+
+    /** An output, null if it is not wanted. */
+    Tensor out(String name) {
+        return outputs.get(name);
+    }
+}

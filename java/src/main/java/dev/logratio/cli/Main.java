@@ -1,0 +1,63 @@
+package dev.logratio.cli;
+
+import dev.logratio.Logratio;
+import java.io.PrintWriter;
+import picocli.CommandLine;
+import picocli.CommandLine.Command;
+import picocli.CommandLine.IVersionProvider;
+import picocli.CommandLine.Model.CommandSpec;
+import picocli.CommandLine.ParameterException;
+import picocli.CommandLine.Spec;
+
+/** The command line. Exit status 0: done; 2: a mistake in the arguments or the files, said in one line each on standard error. */
+@Command(
+        name = "logratio",
+        mixinStandardHelpOptions = true,
+        versionProvider = Main.Version.class,
+        description = "Preference-optimisation losses on hand-written kernels.",
+        subcommands = {EvalCommand.class, InfoCommand.class})
+public final class Main implements Runnable {
+    @Spec
+    private CommandSpec spec;
+
+    /** Made by the command-line library. */
+    Main() {}
+
+    /**
+     * Runs a command and ends the process with its exit status.
+     *
+     * @param args the command and its arguments
+     */
+    public static void main(String[] args) {
+        System.exit(run(new PrintWriter(System.out, true), new PrintWriter(System.err, true), args));
+    }
+
+    /** Runs a command and gives its exit status. */
+    static int run(PrintWriter out, PrintWriter err, String... args) {
+        return new CommandLine(new Main())
+                .setOut(out)
+                .setErr(err)
+                .setExpandAtFiles(false) // a file may well be named @something
+                .setParameterExceptionHandler(Main::reportUsage)
+                .execute(args);
+    }
+
+    @Override
+    public void run() {
+        throw new ParameterException(spec.commandLine(), "a command is missing, expected eval or info");
+    }
+
+    private static int reportUsage(ParameterException e, String[] args) {
+        CommandLine command = e.getCommandLine();
+        command.getErr().println(OneLine.of(command.getCommandSpec().qualifiedName() + ": " + e.getMessage()));
+        return CommandLine.ExitCode.USAGE;
+    }
+
+    /** The version of the library. */
+    static final class Version implements IVersionProvider {
+        @Override
+        public String[] getVersion() {
+            return new String[] {"logratio " + Logratio.version()};
+        }
+    }
+}

@@ -1,0 +1,77 @@
+package dev.logratio.cli;
+
+import dev.logratio.DType;
+import dev.logratio.PairLoss;
+import dev.logratio.Tensor;
+import java.util.List;
+
+/** {@code pair_loss}: log-probs of pairs to losses and every gradient. */
+final class PairLossOperation extends Operation {
+    private static final Input POLICY_CHOSEN = Input.required("policy_chosen", Elements.FLOATS, "P");
+    private static final Input POLICY_REJECTED = Input.required("policy_rejected", Elements.FLOATS, "P");
+    private static final Input REFERENCE_CHOSEN =
+            Input.of("reference_chosen", Elements.FLOATS, Presence.REFERENCE, "P");
+    private static final Input REFERENCE_REJECTED =
+            Input.of("reference_rejected", Elements.FLOATS, Presence.REFERENCE, "P");
+
+    PairLossOperation() {
+        super(
+                "pair_loss",
+                true,
+                List.of(
+                        POLICY_CHOSEN,
+                        POLICY_REJECTED,
+                        REFERENCE_CHOSEN,
+                        REFERENCE_REJECTED,
+                        Input.optional("chosen_counts", Elements.COUNTS, "P").orElse("1"),
+                        Input.optional("rejected_counts", Elements.COUNTS, "P").orElse("1"),
+                        Input.optional("grad_loss", Elements.FLOATS, "P").orElse("1/P, the gradient of the mean"),
+                        Input.of("beta_kl", Elements.FLOATS, Presence.OPTION, "1"),
+                        Input.of("beta_mix", Elements.FLOATS, Presence.OPTION, "1"),
+                        Input.of("tau", Elements.FLOATS, Presence.OPTION, "1")),
+                List.of(Options.REFERENCE_FREE),
+                List.of(
+                        Output.value("loss", "P"),
+                        Output.value("chosen_rewards", "P"),
+                        Output.value("rejected_rewards", "P"),
+                        Output.gradient(POLICY_CHOSEN),
+                        Output.gradient(POLICY_REJECTED),
+                        Output.gradient(REFERENCE_CHOSEN),
+                        Output.gradient(REFERENCE_REJECTED),
+                        Output.optionGradient("beta"),
+                        Output.optionGradient("beta_kl"),
+                        Output.optionGradient("beta_mix"),
+                        Output.optionGradient("tau")));
+    }
+
+    @Override
+    void run(Call call) {
+        PairLoss operation = PairLoss.of(call.loss(), call.in("policy_chosen"), call.in("policy_rejected"))
+                .gradLoss(call.in("grad_loss"))
+                .loss(call.out("loss"))
+                .rewards(call.out("chosen_rewards"), call.out("rejected_rewards"))
+                .gradPolicy(call.out("grad_policy_chosen"), call.out("grad_policy_rejected"))
+                .gradBeta(call.out("grad_beta"))
+                .gradBetaKl(call.out("grad_beta_kl"))
+                .gradBetaMix(call.out("grad_beta_mix"))
+                .gradTau(call.out("grad_tau"));
+        if (call.in("reference_chosen") != null) {
+            operation
+                    .reference(call.in("reference_chosen"), call.in("reference_rejected"))
+                    .gradReference(call.out("grad_reference_chosen"), call.out("grad_reference_rejected"));
+        }
+        if (call.in("chosen_counts") != null || call.in("rejected_counts") != null) {
+            operation.counts(countsOrOnes(call, "chosen_counts"), countsOrOnes(call, "rejected_counts"));
+        }
+        operation.run(call.backend());
+    }
+
+    private static Tensor countsOrOnes(Call call, String name) {
+        if (call.in(name) != null) {
+            return call.in(name);
+        }
+        Tensor ones = Tensor.zeros(call.arena(), DType.F32, call.in("policy_chosen").shape());
+        ones.fill(1);
+        return ones;
+    }
+}

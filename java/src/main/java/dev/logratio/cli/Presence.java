@@ -1,0 +1,24 @@
+package dev.logratio.cli;
+
+/** When an input tensor has to be there. */
+enum Presence {
+    REQUIRED(""),
+    OPTIONAL("optional"),
+    /** Required, but absent when reference_free is on. */
+    REFERENCE("absent if reference_free is on"),
+    /** Exactly one of the tensors marked so is there, none when reference_free is on. */
+    ONE_REFERENCE("exactly one of these, none if reference_free is on"),
+    /** May take the place of the option of its name, if the loss has it. */
+    OPTION("in place of the option, where the loss has it");
+
+    private final String note;
+
+    Presence(String note) {
+        this.note = note;
+    }
+
+    /** What {@code --list} says of it, "" if nothing. */
+    String note() {
+        return note;
+    }
+}

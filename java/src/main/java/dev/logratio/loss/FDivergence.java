@@ -1,0 +1,38 @@
+package dev.logratio.loss;
+
+/**
+ * Which f-divergence regularises: it gives the score {@code f(x)} of a log-ratio {@code x} = log policy/reference.
+ *
+ * <p>Exponents are clamped at 80; beyond, the gradient of the score is 0.
+ */
+public sealed interface FDivergence {
+    /** Reverse KL: {@code f(x) = x}. The default of every loss. */
+    record ReverseKl() implements FDivergence {}
+
+    /** Forward KL: {@code f(x) = -exp(-x)}. */
+    record ForwardKl() implements FDivergence {}
+
+    /** Jensen-Shannon: {@code f(x) = LS(x)}. */
+    record Js() implements FDivergence {}
+
+    /**
+     * Alpha divergence: {@code f(x) = exp((alpha-1)x) / (alpha-1)}, and {@code x} where {@code |alpha-1| < 1e-6}.
+     *
+     * @param alpha finite, default .5
+     */
+    record Alpha(double alpha) implements FDivergence {
+        /** Alpha .5. */
+        public Alpha() {
+            this(.5);
+        }
+
+        /**
+         * Checks the range.
+         *
+         * @throws IllegalArgumentException if alpha is not finite
+         */
+        public Alpha {
+            Ranges.finite("f_alpha", alpha);
+        }
+    }
+}

@@ -1,0 +1,13 @@
+/** Preference-optimisation losses on hand-written kernels: fused, never NaN where the maths has a value, repeatable to the bit. */
+module dev.logratio {
+    requires dev.logratio.bindings;
+    requires com.fasterxml.jackson.core;
+    requires com.fasterxml.jackson.databind;
+    requires info.picocli;
+
+    exports dev.logratio;
+    exports dev.logratio.loss;
+    exports dev.logratio.safetensors;
+
+    opens dev.logratio.cli to info.picocli;
+}

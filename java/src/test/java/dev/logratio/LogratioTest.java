@@ -1,0 +1,46 @@
+package dev.logratio;
+
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertSame;
+import static org.junit.jupiter.api.Assertions.assertTrue;
+
+import dev.logratio.SequenceOptions.Align;
+import dev.logratio.SequenceOptions.Reduction;
+import dev.logratio.bindings.logratio_h;
+import dev.logratio.loss.Guard;
+import dev.logratio.loss.Variant;
+import java.util.List;
+import org.junit.jupiter.api.Test;
+
+class LogratioTest {
+    @Test
+    void oneVersionThroughAllLayers() {
+        TestBackends.cpu();
+        assertEquals(logratio_h.lr_version().getString(0), Logratio.version());
+    }
+
+    @Test
+    void backendsAreListedWithWhatTheyRunOn() {
+        List<BackendInfo> all = Backend.all();
+        assertEquals(List.of("reference", "cpu"), all.stream().map(BackendInfo::name).toList());
+        assertSame(Backend.reference(), all.get(0).backend().orElseThrow());
+        assertSame(TestBackends.cpu(), all.get(1).backend().orElseThrow());
+        assertEquals(Logratio.instructionSet(), all.get(1).detail());
+        assertTrue(Logratio.threads() >= 1);
+        assertEquals("cpu", Backend.cpu().toString());
+    }
+
+    /** Constants of enumerations go to the native code by their position. */
+    @Test
+    void enumerationsCountAsTheNativeOnesDo() {
+        assertEquals(logratio_h.LR_SUM(), Reduction.SUM.ordinal());
+        assertEquals(logratio_h.LR_MEAN(), Reduction.MEAN.ordinal());
+        assertEquals(logratio_h.LR_ALIGN_COMPLETION(), Align.COMPLETION.ordinal());
+        assertEquals(logratio_h.LR_ALIGN_ABSOLUTE(), Align.ABSOLUTE.ordinal());
+        assertEquals(logratio_h.LR_GUARD_NONE(), Guard.NONE.ordinal());
+        assertEquals(logratio_h.LR_GUARD_WARN(), Guard.WARN.ordinal());
+        assertEquals(logratio_h.LR_GUARD_CLAMP(), Guard.CLAMP.ordinal());
+        assertEquals(logratio_h.LR_VARIANT_REPO(), Variant.REPO.ordinal());
+        assertEquals(logratio_h.LR_VARIANT_OLD(), Variant.OLD.ordinal());
+    }
+}

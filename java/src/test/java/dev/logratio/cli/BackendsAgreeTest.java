@@ -1,0 +1,98 @@
+package dev.logratio.cli;
+
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertTrue;
+import static org.junit.jupiter.params.provider.Arguments.arguments;
+
+import dev.logratio.DType;
+import java.io.IOException;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.Arrays;
+import java.util.List;
+import java.util.stream.Stream;
+import org.junit.jupiter.api.io.TempDir;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.Arguments;
+import org.junit.jupiter.params.provider.MethodSource;
+
+/** The same files on the native backend and on the reference, each option in turn away from its default. */
+class BackendsAgreeTest {
+    @TempDir
+    Path folder;
+
+    static Stream<Arguments> files() {
+        List<Arguments> files = new ArrayList<>();
+        for (DType dtype : List.of(DType.F32, DType.BF16, DType.F16)) {
+            for (String option : List.of("", "temperature=0.3", "temperature=7", "softcap=1.5", "ignore_index=4", "softcap=30 temperature=0.5")) {
+                files.add(arguments("token_logprobs " + dtype + " " + option, with(CaseFile.token().as("logits", dtype).set("labels", 1, 2), option)));
+            }
+        }
+        List<String> reductions = List.of(
+                "",
+                "reduction=mean",
+                "tail_weight=0",
+                "tail_weight=0.25",
+                "tail_weight=0 align=absolute",
+                "tail_weight=0.5 align=absolute reduction=mean",
+                "tail_weight=0 keep_fraction=0.5",
+                "tail_weight=0.75 keep_fraction=0.34 align=absolute");
+        for (String option : reductions) {
+            files.add(arguments("sequence_logps " + option, with(CaseFile.sequence(), option)));
+            CaseFile weights = CaseFile.sequence().as("mask", DType.F32).set("mask", .5, 1, 1).set("mask", 2.5, 2, 0);
+            files.add(arguments("sequence_logps with weights " + option, with(weights, option)));
+            files.add(arguments("preference_step " + option, with(CaseFile.step(), option)));
+        }
+        for (String option : List.of(
+                "beta_kl=0.5 beta_mix=-0.3 tau=2",
+                "guard=clamp beta_mix=0.001 tau=0.5 beta_kl=0.4",
+                "guard=clamp beta_mix=0.7",
+                "f_divergence=forward_kl",
+                "f_divergence=js beta_kl=1",
+                "f_divergence=alpha",
+                "f_divergence=alpha f_alpha=2.5",
+                "f_divergence=alpha f_alpha=1",
+                "loss=discopop",
+                "loss=discopop variant=old beta=0.5",
+                "loss=lrml tau=3 f_divergence=js",
+                "loss=sigmoid",
+                "loss=sigmoid beta=2 label_smoothing=0.2",
+                "loss=sigmoid f_divergence=forward_kl")) {
+            files.add(arguments("pair_loss " + option, with(CaseFile.pair().random("grad_loss", DType.F32, 3), option)));
+            files.add(arguments("preference_step " + option, with(CaseFile.step(), option + " softcap=4 temperature=1.25")));
+        }
+        return files.stream();
+    }
+
+    private static CaseFile with(CaseFile file, String options) {
+        for (String option : options.isEmpty() ? new String[0] : options.split(" ")) {
+            file.option(option.split("=")[0], option.split("=")[1]);
+        }
+        return file;
+    }
+
+    @ParameterizedTest(name = "{0}")
+    @MethodSource("files")
+    void agree(String name, CaseFile file) throws IOException {
+        Outputs expected = Outputs.of(folder, "reference", file);
+        Outputs actual = Outputs.of(folder, "cpu", file);
+        assertEquals(expected.layout().keySet(), actual.layout().keySet());
+        for (String output : expected.layout().keySet()) {
+            compare(output, actual.layout().get(output), expected.of(output), actual.of(output));
+        }
+        String gradient = expected.values().keySet().stream().filter(n -> n.startsWith("grad_")).findFirst().orElseThrow();
+        assertTrue(Arrays.stream(expected.of(gradient)).anyMatch(value -> value != 0), gradient + " is all zeros");
+    }
+
+    private static void compare(String name, String layout, double[] expected, double[] actual) {
+        boolean narrow = layout.contains("F16");
+        double largest = 0;
+        for (double value : expected) {
+            largest = Math.max(largest, Math.abs(value));
+        }
+        for (int i = 0; i < expected.length; i++) {
+            double tolerance = Math.max((narrow ? 0x1p-7 : 2e-5) * Math.abs(expected[i]), (narrow ? 2e-3 : 3e-6) * largest);
+            assertEquals(expected[i], actual[i], tolerance, name + " at " + i);
+        }
+    }
+}

@@ -1,0 +1,123 @@
+package dev.logratio.cli;
+
+import dev.logratio.DType;
+import dev.logratio.Tensor;
+import dev.logratio.safetensors.Safetensors;
+import java.io.IOException;
+import java.io.UncheckedIOException;
+import java.lang.foreign.Arena;
+import java.nio.file.Path;
+import java.util.LinkedHashMap;
+import java.util.Map;
+import java.util.Random;
+
+/** Builds input files. A builder of a whole, valid case is a good start for a wrong one. */
+final class CaseFile {
+    private final Arena arena = Arena.ofAuto();
+    private final Map<String, String> metadata = new LinkedHashMap<>();
+    private final Map<String, Tensor> tensors = new LinkedHashMap<>();
+
+    /** A file that asks for an operation. */
+    static CaseFile of(String operation) {
+        return new CaseFile().option("op", operation);
+    }
+
+    /** token_logprobs of 4 rows of 5 with both upstream gradients. */
+    static CaseFile token() {
+        return of("token_logprobs")
+                .random("logits", DType.F32, 4, 5)
+                .labels("labels", new long[] {0, 4, -100, 2}, 4)
+                .random("grad_logp", DType.F32, 4)
+                .random("grad_entropy", DType.F32, 4);
+    }
+
+    /** sequence_logps of 4 sequences of 3 tokens with the upstream gradient. */
+    static CaseFile sequence() {
+        return of("sequence_logps")
+                .random("token_logps", DType.F32, 4, 3)
+                .mask("mask", DType.BOOL, 4, 3)
+                .random("grad_logps", DType.F32, 4);
+    }
+
+    /** pair_loss of 3 pairs with a reference. */
+    static CaseFile pair() {
+        return of("pair_loss")
+                .random("policy_chosen", DType.F32, 3)
+                .random("policy_rejected", DType.F32, 3)
+                .random("reference_chosen", DType.F32, 3)
+                .random("reference_rejected", DType.F32, 3);
+    }
+
+    /** preference_step of 2 pairs of 3 tokens of 5 with the reference's token log-probs. */
+    static CaseFile step() {
+        return of("preference_step")
+                .random("logits", DType.F32, 4, 3, 5)
+                .labels("labels", new long[] {0, 1, 2, 3, 4, 0, 1, -100, 3, 4, 0, -100}, 4, 3)
+                .mask("mask", DType.BOOL, 4, 3)
+                .random("reference_token_logps", DType.F32, 4, 3);
+    }
+
+    CaseFile option(String name, String value) {
+        metadata.put(name, value);
+        return this;
+    }
+
+    CaseFile tensor(String name, DType dtype, double[] values, long... shape) {
+        tensors.put(name, Tensor.of(arena, dtype, values, shape));
+        return this;
+    }
+
+    CaseFile labels(String name, long[] values, long... shape) {
+        tensors.put(name, Tensor.of(arena, values, shape));
+        return this;
+    }
+
+    /** Numbers in [-2,2), the same for the same name and shape. */
+    CaseFile random(String name, DType dtype, long... shape) {
+        tensors.put(name, Tensor.zeros(arena, dtype, shape));
+        Random random = new Random(name.hashCode());
+        double[] values = random.doubles(tensors.get(name).elementCount(), -2, 2).toArray();
+        return tensor(name, dtype, values, shape);
+    }
+
+    /** Ones but for the second element. */
+    CaseFile mask(String name, DType dtype, long... shape) {
+        Tensor mask = Tensor.zeros(arena, dtype, shape);
+        mask.fill(1);
+        mask.setDouble(0, 0, 1);
+        tensors.put(name, mask);
+        return this;
+    }
+
+    /** The same values in another dtype. */
+    CaseFile as(String name, DType dtype) {
+        Tensor before = tensors.get(name);
+        return tensor(name, dtype, before.toDoubles(), before.shape());
+    }
+
+    CaseFile set(String name, double value, long... index) {
+        tensors.get(name).setDouble(value, index);
+        return this;
+    }
+
+    /** The same numbers of zeros in another shape. */
+    CaseFile shaped(String name, long... shape) {
+        tensors.put(name, Tensor.zeros(arena, tensors.get(name).dtype(), shape));
+        return this;
+    }
+
+    CaseFile without(String name) {
+        tensors.remove(name);
+        metadata.remove(name);
+        return this;
+    }
+
+    Path write(Path file) {
+        try {
+            Safetensors.write(file, metadata, tensors);
+        } catch (IOException e) {
+            throw new UncheckedIOException(e);
+        }
+        return file;
+    }
+}

@@ -1,0 +1,199 @@
+package dev.logratio.cli;
+
+import static org.junit.jupiter.api.Assertions.assertArrayEquals;
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertFalse;
+import static org.junit.jupiter.api.Assertions.assertTrue;
+import static org.junit.jupiter.params.provider.Arguments.arguments;
+
+import java.io.IOException;
+import java.nio.charset.StandardCharsets;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.List;
+import java.util.stream.Stream;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.Arguments;
+import org.junit.jupiter.params.provider.MethodSource;
+
+/** Arguments, right and wrong, and where outputs go. */
+class UsageTest {
+    @TempDir
+    Path folder;
+
+    static Stream<Arguments> mistakes() {
+        return Stream.of(
+                arguments(List.of(), "expected eval or info"),
+                arguments(List.of("evaluate"), "evaluate"),
+                arguments(List.of("eval"), "--backend is missing"),
+                arguments(List.of("eval", "IN", "OUT"), "--backend is missing"),
+                arguments(List.of("eval", "IN", "OUT", "--backend"), "--backend"),
+                arguments(List.of("eval", "--backend", "gpu", "IN", "OUT"), "gpu"),
+                arguments(List.of("eval", "--backend", "", "IN", "OUT"), "expected one of reference, cpu"),
+                arguments(List.of("eval", "--backend", "CPU", "IN", "OUT"), "expected one of reference, cpu"),
+                arguments(List.of("eval", "--backend", "cuda", "IN", "OUT"), "cuda is not in this build"),
+                arguments(List.of("eval", "--backend", "emulator", "IN", "OUT"), "emulator is not in this build"),
+                arguments(List.of("eval", "--backend", "cpu", "--backend", "cpu", "IN", "OUT"), "--backend"),
+                arguments(List.of("eval", "--backend", "cpu"), "expected IN and OUT"),
+                arguments(List.of("eval", "--backend", "cpu", "IN"), "expected IN and OUT"),
+                arguments(List.of("eval", "--backend", "cpu", "IN", "OUT", "MORE"), "expected IN and OUT"),
+                arguments(List.of("eval", "--backend", "cpu", "--out-dir", "DIR"), "IN is missing"),
+                arguments(List.of("eval", "--backend", "cpu", "--verbose", "IN", "OUT"), "--verbose"),
+                arguments(List.of("info", "more"), "more"));
+    }
+
+    @ParameterizedTest(name = "{0}")
+    @MethodSource("mistakes")
+    void mistakesEndWithOneLine(List<String> arguments, String expected) {
+        CommandLineRun run = CommandLineRun.of(arguments.toArray());
+        assertEquals(2, run.status());
+        assertEquals(1, run.errors().size(), run.errors().toString());
+        assertTrue(run.errors().getFirst().contains(expected), run.errors().toString());
+        assertEquals("", run.out());
+    }
+
+    @Test
+    void manyFilesGoIntoOneFolder() throws IOException {
+        Path good = CaseFile.pair().write(folder.resolve("good.safetensors"));
+        Path atFile = CaseFile.token().write(folder.resolve("@good"));
+        Path bad = CaseFile.pair().without("policy_chosen").write(folder.resolve("bad.safetensors"));
+        Path cut = Files.write(folder.resolve("cut.safetensors"), new byte[9]);
+        Path after = CaseFile.sequence().write(folder.resolve("after.safetensors"));
+        Path out = folder.resolve("new").resolve("out");
+        CommandLineRun run = CommandLineRun.of(
+                "eval", "--backend", "reference", "--out-dir", out, good, bad, atFile, cut, "/", folder.resolve("none"), after);
+        assertEquals(2, run.status());
+        assertEquals(4, run.errors().size(), run.errors().toString());
+        List<String> prefixes = List.of(bad + ": tensor policy_chosen", cut + ": ", "/: ", folder.resolve("none") + ": ");
+        for (int i = 0; i < prefixes.size(); i++) {
+            assertTrue(run.errors().get(i).startsWith(prefixes.get(i)), run.errors().get(i));
+        }
+        assertEquals(List.of("@good", "after.safetensors", "good.safetensors"), names(out));
+
+        Path alone = folder.resolve("alone");
+        CommandLineRun.of("eval", "--backend", "reference", good, alone);
+        assertEquals(-1, Files.mismatch(alone, out.resolve("good.safetensors")));
+    }
+
+    @Test
+    void allGoodFilesEndWithStatus0() throws IOException {
+        Path one = CaseFile.pair().write(folder.resolve("one"));
+        Path two = CaseFile.step().write(folder.resolve("two"));
+        Path out = Files.createDirectory(folder.resolve("out"));
+        CommandLineRun run = CommandLineRun.of("eval", "--backend", "cpu", "--out-dir", out, one, two);
+        assertEquals(new CommandLineRun(0, "", List.of()), run);
+        assertEquals(List.of("one", "two"), names(out));
+    }
+
+    @Test
+    void anInputIsNotOverwritten() throws IOException {
+        Path in = CaseFile.pair().write(folder.resolve("in"));
+        byte[] before = Files.readAllBytes(in);
+        for (CommandLineRun run : List.of(
+                CommandLineRun.of("eval", "--backend", "reference", in, in),
+                CommandLineRun.of("eval", "--backend", "reference", "--out-dir", folder, in))) {
+            assertEquals(2, run.status());
+            assertTrue(run.errors().getFirst().contains("the input itself"), run.errors().toString());
+        }
+        assertEquals(List.of("in"), names(folder));
+        assertArrayEquals(before, Files.readAllBytes(in));
+    }
+
+    @Test
+    void twoInputsOfOneNameAreNotMixedUp() throws IOException {
+        Path first = CaseFile.pair().write(folder.resolve("in"));
+        Path second = CaseFile.step().write(Files.createDirectory(folder.resolve("sub")).resolve("in"));
+        Path out = folder.resolve("out");
+        CommandLineRun run = CommandLineRun.of("eval", "--backend", "reference", "--out-dir", out, first, second);
+        assertEquals(2, run.status());
+        assertEquals(1, run.errors().size());
+        assertTrue(run.errors().getFirst().startsWith(second + ": "), run.errors().toString());
+        assertEquals(List.of("in"), names(out));
+    }
+
+    @Test
+    void outputsThatCannotBeWrittenAreNamed() throws IOException {
+        Path in = CaseFile.pair().write(folder.resolve("in"));
+        Path directory = Files.createDirectory(folder.resolve("out"));
+        for (Path out : List.of(directory, folder.resolve("none").resolve("out"), in.resolve("out"))) {
+            CommandLineRun run = CommandLineRun.of("eval", "--backend", "reference", in, out);
+            assertEquals(2, run.status());
+            assertEquals(1, run.errors().size(), run.errors().toString());
+            assertTrue(run.errors().getFirst().startsWith(in + ": no"), run.errors().toString());
+        }
+        CommandLineRun run = CommandLineRun.of("eval", "--backend", "reference", "--out-dir", in, in);
+        assertEquals(2, run.status());
+        assertTrue(run.errors().getFirst().contains("--out-dir " + in + " cannot be made"), run.errors().toString());
+        assertEquals(List.of("in", "out"), names(folder));
+    }
+
+    @Test
+    void oldOutputsAreReplaced() throws IOException {
+        Path in = CaseFile.pair().write(folder.resolve("in"));
+        Path out = Files.writeString(folder.resolve("out"), "old");
+        assertEquals(0, CommandLineRun.of("eval", "--backend", "reference", in, out).status());
+        assertFalse(Files.readString(out, StandardCharsets.ISO_8859_1).startsWith("old"));
+    }
+
+    @Test
+    void theListNamesEverything() {
+        CommandLineRun run = CommandLineRun.of("eval", "--list");
+        assertEquals(0, run.status());
+        assertEquals(List.of(), run.errors());
+        for (String line : List.of(
+                "token_logprobs",
+                "  in      logits                  [N,V] or [B,T,V]   F64, F32, BF16 or F16; F64 on the reference only",
+                "  in      labels                  [N] or [B,T]       I64 or I32; in [0,V) or ignore_index",
+                "  option  ignore_index            -100               an integer",
+                "  option  temperature             1                  a finite number > 0",
+                "  option  softcap                 0                  a finite number >= 0",
+                "sequence_logps",
+                "  in      mask                    [B,T]              BOOL, U8 or F32; non-zero counts 1; F32: weights, finite, >= 0",
+                "  option  reduction               sum                sum|mean",
+                "  option  tail_weight             1                  a number in [0,1]",
+                "  option  align                   completion         completion|absolute",
+                "  option  keep_fraction           1                  a number in (0,1]",
+                "pair_loss",
+                "  in      grad_loss               [P]                F64, F32, BF16 or F16; optional; default 1/P, the gradient of the mean",
+                "  option  reference_free          off                off|on",
+                "preference_step",
+                "  in      reference_logps         [2P]               F64, F32, BF16 or F16; exactly one of these, none if reference_free is on",
+                "  out     rewards_accuracy        [1]                F32; F64 from the reference",
+                "loss dlrml",
+                "  option  beta_kl                 0.05               finite and > 0",
+                "  option  beta_mix                0.2                finite",
+                "  option  guard                   none               none|warn|clamp",
+                "loss discopop",
+                "  option  variant                 repo               repo|old",
+                "loss sigmoid",
+                "  option  label_smoothing         0.0                in [0,0.5)",
+                "  option  f_divergence            reverse_kl         reverse_kl|forward_kl|js|alpha",
+                "  option  f_alpha                 0.5                finite")) {
+            assertTrue(run.out().lines().anyMatch(line::equals), line);
+        }
+    }
+
+    @Test
+    void infoTellsWhatThisBuildCanDo() {
+        CommandLineRun run = CommandLineRun.of("info");
+        assertEquals(0, run.status());
+        for (String name : List.of("Logratio", "ABI", "Java", "System", "Backend reference", "Backend cpu", "Instruction set", "Threads")) {
+            assertTrue(run.out().lines().anyMatch(line -> line.startsWith(name + " ")), name + " in " + run.out());
+        }
+        assertTrue(run.out().lines().anyMatch(line -> line.matches("Backend cpu +available: .+")), run.out());
+    }
+
+    @Test
+    void helpAndVersionAreThere() {
+        assertTrue(CommandLineRun.of("--version").out().matches("logratio \\d+\\.\\d+\\.\\d+\\R"));
+        assertTrue(CommandLineRun.of("eval", "--help").out().contains("logratio eval --backend BACKEND IN OUT"));
+    }
+
+    private static List<String> names(Path directory) throws IOException {
+        try (var files = Files.list(directory)) {
+            return files.map(file -> file.getFileName().toString()).sorted().toList();
+        }
+    }
+}
