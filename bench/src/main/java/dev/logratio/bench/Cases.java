@@ -1,0 +1,71 @@
+package dev.logratio.bench;
+
+import dev.logratio.DType;
+import dev.logratio.bench.TokenLogprobsCase.Pass;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.Locale;
+
+/** Every case by name. */
+final class Cases {
+    /** The vocabulary of the headline figures. */
+    static final int LARGE_VOCABULARY = 128_256;
+    static final int PAIRS = 64;
+
+    /** Well beyond any cache. */
+    private static final long LOGITS_BYTES = 1L << 30;
+    /** libtorch's backward holds the logits, the log-probs and a gradient of each; the check of BF16 does so in float32. */
+    private static final int COPIES_NEEDED = 10;
+    private static final int ROW_STEP = 64;
+    private static final int[] VOCABULARIES = {32_000, LARGE_VOCABULARY};
+
+    private Cases() {}
+
+    static List<CaseSpec> all() {
+        List<CaseSpec> specs = new ArrayList<>();
+        for (Pass pass : Pass.values()) {
+            for (DType dtype : List.of(DType.F32, DType.BF16)) {
+                for (int columns : VOCABULARIES) {
+                    specs.add(tokenLogprobs(pass, dtype, columns));
+                }
+            }
+        }
+        specs.add(pairLoss());
+        for (DType dtype : List.of(DType.F32, DType.BF16)) {
+            specs.add(new CaseSpec(
+                    "preference_step in place " + suffix(dtype, LARGE_VOCABULARY), Limit.READ_THEN_UPDATE,
+                    parts -> new PreferenceStepCase(dtype, rows(dtype, LARGE_VOCABULARY), LARGE_VOCABULARY, parts)));
+        }
+        return specs;
+    }
+
+    static CaseSpec named(String name) {
+        return all().stream().filter(spec -> spec.name().equals(name)).findFirst()
+                .orElseThrow(() -> new IllegalArgumentException("no case is named \"" + name + "\""));
+    }
+
+    static CaseSpec tokenLogprobs(Pass pass, DType dtype, int columns) {
+        String operation = switch (pass) {
+            case FORWARD -> "token_logprobs forward ";
+            case FORWARD_ALL -> "token_logprobs forward, all outputs ";
+            case FORWARD_BACKWARD -> "token_logprobs forward + backward in place ";
+        };
+        Limit limit = pass == Pass.FORWARD_BACKWARD ? Limit.READ_THEN_UPDATE : Limit.READ;
+        return new CaseSpec(operation + suffix(dtype, columns), limit, parts -> new TokenLogprobsCase(pass, dtype, rows(dtype, columns), columns, parts));
+    }
+
+    static CaseSpec pairLoss() {
+        return new CaseSpec("pair_loss " + PAIRS + " pairs with gradients", Limit.NONE, ignored -> new PairLossCase(PAIRS));
+    }
+
+    private static String suffix(DType dtype, int columns) {
+        return dtype.name().toLowerCase(Locale.ROOT) + " V=" + columns;
+    }
+
+    /** Rows of about 1 GiB, or of what the free memory lets libtorch take. */
+    private static int rows(DType dtype, int columns) {
+        long bytes = Math.min(LOGITS_BYTES, Machine.availableMemory() / COPIES_NEEDED);
+        long rows = bytes / ((long) columns * dtype.bytes()) / ROW_STEP * ROW_STEP;
+        return (int) Math.max(rows, ROW_STEP);
+    }
+}

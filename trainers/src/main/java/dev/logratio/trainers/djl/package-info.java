@@ -1,0 +1,8 @@
+/**
+ * The losses as drop-in {@linkplain ai.djl.training.loss.Loss DJL losses} on the PyTorch engine.
+ *
+ * <p>DJL has no custom autograd function. {@link dev.logratio.trainers.djl.LogitsGradient} hands a gradient that was computed outside to
+ * DJL's autograd instead: through a surrogate scalar whose value and gradient are exactly the given ones, or, in a training loop of
+ * one's own, directly.
+ */
+package dev.logratio.trainers.djl;

@@ -1,0 +1,133 @@
+package dev.logratio.trainers.quickstart;
+
+import dev.logratio.Backend;
+import dev.logratio.BackendUnavailableException;
+import dev.logratio.Logratio;
+import dev.logratio.trainers.quickstart.PreferenceFile.OnBadLine;
+import java.io.IOException;
+import java.io.PrintWriter;
+import java.nio.charset.StandardCharsets;
+import java.nio.file.NoSuchFileException;
+import java.nio.file.Path;
+import java.util.List;
+import java.util.concurrent.Callable;
+import picocli.CommandLine;
+import picocli.CommandLine.Command;
+import picocli.CommandLine.Mixin;
+import picocli.CommandLine.Model.CommandSpec;
+import picocli.CommandLine.Option;
+import picocli.CommandLine.Spec;
+
+/** The command {@code logratio quickstart}. */
+@Command(name = "logratio quickstart", mixinStandardHelpOptions = true, description = {
+    "Trains a small language model on the CPU: a supervised warm-up, then preference tuning from the same start with four losses.",
+    "Prints a table that compares them on held-out pairs and draws their curves."})
+public final class Quickstart implements Callable<Integer> {
+    private static final int BAD_INPUT = 2;
+
+    @Spec
+    private CommandSpec spec;
+
+    @Mixin
+    private Settings settings;
+
+    @Option(names = "--data", paramLabel = "FILE", description = "JSONL with prompt, chosen and rejected as strings or message lists (default: bundled pairs).")
+    private Path data;
+
+    @Option(names = "--out", paramLabel = "DIR", defaultValue = "quickstart-out", description = "Folder for the curves (default: ${DEFAULT-VALUE}).")
+    private Path out;
+
+    @Option(names = "--on-bad-line", defaultValue = "skip",
+            description = "What to do about a line that is not a preference pair: ${COMPLETION-CANDIDATES} (default: ${DEFAULT-VALUE}).")
+    private OnBadLine onBadLine;
+
+    @Option(names = "--backend", paramLabel = "NAME", defaultValue = "cpu", description = "What computes the losses: cpu or reference (default: ${DEFAULT-VALUE}).")
+    private String backendName;
+
+    @Option(names = "--threads", converter = Settings.Count.class, description = "Threads for DJL and for the losses (default: the CPUs of this process).")
+    private Integer threads;
+
+    private Quickstart() {}
+
+    /**
+     * Runs the command and exits: status 0 if all went well, 2 for bad input, 1 for anything else.
+     *
+     * @param args the options
+     */
+    public static void main(String[] args) {
+        System.exit(run(args, new PrintWriter(System.out, true, StandardCharsets.UTF_8), new PrintWriter(System.err, true, StandardCharsets.UTF_8)));
+    }
+
+    static int run(String[] args, PrintWriter out, PrintWriter err) {
+        return new CommandLine(new Quickstart())
+                .setCaseInsensitiveEnumValuesAllowed(true)
+                .setOut(out)
+                .setErr(err)
+                .setParameterExceptionHandler((e, arguments) -> {
+                    err.println("logratio quickstart: " + e.getMessage());
+                    return BAD_INPUT;
+                })
+                .execute(args);
+    }
+
+    @Override
+    public Integer call() throws IOException {
+        PrintWriter printer = spec.commandLine().getOut();
+        PrintWriter errors = spec.commandLine().getErr();
+        long start = System.nanoTime();
+        PreferenceFile file;
+        Backend backend;
+        try {
+            file = data == null ? PreferenceFile.bundled() : PreferenceFile.read(data, onBadLine, errors::println);
+            if (file.pairs().size() < Dataset.LEAST_PAIRS) {
+                throw new IOException(data + " has " + file.pairs().size() + " usable pairs; expected " + Dataset.LEAST_PAIRS + " or more");
+            }
+            backend = Backend.named(backendName);
+        } catch (NoSuchFileException e) {
+            errors.println("logratio quickstart: no such file: " + e.getMessage());
+            return BAD_INPUT;
+        } catch (IOException | IllegalArgumentException e) {
+            errors.println("logratio quickstart: " + e.getMessage());
+            return BAD_INPUT;
+        } catch (BackendUnavailableException e) {
+            errors.println("logratio quickstart: " + e.getMessage());
+            return 1;
+        }
+        prepareEngine(backend, threads == null ? Runtime.getRuntime().availableProcessors() : threads);
+        Dataset dataset = Dataset.split(file.pairs(), settings.maxTokens, settings.seed);
+        printer.println(Report.format("%s: %d pairs to train on, %d held out, %d cut to %d tokens, %d bad lines left out.",
+                data == null ? "Bundled preferences" : data, dataset.training().size(), dataset.heldOut().size(), dataset.truncated(),
+                settings.maxTokens, file.badLines()));
+        List<RunResult> runs = new Experiment(dataset, settings, backend, printer).run();
+        report(printer, runs);
+        for (Path chart : Charts.write(out, runs)) {
+            printer.println(chart.toAbsolutePath().normalize());
+        }
+        printer.println(Report.format("Done in %.0f s.", (System.nanoTime() - start) / 1e9));
+        return 0;
+    }
+
+    /** Fixes what decides speed and repeatability, before DJL loads its engine. */
+    private static void prepareEngine(Backend backend, int threads) {
+        if (!backend.equals(Backend.reference())) {
+            Logratio.setThreads(threads);
+        }
+        System.setProperty("ai.djl.pytorch.num_threads", Integer.toString(threads));
+        System.setProperty("ai.djl.pytorch.num_interop_threads", "1");
+        // The natives are on the class path: nothing is to be looked up elsewhere.
+        System.setProperty("ai.djl.offline", "true");
+        System.setProperty("org.slf4j.simpleLogger.defaultLogLevel", "warn");
+    }
+
+    private static void report(PrintWriter printer, List<RunResult> runs) {
+        printer.println();
+        printer.print(Report.table(runs));
+        printer.println("Measured on the held-out pairs. reward accuracy: share with rho > 0. chosen likelier: share whose chosen answer has the higher log-prob.");
+        printer.println("trapped: share within 10 % of the loss's local minimum. KL to reference: nats an answer, on answers drawn from the policy, exact for each token.");
+        for (RunResult run : runs) {
+            printer.println();
+            printer.println(Report.shapeSentence(run));
+        }
+        printer.println();
+    }
+}
