@@ -1,0 +1,51 @@
+# shellcheck shell=bash
+# Sourced by the launcher. Runs every test of every module and counts what the test frameworks reported.
+
+run_tests() {
+  local sanitize=no
+  case ${1:-} in
+    '') ;;
+    --sanitize) sanitize=yes ;;
+    *) fail "unknown argument '$1' of test; it takes --sanitize or nothing" 2 ;;
+  esac
+  find_jdk
+  mkdir -p "$state"
+  with_lock run_tests_locked "$sanitize"
+}
+
+run_tests_locked() {
+  local status=0 reports=("$root"/*/target/surefire-reports "$root"/bindings/target/native-reports "$state/sanitize-reports")
+  require_packages tests
+  # Reports of an earlier run must not count.
+  rm -rf "${reports[@]}"
+  echo "logratio: mvn verify (log: $state/test.log)" >&2
+  if ! run_maven -fae verify >"$state/test.log" 2>&1; then
+    grep -E '^\[ERROR\]|^The following tests FAILED|^[[:space:]]+[0-9]+ - .*\(Failed|\[  FAILED  \]' "$state/test.log" | head -n 60 >&2 || true
+    echo "logratio: mvn verify failed; see $state/test.log" >&2
+    status=1
+  fi
+  local native=("bindings/target/ctest.xml=GoogleTest")
+  if [ "$1" = yes ]; then
+    run_sanitized_tests || status=1
+    native+=(".logratio/sanitize.xml=GoogleTest with sanitizers")
+  fi
+  "$jdk/bin/java" "$root/scripts/TestReport.java" "$root" "${native[@]}" || status=1
+  return "$status"
+}
+
+# The native tests once more, with AddressSanitizer and UndefinedBehaviorSanitizer, in a build folder of their own.
+run_sanitized_tests() {
+  local build=$state/sanitize log=$state/sanitize.log generator=()
+  [ -e "$build/CMakeCache.txt" ] || ! command -v ninja >/dev/null || generator=(-G Ninja)
+  echo "logratio: native tests with sanitizers (log: $log)" >&2
+  if ! {
+    cmake -S "$root/native" -B "$build" "${generator[@]}" -DCMAKE_BUILD_TYPE=RelWithDebInfo -DLR_SANITIZE=ON -DLR_BUILD_TESTS=ON &&
+      cmake --build "$build" --parallel 2 &&
+      cd "$build" &&
+      ctest --output-on-failure --no-tests=error --output-junit "$state/sanitize.xml"
+  } >"$log" 2>&1 9>&-; then
+    tail -n 40 "$log" >&2
+    echo "logratio: native tests with sanitizers failed; see $log" >&2
+    return 1
+  fi
+}
