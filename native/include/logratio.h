@@ -81,8 +81,8 @@ LR_API const char* lr_last_error(void);
  */
 LR_API const char* lr_cpu_instruction_set(void);
 /*
- * Threads that a CPU operation may use, the caller included. Default: LOGRATIO_THREADS, else the CPUs that this process may run
- * on. Setting it returns LR_INVALID_ARGUMENT unless 1 <= threads <= 1024. It never changes results.
+ * Threads that a CPU operation may use, the caller included. Default: the environment variable LOGRATIO_THREADS, whose value makes
+ * every operation return LR_UNAVAILABLE if it is no number from 1 to 1024, else the CPUs that this process may run on. Setting it returns LR_INVALID_ARGUMENT unless 1 <= threads <= 1024. It never changes results.
  */
 LR_API int32_t lr_threads(void);
 LR_API lr_status lr_set_threads(int32_t threads);
@@ -186,7 +186,7 @@ typedef enum lr_guard { LR_GUARD_NONE = 0, LR_GUARD_WARN = 1, LR_GUARD_CLAMP = 2
 typedef enum lr_variant { LR_VARIANT_REPO = 0, LR_VARIANT_OLD = 1 } lr_variant;
 
 /*
- * One loss and its options. Fill it with lr_loss_init("dlrml", &options), then set what differs. lr_loss_init sets each
+ * One loss and its options. Set size, fill it with lr_loss_init("dlrml", &options), then set what differs. lr_loss_init sets each
  * option to the loss's default, and to NaN where the loss has no such option; a value given there is an error when used.
  *
  *   dlrml     beta_kl .05, beta_mix .20, tau .05, guard, f_divergence, f_alpha
@@ -194,6 +194,7 @@ typedef enum lr_variant { LR_VARIANT_REPO = 0, LR_VARIANT_OLD = 1 } lr_variant;
  *   sigmoid   beta .1, label_smoothing 0, f_divergence, f_alpha       (DPO)
  */
 typedef struct lr_loss_options {
+  uint64_t size;          /* sizeof(lr_loss_options); set it before lr_loss_init */
   int32_t loss;           /* the library's own number for the name; set by lr_loss_init */
   int32_t f_divergence;   /* lr_f_divergence: the score of a log-ratio */
   int32_t guard;          /* lr_guard; clamp uses max(beta_mix, tau*beta_kl) */

@@ -392,7 +392,11 @@ TEST(Abi, LossOptions) {
     t.loss_options = &options;
     EXPECT_INVALID(lr_preference_step, t, text);
   };
-  expect(lr_loss_options{}, "loss is number 0, which does not exist: fill loss_options with lr_loss_init");
+  expect(lr_loss_options{}, "size of lr_loss_options is 0, expected 72: set it to sizeof(lr_loss_options) before lr_loss_init, and compare "
+                            "lr_abi_version()");
+  lr_loss_options nameless{};
+  nameless.size = sizeof nameless;
+  expect(nameless, "loss is number 0, which does not exist: fill loss_options with lr_loss_init");
   const auto changed = [](const char* name, const std::function<void(lr_loss_options&)>& change) {
     lr_loss_options options = loss_options(name);
     change(options);
@@ -424,6 +428,8 @@ TEST(Abi, LossOptions) {
 
 TEST(Abi, LossInit) {
   lr_loss_options options{};
+  EXPECT_EQ(lr_loss_init("dlrml", &options), LR_INVALID_ARGUMENT);  // no size
+  options.size = sizeof options;
   EXPECT_EQ(lr_loss_init("dppo", &options), LR_INVALID_ARGUMENT);
   EXPECT_STREQ(lr_last_error(), "loss is \"dppo\", expected dlrml, discopop or sigmoid");
   EXPECT_EQ(lr_loss_init(nullptr, &options), LR_INVALID_ARGUMENT);

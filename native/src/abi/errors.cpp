@@ -4,6 +4,7 @@
 #include <cstring>
 
 #include "cpu/isa.h"
+#include "cpu/thread_pool.h"
 
 namespace logratio::abi {
 namespace {
@@ -45,8 +46,9 @@ void check_struct(const char* name, const void* args, uint64_t first_size, uint6
   }
 }
 
-void check_instruction_set() {
+void check_environment() {
   if (const char* error = cpu::instruction_set_error()) throw Error(LR_UNAVAILABLE, error);
+  if (const char* error = cpu::thread_count_error()) throw Error(LR_UNAVAILABLE, error);
 }
 
 }  // namespace logratio::abi

@@ -75,15 +75,15 @@ struct Published<lr_preference_step_args> { static constexpr uint64_t size = 160
 
 void check_struct(const char* name, const void* args, uint64_t first_size, uint64_t known_size);
 
-// LOGRATIO_CPU and the processor leave something to run on.
-void check_instruction_set();
+// LOGRATIO_CPU and the processor leave something to run on, and LOGRATIO_THREADS is a number of threads.
+void check_environment();
 
 template <class Args, class Body>
 lr_status operation(const char* name, const Args* args, Body&& body) {
   const bool has_buffer = args != nullptr && args->size >= Published<Args>::size;
   return guarded(has_buffer ? ErrorBuffer{args->error, args->error_capacity} : ErrorBuffer{}, [&] {
     check_struct(name, args, Published<Args>::size, sizeof(Args));
-    check_instruction_set();
+    check_environment();
     Args known{};
     __builtin_memcpy(&known, args, args->size < sizeof(Args) ? args->size : sizeof(Args));
     body(known);

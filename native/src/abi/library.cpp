@@ -12,7 +12,7 @@ using namespace logratio;
 
 static_assert(sizeof(DLTensor) == 48 && offsetof(DLTensor, device) == 8 && offsetof(DLTensor, ndim) == 16 && offsetof(DLTensor, dtype) == 20 &&
               offsetof(DLTensor, shape) == 24 && offsetof(DLTensor, strides) == 32 && offsetof(DLTensor, byte_offset) == 40);
-static_assert(sizeof(lr_token_options) == 24 && sizeof(lr_sequence_options) == 24 && sizeof(lr_loss_options) == 64);
+static_assert(sizeof(lr_token_options) == 24 && sizeof(lr_sequence_options) == 24 && sizeof(lr_loss_options) == 72);
 static_assert(sizeof(lr_step_metrics) == 88);
 
 uint32_t lr_abi_version(void) { return LR_ABI_VERSION; }
@@ -48,7 +48,7 @@ lr_status lr_bandwidth_probe(int32_t kind, void* source, void* destination, uint
       const auto from = reinterpret_cast<uintptr_t>(source), to = reinterpret_cast<uintptr_t>(destination);
       if (from < to + bytes && to < from + bytes) abi::invalid("destination shares memory with source, expected separate memory");
     }
-    if (const char* error = cpu::instruction_set_error()) throw abi::Error(LR_UNAVAILABLE, error);
+    abi::check_environment();
     *seconds = cpu::bandwidth_probe(static_cast<cpu::Bandwidth>(kind), source, destination, bytes);
   });
 }

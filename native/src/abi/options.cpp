@@ -77,14 +77,22 @@ int32_t number_of(const char* name) {
   invalid("loss is \"" + std::string(name) + "\", expected " + loss_names());
 }
 
+void check_size(const lr_loss_options& options) {
+  if (options.size == sizeof(lr_loss_options)) return;
+  invalid("size of lr_loss_options is " + std::to_string(options.size) + ", expected " + std::to_string(sizeof(lr_loss_options)) +
+          ": set it to sizeof(lr_loss_options) before lr_loss_init, and compare lr_abi_version()");
+}
+
 }  // namespace
 
 lr_status lr_loss_init(const char* name, lr_loss_options* options) {
   return guarded({}, [&] {
     if (name == nullptr) invalid("name is NULL, expected " + loss_names());
     if (options == nullptr) invalid("options is NULL, and it is required");
+    check_size(*options);
     const int32_t number = number_of(name);
     lr_loss_options fresh{};
+    fresh.size = options->size;
     fresh.loss = number;
     for (const auto member : math::kNumberMembers) fresh.*member = std::numeric_limits<double>::quiet_NaN();
     for (const NumberOption& option : math::Losses::infos[number - 1]->numbers) fresh.*(option.member) = option.fallback;
@@ -96,6 +104,7 @@ namespace logratio::abi {
 
 const LossInfo& check_loss_options(const lr_loss_options* options) {
   if (options == nullptr) invalid("loss_options is NULL, and it is required");
+  check_size(*options);
   const LossInfo* loss = math::loss_info(options->loss);
   if (loss == nullptr) invalid("loss is number " + std::to_string(options->loss) + ", which does not exist: fill loss_options with lr_loss_init");
   for (size_t k = 0; k < std::size(math::kNumberMembers); ++k) {

@@ -7,7 +7,7 @@ namespace logratio::cpu {
 
 enum class Bandwidth : int { read = 0, copy = 1, update = 2 };
 
-// Runs a probe once over `bytes` of memory and returns its seconds. An even number of updates restores the source.
+// Runs a probe once over `bytes` of memory and returns its seconds. The source keeps its values.
 double bandwidth_probe(Bandwidth kind, void* source, void* destination, uint64_t bytes);
 
 }  // namespace logratio::cpu

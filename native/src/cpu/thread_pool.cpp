@@ -13,11 +13,20 @@
 namespace logratio::cpu {
 namespace {
 
+// What LOGRATIO_THREADS asks for: 0 if it is not set, -1 if it is no number of threads.
+int requested_thread_count() {
+  static const int requested = [] {
+    const char* const text = std::getenv("LOGRATIO_THREADS");
+    if (text == nullptr || *text == '\0') return 0;
+    char* end = nullptr;
+    const long threads = std::strtol(text, &end, 10);
+    return *end == '\0' && threads >= 1 && threads <= 1024 ? static_cast<int>(threads) : -1;
+  }();
+  return requested;
+}
+
 int default_thread_count() {
-  if (const char* text = std::getenv("LOGRATIO_THREADS")) {
-    const int threads = std::atoi(text);
-    if (threads >= 1 && threads <= 1024) return threads;
-  }
+  if (requested_thread_count() > 0) return requested_thread_count();
   cpu_set_t set;
   if (sched_getaffinity(0, sizeof set, &set) == 0) return std::max(1, std::min(1024, CPU_COUNT(&set)));
   return std::max(1u, std::thread::hardware_concurrency());
@@ -110,6 +119,10 @@ int thread_count() {
     if (!g_threads.compare_exchange_strong(expected, threads)) threads = expected;
   }
   return threads;
+}
+
+const char* thread_count_error() {
+  return requested_thread_count() < 0 ? "LOGRATIO_THREADS is set, and not to a number from 1 to 1024" : nullptr;
 }
 
 void set_thread_count(int threads) { g_threads.store(threads, std::memory_order_relaxed); }

@@ -7,6 +7,7 @@ namespace logratio::cpu {
 
 int thread_count();
 void set_thread_count(int threads);  // 1..1024
+const char* thread_count_error();    // what is wrong with LOGRATIO_THREADS; nullptr if nothing is
 
 using Task = void (*)(void* context, int64_t index);
 

@@ -18,7 +18,7 @@ class DiscoPop {
   explicit DiscoPop(const lr_loss_options& options)
       : score_{options.f_divergence, options.f_alpha},
         beta_(options.beta),
-        tau_(options.tau),
+        inverse_tau_(1 / options.tau),
         old_(options.variant == LR_VARIANT_OLD),
         gate_(old_ ? 1.0 : options.beta / options.tau) {}
 
@@ -35,14 +35,14 @@ class DiscoPop {
     } else {
       // The loss is a function of beta * rho and tau, so the derivative by beta follows from the one by rho.
       gradient.beta = vanishing_product(rho, terms.d_rho / beta_);
-      gradient.tau = -vanishing_product(gate_, vanishing_product(rho / tau_, terms.d_u));
+      gradient.tau = -vanishing_product(gate_, vanishing_product(rho * inverse_tau_, terms.d_u));
     }
     return {terms.value, terms.d_rho, gradient};
   }
 
   FDivergence score_;
   double beta_;
-  double tau_;
+  double inverse_tau_;
   bool old_;
   double gate_;
 };

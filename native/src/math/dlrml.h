@@ -19,7 +19,7 @@ class Dlrml {
   explicit Dlrml(const lr_loss_options& options)
       : score_{options.f_divergence, options.f_alpha},
         beta_kl_(options.beta_kl),
-        tau_(options.tau),
+        inverse_tau_(1 / options.tau),
         // Below tau * beta_kl the loss grows exponentially on badly ordered pairs. The guard that only warns is for callers that can log.
         clamped_(options.guard == LR_GUARD_CLAMP && options.beta_mix < options.tau * options.beta_kl),
         gate_(clamped_ ? options.beta_kl : options.beta_mix / options.tau) {}
@@ -37,15 +37,15 @@ class Dlrml {
       gradient.beta_kl = vanishing_product(rho, terms.d_rho / beta_kl_);
     } else {
       gradient.beta_kl = vanishing_product(rho, terms.d_z);
-      gradient.beta_mix = vanishing_product(rho / tau_, terms.d_u);
-      gradient.tau = -vanishing_product(gate_, vanishing_product(rho / tau_, terms.d_u));
+      gradient.beta_mix = vanishing_product(rho * inverse_tau_, terms.d_u);
+      gradient.tau = -vanishing_product(gate_, vanishing_product(rho * inverse_tau_, terms.d_u));
     }
     return {terms.value, terms.d_rho, gradient};
   }
 
   FDivergence score_;
   double beta_kl_;
-  double tau_;
+  double inverse_tau_;
   bool clamped_;
   double gate_;
 };

@@ -25,9 +25,10 @@ LR_FORCE_INLINE LR_HD MixtureTerms logistic_exponential(double rho, double beta,
   const double u = vanishing_product(gate, rho);
   const double w = std::exp(-std::fabs(u));
   const double r = 1 / (1 + w);
-  const double v = std::exp(-std::fabs(z));
-  const double logistic = (z < 0 ? -z : 0.0) + std::log1p(v);  // softplus(-z)
-  const double slope = (z >= 0 ? v : 1.0) / (1 + v);           // sigmoid(-z)
+  const Decay decay(z);
+  const double v = decay.v;
+  const double logistic = (z < 0 ? -z : 0.0) + decay.log1p_v;  // softplus(-z)
+  const double slope = (z >= 0 ? v : 1.0) * decay.inverse;     // sigmoid(-z)
 
   double m, q, exponential;  // m, 1 - m and m exp(-z)
   if (u >= 0) {
@@ -37,14 +38,16 @@ LR_FORCE_INLINE LR_HD MixtureTerms logistic_exponential(double rho, double beta,
   } else {
     m = w * r;
     q = r;
-    exponential = std::exp(vanishing_product(gate - beta, rho)) * r;
+    // exp(u - z): from what is there already where both exponentials are normal numbers.
+    const bool normal = z < 0 && z > -700 && u > -700;
+    exponential = (normal ? w / v : std::exp(vanishing_product(gate - beta, rho))) * r;
   }
 
   MixtureTerms terms;
   terms.value = vanishing_product(q, logistic) + exponential;
   terms.d_z = -(q * slope + exponential);
   if (z >= 0) {
-    terms.d_u = m * q * excess_over_log1p(v);
+    terms.d_u = m * q * excess_over_log1p(v, decay.log1p_v);
   } else {
     // u >= 0 with z < 0 needs gate <= 0: q underflows while exp(-z) overflows, so their exponents are added too.
     const double growth = u >= 0 ? std::exp(vanishing_product(-(beta + gate), rho)) * r * r : q * exponential;

@@ -20,12 +20,11 @@ class SigmoidLoss {
   LR_HD PairOutput evaluate(const PairInput& pair) const {
     return difference_loss(pair, score_, [this](double difference) {
       const double z = beta_ * difference;
-      const double v = std::exp(-std::fabs(z));
-      const double tail = std::log1p(v);
-      const double wrong = (z < 0 ? -z : 0.0) + tail;  // -log sigmoid(z)
-      const double right = (z > 0 ? z : 0.0) + tail;   // -log sigmoid(-z)
-      const double slope_wrong = (z >= 0 ? v : 1.0) / (1 + v);
-      const double slope_right = (z >= 0 ? 1.0 : v) / (1 + v);
+      const Decay decay(z);
+      const double wrong = (z < 0 ? -z : 0.0) + decay.log1p_v;  // -log sigmoid(z)
+      const double right = (z > 0 ? z : 0.0) + decay.log1p_v;   // -log sigmoid(-z)
+      const double slope_wrong = (z >= 0 ? decay.v : 1.0) * decay.inverse;
+      const double slope_right = (z >= 0 ? 1.0 : decay.v) * decay.inverse;
       return DifferenceOutput{(1 - smoothing_) * wrong + vanishing_product(smoothing_, right),
                               beta_ * (smoothing_ * slope_right - (1 - smoothing_) * slope_wrong),
                               {}};

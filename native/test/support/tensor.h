@@ -171,6 +171,7 @@ inline lr_token_options default_token_options() { return {-100, 1.0, 0.0}; }
 inline lr_sequence_options default_sequence_options() { return {LR_SUM, LR_ALIGN_COMPLETION, 1.0, 1.0}; }
 inline lr_loss_options loss_options(const char* name) {
   lr_loss_options options{};
+  options.size = sizeof options;
   if (lr_loss_init(name, &options) != LR_OK) std::abort();
   return options;
 }

@@ -49,6 +49,7 @@ final class NativeLoss {
 
     private NativeLoss(Class<? extends Loss> type) {
         defaults = Arena.ofAuto().allocate(lr_loss_options.layout());
+        lr_loss_options.size(defaults, lr_loss_options.sizeof());
         try (Arena arena = Arena.ofConfined()) {
             NativeStatus.check(logratio_h.lr_loss_init(arena.allocateFrom(id(type)), defaults));
         }

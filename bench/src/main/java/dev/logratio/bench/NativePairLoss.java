@@ -23,6 +23,7 @@ final class NativePairLoss {
     NativePairLoss(Arena arena, Tensor[] inputs, Tensor loss, Tensor[] inputGrads, Tensor[] parameterGrads) {
         this.arena = arena;
         MemorySegment options = lr_loss_options.allocate(arena);
+        lr_loss_options.size(options, lr_loss_options.sizeof());
         Native.check(logratio_h.lr_loss_init(arena.allocateFrom("dlrml"), options));
         args = lr_pair_loss_args.allocate(arena);
         args.fill((byte) 0);

@@ -15,6 +15,7 @@ import static java.lang.foreign.MemoryLayout.PathElement.*;
 /**
  * {@snippet lang=c :
  * struct lr_loss_options {
+ *     uint64_t size;
  *     int32_t loss;
  *     int32_t f_divergence;
  *     int32_t guard;
@@ -35,6 +36,7 @@ public class lr_loss_options {
     }
 
     private static final GroupLayout $LAYOUT = MemoryLayout.structLayout(
+        logratio_h.C_LONG.withName("size"),
         logratio_h.C_INT.withName("loss"),
         logratio_h.C_INT.withName("f_divergence"),
         logratio_h.C_INT.withName("guard"),
@@ -52,6 +54,50 @@ public class lr_loss_options {
      */
     public static final GroupLayout layout() {
         return $LAYOUT;
+    }
+
+    private static final OfLong size$LAYOUT = (OfLong)$LAYOUT.select(groupElement("size"));
+
+    /**
+     * Layout for field:
+     * {@snippet lang=c :
+     * uint64_t size
+     * }
+     */
+    public static final OfLong size$layout() {
+        return size$LAYOUT;
+    }
+
+    private static final long size$OFFSET = $LAYOUT.byteOffset(groupElement("size"));
+
+    /**
+     * Offset for field:
+     * {@snippet lang=c :
+     * uint64_t size
+     * }
+     */
+    public static final long size$offset() {
+        return size$OFFSET;
+    }
+
+    /**
+     * Getter for field:
+     * {@snippet lang=c :
+     * uint64_t size
+     * }
+     */
+    public static long size(MemorySegment struct) {
+        return struct.get(size$LAYOUT, size$OFFSET);
+    }
+
+    /**
+     * Setter for field:
+     * {@snippet lang=c :
+     * uint64_t size
+     * }
+     */
+    public static void size(MemorySegment struct, long fieldValue) {
+        struct.set(size$LAYOUT, size$OFFSET, fieldValue);
     }
 
     private static final OfInt loss$LAYOUT = (OfInt)$LAYOUT.select(groupElement("loss"));
