@@ -16,15 +16,17 @@ import org.w3c.dom.NodeList;
 
 /**
  * Counts the tests of a run from the XML that Surefire and CTest wrote, and exits with 1 unless all passed. What has tests but
- * no report counts as one failure.
+ * no report counts as one failure, and so does a step that failed while no test did.
  *
- * <p>Arguments: the project's root, then FILE=LABEL for every report of CTest, relative to the root.
+ * <p>Arguments: the project's root, then FILE=LABEL for every report of CTest, relative to the root, and the name of every step
+ * that failed.
  */
 class TestReport {
     private static final List<String> MODULES = List.of("bindings", "java", "trainers", "bench");
 
-    /** A test that runs on every backend bears the backend in its name, {@code [cpu]}. */
-    private static final Pattern BACKEND = Pattern.compile("\\[(reference|cpu|cuda|emulator)]");
+    /** The arguments of a test that runs on every backend begin with the backend, or end with "on" it. */
+    private static final Pattern BACKEND =
+            Pattern.compile("\\)(?:\\[\\d+])? (?:.* on )?\"?(reference|cpu|cuda|emulator)\"?(?=[:, ]|$)");
 
     /** A native test that runs on every instruction set begins with it, {@code avx2.}. */
     private static final Pattern INSTRUCTION_SET = Pattern.compile("^(baseline|avx2|avx512|avx512_bf16)\\.");
@@ -58,15 +60,21 @@ class TestReport {
 
         List<Test> java = new ArrayList<>();
         for (String module : MODULES) {
-            if (hasTests(root.resolve(module).resolve("src/test/java"))) {
-                java.addAll(report("JUnit " + module, readFolder(root.resolve(module).resolve("target/surefire-reports"))));
+            List<String> classes = testClasses(root.resolve(module).resolve("src/test/java"));
+            if (!classes.isEmpty()) {
+                java.addAll(report("JUnit " + module, readFolder(root.resolve(module).resolve("target/surefire-reports"), classes)));
             }
         }
         groups(java, BACKEND).forEach((backend, tests) -> System.out.println("JUnit on backend " + backend + ": " + Count.of(tests)));
         all.addAll(java);
 
+        List<String> failedSteps = new ArrayList<>();
         for (int i = 1; i < arguments.length; i++) {
             String[] fileAndLabel = arguments[i].split("=", 2);
+            if (fileAndLabel.length == 1) {
+                failedSteps.add(arguments[i]);
+                continue;
+            }
             String label = fileAndLabel[1];
             Path file = root.resolve(fileAndLabel[0]);
             List<Test> tests = report(label, Files.exists(file) ? readFile(file) : List.of());
@@ -75,6 +83,9 @@ class TestReport {
             all.addAll(tests);
         }
 
+        if (Count.of(all).failed() == 0) {
+            failedSteps.forEach(step -> all.addAll(failed(step)));
+        }
         Count total = Count.of(all);
         System.out.println(total);
         System.exit(total.failed() == 0 && total.passed() > 0 ? 0 : 1);
@@ -82,14 +93,18 @@ class TestReport {
 
     private static List<Test> report(String label, List<Test> tests) {
         if (tests.isEmpty()) {
-            System.out.println(label + ": no report");
-            return List.of(new Test(label, Outcome.FAILED));
+            return failed(label + ": no report");
         }
         System.out.println(label + ": " + Count.of(tests));
         tests.stream()
                 .filter(test -> test.outcome() == Outcome.FAILED)
                 .forEach(test -> System.out.println("  FAILED " + test.name()));
         return tests;
+    }
+
+    private static List<Test> failed(String what) {
+        System.out.println("FAILED " + what);
+        return List.of(new Test(what, Outcome.FAILED));
     }
 
     private static Map<String, List<Test>> groups(List<Test> tests, Pattern pattern) {
@@ -103,22 +118,33 @@ class TestReport {
         return groups;
     }
 
-    private static boolean hasTests(Path sources) throws IOException {
+    private static List<String> testClasses(Path sources) throws IOException {
         if (!Files.isDirectory(sources)) {
-            return false;
+            return List.of();
         }
         try (Stream<Path> files = Files.walk(sources)) {
-            return files.anyMatch(file -> file.toString().endsWith("Test.java"));
+            return files.map(file -> sources.relativize(file).toString())
+                    .filter(file -> file.endsWith("Test.java"))
+                    .map(file -> file.replace(".java", "").replace('/', '.'))
+                    .sorted()
+                    .toList();
         }
     }
 
-    private static List<Test> readFolder(Path folder) throws Exception {
+    /** A class that has no report, because the tests never came to it or the JVM went down in it, has failed. */
+    private static List<Test> readFolder(Path folder, List<String> classes) throws Exception {
+        if (!Files.isDirectory(folder)) {
+            return List.of();
+        }
         List<Test> tests = new ArrayList<>();
-        if (Files.isDirectory(folder)) {
-            try (DirectoryStream<Path> reports = Files.newDirectoryStream(folder, "TEST-*.xml")) {
-                for (Path report : reports) {
-                    tests.addAll(readFile(report));
-                }
+        try (DirectoryStream<Path> reports = Files.newDirectoryStream(folder, "TEST-*.xml")) {
+            for (Path report : reports) {
+                tests.addAll(readFile(report));
+            }
+        }
+        for (String name : classes) {
+            if (!Files.exists(folder.resolve("TEST-" + name + ".xml"))) {
+                tests.add(new Test(name + ": no report", Outcome.FAILED));
             }
         }
         return tests;
@@ -142,6 +168,9 @@ class TestReport {
     private static Outcome outcome(Element test) {
         if (child(test, "failure").isPresent() || child(test, "error").isPresent()) {
             return Outcome.FAILED;
+        }
+        if (test.getAttribute("status").equals("disabled")) {
+            return Outcome.SKIPPED;
         }
         Optional<Element> skipped = child(test, "skipped");
         if (skipped.isEmpty()) {

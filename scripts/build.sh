@@ -31,8 +31,16 @@ build_if_stale() {
     rm -f "$started"
     fail "the build failed; see $state/build.log"
   fi
-  # Made before the build: what is edited while it runs counts as changed.
-  mv "$started" "$(stamp "$1")"
+  mark_built "$started" java "$1" # -am has built java with every other module
+  rm -f "$started"
+}
+
+# mark_built FILE MODULE...: their jars are as new as FILE, made before the build: what is edited while it runs counts as changed.
+mark_built() {
+  local module
+  for module in "${@:2}"; do
+    cp -p "$1" "$(stamp "$module")"
+  done
 }
 
 run_maven() {

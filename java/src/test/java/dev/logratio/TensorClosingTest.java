@@ -12,6 +12,7 @@ import java.nio.file.Path;
 import java.util.concurrent.atomic.AtomicInteger;
 import java.util.stream.Stream;
 import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.Timeout;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.MethodSource;
 
@@ -101,6 +102,7 @@ class TensorClosingTest {
     }
 
     /** One thread runs an operation again and again, another closes its input as soon as it is let. */
+    @Timeout(value = 60, threadMode = Timeout.ThreadMode.SEPARATE_THREAD)
     @ParameterizedTest
     @MethodSource("backends")
     void memoryInUseCannotBeClosed(Backend backend) throws InterruptedException {
@@ -119,6 +121,7 @@ class TensorClosingTest {
                 ending[0] = e.getMessage();
             }
         });
+        worker.setDaemon(true);
         worker.start();
         while (completed.get() == 0) {
             Thread.onSpinWait();

@@ -31,7 +31,7 @@ final class AlternatingLoop {
     /**
      * Checks a case's results, then measures it.
      *
-     * @throws MismatchException if Logratio and libtorch disagree
+     * @throws BenchmarkFailedException if Logratio and libtorch disagree
      */
     static Measurement measure(CaseSpec spec) {
         try (Case opened = spec.open(LIBTORCH_PARTS)) {

@@ -25,7 +25,7 @@ interface Case extends AutoCloseable {
     /**
      * Compares both implementations' results on a freshly prepared input.
      *
-     * @throws MismatchException if they differ by more than rounding
+     * @throws BenchmarkFailedException if they differ by more than rounding
      */
     void verify();
 

@@ -10,8 +10,8 @@ import org.bytedeco.pytorch.global.torch.ScalarType;
 final class Guard {
     /** Relative tolerance of float32 results. */
     static final double FLOAT32 = 2e-5;
-    /** Relative tolerance of results rounded to BF16, whose spacing is at most 2^-7 of a value. */
-    static final double BFLOAT16 = 0x1p-8;
+    /** What rounding to BF16 may move a value by, relative to it. */
+    static final double BF16_ROUNDING = 0x1p-8;
 
     private Guard() {}
 
@@ -27,7 +27,7 @@ final class Guard {
             Tensor allowed = wanted.abs().mul(new Scalar(relative)).clamp_min(new Scalar(absolute));
             double excess = difference.div(allowed).max().item_double();
             if (!(excess <= 1)) {
-                throw new MismatchException(String.format(Locale.ROOT,
+                throw new BenchmarkFailedException(String.format(Locale.ROOT,
                         "%s differs from libtorch's by %.3g times the tolerance (relative %.1g, absolute %.1g)", what, excess, relative, absolute));
             }
         }

@@ -32,7 +32,7 @@ final class JmhRun {
     /**
      * Runs the probes and the wanted cases.
      *
-     * @throws IllegalStateException if a benchmark fails, with JMH's reason
+     * @throws BenchmarkFailedException if a benchmark fails
      */
     static List<Score> run(List<CaseSpec> specs) {
         List<Score> scores = new ArrayList<>();
@@ -60,7 +60,7 @@ final class JmhRun {
             Collection<RunResult> results = new Runner(options.build()).run();
             return results.stream().map(JmhRun::score).toList();
         } catch (RunnerException e) {
-            throw new IllegalStateException("JMH failed: " + e.getMessage(), e);
+            throw new BenchmarkFailedException("JMH failed, its output says why: " + e.getMessage(), e);
         }
     }
 

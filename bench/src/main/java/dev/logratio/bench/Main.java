@@ -1,5 +1,6 @@
 package dev.logratio.bench;
 
+import dev.logratio.BackendUnavailableException;
 import java.io.IOException;
 import java.nio.file.Path;
 import java.util.List;
@@ -64,7 +65,7 @@ public final class Main implements Callable<Integer> {
             return CommandLine.ExitCode.USAGE;
         });
         commandLine.setExecutionExceptionHandler((e, executed, result) -> {
-            if (e instanceof MismatchException) {
+            if (e instanceof BenchmarkFailedException || e instanceof BackendUnavailableException) {
                 executed.getErr().println(e.getMessage());
                 return CommandLine.ExitCode.SOFTWARE;
             }

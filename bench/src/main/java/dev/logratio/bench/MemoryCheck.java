@@ -30,7 +30,6 @@ final class MemoryCheck {
             Tensor logits = Tensor.zeros(arena, DType.BF16, ROWS, COLUMNS);
             new Inputs.LogitRows(arena, DType.BF16, COLUMNS).fill(logits);
             Tensor labels = Inputs.labels(arena, COLUMNS, ROWS);
-            System.gc(); // what filling left on the Java heap is not the operation's
             Files.writeString(CLEAR, RESTART_PEAK);
             long before = Machine.kibibytes(STATUS, "VmRSS");
 

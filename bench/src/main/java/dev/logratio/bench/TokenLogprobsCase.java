@@ -164,7 +164,7 @@ final class TokenLogprobsCase implements Case {
             compare("argmax", argmax, expected.argmax, expected.start);
         }
         if (pass == Pass.FORWARD_BACKWARD) {
-            double relative = logits.dtype() == DType.BF16 ? Guard.BFLOAT16 : Guard.FLOAT32;
+            double relative = Guard.FLOAT32 + (logits.dtype() == DType.BF16 ? Guard.BF16_ROUNDING : 0);
             Guard.requireClose("token_logprobs grad_logits", torchLogits.narrow(0, expected.start, expected.gradLogits.size(0)),
                     expected.gradLogits, relative, 1e-9);
         }

@@ -10,7 +10,7 @@ import dev.logratio.Tensor;
 import java.lang.foreign.MemorySegment;
 import java.util.Arrays;
 
-/** Views of DJL's arrays as tensors of this library. */
+/** Views of DJL's arrays as tensors of this library. (DJL 0.35's PyTorch engine has no BFLOAT16: making such an array ends the JVM.) */
 public final class DjlTensors {
     private DjlTensors() {}
 
@@ -20,8 +20,8 @@ public final class DjlTensors {
      * <p>The view does not keep the array's memory alive. The array must stay open as long as the view is used.
      *
      * @param name what to call the array in error messages
-     * @param array a dense, contiguous array of any shape in the CPU's memory; FLOAT64, FLOAT32, BFLOAT16, FLOAT16, INT64, INT32, UINT8
-     *     or BOOLEAN
+     * @param array a dense, contiguous array of any shape in the CPU's memory; FLOAT64, FLOAT32, FLOAT16, INT64, INT32, UINT8 or
+     *     BOOLEAN
      * @return a contiguous tensor of the array's shape and type
      * @throws IllegalArgumentException if the array lies on another device, is not contiguous, or has a type that tensors do not have
      */
@@ -68,21 +68,20 @@ public final class DjlTensors {
         return switch (type) {
             case FLOAT64 -> DType.F64;
             case FLOAT32 -> DType.F32;
-            case BFLOAT16 -> DType.BF16;
             case FLOAT16 -> DType.F16;
             case INT64 -> DType.I64;
             case INT32 -> DType.I32;
             case UINT8 -> DType.U8;
             case BOOLEAN -> DType.BOOL;
             default -> throw new IllegalArgumentException(name + " is of type " + type
-                    + "; expected FLOAT64, FLOAT32, BFLOAT16, FLOAT16, INT64, INT32, UINT8 or BOOLEAN");
+                    + "; expected FLOAT64, FLOAT32, FLOAT16, INT64, INT32, UINT8 or BOOLEAN");
         };
     }
 
     static void checkLogits(NDArray logits, NDArray labels) {
         switch (logits.getDataType()) {
-            case FLOAT32, BFLOAT16, FLOAT16 -> {}
-            default -> throw new IllegalArgumentException("logits are of type " + logits.getDataType() + "; expected FLOAT32, BFLOAT16 or FLOAT16");
+            case FLOAT32, FLOAT16 -> {}
+            default -> throw new IllegalArgumentException("logits are of type " + logits.getDataType() + "; expected FLOAT32 or FLOAT16");
         }
         long[] rows = logits.getShape().getShape();
         if (rows.length < 2 || !Arrays.equals(Arrays.copyOf(rows, rows.length - 1), labels.getShape().getShape())) {

@@ -36,7 +36,7 @@ abstract class ExternalLoss extends Loss {
             throw new IllegalArgumentException("predictions hold " + predictions.size() + " arrays; expected one, the logits");
         }
         NDArray logits = predictions.singletonOrThrow();
-        boolean training = JniUtils.isGradMode() && logits.hasGradient();
+        boolean training = JniUtils.isGradMode();
         List<String> arrays = Stream.concat(labels.stream(), predictions.stream()).map(NDArray::getUid).toList();
         if (!training && arrays.equals(lastArrays)) {
             return logits.getManager().create((float) lastLoss);

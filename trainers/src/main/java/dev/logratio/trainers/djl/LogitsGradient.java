@@ -21,7 +21,8 @@ public final class LogitsGradient {
      */
     public static NDArray surrogate(NDArray logits, NDArray gradient, double loss) {
         // An infinite logit has gradient 0, but would make the product 0 * inf = NaN.
-        NDArray finite = NDArrays.where(logits.isInfinite(), logits.zerosLike(), logits).toType(DataType.FLOAT32, false);
+        NDArray finite = NDArrays.where(logits.isInfinite(), logits.zerosLike(), logits);
+        // The FLOAT32 factor makes the product FLOAT32; DJL's toType of the logits would cut the graph.
         NDArray product = finite.mul(gradient.toType(DataType.FLOAT32, false)).sum();
         return product.sub(product.stopGradient()).add((float) loss);
     }

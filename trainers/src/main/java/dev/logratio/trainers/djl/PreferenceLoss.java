@@ -14,7 +14,7 @@ import java.util.Objects;
 /**
  * A preference loss as a DJL loss, on logits as DJL made them: nothing is copied on the way in.
  *
- * <p>The predictions are one array, {@code logits} [2P,T,V] (FLOAT32, BFLOAT16 or FLOAT16, on the CPU), shifted: {@code logits[t]}
+ * <p>The predictions are one array, {@code logits} [2P,T,V] (FLOAT32 or FLOAT16, on the CPU), shifted: {@code logits[t]}
  * predicts {@code labels[t]}; rows 0..P-1 are chosen, P..2P-1 rejected. The labels are {@code labels} [2P,T] (INT64 or INT32, the ignore
  * index where a token does not count) and {@code reference} [2P] (float), the sequence log-probs of the reference model, reduced with the
  * same options. Without the second the loss is reference-free.

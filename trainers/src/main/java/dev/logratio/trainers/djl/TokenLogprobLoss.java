@@ -13,7 +13,7 @@ import java.util.Objects;
 /**
  * Supervised training: the mean negative log-prob of the tokens that count, as a DJL loss.
  *
- * <p>The predictions are one array, {@code logits} [N,V] or [B,T,V] (FLOAT32, BFLOAT16 or FLOAT16, on the CPU), the labels one of INT64 or
+ * <p>The predictions are one array, {@code logits} [N,V] or [B,T,V] (FLOAT32 or FLOAT16, on the CPU), the labels one of INT64 or
  * INT32 of shape [N] or [B,T], the ignore index where a token does not count. If none counts the loss is 0.
  *
  * <p>An instance belongs to one thread at a time.

@@ -81,8 +81,15 @@ final class Experiment {
         try (Progress progress = new Progress("warm-up", settings.warmUpSteps)) {
             losses = training.supervised(model, data.training(), settings.warmUpSteps, settings.warmUpLearningRate, progress);
         }
-        out.println(Report.format("Supervised warm-up on the chosen texts: %.3f nats a token at first, %.3f at the end.", losses[0], losses[losses.length - 1]));
+        out.println(Report.format("Supervised warm-up on the chosen texts, in nats a token: %.3f at first, %.3f at the end; %.3f on held-out texts.", losses[0],
+                losses[losses.length - 1], heldOutNll(model)));
         out.flush();
+    }
+
+    private double heldOutNll(LanguageModel model) {
+        double sum = SequenceScores.of(model, data.heldOut(), SCORING_BATCH, backend).stream().mapToDouble(Score::chosen).sum();
+        long tokens = data.heldOut().stream().flatMap(pair -> pair.chosen().counted().stream()).filter(counted -> counted).count();
+        return -sum / tokens;
     }
 
     private RunResult tune(String name, Loss loss, LanguageModel model, Frozen reference) {
@@ -100,7 +107,7 @@ final class Experiment {
         double kl = KlEstimate.of(model, reference.model(), answers, prompts);
         out.println(Report.format("%s: %d steps done.", name, steps.size()));
         out.flush();
-        return new RunResult(name, loss, shape, steps, heldOut, trained.rho(), kl, text(answers.getFirst(), prompts.getFirst()));
+        return new RunResult(name, loss, shape, steps, heldOut, trained.rho(), kl, answer(model));
     }
 
     private Evaluation evaluate(Loss loss, LossShape shape, LanguageModel model, List<EncodedPair> pairs, List<Score> reference) {
@@ -111,18 +118,19 @@ final class Experiment {
         return data.heldOutPairs().stream().limit(SAMPLED_PROMPTS).map(pair -> EncodedPair.promptTokens(pair, data.tokenizer(), settings.maxTokens)).toList();
     }
 
-    private String text(List<Integer> sequence, List<Integer> prompt) {
+    /** The likeliest answer to the first held-out prompt. */
+    private String answer(LanguageModel model) {
+        List<Integer> prompt = prompts().getFirst();
+        List<Integer> sequence = Sampler.greedy(model, prompt, settings.maxTokens);
         return data.tokenizer().decode(sequence.subList(prompt.size(), sequence.size())).strip();
     }
 
     private void printSamples(List<RunResult> results, Frozen reference) {
-        List<Integer> prompt = prompts().getFirst();
-        List<Integer> before = Sampler.sample(reference.model(), List.of(prompt), settings.maxTokens, settings.seed).getFirst();
         out.println();
-        out.println("A held-out prompt: " + data.tokenizer().decode(prompt).strip());
-        out.println("  before tuning: " + text(before, prompt));
+        out.println("A held-out prompt: " + data.tokenizer().decode(prompts().getFirst()).strip());
+        out.println("  before tuning: " + answer(reference.model()));
         for (RunResult result : results) {
-            out.println("  " + result.name() + ": " + result.sample());
+            out.println("  " + result.name() + ": " + result.answer());
         }
     }
 }

@@ -93,7 +93,6 @@ final class PreferenceParser {
         while (common > 0 && !Character.isWhitespace(chosen.charAt(common - 1))) {
             common--;
         }
-        // White space stays with the answers, where the tokenizer expects it.
         String prompt = chosen.substring(0, common).stripTrailing();
         return new PreferencePair(prompt.isEmpty() ? List.of() : List.of(new Message(Role.USER, prompt)),
                 List.of(new Message(Role.ASSISTANT, chosen.substring(common))), List.of(new Message(Role.ASSISTANT, rejected.substring(common))));

@@ -7,6 +7,8 @@ import dev.logratio.trainers.quickstart.PreferenceFile.OnBadLine;
 import java.io.IOException;
 import java.io.PrintWriter;
 import java.nio.charset.StandardCharsets;
+import java.nio.file.FileSystemException;
+import java.nio.file.Files;
 import java.nio.file.NoSuchFileException;
 import java.nio.file.Path;
 import java.util.List;
@@ -44,8 +46,10 @@ public final class Quickstart implements Callable<Integer> {
     @Option(names = "--backend", paramLabel = "NAME", defaultValue = "cpu", description = "What computes the losses: cpu or reference (default: ${DEFAULT-VALUE}).")
     private String backendName;
 
-    @Option(names = "--threads", converter = Settings.Count.class, description = "Threads for DJL and for the losses (default: the CPUs of this process).")
-    private Integer threads;
+    @Option(names = "--threads", defaultValue = "1", converter = Settings.Count.class, description = {
+        "Threads for DJL and for the losses (default: ${DEFAULT-VALUE}).",
+        "More than one makes DJL sum in another order, which changes the last digits; the model is too small to gain much."})
+    private int threads;
 
     private Quickstart() {}
 
@@ -83,8 +87,13 @@ public final class Quickstart implements Callable<Integer> {
                 throw new IOException(data + " has " + file.pairs().size() + " usable pairs; expected " + Dataset.LEAST_PAIRS + " or more");
             }
             backend = Backend.named(backendName);
+            // Now rather than after minutes of training.
+            Files.createDirectories(out);
         } catch (NoSuchFileException e) {
             errors.println("logratio quickstart: no such file: " + e.getMessage());
+            return BAD_INPUT;
+        } catch (FileSystemException e) {
+            errors.println("logratio quickstart: cannot use " + e.getFile() + ": " + (e.getReason() == null ? e.getClass().getSimpleName() : e.getReason()));
             return BAD_INPUT;
         } catch (IOException | IllegalArgumentException e) {
             errors.println("logratio quickstart: " + e.getMessage());
@@ -93,9 +102,9 @@ public final class Quickstart implements Callable<Integer> {
             errors.println("logratio quickstart: " + e.getMessage());
             return 1;
         }
-        prepareEngine(backend, threads == null ? Runtime.getRuntime().availableProcessors() : threads);
+        prepareEngine(backend, threads);
         Dataset dataset = Dataset.split(file.pairs(), settings.maxTokens, settings.seed);
-        printer.println(Report.format("%s: %d pairs to train on, %d held out, %d cut to %d tokens, %d bad lines left out.",
+        printer.println(Report.format("%s: %d pairs to train on, %d held out, %d cut to %d tokens, bad lines left out: %d.",
                 data == null ? "Bundled preferences" : data, dataset.training().size(), dataset.heldOut().size(), dataset.truncated(),
                 settings.maxTokens, file.badLines()));
         List<RunResult> runs = new Experiment(dataset, settings, backend, printer).run();
@@ -117,6 +126,8 @@ public final class Quickstart implements Callable<Integer> {
         // The natives are on the class path: nothing is to be looked up elsewhere.
         System.setProperty("ai.djl.offline", "true");
         System.setProperty("org.slf4j.simpleLogger.defaultLogLevel", "warn");
+        // A machine without a usable GPU is nothing to warn of here.
+        System.setProperty("org.slf4j.simpleLogger.log.ai.djl.util.cuda.CudaUtils", "error");
     }
 
     private static void report(PrintWriter printer, List<RunResult> runs) {

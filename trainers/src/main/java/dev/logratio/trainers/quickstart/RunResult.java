@@ -13,9 +13,9 @@ import java.util.List;
  * @param heldOut the policy at the end, on the held-out pairs
  * @param trainingRho rho of the training pairs at the end
  * @param kl KL(policy || reference) of a whole answer, in nats
- * @param sample an answer of the policy to the first held-out prompt
+ * @param answer the likeliest answer of the policy to the first held-out prompt
  */
-record RunResult(String name, Loss loss, LossShape shape, List<StepRecord> steps, Evaluation heldOut, double[] trainingRho, double kl, String sample) {
+record RunResult(String name, Loss loss, LossShape shape, List<StepRecord> steps, Evaluation heldOut, double[] trainingRho, double kl, String answer) {
     /** Steps left out of the timings while the JVM and libtorch warm up. */
     private static final int COLD_STEPS = 10;
 

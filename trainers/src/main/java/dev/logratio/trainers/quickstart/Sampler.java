@@ -6,13 +6,14 @@ import ai.djl.ndarray.types.Shape;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Random;
+import java.util.stream.IntStream;
 
-/** Draws answers from a model, token by token at temperature 1. */
+/** Lets a model answer, token by token. */
 final class Sampler {
     private Sampler() {}
 
     /**
-     * An answer to each prompt.
+     * An answer to each prompt, drawn at temperature 1.
      *
      * @param prompts token lists, not empty
      * @param maxTokens most tokens of prompt and answer together
@@ -20,19 +21,31 @@ final class Sampler {
      * @return prompt and answer together; the answer ends with the end mark unless it was cut
      */
     static List<List<Integer>> sample(LanguageModel model, List<List<Integer>> prompts, int maxTokens, long seed) {
+        List<Random> randoms = IntStream.range(0, prompts.size()).mapToObj(i -> new Random(seed + i)).toList();
+        return extend(model, prompts, maxTokens, (i, logits) -> draw(logits, randoms.get(i).nextDouble()));
+    }
+
+    /** The answer that takes the likeliest token each time. */
+    static List<Integer> greedy(LanguageModel model, List<Integer> prompt, int maxTokens) {
+        return extend(model, List.of(prompt), maxTokens, (i, logits) -> argmax(logits)).getFirst();
+    }
+
+    private interface Choice {
+        int next(int sequence, float[] logits);
+    }
+
+    private static List<List<Integer>> extend(LanguageModel model, List<List<Integer>> prompts, int maxTokens, Choice choice) {
         List<List<Integer>> sequences = new ArrayList<>();
-        List<Random> randoms = new ArrayList<>();
         List<Integer> open = new ArrayList<>();
         for (int i = 0; i < prompts.size(); i++) {
             sequences.add(new ArrayList<>(prompts.get(i)));
-            randoms.add(new Random(seed + i));
             open.add(i);
         }
         while (!open.isEmpty()) {
             try (NDManager scope = model.newScope()) {
                 float[][] last = lastLogits(model, scope, open.stream().map(sequences::get).toList());
                 for (int i = 0; i < open.size(); i++) {
-                    sequences.get(open.get(i)).add(draw(last[i], randoms.get(open.get(i)).nextDouble()));
+                    sequences.get(open.get(i)).add(choice.next(open.get(i), last[i]));
                 }
             }
             open.removeIf(i -> sequences.get(i).getLast() == Tokenizer.END || sequences.get(i).size() >= maxTokens);
@@ -56,6 +69,14 @@ final class Sampler {
             last[row] = logits.get(row, sequences.get(row).size() - 1).toFloatArray();
         }
         return last;
+    }
+
+    private static int argmax(float[] logits) {
+        int best = 0;
+        for (int token = 1; token < logits.length; token++) {
+            best = logits[token] > logits[best] ? token : best;
+        }
+        return best;
     }
 
     /** The token at which the cumulated probability passes {@code uniform}. */

@@ -4,12 +4,15 @@ import picocli.CommandLine.ITypeConverter;
 import picocli.CommandLine.Option;
 import picocli.CommandLine.TypeConversionException;
 
-/** How to train. Learning rate and seed were chosen by looking at dpo alone. */
+/**
+ * How to train. The learning rate was chosen by looking at dpo alone: of 1e-6, 3e-6, 1e-5, 3e-5 and 1e-4 the smallest that brings dpo's
+ * held-out loss below 0.2.
+ */
 final class Settings {
     @Option(names = "--seed", defaultValue = "1", description = "Decides the split, the start, the order of the data and the draws (default: ${DEFAULT-VALUE}).")
     int seed;
 
-    @Option(names = "--learning-rate", defaultValue = "1e-3", converter = Positive.class,
+    @Option(names = "--learning-rate", defaultValue = "1e-5", converter = Positive.class,
             description = "Peak learning rate of preference tuning (default: ${DEFAULT-VALUE}).")
     double learningRate;
 
@@ -33,7 +36,12 @@ final class Settings {
     static final class Positive implements ITypeConverter<Double> {
         @Override
         public Double convert(String text) {
-            double value = Double.parseDouble(text);
+            double value;
+            try {
+                value = Double.parseDouble(text);
+            } catch (NumberFormatException e) {
+                throw new TypeConversionException("'" + text + "' is not a number");
+            }
             if (!(value > 0) || Double.isInfinite(value)) {
                 throw new TypeConversionException("'" + text + "' is not a number above 0");
             }

@@ -105,6 +105,7 @@ final class Transformer extends AbstractBlock {
         final long batch;
         final long length;
         final NDArray future;
+        final NDArray scale;
 
         Pass(ParameterStore store, NDArray ids, boolean training) {
             this.store = store;
@@ -116,6 +117,9 @@ final class Transformer extends AbstractBlock {
             NDArray steps = manager.arange((int) length);
             // 0 where a token may look; so low where it would look ahead that the softmax is 0.
             future = steps.reshape(1, length).gt(steps.reshape(length, 1)).toType(DataType.FLOAT32, false).mul(-1e9f);
+            // An array of the manager, not a Java number: autograd saves the factor for the backward pass, but DJL frees the memory of a
+            // number's array as soon as the product is there.
+            scale = manager.create((float) (1 / Math.sqrt((double) config.width() / config.heads())));
         }
 
         NDArray value(Parameter parameter) {
@@ -130,7 +134,6 @@ final class Transformer extends AbstractBlock {
             NDArray query = heads(x, layer.query());
             NDArray key = heads(x, layer.key());
             NDArray value = heads(x, layer.value());
-            float scale = (float) (1 / Math.sqrt((double) config.width() / config.heads()));
             NDArray weights = query.matMul(key.transpose(0, 1, 3, 2)).mul(scale).add(future).softmax(-1);
             NDArray joined = weights.matMul(value).transpose(0, 2, 1, 3).reshape(batch, length, config.width());
             return Linear.linear(joined, value(layer.mix())).singletonOrThrow();

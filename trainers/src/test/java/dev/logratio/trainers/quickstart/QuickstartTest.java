@@ -1,0 +1,97 @@
+package dev.logratio.trainers.quickstart;
+
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertFalse;
+import static org.junit.jupiter.api.Assertions.assertTrue;
+
+import java.io.IOException;
+import java.io.PrintWriter;
+import java.io.StringWriter;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.List;
+import javax.imageio.ImageIO;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
+
+class QuickstartTest {
+    @TempDir
+    Path folder;
+
+    private record Outcome(int status, String out, String err) {}
+
+    private static Outcome run(String... args) {
+        StringWriter out = new StringWriter();
+        StringWriter err = new StringWriter();
+        int status = Quickstart.run(args, new PrintWriter(out), new PrintWriter(err));
+        return new Outcome(status, out.toString(), err.toString());
+    }
+
+    private Outcome shortRun(String... more) {
+        List<String> args = new ArrayList<>(List.of("--steps", "3", "--warm-up-steps", "4", "--out", folder.resolve("out").toString()));
+        args.addAll(List.of(more));
+        return run(args.toArray(String[]::new));
+    }
+
+    /** Everything but the timings: the table's last two columns and the last line. */
+    private static List<String> withoutTimings(String out) {
+        return out.lines().filter(line -> !line.startsWith("Done in")).map(line -> line.replaceAll("  +[0-9.]+  +[0-9.]+ %$", "")).toList();
+    }
+
+    @Test
+    void givesTheSameNumbersTwiceAndDrawsTheCurves() throws IOException {
+        Outcome first = shortRun();
+        assertEquals(0, first.status(), first.err());
+        assertEquals(withoutTimings(first.out()), withoutTimings(shortRun().out()));
+        for (String run : List.of("dpo ", "discopop ", "dlrml ", "dlrml (.25, .10, .05)")) {
+            String row = first.out().lines().filter(line -> line.startsWith(run) && line.endsWith("%")).findFirst().orElseThrow();
+            assertFalse(row.contains("NaN"), row);
+        }
+        assertTrue(first.out().contains("discopop (beta 0.05, tau 0.05) has a local minimum at rho = -2.3714"), first.out());
+        List<Path> charts = first.out().lines().filter(line -> line.endsWith(".png")).map(Path::of).toList();
+        assertEquals(7, charts.size());
+        for (Path chart : charts) {
+            assertTrue(ImageIO.read(chart.toFile()).getWidth() > 800, chart.toString());
+        }
+    }
+
+    @Test
+    void aBadLineIsNamedAndTheRestIsUsed() throws IOException {
+        List<String> lines = new ArrayList<>();
+        for (int i = 0; i < 12; i++) {
+            lines.add("{\"prompt\": \"question " + i + "\", \"chosen\": \"good " + i + "\", \"rejected\": \"bad " + i + "\"}");
+        }
+        lines.add(4, "{broken");
+        Path data = Files.write(folder.resolve("data.jsonl"), lines);
+        Outcome skipped = shortRun("--data", data.toString());
+        assertEquals(0, skipped.status(), skipped.err());
+        assertTrue(skipped.err().startsWith(data + ", line 5: not valid JSON"), skipped.err());
+        assertTrue(skipped.out().contains("9 pairs to train on, 3 held out, 0 cut to 64 tokens, bad lines left out: 1."), skipped.out());
+
+        Outcome stopped = shortRun("--data", data.toString(), "--on-bad-line", "stop");
+        assertBadInput(stopped, data + ", line 5: not valid JSON");
+    }
+
+    @Test
+    void badInputEndsInOneLine() throws IOException {
+        assertBadInput(run("--steps", "0"), "Invalid value for option '--steps'");
+        assertBadInput(run("--learning-rate", "-1"), "Invalid value for option '--learning-rate'");
+        assertBadInput(run("--learning-rate", "fast"), "Invalid value for option '--learning-rate'");
+        assertBadInput(run("--on-bad-line", "maybe"), "Invalid value for option '--on-bad-line'");
+        assertBadInput(run("--colour"), "Unknown option");
+        assertBadInput(run("--data", folder.resolve("none").toString()), "no such file");
+        Path file = Files.writeString(folder.resolve("file"), "");
+        assertBadInput(run("--out", file.toString()), "cannot use " + file + ": FileAlreadyExistsException");
+        assertBadInput(run("--backend", "abacus"), "");
+        Path few = Files.writeString(folder.resolve("few.jsonl"), "{\"prompt\": \"a\", \"chosen\": \"b\", \"rejected\": \"c\"}");
+        assertBadInput(run("--data", few.toString()), few + " has 1 usable pairs; expected 10 or more");
+    }
+
+    private static void assertBadInput(Outcome outcome, String start) {
+        assertEquals(2, outcome.status());
+        assertEquals("", outcome.out());
+        assertEquals(1, outcome.err().lines().count(), outcome.err());
+        assertTrue(outcome.err().startsWith("logratio quickstart: " + start), outcome.err());
+    }
+}
