@@ -23,10 +23,10 @@ using V = hn::Vec<F>;
 constexpr F kF;
 constexpr U kU;
 constexpr int64_t kLanes = HWY_MAX_BYTES / sizeof(float);
-constexpr int64_t kPair = 2 * kLanes;   // columns that one load of a Pair takes
-constexpr int64_t kTile = 4096;         // columns
-constexpr int64_t kReadAhead = 6144;    // bytes beyond the next tile, into the second-level cache
-constexpr int64_t kUpdateAhead = 2048;  // bytes, into the first-level cache
+constexpr int64_t kPair = 2 * kLanes;    // columns that one load of a Pair takes
+constexpr int64_t kTile = 2048;          // columns
+constexpr int64_t kReadAhead = 16384;    // bytes from the next tile on that the forward prefetches
+constexpr int64_t kUpdateAhead = 6144;   // bytes that the backward prefetches
 static_assert(kTile % (2 * kPair) == 0 && kSegment % kTile == 0);
 
 constexpr float kInfinity = __builtin_inff();
@@ -227,10 +227,11 @@ HWY_INLINE float tile_maximum(const typename T::Element* x, int64_t n) {
 // Asks for the memory under a pair that comes `ahead` bytes later. The hardware's own prefetcher stops at each page, and the arithmetic
 // between two loads leaves the processor too few of them in flight to make up for it. Past the end of a row lies, as a rule, the next
 // one; a prefetch of memory that is not there does nothing.
-template <class T, int kLocality>
+template <class T>
 HWY_INLINE void prefetch_pair(const typename T::Element* x, int64_t ahead) {
+  constexpr int kSecondLevel = 2;  // cache
   const char* const p = reinterpret_cast<const char*>(x) + ahead;
-  for (int64_t line = 0; line < kPair * static_cast<int64_t>(sizeof(*x)); line += 64) __builtin_prefetch(p + line, 0, kLocality);
+  for (int64_t line = 0; line < kPair * static_cast<int64_t>(sizeof(*x)); line += 64) __builtin_prefetch(p + line, 0, kSecondLevel);
 }
 
 template <bool kEverything>
@@ -279,7 +280,7 @@ HWY_INLINE float add_tile(const typename T::Element* x, int64_t n, float referen
   int64_t i = 0;
   const int64_t both = ahead_n < n ? ahead_n : n;
   for (; i + kPair <= both; i += kPair) {
-    prefetch_pair<T, 2>(x + i + kTile, kReadAhead);
+    prefetch_pair<T>(x + i + kTile, kReadAhead);
     const Pair v = T::load(x + i);
     const Pair w = T::load(ahead + i);
     sums.add(v, cap, ref, exp);
@@ -292,7 +293,7 @@ HWY_INLINE float add_tile(const typename T::Element* x, int64_t n, float referen
     maximum = rest > maximum ? rest : maximum;
   }
   for (; i + kPair <= n; i += kPair) {
-    prefetch_pair<T, 2>(x + i + kTile, kReadAhead);
+    prefetch_pair<T>(x + i + kTile, kReadAhead);
     const Pair v = T::load(x + i);
     sums.add(v, cap, ref, exp);
     sums.add_values(v, cap);
@@ -447,7 +448,7 @@ double backward_row(const BackwardSpec& spec, const typename T::Element* x, type
     const int64_t stop = end - column < kTile ? end : column + kTile;
     Gradient<Cap, kMode> gradient(spec);
     const auto whole_pair = [&](int64_t i) HWY_ATTR {
-      prefetch_pair<T, 3>(x + i, kUpdateAhead);
+      prefetch_pair<T>(x + i, kUpdateAhead);
       T::store(gradient(T::load(x + i)), g + i);
     };
     const int64_t skip_pair = spec.skip >= column && spec.skip < stop ? column + (spec.skip - column) / kPair * kPair : stop;
