@@ -44,7 +44,7 @@ void check_rows(const Tensor& logits, const Tensor& labels, const lr_token_optio
 TEST(TokenLogprobs, EverySizeAndType) {
   uint32_t seed = 1;
   for (D type : {D::f32, D::bf16, D::f16}) {
-    for (int64_t columns : {1, 2, 3, 7, 8, 15, 16, 17, 31, 33, 41, 63, 64, 65, 123, 127, 128, 129, 507, 1271, 4095, 4096, 4097, 8197, 32768, 33001, 65541}) {
+    for (int64_t columns : {1, 2, 3, 7, 8, 15, 16, 17, 31, 33, 41, 63, 64, 65, 123, 127, 128, 129, 507, 1271, 2047, 2048, 2049, 4095, 4096, 4097, 8197, 32768, 33001, 65541}) {
       const int64_t rows = columns > 4000 ? 2 : 5;
       Tensor logits(type, {rows, columns}, normal_values(rows * columns, 4, ++seed)), labels(D::i64, {rows}, random_labels(rows, columns, ++seed));
       check_rows(logits, labels, default_token_options(), "type " + std::to_string(static_cast<int>(type)) + " columns " + std::to_string(columns));

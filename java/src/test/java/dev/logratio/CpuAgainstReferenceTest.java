@@ -15,7 +15,7 @@ class CpuAgainstReferenceTest {
     };
 
     @ParameterizedTest
-    @ValueSource(ints = {1, 2, 3, 15, 16, 17, 41, 123, 127, 507, 1271, 4095, 4096, 4097, 32000, 50257})
+    @ValueSource(ints = {1, 2, 3, 15, 16, 17, 41, 123, 127, 507, 1271, 2047, 2048, 2049, 4095, 4096, 4097, 32000, 50257})
     void tokenLogprobs(int vocabulary) {
         for (DType dtype : new DType[] {DType.F32, DType.BF16, DType.F16}) {
             for (TokenOptions options : OPTIONS) {
