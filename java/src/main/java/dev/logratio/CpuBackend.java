@@ -62,7 +62,7 @@ final class CpuBackend extends Backend {
 
     @Override
     void tokenLogprobs(TokenLogprobs call) {
-        try (NativeCall args = new NativeCall(lr_token_logprobs_args.sizeof(), 8, 3, 0)) {
+        try (NativeCall args = new NativeCall(lr_token_logprobs_args.sizeof())) {
             args.tensor(lr_token_logprobs_args.logits$offset(), call.logits);
             args.tensor(lr_token_logprobs_args.labels$offset(), call.labels);
             put(args, lr_token_logprobs_args.options$offset(), call.options);
@@ -78,7 +78,7 @@ final class CpuBackend extends Backend {
 
     @Override
     void tokenLogprobsBackward(TokenLogprobsBackward call) {
-        try (NativeCall args = new NativeCall(lr_token_logprobs_backward_args.sizeof(), 7, 3, 0)) {
+        try (NativeCall args = new NativeCall(lr_token_logprobs_backward_args.sizeof())) {
             args.tensor(lr_token_logprobs_backward_args.logits$offset(), call.logits);
             args.tensor(lr_token_logprobs_backward_args.labels$offset(), call.labels);
             put(args, lr_token_logprobs_backward_args.options$offset(), call.options);
@@ -93,7 +93,7 @@ final class CpuBackend extends Backend {
 
     @Override
     void sequenceLogps(SequenceLogps call) {
-        try (NativeCall args = new NativeCall(lr_sequence_logps_args.sizeof(), 6, 2, 0)) {
+        try (NativeCall args = new NativeCall(lr_sequence_logps_args.sizeof())) {
             args.tensor(lr_sequence_logps_args.token_logps$offset(), call.tokenLogps);
             args.tensor(lr_sequence_logps_args.mask$offset(), call.mask);
             put(args, lr_sequence_logps_args.options$offset(), call.options);
@@ -107,7 +107,7 @@ final class CpuBackend extends Backend {
 
     @Override
     void pairLoss(PairLoss call) {
-        try (NativeCall args = new NativeCall(lr_pair_loss_args.sizeof(), 18, 1, lr_loss_options.sizeof())) {
+        try (NativeCall args = new NativeCall(lr_pair_loss_args.sizeof())) {
             put(args, lr_pair_loss_args.loss_options$offset(), call.loss);
             args.tensor(lr_pair_loss_args.policy_chosen$offset(), call.policyChosen);
             args.tensor(lr_pair_loss_args.policy_rejected$offset(), call.policyRejected);
@@ -133,8 +133,7 @@ final class CpuBackend extends Backend {
 
     @Override
     StepMetrics preferenceStep(PreferenceStep call) {
-        long others = lr_loss_options.sizeof() + lr_step_metrics.sizeof();
-        try (NativeCall args = new NativeCall(lr_preference_step_args.sizeof(), 9, 3, others)) {
+        try (NativeCall args = new NativeCall(lr_preference_step_args.sizeof())) {
             put(args, lr_preference_step_args.loss_options$offset(), call.loss);
             put(args, lr_preference_step_args.token_options$offset(), call.tokenOptions);
             put(args, lr_preference_step_args.sequence_options$offset(), call.sequenceOptions);

@@ -10,6 +10,7 @@ import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
 import java.util.function.ToDoubleFunction;
+import java.util.stream.IntStream;
 import org.knowm.xchart.BitmapEncoder;
 import org.knowm.xchart.BitmapEncoder.BitmapFormat;
 import org.knowm.xchart.XYChart;
@@ -60,6 +61,7 @@ final class Charts {
         style.setPlotBorderVisible(false);
         style.setPlotGridLinesColor(GRID).setPlotGridLinesStroke(new BasicStroke(1));
         style.setAxisTicksMarksVisible(false).setAxisTickLabelsFont(plain).setAxisTitleFont(plain);
+        style.setDecimalPattern("0.###");
         style.setLegendFont(plain).setLegendBorderColor(Color.WHITE).setLegendPosition(LegendPosition.OutsideS);
         style.setLegendLayout(LegendLayout.Horizontal);
         style.setDefaultSeriesRenderStyle(XYSeriesRenderStyle.Line);
@@ -70,9 +72,11 @@ final class Charts {
         XYChart chart = chart(title + " on training pairs", "step", yTitle);
         for (int i = 0; i < runs.size(); i++) {
             double[] y = smooth(runs.get(i).steps().stream().mapToDouble(value).toArray());
-            double[] x = new double[y.length];
-            Arrays.setAll(x, step -> step + 1);
-            line(chart, runs.get(i).name(), x, y, COLORS[i % COLORS.length], LINE);
+            // The mean step of what a point averages. (Ticks at round numbers need this too: XChart puts ticks on the points where all of them
+            // are equally far apart.)
+            double[] x = smooth(IntStream.rangeClosed(1, y.length).asDoubleStream().toArray());
+            // Later lines are thinner, so that one does not hide another where they coincide.
+            line(chart, runs.get(i).name(), x, y, COLORS[i % COLORS.length], new BasicStroke(1.8f + 0.8f * (runs.size() - 1 - i)));
         }
         return chart;
     }
@@ -93,10 +97,10 @@ final class Charts {
     }
 
     private static XYChart histogram(RunResult run, Color color) {
-        double[] training = run.trainingRho();
-        double[] heldOut = run.heldOut().rho();
-        double low = Math.min(min(training), min(heldOut));
-        double high = Math.max(max(training), max(heldOut));
+        double[] training = finite(run.trainingRho());
+        double[] heldOut = finite(run.heldOut().rho());
+        double low = Math.min(0, Math.min(min(training), min(heldOut)));
+        double high = Math.max(0, Math.max(max(training), max(heldOut)));
         Bins bins = Bins.over(Math.min(low, run.shape().minimum().orElse(low)), Math.max(high, run.shape().maximum().orElse(high)));
         XYChart chart = chart("rho at the end of " + run.name(), "rho (log-ratio of chosen over rejected, policy against reference)", "share of pairs");
         double[] trainingShares = bins.shares(training);
@@ -105,6 +109,7 @@ final class Charts {
         filled.setXYSeriesRenderStyle(XYSeriesRenderStyle.Area).setFillColor(new Color(color.getRed(), color.getGreen(), color.getBlue(), 70));
         line(chart, "held-out pairs", bins.outlineX(), bins.outlineY(heldOutShares), Color.DARK_GRAY, new BasicStroke(1.6f));
         double top = 1.05 * Math.max(max(trainingShares), max(heldOutShares));
+        mark(chart, "start of training", 0, top, new Color(0x8FB8DE));
         run.shape().minimum().ifPresent(rho -> mark(chart, "local minimum %.3f".formatted(rho), rho, top, new Color(0xC00000)));
         run.shape().maximum().ifPresent(rho -> mark(chart, "local maximum %.3f".formatted(rho), rho, top, Color.GRAY));
         chart.getStyler().setYAxisMin(0.0).setYAxisMax(top);
@@ -115,12 +120,16 @@ final class Charts {
         line(chart, name, new double[] {rho, rho}, new double[] {0, top}, color, DASHED);
     }
 
+    private static double[] finite(double[] values) {
+        return Arrays.stream(values).filter(Double::isFinite).toArray();
+    }
+
     private static double min(double[] values) {
-        return Arrays.stream(values).min().orElseThrow();
+        return Arrays.stream(values).min().orElse(0);
     }
 
     private static double max(double[] values) {
-        return Arrays.stream(values).max().orElseThrow();
+        return Arrays.stream(values).max().orElse(0);
     }
 
     /** Equal cells over a range. */

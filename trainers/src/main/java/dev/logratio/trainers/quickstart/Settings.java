@@ -16,7 +16,7 @@ final class Settings {
             description = "Peak learning rate of preference tuning (default: ${DEFAULT-VALUE}).")
     double learningRate;
 
-    @Option(names = "--steps", defaultValue = "240", converter = Count.class, description = "Steps of each preference-tuning run (default: ${DEFAULT-VALUE}).")
+    @Option(names = "--steps", defaultValue = "320", converter = Count.class, description = "Steps of each preference-tuning run (default: ${DEFAULT-VALUE}).")
     int steps;
 
     @Option(names = "--warm-up-learning-rate", defaultValue = "3e-3", converter = Positive.class,

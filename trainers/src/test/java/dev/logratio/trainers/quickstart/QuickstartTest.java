@@ -29,7 +29,7 @@ class QuickstartTest {
     }
 
     private Outcome shortRun(String... more) {
-        List<String> args = new ArrayList<>(List.of("--steps", "3", "--warm-up-steps", "4", "--out", folder.resolve("out").toString()));
+        List<String> args = new ArrayList<>(List.of("--steps", "3", "--warm-up-steps", "4", "--max-tokens", "40", "--out", folder.resolve("out").toString()));
         args.addAll(List.of(more));
         return run(args.toArray(String[]::new));
     }
@@ -67,7 +67,7 @@ class QuickstartTest {
         Outcome skipped = shortRun("--data", data.toString());
         assertEquals(0, skipped.status(), skipped.err());
         assertTrue(skipped.err().startsWith(data + ", line 5: not valid JSON"), skipped.err());
-        assertTrue(skipped.out().contains("9 pairs to train on, 3 held out, 0 cut to 64 tokens, bad lines left out: 1."), skipped.out());
+        assertTrue(skipped.out().contains("9 pairs to train on, 3 held out, 0 cut to 40 tokens, bad lines left out: 1."), skipped.out());
 
         Outcome stopped = shortRun("--data", data.toString(), "--on-bad-line", "stop");
         assertBadInput(stopped, data + ", line 5: not valid JSON");
