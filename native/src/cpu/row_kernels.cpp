@@ -12,6 +12,8 @@
 
 #include <hwy/highway.h>
 
+#define LR_INLINE_LAMBDA __attribute__((always_inline))
+
 namespace logratio::cpu::LR_ISA_NAMESPACE {
 namespace {
 
@@ -25,7 +27,7 @@ constexpr U kU;
 constexpr int64_t kLanes = HWY_MAX_BYTES / sizeof(float);
 constexpr int64_t kPair = 2 * kLanes;    // columns that one load of a Pair takes
 constexpr int64_t kTile = 2048;          // columns
-constexpr int64_t kReadAhead = 16384;    // bytes from the next tile on that the forward prefetches
+constexpr int64_t kReadAhead = 8192;     // bytes from the next tile on that the forward prefetches
 constexpr int64_t kUpdateAhead = 6144;   // bytes that the backward prefetches
 static_assert(kTile % (2 * kPair) == 0 && kSegment % kTile == 0);
 
@@ -209,6 +211,9 @@ HWY_INLINE float max_of(V v) { return hn::GetLane(hn::MaxOfLanes(kF, v)); }
 
 // ---- Forward ----
 
+// A tile is walked in two halves side by side, in pairs: two streams of addresses keep more memory under way than one.
+HWY_INLINE int64_t half_of(int64_t columns) { return columns / (2 * kPair) * kPair; }
+
 template <class T>
 HWY_INLINE float tile_maximum(const typename T::Element* x, int64_t n) {
   V m = hn::Set(kF, -kInfinity);
@@ -276,28 +281,38 @@ HWY_INLINE float add_tile(const typename T::Element* x, int64_t n, float referen
                           const typename T::Element* ahead, int64_t ahead_n, Partial* part) {
   Sums<kEverything> sums;
   const V ref = hn::Set(kF, reference);
-  V m = hn::Set(kF, -kInfinity);
-  int64_t i = 0;
-  const int64_t both = ahead_n < n ? ahead_n : n;
-  for (; i + kPair <= both; i += kPair) {
+  const auto add_pair = [&](int64_t i) LR_INLINE_LAMBDA {
     prefetch_pair<T>(x + i + kTile, kReadAhead);
     const Pair v = T::load(x + i);
-    const Pair w = T::load(ahead + i);
     sums.add(v, cap, ref, exp);
     sums.add_values(v, cap);
-    m = hn::Max(m, hn::Max(w.a, w.b));
-  }
-  float maximum = max_of(m);
-  if (i < ahead_n) {
-    const float rest = tile_maximum<T>(ahead + i, ahead_n - i);
+  };
+  const int64_t half = half_of(n);
+  float maximum;
+  if (ahead_n == n) {
+    V m = hn::Set(kF, -kInfinity);
+    const auto look_ahead = [&](int64_t i) LR_INLINE_LAMBDA {
+      const Pair w = T::load(ahead + i);
+      m = hn::Max(m, hn::Max(w.a, w.b));
+    };
+    for (int64_t i = 0; i < half; i += kPair) {
+      add_pair(i);
+      add_pair(half + i);
+      look_ahead(i);
+      look_ahead(half + i);
+    }
+    const float rest = tile_maximum<T>(ahead + 2 * half, n - 2 * half);
+    maximum = max_of(m);
     maximum = rest > maximum ? rest : maximum;
+  } else {
+    for (int64_t i = 0; i < half; i += kPair) {
+      add_pair(i);
+      add_pair(half + i);
+    }
+    maximum = tile_maximum<T>(ahead, ahead_n);
   }
-  for (; i + kPair <= n; i += kPair) {
-    prefetch_pair<T>(x + i + kTile, kReadAhead);
-    const Pair v = T::load(x + i);
-    sums.add(v, cap, ref, exp);
-    sums.add_values(v, cap);
-  }
+  int64_t i = 2 * half;
+  for (; i + kPair <= n; i += kPair) add_pair(i);
   if (i < n) {
     sums.add(T::load(Tail<T>(x + i, n - i).x), cap, ref, exp);
     if constexpr (kEverything) {
@@ -432,11 +447,11 @@ struct Gradient {
   HWY_INLINE Pair operator()(Pair x) { return {one(x.a, squares0), one(x.b, squares1)}; }
 };
 
-// n <= kPair columns by way of a buffer; column `skip` of them counts as -inf, and so gets 0.
+// n <= kPair columns by way of a buffer; column `skip`, if it is among them, counts as -inf, and so gets 0.
 template <class T, class G>
 HWY_INLINE void backward_buffered(G& gradient, const typename T::Element* x, typename T::Element* g, int64_t n, int64_t skip) {
   Tail<T> buffer(x, n);
-  if (skip >= 0) buffer.x[skip] = T::kMinusInfinity;
+  if (skip >= 0 && skip < n) buffer.x[skip] = T::kMinusInfinity;
   T::store(gradient(T::load(buffer.x)), buffer.x);
   for (int64_t i = 0; i < n; ++i) g[i] = buffer.x[i];
 }
@@ -447,20 +462,30 @@ double backward_row(const BackwardSpec& spec, const typename T::Element* x, type
   for (int64_t column = begin; column < end; column += kTile) {
     const int64_t stop = end - column < kTile ? end : column + kTile;
     Gradient<Cap, kMode> gradient(spec);
-    const auto whole_pair = [&](int64_t i) HWY_ATTR {
+    const auto whole_pair = [&](int64_t i) LR_INLINE_LAMBDA {
       prefetch_pair<T>(x + i, kUpdateAhead);
       T::store(gradient(T::load(x + i)), g + i);
     };
-    const int64_t skip_pair = spec.skip >= column && spec.skip < stop ? column + (spec.skip - column) / kPair * kPair : stop;
-    int64_t i = column;
-    for (; i + kPair <= stop && i < skip_pair; i += kPair) whole_pair(i);
-    if (i == skip_pair && i < stop) {
+    const auto walk = [&](auto&& pair_at) LR_INLINE_LAMBDA {
+      const int64_t half = half_of(stop - column);
+      for (int64_t i = column; i < column + half; i += kPair) {
+        pair_at(i);
+        pair_at(half + i);
+      }
+      for (int64_t i = column + 2 * half; i < stop; i += kPair) pair_at(i);
+    };
+    const auto buffered_pair = [&](int64_t i) LR_INLINE_LAMBDA {
       const int64_t n = stop - i < kPair ? stop - i : kPair;
       backward_buffered<T>(gradient, x + i, g + i, n, spec.skip - i);
-      i += n;
+    };
+    const int64_t whole = stop - (stop - column) % kPair;
+    if (spec.skip >= column && spec.skip < stop) {
+      walk([&](int64_t i) LR_INLINE_LAMBDA { i < whole && (spec.skip < i || spec.skip >= i + kPair) ? whole_pair(i) : buffered_pair(i); });
+    } else if (whole == stop) {
+      walk(whole_pair);
+    } else {
+      walk([&](int64_t i) LR_INLINE_LAMBDA { i < whole ? whole_pair(i) : buffered_pair(i); });
     }
-    for (; i + kPair <= stop; i += kPair) whole_pair(i);
-    if (i < stop) backward_buffered<T>(gradient, x + i, g + i, stop - i, -1);
     if constexpr (kMode == BackwardMode::logp_with_totals) squares += sum_of(hn::Add(gradient.squares0, gradient.squares1));
   }
   return squares;
