@@ -12,6 +12,7 @@
 
 #include <hwy/highway.h>
 
+// For the bodies of loops that stand in several places, which the compiler would rather call.
 #define LR_INLINE_LAMBDA __attribute__((always_inline))
 
 namespace logratio::cpu::LR_ISA_NAMESPACE {
@@ -474,17 +475,17 @@ double backward_row(const BackwardSpec& spec, const typename T::Element* x, type
       }
       for (int64_t i = column + 2 * half; i < stop; i += kPair) pair_at(i);
     };
-    const auto buffered_pair = [&](int64_t i) LR_INLINE_LAMBDA {
-      const int64_t n = stop - i < kPair ? stop - i : kPair;
-      backward_buffered<T>(gradient, x + i, g + i, n, spec.skip - i);
-    };
-    const int64_t whole = stop - (stop - column) % kPair;
-    if (spec.skip >= column && spec.skip < stop) {
-      walk([&](int64_t i) LR_INLINE_LAMBDA { i < whole && (spec.skip < i || spec.skip >= i + kPair) ? whole_pair(i) : buffered_pair(i); });
-    } else if (whole == stop) {
+    const bool has_skip = spec.skip >= column && spec.skip < stop;
+    if (!has_skip && (stop - column) % kPair == 0) {
       walk(whole_pair);
-    } else {
-      walk([&](int64_t i) LR_INLINE_LAMBDA { i < whole ? whole_pair(i) : buffered_pair(i); });
+    } else {  // the label's tile, and a last one that ends within a pair
+      const auto buffered_pair = [&](int64_t i) __attribute__((noinline)) {
+        backward_buffered<T>(gradient, x + i, g + i, stop - i < kPair ? stop - i : kPair, spec.skip - i);
+      };
+      walk([&](int64_t i) LR_INLINE_LAMBDA {
+        const bool plain = i + kPair <= stop && !(spec.skip >= i && spec.skip < i + kPair);
+        plain ? whole_pair(i) : buffered_pair(i);
+      });
     }
     if constexpr (kMode == BackwardMode::logp_with_totals) squares += sum_of(hn::Add(gradient.squares0, gradient.squares1));
   }
