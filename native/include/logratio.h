@@ -12,6 +12,9 @@
  *  - N rows, V vocabulary, B sequences of T tokens, P pairs. Row 0..P-1 of a paired batch is chosen, P..2P-1 rejected.
  *  - Arguments are checked before anything is written. A function returns LR_OK, or a status with one line of text
  *    that names the argument and what was expected: in `error` of the struct if given, and in lr_last_error().
+ *  - Tensors lie in CPU memory (kDLCPU, or kDLCUDAHost for pinned memory), or all on one CUDA device (kDLCUDA); a call on CUDA
+ *    tensors needs the struct's `cuda` field, and runs asynchronously on its stream. kDLExtDev stands for the emulator, which
+ *    runs the CUDA kernels on the host, over host memory; it is for tests.
  *  - Functions may be called from any thread at any time. The same input gives the same bits for any number of threads,
  *    any batch around a row and any run; bits may differ between instruction sets and devices.
  */
@@ -23,7 +26,7 @@
 /* ---- DLPack 1.x, declared under DLPack's own guard so that no further header is needed ---- */
 #ifndef DLPACK_DLPACK_H_
 #define DLPACK_DLPACK_H_
-typedef enum { kDLCPU = 1, kDLCUDA = 2, kDLCUDAHost = 3 } DLDeviceType;
+typedef enum { kDLCPU = 1, kDLCUDA = 2, kDLCUDAHost = 3, kDLExtDev = 12 } DLDeviceType;
 typedef struct DLDevice {
   DLDeviceType device_type;
   int32_t device_id;
@@ -87,6 +90,37 @@ LR_API const char* lr_cpu_instruction_set(void);
 LR_API int32_t lr_threads(void);
 LR_API lr_status lr_set_threads(int32_t threads);
 
+/* ---- CUDA ---- */
+
+/*
+ * How a call on CUDA tensors runs. The library allocates no device memory and never waits for the device, so every call can be
+ * captured in a graph. Call it first with workspace NULL: nothing runs, and workspace_bytes becomes what the same call needs
+ * (the same shapes, dtypes, strides, options and wanted outputs; more than 0). Then call it with that much device memory, aligned to
+ * 256 bytes, which calls on the same stream may share.
+ * Values in device memory are not checked beforehand: a label outside [0,V) that is not ignore_index gives logp NaN and
+ * gradient 0 in its row, and is counted. A mask weight that is not finite or is negative counts as 0, and is counted.
+ */
+typedef struct lr_cuda {
+  uint64_t size;
+  void* stream;             /* cudaStream_t; NULL is the legacy default stream */
+  void* workspace;          /* on the tensors' device; NULL asks for workspace_bytes */
+  uint64_t workspace_bytes;
+  int64_t* bad_values;      /* optional, on the tensors' device: incremented by the number of bad labels and weights */
+} lr_cuda;
+
+/* What runs CUDA calls. */
+typedef struct lr_device_info {
+  uint64_t size;
+  char name[256];               /* "NVIDIA H100 80GB HBM3"; NUL-terminated */
+  int32_t driver_version;       /* 13000 is 13.0; 0 for the emulator */
+  int32_t runtime_version;      /* of the library */
+  int32_t compute_capability;   /* 90 is 9.0 */
+  int32_t multiprocessors;
+  uint64_t memory_bytes;
+} lr_device_info;
+/* Opens the CUDA library if needed. LR_UNAVAILABLE says in one sentence what is missing. device_type is kDLCUDA or kDLExtDev. */
+LR_API lr_status lr_device(DLDeviceType device_type, int32_t device_id, lr_device_info* info);
+
 /* ---- token_logprobs: a differentiable log-prob per token ---- */
 
 /* How a logit x becomes z = softcap(x) / temperature, softcap(x) = softcap * tanh(x / softcap), or x when softcap is 0. */
@@ -122,6 +156,7 @@ typedef struct lr_token_logprobs_args {
   const DLTensor* entropy;
   const DLTensor* argmax;
   const DLTensor* mean_logit;
+  lr_cuda* cuda; /* needed with CUDA tensors, NULL otherwise */
 } lr_token_logprobs_args;
 LR_API lr_status lr_token_logprobs(const lr_token_logprobs_args* args);
 
@@ -144,6 +179,7 @@ typedef struct lr_token_logprobs_backward_args {
   const DLTensor* grad_logp;
   const DLTensor* grad_entropy;
   const DLTensor* grad_logits;
+  lr_cuda* cuda; /* needed with CUDA tensors, NULL otherwise */
 } lr_token_logprobs_backward_args;
 LR_API lr_status lr_token_logprobs_backward(const lr_token_logprobs_backward_args* args);
 
@@ -176,6 +212,7 @@ typedef struct lr_sequence_logps_args {
   const DLTensor* logps;
   const DLTensor* counts;
   const DLTensor* grad_token_logps;
+  lr_cuda* cuda; /* needed with CUDA tensors, NULL otherwise */
 } lr_sequence_logps_args;
 LR_API lr_status lr_sequence_logps(const lr_sequence_logps_args* args);
 
@@ -183,15 +220,44 @@ LR_API lr_status lr_sequence_logps(const lr_sequence_logps_args* args);
 
 typedef enum lr_f_divergence { LR_REVERSE_KL = 0, LR_FORWARD_KL = 1, LR_JS = 2, LR_ALPHA = 3 } lr_f_divergence;
 typedef enum lr_guard { LR_GUARD_NONE = 0, LR_GUARD_WARN = 1, LR_GUARD_CLAMP = 2 } lr_guard;
-typedef enum lr_variant { LR_VARIANT_REPO = 0, LR_VARIANT_OLD = 1 } lr_variant;
+typedef enum lr_variant { LR_VARIANT_REPO = 0, LR_VARIANT_OLD = 1, LR_VARIANT_PAPER = 2 } lr_variant;
+typedef enum lr_normalise { LR_NORMALISE_ON = 0, LR_NORMALISE_OFF = 1 } lr_normalise;
+typedef enum lr_detach { LR_DETACH_OFF = 0, LR_DETACH_ON = 1 } lr_detach;
+typedef enum lr_nll { LR_NLL_PAIR = 0, LR_NLL_TOKEN = 1 } lr_nll;
 
 /*
  * One loss and its options. Set size, fill it with lr_loss_init("dlrml", &options), then set what differs. lr_loss_init sets each
  * option to the loss's default, and to NaN where the loss has no such option; a value given there is an error when used.
  *
- *   dlrml     beta_kl .05, beta_mix .20, tau .05, guard, f_divergence, f_alpha
- *   discopop  beta .05, tau .05, variant, f_divergence, f_alpha
- *   sigmoid   beta .1, label_smoothing 0, f_divergence, f_alpha       (DPO)
+ * A loss takes these options and no others; D is the difference of the two log-ratios' scores. beta is .1 unless said otherwise.
+ *
+ *   paired, of D; all with f_divergence, f_alpha .5
+ *     dlrml         beta_kl .05, beta_mix .20, tau .05, guard
+ *     discopop      beta .05, tau .05, variant (repo, old); also named lrml
+ *     sigmoid       beta, label_smoothing 0                       (DPO)
+ *     sigmoid_norm  beta                                          (divides by length)
+ *     hinge         beta                                          (SLiC)
+ *     ipo           beta, normalise                               (divides by length unless normalise is off)
+ *     exo_pair      beta, label_smoothing 1e-3 (> 0)
+ *     robust        beta, label_smoothing 0
+ *   paired, of the two log-ratios
+ *     nca_pair, sppo_hard, apo_zero, apo_down   beta
+ *     bco_pair      beta, delta 0
+ *     aot, aot_unpaired                         beta, label_smoothing 0
+ *     kto_pair      beta, detach
+ *     dbaql, aql, aqfl, pfl                     beta .05, tau .05 (dbaql, aql, aqfl, and pfl's paper form), variant
+ *     padll, cell   beta .05
+ *   paired, never with a reference
+ *     simpo         beta 2, gamma .5, label_smoothing 0           (divides by length, as do the next three)
+ *     alphapo       beta 2, gamma .5, alpha .25, label_smoothing 0
+ *     cpo           beta, alpha 1, label_smoothing 0, nll
+ *     orpo          beta, nll
+ *   unpaired, for lr_unpaired_loss
+ *     kto           beta, desirable_weight 1, undesirable_weight 1
+ *     apo_zero_unpaired  beta
+ *     bco           beta, undesirable_weight 1, delta 0
+ *   auxiliary, for lr_preference_step
+ *     sft           none
  */
 typedef struct lr_loss_options {
   uint64_t size;          /* sizeof(lr_loss_options); set it before lr_loss_init */
@@ -199,12 +265,21 @@ typedef struct lr_loss_options {
   int32_t f_divergence;   /* lr_f_divergence: the score of a log-ratio */
   int32_t guard;          /* lr_guard; clamp uses max(beta_mix, tau*beta_kl) */
   int32_t variant;        /* lr_variant; old gates discopop with sigmoid(D) */
+  int32_t normalise;      /* lr_normalise; on divides by length */
+  int32_t detach;         /* lr_detach; of the batch's mean log-ratios */
+  int32_t nll;            /* lr_nll; the chosen answer's mean over its own tokens, or over all of the batch */
+  int32_t reserved;       /* 0 */
   double beta;            /* > 0 */
   double beta_kl;         /* > 0 */
   double beta_mix;        /* finite */
   double tau;             /* > 0 */
   double label_smoothing; /* in [0, .5) */
   double f_alpha;         /* finite; of the alpha divergence, .5 */
+  double gamma;           /* finite; target margin */
+  double alpha;           /* finite; alphapo's order, cpo's weight of the NLL */
+  double delta;           /* finite; reward shift */
+  double desirable_weight;   /* >= 0 */
+  double undesirable_weight; /* >= 0 */
 } lr_loss_options;
 LR_API lr_status lr_loss_init(const char* name, lr_loss_options* options);
 
@@ -214,6 +289,9 @@ LR_API lr_status lr_loss_init(const char* name, lr_loss_options* options);
  *   reference_chosen, reference_rejected   of the reference; both absent: reference-free (taken as 0)
  *   chosen_counts, rejected_counts         float or int; token counts for losses that divide by length, default 1
  *   grad_loss                              upstream gradient a pair, default 1/P (gradients of the mean)
+ *   beta_kl, beta_mix, tau [1]             of dlrml: take the place of the options, for parameters that are learned
+ * kto_pair has 2P losses, the chosen ones first, and so has its grad_loss (default 1/(2P)). aot and aot_unpaired: loss k and grad_loss k
+ * belong to rank k of the ascending stable sort.
  *   outputs: loss; chosen_rewards, rejected_rewards; grad_* of the four log-probs; grad_beta (discopop),
  *            grad_beta_kl, grad_beta_mix (dlrml), grad_tau (both): [1], sums over the pairs
  * An output that the loss does not have is an error. P = 0 is allowed.
@@ -241,8 +319,43 @@ typedef struct lr_pair_loss_args {
   const DLTensor* grad_beta_kl;
   const DLTensor* grad_beta_mix;
   const DLTensor* grad_tau;
+  const DLTensor* beta_kl;
+  const DLTensor* beta_mix;
+  const DLTensor* tau;
+  lr_cuda* cuda; /* needed with CUDA tensors, NULL otherwise */
 } lr_pair_loss_args;
 LR_API lr_status lr_pair_loss(const lr_pair_loss_args* args);
+
+/* ---- unpaired_loss: examples that are each marked good or bad ---- */
+
+/*
+ * All tensors [B] float unless said otherwise.
+ *   loss_options                     kto, apo_zero_unpaired or bco
+ *   policy_logps, reference_logps    sequence log-probs
+ *   chosen                           bool or uint8: whether the example is a desirable one
+ *   kl_policy_logps, kl_reference_logps [C]   of kto, optional: kl is max(0, the mean of their differences), without a gradient
+ *   grad_loss                        upstream gradient, default 1/B
+ *   outputs: loss, rewards, grad_policy_logps, grad_reference_logps; kl [1]
+ */
+typedef struct lr_unpaired_loss_args {
+  uint64_t size;
+  char* error;
+  uint64_t error_capacity;
+  const lr_loss_options* loss_options;
+  const DLTensor* policy_logps;
+  const DLTensor* reference_logps;
+  const DLTensor* chosen;
+  const DLTensor* kl_policy_logps;
+  const DLTensor* kl_reference_logps;
+  const DLTensor* grad_loss;
+  const DLTensor* loss;
+  const DLTensor* rewards;
+  const DLTensor* kl;
+  const DLTensor* grad_policy_logps;
+  const DLTensor* grad_reference_logps;
+  lr_cuda* cuda; /* needed with CUDA tensors, NULL otherwise */
+} lr_unpaired_loss_args;
+LR_API lr_status lr_unpaired_loss(const lr_unpaired_loss_args* args);
 
 /* ---- preference_step: the whole chain, logits to loss, gradient and metrics ---- */
 
@@ -266,8 +379,10 @@ typedef struct lr_step_metrics {
  *   labels [2P,T] int                mask [2P,T] optional
  *   reference_logps [2P] float       reduced with the same mask and options; or
  *   reference_token_logps [2P,T] float;   neither: reference-free
- *   outputs: losses [P], logps [2P], counts [2P] float; grad_logits as the logits, which it may be (in place); metrics
+ *   loss_options                     loss_count structs one after the other; their losses add up, each times its weight
+ *   outputs: losses [P] (kto_pair adds the mean of a pair's two), logps [2P], counts [2P] float; grad_logits as the logits, which it may be (in place); metrics
  * A token counts if its mask counts and its label is not ignore_index. Rows that do not count are not read; their gradient is 0.
+ * `metrics` is host memory, or device memory in a call on CUDA tensors; its rewards are those of the first loss that has some.
  * The logits are read once forward, and read and written once backward. An entropy, argmax or mean logit is computed only if metrics is given.
  */
 typedef struct lr_preference_step_args {
@@ -287,8 +402,109 @@ typedef struct lr_preference_step_args {
   const DLTensor* counts;
   const DLTensor* grad_logits;
   lr_step_metrics* metrics;
+  int64_t loss_count;          /* 0 means 1 */
+  const double* loss_weights;  /* [loss_count], finite; NULL: ones */
+  int32_t wpo;                 /* 1: weigh each pair by WPO's detached weight */
+  lr_cuda* cuda; /* needed with CUDA tensors, NULL otherwise */
 } lr_preference_step_args;
 LR_API lr_status lr_preference_step(const lr_preference_step_args* args);
+
+/* ---- divergence: how far two rows of probabilities are apart ---- */
+
+typedef enum lr_divergence_kind {
+  LR_SCE = 0,          /* w1 H(p,q) + w2 H(q,p) */
+  LR_JEFFREYS = 1,     /* KL(p,q) + KL(q,p) */
+  LR_KL_PQ = 2,
+  LR_KL_QP = 3,
+  LR_JENSEN_SHANNON = 4,
+  LR_L2 = 5,           /* sum of (p-q)^2 */
+  LR_TVD = 6,          /* half the sum of |p-q| */
+  LR_WASSERSTEIN1 = 7, /* columns one unit apart, in their order */
+  LR_COSINE = 8        /* 1 - cos(p,q) */
+} lr_divergence_kind;
+typedef enum lr_divergence_reduction { LR_DIVERGENCE_MEAN = 0, LR_DIVERGENCE_SUM = 1 } lr_divergence_reduction;
+typedef enum lr_divergence_detach { LR_DETACH_NONE = 0, LR_DETACH_P = 1, LR_DETACH_Q = 2 } lr_divergence_detach;
+
+typedef struct lr_divergence_options {
+  int32_t divergence;  /* lr_divergence_kind */
+  int32_t reduction;   /* lr_divergence_reduction; mean divides by the sum of row_weights, and is 0 where that is 0 */
+  int32_t detach;      /* lr_divergence_detach: the side that has no gradient */
+  int32_t reserved;    /* 0 */
+  double w1;           /* finite and >= 0; of sce, 1 otherwise */
+  double w2;
+  double temperature;  /* > 0; logits are divided by it */
+} lr_divergence_options;
+
+/*
+ * p = softmax(p_logits / temperature); q likewise, or q_weights divided by their sum. Forward, and backward if a gradient is wanted.
+ *   p_logits [N,V]               float32, bfloat16 or float16; rows contiguous
+ *   q_logits [M,V] of the same dtype, or q_weights [M,V] float32: >= 0 with a positive sum, constant; one of the two
+ *   p_rows, q_rows [K] int       which row meets which, no row twice on one side; both or none. None: row k meets row k, N = M
+ *   row_weights [K] float        finite and >= 0; default 1
+ *   grad_loss [1] float          upstream gradient of the loss, default 1
+ *   outputs: values [K], loss [1] float; grad_p_logits, grad_q_logits as the logits, which they may be (in place) where the
+ *            two sides have memory of their own
+ * Rows that take no part get gradient 0. A logit of -inf has probability 0; where the maths is +inf, so is the value. A row
+ * that is all -inf, or holds +inf or NaN, gives NaN in its own value and gradient only.
+ */
+typedef struct lr_divergence_args {
+  uint64_t size;
+  char* error;
+  uint64_t error_capacity;
+  const DLTensor* p_logits;
+  const DLTensor* q_logits;
+  const DLTensor* q_weights;
+  const DLTensor* p_rows;
+  const DLTensor* q_rows;
+  const DLTensor* row_weights;
+  lr_divergence_options options;
+  const DLTensor* grad_loss;
+  const DLTensor* values;
+  const DLTensor* loss;
+  const DLTensor* grad_p_logits;
+  const DLTensor* grad_q_logits;
+  lr_cuda* cuda; /* needed with CUDA tensors, NULL otherwise */
+} lr_divergence_args;
+LR_API lr_status lr_divergence(const lr_divergence_args* args);
+
+/* ---- scoring_rule: strictly proper scoring rules as token losses ---- */
+
+typedef enum lr_rule { LR_RULE_LOG = 0, LR_RULE_BRIER = 1, LR_RULE_SPHERICAL = 2, LR_RULE_POWER = 3, LR_RULE_PSEUDO_SPHERICAL = 4 } lr_rule;
+typedef enum lr_normalisation { LR_SELTEN = 0, LR_JNW = 1 } lr_normalisation;
+
+typedef struct lr_rule_options {
+  int32_t rule;           /* lr_rule */
+  int32_t normalisation;  /* lr_normalisation; of power and pseudo_spherical, LR_SELTEN otherwise */
+  int32_t masked_log;     /* 1: with epsilon > 0, add -(epsilon/vocab) log p_k over the columns with p_k < epsilon/vocab */
+  int32_t reserved;       /* 0 */
+  double alpha;           /* > 1; of power and pseudo_spherical, 2 otherwise */
+  double epsilon;         /* in [0, 1): score smoothing, (1-epsilon) S(label) + epsilon/vocab * sum over k of S(k) */
+  int64_t vocab;          /* 1 <= vocab <= V, columns from it on take no part; 0 means V */
+  int64_t ignore_index;   /* -100 by custom */
+} lr_rule_options;
+
+/*
+ * The loss is minus the score. Forward, and backward if a gradient is wanted.
+ *   logits [N,V] or [B,T,V]   float32, bfloat16 or float16; rows contiguous
+ *   labels [N] or [B,T] int; in [0,vocab) or ignore_index
+ *   grad_loss float, as labels; default 1 / (rows that are not ignored)
+ *   outputs: values float, as labels, 0 for ignored rows; loss [1] float, mean over the rows that are not ignored, 0 if none; grad_logits as the
+ *            logits, which it may be (in place)
+ */
+typedef struct lr_scoring_rule_args {
+  uint64_t size;
+  char* error;
+  uint64_t error_capacity;
+  const DLTensor* logits;
+  const DLTensor* labels;
+  lr_rule_options options;
+  const DLTensor* grad_loss;
+  const DLTensor* values;
+  const DLTensor* loss;
+  const DLTensor* grad_logits;
+  lr_cuda* cuda; /* needed with CUDA tensors, NULL otherwise */
+} lr_scoring_rule_args;
+LR_API lr_status lr_scoring_rule(const lr_scoring_rule_args* args);
 
 /* ---- Measuring ---- */
 

@@ -101,7 +101,7 @@ TEST(Abi, StructSize) {
   lr_pair_loss_args short_args = b.pair;
   short_args.size = 8;
   EXPECT_EQ(lr_pair_loss(&short_args), LR_INVALID_ARGUMENT);
-  EXPECT_STREQ(lr_last_error(), "size of lr_pair_loss_args is 8, expected at least 176: set it to sizeof(lr_pair_loss_args)");
+  EXPECT_STREQ(lr_last_error(), "size of lr_pair_loss_args is 8, expected at least 208: set it to sizeof(lr_pair_loss_args)");
 
   struct Newer {
     lr_pair_loss_args known;
@@ -111,7 +111,7 @@ TEST(Abi, StructSize) {
   EXPECT_EQ(lr_pair_loss(&newer.known), LR_OK) << lr_last_error();
   newer.unknown = b.pair.loss;
   EXPECT_EQ(lr_pair_loss(&newer.known), LR_INVALID_ARGUMENT);
-  EXPECT_STREQ(lr_last_error(), "size of lr_pair_loss_args is 184 with fields that this library (ABI 1, 176 bytes) does not know; compare lr_abi_version()");
+  EXPECT_STREQ(lr_last_error(), "size of lr_pair_loss_args is 216 with fields that this library (ABI 1, 208 bytes) does not know; compare lr_abi_version()");
 }
 
 TEST(Abi, ErrorBufferIsCutAndCleared) {
@@ -392,7 +392,7 @@ TEST(Abi, LossOptions) {
     t.loss_options = &options;
     EXPECT_INVALID(lr_preference_step, t, text);
   };
-  expect(lr_loss_options{}, "size of lr_loss_options is 0, expected 72: set it to sizeof(lr_loss_options) before lr_loss_init, and compare "
+  expect(lr_loss_options{}, "size of lr_loss_options is 0, expected 128: set it to sizeof(lr_loss_options) before lr_loss_init, and compare "
                             "lr_abi_version()");
   lr_loss_options nameless{};
   nameless.size = sizeof nameless;

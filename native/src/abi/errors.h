@@ -63,15 +63,21 @@ template <class Args>
 struct Published;  // Published<Args>::size: sizeof(Args) when it was first released
 
 template <>
-struct Published<lr_token_logprobs_args> { static constexpr uint64_t size = 112; };
+struct Published<lr_token_logprobs_args> { static constexpr uint64_t size = 120; };
 template <>
-struct Published<lr_token_logprobs_backward_args> { static constexpr uint64_t size = 104; };
+struct Published<lr_token_logprobs_backward_args> { static constexpr uint64_t size = 112; };
 template <>
-struct Published<lr_sequence_logps_args> { static constexpr uint64_t size = 96; };
+struct Published<lr_sequence_logps_args> { static constexpr uint64_t size = 104; };
 template <>
-struct Published<lr_pair_loss_args> { static constexpr uint64_t size = 176; };
+struct Published<lr_pair_loss_args> { static constexpr uint64_t size = 208; };
 template <>
-struct Published<lr_preference_step_args> { static constexpr uint64_t size = 160; };
+struct Published<lr_preference_step_args> { static constexpr uint64_t size = 192; };
+template <>
+struct Published<lr_unpaired_loss_args> { static constexpr uint64_t size = 128; };
+template <>
+struct Published<lr_divergence_args> { static constexpr uint64_t size = 160; };
+template <>
+struct Published<lr_scoring_rule_args> { static constexpr uint64_t size = 128; };
 
 void check_struct(const char* name, const void* args, uint64_t first_size, uint64_t known_size);
 

@@ -59,6 +59,15 @@ public class logratio_h extends logratio_h$shared {
     public static int kDLCUDAHost() {
         return kDLCUDAHost;
     }
+    private static final int kDLExtDev = (int)12L;
+    /**
+     * {@snippet lang=c :
+     * enum DLDeviceType.kDLExtDev = 12
+     * }
+     */
+    public static int kDLExtDev() {
+        return kDLExtDev;
+    }
     private static final int kDLInt = (int)0L;
     /**
      * {@snippet lang=c :
@@ -500,6 +509,68 @@ public class logratio_h extends logratio_h$shared {
         }
     }
 
+    private static class lr_device {
+        public static final FunctionDescriptor DESC = FunctionDescriptor.of(
+            logratio_h.C_INT,
+            logratio_h.C_INT,
+            logratio_h.C_INT,
+            logratio_h.C_POINTER
+        );
+
+        public static final MemorySegment ADDR = SYMBOL_LOOKUP.findOrThrow("lr_device");
+
+        public static final MethodHandle HANDLE = Linker.nativeLinker().downcallHandle(ADDR, DESC);
+    }
+
+    /**
+     * Function descriptor for:
+     * {@snippet lang=c :
+     * lr_status lr_device(DLDeviceType device_type, int32_t device_id, lr_device_info *info)
+     * }
+     */
+    public static FunctionDescriptor lr_device$descriptor() {
+        return lr_device.DESC;
+    }
+
+    /**
+     * Downcall method handle for:
+     * {@snippet lang=c :
+     * lr_status lr_device(DLDeviceType device_type, int32_t device_id, lr_device_info *info)
+     * }
+     */
+    public static MethodHandle lr_device$handle() {
+        return lr_device.HANDLE;
+    }
+
+    /**
+     * Address for:
+     * {@snippet lang=c :
+     * lr_status lr_device(DLDeviceType device_type, int32_t device_id, lr_device_info *info)
+     * }
+     */
+    public static MemorySegment lr_device$address() {
+        return lr_device.ADDR;
+    }
+
+    /**
+     * {@snippet lang=c :
+     * lr_status lr_device(DLDeviceType device_type, int32_t device_id, lr_device_info *info)
+     * }
+     */
+    public static int lr_device(int device_type, int device_id, MemorySegment info) {
+        var mh$ = lr_device.HANDLE;
+        try {
+            if (TRACE_DOWNCALLS) {
+                traceDowncall("lr_device", device_type, device_id, info);
+            }
+            return (int)mh$.invokeExact(device_type, device_id, info);
+        } catch (Error | RuntimeException ex) {
+           throw ex;
+        } catch (Throwable ex$) {
+           throw new AssertionError("should not reach here", ex$);
+        }
+    }
+
     private static class lr_token_logprobs {
         public static final FunctionDescriptor DESC = FunctionDescriptor.of(
             logratio_h.C_INT,
@@ -796,6 +867,69 @@ public class logratio_h extends logratio_h$shared {
     public static int LR_VARIANT_OLD() {
         return LR_VARIANT_OLD;
     }
+    private static final int LR_VARIANT_PAPER = (int)2L;
+    /**
+     * {@snippet lang=c :
+     * enum lr_variant.LR_VARIANT_PAPER = 2
+     * }
+     */
+    public static int LR_VARIANT_PAPER() {
+        return LR_VARIANT_PAPER;
+    }
+    private static final int LR_NORMALISE_ON = (int)0L;
+    /**
+     * {@snippet lang=c :
+     * enum lr_normalise.LR_NORMALISE_ON = 0
+     * }
+     */
+    public static int LR_NORMALISE_ON() {
+        return LR_NORMALISE_ON;
+    }
+    private static final int LR_NORMALISE_OFF = (int)1L;
+    /**
+     * {@snippet lang=c :
+     * enum lr_normalise.LR_NORMALISE_OFF = 1
+     * }
+     */
+    public static int LR_NORMALISE_OFF() {
+        return LR_NORMALISE_OFF;
+    }
+    private static final int LR_DETACH_OFF = (int)0L;
+    /**
+     * {@snippet lang=c :
+     * enum lr_detach.LR_DETACH_OFF = 0
+     * }
+     */
+    public static int LR_DETACH_OFF() {
+        return LR_DETACH_OFF;
+    }
+    private static final int LR_DETACH_ON = (int)1L;
+    /**
+     * {@snippet lang=c :
+     * enum lr_detach.LR_DETACH_ON = 1
+     * }
+     */
+    public static int LR_DETACH_ON() {
+        return LR_DETACH_ON;
+    }
+    private static final int LR_NLL_PAIR = (int)0L;
+    /**
+     * {@snippet lang=c :
+     * enum lr_nll.LR_NLL_PAIR = 0
+     * }
+     */
+    public static int LR_NLL_PAIR() {
+        return LR_NLL_PAIR;
+    }
+    private static final int LR_NLL_TOKEN = (int)1L;
+    /**
+     * {@snippet lang=c :
+     * enum lr_nll.LR_NLL_TOKEN = 1
+     * }
+     */
+    public static int LR_NLL_TOKEN() {
+        return LR_NLL_TOKEN;
+    }
 
     private static class lr_loss_init {
         public static final FunctionDescriptor DESC = FunctionDescriptor.of(
@@ -918,6 +1052,66 @@ public class logratio_h extends logratio_h$shared {
         }
     }
 
+    private static class lr_unpaired_loss {
+        public static final FunctionDescriptor DESC = FunctionDescriptor.of(
+            logratio_h.C_INT,
+            logratio_h.C_POINTER
+        );
+
+        public static final MemorySegment ADDR = SYMBOL_LOOKUP.findOrThrow("lr_unpaired_loss");
+
+        public static final MethodHandle HANDLE = Linker.nativeLinker().downcallHandle(ADDR, DESC);
+    }
+
+    /**
+     * Function descriptor for:
+     * {@snippet lang=c :
+     * lr_status lr_unpaired_loss(const lr_unpaired_loss_args *args)
+     * }
+     */
+    public static FunctionDescriptor lr_unpaired_loss$descriptor() {
+        return lr_unpaired_loss.DESC;
+    }
+
+    /**
+     * Downcall method handle for:
+     * {@snippet lang=c :
+     * lr_status lr_unpaired_loss(const lr_unpaired_loss_args *args)
+     * }
+     */
+    public static MethodHandle lr_unpaired_loss$handle() {
+        return lr_unpaired_loss.HANDLE;
+    }
+
+    /**
+     * Address for:
+     * {@snippet lang=c :
+     * lr_status lr_unpaired_loss(const lr_unpaired_loss_args *args)
+     * }
+     */
+    public static MemorySegment lr_unpaired_loss$address() {
+        return lr_unpaired_loss.ADDR;
+    }
+
+    /**
+     * {@snippet lang=c :
+     * lr_status lr_unpaired_loss(const lr_unpaired_loss_args *args)
+     * }
+     */
+    public static int lr_unpaired_loss(MemorySegment args) {
+        var mh$ = lr_unpaired_loss.HANDLE;
+        try {
+            if (TRACE_DOWNCALLS) {
+                traceDowncall("lr_unpaired_loss", args);
+            }
+            return (int)mh$.invokeExact(args);
+        } catch (Error | RuntimeException ex) {
+           throw ex;
+        } catch (Throwable ex$) {
+           throw new AssertionError("should not reach here", ex$);
+        }
+    }
+
     private static class lr_preference_step {
         public static final FunctionDescriptor DESC = FunctionDescriptor.of(
             logratio_h.C_INT,
@@ -969,6 +1163,315 @@ public class logratio_h extends logratio_h$shared {
         try {
             if (TRACE_DOWNCALLS) {
                 traceDowncall("lr_preference_step", args);
+            }
+            return (int)mh$.invokeExact(args);
+        } catch (Error | RuntimeException ex) {
+           throw ex;
+        } catch (Throwable ex$) {
+           throw new AssertionError("should not reach here", ex$);
+        }
+    }
+    private static final int LR_SCE = (int)0L;
+    /**
+     * {@snippet lang=c :
+     * enum lr_divergence_kind.LR_SCE = 0
+     * }
+     */
+    public static int LR_SCE() {
+        return LR_SCE;
+    }
+    private static final int LR_JEFFREYS = (int)1L;
+    /**
+     * {@snippet lang=c :
+     * enum lr_divergence_kind.LR_JEFFREYS = 1
+     * }
+     */
+    public static int LR_JEFFREYS() {
+        return LR_JEFFREYS;
+    }
+    private static final int LR_KL_PQ = (int)2L;
+    /**
+     * {@snippet lang=c :
+     * enum lr_divergence_kind.LR_KL_PQ = 2
+     * }
+     */
+    public static int LR_KL_PQ() {
+        return LR_KL_PQ;
+    }
+    private static final int LR_KL_QP = (int)3L;
+    /**
+     * {@snippet lang=c :
+     * enum lr_divergence_kind.LR_KL_QP = 3
+     * }
+     */
+    public static int LR_KL_QP() {
+        return LR_KL_QP;
+    }
+    private static final int LR_JENSEN_SHANNON = (int)4L;
+    /**
+     * {@snippet lang=c :
+     * enum lr_divergence_kind.LR_JENSEN_SHANNON = 4
+     * }
+     */
+    public static int LR_JENSEN_SHANNON() {
+        return LR_JENSEN_SHANNON;
+    }
+    private static final int LR_L2 = (int)5L;
+    /**
+     * {@snippet lang=c :
+     * enum lr_divergence_kind.LR_L2 = 5
+     * }
+     */
+    public static int LR_L2() {
+        return LR_L2;
+    }
+    private static final int LR_TVD = (int)6L;
+    /**
+     * {@snippet lang=c :
+     * enum lr_divergence_kind.LR_TVD = 6
+     * }
+     */
+    public static int LR_TVD() {
+        return LR_TVD;
+    }
+    private static final int LR_WASSERSTEIN1 = (int)7L;
+    /**
+     * {@snippet lang=c :
+     * enum lr_divergence_kind.LR_WASSERSTEIN1 = 7
+     * }
+     */
+    public static int LR_WASSERSTEIN1() {
+        return LR_WASSERSTEIN1;
+    }
+    private static final int LR_COSINE = (int)8L;
+    /**
+     * {@snippet lang=c :
+     * enum lr_divergence_kind.LR_COSINE = 8
+     * }
+     */
+    public static int LR_COSINE() {
+        return LR_COSINE;
+    }
+    private static final int LR_DIVERGENCE_MEAN = (int)0L;
+    /**
+     * {@snippet lang=c :
+     * enum lr_divergence_reduction.LR_DIVERGENCE_MEAN = 0
+     * }
+     */
+    public static int LR_DIVERGENCE_MEAN() {
+        return LR_DIVERGENCE_MEAN;
+    }
+    private static final int LR_DIVERGENCE_SUM = (int)1L;
+    /**
+     * {@snippet lang=c :
+     * enum lr_divergence_reduction.LR_DIVERGENCE_SUM = 1
+     * }
+     */
+    public static int LR_DIVERGENCE_SUM() {
+        return LR_DIVERGENCE_SUM;
+    }
+    private static final int LR_DETACH_NONE = (int)0L;
+    /**
+     * {@snippet lang=c :
+     * enum lr_divergence_detach.LR_DETACH_NONE = 0
+     * }
+     */
+    public static int LR_DETACH_NONE() {
+        return LR_DETACH_NONE;
+    }
+    private static final int LR_DETACH_P = (int)1L;
+    /**
+     * {@snippet lang=c :
+     * enum lr_divergence_detach.LR_DETACH_P = 1
+     * }
+     */
+    public static int LR_DETACH_P() {
+        return LR_DETACH_P;
+    }
+    private static final int LR_DETACH_Q = (int)2L;
+    /**
+     * {@snippet lang=c :
+     * enum lr_divergence_detach.LR_DETACH_Q = 2
+     * }
+     */
+    public static int LR_DETACH_Q() {
+        return LR_DETACH_Q;
+    }
+
+    private static class lr_divergence {
+        public static final FunctionDescriptor DESC = FunctionDescriptor.of(
+            logratio_h.C_INT,
+            logratio_h.C_POINTER
+        );
+
+        public static final MemorySegment ADDR = SYMBOL_LOOKUP.findOrThrow("lr_divergence");
+
+        public static final MethodHandle HANDLE = Linker.nativeLinker().downcallHandle(ADDR, DESC);
+    }
+
+    /**
+     * Function descriptor for:
+     * {@snippet lang=c :
+     * lr_status lr_divergence(const lr_divergence_args *args)
+     * }
+     */
+    public static FunctionDescriptor lr_divergence$descriptor() {
+        return lr_divergence.DESC;
+    }
+
+    /**
+     * Downcall method handle for:
+     * {@snippet lang=c :
+     * lr_status lr_divergence(const lr_divergence_args *args)
+     * }
+     */
+    public static MethodHandle lr_divergence$handle() {
+        return lr_divergence.HANDLE;
+    }
+
+    /**
+     * Address for:
+     * {@snippet lang=c :
+     * lr_status lr_divergence(const lr_divergence_args *args)
+     * }
+     */
+    public static MemorySegment lr_divergence$address() {
+        return lr_divergence.ADDR;
+    }
+
+    /**
+     * {@snippet lang=c :
+     * lr_status lr_divergence(const lr_divergence_args *args)
+     * }
+     */
+    public static int lr_divergence(MemorySegment args) {
+        var mh$ = lr_divergence.HANDLE;
+        try {
+            if (TRACE_DOWNCALLS) {
+                traceDowncall("lr_divergence", args);
+            }
+            return (int)mh$.invokeExact(args);
+        } catch (Error | RuntimeException ex) {
+           throw ex;
+        } catch (Throwable ex$) {
+           throw new AssertionError("should not reach here", ex$);
+        }
+    }
+    private static final int LR_RULE_LOG = (int)0L;
+    /**
+     * {@snippet lang=c :
+     * enum lr_rule.LR_RULE_LOG = 0
+     * }
+     */
+    public static int LR_RULE_LOG() {
+        return LR_RULE_LOG;
+    }
+    private static final int LR_RULE_BRIER = (int)1L;
+    /**
+     * {@snippet lang=c :
+     * enum lr_rule.LR_RULE_BRIER = 1
+     * }
+     */
+    public static int LR_RULE_BRIER() {
+        return LR_RULE_BRIER;
+    }
+    private static final int LR_RULE_SPHERICAL = (int)2L;
+    /**
+     * {@snippet lang=c :
+     * enum lr_rule.LR_RULE_SPHERICAL = 2
+     * }
+     */
+    public static int LR_RULE_SPHERICAL() {
+        return LR_RULE_SPHERICAL;
+    }
+    private static final int LR_RULE_POWER = (int)3L;
+    /**
+     * {@snippet lang=c :
+     * enum lr_rule.LR_RULE_POWER = 3
+     * }
+     */
+    public static int LR_RULE_POWER() {
+        return LR_RULE_POWER;
+    }
+    private static final int LR_RULE_PSEUDO_SPHERICAL = (int)4L;
+    /**
+     * {@snippet lang=c :
+     * enum lr_rule.LR_RULE_PSEUDO_SPHERICAL = 4
+     * }
+     */
+    public static int LR_RULE_PSEUDO_SPHERICAL() {
+        return LR_RULE_PSEUDO_SPHERICAL;
+    }
+    private static final int LR_SELTEN = (int)0L;
+    /**
+     * {@snippet lang=c :
+     * enum lr_normalisation.LR_SELTEN = 0
+     * }
+     */
+    public static int LR_SELTEN() {
+        return LR_SELTEN;
+    }
+    private static final int LR_JNW = (int)1L;
+    /**
+     * {@snippet lang=c :
+     * enum lr_normalisation.LR_JNW = 1
+     * }
+     */
+    public static int LR_JNW() {
+        return LR_JNW;
+    }
+
+    private static class lr_scoring_rule {
+        public static final FunctionDescriptor DESC = FunctionDescriptor.of(
+            logratio_h.C_INT,
+            logratio_h.C_POINTER
+        );
+
+        public static final MemorySegment ADDR = SYMBOL_LOOKUP.findOrThrow("lr_scoring_rule");
+
+        public static final MethodHandle HANDLE = Linker.nativeLinker().downcallHandle(ADDR, DESC);
+    }
+
+    /**
+     * Function descriptor for:
+     * {@snippet lang=c :
+     * lr_status lr_scoring_rule(const lr_scoring_rule_args *args)
+     * }
+     */
+    public static FunctionDescriptor lr_scoring_rule$descriptor() {
+        return lr_scoring_rule.DESC;
+    }
+
+    /**
+     * Downcall method handle for:
+     * {@snippet lang=c :
+     * lr_status lr_scoring_rule(const lr_scoring_rule_args *args)
+     * }
+     */
+    public static MethodHandle lr_scoring_rule$handle() {
+        return lr_scoring_rule.HANDLE;
+    }
+
+    /**
+     * Address for:
+     * {@snippet lang=c :
+     * lr_status lr_scoring_rule(const lr_scoring_rule_args *args)
+     * }
+     */
+    public static MemorySegment lr_scoring_rule$address() {
+        return lr_scoring_rule.ADDR;
+    }
+
+    /**
+     * {@snippet lang=c :
+     * lr_status lr_scoring_rule(const lr_scoring_rule_args *args)
+     * }
+     */
+    public static int lr_scoring_rule(MemorySegment args) {
+        var mh$ = lr_scoring_rule.HANDLE;
+        try {
+            if (TRACE_DOWNCALLS) {
+                traceDowncall("lr_scoring_rule", args);
             }
             return (int)mh$.invokeExact(args);
         } catch (Error | RuntimeException ex) {

@@ -20,12 +20,21 @@ import static java.lang.foreign.MemoryLayout.PathElement.*;
  *     int32_t f_divergence;
  *     int32_t guard;
  *     int32_t variant;
+ *     int32_t normalise;
+ *     int32_t detach;
+ *     int32_t nll;
+ *     int32_t reserved;
  *     double beta;
  *     double beta_kl;
  *     double beta_mix;
  *     double tau;
  *     double label_smoothing;
  *     double f_alpha;
+ *     double gamma;
+ *     double alpha;
+ *     double delta;
+ *     double desirable_weight;
+ *     double undesirable_weight;
  * }
  * }
  */
@@ -41,12 +50,21 @@ public class lr_loss_options {
         logratio_h.C_INT.withName("f_divergence"),
         logratio_h.C_INT.withName("guard"),
         logratio_h.C_INT.withName("variant"),
+        logratio_h.C_INT.withName("normalise"),
+        logratio_h.C_INT.withName("detach"),
+        logratio_h.C_INT.withName("nll"),
+        logratio_h.C_INT.withName("reserved"),
         logratio_h.C_DOUBLE.withName("beta"),
         logratio_h.C_DOUBLE.withName("beta_kl"),
         logratio_h.C_DOUBLE.withName("beta_mix"),
         logratio_h.C_DOUBLE.withName("tau"),
         logratio_h.C_DOUBLE.withName("label_smoothing"),
-        logratio_h.C_DOUBLE.withName("f_alpha")
+        logratio_h.C_DOUBLE.withName("f_alpha"),
+        logratio_h.C_DOUBLE.withName("gamma"),
+        logratio_h.C_DOUBLE.withName("alpha"),
+        logratio_h.C_DOUBLE.withName("delta"),
+        logratio_h.C_DOUBLE.withName("desirable_weight"),
+        logratio_h.C_DOUBLE.withName("undesirable_weight")
     ).withName("lr_loss_options");
 
     /**
@@ -274,6 +292,182 @@ public class lr_loss_options {
      */
     public static void variant(MemorySegment struct, int fieldValue) {
         struct.set(variant$LAYOUT, variant$OFFSET, fieldValue);
+    }
+
+    private static final OfInt normalise$LAYOUT = (OfInt)$LAYOUT.select(groupElement("normalise"));
+
+    /**
+     * Layout for field:
+     * {@snippet lang=c :
+     * int32_t normalise
+     * }
+     */
+    public static final OfInt normalise$layout() {
+        return normalise$LAYOUT;
+    }
+
+    private static final long normalise$OFFSET = $LAYOUT.byteOffset(groupElement("normalise"));
+
+    /**
+     * Offset for field:
+     * {@snippet lang=c :
+     * int32_t normalise
+     * }
+     */
+    public static final long normalise$offset() {
+        return normalise$OFFSET;
+    }
+
+    /**
+     * Getter for field:
+     * {@snippet lang=c :
+     * int32_t normalise
+     * }
+     */
+    public static int normalise(MemorySegment struct) {
+        return struct.get(normalise$LAYOUT, normalise$OFFSET);
+    }
+
+    /**
+     * Setter for field:
+     * {@snippet lang=c :
+     * int32_t normalise
+     * }
+     */
+    public static void normalise(MemorySegment struct, int fieldValue) {
+        struct.set(normalise$LAYOUT, normalise$OFFSET, fieldValue);
+    }
+
+    private static final OfInt detach$LAYOUT = (OfInt)$LAYOUT.select(groupElement("detach"));
+
+    /**
+     * Layout for field:
+     * {@snippet lang=c :
+     * int32_t detach
+     * }
+     */
+    public static final OfInt detach$layout() {
+        return detach$LAYOUT;
+    }
+
+    private static final long detach$OFFSET = $LAYOUT.byteOffset(groupElement("detach"));
+
+    /**
+     * Offset for field:
+     * {@snippet lang=c :
+     * int32_t detach
+     * }
+     */
+    public static final long detach$offset() {
+        return detach$OFFSET;
+    }
+
+    /**
+     * Getter for field:
+     * {@snippet lang=c :
+     * int32_t detach
+     * }
+     */
+    public static int detach(MemorySegment struct) {
+        return struct.get(detach$LAYOUT, detach$OFFSET);
+    }
+
+    /**
+     * Setter for field:
+     * {@snippet lang=c :
+     * int32_t detach
+     * }
+     */
+    public static void detach(MemorySegment struct, int fieldValue) {
+        struct.set(detach$LAYOUT, detach$OFFSET, fieldValue);
+    }
+
+    private static final OfInt nll$LAYOUT = (OfInt)$LAYOUT.select(groupElement("nll"));
+
+    /**
+     * Layout for field:
+     * {@snippet lang=c :
+     * int32_t nll
+     * }
+     */
+    public static final OfInt nll$layout() {
+        return nll$LAYOUT;
+    }
+
+    private static final long nll$OFFSET = $LAYOUT.byteOffset(groupElement("nll"));
+
+    /**
+     * Offset for field:
+     * {@snippet lang=c :
+     * int32_t nll
+     * }
+     */
+    public static final long nll$offset() {
+        return nll$OFFSET;
+    }
+
+    /**
+     * Getter for field:
+     * {@snippet lang=c :
+     * int32_t nll
+     * }
+     */
+    public static int nll(MemorySegment struct) {
+        return struct.get(nll$LAYOUT, nll$OFFSET);
+    }
+
+    /**
+     * Setter for field:
+     * {@snippet lang=c :
+     * int32_t nll
+     * }
+     */
+    public static void nll(MemorySegment struct, int fieldValue) {
+        struct.set(nll$LAYOUT, nll$OFFSET, fieldValue);
+    }
+
+    private static final OfInt reserved$LAYOUT = (OfInt)$LAYOUT.select(groupElement("reserved"));
+
+    /**
+     * Layout for field:
+     * {@snippet lang=c :
+     * int32_t reserved
+     * }
+     */
+    public static final OfInt reserved$layout() {
+        return reserved$LAYOUT;
+    }
+
+    private static final long reserved$OFFSET = $LAYOUT.byteOffset(groupElement("reserved"));
+
+    /**
+     * Offset for field:
+     * {@snippet lang=c :
+     * int32_t reserved
+     * }
+     */
+    public static final long reserved$offset() {
+        return reserved$OFFSET;
+    }
+
+    /**
+     * Getter for field:
+     * {@snippet lang=c :
+     * int32_t reserved
+     * }
+     */
+    public static int reserved(MemorySegment struct) {
+        return struct.get(reserved$LAYOUT, reserved$OFFSET);
+    }
+
+    /**
+     * Setter for field:
+     * {@snippet lang=c :
+     * int32_t reserved
+     * }
+     */
+    public static void reserved(MemorySegment struct, int fieldValue) {
+        struct.set(reserved$LAYOUT, reserved$OFFSET, fieldValue);
     }
 
     private static final OfDouble beta$LAYOUT = (OfDouble)$LAYOUT.select(groupElement("beta"));
@@ -538,6 +732,226 @@ public class lr_loss_options {
      */
     public static void f_alpha(MemorySegment struct, double fieldValue) {
         struct.set(f_alpha$LAYOUT, f_alpha$OFFSET, fieldValue);
+    }
+
+    private static final OfDouble gamma$LAYOUT = (OfDouble)$LAYOUT.select(groupElement("gamma"));
+
+    /**
+     * Layout for field:
+     * {@snippet lang=c :
+     * double gamma
+     * }
+     */
+    public static final OfDouble gamma$layout() {
+        return gamma$LAYOUT;
+    }
+
+    private static final long gamma$OFFSET = $LAYOUT.byteOffset(groupElement("gamma"));
+
+    /**
+     * Offset for field:
+     * {@snippet lang=c :
+     * double gamma
+     * }
+     */
+    public static final long gamma$offset() {
+        return gamma$OFFSET;
+    }
+
+    /**
+     * Getter for field:
+     * {@snippet lang=c :
+     * double gamma
+     * }
+     */
+    public static double gamma(MemorySegment struct) {
+        return struct.get(gamma$LAYOUT, gamma$OFFSET);
+    }
+
+    /**
+     * Setter for field:
+     * {@snippet lang=c :
+     * double gamma
+     * }
+     */
+    public static void gamma(MemorySegment struct, double fieldValue) {
+        struct.set(gamma$LAYOUT, gamma$OFFSET, fieldValue);
+    }
+
+    private static final OfDouble alpha$LAYOUT = (OfDouble)$LAYOUT.select(groupElement("alpha"));
+
+    /**
+     * Layout for field:
+     * {@snippet lang=c :
+     * double alpha
+     * }
+     */
+    public static final OfDouble alpha$layout() {
+        return alpha$LAYOUT;
+    }
+
+    private static final long alpha$OFFSET = $LAYOUT.byteOffset(groupElement("alpha"));
+
+    /**
+     * Offset for field:
+     * {@snippet lang=c :
+     * double alpha
+     * }
+     */
+    public static final long alpha$offset() {
+        return alpha$OFFSET;
+    }
+
+    /**
+     * Getter for field:
+     * {@snippet lang=c :
+     * double alpha
+     * }
+     */
+    public static double alpha(MemorySegment struct) {
+        return struct.get(alpha$LAYOUT, alpha$OFFSET);
+    }
+
+    /**
+     * Setter for field:
+     * {@snippet lang=c :
+     * double alpha
+     * }
+     */
+    public static void alpha(MemorySegment struct, double fieldValue) {
+        struct.set(alpha$LAYOUT, alpha$OFFSET, fieldValue);
+    }
+
+    private static final OfDouble delta$LAYOUT = (OfDouble)$LAYOUT.select(groupElement("delta"));
+
+    /**
+     * Layout for field:
+     * {@snippet lang=c :
+     * double delta
+     * }
+     */
+    public static final OfDouble delta$layout() {
+        return delta$LAYOUT;
+    }
+
+    private static final long delta$OFFSET = $LAYOUT.byteOffset(groupElement("delta"));
+
+    /**
+     * Offset for field:
+     * {@snippet lang=c :
+     * double delta
+     * }
+     */
+    public static final long delta$offset() {
+        return delta$OFFSET;
+    }
+
+    /**
+     * Getter for field:
+     * {@snippet lang=c :
+     * double delta
+     * }
+     */
+    public static double delta(MemorySegment struct) {
+        return struct.get(delta$LAYOUT, delta$OFFSET);
+    }
+
+    /**
+     * Setter for field:
+     * {@snippet lang=c :
+     * double delta
+     * }
+     */
+    public static void delta(MemorySegment struct, double fieldValue) {
+        struct.set(delta$LAYOUT, delta$OFFSET, fieldValue);
+    }
+
+    private static final OfDouble desirable_weight$LAYOUT = (OfDouble)$LAYOUT.select(groupElement("desirable_weight"));
+
+    /**
+     * Layout for field:
+     * {@snippet lang=c :
+     * double desirable_weight
+     * }
+     */
+    public static final OfDouble desirable_weight$layout() {
+        return desirable_weight$LAYOUT;
+    }
+
+    private static final long desirable_weight$OFFSET = $LAYOUT.byteOffset(groupElement("desirable_weight"));
+
+    /**
+     * Offset for field:
+     * {@snippet lang=c :
+     * double desirable_weight
+     * }
+     */
+    public static final long desirable_weight$offset() {
+        return desirable_weight$OFFSET;
+    }
+
+    /**
+     * Getter for field:
+     * {@snippet lang=c :
+     * double desirable_weight
+     * }
+     */
+    public static double desirable_weight(MemorySegment struct) {
+        return struct.get(desirable_weight$LAYOUT, desirable_weight$OFFSET);
+    }
+
+    /**
+     * Setter for field:
+     * {@snippet lang=c :
+     * double desirable_weight
+     * }
+     */
+    public static void desirable_weight(MemorySegment struct, double fieldValue) {
+        struct.set(desirable_weight$LAYOUT, desirable_weight$OFFSET, fieldValue);
+    }
+
+    private static final OfDouble undesirable_weight$LAYOUT = (OfDouble)$LAYOUT.select(groupElement("undesirable_weight"));
+
+    /**
+     * Layout for field:
+     * {@snippet lang=c :
+     * double undesirable_weight
+     * }
+     */
+    public static final OfDouble undesirable_weight$layout() {
+        return undesirable_weight$LAYOUT;
+    }
+
+    private static final long undesirable_weight$OFFSET = $LAYOUT.byteOffset(groupElement("undesirable_weight"));
+
+    /**
+     * Offset for field:
+     * {@snippet lang=c :
+     * double undesirable_weight
+     * }
+     */
+    public static final long undesirable_weight$offset() {
+        return undesirable_weight$OFFSET;
+    }
+
+    /**
+     * Getter for field:
+     * {@snippet lang=c :
+     * double undesirable_weight
+     * }
+     */
+    public static double undesirable_weight(MemorySegment struct) {
+        return struct.get(undesirable_weight$LAYOUT, undesirable_weight$OFFSET);
+    }
+
+    /**
+     * Setter for field:
+     * {@snippet lang=c :
+     * double undesirable_weight
+     * }
+     */
+    public static void undesirable_weight(MemorySegment struct, double fieldValue) {
+        struct.set(undesirable_weight$LAYOUT, undesirable_weight$OFFSET, fieldValue);
     }
 
     /**

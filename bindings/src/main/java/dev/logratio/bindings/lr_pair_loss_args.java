@@ -37,6 +37,10 @@ import static java.lang.foreign.MemoryLayout.PathElement.*;
  *     const DLTensor *grad_beta_kl;
  *     const DLTensor *grad_beta_mix;
  *     const DLTensor *grad_tau;
+ *     const DLTensor *beta_kl;
+ *     const DLTensor *beta_mix;
+ *     const DLTensor *tau;
+ *     lr_cuda *cuda;
  * }
  * }
  */
@@ -68,7 +72,11 @@ public class lr_pair_loss_args {
         logratio_h.C_POINTER.withName("grad_beta"),
         logratio_h.C_POINTER.withName("grad_beta_kl"),
         logratio_h.C_POINTER.withName("grad_beta_mix"),
-        logratio_h.C_POINTER.withName("grad_tau")
+        logratio_h.C_POINTER.withName("grad_tau"),
+        logratio_h.C_POINTER.withName("beta_kl"),
+        logratio_h.C_POINTER.withName("beta_mix"),
+        logratio_h.C_POINTER.withName("tau"),
+        logratio_h.C_POINTER.withName("cuda")
     ).withName("lr_pair_loss_args");
 
     /**
@@ -1044,6 +1052,182 @@ public class lr_pair_loss_args {
      */
     public static void grad_tau(MemorySegment struct, MemorySegment fieldValue) {
         struct.set(grad_tau$LAYOUT, grad_tau$OFFSET, fieldValue);
+    }
+
+    private static final AddressLayout beta_kl$LAYOUT = (AddressLayout)$LAYOUT.select(groupElement("beta_kl"));
+
+    /**
+     * Layout for field:
+     * {@snippet lang=c :
+     * const DLTensor *beta_kl
+     * }
+     */
+    public static final AddressLayout beta_kl$layout() {
+        return beta_kl$LAYOUT;
+    }
+
+    private static final long beta_kl$OFFSET = $LAYOUT.byteOffset(groupElement("beta_kl"));
+
+    /**
+     * Offset for field:
+     * {@snippet lang=c :
+     * const DLTensor *beta_kl
+     * }
+     */
+    public static final long beta_kl$offset() {
+        return beta_kl$OFFSET;
+    }
+
+    /**
+     * Getter for field:
+     * {@snippet lang=c :
+     * const DLTensor *beta_kl
+     * }
+     */
+    public static MemorySegment beta_kl(MemorySegment struct) {
+        return struct.get(beta_kl$LAYOUT, beta_kl$OFFSET);
+    }
+
+    /**
+     * Setter for field:
+     * {@snippet lang=c :
+     * const DLTensor *beta_kl
+     * }
+     */
+    public static void beta_kl(MemorySegment struct, MemorySegment fieldValue) {
+        struct.set(beta_kl$LAYOUT, beta_kl$OFFSET, fieldValue);
+    }
+
+    private static final AddressLayout beta_mix$LAYOUT = (AddressLayout)$LAYOUT.select(groupElement("beta_mix"));
+
+    /**
+     * Layout for field:
+     * {@snippet lang=c :
+     * const DLTensor *beta_mix
+     * }
+     */
+    public static final AddressLayout beta_mix$layout() {
+        return beta_mix$LAYOUT;
+    }
+
+    private static final long beta_mix$OFFSET = $LAYOUT.byteOffset(groupElement("beta_mix"));
+
+    /**
+     * Offset for field:
+     * {@snippet lang=c :
+     * const DLTensor *beta_mix
+     * }
+     */
+    public static final long beta_mix$offset() {
+        return beta_mix$OFFSET;
+    }
+
+    /**
+     * Getter for field:
+     * {@snippet lang=c :
+     * const DLTensor *beta_mix
+     * }
+     */
+    public static MemorySegment beta_mix(MemorySegment struct) {
+        return struct.get(beta_mix$LAYOUT, beta_mix$OFFSET);
+    }
+
+    /**
+     * Setter for field:
+     * {@snippet lang=c :
+     * const DLTensor *beta_mix
+     * }
+     */
+    public static void beta_mix(MemorySegment struct, MemorySegment fieldValue) {
+        struct.set(beta_mix$LAYOUT, beta_mix$OFFSET, fieldValue);
+    }
+
+    private static final AddressLayout tau$LAYOUT = (AddressLayout)$LAYOUT.select(groupElement("tau"));
+
+    /**
+     * Layout for field:
+     * {@snippet lang=c :
+     * const DLTensor *tau
+     * }
+     */
+    public static final AddressLayout tau$layout() {
+        return tau$LAYOUT;
+    }
+
+    private static final long tau$OFFSET = $LAYOUT.byteOffset(groupElement("tau"));
+
+    /**
+     * Offset for field:
+     * {@snippet lang=c :
+     * const DLTensor *tau
+     * }
+     */
+    public static final long tau$offset() {
+        return tau$OFFSET;
+    }
+
+    /**
+     * Getter for field:
+     * {@snippet lang=c :
+     * const DLTensor *tau
+     * }
+     */
+    public static MemorySegment tau(MemorySegment struct) {
+        return struct.get(tau$LAYOUT, tau$OFFSET);
+    }
+
+    /**
+     * Setter for field:
+     * {@snippet lang=c :
+     * const DLTensor *tau
+     * }
+     */
+    public static void tau(MemorySegment struct, MemorySegment fieldValue) {
+        struct.set(tau$LAYOUT, tau$OFFSET, fieldValue);
+    }
+
+    private static final AddressLayout cuda$LAYOUT = (AddressLayout)$LAYOUT.select(groupElement("cuda"));
+
+    /**
+     * Layout for field:
+     * {@snippet lang=c :
+     * lr_cuda *cuda
+     * }
+     */
+    public static final AddressLayout cuda$layout() {
+        return cuda$LAYOUT;
+    }
+
+    private static final long cuda$OFFSET = $LAYOUT.byteOffset(groupElement("cuda"));
+
+    /**
+     * Offset for field:
+     * {@snippet lang=c :
+     * lr_cuda *cuda
+     * }
+     */
+    public static final long cuda$offset() {
+        return cuda$OFFSET;
+    }
+
+    /**
+     * Getter for field:
+     * {@snippet lang=c :
+     * lr_cuda *cuda
+     * }
+     */
+    public static MemorySegment cuda(MemorySegment struct) {
+        return struct.get(cuda$LAYOUT, cuda$OFFSET);
+    }
+
+    /**
+     * Setter for field:
+     * {@snippet lang=c :
+     * lr_cuda *cuda
+     * }
+     */
+    public static void cuda(MemorySegment struct, MemorySegment fieldValue) {
+        struct.set(cuda$LAYOUT, cuda$OFFSET, fieldValue);
     }
 
     /**

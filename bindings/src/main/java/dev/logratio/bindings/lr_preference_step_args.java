@@ -31,6 +31,10 @@ import static java.lang.foreign.MemoryLayout.PathElement.*;
  *     const DLTensor *counts;
  *     const DLTensor *grad_logits;
  *     lr_step_metrics *metrics;
+ *     int64_t loss_count;
+ *     const double *loss_weights;
+ *     int32_t wpo;
+ *     lr_cuda *cuda;
  * }
  * }
  */
@@ -56,7 +60,12 @@ public class lr_preference_step_args {
         logratio_h.C_POINTER.withName("logps"),
         logratio_h.C_POINTER.withName("counts"),
         logratio_h.C_POINTER.withName("grad_logits"),
-        logratio_h.C_POINTER.withName("metrics")
+        logratio_h.C_POINTER.withName("metrics"),
+        logratio_h.C_LONG.withName("loss_count"),
+        logratio_h.C_POINTER.withName("loss_weights"),
+        logratio_h.C_INT.withName("wpo"),
+        MemoryLayout.paddingLayout(4),
+        logratio_h.C_POINTER.withName("cuda")
     ).withName("lr_preference_step_args");
 
     /**
@@ -768,6 +777,182 @@ public class lr_preference_step_args {
      */
     public static void metrics(MemorySegment struct, MemorySegment fieldValue) {
         struct.set(metrics$LAYOUT, metrics$OFFSET, fieldValue);
+    }
+
+    private static final OfLong loss_count$LAYOUT = (OfLong)$LAYOUT.select(groupElement("loss_count"));
+
+    /**
+     * Layout for field:
+     * {@snippet lang=c :
+     * int64_t loss_count
+     * }
+     */
+    public static final OfLong loss_count$layout() {
+        return loss_count$LAYOUT;
+    }
+
+    private static final long loss_count$OFFSET = $LAYOUT.byteOffset(groupElement("loss_count"));
+
+    /**
+     * Offset for field:
+     * {@snippet lang=c :
+     * int64_t loss_count
+     * }
+     */
+    public static final long loss_count$offset() {
+        return loss_count$OFFSET;
+    }
+
+    /**
+     * Getter for field:
+     * {@snippet lang=c :
+     * int64_t loss_count
+     * }
+     */
+    public static long loss_count(MemorySegment struct) {
+        return struct.get(loss_count$LAYOUT, loss_count$OFFSET);
+    }
+
+    /**
+     * Setter for field:
+     * {@snippet lang=c :
+     * int64_t loss_count
+     * }
+     */
+    public static void loss_count(MemorySegment struct, long fieldValue) {
+        struct.set(loss_count$LAYOUT, loss_count$OFFSET, fieldValue);
+    }
+
+    private static final AddressLayout loss_weights$LAYOUT = (AddressLayout)$LAYOUT.select(groupElement("loss_weights"));
+
+    /**
+     * Layout for field:
+     * {@snippet lang=c :
+     * const double *loss_weights
+     * }
+     */
+    public static final AddressLayout loss_weights$layout() {
+        return loss_weights$LAYOUT;
+    }
+
+    private static final long loss_weights$OFFSET = $LAYOUT.byteOffset(groupElement("loss_weights"));
+
+    /**
+     * Offset for field:
+     * {@snippet lang=c :
+     * const double *loss_weights
+     * }
+     */
+    public static final long loss_weights$offset() {
+        return loss_weights$OFFSET;
+    }
+
+    /**
+     * Getter for field:
+     * {@snippet lang=c :
+     * const double *loss_weights
+     * }
+     */
+    public static MemorySegment loss_weights(MemorySegment struct) {
+        return struct.get(loss_weights$LAYOUT, loss_weights$OFFSET);
+    }
+
+    /**
+     * Setter for field:
+     * {@snippet lang=c :
+     * const double *loss_weights
+     * }
+     */
+    public static void loss_weights(MemorySegment struct, MemorySegment fieldValue) {
+        struct.set(loss_weights$LAYOUT, loss_weights$OFFSET, fieldValue);
+    }
+
+    private static final OfInt wpo$LAYOUT = (OfInt)$LAYOUT.select(groupElement("wpo"));
+
+    /**
+     * Layout for field:
+     * {@snippet lang=c :
+     * int32_t wpo
+     * }
+     */
+    public static final OfInt wpo$layout() {
+        return wpo$LAYOUT;
+    }
+
+    private static final long wpo$OFFSET = $LAYOUT.byteOffset(groupElement("wpo"));
+
+    /**
+     * Offset for field:
+     * {@snippet lang=c :
+     * int32_t wpo
+     * }
+     */
+    public static final long wpo$offset() {
+        return wpo$OFFSET;
+    }
+
+    /**
+     * Getter for field:
+     * {@snippet lang=c :
+     * int32_t wpo
+     * }
+     */
+    public static int wpo(MemorySegment struct) {
+        return struct.get(wpo$LAYOUT, wpo$OFFSET);
+    }
+
+    /**
+     * Setter for field:
+     * {@snippet lang=c :
+     * int32_t wpo
+     * }
+     */
+    public static void wpo(MemorySegment struct, int fieldValue) {
+        struct.set(wpo$LAYOUT, wpo$OFFSET, fieldValue);
+    }
+
+    private static final AddressLayout cuda$LAYOUT = (AddressLayout)$LAYOUT.select(groupElement("cuda"));
+
+    /**
+     * Layout for field:
+     * {@snippet lang=c :
+     * lr_cuda *cuda
+     * }
+     */
+    public static final AddressLayout cuda$layout() {
+        return cuda$LAYOUT;
+    }
+
+    private static final long cuda$OFFSET = $LAYOUT.byteOffset(groupElement("cuda"));
+
+    /**
+     * Offset for field:
+     * {@snippet lang=c :
+     * lr_cuda *cuda
+     * }
+     */
+    public static final long cuda$offset() {
+        return cuda$OFFSET;
+    }
+
+    /**
+     * Getter for field:
+     * {@snippet lang=c :
+     * lr_cuda *cuda
+     * }
+     */
+    public static MemorySegment cuda(MemorySegment struct) {
+        return struct.get(cuda$LAYOUT, cuda$OFFSET);
+    }
+
+    /**
+     * Setter for field:
+     * {@snippet lang=c :
+     * lr_cuda *cuda
+     * }
+     */
+    public static void cuda(MemorySegment struct, MemorySegment fieldValue) {
+        struct.set(cuda$LAYOUT, cuda$OFFSET, fieldValue);
     }
 
     /**

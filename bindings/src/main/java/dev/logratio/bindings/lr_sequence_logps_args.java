@@ -25,6 +25,7 @@ import static java.lang.foreign.MemoryLayout.PathElement.*;
  *     const DLTensor *logps;
  *     const DLTensor *counts;
  *     const DLTensor *grad_token_logps;
+ *     lr_cuda *cuda;
  * }
  * }
  */
@@ -44,7 +45,8 @@ public class lr_sequence_logps_args {
         logratio_h.C_POINTER.withName("grad_logps"),
         logratio_h.C_POINTER.withName("logps"),
         logratio_h.C_POINTER.withName("counts"),
-        logratio_h.C_POINTER.withName("grad_token_logps")
+        logratio_h.C_POINTER.withName("grad_token_logps"),
+        logratio_h.C_POINTER.withName("cuda")
     ).withName("lr_sequence_logps_args");
 
     /**
@@ -492,6 +494,50 @@ public class lr_sequence_logps_args {
      */
     public static void grad_token_logps(MemorySegment struct, MemorySegment fieldValue) {
         struct.set(grad_token_logps$LAYOUT, grad_token_logps$OFFSET, fieldValue);
+    }
+
+    private static final AddressLayout cuda$LAYOUT = (AddressLayout)$LAYOUT.select(groupElement("cuda"));
+
+    /**
+     * Layout for field:
+     * {@snippet lang=c :
+     * lr_cuda *cuda
+     * }
+     */
+    public static final AddressLayout cuda$layout() {
+        return cuda$LAYOUT;
+    }
+
+    private static final long cuda$OFFSET = $LAYOUT.byteOffset(groupElement("cuda"));
+
+    /**
+     * Offset for field:
+     * {@snippet lang=c :
+     * lr_cuda *cuda
+     * }
+     */
+    public static final long cuda$offset() {
+        return cuda$OFFSET;
+    }
+
+    /**
+     * Getter for field:
+     * {@snippet lang=c :
+     * lr_cuda *cuda
+     * }
+     */
+    public static MemorySegment cuda(MemorySegment struct) {
+        return struct.get(cuda$LAYOUT, cuda$OFFSET);
+    }
+
+    /**
+     * Setter for field:
+     * {@snippet lang=c :
+     * lr_cuda *cuda
+     * }
+     */
+    public static void cuda(MemorySegment struct, MemorySegment fieldValue) {
+        struct.set(cuda$LAYOUT, cuda$OFFSET, fieldValue);
     }
 
     /**

@@ -27,6 +27,7 @@ import static java.lang.foreign.MemoryLayout.PathElement.*;
  *     const DLTensor *entropy;
  *     const DLTensor *argmax;
  *     const DLTensor *mean_logit;
+ *     lr_cuda *cuda;
  * }
  * }
  */
@@ -48,7 +49,8 @@ public class lr_token_logprobs_args {
         logratio_h.C_POINTER.withName("lse2"),
         logratio_h.C_POINTER.withName("entropy"),
         logratio_h.C_POINTER.withName("argmax"),
-        logratio_h.C_POINTER.withName("mean_logit")
+        logratio_h.C_POINTER.withName("mean_logit"),
+        logratio_h.C_POINTER.withName("cuda")
     ).withName("lr_token_logprobs_args");
 
     /**
@@ -584,6 +586,50 @@ public class lr_token_logprobs_args {
      */
     public static void mean_logit(MemorySegment struct, MemorySegment fieldValue) {
         struct.set(mean_logit$LAYOUT, mean_logit$OFFSET, fieldValue);
+    }
+
+    private static final AddressLayout cuda$LAYOUT = (AddressLayout)$LAYOUT.select(groupElement("cuda"));
+
+    /**
+     * Layout for field:
+     * {@snippet lang=c :
+     * lr_cuda *cuda
+     * }
+     */
+    public static final AddressLayout cuda$layout() {
+        return cuda$LAYOUT;
+    }
+
+    private static final long cuda$OFFSET = $LAYOUT.byteOffset(groupElement("cuda"));
+
+    /**
+     * Offset for field:
+     * {@snippet lang=c :
+     * lr_cuda *cuda
+     * }
+     */
+    public static final long cuda$offset() {
+        return cuda$OFFSET;
+    }
+
+    /**
+     * Getter for field:
+     * {@snippet lang=c :
+     * lr_cuda *cuda
+     * }
+     */
+    public static MemorySegment cuda(MemorySegment struct) {
+        return struct.get(cuda$LAYOUT, cuda$OFFSET);
+    }
+
+    /**
+     * Setter for field:
+     * {@snippet lang=c :
+     * lr_cuda *cuda
+     * }
+     */
+    public static void cuda(MemorySegment struct, MemorySegment fieldValue) {
+        struct.set(cuda$LAYOUT, cuda$OFFSET, fieldValue);
     }
 
     /**

@@ -26,6 +26,7 @@ import static java.lang.foreign.MemoryLayout.PathElement.*;
  *     const DLTensor *grad_logp;
  *     const DLTensor *grad_entropy;
  *     const DLTensor *grad_logits;
+ *     lr_cuda *cuda;
  * }
  * }
  */
@@ -46,7 +47,8 @@ public class lr_token_logprobs_backward_args {
         logratio_h.C_POINTER.withName("entropy"),
         logratio_h.C_POINTER.withName("grad_logp"),
         logratio_h.C_POINTER.withName("grad_entropy"),
-        logratio_h.C_POINTER.withName("grad_logits")
+        logratio_h.C_POINTER.withName("grad_logits"),
+        logratio_h.C_POINTER.withName("cuda")
     ).withName("lr_token_logprobs_backward_args");
 
     /**
@@ -538,6 +540,50 @@ public class lr_token_logprobs_backward_args {
      */
     public static void grad_logits(MemorySegment struct, MemorySegment fieldValue) {
         struct.set(grad_logits$LAYOUT, grad_logits$OFFSET, fieldValue);
+    }
+
+    private static final AddressLayout cuda$LAYOUT = (AddressLayout)$LAYOUT.select(groupElement("cuda"));
+
+    /**
+     * Layout for field:
+     * {@snippet lang=c :
+     * lr_cuda *cuda
+     * }
+     */
+    public static final AddressLayout cuda$layout() {
+        return cuda$LAYOUT;
+    }
+
+    private static final long cuda$OFFSET = $LAYOUT.byteOffset(groupElement("cuda"));
+
+    /**
+     * Offset for field:
+     * {@snippet lang=c :
+     * lr_cuda *cuda
+     * }
+     */
+    public static final long cuda$offset() {
+        return cuda$OFFSET;
+    }
+
+    /**
+     * Getter for field:
+     * {@snippet lang=c :
+     * lr_cuda *cuda
+     * }
+     */
+    public static MemorySegment cuda(MemorySegment struct) {
+        return struct.get(cuda$LAYOUT, cuda$OFFSET);
+    }
+
+    /**
+     * Setter for field:
+     * {@snippet lang=c :
+     * lr_cuda *cuda
+     * }
+     */
+    public static void cuda(MemorySegment struct, MemorySegment fieldValue) {
+        struct.set(cuda$LAYOUT, cuda$OFFSET, fieldValue);
     }
 
     /**
