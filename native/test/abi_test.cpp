@@ -431,7 +431,8 @@ TEST(Abi, LossInit) {
   EXPECT_EQ(lr_loss_init("dlrml", &options), LR_INVALID_ARGUMENT);  // no size
   options.size = sizeof options;
   EXPECT_EQ(lr_loss_init("dppo", &options), LR_INVALID_ARGUMENT);
-  EXPECT_STREQ(lr_last_error(), "loss is \"dppo\", expected dlrml, discopop or sigmoid");
+  EXPECT_STREQ(lr_last_error(), "loss is \"dppo\", expected dlrml, discopop, sigmoid, sigmoid_norm, hinge, ipo, exo_pair, robust, nca_pair, bco_pair, sppo_hard, "
+               "apo_zero, apo_down, aot, aot_unpaired, kto_pair, dbaql, aql, aqfl, padll, cell, pfl, simpo, alphapo, cpo, orpo, kto, apo_zero_unpaired, bco or sft");
   EXPECT_EQ(lr_loss_init(nullptr, &options), LR_INVALID_ARGUMENT);
   EXPECT_EQ(lr_loss_init("dlrml", nullptr), LR_INVALID_ARGUMENT);
   options = loss_options("dlrml");

@@ -1,4 +1,4 @@
-# An object that is compiled for one instruction set may define its own table and what lies in its own namespace, nothing else. A weak
+# An object that is compiled for one instruction set may define its own tables and what lies in its own namespace, nothing else. A weak
 # symbol, such as an inline function of a header, could be the copy that the linker keeps for everybody.
 foreach(object IN LISTS OBJECTS)
   execute_process(COMMAND ${NM} -C --defined-only --extern-only ${object} OUTPUT_VARIABLE symbols RESULT_VARIABLE failed)
@@ -9,7 +9,7 @@ foreach(object IN LISTS OBJECTS)
   string(REPLACE ";" "," symbols "${symbols}")
   string(REPLACE "\n" ";" symbols "${symbols}")
   foreach(symbol IN LISTS symbols)
-    if(NOT symbol MATCHES "logratio::cpu::(isa_[a-z0-9_]+::|kRowKernels[A-Za-z0-9]+$)")
+    if(NOT symbol MATCHES "logratio::cpu::(isa_[a-z0-9_]+::|k(Row|Pair)Kernels[A-Za-z0-9]+$)")
       message(SEND_ERROR "${object} defines ${symbol}")
     endif()
   endforeach()

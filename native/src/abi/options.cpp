@@ -39,6 +39,12 @@ void check_range(const NumberOption& option, double value) {
     case math::Range::smoothing:
       if (!(value >= 0 && value < .5)) out_of_range(option.name, value, "a number in [0, 0.5)");
       break;
+    case math::Range::positive_smoothing:
+      if (!(value > 0 && value < .5)) out_of_range(option.name, value, "a number in (0, 0.5)");
+      break;
+    case math::Range::non_negative:
+      if (!(value >= 0 && std::isfinite(value))) out_of_range(option.name, value, "a finite number >= 0");
+      break;
   }
 }
 
@@ -49,11 +55,11 @@ const NumberOption* find(const LossInfo& loss, double lr_loss_options::* member)
   return nullptr;
 }
 
-bool has_choice(const LossInfo& loss, int32_t lr_loss_options::* member) {
+const ChoiceOption* find(const LossInfo& loss, int32_t lr_loss_options::* member) {
   for (const ChoiceOption& option : loss.choices) {
-    if (option.member == member) return true;
+    if (option.member == member) return &option;
   }
-  return false;
+  return nullptr;
 }
 
 [[noreturn]] void no_such_option(const char* name, double value, const LossInfo& loss) {
@@ -62,17 +68,17 @@ bool has_choice(const LossInfo& loss, int32_t lr_loss_options::* member) {
 
 std::string loss_names() {
   std::string text;
-  for (int32_t k = 0; k < math::Losses::count; ++k) {
-    if (k > 0) text += k + 1 == math::Losses::count ? " or " : ", ";
-    text += math::Losses::infos[k]->name;
+  for (int32_t number = 1; number <= math::kLossCount; ++number) {
+    if (number > 1) text += number == math::kLossCount ? " or " : ", ";
+    text += math::loss_info(number)->name;
   }
   return text;
 }
 
 int32_t number_of(const char* name) {
-  for (int32_t k = 0; k < math::Losses::count; ++k) {
-    const LossInfo& loss = *math::Losses::infos[k];
-    if (std::strcmp(name, loss.name) == 0 || (loss.alias != nullptr && std::strcmp(name, loss.alias) == 0)) return k + 1;
+  for (int32_t number = 1; number <= math::kLossCount; ++number) {
+    const LossInfo& loss = *math::loss_info(number);
+    if (std::strcmp(name, loss.name) == 0 || (loss.alias != nullptr && std::strcmp(name, loss.alias) == 0)) return number;
   }
   invalid("loss is \"" + std::string(name) + "\", expected " + loss_names());
 }
@@ -95,7 +101,7 @@ lr_status lr_loss_init(const char* name, lr_loss_options* options) {
     fresh.size = options->size;
     fresh.loss = number;
     for (const auto member : math::kNumberMembers) fresh.*member = std::numeric_limits<double>::quiet_NaN();
-    for (const NumberOption& option : math::Losses::infos[number - 1]->numbers) fresh.*(option.member) = option.fallback;
+    for (const NumberOption& option : math::loss_info(number)->numbers) fresh.*(option.member) = option.fallback;
     *options = fresh;
   });
 }
@@ -119,12 +125,18 @@ const LossInfo& check_loss_options(const lr_loss_options* options) {
   for (const ChoiceOption& choice : math::kChoices) {
     const int32_t value = options->*(choice.member);
     if (value == 0) continue;
-    if (!has_choice(*loss, choice.member)) no_such_option(choice.name, value, *loss);
-    if (value < 0 || value >= choice.count) {
-      invalid(std::string(choice.name) + " is " + std::to_string(value) + ", expected 0 to " + std::to_string(choice.count - 1));
+    const ChoiceOption* option = find(*loss, choice.member);
+    if (option == nullptr) no_such_option(choice.name, value, *loss);
+    if (value < 0 || value >= option->count) {
+      invalid(std::string(choice.name) + " is " + std::to_string(value) + ", expected 0 to " + std::to_string(option->count - 1));
     }
   }
+  if (options->reserved != 0) invalid("reserved of lr_loss_options is " + std::to_string(options->reserved) + ", expected 0");
   return *loss;
+}
+
+void check_pairs(const LossInfo& loss, int64_t pairs) {
+  if (loss.variance && pairs == 1) invalid(std::string("the loss ") + loss.name + " takes a variance over the pairs, expected at least 2 pairs, and there is 1");
 }
 
 bool has_gradient(const LossInfo& loss, double lr_loss_options::* option) {

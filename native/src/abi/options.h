@@ -9,6 +9,8 @@ namespace logratio::abi {
 
 // The checked options of a loss, with its description.
 const math::LossInfo& check_loss_options(const lr_loss_options* options);
+// Statistics of a loss may need two pairs; none at all is fine.
+void check_pairs(const math::LossInfo& loss, int64_t pairs);
 bool has_gradient(const math::LossInfo& loss, double lr_loss_options::* option);
 
 cpu::RowTransform check_token_options(const lr_token_options& options);

@@ -21,14 +21,15 @@ class Checker {
   explicit Checker(int64_t pairs) : pairs_(shape_of(pairs)) {}
 
   cpu::Grid input(const char* name, const DLTensor* tensor, const Types& types = kFloats) {
-    const cpu::Grid result = optional_grid({name, tensor}, types, pairs_, "the length of policy_chosen");
-    memory_.add_input(name, result);
-    return result;
+    return input(name, tensor, types, pairs_, "the length of policy_chosen");
   }
-  cpu::Grid output(const char* name, const DLTensor* tensor) {
-    const cpu::Grid result = optional_grid({name, tensor}, kFloats, pairs_, "the length of policy_chosen");
-    memory_.add_output(name, result);
-    return result;
+  cpu::Grid output(const char* name, const DLTensor* tensor) { return output(name, tensor, pairs_, "the length of policy_chosen"); }
+  // One for each value of the loss.
+  cpu::Grid input_by_value(const char* name, const DLTensor* tensor, const math::LossInfo& loss) {
+    return input(name, tensor, kFloats, values_shape(loss), values_reason(loss));
+  }
+  cpu::Grid output_by_value(const char* name, const DLTensor* tensor, const math::LossInfo& loss) {
+    return output(name, tensor, values_shape(loss), values_reason(loss));
   }
   cpu::Grid parameter(const char* name, const DLTensor* tensor, const math::LossInfo& loss, double lr_loss_options::* option) {
     if (tensor == nullptr) return {};
@@ -37,9 +38,33 @@ class Checker {
     memory_.add_output(name, result);
     return result;
   }
+  // A learned parameter takes the place of an option.
+  void learned(const char* name, const DLTensor* tensor, const math::LossInfo& loss, double lr_loss_options::* option, lr_loss_options* options) {
+    if (tensor == nullptr) return;
+    if (loss.reward_beta != &lr_loss_options::beta_kl) {
+      invalid(std::string(name) + " is given as a tensor, and the loss " + loss.name + " takes none: only dlrml does");
+    }
+    const cpu::Grid value = input(name, tensor, kFloats, shape_of(1), "one parameter");
+    cpu::read(value, 0, 1, &(options->*option));
+  }
   void check_memory() const { memory_.check(); }
 
  private:
+  Shape values_shape(const math::LossInfo& loss) const { return shape_of(loss.two_values ? 2 * pairs_.size[0] : pairs_.size[0]); }
+  static const char* values_reason(const math::LossInfo& loss) {
+    return loss.two_values ? "twice the length of policy_chosen: kto_pair has a value for each answer" : "the length of policy_chosen";
+  }
+  cpu::Grid input(const char* name, const DLTensor* tensor, const Types& types, const Shape& shape, const char* reason) {
+    const cpu::Grid result = optional_grid({name, tensor}, types, shape, reason);
+    memory_.add_input(name, result);
+    return result;
+  }
+  cpu::Grid output(const char* name, const DLTensor* tensor, const Shape& shape, const char* reason) {
+    const cpu::Grid result = optional_grid({name, tensor}, kFloats, shape, reason);
+    memory_.add_output(name, result);
+    return result;
+  }
+
   Shape pairs_;
   MemoryMap memory_;
 };
@@ -49,12 +74,17 @@ class Checker {
 lr_status lr_pair_loss(const lr_pair_loss_args* args) {
   return operation("lr_pair_loss_args", args, [](const lr_pair_loss_args& a) {
     const math::LossInfo& loss = check_loss_options(a.loss_options);
-    const lr_loss_options options = *a.loss_options;
+    if (loss.kind != math::LossKind::paired) invalid(std::string("loss is ") + loss.name + ", expected a loss of pairs");
+    lr_loss_options options = *a.loss_options;
     require({"policy_chosen", a.policy_chosen});
     require({"policy_rejected", a.policy_rejected});
     together(a.reference_chosen, "reference_chosen", a.reference_rejected, "reference_rejected");
+    if (loss.reference_free && a.reference_chosen != nullptr) {
+      invalid(std::string("reference_chosen is given, and the loss ") + loss.name + " has no reference");
+    }
     together(a.chosen_counts, "chosen_counts", a.rejected_counts, "rejected_counts");
     const int64_t pairs = grid({"policy_chosen", a.policy_chosen}, kFloats, 1, "[P]").inner;
+    check_pairs(loss, pairs);
     Checker check(pairs);
     cpu::PairTensors t;
     t.policy_chosen = check.input("policy_chosen", a.policy_chosen);
@@ -63,8 +93,8 @@ lr_status lr_pair_loss(const lr_pair_loss_args* args) {
     t.reference_rejected = check.input("reference_rejected", a.reference_rejected);
     t.chosen_counts = check.input("chosen_counts", a.chosen_counts, kCounts);
     t.rejected_counts = check.input("rejected_counts", a.rejected_counts, kCounts);
-    t.grad_loss = check.input("grad_loss", a.grad_loss);
-    t.loss = check.output("loss", a.loss);
+    t.grad_loss = check.input_by_value("grad_loss", a.grad_loss, loss);
+    t.loss = check.output_by_value("loss", a.loss, loss);
     t.chosen_rewards = check.output("chosen_rewards", a.chosen_rewards);
     t.rejected_rewards = check.output("rejected_rewards", a.rejected_rewards);
     t.grad_policy_chosen = check.output("grad_policy_chosen", a.grad_policy_chosen);
@@ -79,6 +109,10 @@ lr_status lr_pair_loss(const lr_pair_loss_args* args) {
     t.grad_beta_kl = check.parameter("grad_beta_kl", a.grad_beta_kl, loss, &lr_loss_options::beta_kl);
     t.grad_beta_mix = check.parameter("grad_beta_mix", a.grad_beta_mix, loss, &lr_loss_options::beta_mix);
     t.grad_tau = check.parameter("grad_tau", a.grad_tau, loss, &lr_loss_options::tau);
+    check.learned("beta_kl", a.beta_kl, loss, &lr_loss_options::beta_kl, &options);
+    check.learned("beta_mix", a.beta_mix, loss, &lr_loss_options::beta_mix, &options);
+    check.learned("tau", a.tau, loss, &lr_loss_options::tau, &options);
+    check_loss_options(&options);
     check.check_memory();
     cpu::pair_loss(options, pairs, t);
   });

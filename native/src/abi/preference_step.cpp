@@ -1,13 +1,49 @@
 #include "cpu/preference_step.h"
 
+#include <algorithm>
+#include <cmath>
+
 #include "abi/errors.h"
 #include "abi/options.h"
 #include "abi/overlap.h"
 #include "abi/tensors.h"
 #include "abi/values.h"
+#include "math/losses.h"
 
 using namespace logratio;
 using namespace logratio::abi;
+
+namespace {
+
+const math::LossInfo& info_of(const cpu::WeightedLoss& loss) { return *math::loss_info(loss.options.loss); }
+
+// The losses of the list, each of which can be part of a step, with their weights.
+std::vector<cpu::WeightedLoss> check_losses(const lr_preference_step_args& a) {
+  if (a.loss_count < 0) invalid("loss_count is " + std::to_string(a.loss_count) + ", expected at least 0");
+  if (a.wpo != 0 && a.wpo != 1) invalid("wpo is " + std::to_string(a.wpo) + ", expected 0 or 1");
+  std::vector<cpu::WeightedLoss> losses;
+  for (int64_t k = 0; k < std::max<int64_t>(1, a.loss_count); ++k) {
+    const lr_loss_options* const options = a.loss_options == nullptr ? nullptr : a.loss_options + k;
+    const math::LossInfo& info = check_loss_options(options);
+    const double weight = a.loss_weights == nullptr ? 1 : a.loss_weights[k];
+    if (info.kind == math::LossKind::unpaired) invalid(std::string("loss is ") + info.name + ", expected a loss of pairs or sft");
+    if (!std::isfinite(weight)) invalid("loss_weights has " + std::to_string(weight) + " for the loss " + info.name + ", expected a finite number");
+    if (a.wpo == 1 && info.sorting != math::Sorting::none) {
+      invalid(std::string("wpo is 1, expected 0: the loss ") + info.name + " sorts the batch, and its values belong to no pair");
+    }
+    losses.push_back({*options, weight});
+  }
+  const bool referenced = std::any_of(losses.begin(), losses.end(), [](const cpu::WeightedLoss& loss) {
+    return info_of(loss).kind == math::LossKind::paired && !info_of(loss).reference_free;
+  });
+  if (!referenced && (a.reference_logps != nullptr || a.reference_token_logps != nullptr)) {
+    invalid(std::string(a.reference_logps != nullptr ? "reference_logps" : "reference_token_logps") + " is given, and the loss " +
+            info_of(losses.front()).name + " has no reference");
+  }
+  return losses;
+}
+
+}  // namespace
 
 lr_status lr_preference_step(const lr_preference_step_args* args) {
   return operation("lr_preference_step_args", args, [](const lr_preference_step_args& a) {
@@ -16,8 +52,7 @@ lr_status lr_preference_step(const lr_preference_step_args* args) {
     constexpr const char* kPairsOfLogits = "the pairs of logits";
     constexpr const char* kSequencesOfLogits = "the sequences of logits";
 
-    const math::LossInfo& loss = check_loss_options(a.loss_options);
-    const lr_loss_options loss_options = *a.loss_options;
+    const std::vector<cpu::WeightedLoss> losses = check_losses(a);
     cpu::StepInput input;
     const RowsArgument logits = logit_rows({kLogitsName, a.logits}, 3, "[2P,T,V]");
     const Shape& token_shape = logits.row_shape;
@@ -44,8 +79,13 @@ lr_status lr_preference_step(const lr_preference_step_args* args) {
     output.metrics = a.metrics;
     input.transform = check_token_options(a.token_options);
     check_sequence_options(a.sequence_options);
-    if (loss.divides_by_length && a.sequence_options.reduction == LR_MEAN) {
-      invalid(std::string("reduction is LR_MEAN, expected LR_SUM: the loss ") + loss.name + " divides by the length itself");
+    for (const cpu::WeightedLoss& loss : losses) {
+      const math::LossInfo& info = info_of(loss);
+      check_pairs(info, input.pairs);
+      const bool divides = info.divides_by_length && loss.options.normalise == LR_NORMALISE_ON;
+      if (divides && a.sequence_options.reduction == LR_MEAN) {
+        invalid(std::string("reduction is LR_MEAN, expected LR_SUM: the loss ") + info.name + " divides by the length itself");
+      }
     }
 
     MemoryMap memory;
@@ -70,6 +110,6 @@ lr_status lr_preference_step(const lr_preference_step_args* args) {
     for (size_t k = 0; k < input.weights.size(); ++k) {
       if (input.labels[k] < 0) input.weights[k] = 0;
     }
-    cpu::preference_step(loss_options, a.sequence_options, input, output);
+    cpu::preference_step(losses, a.wpo == 1, a.sequence_options, input, output);
   });
 }

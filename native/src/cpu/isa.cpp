@@ -10,12 +10,14 @@ namespace logratio::cpu {
 namespace {
 
 struct Level {
-  const RowKernels* kernels;
+  const RowKernels* rows;
+  const PairKernels* pairs;
   bool supported;
 };
 
 struct Choice {
-  const RowKernels* kernels = nullptr;
+  const RowKernels* rows = nullptr;
+  const PairKernels* pairs = nullptr;
   char error[256] = "";
 };
 
@@ -32,10 +34,10 @@ void list_levels(Level (&levels)[4]) {
                     __builtin_cpu_supports("bmi2");
   const bool avx512 = avx2 && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
                       __builtin_cpu_supports("avx512cd") && __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl");
-  levels[0] = {&kRowKernelsBaseline, baseline};
-  levels[1] = {&kRowKernelsAvx2, avx2};
-  levels[2] = {&kRowKernelsAvx512, avx512};
-  levels[3] = {&kRowKernelsAvx512Bf16, avx512 && has_avx512_bf16()};
+  levels[0] = {&kRowKernelsBaseline, &kPairKernelsBaseline, baseline};
+  levels[1] = {&kRowKernelsAvx2, &kPairKernelsAvx2, avx2};
+  levels[2] = {&kRowKernelsAvx512, &kPairKernelsAvx512, avx512};
+  levels[3] = {&kRowKernelsAvx512Bf16, &kPairKernelsAvx512Bf16, avx512 && has_avx512_bf16()};
 }
 
 Choice choose() {
@@ -46,21 +48,24 @@ Choice choose() {
   const bool capped = cap != nullptr && *cap != '\0';
   bool known = !capped;
   for (const Level& level : levels) {
-    if (level.supported) choice.kernels = level.kernels;
-    if (capped && std::strcmp(cap, level.kernels->name) == 0) {
+    if (level.supported) {
+      choice.rows = level.rows;
+      choice.pairs = level.pairs;
+    }
+    if (capped && std::strcmp(cap, level.rows->name) == 0) {
       known = true;
       if (!level.supported) {
-        choice.kernels = nullptr;
+        choice.rows = nullptr;
         std::snprintf(choice.error, sizeof choice.error, "LOGRATIO_CPU is %s, which this processor does not have", cap);
       }
       break;
     }
   }
   if (!known) {
-    choice.kernels = nullptr;
+    choice.rows = nullptr;
     std::snprintf(choice.error, sizeof choice.error,
                   "LOGRATIO_CPU is \"%.64s\", expected baseline, avx2, avx512 or avx512_bf16", cap);
-  } else if (choice.kernels == nullptr && choice.error[0] == '\0') {
+  } else if (choice.rows == nullptr && choice.error[0] == '\0') {
     std::snprintf(choice.error, sizeof choice.error, "this processor lacks SSE4.2, PCLMUL or AES, which the CPU kernels need");
   }
   return choice;
@@ -73,10 +78,12 @@ const Choice& chosen() {
 
 }  // namespace
 
-const RowKernels* row_kernels() { return chosen().kernels; }
+const RowKernels* row_kernels() { return chosen().rows; }
 
-const char* instruction_set_name() { return chosen().kernels == nullptr ? nullptr : chosen().kernels->name; }
+const PairKernels* pair_kernels() { return chosen().pairs; }
 
-const char* instruction_set_error() { return chosen().kernels == nullptr ? chosen().error : nullptr; }
+const char* instruction_set_name() { return chosen().rows == nullptr ? nullptr : chosen().rows->name; }
+
+const char* instruction_set_error() { return chosen().rows == nullptr ? chosen().error : nullptr; }
 
 }  // namespace logratio::cpu

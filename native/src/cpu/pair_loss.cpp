@@ -1,125 +1,225 @@
-// Pairs are few and cheap (three exponentials and a logarithm each), so one thread takes them in blocks that live on
-// the stack and nothing is allocated.
+// Pairs are few and cheap, so one thread takes them, in blocks that live on the stack; only the losses that sort the batch allocate. A loss of
+// the whole batch walks its blocks several times: for the statistics, for the derivatives by them, and for the results.
 #include "cpu/pair_loss.h"
 
 #include <algorithm>
 
+#include "cpu/isa.h"
+#include "cpu/pair_kernels.h"
+#include "cpu/sorted_loss.h"
 #include "math/losses.h"
 
 namespace logratio::cpu {
 namespace {
 
-constexpr int64_t kBlock = 64;
+using math::Statistics;
+using math::vanishing_product;
 
-template <class Loss>
-void evaluate_block(const Loss& loss, double reward_beta, int64_t count, const PairColumns& c, int64_t first,
-                    math::ParameterGradient* parameters) {
-  const auto from = [first](const double* column) { return column == nullptr ? nullptr : column + first; };
-  const double* const lw = from(c.policy_chosen);
-  const double* const ll = from(c.policy_rejected);
-  const double* const rw = from(c.reference_chosen);
-  const double* const rl = from(c.reference_rejected);
-  const double* const nw = from(c.chosen_counts);
-  const double* const nl = from(c.rejected_counts);
-  const double* const grad_loss = from(c.grad_loss);
-  math::PairOutput out[kBlock];
-  for (int64_t k = 0; k < count; ++k) {
-    out[k] = loss.evaluate({lw[k], ll[k], rw != nullptr ? rw[k] : 0, rl != nullptr ? rl[k] : 0, nw != nullptr ? nw[k] : 1,
-                            nl != nullptr ? nl[k] : 1});
+void load(const Grid& grid, int64_t first, int64_t count, double absent, double* column) {
+  if (grid) {
+    read(grid, first, count, column);
+  } else {
+    std::fill_n(column, count, absent);
+  }
+  std::fill(column + count, column + kPairBlock, absent);
+}
+
+void store(const Grid& grid, int64_t first, int64_t count, const double* column) {
+  if (grid) write(grid, first, count, column);
+}
+
+void store_one(const Grid& grid, double value) {
+  if (grid) write(grid, 0, 1, &value);
+}
+
+double one_over(int64_t count) { return count > 0 ? 1.0 / static_cast<double>(count) : 0.0; }
+
+class Pairs {
+ public:
+  Pairs(const lr_loss_options& options, int64_t pairs, const PairTensors& tensors)
+      : options_(options), info_(*math::loss_info(options.loss)), pairs_(pairs), t_(tensors), kernels_(*pair_kernels()),
+        uniform_(one_over(info_.two_values ? 2 * pairs : pairs)) {}
+
+  void run() {
+    if (info_.means > 0) take_statistics();
+    Sums sums;
+    for (int64_t first = 0; first < pairs_; first += kPairBlock) {
+      const int64_t count = load_block(first);
+      kernels_.evaluate(options_, statistics_, count, in_, &out_);
+      scale_gradients(count);
+      if (info_.means > 0) kernels_.pull_back(options_, statistics_, d_statistics_, count, in_, &out_);
+      if (info_.has_parameters()) add_parameters(count, &sums);
+      store_block(first, count);
+    }
+    store_one(t_.grad_beta, sums.beta);
+    store_one(t_.grad_beta_kl, sums.beta);
+    store_one(t_.grad_beta_mix, sums.beta_mix);
+    store_one(t_.grad_tau, sums.tau);
   }
 
-  // Column by column, so that the loop above is the formula alone.
-  const auto put = [first, count](double* column, auto&& value) {
-    if (column == nullptr) return;
-    for (int64_t k = 0; k < count; ++k) column[first + k] = value(k);
+ private:
+  struct Sums {
+    double beta = 0, beta_mix = 0, tau = 0;
   };
-  const auto upstream = [&](int64_t k) { return grad_loss != nullptr ? grad_loss[k] : c.uniform_grad; };
-  const auto gradient = [&](double math::PairOutput::* derivative) {
-    return [&out, upstream, derivative](int64_t k) { return math::vanishing_product(upstream(k), out[k].*derivative); };
-  };
-  put(c.loss, [&](int64_t k) { return out[k].value; });
-  put(c.chosen_rewards, [&](int64_t k) { return reward_beta * (lw[k] - (rw != nullptr ? rw[k] : 0)); });
-  put(c.rejected_rewards, [&](int64_t k) { return reward_beta * (ll[k] - (rl != nullptr ? rl[k] : 0)); });
-  put(c.grad_policy_chosen, gradient(&math::PairOutput::d_policy_chosen));
-  put(c.grad_policy_rejected, gradient(&math::PairOutput::d_policy_rejected));
-  put(c.grad_reference_chosen, gradient(&math::PairOutput::d_reference_chosen));
-  put(c.grad_reference_rejected, gradient(&math::PairOutput::d_reference_rejected));
-  if (parameters == nullptr) return;
-  math::ParameterGradient sum = *parameters;
-  for (int64_t k = 0; k < count; ++k) {
-    const math::ParameterGradient& d = out[k].d_parameters;
-    sum.beta += math::vanishing_product(upstream(k), d.beta);
-    sum.beta_kl += math::vanishing_product(upstream(k), d.beta_kl);
-    sum.beta_mix += math::vanishing_product(upstream(k), d.beta_mix);
-    sum.tau += math::vanishing_product(upstream(k), d.tau);
+
+  int64_t load_block(int64_t first) {
+    const int64_t count = std::min(kPairBlock, pairs_ - first);
+    load(t_.policy_chosen, first, count, 0, in_.policy_chosen);
+    load(t_.policy_rejected, first, count, 0, in_.policy_rejected);
+    load(t_.reference_chosen, first, count, 0, in_.reference_chosen);
+    load(t_.reference_rejected, first, count, 0, in_.reference_rejected);
+    load_counts(t_.chosen_counts, first, count, in_.chosen_counts);
+    load_counts(t_.rejected_counts, first, count, in_.rejected_counts);
+    load(t_.grad_loss, first, count, uniform_, upstream_);
+    if (info_.two_values) load(t_.grad_loss, t_.grad_loss ? pairs_ + first : first, count, uniform_, second_upstream_);
+    return count;
   }
-  *parameters = sum;
+
+  // An answer without tokens is divided by 1.
+  static void load_counts(const Grid& grid, int64_t first, int64_t count, double* column) {
+    load(grid, first, count, 1, column);
+    if (!grid) return;
+    for (int64_t k = 0; k < count; ++k) column[k] = column[k] < 1 ? 1 : column[k];
+  }
+
+  // Means in order of the pairs, then the variance about the first of them.
+  void take_statistics() {
+    if (pairs_ == 0) return;
+    const double count = static_cast<double>(pairs_);
+    double sums[2] = {0, 0};
+    for_features([&](const double* first, const double* second, int64_t n) {
+      for (int64_t k = 0; k < n; ++k) {
+        sums[0] += first[k];
+        sums[1] += second[k];
+      }
+    });
+    statistics_ = {count, {sums[0] / count, sums[1] / count}, 0};
+    if (info_.variance) {
+      double squares = 0;
+      for_features([&](const double* first, const double*, int64_t n) {
+        for (int64_t k = 0; k < n; ++k) squares += (first[k] - statistics_.mean[0]) * (first[k] - statistics_.mean[0]);
+      });
+      statistics_.variance = squares / (count - 1);
+    }
+    for (int64_t first = 0; first < pairs_; first += kPairBlock) {
+      const int64_t n = load_block(first);
+      kernels_.evaluate(options_, statistics_, n, in_, &out_);
+      const double* const upstream[2] = {upstream_, info_.two_values ? second_upstream_ : upstream_};
+      for (int64_t k = 0; k < n; ++k) {
+        for (int i = 0; i < info_.means; ++i) d_statistics_.mean[i] += vanishing_product(upstream[i][k], out_.mean[i][k]);
+        if (info_.variance) d_statistics_.variance += vanishing_product(upstream_[k], out_.variance[k]);
+      }
+    }
+  }
+
+  template <class Body>
+  void for_features(Body&& body) {
+    PairColumn first_feature, second_feature;
+    for (int64_t first = 0; first < pairs_; first += kPairBlock) {
+      const int64_t count = load_block(first);
+      kernels_.features(options_, count, in_, &first_feature, &second_feature);
+      body(first_feature, second_feature, count);
+    }
+  }
+
+  void scale_gradients(int64_t count) {
+    const double* const rejected_upstream = info_.two_values ? second_upstream_ : upstream_;
+    const auto scale = [count](const double* upstream, double* column) {
+      for (int64_t k = 0; k < count; ++k) column[k] = vanishing_product(upstream[k], column[k]);
+    };
+    scale(upstream_, out_.policy_chosen);
+    scale(rejected_upstream, out_.policy_rejected);
+    if (t_.grad_reference_chosen) scale(upstream_, out_.reference_chosen);
+    if (t_.grad_reference_rejected) scale(rejected_upstream, out_.reference_rejected);
+  }
+
+  void add_parameters(int64_t count, Sums* sums) const {
+    for (int64_t k = 0; k < count; ++k) {
+      sums->beta += vanishing_product(upstream_[k], out_.beta[k]);
+      sums->beta_mix += vanishing_product(upstream_[k], out_.beta_mix[k]);
+      sums->tau += vanishing_product(upstream_[k], out_.tau[k]);
+    }
+  }
+
+  void store_block(int64_t first, int64_t count) {
+    store(t_.loss, first, count, out_.value);
+    if (info_.two_values) store(t_.loss, pairs_ + first, count, out_.second_value);
+    store(t_.grad_policy_chosen, first, count, out_.policy_chosen);
+    store(t_.grad_policy_rejected, first, count, out_.policy_rejected);
+    store(t_.grad_reference_chosen, first, count, out_.reference_chosen);
+    store(t_.grad_reference_rejected, first, count, out_.reference_rejected);
+    store_rewards(t_.chosen_rewards, first, count, in_.policy_chosen, in_.reference_chosen);
+    store_rewards(t_.rejected_rewards, first, count, in_.policy_rejected, in_.reference_rejected);
+  }
+
+  void store_rewards(const Grid& grid, int64_t first, int64_t count, const double* policy, const double* reference) const {
+    if (!grid) return;
+    const double beta = options_.*info_.reward_beta;
+    PairColumn rewards;
+    for (int64_t k = 0; k < count; ++k) rewards[k] = beta * (policy[k] - reference[k]);
+    write(grid, first, count, rewards);
+  }
+
+  const lr_loss_options& options_;
+  const math::LossInfo& info_;
+  const int64_t pairs_;
+  const PairTensors& t_;
+  const PairKernels& kernels_;
+  const double uniform_;
+  Statistics statistics_;
+  Statistics d_statistics_;
+  PairBlock in_;
+  PairValues out_;
+  PairColumn upstream_, second_upstream_;
+};
+
+// kl of kto: the mean log-ratio of the examples given for it, at least 0.
+double mean_log_ratio(const Grid& policy, const Grid& reference) {
+  const int64_t count = policy.size();
+  double sum = 0;
+  double p[kPairBlock], r[kPairBlock];
+  for (int64_t first = 0; first < count; first += kPairBlock) {
+    const int64_t n = std::min(kPairBlock, count - first);
+    read(policy, first, n, p);
+    read(reference, first, n, r);
+    for (int64_t k = 0; k < n; ++k) sum += p[k] - r[k];
+  }
+  return math::positive_part(sum * one_over(count));
 }
 
 }  // namespace
 
-void evaluate_pairs(const lr_loss_options& options, int64_t count, const PairColumns& columns, math::ParameterGradient* parameters) {
-  const double reward_beta = options.*(math::loss_info(options.loss)->reward_beta);
-  math::Losses::visit(options, [&](const auto& loss) {
-    for (int64_t first = 0; first < count; first += kBlock) {
-      evaluate_block(loss, reward_beta, std::min(kBlock, count - first), columns, first, parameters);
-    }
-  });
+void pair_loss(const lr_loss_options& options, int64_t pairs, const PairTensors& tensors) {
+  const bool sorts = math::loss_info(options.loss)->sorting != math::Sorting::none;
+  (sorts ? sorted_loss : evaluate_pairs)(options, pairs, tensors);
 }
 
-void pair_loss(const lr_loss_options& options, int64_t pairs, const PairTensors& t) {
-  enum Column { kPolicyChosen, kPolicyRejected, kReferenceChosen, kReferenceRejected, kChosenCounts, kRejectedCounts, kGradLoss,
-                kLoss, kChosenRewards, kRejectedRewards, kGradPolicyChosen, kGradPolicyRejected, kGradReferenceChosen,
-                kGradReferenceRejected, kColumns };
-  double block[kColumns][kBlock];
-  const auto column = [&block](const Grid& grid, Column name) { return grid ? block[name] : nullptr; };
-  const PairColumns columns{column(t.policy_chosen, kPolicyChosen),
-                            column(t.policy_rejected, kPolicyRejected),
-                            column(t.reference_chosen, kReferenceChosen),
-                            column(t.reference_rejected, kReferenceRejected),
-                            column(t.chosen_counts, kChosenCounts),
-                            column(t.rejected_counts, kRejectedCounts),
-                            column(t.grad_loss, kGradLoss),
-                            pairs > 0 ? 1.0 / static_cast<double>(pairs) : 0.0,
-                            column(t.loss, kLoss),
-                            column(t.chosen_rewards, kChosenRewards),
-                            column(t.rejected_rewards, kRejectedRewards),
-                            column(t.grad_policy_chosen, kGradPolicyChosen),
-                            column(t.grad_policy_rejected, kGradPolicyRejected),
-                            column(t.grad_reference_chosen, kGradReferenceChosen),
-                            column(t.grad_reference_rejected, kGradReferenceRejected)};
-  math::ParameterGradient parameters;
-  for (int64_t first = 0; first < pairs; first += kBlock) {
-    const int64_t count = std::min(kBlock, pairs - first);
-    const auto load = [&](const Grid& grid, Column name) {
-      if (grid) read(grid, first, count, block[name]);
-    };
-    const auto store = [&](const Grid& grid, Column name) {
-      if (grid) write(grid, first, count, block[name]);
-    };
-    load(t.policy_chosen, kPolicyChosen);
-    load(t.policy_rejected, kPolicyRejected);
-    load(t.reference_chosen, kReferenceChosen);
-    load(t.reference_rejected, kReferenceRejected);
-    load(t.chosen_counts, kChosenCounts);
-    load(t.rejected_counts, kRejectedCounts);
-    load(t.grad_loss, kGradLoss);
-    evaluate_pairs(options, count, columns, &parameters);
-    store(t.loss, kLoss);
-    store(t.chosen_rewards, kChosenRewards);
-    store(t.rejected_rewards, kRejectedRewards);
-    store(t.grad_policy_chosen, kGradPolicyChosen);
-    store(t.grad_policy_rejected, kGradPolicyRejected);
-    store(t.grad_reference_chosen, kGradReferenceChosen);
-    store(t.grad_reference_rejected, kGradReferenceRejected);
+void evaluate_pairs(const lr_loss_options& options, int64_t pairs, const PairTensors& tensors) { Pairs(options, pairs, tensors).run(); }
+
+void unpaired_loss(const lr_loss_options& options, int64_t examples, const ExampleTensors& t) {
+  const bool uses_kl = math::loss_info(options.loss)->means > 0;
+  const double kl = uses_kl && t.kl_policy_logps ? mean_log_ratio(t.kl_policy_logps, t.kl_reference_logps) : 0;
+  const double uniform = one_over(examples);
+  ExampleBlock in;
+  ExampleValues out;
+  PairColumn reference, upstream, rewards;
+  for (int64_t first = 0; first < examples; first += kPairBlock) {
+    const int64_t count = std::min(kPairBlock, examples - first);
+    load(t.policy_logps, first, count, 0, in.ratio);
+    load(t.reference_logps, first, count, 0, reference);
+    load(t.chosen, first, count, 0, in.chosen);
+    load(t.grad_loss, first, count, uniform, upstream);
+    for (int64_t k = 0; k < kPairBlock; ++k) in.ratio[k] -= reference[k];
+    pair_kernels()->evaluate_examples(options, kl, count, in, &out);
+    store(t.loss, first, count, out.value);
+    for (int64_t k = 0; k < count; ++k) rewards[k] = options.beta * in.ratio[k];
+    store(t.rewards, first, count, rewards);
+    for (int64_t k = 0; k < count; ++k) out.ratio[k] = vanishing_product(upstream[k], out.ratio[k]);
+    store(t.grad_policy_logps, first, count, out.ratio);
+    for (int64_t k = 0; k < count; ++k) out.ratio[k] = -out.ratio[k];
+    store(t.grad_reference_logps, first, count, out.ratio);
   }
-  const auto store_parameter = [](const Grid& grid, double value) {
-    if (grid) write(grid, 0, 1, &value);
-  };
-  store_parameter(t.grad_beta, parameters.beta);
-  store_parameter(t.grad_beta_kl, parameters.beta_kl);
-  store_parameter(t.grad_beta_mix, parameters.beta_mix);
-  store_parameter(t.grad_tau, parameters.tau);
+  store_one(t.kl, kl);
 }
 
 }  // namespace logratio::cpu

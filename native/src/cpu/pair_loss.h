@@ -1,36 +1,14 @@
-// Pair losses on the CPU, in double: log-probs of pairs to losses, rewards and every gradient.
+// Losses of pairs and of single examples on the CPU, in double: log-probs to losses, rewards and every gradient.
 #pragma once
 
 #include <cstdint>
 
 #include "cpu/grid.h"
 #include "logratio.h"
-#include "math/loss.h"
 
 namespace logratio::cpu {
 
-// Columns of a block of pairs. Null inputs: references 0, counts 1, grad_loss uniform_grad. Null outputs are not wanted.
-struct PairColumns {
-  const double* policy_chosen;
-  const double* policy_rejected;
-  const double* reference_chosen;
-  const double* reference_rejected;
-  const double* chosen_counts;
-  const double* rejected_counts;
-  const double* grad_loss;
-  double uniform_grad;
-  double* loss;
-  double* chosen_rewards;
-  double* rejected_rewards;
-  double* grad_policy_chosen;
-  double* grad_policy_rejected;
-  double* grad_reference_chosen;
-  double* grad_reference_rejected;
-};
-
-// Evaluates `count` pairs and adds their parameter gradients, in order, to parameters (which may be null).
-void evaluate_pairs(const lr_loss_options& options, int64_t count, const PairColumns& columns, math::ParameterGradient* parameters);
-
+// Absent inputs: references 0, counts 1, grad_loss one over the number of losses. Absent outputs are not wanted.
 struct PairTensors {
   Grid policy_chosen;
   Grid policy_rejected;
@@ -38,8 +16,8 @@ struct PairTensors {
   Grid reference_rejected;
   Grid chosen_counts;
   Grid rejected_counts;
-  Grid grad_loss;
-  Grid loss;
+  Grid grad_loss;  // as loss
+  Grid loss;       // [P], or [2P] of a loss with two values a pair
   Grid chosen_rewards;
   Grid rejected_rewards;
   Grid grad_policy_chosen;
@@ -53,5 +31,24 @@ struct PairTensors {
 };
 
 void pair_loss(const lr_loss_options& options, int64_t pairs, const PairTensors& tensors);
+
+// The same without the sorting of losses that sort: their formulas on ranks in place of pairs.
+void evaluate_pairs(const lr_loss_options& options, int64_t pairs, const PairTensors& tensors);
+
+struct ExampleTensors {
+  Grid policy_logps;
+  Grid reference_logps;
+  Grid chosen;
+  Grid kl_policy_logps;  // both or none
+  Grid kl_reference_logps;
+  Grid grad_loss;
+  Grid loss;
+  Grid rewards;
+  Grid kl;
+  Grid grad_policy_logps;
+  Grid grad_reference_logps;
+};
+
+void unpaired_loss(const lr_loss_options& options, int64_t examples, const ExampleTensors& tensors);
 
 }  // namespace logratio::cpu

@@ -7,6 +7,7 @@
 
 #include "cpu/pair_loss.h"
 #include "cpu/sequence_logps.h"
+#include "math/losses.h"
 
 namespace logratio::cpu {
 namespace {
@@ -20,8 +21,16 @@ struct CountedRows {
   std::vector<RowStats> stats;
 };
 
+struct Wants {
+  bool metrics;
+  bool wpo;
+  bool sft;
+  // The loss alone needs the tokens whose weight the tail left above 0; all else is about every token that the mask counts.
+  bool every_token() const { return metrics || wpo || sft; }
+};
+
 // The rows whose weight is above 0.
-CountedRows read_rows(const StepInput& input, const std::vector<double>& weights, bool metrics) {
+CountedRows read_rows(const StepInput& input, const std::vector<double>& weights, const Wants& wants) {
   CountedRows counted;
   for (size_t row = 0; row < weights.size(); ++row) {
     if (!(weights[row] > 0)) continue;
@@ -29,8 +38,8 @@ CountedRows read_rows(const StepInput& input, const std::vector<double>& weights
     counted.labels.push_back(input.labels[row]);
   }
   counted.stats.resize(counted.rows.size());
-  const RowWants wants{.lse2 = false, .entropy = metrics, .argmax = metrics, .mean = metrics};
-  forward_rows(input.logits, input.transform, wants, counted.rows.data(), counted.labels.data(),
+  const RowWants row_wants{.lse2 = wants.wpo, .entropy = wants.metrics, .argmax = wants.metrics, .mean = wants.metrics};
+  forward_rows(input.logits, input.transform, row_wants, counted.rows.data(), counted.labels.data(),
                static_cast<int64_t>(counted.rows.size()), counted.stats.data());
   return counted;
 }
@@ -59,50 +68,115 @@ std::vector<double> reference_logps(const lr_sequence_options& options, const St
   return logps;
 }
 
+// WPO's weight of each pair (arXiv 2406.11827): the product of both answers' exp(mean of logp - log sum p^2), the mean over counted tokens.
+std::vector<double> wpo_weights(const StepInput& input, const CountedRows& counted) {
+  std::vector<double> sum(2 * input.pairs), tokens(2 * input.pairs), weights(input.pairs);
+  for (size_t k = 0; k < counted.rows.size(); ++k) {
+    const RowStats& row = counted.stats[k];
+    const int64_t sequence = counted.rows[k] / input.tokens;
+    sum[sequence] += row.logp - (row.lse2 - 2 * row.lse);
+    tokens[sequence] += 1;
+  }
+  const auto mean = [&](int64_t sequence) { return tokens[sequence] > 0 ? sum[sequence] / tokens[sequence] : 0.0; };
+  for (int64_t pair = 0; pair < input.pairs; ++pair) weights[pair] = std::exp(mean(pair) + mean(input.pairs + pair));
+  return weights;
+}
+
+// sft: the mean of -logp over the counted chosen tokens.
+struct Sft {
+  double value = 0;
+  int64_t tokens = 0;
+
+  Sft(const StepInput& input, const CountedRows& counted) {
+    for (size_t k = 0; k < counted.rows.size() && counted.rows[k] < input.pairs * input.tokens; ++k, ++tokens) value -= counted.stats[k].logp;
+    value = mean_of(value, tokens);
+  }
+};
+
 // Everything about the pairs, one element a pair.
 struct Pairs {
-  explicit Pairs(int64_t count)
-      : loss(count), chosen_rewards(count), rejected_rewards(count), grad(2 * count) {}
+  explicit Pairs(int64_t count) : loss(count), chosen_rewards(count), rejected_rewards(count), grad(2 * count) {}
   std::vector<double> loss;
   std::vector<double> chosen_rewards;
   std::vector<double> rejected_rewards;
-  std::vector<double> grad;  // [2 pairs]: of the mean loss by each sequence's log-prob
+  std::vector<double> grad;    // [2 pairs]: of the mean loss by each sequence's log-prob
+  double chosen_token_grad = 0;  // of sft, by the log-prob of each counted chosen token
 };
 
-Pairs evaluate(const lr_loss_options& options, int64_t count, const std::vector<SequenceSum>& sums, const std::vector<double>& reference) {
-  Pairs pairs(count);
-  std::vector<double> logps, counts;
-  for (const SequenceSum& sum : sums) {
-    logps.push_back(sum.logp);
-    counts.push_back(std::max(sum.count, 1.0));
-  }
-  const bool referenced = !reference.empty();
-  PairColumns columns{};
-  columns.policy_chosen = logps.data();
-  columns.policy_rejected = logps.data() + count;
-  columns.reference_chosen = referenced ? reference.data() : nullptr;
-  columns.reference_rejected = referenced ? reference.data() + count : nullptr;
-  columns.chosen_counts = counts.data();
-  columns.rejected_counts = counts.data() + count;
-  columns.uniform_grad = count > 0 ? 1.0 / static_cast<double>(count) : 0.0;
-  columns.loss = pairs.loss.data();
-  columns.chosen_rewards = pairs.chosen_rewards.data();
-  columns.rejected_rewards = pairs.rejected_rewards.data();
-  columns.grad_policy_chosen = pairs.grad.data();
-  columns.grad_policy_rejected = pairs.grad.data() + count;
-  evaluate_pairs(options, count, columns, nullptr);
-  return pairs;
+Grid view(const std::vector<double>& values, int64_t first, int64_t count) {
+  return {true, ElementType::f64, const_cast<double*>(values.data()) + first, 1, count, 0, 1};
 }
+
+class PairEvaluation {
+ public:
+  PairEvaluation(int64_t count, const std::vector<SequenceSum>& sums, const std::vector<double>& reference, const std::vector<double>& wpo)
+      : count_(count), reference_(reference), wpo_(wpo), pairs_(count) {
+    for (const SequenceSum& sum : sums) {
+      logps_.push_back(sum.logp);
+      counts_.push_back(sum.count);
+    }
+  }
+
+  void add_paired(const WeightedLoss& loss) {
+    const math::LossInfo& info = *math::loss_info(loss.options.loss);
+    const int64_t values = info.two_values ? 2 : 1;
+    std::vector<double> upstream(values * count_), value(values * count_), grad(2 * count_), chosen_rewards(count_), rejected_rewards(count_);
+    for (int64_t k = 0; k < values * count_; ++k) upstream[k] = loss.weight * weight_of(k % count_) / static_cast<double>(values * count_);
+    PairTensors t;
+    t.policy_chosen = view(logps_, 0, count_);
+    t.policy_rejected = view(logps_, count_, count_);
+    if (!reference_.empty() && !info.reference_free) {
+      t.reference_chosen = view(reference_, 0, count_);
+      t.reference_rejected = view(reference_, count_, count_);
+    }
+    t.chosen_counts = view(counts_, 0, count_);
+    t.rejected_counts = view(counts_, count_, count_);
+    t.grad_loss = view(upstream, 0, values * count_);
+    t.loss = view(value, 0, values * count_);
+    t.grad_policy_chosen = view(grad, 0, count_);
+    t.grad_policy_rejected = view(grad, count_, count_);
+    t.chosen_rewards = view(chosen_rewards, 0, count_);
+    t.rejected_rewards = view(rejected_rewards, 0, count_);
+    pair_loss(loss.options, count_, t);
+    for (int64_t k = 0; k < count_; ++k) {
+      const double both = info.two_values ? (value[k] + value[count_ + k]) / 2 : value[k];
+      pairs_.loss[k] += loss.weight * weight_of(k) * both;
+    }
+    for (int64_t k = 0; k < 2 * count_; ++k) pairs_.grad[k] += grad[k];
+    if (!rewarded_) {
+      pairs_.chosen_rewards = chosen_rewards;
+      pairs_.rejected_rewards = rejected_rewards;
+      rewarded_ = true;
+    }
+  }
+
+  void add_sft(double weight, const Sft& sft) {
+    for (double& loss : pairs_.loss) loss += weight * sft.value;
+    if (sft.tokens > 0) pairs_.chosen_token_grad -= weight / static_cast<double>(sft.tokens);
+  }
+
+  const Pairs& result() const { return pairs_; }
+
+ private:
+  double weight_of(int64_t pair) const { return wpo_.empty() ? 1 : wpo_[pair]; }
+
+  int64_t count_;
+  const std::vector<double>& reference_;
+  const std::vector<double>& wpo_;
+  std::vector<double> logps_, counts_;
+  bool rewarded_ = false;
+  Pairs pairs_;
+};
 
 // weights: those of the sum, after the tail weight.
 GradTotals write_gradient(const StepInput& input, const std::vector<double>& weights, const CountedRows& counted,
-                          const std::vector<SequenceSum>& sums, const std::vector<double>& grad, const LogitRows& target, bool totals_wanted) {
+                          const std::vector<SequenceSum>& sums, const Pairs& pairs, const LogitRows& target, bool totals_wanted) {
   std::vector<RowGrad> rows(weights.size(), RowGrad{-1, 0, 0, 0, 0});
   for (size_t k = 0; k < counted.rows.size(); ++k) {
     const int64_t row = counted.rows[k];
-    if (!(weights[row] > 0)) continue;
     const int64_t sequence = row / input.tokens;
-    const double coefficient = grad[sequence] * weights[row] / sums[sequence].divisor;
+    double coefficient = weights[row] > 0 ? pairs.grad[sequence] * weights[row] / sums[sequence].divisor : 0.0;
+    if (sequence < input.pairs) coefficient += pairs.chosen_token_grad;
     if (coefficient == 0) continue;
     rows[row] = {counted.labels[k], counted.stats[k].lse, 0, coefficient, 0};
   }
@@ -154,27 +228,34 @@ void add_token_metrics(const CountedRows& counted, int64_t chosen_rows, lr_step_
 
 }  // namespace
 
-void preference_step(const lr_loss_options& loss, const lr_sequence_options& sequence, const StepInput& input, const StepOutput& output) {
+void preference_step(const std::vector<WeightedLoss>& losses, bool wpo, const lr_sequence_options& sequence, const StepInput& input,
+                     const StepOutput& output) {
   const int64_t sequences = 2 * input.pairs;
-  const bool metrics_wanted = output.metrics != nullptr;
+  const auto is_sft = [](const WeightedLoss& loss) { return math::loss_info(loss.options.loss)->kind == math::LossKind::auxiliary; };
+  const Wants wants{output.metrics != nullptr, wpo, std::any_of(losses.begin(), losses.end(), is_sft)};
   std::vector<double> weights = input.weights;
   apply_tail_weight(sequence, sequences, input.tokens, weights.data());
-  // The metrics describe every token that the mask counts; the loss alone needs those whose weight the tail left above 0.
-  const CountedRows counted = read_rows(input, metrics_wanted ? input.weights : weights, metrics_wanted);
+  const CountedRows counted = read_rows(input, wants.every_token() ? input.weights : weights, wants);
 
   std::vector<double> token_logps(weights.size());
   for (size_t k = 0; k < counted.rows.size(); ++k) token_logps[counted.rows[k]] = counted.stats[k].logp;
   const std::vector<SequenceSum> sums = reduce(sequence, sequences, input.tokens, weights, token_logps);
-  const Pairs pairs = evaluate(loss, input.pairs, sums, reference_logps(sequence, input, sequences, weights));
+  const std::vector<double> reference = reference_logps(sequence, input, sequences, weights);
+  const std::vector<double> wpo_weight = wpo ? wpo_weights(input, counted) : std::vector<double>();
+  PairEvaluation evaluation(input.pairs, sums, reference, wpo_weight);
+  for (const WeightedLoss& loss : losses) {
+    is_sft(loss) ? evaluation.add_sft(loss.weight, Sft(input, counted)) : evaluation.add_paired(loss);
+  }
+  const Pairs& pairs = evaluation.result();
 
   GradTotals totals{0, 0};
   if (output.grad_logits != nullptr) {
-    totals = write_gradient(input, weights, counted, sums, pairs.grad, *output.grad_logits, metrics_wanted);
+    totals = write_gradient(input, weights, counted, sums, pairs, *output.grad_logits, wants.metrics);
   }
   if (output.losses) write(output.losses, 0, input.pairs, pairs.loss.data());
   if (output.logps) write_each(output.logps, sequences, [&](int64_t b) { return sums[b].logp; });
   if (output.counts) write_each(output.counts, sequences, [&](int64_t b) { return sums[b].count; });
-  if (!metrics_wanted) return;
+  if (!wants.metrics) return;
   lr_step_metrics metrics = pair_metrics(pairs);
   add_token_metrics(counted, input.pairs * input.tokens, metrics);
   metrics.grad_norm = std::sqrt(totals.sum_squares);

@@ -10,6 +10,11 @@
 
 namespace logratio::cpu {
 
+struct WeightedLoss {
+  lr_loss_options options;  // of a paired loss, or of sft
+  double weight;
+};
+
 struct StepInput {
   int64_t pairs;
   int64_t tokens;
@@ -29,6 +34,7 @@ struct StepOutput {
   lr_step_metrics* metrics;      // null: not wanted
 };
 
-void preference_step(const lr_loss_options& loss, const lr_sequence_options& sequence, const StepInput& input, const StepOutput& output);
+// wpo: each pair's losses, sft's aside, are multiplied by its detached WPO weight.
+void preference_step(const std::vector<WeightedLoss>& losses, bool wpo, const lr_sequence_options& sequence, const StepInput& input, const StepOutput& output);
 
 }  // namespace logratio::cpu

@@ -4,13 +4,14 @@
 #include <cstdint>
 
 #include "logratio.h"
-#include "math/scalar.h"
+#include "math/functions.h"
 
 namespace logratio::math {
 
+template <class Real>
 struct Score {
-  double value;
-  double slope;
+  Real value;
+  Real slope;
 };
 
 struct FDivergence {
@@ -19,30 +20,32 @@ struct FDivergence {
   int32_t kind;  // lr_f_divergence
   double alpha;
 
-  LR_HD Score operator()(double x) const {
-    switch (kind) {
-      case LR_FORWARD_KL: {
-        const Score power = clamped_exp(-x);
-        return {-power.value, power.slope};
-      }
-      case LR_JS:
-        return {log_sigmoid(x), sigmoid(-x)};
-      case LR_ALPHA: {
-        const double order = alpha - 1;
-        if (std::fabs(order) < 1e-6) return {x, 1};
-        const Score power = clamped_exp(vanishing_product(order, x));
-        return {power.value / order, power.slope};
-      }
-      default:
-        return {x, 1};
+  LR_FORCE_INLINE LR_HD explicit FDivergence(const lr_loss_options& options) : kind(options.f_divergence), alpha(options.f_alpha) {}
+
+  template <class Real>
+  LR_FORCE_INLINE LR_HD Score<Real> operator()(Real x) const {
+    if (kind == LR_FORWARD_KL) {
+      const Score<Real> power = clamped_exp(-x);
+      return {-power.value, power.slope};
     }
+    if (kind == LR_JS) {
+      const Logistic<Real> logistic(x);
+      return {-logistic.loss, logistic.sigmoid_negated};
+    }
+    const double order = alpha - 1;
+    if (kind == LR_ALPHA && !(order < 1e-6 && order > -1e-6)) {
+      const Score<Real> power = clamped_exp(vanishing_product(Real(order), x));
+      return {power.value / Real(order), power.slope};
+    }
+    return {x, Real(1)};
   }
 
  private:
-  LR_HD static Score clamped_exp(double exponent) {
-    if (exponent > kMaxExponent) return {std::exp(kMaxExponent), 0};
-    const double value = std::exp(exponent);
-    return {value, value};
+  template <class Real>
+  LR_FORCE_INLINE LR_HD static Score<Real> clamped_exp(Real exponent) {
+    const auto beyond = exponent > Real(kMaxExponent);
+    const Real value = exp(select(beyond, Real(kMaxExponent), exponent));
+    return {value, select(beyond, Real(0), value)};
   }
 };
 

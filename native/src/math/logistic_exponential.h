@@ -5,56 +5,47 @@
 // factor vanishes are 0, so that every finite rho and both infinities give the value or the limit of the maths.
 #pragma once
 
-#include <limits>
-
-#include "math/scalar.h"
+#include "math/functions.h"
 
 namespace logratio::math {
 
+template <class Real>
 struct MixtureTerms {
-  double value;
-  double d_rho;  // the total derivative, beta d_z + gate d_u
-  double d_z;    // partial derivatives
-  double d_u;
+  Real value;
+  Real d_rho;  // the total derivative, beta d_z + gate d_u
+  Real d_z;    // partial derivatives
+  Real d_u;
 };
 
 // beta > 0; gate is any finite number.
-LR_FORCE_INLINE LR_HD MixtureTerms logistic_exponential(double rho, double beta, double gate) {
-  constexpr double kInfinity = std::numeric_limits<double>::infinity();
-  const double z = beta * rho;
-  const double u = vanishing_product(gate, rho);
-  const double w = std::exp(-std::fabs(u));
-  const double r = 1 / (1 + w);
-  const Decay decay(z);
-  const double v = decay.v;
-  const double logistic = (z < 0 ? -z : 0.0) + decay.log1p_v;  // softplus(-z)
-  const double slope = (z >= 0 ? v : 1.0) * decay.inverse;     // sigmoid(-z)
+template <class Real>
+LR_FORCE_INLINE LR_HD MixtureTerms<Real> logistic_exponential(Real rho, double beta, double gate) {
+  const Real zero(0), one(1);
+  const Real z = Real(beta) * rho;
+  const Real u = vanishing_product(Real(gate), rho);
+  const auto falling = z >= zero;  // exp(-z) is at most 1
+  const auto open = u >= zero;     // m is at least 1/2
+  const Real w = exp(-abs(u));
+  const Real r = one / (one + w);
+  const Decay<Real> decay(z);
+  const Real logistic = positive_part(-z) + decay.log1p_v;        // softplus(-z)
+  const Real slope = select(falling, decay.v, one) * decay.inverse;  // sigmoid(-z)
+  const Real m = select(open, r, w * r);
+  const Real q = select(open, w * r, r);  // 1 - m
 
-  double m, q, exponential;  // m, 1 - m and m exp(-z)
-  if (u >= 0) {
-    m = r;
-    q = w * r;
-    exponential = (z >= 0 ? v : std::exp(-z)) * r;
-  } else {
-    m = w * r;
-    q = r;
-    // exp(u - z): from what is there already where both exponentials are normal numbers.
-    const bool normal = z < 0 && z > -700 && u > -700;
-    exponential = (normal ? w / v : std::exp(vanishing_product(gate - beta, rho))) * r;
-  }
+  // m exp(-z) = exponential: with an open gate exp(-z) r, with a closed one exp(u - z) r.
+  const Real exponential = select(open & falling, decay.v, exp(select(open, -z, vanishing_product(Real(gate - beta), rho)))) * r;
 
-  MixtureTerms terms;
+  MixtureTerms<Real> terms;
   terms.value = vanishing_product(q, logistic) + exponential;
   terms.d_z = -(q * slope + exponential);
-  if (z >= 0) {
-    terms.d_u = m * q * excess_over_log1p(v, decay.log1p_v);
-  } else {
-    // u >= 0 with z < 0 needs gate <= 0: q underflows while exp(-z) overflows, so their exponents are added too.
-    const double growth = u >= 0 ? std::exp(vanishing_product(-(beta + gate), rho)) * r * r : q * exponential;
-    terms.d_u = growth == kInfinity ? growth : growth - vanishing_product(q * m, logistic);
-  }
+  // An open gate with a rising exponential needs gate <= 0: q underflows while exp(-z) overflows, so their exponents are added too.
+  Real growth = q * exponential;
+  if (gate <= 0) growth = select(open & !falling, exp(vanishing_product(Real(-(beta + gate)), rho)) * r * r, growth);
+  const Real rising = select(growth == Real(kInfinity), growth, growth - vanishing_product(q * m, logistic));
+  terms.d_u = select(falling, m * q * excess_over_log1p(decay.v, decay.log1p_v), rising);
   // An infinite exponential term dominates and falls with rho; its two parts alone could be inf - inf.
-  terms.d_rho = exponential == kInfinity ? -kInfinity : beta * terms.d_z + vanishing_product(gate, terms.d_u);
+  terms.d_rho = select(exponential == Real(kInfinity), Real(-kInfinity), Real(beta) * terms.d_z + vanishing_product(Real(gate), terms.d_u));
   return terms;
 }
 

@@ -1,11 +1,16 @@
-// What every pair loss is made of: its inputs, its outputs and the description of its options.
+// What every loss is made of: its inputs, its outputs and the description of its options.
 //
-// A loss is a struct with
-//   static constexpr LossInfo info         name, options, what may be asked of it
-//   explicit Loss(const lr_loss_options&)  options already checked against info
-//   PairOutput evaluate(const PairInput&)  one pair: value and every derivative
-// Losses of the difference of the two scores reach evaluate through difference_loss(). A formula of other inputs fills
-// PairOutput itself: the four log-probs have a derivative each, and the counts are there to divide by.
+// A paired loss is a class with
+//   static constexpr LossInfo info            name, options, traits
+//   explicit Loss(const lr_loss_options&)     options already checked against info
+//   PairOutput<Real> evaluate(const PairInput<Real>&)   one pair: value and every derivative
+// Losses of D, the difference of the two log-ratios' scores, reach evaluate through difference_loss().
+//
+// A loss that looks at the whole batch (info.means > 0) names up to two features of a pair, and sees their statistics:
+//   Features<Real> features(const PairInput<Real>&)
+//   CoupledOutput<Real> evaluate(const PairInput<Real>&, const Statistics&)   derivatives by the statistics, too
+//   PairGradient<Real> pull_back(const PairInput<Real>&, const Features<Real>&)   from derivatives by its features to its inputs
+// What lies between, from statistics to features, is the same for all: feature_gradient() below.
 #pragma once
 
 #include <cstdint>
@@ -16,39 +21,89 @@
 
 namespace logratio::math {
 
+// ---- Inputs and outputs ----
+
+template <class Real>
 struct PairInput {
-  double policy_chosen;
-  double policy_rejected;
-  double reference_chosen;
-  double reference_rejected;
-  double chosen_count;
-  double rejected_count;
+  Real policy_chosen;
+  Real policy_rejected;
+  Real reference_chosen;
+  Real reference_rejected;
+  Real chosen_count;
+  Real rejected_count;
+
+  LR_FORCE_INLINE LR_HD Real chosen_ratio() const { return policy_chosen - reference_chosen; }
+  LR_FORCE_INLINE LR_HD Real rejected_ratio() const { return policy_rejected - reference_rejected; }
 };
 
+template <class Real>
 struct ParameterGradient {
-  double beta = 0;
-  double beta_kl = 0;
-  double beta_mix = 0;
-  double tau = 0;
+  Real beta = Real(0);  // or beta_kl
+  Real beta_mix = Real(0);
+  Real tau = Real(0);
 };
 
+template <class Real>
+struct PairGradient {
+  Real policy_chosen;
+  Real policy_rejected;
+  Real reference_chosen;
+  Real reference_rejected;
+
+  // Of a function of the two log-ratios.
+  LR_FORCE_INLINE LR_HD static PairGradient of_ratios(Real chosen, Real rejected) { return {chosen, rejected, -chosen, -rejected}; }
+  // Of a function of the policy alone.
+  LR_FORCE_INLINE LR_HD static PairGradient of_policy(Real chosen, Real rejected) { return {chosen, rejected, Real(0), Real(0)}; }
+};
+
+template <class Real>
 struct PairOutput {
-  double value;
-  double d_policy_chosen;
-  double d_policy_rejected;
-  double d_reference_chosen;
-  double d_reference_rejected;
-  ParameterGradient d_parameters;
+  Real value;
+  PairGradient<Real> gradient;
+  ParameterGradient<Real> parameters = {};
+  Real second_value = Real(0);  // of a loss with two values a pair: the rejected answer's, while `value` is the chosen one's
 };
 
-enum class Range : uint8_t { positive, finite, smoothing };
+// ---- Statistics of a batch ----
+
+template <class Real>
+struct Features {
+  Real first;
+  Real second = Real(0);
+};
+
+struct Statistics {
+  double pairs = 0;
+  double mean[2] = {0, 0};  // of the features
+  double variance = 0;      // of the first feature, unbiased; only if info.variance
+};
+
+template <class Real>
+struct CoupledOutput {
+  PairOutput<Real> pair;
+  // Derivatives by the statistics. Those of a loss with two values a pair: the chosen value depends on the first mean alone, the
+  // rejected one on the second.
+  Real d_mean[2] = {Real(0), Real(0)};
+  Real d_variance = Real(0);
+};
+
+// The gradient by a pair's features of a function whose derivatives by the statistics are `d`.
+template <class Real>
+LR_FORCE_INLINE LR_HD Features<Real> feature_gradient(const Features<Real>& features, const Statistics& s, const Statistics& d) {
+  const double spread = s.pairs > 1 ? 2 * d.variance / (s.pairs - 1) : 0.0;
+  return {Real(d.mean[0] / s.pairs) + vanishing_product(Real(spread), features.first - Real(s.mean[0])), Real(d.mean[1] / s.pairs)};
+}
+
+// ---- Options ----
+
+enum class Range : uint8_t { positive, finite, smoothing, positive_smoothing, non_negative };
 
 struct NumberOption {
   const char* name;
   double lr_loss_options::* member;
   double fallback;
   Range range;
-  bool differentiable;
+  bool differentiable = false;
 };
 
 struct ChoiceOption {
@@ -57,43 +112,86 @@ struct ChoiceOption {
   int32_t count;  // values 0 .. count-1
 };
 
+enum class LossKind : uint8_t { paired, unpaired, auxiliary };
+
+// Losses of the batch's sorted values: of lw-ll against rw-rl, or of one answer's log-ratios against the other's.
+enum class Sorting : uint8_t { none, by_model, by_answer };
+
 struct LossInfo {
   const char* name;
-  const char* alias;  // nullptr: none
-  std::span<const NumberOption> numbers;
-  std::span<const ChoiceOption> choices;
-  double lr_loss_options::* reward_beta;  // scales the logged rewards
-  bool divides_by_length;                 // such a loss takes sums over tokens, never means
+  const char* alias = nullptr;
+  LossKind kind = LossKind::paired;
+  std::span<const NumberOption> numbers = {};
+  std::span<const ChoiceOption> choices = {};
+  double lr_loss_options::* reward_beta = &lr_loss_options::beta;  // scales the logged rewards; nullptr: there are none
+  bool divides_by_length = false;  // unless normalise is off: such a loss takes sums over tokens, never means
+  bool reference_free = false;     // never has a reference
+  bool two_values = false;         // a value for each answer, not one a pair
+  int means = 0;                   // how many features have a mean that the loss uses
+  bool variance = false;           // of the first feature; needs two pairs
+  Sorting sorting = Sorting::none;
+
+  constexpr bool has_parameters() const {
+    for (const NumberOption& option : numbers) {
+      if (option.differentiable) return true;
+    }
+    return false;
+  }
 };
 
 // Every option of lr_loss_options; a loss lists the ones it has, with its own default.
 inline constexpr double lr_loss_options::* kNumberMembers[] = {
-    &lr_loss_options::beta, &lr_loss_options::beta_kl,         &lr_loss_options::beta_mix,
-    &lr_loss_options::tau,  &lr_loss_options::label_smoothing, &lr_loss_options::f_alpha};
-inline constexpr const char* kNumberNames[] = {"beta", "beta_kl", "beta_mix", "tau", "label_smoothing", "f_alpha"};
+    &lr_loss_options::beta,    &lr_loss_options::beta_kl, &lr_loss_options::beta_mix, &lr_loss_options::tau,   &lr_loss_options::label_smoothing,
+    &lr_loss_options::f_alpha, &lr_loss_options::gamma,   &lr_loss_options::alpha,    &lr_loss_options::delta, &lr_loss_options::desirable_weight,
+    &lr_loss_options::undesirable_weight};
+inline constexpr const char* kNumberNames[] = {"beta",  "beta_kl", "beta_mix", "tau", "label_smoothing", "f_alpha", "gamma", "alpha", "delta", "desirable_weight",
+                                               "undesirable_weight"};
 
 inline constexpr ChoiceOption kFDivergence{"f_divergence", &lr_loss_options::f_divergence, 4};
 inline constexpr ChoiceOption kGuard{"guard", &lr_loss_options::guard, 3};
-inline constexpr ChoiceOption kVariant{"variant", &lr_loss_options::variant, 2};
-inline constexpr ChoiceOption kChoices[] = {kFDivergence, kGuard, kVariant};
+inline constexpr ChoiceOption kVariant{"variant", &lr_loss_options::variant, 3};
+inline constexpr ChoiceOption kTwoVariants{"variant", &lr_loss_options::variant, 2};
+inline constexpr ChoiceOption kNormalise{"normalise", &lr_loss_options::normalise, 2};
+inline constexpr ChoiceOption kDetach{"detach", &lr_loss_options::detach, 2};
+inline constexpr ChoiceOption kNll{"nll", &lr_loss_options::nll, 2};
+inline constexpr ChoiceOption kChoices[] = {kFDivergence, kGuard, kVariant, kNormalise, kDetach, kNll};
 
-constexpr NumberOption f_alpha_option() { return {"f_alpha", &lr_loss_options::f_alpha, .5, Range::finite, false}; }
+constexpr NumberOption beta_option(double fallback) { return {"beta", &lr_loss_options::beta, fallback, Range::positive}; }
+constexpr NumberOption tau_option() { return {"tau", &lr_loss_options::tau, .05, Range::positive}; }
+constexpr NumberOption smoothing_option() { return {"label_smoothing", &lr_loss_options::label_smoothing, 0, Range::smoothing}; }
+constexpr NumberOption f_alpha_option() { return {"f_alpha", &lr_loss_options::f_alpha, .5, Range::finite}; }
 
-// A loss of D = score(policy - reference of chosen) - score(the same of rejected).
+inline constexpr NumberOption kBetaOnly[] = {beta_option(.1)};
+inline constexpr NumberOption kBetaAndSmoothing[] = {beta_option(.1), smoothing_option()};
+inline constexpr NumberOption kBetaAndScore[] = {beta_option(.1), f_alpha_option()};
+inline constexpr NumberOption kBetaSmoothingAndScore[] = {beta_option(.1), smoothing_option(), f_alpha_option()};
+inline constexpr ChoiceOption kScoreOnly[] = {kFDivergence};
+
+// ---- Losses of D = score(log-ratio of chosen) - score(log-ratio of rejected) ----
+
+template <class Real>
 struct DifferenceOutput {
-  double value;
-  double d_difference;
-  ParameterGradient d_parameters;
+  Real value;
+  Real d_difference;
+  ParameterGradient<Real> parameters = {};
 };
 
-template <class Formula>
-LR_FORCE_INLINE LR_HD PairOutput difference_loss(const PairInput& pair, const FDivergence& score, const Formula& formula) {
-  const Score chosen = score(pair.policy_chosen - pair.reference_chosen);
-  const Score rejected = score(pair.policy_rejected - pair.reference_rejected);
-  const DifferenceOutput loss = formula(chosen.value - rejected.value);
-  const double d_chosen = vanishing_product(loss.d_difference, chosen.slope);
-  const double d_rejected = -vanishing_product(loss.d_difference, rejected.slope);
-  return {loss.value, d_chosen, d_rejected, -d_chosen, -d_rejected, loss.d_parameters};
+template <class Real, class Formula>
+LR_FORCE_INLINE LR_HD PairOutput<Real> difference_loss(const PairInput<Real>& pair, const FDivergence& score, const Formula& formula) {
+  const Score<Real> chosen = score(pair.chosen_ratio());
+  const Score<Real> rejected = score(pair.rejected_ratio());
+  const DifferenceOutput<Real> loss = formula(chosen.value - rejected.value);
+  return {loss.value,
+          PairGradient<Real>::of_ratios(vanishing_product(loss.d_difference, chosen.slope), -vanishing_product(loss.d_difference, rejected.slope)),
+          loss.parameters};
+}
+
+// -(1 - e) log sigmoid(x) - e log sigmoid(-x) and its derivative by x.
+template <class Real>
+LR_FORCE_INLINE LR_HD DifferenceOutput<Real> smoothed_logistic_loss(Real x, double smoothing) {
+  const Logistic<Real> logistic(x);
+  const Real e(smoothing), rest(1 - smoothing);
+  return {rest * logistic.loss + vanishing_product(e, logistic.loss_negated), e * logistic.sigmoid - rest * logistic.sigmoid_negated};
 }
 
 }  // namespace logratio::math

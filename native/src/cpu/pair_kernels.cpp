@@ -1,0 +1,106 @@
+// The formulas of src/math over vectors of pairs, compiled once per instruction set (LR_ISA_NAMESPACE and LR_ISA_PAIR_TABLE say which). As in
+// row_kernels.cpp, nothing but this file's own namespace may be emitted here; the formulas are templates over Lanes, which is local.
+#include "cpu/pair_kernels.h"
+
+#include "cpu/lanes.h"
+#include "math/losses.h"
+
+namespace logratio::cpu::LR_ISA_NAMESPACE {
+namespace {
+
+static_assert(kPairBlock % Lanes::kCount == 0);
+constexpr int64_t kStep = Lanes::kCount;
+
+using Pair = math::PairInput<Lanes>;
+
+HWY_INLINE Pair pair_at(const PairBlock& in, int64_t k) {
+  return {Lanes::load(in.policy_chosen + k),      Lanes::load(in.policy_rejected + k), Lanes::load(in.reference_chosen + k),
+          Lanes::load(in.reference_rejected + k), Lanes::load(in.chosen_counts + k),   Lanes::load(in.rejected_counts + k)};
+}
+
+HWY_INLINE void store(const math::PairOutput<Lanes>& pair, bool parameters, int64_t k, PairValues* out) {
+  pair.value.store(out->value + k);
+  pair.gradient.policy_chosen.store(out->policy_chosen + k);
+  pair.gradient.policy_rejected.store(out->policy_rejected + k);
+  pair.gradient.reference_chosen.store(out->reference_chosen + k);
+  pair.gradient.reference_rejected.store(out->reference_rejected + k);
+  if (parameters) {
+    pair.parameters.beta.store(out->beta + k);
+    pair.parameters.beta_mix.store(out->beta_mix + k);
+    pair.parameters.tau.store(out->tau + k);
+  }
+}
+
+template <class Loss>
+void evaluate_loss(const Loss& loss, const math::Statistics& statistics, int64_t count, const PairBlock& in, PairValues* out) {
+  constexpr math::LossInfo info = Loss::info;
+  for (int64_t k = 0; k < count; k += kStep) {
+    if constexpr (info.means > 0) {
+      const math::CoupledOutput<Lanes> result = loss.evaluate(pair_at(in, k), statistics);
+      store(result.pair, false, k, out);
+      if constexpr (info.two_values) result.pair.second_value.store(out->second_value + k);
+      result.d_mean[0].store(out->mean[0] + k);
+      if constexpr (info.means > 1) result.d_mean[1].store(out->mean[1] + k);
+      if constexpr (info.variance) result.d_variance.store(out->variance + k);
+    } else {
+      store(loss.evaluate(pair_at(in, k)), info.has_parameters(), k, out);
+    }
+  }
+}
+
+void evaluate(const lr_loss_options& options, const math::Statistics& statistics, int64_t count, const PairBlock& in, PairValues* out) {
+  math::visit_paired(options, [&](const auto& loss) { evaluate_loss(loss, statistics, count, in, out); });
+}
+
+void features(const lr_loss_options& options, int64_t count, const PairBlock& in, PairColumn* first, PairColumn* second) {
+  math::visit_paired(options, [&]<class Loss>(const Loss& loss) {
+    if constexpr (Loss::info.means > 0) {
+      for (int64_t k = 0; k < count; k += kStep) {
+        const math::Features<Lanes> f = loss.features(pair_at(in, k));
+        f.first.store(*first + k);
+        f.second.store(*second + k);
+      }
+    }
+  });
+}
+
+HWY_INLINE void add(Lanes x, double* column) { (Lanes::load(column) + x).store(column); }
+
+void pull_back(const lr_loss_options& options, const math::Statistics& statistics, const math::Statistics& d, int64_t count, const PairBlock& in,
+               PairValues* out) {
+  math::visit_paired(options, [&]<class Loss>(const Loss& loss) {
+    if constexpr (Loss::info.means > 0) {
+      for (int64_t k = 0; k < count; k += kStep) {
+        const Pair pair = pair_at(in, k);
+        const math::PairGradient<Lanes> gradient = loss.pull_back(pair, math::feature_gradient(loss.features(pair), statistics, d));
+        add(gradient.policy_chosen, out->policy_chosen + k);
+        add(gradient.policy_rejected, out->policy_rejected + k);
+        add(gradient.reference_chosen, out->reference_chosen + k);
+        add(gradient.reference_rejected, out->reference_rejected + k);
+      }
+    }
+  });
+}
+
+void evaluate_examples(const lr_loss_options& options, double kl, int64_t count, const ExampleBlock& in, ExampleValues* out) {
+  math::visit_unpaired(options, [&](const auto& loss) {
+    for (int64_t k = 0; k < count; k += kStep) {
+      const LaneFlags chosen = Lanes::load(in.chosen + k) > Lanes(0.0);
+      const math::ExampleOutput<Lanes> result = loss.evaluate(Lanes::load(in.ratio + k), chosen, kl);
+      result.value.store(out->value + k);
+      result.d_ratio.store(out->ratio + k);
+    }
+  });
+}
+
+}  // namespace
+}  // namespace logratio::cpu::LR_ISA_NAMESPACE
+
+namespace logratio::cpu {
+extern const PairKernels LR_ISA_PAIR_TABLE = {
+    LR_ISA_NAMESPACE::evaluate,
+    LR_ISA_NAMESPACE::features,
+    LR_ISA_NAMESPACE::pull_back,
+    LR_ISA_NAMESPACE::evaluate_examples,
+};
+}  // namespace logratio::cpu

@@ -1,0 +1,95 @@
+// dlrml and discopop: the mixture of a logistic and an exponential loss, gated by the difference itself.
+#pragma once
+
+#include "math/logistic_exponential.h"
+#include "math/loss.h"
+
+namespace logratio::math {
+
+// z = beta_kl D and u = beta_mix D / tau: the gate has a scale of its own.
+class Dlrml {
+  static constexpr NumberOption kNumbers[] = {{"beta_kl", &lr_loss_options::beta_kl, .05, Range::positive, true},
+                                              {"beta_mix", &lr_loss_options::beta_mix, .20, Range::finite, true},
+                                              {"tau", &lr_loss_options::tau, .05, Range::positive, true},
+                                              f_alpha_option()};
+  static constexpr ChoiceOption kChoicesHere[] = {kGuard, kFDivergence};
+
+ public:
+  static constexpr LossInfo info{
+      .name = "dlrml", .numbers = kNumbers, .choices = kChoicesHere, .reward_beta = &lr_loss_options::beta_kl};
+
+  LR_FORCE_INLINE LR_HD explicit Dlrml(const lr_loss_options& options)
+      : score_(options),
+        beta_kl_(options.beta_kl),
+        inverse_tau_(1 / options.tau),
+        // Below tau * beta_kl the loss grows exponentially on badly ordered pairs. The guard that only warns is for callers that can log.
+        clamped_(options.guard == LR_GUARD_CLAMP && options.beta_mix < options.tau * options.beta_kl),
+        gate_(clamped_ ? options.beta_kl : options.beta_mix / options.tau) {}
+
+  template <class Real>
+  LR_FORCE_INLINE LR_HD PairOutput<Real> evaluate(const PairInput<Real>& pair) const {
+    return difference_loss(pair, score_, [this](Real rho) {
+      const MixtureTerms<Real> terms = logistic_exponential(rho, beta_kl_, gate_);
+      ParameterGradient<Real> gradient;
+      if (clamped_) {
+        // beta_mix is tau * beta_kl here, so u = beta_kl rho: tau cancels and the loss is a function of beta_kl * rho alone.
+        gradient.beta = vanishing_product(rho, terms.d_rho / Real(beta_kl_));
+      } else {
+        gradient.beta = vanishing_product(rho, terms.d_z);
+        gradient.beta_mix = vanishing_product(rho * Real(inverse_tau_), terms.d_u);
+        gradient.tau = -vanishing_product(Real(gate_), gradient.beta_mix);
+      }
+      return DifferenceOutput<Real>{terms.value, terms.d_rho, gradient};
+    });
+  }
+
+ private:
+  FDivergence score_;
+  double beta_kl_;
+  double inverse_tau_;
+  bool clamped_;
+  double gate_;
+};
+
+// One beta for both, z = beta D and u = beta D / tau; the old variant gates with u = D.
+class DiscoPop {
+  static constexpr NumberOption kNumbers[] = {{"beta", &lr_loss_options::beta, .05, Range::positive, true},
+                                              {"tau", &lr_loss_options::tau, .05, Range::positive, true},
+                                              f_alpha_option()};
+  static constexpr ChoiceOption kChoicesHere[] = {kTwoVariants, kFDivergence};
+
+ public:
+  static constexpr LossInfo info{.name = "discopop", .alias = "lrml", .numbers = kNumbers, .choices = kChoicesHere};
+
+  LR_FORCE_INLINE LR_HD explicit DiscoPop(const lr_loss_options& options)
+      : score_(options),
+        beta_(options.beta),
+        inverse_tau_(1 / options.tau),
+        old_(options.variant == LR_VARIANT_OLD),
+        gate_(old_ ? 1.0 : options.beta / options.tau) {}
+
+  template <class Real>
+  LR_FORCE_INLINE LR_HD PairOutput<Real> evaluate(const PairInput<Real>& pair) const {
+    return difference_loss(pair, score_, [this](Real rho) {
+      const MixtureTerms<Real> terms = logistic_exponential(rho, beta_, gate_);
+      ParameterGradient<Real> gradient;
+      if (old_) {
+        gradient.beta = vanishing_product(rho, terms.d_z);
+      } else {
+        // The loss is a function of beta * rho and tau, so the derivative by beta follows from the one by rho.
+        gradient.beta = vanishing_product(rho, terms.d_rho / Real(beta_));
+        gradient.tau = -vanishing_product(Real(gate_), vanishing_product(rho * Real(inverse_tau_), terms.d_u));
+      }
+      return DifferenceOutput<Real>{terms.value, terms.d_rho, gradient};
+    });
+  }
+
+ private:
+  FDivergence score_;
+  double beta_;
+  double inverse_tau_;
+  bool old_;
+  double gate_;
+};
+
+}  // namespace logratio::math
