@@ -1,5 +1,6 @@
 #include "cpu/preference_step.h"
 
+#include "abi/device.h"
 #include "abi/errors.h"
 #include "abi/options.h"
 #include "abi/overlap.h"
@@ -16,6 +17,11 @@ lr_status lr_preference_step(const lr_preference_step_args* args) {
     constexpr const char* kPairsOfLogits = "the pairs of logits";
     constexpr const char* kSequencesOfLogits = "the sequences of logits";
 
+    const Placement placement({{kLogitsName, a.logits}, {"labels", a.labels}, {"mask", a.mask}, {"reference_logps", a.reference_logps},
+                               {"reference_token_logps", a.reference_token_logps}, {"losses", a.losses}, {"logps", a.logps},
+                               {"counts", a.counts}, {"grad_logits", a.grad_logits}},
+                              a.cuda);
+    placement.require_cpu("lr_preference_step");
     const math::LossInfo& loss = check_loss_options(a.loss_options);
     const lr_loss_options loss_options = *a.loss_options;
     cpu::StepInput input;
