@@ -78,6 +78,10 @@ template <>
 struct Published<lr_divergence_args> { static constexpr uint64_t size = 160; };
 template <>
 struct Published<lr_scoring_rule_args> { static constexpr uint64_t size = 128; };
+template <>
+struct Published<lr_cuda> { static constexpr uint64_t size = 40; };
+template <>
+struct Published<lr_device_info> { static constexpr uint64_t size = 288; };
 
 void check_struct(const char* name, const void* args, uint64_t first_size, uint64_t known_size);
 

@@ -1,5 +1,6 @@
 #include "cpu/pair_loss.h"
 
+#include "abi/device.h"
 #include "abi/errors.h"
 #include "abi/options.h"
 #include "abi/overlap.h"
@@ -73,6 +74,16 @@ class Checker {
 
 lr_status lr_pair_loss(const lr_pair_loss_args* args) {
   return operation("lr_pair_loss_args", args, [](const lr_pair_loss_args& a) {
+    const Placement placement(
+        {{"policy_chosen", a.policy_chosen}, {"policy_rejected", a.policy_rejected}, {"reference_chosen", a.reference_chosen},
+         {"reference_rejected", a.reference_rejected}, {"chosen_counts", a.chosen_counts}, {"rejected_counts", a.rejected_counts},
+         {"grad_loss", a.grad_loss}, {"loss", a.loss}, {"chosen_rewards", a.chosen_rewards}, {"rejected_rewards", a.rejected_rewards},
+         {"grad_policy_chosen", a.grad_policy_chosen}, {"grad_policy_rejected", a.grad_policy_rejected},
+         {"grad_reference_chosen", a.grad_reference_chosen}, {"grad_reference_rejected", a.grad_reference_rejected},
+         {"grad_beta", a.grad_beta}, {"grad_beta_kl", a.grad_beta_kl}, {"grad_beta_mix", a.grad_beta_mix}, {"grad_tau", a.grad_tau},
+         {"beta_kl", a.beta_kl}, {"beta_mix", a.beta_mix}, {"tau", a.tau}},
+        a.cuda);
+    placement.require_cpu("lr_pair_loss");
     const math::LossInfo& loss = check_loss_options(a.loss_options);
     if (loss.kind != math::LossKind::paired) invalid(std::string("loss is ") + loss.name + ", expected a loss of pairs");
     lr_loss_options options = *a.loss_options;

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "abi/device.h"
 #include "abi/errors.h"
 #include "abi/options.h"
 #include "abi/overlap.h"
@@ -52,6 +53,11 @@ lr_status lr_preference_step(const lr_preference_step_args* args) {
     constexpr const char* kPairsOfLogits = "the pairs of logits";
     constexpr const char* kSequencesOfLogits = "the sequences of logits";
 
+    const Placement placement({{kLogitsName, a.logits}, {"labels", a.labels}, {"mask", a.mask}, {"reference_logps", a.reference_logps},
+                               {"reference_token_logps", a.reference_token_logps}, {"losses", a.losses}, {"logps", a.logps},
+                               {"counts", a.counts}, {"grad_logits", a.grad_logits}},
+                              a.cuda);
+    placement.require_cpu("lr_preference_step");
     const std::vector<cpu::WeightedLoss> losses = check_losses(a);
     cpu::StepInput input;
     const RowsArgument logits = logit_rows({kLogitsName, a.logits}, 3, "[2P,T,V]");

@@ -1,5 +1,6 @@
 #include "cpu/sequence_logps.h"
 
+#include "abi/device.h"
 #include "abi/errors.h"
 #include "abi/options.h"
 #include "abi/overlap.h"
@@ -11,6 +12,10 @@ using namespace logratio::abi;
 
 lr_status lr_sequence_logps(const lr_sequence_logps_args* args) {
   return operation("lr_sequence_logps_args", args, [](const lr_sequence_logps_args& a) {
+    const Placement placement({{"mask", a.mask}, {"token_logps", a.token_logps}, {"grad_logps", a.grad_logps}, {"logps", a.logps},
+                               {"counts", a.counts}, {"grad_token_logps", a.grad_token_logps}},
+                              a.cuda);
+    placement.require_cpu("lr_sequence_logps");
     const cpu::Grid mask = grid({"mask", a.mask}, kMasks, 2, "[B,T]");
     const int64_t sequences = mask.outer, tokens = mask.inner;
     const Shape token_shape = shape_of(sequences, tokens), sequence_shape = shape_of(sequences);

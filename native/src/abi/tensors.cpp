@@ -1,7 +1,5 @@
 #include "abi/tensors.h"
 
-#include <cstring>
-
 namespace logratio::abi {
 namespace {
 
@@ -39,18 +37,6 @@ std::string shape_text(const DLTensor& tensor) {
 
 [[noreturn]] void fail(const Argument& argument, const std::string& what) {
   invalid(std::string(argument.name) + " (" + type_text(argument.tensor->dtype) + " " + shape_text(*argument.tensor) + ") " + what);
-}
-
-void check_device(const Argument& argument) {
-  const DLDevice& device = argument.tensor->device;
-  int32_t type;  // DLPack has more device types than this header's enum may hold
-  std::memcpy(&type, &device.device_type, sizeof type);
-  if (type == kDLCPU || type == kDLCUDAHost) return;
-  if (type == kDLCUDA) {
-    throw Error(LR_UNAVAILABLE, std::string(argument.name) + " is on CUDA device " + std::to_string(device.device_id) +
-                                    ", and this build has no CUDA backend");
-  }
-  fail(argument, "is on a device of DLPack type " + std::to_string(type) + ", expected CPU memory");
 }
 
 constexpr int type_key(int code, int bits) { return code << 8 | bits; }
@@ -179,7 +165,6 @@ void require(const Argument& argument) {
 ElementType check_tensor(const Argument& argument, const Types& types, int min_rank, int max_rank, const char* expected) {
   require(argument);
   const DLTensor& tensor = *argument.tensor;
-  check_device(argument);
   const ElementType type = check_type(argument, types);
   bool valid = tensor.ndim >= min_rank && tensor.ndim <= max_rank && tensor.shape != nullptr;
   for (int d = 0; valid && d < tensor.ndim; ++d) valid = tensor.shape[d] >= 0;
@@ -195,7 +180,6 @@ cpu::Grid grid(const Argument& argument, const Types& types, int rank, const cha
 
 cpu::Grid grid(const Argument& argument, const Types& types, const Shape& shape, const char* reason) {
   require(argument);
-  check_device(argument);
   const ElementType type = check_type(argument, types);
   const bool readable = argument.tensor->ndim == shape.ndim && argument.tensor->shape != nullptr;
   if (!readable || !matches(*argument.tensor, shape)) wrong_shape(argument, to_text(shape) + " (" + reason + ")");

@@ -2,6 +2,7 @@
 
 #include <limits>
 
+#include "abi/device.h"
 #include "abi/errors.h"
 #include "abi/options.h"
 #include "abi/overlap.h"
@@ -32,6 +33,9 @@ Tokens check_tokens(const DLTensor* logits, const DLTensor* labels) {
 
 lr_status lr_token_logprobs(const lr_token_logprobs_args* args) {
   return operation("lr_token_logprobs_args", args, [](const lr_token_logprobs_args& a) {
+    const Placement placement({{kLogitsName, a.logits}, {"labels", a.labels}, {"logp", a.logp}, {"lse", a.lse}, {"lse2", a.lse2},
+                               {"entropy", a.entropy}, {"argmax", a.argmax}, {"mean_logit", a.mean_logit}},
+                              a.cuda);
     const Tokens tokens = check_tokens(a.logits, a.labels);
     const Shape& shape = tokens.logits.row_shape;
     MemoryMap memory;
@@ -54,6 +58,10 @@ lr_status lr_token_logprobs(const lr_token_logprobs_args* args) {
     }
     const cpu::RowTransform transform = check_token_options(a.options);
     memory.check();
+    if (placement.on_device()) {
+      const device::Labels labels{tokens.labels, a.options.ignore_index};
+      return placement.run(&device::Table::token_logprobs, device::TokenForward{tokens.logits.rows, transform, labels, outputs});
+    }
     const auto labels = read_labels("labels", tokens.labels, tokens.logits.rows.columns, a.options.ignore_index);
     cpu::token_logprobs(tokens.logits.rows, transform, labels, outputs);
   });
@@ -61,6 +69,9 @@ lr_status lr_token_logprobs(const lr_token_logprobs_args* args) {
 
 lr_status lr_token_logprobs_backward(const lr_token_logprobs_backward_args* args) {
   return operation("lr_token_logprobs_backward_args", args, [](const lr_token_logprobs_backward_args& a) {
+    const Placement placement({{kLogitsName, a.logits}, {"labels", a.labels}, {"lse", a.lse}, {"entropy", a.entropy}, {"grad_logp", a.grad_logp},
+                               {"grad_entropy", a.grad_entropy}, {"grad_logits", a.grad_logits}},
+                              a.cuda);
     const Tokens tokens = check_tokens(a.logits, a.labels);
     const Shape& shape = tokens.logits.row_shape;
     if (a.grad_logp == nullptr && a.grad_entropy == nullptr) invalid("grad_logp and grad_entropy are both NULL, expected at least one");
@@ -81,6 +92,11 @@ lr_status lr_token_logprobs_backward(const lr_token_logprobs_backward_args* args
     memory.add_input("grad_entropy", upstream.grad_entropy);
     memory.add_output("grad_logits", gradient.rows, gradient.count, kLogitsName);
     memory.check();
+    if (placement.on_device()) {
+      const device::Labels labels{tokens.labels, a.options.ignore_index};
+      return placement.run(&device::Table::token_logprobs_backward,
+                           device::TokenBackward{tokens.logits.rows, gradient.rows, transform, labels, upstream});
+    }
     const auto labels = read_labels("labels", tokens.labels, tokens.logits.rows.columns, a.options.ignore_index);
     cpu::token_logprobs_backward(tokens.logits.rows, gradient.rows, transform, labels, upstream);
   });

@@ -1,3 +1,4 @@
+#include "abi/device.h"
 #include "abi/errors.h"
 #include "abi/options.h"
 #include "abi/overlap.h"
@@ -43,6 +44,12 @@ constexpr Types kFlags{bit(ElementType::flag), "bool or uint8"};
 
 lr_status lr_unpaired_loss(const lr_unpaired_loss_args* args) {
   return operation("lr_unpaired_loss_args", args, [](const lr_unpaired_loss_args& a) {
+    const Placement placement({{"policy_logps", a.policy_logps}, {"reference_logps", a.reference_logps}, {"chosen", a.chosen},
+                               {"kl_policy_logps", a.kl_policy_logps}, {"kl_reference_logps", a.kl_reference_logps}, {"grad_loss", a.grad_loss},
+                               {"loss", a.loss}, {"rewards", a.rewards}, {"kl", a.kl}, {"grad_policy_logps", a.grad_policy_logps},
+                               {"grad_reference_logps", a.grad_reference_logps}},
+                              a.cuda);
+    placement.require_cpu("lr_unpaired_loss");
     const math::LossInfo& loss = check_loss_options(a.loss_options);
     if (loss.kind != math::LossKind::unpaired) invalid(std::string("loss is ") + loss.name + ", expected kto, apo_zero_unpaired or bco");
     const lr_loss_options options = *a.loss_options;

@@ -1,0 +1,107 @@
+// The instructions that C++ has no word for: 128-bit loads and stores with hints, the hardware's exponential and conversions, NaN-keeping
+// maxima. All PTX is here, and each function has a portable twin below, which the emulator runs.
+#pragma once
+
+#include <cmath>
+#include <cstdint>
+
+#include "math/narrow_floats.h"
+#include "runtime.h"
+
+namespace logratio::device {
+
+struct alignas(16) Vector {  // what one access moves: 4 floats, or 8 halves
+  uint32_t word[4];
+};
+
+#ifndef LR_EMULATOR
+
+// Read once and by nobody else during the kernel.
+__device__ __forceinline__ Vector load_once(const Vector* address) {
+  Vector v;
+  asm("ld.global.nc.L1::no_allocate.v4.u32 {%0,%1,%2,%3}, [%4];"
+      : "=r"(v.word[0]), "=r"(v.word[1]), "=r"(v.word[2]), "=r"(v.word[3])
+      : "l"(address));
+  return v;
+}
+// Read by two neighbouring threads, in turn.
+__device__ __forceinline__ Vector load_shared_line(const Vector* address) {
+  Vector v;
+  asm("ld.global.nc.v4.u32 {%0,%1,%2,%3}, [%4];" : "=r"(v.word[0]), "=r"(v.word[1]), "=r"(v.word[2]), "=r"(v.word[3]) : "l"(address));
+  return v;
+}
+// Read once, from memory that the kernel writes later.
+__device__ __forceinline__ Vector load_before_write(const Vector* address) {
+  Vector v;
+  asm volatile("ld.global.cs.v4.u32 {%0,%1,%2,%3}, [%4];"
+               : "=r"(v.word[0]), "=r"(v.word[1]), "=r"(v.word[2]), "=r"(v.word[3])
+               : "l"(address));
+  return v;
+}
+// Written once and not read again here.
+__device__ __forceinline__ void store_once(Vector* address, const Vector& v) {
+  asm volatile("st.global.cs.v4.u32 [%0], {%1,%2,%3,%4};" ::"l"(address), "r"(v.word[0]), "r"(v.word[1]), "r"(v.word[2]), "r"(v.word[3])
+               : "memory");
+}
+// 2^x to two units in the last place; 0 below the normal range, NaN for NaN.
+__device__ __forceinline__ float exp2_fast(float x) {
+  float y;
+  asm("ex2.approx.ftz.f32 %0, %1;" : "=f"(y) : "f"(x));
+  return y;
+}
+__device__ __forceinline__ float divide_fast(float a, float b) { return __fdividef(a, b); }
+// NaN if one of the two is.
+__device__ __forceinline__ float max_nan(float a, float b) {
+  float y;
+  asm("max.NaN.f32 %0, %1, %2;" : "=f"(y) : "f"(a), "f"(b));
+  return y;
+}
+__device__ __forceinline__ float fused(float a, float b, float c) { return __fmaf_rn(a, b, c); }
+__device__ __forceinline__ float bits_to_float(uint32_t bits) { return __uint_as_float(bits); }
+__device__ __forceinline__ uint32_t float_to_bits(float value) { return __float_as_uint(value); }
+// Rounded to nearest even, NaN kept; `low` in the lower half.
+__device__ __forceinline__ uint32_t to_bfloat16_pair(float low, float high) {
+  uint32_t pair;
+  asm("cvt.rn.bf16x2.f32 %0, %1, %2;" : "=r"(pair) : "f"(high), "f"(low));
+  return pair;
+}
+__device__ __forceinline__ uint32_t to_float16_pair(float low, float high) {
+  uint32_t pair;
+  asm("cvt.rn.f16x2.f32 %0, %1, %2;" : "=r"(pair) : "f"(high), "f"(low));
+  return pair;
+}
+__device__ __forceinline__ float from_float16(uint16_t half) {
+  float value;
+  asm("cvt.f32.f16 %0, %1;" : "=f"(value) : "h"(half));
+  return value;
+}
+__device__ __forceinline__ void count_up(int64_t* counter) { atomicAdd(reinterpret_cast<unsigned long long*>(counter), 1ull); }
+
+// The 16 bytes that begin `bytes` bytes into two neighbouring vectors, 0 < bytes < 16.
+__device__ __forceinline__ uint32_t funnel(uint32_t low, uint32_t high, uint32_t bits) { return __funnelshift_r(low, high, bits); }
+
+#else
+
+inline Vector load_once(const Vector* address) { return *address; }
+inline Vector load_shared_line(const Vector* address) { return *address; }
+inline Vector load_before_write(const Vector* address) { return *address; }
+inline void store_once(Vector* address, const Vector& v) { *address = v; }
+inline float exp2_fast(float x) {
+  const float y = std::exp2(x);
+  return y < 0x1p-126f ? 0.0f : y;
+}
+inline float divide_fast(float a, float b) { return a / b; }
+inline float max_nan(float a, float b) { return a != a || b != b ? std::nanf("") : a > b ? a : b; }
+// The product is exact in double, and the sum is rounded twice, which differs from once in the rarest of cases: here that does not matter.
+inline float fused(float a, float b, float c) { return static_cast<float>(static_cast<double>(a) * b + c); }
+inline float bits_to_float(uint32_t bits) { return std::bit_cast<float>(bits); }
+inline uint32_t float_to_bits(float value) { return std::bit_cast<uint32_t>(value); }
+inline uint32_t to_bfloat16_pair(float low, float high) { return math::Bfloat16::narrow(low) | uint32_t{math::Bfloat16::narrow(high)} << 16; }
+inline uint32_t to_float16_pair(float low, float high) { return math::Float16::narrow(low) | uint32_t{math::Float16::narrow(high)} << 16; }
+inline float from_float16(uint16_t half) { return static_cast<float>(math::Float16::widen(half)); }
+inline void count_up(int64_t* counter) { ++*counter; }
+inline uint32_t funnel(uint32_t low, uint32_t high, uint32_t bits) { return static_cast<uint32_t>((uint64_t{high} << 32 | low) >> (bits & 31)); }
+
+#endif
+
+}  // namespace logratio::device

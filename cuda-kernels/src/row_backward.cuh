@@ -1,0 +1,115 @@
+// The backward of one vocabulary row, or of a piece of it, by a team of threads: one read and one write, in place if the two views are one.
+#pragma once
+
+#include "elements.cuh"
+#include "row_forward.cuh"
+#include "team.cuh"
+#include "transform.cuh"
+
+namespace logratio::device {
+
+// Upstream of a row.
+struct RowUpstream {
+  int64_t label;
+  double lse;
+  double entropy;  // used where grad_entropy is not 0
+  double grad_logp;
+  double grad_entropy;
+};
+
+// gradient = e * (scale + entropy_scale * d) * slope, with d = softcap(x) - reference and e = exp(d / temperature); the label's is apart.
+struct RowGradient {
+  float reference;
+  float scale;
+  float entropy_scale;
+  double label_value;
+};
+
+// Reads the label's logit, which an in-place run overwrites.
+template <class Cap>
+__device__ inline RowGradient prepare_gradient(const RowUpstream& up, float label_logit, const Transform& t) {
+  const double g = up.grad_logp, h = up.grad_entropy;
+  const double entropy = h == 0 ? 0 : up.entropy;
+  // p = exp((z - lse * temperature) / temperature) with the subtrahend in two floats, the lower one as a factor.
+  const double subtrahend = up.lse * t.temperature;
+  const float reference = static_cast<float>(subtrahend);
+  const double rest = fabsf(reference) <= 3.402823466e38f ? subtrahend - reference : 0;
+  const double factor = exp(-rest / t.temperature) / t.temperature;
+  RowGradient row{reference, static_cast<float>(-(g + h * (entropy - rest / t.temperature)) * factor),
+                  static_cast<float>(-h * factor / t.temperature), 0};
+  const double logp = (static_cast<double>(Cap::value(label_logit, t)) - subtrahend) / t.temperature;
+  if (logp != -static_cast<double>(kInfinity)) {
+    const double p = exp(logp);
+    const double slope = Cap::kCaps ? static_cast<double>(Cap::slope(label_logit, t)) : 1;
+    row.label_value = (-g * expm1(logp) - (h == 0 ? 0 : h * p * (logp + entropy))) / t.temperature * slope;
+  }
+  return row;
+}
+
+template <class T, class Cap, bool kEntropy>
+__device__ __forceinline__ Vector gradient_of(const Vector& logits, const RowGradient& row, const Transform& t) {
+  float x[T::kPerVector];
+  T::unpack(logits, x);
+#pragma unroll
+  for (int k = 0; k < T::kPerVector; ++k) {
+    const float difference = Cap::value(x[k], t) - row.reference;
+    const float d = kEntropy ? max_nan(difference, t.lowest) : difference;
+    const float e = exp2_fast(d * t.scale);
+    float gradient = e * (kEntropy ? fused(row.entropy_scale, d, row.scale) : row.scale);
+    if constexpr (Cap::kCaps) gradient *= Cap::slope(x[k], t);
+    x[k] = gradient;
+  }
+  return T::pack(x);
+}
+
+// A vector of a row's gradient at `column`, of which only columns in [0, columns) exist. Whole ones lie on a multiple of 16 bytes.
+template <class T>
+__device__ __forceinline__ void store_vector(typename T::Element* row, int64_t column, int64_t columns, const Vector& v) {
+  if (column >= 0 && column + T::kPerVector <= columns) {
+    store_once(reinterpret_cast<Vector*>(row + column), v);
+    return;
+  }
+  constexpr int kPerWord = T::kPerVector / 4;
+#pragma unroll
+  for (int k = 0; k < T::kPerVector; ++k) {
+    if (column + k < 0 || column + k >= columns) continue;
+    if constexpr (kPerWord == 1) {
+      row[column + k] = bits_to_float(v.word[k]);
+    } else {
+      row[column + k] = static_cast<typename T::Element>(v.word[k / 2] >> (k % 2 * 16));
+    }
+  }
+}
+
+// Vectors [begin, end) of a row's gradient, counted from the multiple of 16 bytes at or before its start, so that stores are whole. Loads are
+// whole too where the logits lie alike, as they do in place.
+template <class T, class Cap, bool kEntropy, int kThreads>
+__device__ __forceinline__ void write_gradient(const typename T::Element* logits, typename T::Element* gradient, int64_t columns, int64_t begin,
+                                               int64_t end, bool zero, int64_t label, const RowGradient& row, const Transform& t) {
+  const int thread = static_cast<int>(threadIdx.x) % kThreads;
+  const int64_t before = misalignment(gradient) / static_cast<int64_t>(sizeof(typename T::Element));
+  const auto shift = static_cast<uint32_t>((reinterpret_cast<uintptr_t>(logits) - reinterpret_cast<uintptr_t>(gradient)) & 15);
+  const int64_t step = int64_t{kThreads} * T::kPerVector;
+  const int64_t stop = end * T::kPerVector - before < columns ? end * T::kPerVector - before : columns;
+  for (int64_t first = (begin + thread) * T::kPerVector - before; first < stop; first += kChunkVectors * step) {
+    Vector v[kChunkVectors];
+    if (zero) {
+#pragma unroll
+      for (int j = 0; j < kChunkVectors; ++j) v[j] = Vector{{0, 0, 0, 0}};
+    } else {
+      load_vectors<T, kChunkVectors, true>(logits, first, step, columns, shift, v);
+#pragma unroll
+      for (int j = 0; j < kChunkVectors; ++j) v[j] = gradient_of<T, Cap, kEntropy>(v[j], row, t);
+    }
+#pragma unroll
+    for (int j = 0; j < kChunkVectors; ++j) {
+      const int64_t column = first + j * step;
+      if (column >= stop) continue;
+      store_vector<T>(gradient, column, columns, v[j]);
+      // After the vector that it lies in, by the thread that wrote that.
+      if (!zero && label >= column && label < column + T::kPerVector) gradient[label] = T::narrow(row.label_value);
+    }
+  }
+}
+
+}  // namespace logratio::device

@@ -1,0 +1,278 @@
+// The forward of one vocabulary row, or of one segment of it, by a team of threads: what token_logprobs and the step share.
+#pragma once
+
+#include "elements.cuh"
+#include "team.cuh"
+#include "transform.cuh"
+
+namespace logratio::device {
+
+constexpr float kInfinity = INFINITY;
+constexpr int kChunkVectors = 4;  // 128-bit loads that a thread has under way
+constexpr int kBlockThreads = 256;
+constexpr int kMaxSegments = 32;
+constexpr int64_t kSegmentColumns = 32768;
+
+// A row is cut into equal segments by its length alone, whoever computes them.
+struct Segments {
+  int64_t count;
+  int64_t columns;  // of each but the last; a multiple of every vector
+};
+
+inline Segments cut(int64_t columns) {
+  int64_t count = (columns + kSegmentColumns - 1) / kSegmentColumns;
+  if (count > kMaxSegments) count = kMaxSegments;
+  const int64_t each = ((columns + count - 1) / count + 7) / 8 * 8;
+  return {(columns + each - 1) / each, each};
+}
+
+// Sums over a part of a row, with d = softcap(x) - reference and e = exp(d / temperature).
+struct Partial {
+  double e;         // sum of e; 0 if there is nothing but -inf, NaN if there is +inf or NaN
+  double e2;        // sum of e * e
+  double ed;        // sum of e * d
+  double z;         // sum of softcap(x)
+  double raw;       // sum of x
+  float maximum;    // of the raw logits; NaN is left out
+  float reference;  // softcap(maximum); 0 where that is -inf
+  int64_t argmax;   // its first column, or that of the first NaN
+  bool has_nan;
+};
+
+__device__ __forceinline__ Partial empty_partial() { return {0, 0, 0, 0, 0, -kInfinity, 0, 0, false}; }
+
+// What a thread gathers. Sums are float32: a thread sees at most some hundred elements of a segment.
+struct ThreadSums {
+  float maximum = -kInfinity;
+  float reference = 0;
+  float e = 0, e2 = 0, ed = 0, z = 0, raw = 0;
+  int64_t chunk = 0;  // first column of the chunk in which the maximum was first met
+
+  __device__ __forceinline__ void rebase(float to, const Transform& t) {
+    if (e != 0 && reference != to) {
+      const float shift = reference - to;
+      const float factor = exp2_fast(max_nan(shift, t.lowest) * t.scale);
+      ed = factor * fused(shift, e, ed);
+      e *= factor;
+      e2 *= factor * factor;
+    }
+    reference = to;
+  }
+};
+
+// Adds a chunk of vectors: its maximum first, then one rescaling, then the exponentials.
+template <class T, class Cap, bool kEverything>
+__device__ __forceinline__ void add_chunk(const Vector* v, int64_t first, int64_t step, int64_t end, const Transform& t, ThreadSums& sums) {
+  float maximum = -kInfinity;
+#pragma unroll
+  for (int j = 0; j < kChunkVectors; ++j) {
+    float x[T::kPerVector];
+    T::unpack(v[j], x);
+#pragma unroll
+    for (int k = 0; k < T::kPerVector; ++k) maximum = fmaxf(maximum, x[k]);
+  }
+  if (maximum > sums.maximum) {
+    sums.maximum = maximum;
+    sums.chunk = first;
+    sums.rebase(Cap::value(maximum, t), t);
+  }
+  float e0 = 0, e1 = 0;
+#pragma unroll
+  for (int j = 0; j < kChunkVectors; ++j) {
+    float x[T::kPerVector];
+    T::unpack(v[j], x);
+    // The -inf that fill up the last vector are no logits.
+    const int64_t left = end - (first + j * step);
+    const int count = left < T::kPerVector ? static_cast<int>(left) : T::kPerVector;
+#pragma unroll
+    for (int k = 0; k < T::kPerVector; ++k) {
+      const float z = Cap::value(x[k], t);
+      const float d = kEverything ? max_nan(z - sums.reference, t.lowest) : z - sums.reference;
+      const float e = exp2_fast(d * t.scale);
+      (k % 2 == 0 ? e0 : e1) += e;
+      if constexpr (kEverything) {
+        sums.e2 = fused(e, e, sums.e2);
+        sums.ed = fused(e, d, sums.ed);
+        sums.raw += k < count ? x[k] : 0;
+        if constexpr (Cap::kCaps) sums.z += k < count ? z : 0;
+      }
+    }
+  }
+  sums.e += e0 + e1;
+}
+
+// Orders candidates: a NaN goes before the maximum, and among equals the lower column.
+constexpr unsigned long long kNotNan = 1ull << 62;
+__device__ __forceinline__ unsigned long long argmax_key(bool is_nan, int64_t column) {
+  return static_cast<unsigned long long>(column) + (is_nan ? 0 : kNotNan);
+}
+__device__ __forceinline__ void set_argmax(unsigned long long key, Partial* part) {
+  part->has_nan = key < kNotNan;
+  part->argmax = static_cast<int64_t>(key & (kNotNan - 1));
+}
+
+// The first column of this thread, in the chunk at sums.chunk, that holds the segment's maximum.
+template <class T>
+__device__ LR_NO_INLINE int64_t find_maximum(const typename T::Element* row, int64_t chunk, int64_t step, int64_t end, float maximum) {
+  for (int j = 0; j < kChunkVectors; ++j) {
+    const int64_t column = chunk + j * step;
+    for (int k = 0; k < T::kPerVector && column + k < end; ++k) {
+      if (T::widen(row[column + k]) == maximum) return column + k;
+    }
+  }
+  return end;
+}
+
+// The first column of this thread that holds NaN, or `end`.
+template <class T>
+__device__ LR_NO_INLINE int64_t find_nan(const typename T::Element* row, int64_t first, int64_t step, int64_t end) {
+  for (int64_t column = first; column < end; column += step) {
+    for (int k = 0; k < T::kPerVector && column + k < end; ++k) {
+      const float x = T::widen(row[column + k]);
+      if (x != x) return column + k;
+    }
+  }
+  return end;
+}
+
+// What the warps of a block tell each other. One is enough for any number of calls: each field is read before the barrier that comes
+// before it is written again.
+struct Scratch {
+  float maximum[kBlockThreads / kWarp];
+  float sums[kBlockThreads / kWarp][5];
+  unsigned long long key[kBlockThreads / kWarp];
+};
+
+// Columns [begin, end) of a row by kThreads threads. The result is complete in thread 0 of the team.
+template <class T, class Cap, bool kEverything, int kThreads>
+__device__ __forceinline__ Partial sum_segment(const typename T::Element* row, int64_t begin, int64_t end, bool wants_argmax,
+                                               const Transform& t, Scratch* scratch) {
+  const int thread = static_cast<int>(threadIdx.x) % kThreads;
+  const int64_t step = int64_t{kThreads} * T::kPerVector;
+  const uint32_t shift = misalignment(row + begin);
+  const int64_t mine = begin + thread * T::kPerVector;
+  ThreadSums sums;
+  sums.chunk = mine;
+  for (int64_t first = mine; first < end; first += kChunkVectors * step) {
+    Vector v[kChunkVectors];
+    load_vectors<T, kChunkVectors, false>(row, first, step, end, shift, v);
+    add_chunk<T, Cap, kEverything>(v, first, step, end, t, sums);
+  }
+
+  const int warp = thread / kWarp, lane = thread % kWarp;
+  float maximum = warp_max(sums.maximum);
+  if constexpr (kThreads > kWarp) {
+    if (lane == 0) scratch->maximum[warp] = maximum;
+    __syncthreads();
+    maximum = scratch->maximum[0];
+#pragma unroll
+    for (int w = 1; w < kThreads / kWarp; ++w) maximum = fmaxf(maximum, scratch->maximum[w]);
+  }
+  unsigned long long key = ~0ull;
+  if (kEverything && wants_argmax) {
+    if (sums.e != sums.e) {
+      const int64_t column = find_nan<T>(row, mine, step, end);
+      if (column < end) key = argmax_key(true, column);
+    }
+    if (sums.maximum == maximum) {
+      const int64_t column = find_maximum<T>(row, sums.chunk, step, end, maximum);
+      const unsigned long long candidate = argmax_key(false, column);
+      if (column < end && candidate < key) key = candidate;
+    }
+    key = warp_min(key);
+  }
+  Partial part = empty_partial();
+  part.maximum = maximum;
+  part.reference = maximum == -kInfinity ? 0 : Cap::value(maximum, t);
+  sums.rebase(part.reference, t);
+  sums.e = warp_sum(sums.e);
+  if constexpr (kEverything) {
+    sums.e2 = warp_sum(sums.e2);
+    sums.ed = warp_sum(sums.ed);
+    sums.raw = warp_sum(sums.raw);
+    if constexpr (Cap::kCaps) sums.z = warp_sum(sums.z);
+  }
+  if constexpr (kThreads > kWarp) {
+    if (lane == 0) {
+      const float all[5] = {sums.e, sums.e2, sums.ed, sums.raw, sums.z};
+#pragma unroll
+      for (int k = 0; k < 5; ++k) scratch->sums[warp][k] = all[k];
+      scratch->key[warp] = key;
+    }
+    __syncthreads();
+    if (thread == 0) {
+      for (int w = 0; w < kThreads / kWarp; ++w) {
+        part.e += scratch->sums[w][0];
+        part.e2 += scratch->sums[w][1];
+        part.ed += scratch->sums[w][2];
+        part.raw += scratch->sums[w][3];
+        part.z += scratch->sums[w][4];
+        key = scratch->key[w] < key ? scratch->key[w] : key;
+      }
+    }
+  } else {
+    part.e = sums.e;
+    part.e2 = sums.e2;
+    part.ed = sums.ed;
+    part.raw = sums.raw;
+    part.z = sums.z;
+  }
+  set_argmax(key, &part);
+  return part;
+}
+
+// Lane s of a warp brings the partial of segment s, or an empty one; every lane gets their sum.
+template <bool kEverything>
+__device__ inline Partial merge_segments(Partial part, const Transform& t) {
+  Partial all = empty_partial();
+  all.maximum = warp_max(part.maximum);
+  all.reference = warp_max(part.e == 0 ? -kInfinity : part.reference);
+  if (part.e != 0 && part.reference != all.reference) {
+    const double shift = static_cast<double>(part.reference) - all.reference;
+    const double factor = exp(shift / t.temperature);
+    part.ed = factor * (part.ed + shift * part.e);
+    part.e *= factor;
+    part.e2 *= factor * factor;
+  }
+  all.e = warp_sum(part.e);
+  if constexpr (kEverything) {
+    all.e2 = warp_sum(part.e2);
+    all.ed = warp_sum(part.ed);
+    all.z = warp_sum(part.z);
+    all.raw = warp_sum(part.raw);
+    const bool candidate = part.has_nan || part.maximum == all.maximum;
+    const unsigned long long key = candidate ? argmax_key(part.has_nan, part.argmax) : ~0ull;
+    set_argmax(warp_min(key), &all);
+  }
+  return all;
+}
+
+// Figures of a whole row, in double. All but argmax are NaN for a row that holds +inf or NaN, or nothing but -inf.
+struct RowFigures {
+  double logp, lse, lse2, entropy, mean_z, mean_raw;
+  int64_t argmax;
+};
+
+// `x` is the logit of the label.
+template <class Cap, bool kEverything>
+__device__ inline RowFigures finish_row(const Partial& part, float x, int64_t columns, const Transform& t) {
+  RowFigures row{};
+  row.argmax = part.argmax;
+  if (!(part.e > 0)) {
+    row.logp = row.lse = row.lse2 = row.entropy = row.mean_z = row.mean_raw = nan("");
+    return row;
+  }
+  const double log_sum = log(part.e);
+  row.logp = (static_cast<double>(Cap::value(x, t)) - part.reference) / t.temperature - log_sum;
+  row.lse = part.reference / t.temperature + log_sum;
+  if constexpr (kEverything) {
+    const double n = static_cast<double>(columns);
+    row.lse2 = 2 * (part.reference / t.temperature) + log(part.e2);
+    row.entropy = log_sum - part.ed / part.e / t.temperature;
+    row.mean_raw = part.raw / n;
+    row.mean_z = (Cap::kCaps ? part.z : part.raw) / n / t.temperature;
+  }
+  return row;
+}
+
+}  // namespace logratio::device

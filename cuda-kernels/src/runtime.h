@@ -1,0 +1,149 @@
+// What every operation's host code is made of, for CUDA and, with LR_EMULATOR, for the emulator:
+//   run(execution, body)   makes the device current, turns what body throws into a status and its text
+//   Workspace              cuts the caller's device memory into pieces, or counts how much that would take
+//   launch(kernel, ...)    the only place that starts kernels
+#pragma once
+
+#include <cstdint>
+#include <cstring>
+#include <stdexcept>
+#include <string>
+#include <utility>
+
+#include "device/table.h"
+
+#ifdef LR_EMULATOR
+#include "emulator.h"
+#define LR_NO_INLINE __attribute__((noinline))
+#else
+#include <cuda_runtime.h>
+#define LR_NO_INLINE __noinline__
+#define LR_SHARED(type, name, count) __shared__ type name[count]
+#define LR_DYNAMIC_SHARED(type, name)                         \
+  extern __shared__ __align__(16) unsigned char lr_dynamic[]; \
+  type* const name = reinterpret_cast<type*>(lr_dynamic)
+#endif
+
+namespace logratio::device {
+
+class Failure : public std::runtime_error {
+ public:
+  Failure(lr_status status, const std::string& text) : std::runtime_error(text), status_(status) {}
+  lr_status status() const { return status_; }
+
+ private:
+  lr_status status_;
+};
+
+// Makes a device current for as long as this lives. Throws Failure if it cannot be used, or an earlier launch on it has failed.
+class CurrentDevice {
+ public:
+  explicit CurrentDevice(int32_t device);
+  ~CurrentDevice();
+  CurrentDevice(const CurrentDevice&) = delete;
+  CurrentDevice& operator=(const CurrentDevice&) = delete;
+
+ private:
+  int previous_ = 0;
+  bool changed_ = false;
+};
+
+int32_t multiprocessors(int32_t device);
+void describe(int32_t device, lr_device_info* info);
+
+// Pieces of the caller's workspace, each aligned to kAlignment. The same calls of take() come with and without memory.
+class Workspace {
+ public:
+  static constexpr uint64_t kAlignment = 256;
+
+  explicit Workspace(Execution& execution) : execution_(execution) {}
+
+  template <class T>
+  T* take(int64_t count) {
+    T* piece = reinterpret_cast<T*>(static_cast<char*>(execution_.workspace) + used_);
+    used_ += (static_cast<uint64_t>(count) * sizeof(T) + kAlignment - 1) / kAlignment * kAlignment;
+    return piece;
+  }
+
+  // After the last take(): false if the call only asked how much there is to take.
+  bool ready() {
+    const uint64_t needed = used_ == 0 ? kAlignment : used_;
+    if (execution_.workspace == nullptr) {
+      execution_.workspace_bytes = needed;
+      return false;
+    }
+    if (execution_.workspace_bytes < needed) {
+      throw Failure(LR_INVALID_ARGUMENT, "cuda.workspace_bytes is " + std::to_string(execution_.workspace_bytes) + ", expected at least " +
+                                             std::to_string(needed) + " for this call: ask for it with workspace NULL");
+    }
+#ifdef LR_EMULATOR
+    std::memset(execution_.workspace, 0xff, needed);  // whoever reads before writing gets NaN
+#endif
+    return true;
+  }
+
+ private:
+  Execution& execution_;
+  uint64_t used_ = 0;
+};
+
+template <class Body>
+lr_status run(Execution* execution, Body&& body) {
+  const auto fail = [execution](lr_status status, const char* text) {
+    std::strncpy(execution->error, text, sizeof execution->error - 1);
+    execution->error[sizeof execution->error - 1] = '\0';
+    return status;
+  };
+  try {
+    const CurrentDevice device(execution->device);
+    body();
+    return LR_OK;
+  } catch (const Failure& failure) {
+    return fail(failure.status(), failure.what());
+  } catch (const std::bad_alloc&) {
+    return fail(LR_OUT_OF_MEMORY, "out of memory");
+  } catch (const std::exception& error) {
+    return fail(LR_INTERNAL, error.what());
+  }
+}
+
+// Arguments become the kernel's parameter types first, as in a call of a function.
+#ifdef LR_EMULATOR
+
+template <class... Parameters, class... Arguments>
+void launch(void (*kernel)(Parameters...), dim3 grid, dim3 block, size_t shared_bytes, void*, Arguments&&... arguments) {
+  struct Call {
+    void (*kernel)(Parameters...);
+    std::tuple<Parameters...> parameters;
+  } call{kernel, std::tuple<Parameters...>(std::forward<Arguments>(arguments)...)};
+  const auto thread = [](void* memory) {
+    const auto* c = static_cast<const Call*>(memory);
+    std::apply(c->kernel, c->parameters);
+  };
+  emulator::run_grid(grid, block, shared_bytes, thread, &call);
+}
+
+// Outputs start as NaN, so that an element that no kernel wrote shows.
+void poison(const cpu::Grid& output);
+void poison(const cpu::LogitRows& output, int64_t rows);
+
+#else
+
+[[noreturn]] void fail_cuda(cudaError_t error, const char* what);
+
+template <class... Parameters, class... Arguments>
+void launch(void (*kernel)(Parameters...), dim3 grid, dim3 block, size_t shared_bytes, void* stream, Arguments&&... arguments) {
+  const auto start = [&](Parameters... parameters) {
+    void* addresses[] = {static_cast<void*>(&parameters)...};
+    return cudaLaunchKernel(reinterpret_cast<const void*>(kernel), grid, block, addresses, shared_bytes, static_cast<cudaStream_t>(stream));
+  };
+  const cudaError_t error = start(std::forward<Arguments>(arguments)...);
+  if (error != cudaSuccess) fail_cuda(error, "a kernel could not be started");
+}
+
+inline void poison(const cpu::Grid&) {}
+inline void poison(const cpu::LogitRows&, int64_t) {}
+
+#endif
+
+}  // namespace logratio::device

@@ -1,0 +1,265 @@
+// token_logprobs and its backward.
+//
+// Forward fuses log-sum-exp(z), log-sum-exp(2z), entropy, mean, argmax and the label's log-prob into one read of the logits: 2 (BF16, F16) or
+// 4 (F32) bytes an element, nothing of that size written. Each thread has four 128-bit loads under way, takes their maximum, rescales its
+// sums once and adds the exponentials. Rows up to 4 KiB belong to a warp, which needs no barrier; longer ones to a block, and eight blocks
+// fit on a multiprocessor, so that one's reductions hide behind the others' loads. Long rows are cut into segments by their length alone;
+// where rows are few their segments go to blocks of their own, and a second launch merges the partials, in the same order and to the same bits.
+//
+// Backward reads the logits and writes the gradient, once each: 4 or 8 bytes an element. What a row's elements share is computed once, in
+// double, by one thread.
+#include <algorithm>
+
+#include "operations.h"
+#include "row_backward.cuh"
+#include "row_forward.cuh"
+#include "runtime.h"
+
+namespace logratio::device {
+namespace {
+
+constexpr int64_t kWarpRowBytes = 4096;        // rows up to this long belong to a warp
+constexpr int64_t kRowsPerMultiprocessor = 8;  // fewer rows than that are shared out by segment
+constexpr int kRowsPerBlock = kBlockThreads / kWarp;
+constexpr int64_t kMaxBlocks = 0x7fffffff;
+
+// Calls body(T{}) with the loads and stores of the logits' type.
+template <class Body>
+void with_type(cpu::LogitType type, Body&& body) {
+  switch (type) {
+    case cpu::LogitType::f32: return body(Float32{});
+    case cpu::LogitType::bf16: return body(BFloat16{});
+    case cpu::LogitType::f16: return body(Float16{});
+  }
+}
+
+int64_t element_bytes(cpu::LogitType type) { return type == cpu::LogitType::f32 ? 4 : 2; }
+
+dim3 blocks(int64_t count) { return dim3(static_cast<unsigned>(std::min(count, kMaxBlocks))); }
+
+bool by_segment(int64_t rows, const Segments& segments, int32_t device) {
+  return segments.count > 1 && rows < kRowsPerMultiprocessor * multiprocessors(device);
+}
+
+// ---- Forward ----
+
+struct ForwardCall {
+  cpu::LogitRows logits;
+  int64_t rows;
+  Segments segments;
+  Transform transform;
+  Labels labels;
+  cpu::TokenOutputs outputs;
+  int64_t* bad_values;
+};
+
+struct LabelLogit {
+  int64_t label;
+  float x;
+};
+
+// Read before the row, so that the two loads, one after the other, hide behind it.
+template <class T>
+__device__ __forceinline__ LabelLogit read_label_logit(const ForwardCall& call, const typename T::Element* row, int64_t r) {
+  const int64_t label = read_label(call.labels, r, call.logits.columns);
+  return {label, label >= 0 ? T::widen(row[label]) : 0};
+}
+
+template <class Cap, bool kEverything>
+__device__ inline void write_row(const ForwardCall& call, int64_t r, const LabelLogit& label, const Partial& part) {
+  const RowFigures row = finish_row<Cap, kEverything>(part, label.x, call.logits.columns, call.transform);
+  if (label.label == kBadLabel && call.bad_values != nullptr) count_up(call.bad_values);
+  write(call.outputs.logp, r, label.label == kIgnored ? 0 : label.label == kBadLabel ? nan("") : row.logp);
+  write(call.outputs.lse, r, row.lse);
+  if constexpr (kEverything) {
+    write(call.outputs.lse2, r, row.lse2);
+    write(call.outputs.entropy, r, row.entropy);
+    write(call.outputs.mean_logit, r, row.mean_z);
+    write(call.outputs.argmax, r, row.argmax);
+  }
+}
+
+template <class T, class Cap, bool kEverything>
+__global__ void __launch_bounds__(kBlockThreads) forward_warps(const ForwardCall call) {
+  const int lane = static_cast<int>(threadIdx.x) % kWarp;
+  for (int64_t r = int64_t{blockIdx.x} * kRowsPerBlock + threadIdx.x / kWarp; r < call.rows; r += int64_t{gridDim.x} * kRowsPerBlock) {
+    const typename T::Element* row = row_address<T>(call.logits, r);
+    LabelLogit label{};
+    if (lane == 0) label = read_label_logit<T>(call, row, r);
+    const Partial part =
+        sum_segment<T, Cap, kEverything, kWarp>(row, 0, call.logits.columns, call.outputs.argmax.present, call.transform, nullptr);
+    if (lane == 0) write_row<Cap, kEverything>(call, r, label, part);
+  }
+}
+
+template <class T, class Cap, bool kEverything>
+__global__ void __launch_bounds__(kBlockThreads) forward_blocks(const ForwardCall call) {
+  LR_SHARED(Scratch, scratch, 1);
+  LR_SHARED(Partial, partials, kMaxSegments);
+  const int64_t columns = call.logits.columns;
+  for (int64_t r = blockIdx.x; r < call.rows; r += gridDim.x) {
+    const typename T::Element* row = row_address<T>(call.logits, r);
+    LabelLogit label{};
+    if (threadIdx.x == 0) label = read_label_logit<T>(call, row, r);
+    Partial part;
+    for (int64_t s = 0; s < call.segments.count; ++s) {
+      const int64_t begin = s * call.segments.columns, end = std::min(begin + call.segments.columns, columns);
+      part = sum_segment<T, Cap, kEverything, kBlockThreads>(row, begin, end, call.outputs.argmax.present, call.transform, scratch);
+      if (threadIdx.x == 0 && call.segments.count > 1) partials[s] = part;
+    }
+    if (call.segments.count > 1) {
+      __syncthreads();
+      if (threadIdx.x < kWarp) part = merge_segments<kEverything>(threadIdx.x < call.segments.count ? partials[threadIdx.x] : empty_partial(), call.transform);
+    }
+    if (threadIdx.x == 0) write_row<Cap, kEverything>(call, r, label, part);
+  }
+}
+
+template <class T, class Cap, bool kEverything>
+__global__ void __launch_bounds__(kBlockThreads) forward_segments(const ForwardCall call, Partial* partials) {
+  LR_SHARED(Scratch, scratch, 1);
+  const int64_t r = blockIdx.x / call.segments.count, s = blockIdx.x % call.segments.count;
+  const int64_t begin = s * call.segments.columns, end = std::min(begin + call.segments.columns, call.logits.columns);
+  const Partial part = sum_segment<T, Cap, kEverything, kBlockThreads>(row_address<T>(call.logits, r), begin, end, call.outputs.argmax.present,
+                                                                       call.transform, scratch);
+  if (threadIdx.x == 0) partials[blockIdx.x] = part;
+}
+
+template <class T, class Cap, bool kEverything>
+__global__ void __launch_bounds__(kWarp) forward_merge(const ForwardCall call, const Partial* partials) {
+  const int64_t r = blockIdx.x;
+  const LabelLogit label = read_label_logit<T>(call, row_address<T>(call.logits, r), r);
+  const bool has_segment = threadIdx.x < call.segments.count;
+  const Partial part = merge_segments<kEverything>(has_segment ? partials[r * call.segments.count + threadIdx.x] : empty_partial(), call.transform);
+  if (threadIdx.x == 0) write_row<Cap, kEverything>(call, r, label, part);
+}
+
+template <class T, class Cap, bool kEverything>
+void launch_forward(const ForwardCall& call, Partial* partials, void* stream) {
+  if (partials != nullptr) {
+    launch(forward_segments<T, Cap, kEverything>, blocks(call.rows * call.segments.count), kBlockThreads, 0, stream, call, partials);
+    launch(forward_merge<T, Cap, kEverything>, blocks(call.rows), kWarp, 0, stream, call, partials);
+  } else if (call.logits.columns * static_cast<int64_t>(sizeof(typename T::Element)) <= kWarpRowBytes) {
+    launch(forward_warps<T, Cap, kEverything>, blocks((call.rows + kRowsPerBlock - 1) / kRowsPerBlock), kBlockThreads, 0, stream, call);
+  } else {
+    launch(forward_blocks<T, Cap, kEverything>, blocks(call.rows), kBlockThreads, 0, stream, call);
+  }
+}
+
+// ---- Backward ----
+
+struct BackwardCall {
+  cpu::LogitRows logits;
+  cpu::LogitRows gradient;
+  int64_t rows;
+  int64_t pieces;           // of a row, each a block's
+  int64_t piece_vectors;
+  Transform transform;
+  Labels labels;
+  cpu::TokenUpstream upstream;
+  int64_t* bad_values;
+};
+
+struct BackwardRow {
+  bool zero;
+  int64_t label;
+  RowGradient gradient;
+};
+
+// By one thread for all of its row's.
+template <class T, class Cap>
+__device__ inline BackwardRow prepare_row(const BackwardCall& call, const typename T::Element* row, int64_t r, bool counts) {
+  RowUpstream up{};
+  up.label = read_label(call.labels, r, call.logits.columns);
+  if (up.label == kBadLabel && counts && call.bad_values != nullptr) count_up(call.bad_values);
+  if (up.label < 0) return {true, up.label, {}};
+  if (call.upstream.grad_logp.present) up.grad_logp = read_double(call.upstream.grad_logp, r);
+  if (call.upstream.grad_entropy.present) up.grad_entropy = read_double(call.upstream.grad_entropy, r);
+  if (up.grad_logp == 0 && up.grad_entropy == 0) return {true, up.label, {}};
+  up.lse = read_double(call.upstream.lse, r);
+  if (up.grad_entropy != 0) up.entropy = read_double(call.upstream.entropy, r);
+  return {false, up.label, prepare_gradient<Cap>(up, T::widen(row[up.label]), call.transform)};
+}
+
+template <class T, class Cap, bool kEntropy>
+__global__ void __launch_bounds__(kBlockThreads) backward_warps(const BackwardCall call) {
+  LR_SHARED(BackwardRow, rows, kRowsPerBlock);
+  BackwardRow& row = rows[threadIdx.x / kWarp];
+  for (int64_t r = int64_t{blockIdx.x} * kRowsPerBlock + threadIdx.x / kWarp; r < call.rows; r += int64_t{gridDim.x} * kRowsPerBlock) {
+    const typename T::Element* logits = row_address<T>(call.logits, r);
+    __syncwarp();  // the row before has been read
+    if (threadIdx.x % kWarp == 0) row = prepare_row<T, Cap>(call, logits, r, true);
+    __syncwarp();
+    write_gradient<T, Cap, kEntropy, kWarp>(logits, row_address<T>(call.gradient, r), call.logits.columns, 0, call.piece_vectors, row.zero, row.label,
+                                            row.gradient, call.transform);
+  }
+}
+
+template <class T, class Cap, bool kEntropy>
+__global__ void __launch_bounds__(kBlockThreads) backward_blocks(const BackwardCall call) {
+  LR_SHARED(BackwardRow, row, 1);
+  for (int64_t b = blockIdx.x; b < call.rows * call.pieces; b += gridDim.x) {
+    const int64_t r = call.pieces == 1 ? b : b / call.pieces, piece = b - r * call.pieces;
+    const typename T::Element* logits = row_address<T>(call.logits, r);
+    __syncthreads();  // the row before has been read
+    if (threadIdx.x == 0) *row = prepare_row<T, Cap>(call, logits, r, piece == 0);
+    __syncthreads();
+    write_gradient<T, Cap, kEntropy, kBlockThreads>(logits, row_address<T>(call.gradient, r), call.logits.columns, piece * call.piece_vectors,
+                                                    (piece + 1) * call.piece_vectors, row->zero, row->label, row->gradient, call.transform);
+  }
+}
+
+template <class T, class Cap, bool kEntropy>
+void launch_backward(const BackwardCall& call, void* stream) {
+  if (call.logits.columns * static_cast<int64_t>(sizeof(typename T::Element)) <= kWarpRowBytes) {
+    launch(backward_warps<T, Cap, kEntropy>, blocks((call.rows + kRowsPerBlock - 1) / kRowsPerBlock), kBlockThreads, 0, stream, call);
+  } else {
+    launch(backward_blocks<T, Cap, kEntropy>, blocks(call.rows * call.pieces), kBlockThreads, 0, stream, call);
+  }
+}
+
+}  // namespace
+
+lr_status token_logprobs(Execution* execution, const TokenForward* forward) {
+  return run(execution, [&] {
+    const cpu::TokenOutputs& outputs = forward->outputs;
+    const ForwardCall call{forward->logits,  forward->labels.values.size(), cut(forward->logits.columns), make_transform(forward->transform),
+                           forward->labels, outputs,                       execution->bad_values};
+    Workspace workspace(*execution);
+    const bool shared_out = by_segment(call.rows, call.segments, execution->device);
+    Partial* partials = workspace.take<Partial>(shared_out ? call.rows * call.segments.count : 0);
+    if (!workspace.ready() || call.rows == 0) return;
+    for (const cpu::Grid* output : {&outputs.logp, &outputs.lse, &outputs.lse2, &outputs.entropy, &outputs.argmax, &outputs.mean_logit}) poison(*output);
+    const bool everything = outputs.lse2.present || outputs.entropy.present || outputs.argmax.present || outputs.mean_logit.present;
+    with_type(call.logits.type, [&]<class T>(T) {
+      const auto start = call.transform.softcap != 0 ? launch_forward<T, Softcap, true>
+                         : everything                ? launch_forward<T, NoSoftcap, true>
+                                                     : launch_forward<T, NoSoftcap, false>;
+      start(call, shared_out ? partials : nullptr, execution->stream);
+    });
+  });
+}
+
+lr_status token_logprobs_backward(Execution* execution, const TokenBackward* backward) {
+  return run(execution, [&] {
+    Workspace workspace(*execution);
+    const int64_t rows = backward->labels.values.size(), columns = backward->logits.columns;
+    if (!workspace.ready() || rows == 0) return;
+    const Segments segments = cut(columns);
+    const bool shared_out = by_segment(rows, segments, execution->device);
+    const int64_t per_vector = 16 / element_bytes(backward->logits.type);
+    const int64_t pieces = shared_out ? segments.count : 1;
+    const int64_t vectors = (columns + per_vector - 1) / per_vector + 1;  // one more where the row begins within a vector
+    const BackwardCall call{backward->logits, backward->gradient, rows, pieces, (vectors + pieces - 1) / pieces, make_transform(backward->transform),
+                            backward->labels, backward->upstream, execution->bad_values};
+    if (backward->gradient.base != backward->logits.base) poison(backward->gradient, rows);
+    with_type(call.logits.type, [&]<class T>(T) {
+      const auto start = call.transform.softcap != 0               ? launch_backward<T, Softcap, true>
+                         : backward->upstream.grad_entropy.present ? launch_backward<T, NoSoftcap, true>
+                                                                   : launch_backward<T, NoSoftcap, false>;
+      start(call, execution->stream);
+    });
+  });
+}
+
+}  // namespace logratio::device

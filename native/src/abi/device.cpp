@@ -1,0 +1,164 @@
+#include "abi/device.h"
+
+#include <dlfcn.h>
+#include <unistd.h>
+
+#include <cstdlib>
+#include <cstring>
+#include <mutex>
+#include <string>
+
+namespace logratio::abi {
+namespace {
+
+using device::Table;
+
+// One of the libraries that run kernels. Opened when it is first needed; a failure is not remembered, so that it can be mended.
+class DeviceLibrary {
+ public:
+  DeviceLibrary(const char* what, const char* file, const char* variable) : what_(what), file_(file), variable_(variable) {}
+
+  const Table& table() {
+    const std::lock_guard lock(mutex_);
+    if (table_ == nullptr) table_ = open();
+    return *table_;
+  }
+
+ private:
+  const Table* open() {
+    std::string tried;
+    const std::string beside = folder() + file_;
+    void* library = exists(beside) ? open(beside) : nullptr;
+    tried = "not beside liblogratio.so (" + beside + ")";
+    if (library == nullptr && variable_ != nullptr) {
+      const char* named = std::getenv(variable_);
+      if (named != nullptr) library = open(named);
+      tried += std::string(", not by the environment variable ") + variable_;
+    }
+    if (library == nullptr) library = dlopen(file_, RTLD_NOW | RTLD_LOCAL);
+    if (library == nullptr) unavailable(std::string(file_) + " was found " + tried + " and not on the loader's path");
+    const auto function = reinterpret_cast<device::TableFunction>(dlsym(library, device::kTableSymbol));
+    const Table* table = function == nullptr ? nullptr : function();
+    if (table == nullptr || table->version != device::kTableVersion) {
+      const std::string version = table == nullptr ? "no table" : "table version " + std::to_string(table->version);
+      dlclose(library);
+      unavailable(std::string(file_) + " has " + version + ", expected version " + std::to_string(device::kTableVersion) +
+                  ": use the libraries of one release");
+    }
+    return table;
+  }
+
+  // A file that is there and cannot be loaded is the fault to name; nothing else is looked for.
+  void* open(const std::string& path) const {
+    void* library = dlopen(path.c_str(), RTLD_NOW | RTLD_LOCAL);
+    if (library == nullptr) unavailable(std::string(file_) + " could not be loaded: " + dlerror());
+    return library;
+  }
+
+  [[noreturn]] void unavailable(const std::string& why) const { throw Error(LR_UNAVAILABLE, std::string(what_) + " is unavailable: " + why); }
+
+  static bool exists(const std::string& path) { return access(path.c_str(), F_OK) == 0; }
+
+  // Of this library's own file, with a slash at its end.
+  static std::string folder() {
+    Dl_info info;
+    if (dladdr(reinterpret_cast<const void*>(&lr_abi_version), &info) == 0 || info.dli_fname == nullptr) return "./";
+    const std::string path = info.dli_fname;
+    const size_t slash = path.rfind('/');
+    return slash == std::string::npos ? "./" : path.substr(0, slash + 1);
+  }
+
+  const char* what_;
+  const char* file_;
+  const char* variable_;  // may name the file; nullptr: none
+  std::mutex mutex_;
+  const Table* table_ = nullptr;
+};
+
+const Table& table_of(int32_t type) {
+  static DeviceLibrary cuda("CUDA", "liblogratio_cuda.so", nullptr);
+  static DeviceLibrary emulator("the emulator", "liblogratio_emulator.so", "LOGRATIO_EMULATOR");
+  return (type == kDLCUDA ? cuda : emulator).table();
+}
+
+// DLPack has more device types than this header's enum may hold.
+int32_t type_of(const DLDevice& device) {
+  int32_t type;
+  std::memcpy(&type, &device.device_type, sizeof type);
+  return type == kDLCUDAHost ? int32_t{kDLCPU} : type;
+}
+
+std::string device_text(int32_t type, int32_t id) {
+  switch (type) {
+    case kDLCPU: return "in CPU memory";
+    case kDLCUDA: return "on CUDA device " + std::to_string(id);
+    case kDLExtDev: return "on emulated device " + std::to_string(id);
+    default: return "on a device of DLPack type " + std::to_string(type);
+  }
+}
+
+[[noreturn]] void fail(const device::Execution& execution, lr_status status) { throw Error(status, execution.error); }
+
+}  // namespace
+
+Placement::Placement(std::initializer_list<Argument> arguments, lr_cuda* cuda) : target_(cuda) {
+  const Argument* first = nullptr;
+  for (const Argument& argument : arguments) {
+    if (argument.tensor == nullptr) continue;
+    const int32_t type = type_of(argument.tensor->device), id = type == kDLCPU ? 0 : argument.tensor->device.device_id;
+    if (type != kDLCPU && type != kDLCUDA && type != kDLExtDev) {
+      invalid(std::string(argument.name) + " is " + device_text(type, id) + ", expected CPU memory or a CUDA device");
+    }
+    if (first == nullptr) {
+      first = &argument;
+      type_ = type;
+      id_ = id;
+    } else if (type != type_ || id != id_) {
+      invalid(std::string(argument.name) + " is " + device_text(type, id) + ", expected it where " + first->name + " is, " + device_text(type_, id_));
+    }
+  }
+  if (!on_device()) {
+    if (cuda != nullptr) invalid("cuda is given, expected NULL: the tensors are in CPU memory");
+    return;
+  }
+  if (cuda == nullptr) invalid("cuda is NULL, and it is required: " + std::string(first->name) + " is " + device_text(type_, id_));
+  check_struct("lr_cuda", cuda, Published<lr_cuda>::size, sizeof(lr_cuda));
+  std::memcpy(&cuda_, cuda, cuda->size < sizeof cuda_ ? cuda->size : sizeof cuda_);
+  if (reinterpret_cast<uintptr_t>(cuda_.workspace) % 256 != 0) invalid("cuda.workspace is not aligned to 256 bytes");
+  if (reinterpret_cast<uintptr_t>(cuda_.bad_values) % sizeof(int64_t) != 0) invalid("cuda.bad_values is not aligned to 8 bytes");
+}
+
+void Placement::require_cpu(const char* function) const {
+  if (on_device()) throw Error(LR_UNAVAILABLE, std::string(function) + " runs on the CPU only: there are no CUDA kernels for it");
+}
+
+const device::Table& Placement::table() const { return table_of(type_); }
+
+device::Execution Placement::begin() const {
+  return {id_, cuda_.stream, cuda_.workspace, cuda_.workspace_bytes, cuda_.bad_values, ""};
+}
+
+void Placement::finish(const device::Execution& execution, lr_status status) const {
+  if (status != LR_OK) fail(execution, status);
+  if (cuda_.workspace == nullptr) target_->workspace_bytes = execution.workspace_bytes;
+}
+
+}  // namespace logratio::abi
+
+using namespace logratio;
+
+lr_status lr_device(DLDeviceType device_type, int32_t device_id, lr_device_info* info) {
+  return abi::guarded({}, [&] {
+    if (device_type != kDLCUDA && device_type != kDLExtDev) {
+      abi::invalid("device_type is " + std::to_string(device_type) + ", expected kDLCUDA or kDLExtDev");
+    }
+    if (info == nullptr) abi::invalid("info is NULL, and it is required");
+    abi::check_struct("lr_device_info", info, abi::Published<lr_device_info>::size, sizeof(lr_device_info));
+    lr_device_info known{};
+    device::Execution execution{device_id, nullptr, nullptr, 0, nullptr, ""};
+    const lr_status status = abi::table_of(device_type).describe(&execution, &known);
+    if (status != LR_OK) throw abi::Error(status, execution.error);
+    known.size = info->size;
+    std::memcpy(info, &known, info->size < sizeof known ? info->size : sizeof known);
+  });
+}

@@ -1,0 +1,41 @@
+// Where the tensors of a call lie, and the way from there to the library that runs it.
+#pragma once
+
+#include <cstdint>
+#include <initializer_list>
+
+#include "abi/errors.h"
+#include "abi/tensors.h"
+#include "device/table.h"
+
+namespace logratio::abi {
+
+// CPU memory, or one device. Made first in an operation, from every tensor argument (NULL ones do not count) and the `cuda` field.
+class Placement {
+ public:
+  Placement(std::initializer_list<Argument> arguments, lr_cuda* cuda);
+
+  bool on_device() const { return type_ != kDLCPU; }
+
+  // For operations that have no kernels in the table: LR_UNAVAILABLE, unless the tensors are in CPU memory.
+  void require_cpu(const char* function) const;
+
+  // Runs one of the table's operations, or stores the workspace that it needs.
+  template <class Call>
+  void run(lr_status (*device::Table::* operation)(device::Execution*, const Call*), const Call& call) const {
+    device::Execution execution = begin();
+    finish(execution, (table().*operation)(&execution, &call));
+  }
+
+ private:
+  const device::Table& table() const;
+  device::Execution begin() const;
+  void finish(const device::Execution& execution, lr_status status) const;
+
+  int32_t type_ = kDLCPU;
+  int32_t id_ = 0;
+  lr_cuda* target_;  // of workspace_bytes
+  lr_cuda cuda_{};
+};
+
+}  // namespace logratio::abi

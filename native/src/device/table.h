@@ -1,0 +1,59 @@
+// What liblogratio asks of the libraries that run CUDA kernels, liblogratio_cuda.so and liblogratio_emulator.so: one table of functions,
+// behind one symbol. Arguments were checked at the C ABI; views hold device pointers. No exception crosses this border.
+//
+// A new operation is a struct with its arguments and a line in Table here, a .cu in cuda-kernels/src, and a call of Placement::run in src/abi.
+#pragma once
+
+#include <cstdint>
+
+#include "cpu/grid.h"
+#include "cpu/token_logprobs.h"
+#include "cpu/token_rows.h"
+#include "logratio.h"
+
+namespace logratio::device {
+
+inline constexpr uint32_t kTableVersion = 1;  // raised whenever anything below changes
+inline constexpr char kTableSymbol[] = "logratio_device_table";
+
+// How a call runs, and the text of its failure.
+struct Execution {
+  int32_t device;
+  void* stream;              // cudaStream_t
+  void* workspace;           // nullptr: nothing runs, and workspace_bytes becomes what the call needs
+  uint64_t workspace_bytes;
+  int64_t* bad_values;       // may be nullptr
+  char error[512];
+};
+
+// Labels in device memory are unchecked: ignore_index, in [0,V), or bad.
+struct Labels {
+  cpu::Grid values;
+  int64_t ignore_index;
+};
+
+struct TokenForward {
+  cpu::LogitRows logits;
+  cpu::RowTransform transform;
+  Labels labels;
+  cpu::TokenOutputs outputs;
+};
+
+struct TokenBackward {
+  cpu::LogitRows logits;
+  cpu::LogitRows gradient;  // may be the logits
+  cpu::RowTransform transform;
+  Labels labels;
+  cpu::TokenUpstream upstream;
+};
+
+struct Table {
+  uint32_t version;  // first, whatever follows
+  lr_status (*describe)(Execution* execution, lr_device_info* info);
+  lr_status (*token_logprobs)(Execution* execution, const TokenForward* call);
+  lr_status (*token_logprobs_backward)(Execution* execution, const TokenBackward* call);
+};
+
+using TableFunction = const Table* (*)();
+
+}  // namespace logratio::device
