@@ -41,20 +41,24 @@ struct Partial {
 
 __device__ __forceinline__ Partial empty_partial() { return {0, 0, 0, 0, 0, -kInfinity, 0, 0, false}; }
 
-// What a thread gathers. Sums are float32: a thread sees at most some hundred elements of a segment.
+// What a thread gathers, in float32: some hundred elements of a segment at most. The exponentials of elements that equal the maximum are 1,
+// and are kept apart from the others: where one token has nearly all of the probability, what the others have left would be lost beside it.
 struct ThreadSums {
   float maximum = -kInfinity;
   float reference = 0;
+  float ones = 0;  // of d = 0, or NaN
   float e = 0, e2 = 0, ed = 0, z = 0, raw = 0;
   int64_t chunk = 0;  // first column of the chunk in which the maximum was first met
 
   __device__ __forceinline__ void rebase(float to, const Transform& t) {
-    if (e != 0 && reference != to) {
+    const float all = ones + e;
+    if (all != 0 && reference != to) {
       const float shift = reference - to;
       const float factor = exp2_fast(max_nan(shift, t.lowest) * t.scale);
-      ed = factor * fused(shift, e, ed);
-      e *= factor;
-      e2 *= factor * factor;
+      ed = factor * fused(shift, all, ed);
+      e = all * factor;
+      e2 = (ones + e2) * (factor * factor);
+      ones = 0;
     }
     reference = to;
   }
@@ -89,9 +93,13 @@ __device__ __forceinline__ void add_chunk(const Vector* v, int64_t first, int64_
       const float z = Cap::value(x[k], t);
       const float d = kEverything ? max_nan(z - sums.reference, t.lowest) : z - sums.reference;
       const float e = exp2_fast(d * t.scale);
-      (k % 2 == 0 ? e0 : e1) += e;
+      if (d < 0) {
+        (k % 2 == 0 ? e0 : e1) += e;
+        if constexpr (kEverything) sums.e2 = fused(e, e, sums.e2);
+      } else {
+        sums.ones += e;
+      }
       if constexpr (kEverything) {
-        sums.e2 = fused(e, e, sums.e2);
         sums.ed = fused(e, d, sums.ed);
         sums.raw += k < count ? x[k] : 0;
         if constexpr (Cap::kCaps) sums.z += k < count ? z : 0;
@@ -139,7 +147,7 @@ __device__ LR_NO_INLINE int64_t find_nan(const typename T::Element* row, int64_t
 // before it is written again.
 struct Scratch {
   float maximum[kBlockThreads / kWarp];
-  float sums[kBlockThreads / kWarp][5];
+  double sums[kBlockThreads / kWarp][5];
   unsigned long long key[kBlockThreads / kWarp];
 };
 
@@ -170,7 +178,7 @@ __device__ __forceinline__ Partial sum_segment(const typename T::Element* row, i
   }
   unsigned long long key = ~0ull;
   if (kEverything && wants_argmax) {
-    if (sums.e != sums.e) {
+    if (sums.ones != sums.ones) {
       const int64_t column = find_nan<T>(row, mine, step, end);
       if (column < end) key = argmax_key(true, column);
     }
@@ -185,38 +193,32 @@ __device__ __forceinline__ Partial sum_segment(const typename T::Element* row, i
   part.maximum = maximum;
   part.reference = maximum == -kInfinity ? 0 : Cap::value(maximum, t);
   sums.rebase(part.reference, t);
-  sums.e = warp_sum(sums.e);
-  if constexpr (kEverything) {
-    sums.e2 = warp_sum(sums.e2);
-    sums.ed = warp_sum(sums.ed);
-    sums.raw = warp_sum(sums.raw);
-    if constexpr (Cap::kCaps) sums.z = warp_sum(sums.z);
-  }
+  constexpr int kSums = !kEverything ? 1 : Cap::kCaps ? 5 : 4;
+  const double own[5] = {static_cast<double>(sums.ones) + sums.e, static_cast<double>(sums.ones) + sums.e2, sums.ed, sums.raw, sums.z};
+  double all[5] = {};
+#pragma unroll
+  for (int k = 0; k < kSums; ++k) all[k] = warp_sum(own[k]);
   if constexpr (kThreads > kWarp) {
     if (lane == 0) {
-      const float all[5] = {sums.e, sums.e2, sums.ed, sums.raw, sums.z};
 #pragma unroll
-      for (int k = 0; k < 5; ++k) scratch->sums[warp][k] = all[k];
+      for (int k = 0; k < kSums; ++k) scratch->sums[warp][k] = all[k];
       scratch->key[warp] = key;
     }
     __syncthreads();
     if (thread == 0) {
-      for (int w = 0; w < kThreads / kWarp; ++w) {
-        part.e += scratch->sums[w][0];
-        part.e2 += scratch->sums[w][1];
-        part.ed += scratch->sums[w][2];
-        part.raw += scratch->sums[w][3];
-        part.z += scratch->sums[w][4];
+#pragma unroll
+      for (int w = 1; w < kThreads / kWarp; ++w) {
+#pragma unroll
+        for (int k = 0; k < kSums; ++k) all[k] += scratch->sums[w][k];
         key = scratch->key[w] < key ? scratch->key[w] : key;
       }
     }
-  } else {
-    part.e = sums.e;
-    part.e2 = sums.e2;
-    part.ed = sums.ed;
-    part.raw = sums.raw;
-    part.z = sums.z;
   }
+  part.e = all[0];
+  part.e2 = all[1];
+  part.ed = all[2];
+  part.raw = all[3];
+  part.z = all[4];
   set_argmax(key, &part);
   return part;
 }
