@@ -33,7 +33,7 @@ constexpr size_t kStackBytes = LR_ASAN ? 256 * 1024 : 64 * 1024;
 constexpr size_t kMaxStaticShared = 48 * 1024;
 constexpr size_t kMaxShared = 227 * 1024;
 constexpr size_t kRedZone = 256;
-constexpr unsigned char kRedZoneByte = 0xa5;
+constexpr unsigned char kRedZoneByte = 0xff;  // NaN
 
 // ---- Fibers ----
 
@@ -74,7 +74,8 @@ struct StackSwitch {
 
 // ---- Shared memory ----
 
-// Pieces between red zones. Reads of a red zone are NaN with all tools off, and an error under AddressSanitizer; writes are found at the end.
+// Pieces between red zones. What is read of a red zone is NaN, what is written there is found at the end of the block; under
+// AddressSanitizer both are errors at once.
 class SharedMemory {
  public:
   SharedMemory() : arena_(static_cast<char*>(std::aligned_alloc(kPage, kArena))) {

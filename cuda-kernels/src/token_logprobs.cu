@@ -21,7 +21,7 @@ namespace {
 constexpr int64_t kWarpRowBytes = 4096;        // rows up to this long belong to a warp
 constexpr int64_t kRowsPerMultiprocessor = 8;  // fewer rows than that are shared out by segment
 constexpr int kRowsPerBlock = kBlockThreads / kWarp;
-constexpr int64_t kMaxBlocks = 0x7fffffff;
+constexpr int64_t kBlocksPerMultiprocessor = 256;  // more work than that, and each block does several rows
 
 // Calls body(T{}) with the loads and stores of the logits' type.
 template <class Body>
@@ -35,11 +35,16 @@ void with_type(cpu::LogitType type, Body&& body) {
 
 int64_t element_bytes(cpu::LogitType type) { return type == cpu::LogitType::f32 ? 4 : 2; }
 
-dim3 blocks(int64_t count) { return dim3(static_cast<unsigned>(std::min(count, kMaxBlocks))); }
+// Where a call runs. Neither changes a result.
+struct Machine {
+  void* stream;
+  int64_t multiprocessors;
 
-bool by_segment(int64_t rows, const Segments& segments, int32_t device) {
-  return segments.count > 1 && rows < kRowsPerMultiprocessor * multiprocessors(device);
-}
+  explicit Machine(const Execution& execution) : stream(execution.stream), multiprocessors(logratio::device::multiprocessors(execution.device)) {}
+
+  dim3 blocks(int64_t count) const { return dim3(static_cast<unsigned>(std::min(count, kBlocksPerMultiprocessor * multiprocessors))); }
+  bool shares_out(int64_t rows, const Segments& segments) const { return segments.count > 1 && rows < kRowsPerMultiprocessor * multiprocessors; }
+};
 
 // ---- Forward ----
 
@@ -115,14 +120,15 @@ __global__ void __launch_bounds__(kBlockThreads) forward_blocks(const ForwardCal
   }
 }
 
+// A block a segment: there are few.
 template <class T, class Cap, bool kEverything>
 __global__ void __launch_bounds__(kBlockThreads) forward_segments(const ForwardCall call, Partial* partials) {
   LR_SHARED(Scratch, scratch, 1);
-  const int64_t r = blockIdx.x / call.segments.count, s = blockIdx.x % call.segments.count;
+  const int64_t r = blockIdx.x, s = blockIdx.y;
   const int64_t begin = s * call.segments.columns, end = std::min(begin + call.segments.columns, call.logits.columns);
   const Partial part = sum_segment<T, Cap, kEverything, kBlockThreads>(row_address<T>(call.logits, r), begin, end, call.outputs.argmax.present,
                                                                        call.transform, scratch);
-  if (threadIdx.x == 0) partials[blockIdx.x] = part;
+  if (threadIdx.x == 0) partials[r * call.segments.count + s] = part;
 }
 
 template <class T, class Cap, bool kEverything>
@@ -135,14 +141,15 @@ __global__ void __launch_bounds__(kWarp) forward_merge(const ForwardCall call, c
 }
 
 template <class T, class Cap, bool kEverything>
-void launch_forward(const ForwardCall& call, Partial* partials, void* stream) {
+void launch_forward(const ForwardCall& call, Partial* partials, const Machine& machine) {
   if (partials != nullptr) {
-    launch(forward_segments<T, Cap, kEverything>, blocks(call.rows * call.segments.count), kBlockThreads, 0, stream, call, partials);
-    launch(forward_merge<T, Cap, kEverything>, blocks(call.rows), kWarp, 0, stream, call, partials);
+    const auto rows = static_cast<unsigned>(call.rows), segments = static_cast<unsigned>(call.segments.count);
+    launch(forward_segments<T, Cap, kEverything>, dim3(rows, segments), kBlockThreads, 0, machine.stream, call, partials);
+    launch(forward_merge<T, Cap, kEverything>, rows, kWarp, 0, machine.stream, call, partials);
   } else if (call.logits.columns * static_cast<int64_t>(sizeof(typename T::Element)) <= kWarpRowBytes) {
-    launch(forward_warps<T, Cap, kEverything>, blocks((call.rows + kRowsPerBlock - 1) / kRowsPerBlock), kBlockThreads, 0, stream, call);
+    launch(forward_warps<T, Cap, kEverything>, machine.blocks((call.rows + kRowsPerBlock - 1) / kRowsPerBlock), kBlockThreads, 0, machine.stream, call);
   } else {
-    launch(forward_blocks<T, Cap, kEverything>, blocks(call.rows), kBlockThreads, 0, stream, call);
+    launch(forward_blocks<T, Cap, kEverything>, machine.blocks(call.rows), kBlockThreads, 0, machine.stream, call);
   }
 }
 
@@ -210,11 +217,11 @@ __global__ void __launch_bounds__(kBlockThreads) backward_blocks(const BackwardC
 }
 
 template <class T, class Cap, bool kEntropy>
-void launch_backward(const BackwardCall& call, void* stream) {
+void launch_backward(const BackwardCall& call, const Machine& machine) {
   if (call.logits.columns * static_cast<int64_t>(sizeof(typename T::Element)) <= kWarpRowBytes) {
-    launch(backward_warps<T, Cap, kEntropy>, blocks((call.rows + kRowsPerBlock - 1) / kRowsPerBlock), kBlockThreads, 0, stream, call);
+    launch(backward_warps<T, Cap, kEntropy>, machine.blocks((call.rows + kRowsPerBlock - 1) / kRowsPerBlock), kBlockThreads, 0, machine.stream, call);
   } else {
-    launch(backward_blocks<T, Cap, kEntropy>, blocks(call.rows * call.pieces), kBlockThreads, 0, stream, call);
+    launch(backward_blocks<T, Cap, kEntropy>, machine.blocks(call.rows * call.pieces), kBlockThreads, 0, machine.stream, call);
   }
 }
 
@@ -226,7 +233,8 @@ lr_status token_logprobs(Execution* execution, const TokenForward* forward) {
     const ForwardCall call{forward->logits,  forward->labels.values.size(), cut(forward->logits.columns), make_transform(forward->transform),
                            forward->labels, outputs,                       execution->bad_values};
     Workspace workspace(*execution);
-    const bool shared_out = by_segment(call.rows, call.segments, execution->device);
+    const Machine machine(*execution);
+    const bool shared_out = machine.shares_out(call.rows, call.segments);
     Partial* partials = workspace.take<Partial>(shared_out ? call.rows * call.segments.count : 0);
     if (!workspace.ready() || call.rows == 0) return;
     for (const cpu::Grid* output : {&outputs.logp, &outputs.lse, &outputs.lse2, &outputs.entropy, &outputs.argmax, &outputs.mean_logit}) poison(*output);
@@ -235,7 +243,7 @@ lr_status token_logprobs(Execution* execution, const TokenForward* forward) {
       const auto start = call.transform.softcap != 0 ? launch_forward<T, Softcap, true>
                          : everything                ? launch_forward<T, NoSoftcap, true>
                                                      : launch_forward<T, NoSoftcap, false>;
-      start(call, shared_out ? partials : nullptr, execution->stream);
+      start(call, shared_out ? partials : nullptr, machine);
     });
   });
 }
@@ -246,9 +254,9 @@ lr_status token_logprobs_backward(Execution* execution, const TokenBackward* bac
     const int64_t rows = backward->labels.values.size(), columns = backward->logits.columns;
     if (!workspace.ready() || rows == 0) return;
     const Segments segments = cut(columns);
-    const bool shared_out = by_segment(rows, segments, execution->device);
+    const Machine machine(*execution);
     const int64_t per_vector = 16 / element_bytes(backward->logits.type);
-    const int64_t pieces = shared_out ? segments.count : 1;
+    const int64_t pieces = machine.shares_out(rows, segments) ? segments.count : 1;
     const int64_t vectors = (columns + per_vector - 1) / per_vector + 1;  // one more where the row begins within a vector
     const BackwardCall call{backward->logits, backward->gradient, rows, pieces, (vectors + pieces - 1) / pieces, make_transform(backward->transform),
                             backward->labels, backward->upstream, execution->bad_values};
@@ -257,7 +265,7 @@ lr_status token_logprobs_backward(Execution* execution, const TokenBackward* bac
       const auto start = call.transform.softcap != 0               ? launch_backward<T, Softcap, true>
                          : backward->upstream.grad_entropy.present ? launch_backward<T, NoSoftcap, true>
                                                                    : launch_backward<T, NoSoftcap, false>;
-      start(call, execution->stream);
+      start(call, machine);
     });
   });
 }

@@ -9,10 +9,23 @@
 
 namespace logratio::test {
 
-inline bool on_emulator() {
+inline bool& on_emulator() {
   static const char* const name = std::getenv("LOGRATIO_TEST_DEVICE");
-  return name != nullptr && std::strcmp(name, "emulator") == 0;
+  static bool emulator = name != nullptr && std::strcmp(name, "emulator") == 0;
+  return emulator;
 }
+
+// Calls go to the CPU while this lives: for comparisons between the two.
+class OnCpu {
+ public:
+  OnCpu() : before_(on_emulator()) { on_emulator() = false; }
+  ~OnCpu() { on_emulator() = before_; }
+  OnCpu(const OnCpu&) = delete;
+  OnCpu& operator=(const OnCpu&) = delete;
+
+ private:
+  bool before_;
+};
 
 inline DLDevice test_device() { return {on_emulator() ? kDLExtDev : kDLCPU, 0}; }
 
