@@ -28,8 +28,8 @@ class TestReport {
     private static final Pattern BACKEND =
             Pattern.compile("\\)(?:\\[\\d+])? (?:.* on )?\"?(reference|cpu|cuda|emulator)\"?(?=[:, ]|$)");
 
-    /** A native test that runs on every instruction set begins with it, {@code avx2.}. */
-    private static final Pattern INSTRUCTION_SET = Pattern.compile("^(baseline|avx2|avx512|avx512_bf16)\\.");
+    /** A native test that runs on every instruction set, and on the emulated device, begins with it, {@code avx2.}. */
+    private static final Pattern INSTRUCTION_SET = Pattern.compile("^(baseline|avx2|avx512|avx512_bf16|emulator)\\.");
 
     enum Outcome {
         PASSED,

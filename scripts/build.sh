@@ -43,8 +43,9 @@ mark_built() {
   done
 }
 
+# LOGRATIO_CUDA=all compiles the CUDA kernels for every GPU, which takes several times as long as for one and PTX.
 run_maven() {
-  JAVA_HOME=$jdk mvn -B -ntp -f "$root/pom.xml" "$@" </dev/null 9>&-
+  JAVA_HOME=$jdk mvn -B -ntp -f "$root/pom.xml" ${LOGRATIO_CUDA:+-Dnative.cuda="$LOGRATIO_CUDA"} "$@" </dev/null 9>&-
 }
 
 stamp() {
@@ -63,7 +64,7 @@ is_stale() {
 
 # The files and folders that the jars of a module and of those that it needs are made from.
 sources_of() {
-  local shared="pom.xml .mvn/maven.config native/CMakeLists.txt native/include native/src bindings/pom.xml bindings/src/main java/pom.xml java/src/main"
+  local shared="pom.xml .mvn/maven.config native/CMakeLists.txt native/include native/src cuda-kernels/CMakeLists.txt cuda-kernels/src cuda-kernels/emulator bindings/pom.xml bindings/src/main java/pom.xml java/src/main"
   case $1 in
     java) echo "$shared" ;;
     *) echo "$shared $1/pom.xml $1/src/main" ;;

@@ -34,6 +34,7 @@ missing_packages() {
   command -v g++ >/dev/null || packages+=(g++)
   command -v make >/dev/null || [ -x /usr/bin/ninja ] || packages+=(ninja-build)
   has_header hwy/highway.h || packages+=(libhwy-dev)
+  has_header boost/context/detail/fcontext.hpp || packages+=(libboost-context-dev)
   if [ "${1:-}" = tests ]; then
     has_header gtest/gtest.h || packages+=(libgtest-dev)
   fi

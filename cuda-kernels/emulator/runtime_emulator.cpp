@@ -1,4 +1,4 @@
-// The emulated device: one, with few multiprocessors, so that small batches are enough to try both ways of sharing out the work.
+// The emulated device: one, with a single multiprocessor, so that small batches are enough to try every way of sharing out the work.
 #include <unistd.h>
 
 #include "runtime.h"
@@ -6,7 +6,7 @@
 namespace logratio::device {
 namespace {
 
-constexpr int32_t kMultiprocessors = 4;
+constexpr int32_t kMultiprocessors = 1;
 
 int64_t bytes_of(cpu::ElementType type) {
   switch (type) {

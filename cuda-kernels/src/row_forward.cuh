@@ -41,28 +41,32 @@ struct Partial {
 
 __device__ __forceinline__ Partial empty_partial() { return {0, 0, 0, 0, 0, -kInfinity, 0, 0, false}; }
 
-// What a thread gathers. Sums are float32: a thread sees at most some hundred elements of a segment.
+// What a thread gathers, in float32: some hundred elements of a segment at most. The exponentials of elements that equal the maximum are 1,
+// and are kept apart from the others: where one token has nearly all of the probability, what the others have left would be lost beside it.
 struct ThreadSums {
   float maximum = -kInfinity;
   float reference = 0;
+  float ones = 0;  // of d = 0, or NaN
   float e = 0, e2 = 0, ed = 0, z = 0, raw = 0;
   int64_t chunk = 0;  // first column of the chunk in which the maximum was first met
 
   __device__ __forceinline__ void rebase(float to, const Transform& t) {
-    if (e != 0 && reference != to) {
+    const float all = ones + e;
+    if (all != 0 && reference != to) {
       const float shift = reference - to;
       const float factor = exp2_fast(max_nan(shift, t.lowest) * t.scale);
-      ed = factor * fused(shift, e, ed);
-      e *= factor;
-      e2 *= factor * factor;
+      ed = factor * fused(shift, all, ed);
+      e = all * factor;
+      e2 = (ones + e2) * (factor * factor);
+      ones = 0;
     }
     reference = to;
   }
 };
 
-// Adds a chunk of vectors: its maximum first, then one rescaling, then the exponentials.
-template <class T, class Cap, bool kEverything>
-__device__ __forceinline__ void add_chunk(const Vector* v, int64_t first, int64_t step, int64_t end, const Transform& t, ThreadSums& sums) {
+// Adds a chunk: its maximum first, then one rescaling, then the exponentials.
+template <class T, class Cap, bool kEverything, int kStep>
+__device__ __forceinline__ void add_chunk(const Vector* v, const Chunk<T, kChunkVectors, kStep>& chunk, const Transform& t, ThreadSums& sums) {
   float maximum = -kInfinity;
 #pragma unroll
   for (int j = 0; j < kChunkVectors; ++j) {
@@ -73,7 +77,7 @@ __device__ __forceinline__ void add_chunk(const Vector* v, int64_t first, int64_
   }
   if (maximum > sums.maximum) {
     sums.maximum = maximum;
-    sums.chunk = first;
+    sums.chunk = chunk.first;
     sums.rebase(Cap::value(maximum, t), t);
   }
   float e0 = 0, e1 = 0;
@@ -81,20 +85,22 @@ __device__ __forceinline__ void add_chunk(const Vector* v, int64_t first, int64_
   for (int j = 0; j < kChunkVectors; ++j) {
     float x[T::kPerVector];
     T::unpack(v[j], x);
-    // The -inf that fill up the last vector are no logits.
-    const int64_t left = end - (first + j * step);
-    const int count = left < T::kPerVector ? static_cast<int>(left) : T::kPerVector;
 #pragma unroll
     for (int k = 0; k < T::kPerVector; ++k) {
       const float z = Cap::value(x[k], t);
       const float d = kEverything ? max_nan(z - sums.reference, t.lowest) : z - sums.reference;
       const float e = exp2_fast(d * t.scale);
-      (k % 2 == 0 ? e0 : e1) += e;
+      if (d < 0) {
+        (k % 2 == 0 ? e0 : e1) += e;
+        if constexpr (kEverything) sums.e2 = fused(e, e, sums.e2);
+      } else {
+        sums.ones += e;
+      }
       if constexpr (kEverything) {
-        sums.e2 = fused(e, e, sums.e2);
         sums.ed = fused(e, d, sums.ed);
-        sums.raw += k < count ? x[k] : 0;
-        if constexpr (Cap::kCaps) sums.z += k < count ? z : 0;
+        const bool counts = j * kStep + k < chunk.left;  // what fills up an end is no logit
+        sums.raw += counts ? x[k] : 0;
+        if constexpr (Cap::kCaps) sums.z += counts ? z : 0;
       }
     }
   }
@@ -113,9 +119,11 @@ __device__ __forceinline__ void set_argmax(unsigned long long key, Partial* part
 
 // The first column of this thread, in the chunk at sums.chunk, that holds the segment's maximum.
 template <class T>
-__device__ LR_NO_INLINE int64_t find_maximum(const typename T::Element* row, int64_t chunk, int64_t step, int64_t end, float maximum) {
+__device__ __forceinline__ int64_t find_maximum(const typename T::Element* row, int64_t chunk, int64_t step, int64_t end, float maximum) {
+#pragma unroll 1
   for (int j = 0; j < kChunkVectors; ++j) {
     const int64_t column = chunk + j * step;
+#pragma unroll 1
     for (int k = 0; k < T::kPerVector && column + k < end; ++k) {
       if (T::widen(row[column + k]) == maximum) return column + k;
     }
@@ -125,8 +133,10 @@ __device__ LR_NO_INLINE int64_t find_maximum(const typename T::Element* row, int
 
 // The first column of this thread that holds NaN, or `end`.
 template <class T>
-__device__ LR_NO_INLINE int64_t find_nan(const typename T::Element* row, int64_t first, int64_t step, int64_t end) {
+__device__ __forceinline__ int64_t find_nan(const typename T::Element* row, int64_t first, int64_t step, int64_t end) {
+#pragma unroll 1
   for (int64_t column = first; column < end; column += step) {
+#pragma unroll 1
     for (int k = 0; k < T::kPerVector && column + k < end; ++k) {
       const float x = T::widen(row[column + k]);
       if (x != x) return column + k;
@@ -139,24 +149,25 @@ __device__ LR_NO_INLINE int64_t find_nan(const typename T::Element* row, int64_t
 // before it is written again.
 struct Scratch {
   float maximum[kBlockThreads / kWarp];
-  float sums[kBlockThreads / kWarp][5];
+  double sums[kBlockThreads / kWarp][5];
   unsigned long long key[kBlockThreads / kWarp];
 };
 
-// Columns [begin, end) of a row by kThreads threads. The result is complete in thread 0 of the team.
+// Columns [begin, end) of a row by kThreads threads. The result is complete in the first warp of the team.
 template <class T, class Cap, bool kEverything, int kThreads>
 __device__ __forceinline__ Partial sum_segment(const typename T::Element* row, int64_t begin, int64_t end, bool wants_argmax,
                                                const Transform& t, Scratch* scratch) {
   const int thread = static_cast<int>(threadIdx.x) % kThreads;
-  const int64_t step = int64_t{kThreads} * T::kPerVector;
-  const uint32_t shift = misalignment(row + begin);
+  constexpr int kStep = kThreads * T::kPerVector;
+  const uint32_t shift = misalignment(row);
   const int64_t mine = begin + thread * T::kPerVector;
   ThreadSums sums;
   sums.chunk = mine;
-  for (int64_t first = mine; first < end; first += kChunkVectors * step) {
+  for (int64_t first = mine; first < end; first += kChunkVectors * kStep) {
+    const Chunk<T, kChunkVectors, kStep> chunk(first, end);
     Vector v[kChunkVectors];
-    load_vectors<T, kChunkVectors, false>(row, first, step, end, shift, v);
-    add_chunk<T, Cap, kEverything>(v, first, step, end, t, sums);
+    load_chunk<T, kChunkVectors, kStep, false>(row, chunk, shift, v);
+    add_chunk<T, Cap, kEverything, kStep>(v, chunk, t, sums);
   }
 
   const int warp = thread / kWarp, lane = thread % kWarp;
@@ -170,12 +181,12 @@ __device__ __forceinline__ Partial sum_segment(const typename T::Element* row, i
   }
   unsigned long long key = ~0ull;
   if (kEverything && wants_argmax) {
-    if (sums.e != sums.e) {
-      const int64_t column = find_nan<T>(row, mine, step, end);
+    if (sums.ones != sums.ones) {
+      const int64_t column = find_nan<T>(row, mine, kStep, end);
       if (column < end) key = argmax_key(true, column);
     }
     if (sums.maximum == maximum) {
-      const int64_t column = find_maximum<T>(row, sums.chunk, step, end, maximum);
+      const int64_t column = find_maximum<T>(row, sums.chunk, kStep, end, maximum);
       const unsigned long long candidate = argmax_key(false, column);
       if (column < end && candidate < key) key = candidate;
     }
@@ -185,38 +196,35 @@ __device__ __forceinline__ Partial sum_segment(const typename T::Element* row, i
   part.maximum = maximum;
   part.reference = maximum == -kInfinity ? 0 : Cap::value(maximum, t);
   sums.rebase(part.reference, t);
-  sums.e = warp_sum(sums.e);
-  if constexpr (kEverything) {
-    sums.e2 = warp_sum(sums.e2);
-    sums.ed = warp_sum(sums.ed);
-    sums.raw = warp_sum(sums.raw);
-    if constexpr (Cap::kCaps) sums.z = warp_sum(sums.z);
-  }
+  constexpr int kSums = !kEverything ? 1 : Cap::kCaps ? 5 : 4;
+  const double own[5] = {static_cast<double>(sums.ones) + sums.e, static_cast<double>(sums.ones) + sums.e2, sums.ed, sums.raw, sums.z};
+  double all[5] = {};
+#pragma unroll
+  for (int k = 0; k < kSums; ++k) all[k] = warp_sum(own[k]);
   if constexpr (kThreads > kWarp) {
     if (lane == 0) {
-      const float all[5] = {sums.e, sums.e2, sums.ed, sums.raw, sums.z};
 #pragma unroll
-      for (int k = 0; k < 5; ++k) scratch->sums[warp][k] = all[k];
+      for (int k = 0; k < kSums; ++k) scratch->sums[warp][k] = all[k];
       scratch->key[warp] = key;
     }
     __syncthreads();
-    if (thread == 0) {
-      for (int w = 0; w < kThreads / kWarp; ++w) {
-        part.e += scratch->sums[w][0];
-        part.e2 += scratch->sums[w][1];
-        part.ed += scratch->sums[w][2];
-        part.raw += scratch->sums[w][3];
-        part.z += scratch->sums[w][4];
+    if (warp == 0) {
+#pragma unroll
+      for (int k = 0; k < kSums; ++k) all[k] = scratch->sums[0][k];
+      key = scratch->key[0];
+#pragma unroll
+      for (int w = 1; w < kThreads / kWarp; ++w) {
+#pragma unroll
+        for (int k = 0; k < kSums; ++k) all[k] += scratch->sums[w][k];
         key = scratch->key[w] < key ? scratch->key[w] : key;
       }
     }
-  } else {
-    part.e = sums.e;
-    part.e2 = sums.e2;
-    part.ed = sums.ed;
-    part.raw = sums.raw;
-    part.z = sums.z;
   }
+  part.e = all[0];
+  part.e2 = all[1];
+  part.ed = all[2];
+  part.raw = all[3];
+  part.z = all[4];
   set_argmax(key, &part);
   return part;
 }

@@ -1,4 +1,4 @@
-// token_logprobs and its backward on the instruction set of this run, against plain double loops.
+// token_logprobs and its backward on the instruction set or device of this run, against plain double loops.
 #include <sys/mman.h>
 
 #include "support/tokens.h"
@@ -184,7 +184,7 @@ TEST(TokenLogprobs, FewerOutputsAreTheSameNumbers) {
   args.options = default_token_options();
   args.logp = logp;
   args.lse = lse;
-  ASSERT_EQ(lr_token_logprobs(&args), LR_OK);
+  ASSERT_EQ(call(lr_token_logprobs, args), LR_OK);
   for (int64_t row = 0; row < 3; ++row) {
     EXPECT_NEAR(logp.get(row), all.logp.get(row), 1e-6 * std::fabs(all.logp.get(row)));
     EXPECT_NEAR(lse.get(row), all.lse.get(row), 1e-6 * std::fabs(all.lse.get(row)));
@@ -214,7 +214,7 @@ TEST(TokenLogprobs, RowOffsetsBeyond31Bits) {
     std::memcpy(far_row + k, small.at(columns + k), 2);
   }
   int64_t shape[] = {2, columns}, strides[] = {stride, 1};
-  const DLTensor logits{memory, {kDLCPU, 0}, 2, {kDLBfloat, 16, 1}, shape, strides, 0};
+  const DLTensor logits{memory, test_device(), 2, {kDLBfloat, 16, 1}, shape, strides, 0};
   TokenFigures expected = forward(small, labels);
   Tensor logp(D::f64, {2}), up = Tensor(D::f64, {2}).fill(1);
   auto args = make_args<lr_token_logprobs_args>();
@@ -222,7 +222,7 @@ TEST(TokenLogprobs, RowOffsetsBeyond31Bits) {
   args.labels = labels;
   args.options = default_token_options();
   args.logp = logp;
-  EXPECT_EQ(lr_token_logprobs(&args), LR_OK) << lr_last_error();
+  EXPECT_EQ(call(lr_token_logprobs, args), LR_OK) << lr_last_error();
   EXPECT_EQ(logp.values(), expected.logp.values());
   auto back = make_args<lr_token_logprobs_backward_args>();
   back.logits = &logits;
@@ -231,7 +231,7 @@ TEST(TokenLogprobs, RowOffsetsBeyond31Bits) {
   back.lse = expected.lse;
   back.grad_logp = up;
   back.grad_logits = &logits;
-  EXPECT_EQ(lr_token_logprobs_backward(&back), LR_OK) << lr_last_error();
+  EXPECT_EQ(call(lr_token_logprobs_backward, back), LR_OK) << lr_last_error();
   Tensor gradient(D::bf16, {2, columns}), none(D::f64, {2});
   backward(small, labels, expected, up, none, gradient);
   EXPECT_EQ(std::memcmp(far_row, gradient.at(columns), static_cast<size_t>(columns) * 2), 0);

@@ -12,6 +12,7 @@
 
 #include "logratio.h"
 #include "math/narrow_floats.h"
+#include "support/device.h"
 
 namespace logratio::test {
 
@@ -79,7 +80,7 @@ class Tensor {
 
   // For the arguments of a call: valid while this object is.
   operator const DLTensor*() {
-    view_ = {data_, {kDLCPU, 0}, static_cast<int32_t>(shape_.size()), dtype_of(type_), shape_.data(), strides_.data(), 0};
+    view_ = {data_, test_device(), static_cast<int32_t>(shape_.size()), dtype_of(type_), shape_.data(), strides_.data(), 0};
     return &view_;
   }
 

@@ -5,6 +5,7 @@
 
 #include <cmath>
 
+#include "support/device.h"
 #include "support/row_oracle.h"
 #include "support/tensor.h"
 
@@ -29,7 +30,7 @@ inline TokenFigures forward(Tensor logits, Tensor labels, lr_token_options optio
   args.entropy = figures.entropy;
   args.argmax = figures.argmax;
   args.mean_logit = figures.mean_logit;
-  EXPECT_EQ(lr_token_logprobs(&args), LR_OK) << lr_last_error();
+  EXPECT_EQ(call(lr_token_logprobs, args), LR_OK) << lr_last_error();
   return figures;
 }
 
@@ -45,7 +46,7 @@ inline void backward(Tensor logits, Tensor labels, TokenFigures& figures, Tensor
   args.grad_logp = grad_logp;
   args.grad_entropy = grad_entropy;
   args.grad_logits = gradient;
-  ASSERT_EQ(lr_token_logprobs_backward(&args), LR_OK) << lr_last_error();
+  ASSERT_EQ(call(lr_token_logprobs_backward, args), LR_OK) << lr_last_error();
 }
 
 inline std::vector<double> row_of(const Tensor& rows, int64_t row) {
