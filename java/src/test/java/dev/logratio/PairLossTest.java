@@ -111,7 +111,7 @@ class PairLossTest {
     }
 
     static Stream<Arguments> losses() {
-        List<Loss> losses = new ArrayList<>();
+        List<Loss.Paired> losses = new ArrayList<>();
         for (FDivergence f : List.of(
                 new FDivergence.ReverseKl(), new FDivergence.ForwardKl(), new FDivergence.Js(), new FDivergence.Alpha(),
                 new FDivergence.Alpha(2.5), new FDivergence.Alpha(1 + 1e-9))) {
@@ -127,7 +127,7 @@ class PairLossTest {
 
     @ParameterizedTest(name = "{0}: {1}")
     @MethodSource("losses")
-    void gradientsAreTheSlopesOfTheLoss(Backend backend, Loss loss) {
+    void gradientsAreTheSlopesOfTheLoss(Backend backend, Loss.Paired loss) {
         double[] at = {-.7, .4, 1.3, -2.1, .2, -.35}; // log-ratios of three pairs, chosen then rejected
         ToDoubleFunction<double[]> mean = ratios -> {
             Result result = run(backend, loss, first(ratios), last(ratios));
@@ -140,7 +140,7 @@ class PairLossTest {
         optionGradients(backend, loss, at, result);
     }
 
-    private static void optionGradients(Backend backend, Loss loss, double[] at, Result result) {
+    private static void optionGradients(Backend backend, Loss.Paired loss, double[] at, Result result) {
         if (loss instanceof Dlrml d) {
             double[] slopes = optionSlopes(backend, at, new double[] {d.betaKl(), d.betaMix(), d.tau()},
                     o -> new Dlrml(o[0], o[1], o[2], d.guard(), d.fDivergence()));
@@ -153,7 +153,7 @@ class PairLossTest {
     }
 
     private static double[] optionSlopes(
-            Backend backend, double[] at, double[] options, Function<double[], Loss> loss) {
+            Backend backend, double[] at, double[] options, Function<double[], Loss.Paired> loss) {
         return FiniteDifference.gradient(
                 o -> {
                     double[] losses = run(backend, loss.apply(o), first(at), last(at)).loss;
@@ -277,7 +277,7 @@ class PairLossTest {
         double tau;
     }
 
-    private static Result run(Backend backend, Loss loss, double[] chosen, double[] rejected) {
+    private static Result run(Backend backend, Loss.Paired loss, double[] chosen, double[] rejected) {
         try (Arena arena = Arena.ofConfined()) {
             int pairs = chosen.length;
             Tensor[] out = new Tensor[5];
