@@ -262,7 +262,8 @@ final class Checks {
 
     private static void enoughPairs(String name, Tensor tensor, long pairs, Loss.Paired loss) {
         if (pairs > 0 && pairs < loss.smallestBatch()) {
-            throw wrong(name, tensor, "at least " + loss.smallestBatch() + " pairs, or none, as loss " + loss.id() + " takes their variance");
+            String expected = "at least " + loss.smallestBatch() + " pairs, or none, as loss " + loss.id() + " takes their variance";
+            throw wrong(name, tensor, expected);
         }
     }
 

@@ -13,10 +13,11 @@ import java.util.OptionalDouble;
 import java.util.function.DoubleUnaryOperator;
 
 /**
- * What {@link Dlrml} looks like as a function of rho, the log-ratio of chosen over rejected sequence, policy against reference. Training starts
- * at rho = 0, and the loss falls to 0 as rho grows; but where {@code c = beta_kl*tau/beta_mix} is below .1098 there is a local minimum on
- * the way, at a negative rho, and below .1023 the start of training is pushed towards it. {@link dev.logratio.loss.DiscoPop} is the case
- * {@code beta_kl = beta_mix}, where c is tau.
+ * What {@link Dlrml} looks like as a function of rho, the log-ratio of chosen over rejected sequence, policy against reference.
+ *
+ * <p>Training starts at rho = 0, and the loss falls to 0 as rho grows; but where {@code c = beta_kl*tau/beta_mix} is below .1098 there is
+ * a local minimum on the way, at a negative rho, and below .1023 the start of training is pushed towards it.
+ * {@link dev.logratio.loss.DiscoPop} is the case {@code beta_kl = beta_mix}, where c is tau.
  *
  * <p>It is looked for within {@code |rho| <= 40 tau/|beta_mix|}, where the gate opens and closes.
  *
@@ -87,8 +88,9 @@ public record DlrmlShape(
                 maximum = point;
             }
         }
-        return new DlrmlShape(
-                betaKl, betaMix, tau, betaKl * tau / betaMix, slope.applyAsDouble(0) / unit, minimum, maximum, negative(curvature, unit));
+        double c = betaKl * tau / betaMix;
+        double startGradient = slope.applyAsDouble(0) / unit;
+        return new DlrmlShape(betaKl, betaMix, tau, c, startGradient, minimum, maximum, negative(curvature, unit));
     }
 
     /** The second derivative of {@code S(-u) softplus(-z) + S(u) exp(-z)} with {@code z = c x} and {@code u = sign x}. */

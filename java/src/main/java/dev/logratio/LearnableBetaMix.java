@@ -6,8 +6,8 @@ import dev.logratio.loss.Dlrml;
  * A learned beta_mix of {@link Dlrml} that stays where the loss is safe, above {@code tau * beta_kl}: it is
  * {@code tau * beta_kl + softplus(theta)} of a parameter theta that may be any number.
  *
- * <p>Left alone, descent drives beta_mix down on pairs whose log-ratio is positive and up on the others, always towards the cheaper branch; this
- * form gives it a floor, not an optimum. A step of plain gradient descent:
+ * <p>Left alone, descent drives beta_mix down on pairs whose log-ratio is positive and up on the others, always towards the cheaper
+ * branch; this form gives it a floor, not an optimum. A step of plain gradient descent:
  *
  * {@snippet :
  * betaMix.fill(mix.betaMix());

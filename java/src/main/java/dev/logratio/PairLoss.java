@@ -11,8 +11,8 @@ import java.util.Objects;
  * those of {@code sum(gradLoss * loss)}, by default of the mean loss.
  *
  * <p>{@link dev.logratio.loss.KtoPair} has 2P losses, those of the chosen sequences first, and so has its {@code gradLoss}. Loss k and
- * gradLoss k of {@link dev.logratio.loss.Aot} and {@link dev.logratio.loss.AotUnpaired} belong to rank k. A loss with an unbiased variance over
- * the batch takes no single pair.
+ * gradLoss k of {@link dev.logratio.loss.Aot} and {@link dev.logratio.loss.AotUnpaired} belong to rank k. A loss with an unbiased
+ * variance over the batch takes no single pair.
  */
 public final class PairLoss {
     final Loss.Paired loss;

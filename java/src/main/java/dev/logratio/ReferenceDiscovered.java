@@ -80,10 +80,14 @@ final class ReferenceDiscovered {
         double scale = loss.variant() == DiscoveredVariant.OLD ? 1 : loss.beta() / loss.tau();
         double[] x = scaled(margin, scale);
         double variance = variance(x);
-        boolean ofVariance = loss.variant() == DiscoveredVariant.PAPER;
-        double spread = ofVariance ? variance : Math.sqrt(variance);
+        boolean paper = loss.variant() == DiscoveredVariant.PAPER;
+        double spread = paper ? variance : Math.sqrt(variance);
         double wrong = mean(Arrays.stream(x).map(value -> logistic(-value)).toArray());
-        double anchor = (1 - update) * spread * wrong + update * logistic(mean(x));
+        double moment = spread * wrong;
+        // The paper adds what others mix in, and takes it at another place.
+        double kept = paper ? 1 : 1 - update;
+        double pulled = paper ? mean(x) - moment : mean(x);
+        double anchor = kept * moment + update * logistic(pulled);
         double ofAnchor = 0;
         double[] slope = new double[count];
         for (int i = 0; i < count; i++) {
@@ -95,8 +99,10 @@ final class ReferenceDiscovered {
         }
         for (int j = 0; j < count; j++) {
             double deviation = (x[j] - mean(x)) / (count - 1);
-            double spreadOfX = ofVariance ? 2 * deviation : spread == 0 ? 0 : deviation / spread;
-            double anchorOfX = (1 - update) * (spreadOfX * wrong - spread * bell(x[j]) / count) + update * bell(mean(x)) / count;
+            double spreadOfX = paper ? 2 * deviation : spread == 0 ? 0 : deviation / spread;
+            double momentOfX = spreadOfX * wrong - spread * bell(x[j]) / count;
+            double pulledOfX = 1.0 / count - (paper ? momentOfX : 0);
+            double anchorOfX = kept * momentOfX + update * bell(pulled) * pulledOfX;
             slope[j] += ofAnchor * anchorOfX * scale;
         }
         addMargins(slope, out);

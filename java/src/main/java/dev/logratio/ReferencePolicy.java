@@ -58,14 +58,16 @@ final class ReferencePolicy {
         double alpha = loss.alpha();
         // exp(-alpha rejected) - exp(-alpha chosen), the larger of the two factored out: both may overflow
         double difference = chosen - rejected;
-        double larger = Math.exp(-alpha * Math.min(chosen, rejected));
+        double larger = Math.exp(-product(alpha, Math.min(chosen, rejected)));
         double rewards = alpha == 0
                 ? difference
                 : product(larger, -Math.expm1(-alpha * Math.abs(difference))) / alpha * Math.signum(difference);
         Slope result = smoothed(loss.beta() * rewards - loss.gamma(), loss.labelSmoothing());
         double ofRewards = loss.beta() * result.slope();
         return new Pair(
-                result.value(), product(ofRewards, Math.exp(-alpha * chosen)), -product(ofRewards, Math.exp(-alpha * rejected)));
+                result.value(),
+                product(ofRewards, Math.exp(-product(alpha, chosen))),
+                -product(ofRewards, Math.exp(-product(alpha, rejected))));
     }
 
     /** {@code -beta LS(o)}, o the difference of the two log-odds. */

@@ -9,7 +9,8 @@ import java.util.Objects;
  *
  * @param beta scales the margin; finite and &gt; 0, default .05
  * @param tau temperature of the gate; finite and &gt; 0, default .05
- * @param variant {@code old} has {@code x = D}; {@code paper} has the variance instead of the deviation; default repo
+ * @param variant {@code old} has {@code x = D}; {@code paper} has {@code A = m + .05 S(mean(x) - m)} with {@code m = Var(x) mean(S(-x))};
+ *     default repo
  */
 public record Aqfl(
         @Range(Range.POSITIVE) double beta,
