@@ -179,6 +179,38 @@ class PairLossTest {
         assertEquals(replaced.betaMix, loose.betaMix, "at the bound nothing is clamped");
     }
 
+    /** A tensor takes the place of an option, in the loss, the rewards and the guard. */
+    @ParameterizedTest
+    @MethodSource("backends")
+    void learnedParameters(Backend backend) {
+        try (Arena arena = Arena.ofConfined()) {
+            Tensor chosen = doubles(arena, -3, -.2, .7);
+            Tensor rejected = doubles(arena, .1, .4, -2);
+            for (Guard guard : new Guard[] {Guard.NONE, Guard.CLAMP}) {
+                Tensor[][] out = new Tensor[2][6];
+                for (int way = 0; way < 2; way++) {
+                    Dlrml loss = (way == 0 ? new Dlrml(.3, .01, .15) : new Dlrml(.9, -5, 7)).withGuard(guard);
+                    Arrays.setAll(out[way], k -> Tensor.zeros(arena, DType.F64, k < 3 ? 3 : 1).fill(Double.NaN));
+                    PairLoss call = PairLoss.of(loss, chosen, rejected)
+                            .loss(out[way][0])
+                            .rewards(out[way][1], null)
+                            .gradPolicy(out[way][2], null)
+                            .gradBetaKl(out[way][3])
+                            .gradBetaMix(out[way][4])
+                            .gradTau(out[way][5]);
+                    if (way == 1) {
+                        call.betaKl(doubles(arena, .3)).betaMix(doubles(arena, .01)).tau(doubles(arena, .15));
+                    }
+                    call.run(backend);
+                }
+                for (int k = 0; k < 6; k++) {
+                    assertArrayEquals(out[0][k].toDoubles(), out[1][k].toDoubles());
+                }
+                assertEquals(guard == Guard.CLAMP, out[1][4].getDouble(0) == 0);
+            }
+        }
+    }
+
     @ParameterizedTest
     @MethodSource("backends")
     void warnLogsOnceACall(Backend backend) {
