@@ -4,6 +4,9 @@ module dev.logratio {
     requires com.fasterxml.jackson.core;
     requires com.fasterxml.jackson.databind;
     requires info.picocli;
+    // Charts, for the command line alone.
+    requires static java.desktop;
+    requires static org.knowm.xchart;
 
     exports dev.logratio;
     exports dev.logratio.loss;

@@ -105,5 +105,7 @@ public abstract sealed class Backend permits ReferenceBackend, CpuBackend {
 
     abstract void pairLoss(PairLoss call);
 
+    abstract void unpairedLoss(UnpairedLoss call);
+
     abstract StepMetrics preferenceStep(PreferenceStep call);
 }

@@ -1,5 +1,7 @@
 package dev.logratio;
 
+import static java.lang.foreign.ValueLayout.JAVA_DOUBLE;
+
 import dev.logratio.bindings.NativeLibrary;
 import dev.logratio.bindings.NativeLibraryException;
 import dev.logratio.bindings.logratio_h;
@@ -12,8 +14,12 @@ import dev.logratio.bindings.lr_step_metrics;
 import dev.logratio.bindings.lr_token_logprobs_args;
 import dev.logratio.bindings.lr_token_logprobs_backward_args;
 import dev.logratio.bindings.lr_token_options;
+import dev.logratio.bindings.lr_unpaired_loss_args;
 import dev.logratio.loss.Loss;
+import dev.logratio.loss.WeightedLoss;
+import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
+import java.util.List;
 
 /** The native library's CPU kernels. */
 final class CpuBackend extends Backend {
@@ -127,14 +133,38 @@ final class CpuBackend extends Backend {
             args.tensor(lr_pair_loss_args.grad_beta_kl$offset(), call.gradBetaKl);
             args.tensor(lr_pair_loss_args.grad_beta_mix$offset(), call.gradBetaMix);
             args.tensor(lr_pair_loss_args.grad_tau$offset(), call.gradTau);
+            args.tensor(lr_pair_loss_args.beta_kl$offset(), call.betaKl);
+            args.tensor(lr_pair_loss_args.beta_mix$offset(), call.betaMix);
+            args.tensor(lr_pair_loss_args.tau$offset(), call.tau);
             args.check(logratio_h.lr_pair_loss(args.memory()));
         }
     }
 
     @Override
+    void unpairedLoss(UnpairedLoss call) {
+        try (NativeCall args = new NativeCall(lr_unpaired_loss_args.sizeof())) {
+            put(args, lr_unpaired_loss_args.loss_options$offset(), call.loss);
+            args.tensor(lr_unpaired_loss_args.policy_logps$offset(), call.policyLogps);
+            args.tensor(lr_unpaired_loss_args.reference_logps$offset(), call.referenceLogps);
+            args.tensor(lr_unpaired_loss_args.chosen$offset(), call.chosen);
+            args.tensor(lr_unpaired_loss_args.kl_policy_logps$offset(), call.klPolicyLogps);
+            args.tensor(lr_unpaired_loss_args.kl_reference_logps$offset(), call.klReferenceLogps);
+            args.tensor(lr_unpaired_loss_args.grad_loss$offset(), call.gradLoss);
+            args.tensor(lr_unpaired_loss_args.loss$offset(), call.losses);
+            args.tensor(lr_unpaired_loss_args.rewards$offset(), call.rewards);
+            args.tensor(lr_unpaired_loss_args.kl$offset(), call.kl);
+            args.tensor(lr_unpaired_loss_args.grad_policy_logps$offset(), call.gradPolicyLogps);
+            args.tensor(lr_unpaired_loss_args.grad_reference_logps$offset(), call.gradReferenceLogps);
+            args.check(logratio_h.lr_unpaired_loss(args.memory()));
+        }
+    }
+
+    @Override
     StepMetrics preferenceStep(PreferenceStep call) {
-        try (NativeCall args = new NativeCall(lr_preference_step_args.sizeof())) {
-            put(args, lr_preference_step_args.loss_options$offset(), call.loss);
+        try (NativeCall args = new NativeCall(lr_preference_step_args.sizeof());
+                Arena terms = Arena.ofConfined()) {
+            put(args, terms, call.terms);
+            args.put(lr_preference_step_args.wpo$offset(), call.wpo ? 1 : 0);
             put(args, lr_preference_step_args.token_options$offset(), call.tokenOptions);
             put(args, lr_preference_step_args.sequence_options$offset(), call.sequenceOptions);
             args.tensor(lr_preference_step_args.logits$offset(), call.logits);
@@ -169,6 +199,23 @@ final class CpuBackend extends Backend {
 
     private static void put(NativeCall args, long field, Loss loss) {
         NativeLoss.write(loss, args.memory(), args.pointTo(field, lr_loss_options.sizeof()));
+    }
+
+    /** The losses of a step and their weights; a single one stays within the call's own memory. */
+    private static void put(NativeCall args, Arena arena, List<WeightedLoss> terms) {
+        args.put(lr_preference_step_args.loss_count$offset(), (long) terms.size());
+        if (terms.size() == 1 && terms.getFirst().weight() == 1) {
+            put(args, lr_preference_step_args.loss_options$offset(), terms.getFirst().loss());
+            return;
+        }
+        MemorySegment options = arena.allocate(lr_loss_options.layout(), terms.size());
+        MemorySegment weights = arena.allocate(JAVA_DOUBLE, terms.size());
+        for (int k = 0; k < terms.size(); k++) {
+            NativeLoss.write(terms.get(k).loss(), options, k * lr_loss_options.sizeof());
+            weights.setAtIndex(JAVA_DOUBLE, k, terms.get(k).weight());
+        }
+        args.put(lr_preference_step_args.loss_options$offset(), options.address());
+        args.put(lr_preference_step_args.loss_weights$offset(), weights.address());
     }
 
     private static void put(NativeCall args, long offset, TokenOptions options) {
