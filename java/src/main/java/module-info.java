@@ -4,8 +4,11 @@ module dev.logratio {
     requires com.fasterxml.jackson.core;
     requires com.fasterxml.jackson.databind;
     requires info.picocli;
+    requires java.logging; // of JCuda, whose jar names no module that it needs
+    requires jcuda;
 
     exports dev.logratio;
+    exports dev.logratio.cuda;
     exports dev.logratio.loss;
     exports dev.logratio.safetensors;
 
