@@ -15,7 +15,7 @@ final class CudaBackend extends DeviceBackend {
     private final String detail;
     private final boolean staged;
 
-    private CudaBackend(CudaStream stream, String detail, boolean staged) {
+    CudaBackend(CudaStream stream, String detail, boolean staged) {
         super("cuda");
         this.stream = stream;
         this.detail = detail;

@@ -5,6 +5,7 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 import static org.junit.jupiter.params.provider.Arguments.arguments;
 
 import dev.logratio.DType;
+import dev.logratio.TestBackends;
 import java.io.IOException;
 import java.nio.file.Path;
 import java.util.ArrayList;
@@ -16,7 +17,7 @@ import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.Arguments;
 import org.junit.jupiter.params.provider.MethodSource;
 
-/** The same files on the native backend and on the reference, each option in turn away from its default. */
+/** The same files on each native backend and on the reference, each option in turn away from its default. */
 class BackendsAgreeTest {
     @TempDir
     Path folder;
@@ -61,7 +62,12 @@ class BackendsAgreeTest {
             files.add(arguments("pair_loss " + option, with(CaseFile.pair().random("grad_loss", DType.F32, 3), option)));
             files.add(arguments("preference_step " + option, with(CaseFile.step(), option + " softcap=4 temperature=1.25")));
         }
-        return files.stream();
+        return files.stream().flatMap(file -> {
+            String name = (String) file.get()[0];
+            return TestBackends.names(name.substring(0, name.indexOf(' ')))
+                    .filter(backend -> !backend.equals("reference"))
+                    .map(backend -> arguments(backend, name, file.get()[1]));
+        });
     }
 
     private static CaseFile with(CaseFile file, String options) {
@@ -71,11 +77,11 @@ class BackendsAgreeTest {
         return file;
     }
 
-    @ParameterizedTest(name = "{0}")
+    @ParameterizedTest(name = "{0}: {1}")
     @MethodSource("files")
-    void agree(String name, CaseFile file) throws IOException {
+    void agree(String backend, String name, CaseFile file) throws IOException {
         Outputs expected = Outputs.of(folder, "reference", file);
-        Outputs actual = Outputs.of(folder, "cpu", file);
+        Outputs actual = Outputs.of(folder, backend, file);
         assertEquals(expected.layout().keySet(), actual.layout().keySet());
         for (String output : expected.layout().keySet()) {
             compare(output, actual.layout().get(output), expected.of(output), actual.of(output));
