@@ -13,6 +13,7 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.Arrays;
 import java.util.List;
+import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.api.Test;
 
 /** The example of the README is this code, does what it says and stays within 15 lines. */
@@ -50,6 +51,7 @@ class ReadmeExampleTest {
         assertEquals(first, Double.parseDouble(gradient[0]), 1e-6);
     }
 
+    @Tag("build")
     @Test
     void isTheCodeOfTheReadme() throws IOException {
         List<String> source = Files.readAllLines(
