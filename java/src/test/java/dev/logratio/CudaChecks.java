@@ -81,13 +81,15 @@ class CudaChecks {
     /** The same bits on tensors of the device, on a stream of ours or by its address, as staged from the host. */
     @Test
     void deviceTensorsGiveWhatHostTensorsGive() {
-        try (Arena arena = Arena.ofConfined(); CudaStream own = CudaStream.create(0)) {
+        try (Arena arena = Arena.ofConfined();
+                CudaStream own = CudaStream.create(0);
+                CudaStream foreign = CudaStream.ofAddress(0, own.address())) {
             for (DType dtype : new DType[] {DType.F32, DType.BF16, DType.F16}) {
                 Tensor logits = random(arena, dtype, ROWS, VOCABULARY);
                 Rows host = new Rows(logits, labels(arena), Tensor.zeros(arena, DType.F64, ROWS), Tensor.zeros(arena, DType.F64, ROWS),
                         Tensor.zeros(arena, dtype, ROWS, VOCABULARY), Tensor.zeros(arena, DType.F32, ROWS).fill(.5));
                 host.run(Backend.cudaOnHostTensors());
-                for (CudaStream on : new CudaStream[] {stream, CudaStream.legacy(0), CudaStream.ofAddress(0, own.address())}) {
+                for (CudaStream on : new CudaStream[] {stream, CudaStream.legacy(0), foreign}) {
                     try (Rows there = host.toDevice(on)) {
                         there.run(Backend.cuda(on));
                         try (Rows back = there.toHost(on)) {
@@ -96,7 +98,6 @@ class CudaChecks {
                             assertArrayEquals(bytes(host.gradient), bytes(back.gradient), dtype + " gradient on " + on);
                         }
                     }
-                    on.close();
                 }
             }
         }

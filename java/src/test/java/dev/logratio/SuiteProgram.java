@@ -33,7 +33,12 @@ public final class SuiteProgram {
     public static void main(String[] args) {
         String backend = args[1];
         System.setProperty("logratio.test.backend", backend);
-        System.out.println("backend " + backend + ": " + TestBackends.named(backend).detail());
+        try {
+            System.out.println("backend " + backend + ": " + TestBackends.named(backend).detail());
+        } catch (BackendUnavailableException e) {
+            System.out.println("FAILED " + e.getMessage());
+            System.exit(1);
+        }
         Listener listener = new Listener(backend, System.out);
         LauncherDiscoveryRequestBuilder request = LauncherDiscoveryRequestBuilder.request()
                 .selectors(selectClasspathRoots(Set.of(Path.of(args[0]))))
