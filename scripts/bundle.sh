@@ -17,7 +17,7 @@ make_bundle_locked() {
   require_packages tests
   command -v xz >/dev/null || fail "xz was not found; install it with: sudo apt-get install xz-utils"
   echo "logratio: building for the bundle (log: $state/bundle.log)" >&2
-  run_maven -q -pl java,bench -am -DskipTests -Dmaven.javadoc.skip -Dmaven.source.skip package >"$state/bundle.log" 2>&1 ||
+  LOGRATIO_CUDA=all run_maven -q -pl java,bench -am -DskipTests -Dmaven.javadoc.skip -Dmaven.source.skip package >"$state/bundle.log" 2>&1 ||
     fail "the build failed; see $state/bundle.log"
   [ -e "$natives/liblogratio_cuda.so" ] || fail "the bundle needs liblogratio_cuda.so: install CUDA's compiler, nvcc 13.0 or newer"
 

@@ -215,6 +215,23 @@ class CudaChecks {
         }
     }
 
+    @Test
+    void theExampleOfTheReadme() {
+        try (Arena arena = Arena.ofConfined()) {
+            Tensor logits = random(arena, DType.BF16, SEQUENCES, ROWS / SEQUENCES, VOCABULARY);
+            Tensor labels = labels(arena).reshape(SEQUENCES, ROWS / SEQUENCES);
+            Tensor reference = random(arena, DType.F32, SEQUENCES);
+            double expected = PreferenceStep.of(new Dlrml(), logits, labels).referenceLogps(reference).run(Backend.reference()).loss();
+            try (Tensor logitsThere = CudaTensors.toDevice(logits, stream);
+                    Tensor labelsThere = CudaTensors.toDevice(labels, stream);
+                    Tensor referenceThere = CudaTensors.toDevice(reference, stream)) {
+                double loss = ReadmeCudaExample.step(logitsThere.address(), labelsThere.address(), referenceThere.address(), stream.address(),
+                        SEQUENCES / 2, ROWS / SEQUENCES, VOCABULARY);
+                assertEquals(expected, loss, 2e-5 * expected);
+            }
+        }
+    }
+
     /** 4.6 GB of BF16: offsets of rows go past 2^31 elements, and there are more rows than 65535. */
     @Test
     void moreElementsThan31Bits() {

@@ -12,6 +12,7 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.List;
 import java.util.stream.Stream;
+import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
@@ -50,6 +51,19 @@ class UsageTest {
         assertEquals(1, run.errors().size(), run.errors().toString());
         assertTrue(run.errors().getFirst().contains(expected), run.errors().toString());
         assertEquals("", run.out());
+    }
+
+    /** The machines that build this have no GPU. */
+    @Tag("build")
+    @Test
+    void cudaWithoutAGpuIsOneSentence() throws IOException {
+        Path in = CaseFile.token().write(folder.resolve("in"));
+        Path out = folder.resolve("out");
+        CommandLineRun run = CommandLineRun.of("eval", "--backend", "cuda", in, out);
+        assertEquals(2, run.status());
+        assertEquals(1, run.errors().size(), run.errors().toString());
+        assertTrue(run.errors().getFirst().matches("logratio eval: CUDA is unavailable: .+"), run.errors().toString());
+        assertFalse(Files.exists(out));
     }
 
     @Test
@@ -181,6 +195,8 @@ class UsageTest {
             assertTrue(run.out().lines().anyMatch(line -> line.startsWith(name + " ")), name + " in " + run.out());
         }
         assertTrue(run.out().lines().anyMatch(line -> line.matches("Backend cpu +available: .+")), run.out());
+        assertTrue(run.out().lines().anyMatch(line -> line.matches("Backend cuda +(available|unavailable): .+")), run.out());
+        assertTrue(run.out().lines().anyMatch(line -> line.matches("Backend emulator +available: .+")), run.out());
     }
 
     @Test
