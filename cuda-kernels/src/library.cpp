@@ -14,6 +14,7 @@ constexpr Table kTable = {
     describe_device,
     token_logprobs,
     token_logprobs_backward,
+    bandwidth_probe,
 };
 
 }  // namespace

@@ -514,6 +514,12 @@ typedef enum lr_bandwidth { LR_BANDWIDTH_READ = 0, LR_BANDWIDTH_COPY = 1, LR_BAN
  * read sums `source`; copy writes `source` to `destination`; update rewrites `source` in place with the same values.
  */
 LR_API lr_status lr_bandwidth_probe(int32_t kind, void* source, void* destination, uint64_t bytes, double* seconds);
+/*
+ * The same on a device, over memory of it that is aligned to 16 bytes, and as many bytes as are a multiple of 16. It is queued on the stream
+ * (a cudaStream_t; NULL: the legacy default stream) and not waited for: events time it. device_type is kDLCUDA or kDLExtDev.
+ */
+LR_API lr_status lr_device_bandwidth_probe(int32_t kind, DLDeviceType device_type, int32_t device_id, void* stream, void* source,
+                                           void* destination, uint64_t bytes);
 
 #ifdef __cplusplus
 }

@@ -8,6 +8,8 @@
 #include <mutex>
 #include <string>
 
+#include "abi/probe.h"
+
 namespace logratio::abi {
 namespace {
 
@@ -160,5 +162,22 @@ lr_status lr_device(DLDeviceType device_type, int32_t device_id, lr_device_info*
     if (status != LR_OK) throw abi::Error(status, execution.error);
     known.size = info->size;
     std::memcpy(info, &known, info->size < sizeof known ? info->size : sizeof known);
+  });
+}
+
+lr_status lr_device_bandwidth_probe(int32_t kind, DLDeviceType device_type, int32_t device_id, void* stream, void* source, void* destination,
+                                    uint64_t bytes) {
+  return abi::guarded({}, [&] {
+    if (device_type != kDLCUDA && device_type != kDLExtDev) {
+      abi::invalid("device_type is " + std::to_string(device_type) + ", expected kDLCUDA or kDLExtDev");
+    }
+    abi::check_probe(kind, source, destination, bytes);
+    const auto addresses = reinterpret_cast<uintptr_t>(source) | reinterpret_cast<uintptr_t>(destination);
+    if (addresses % 16 != 0) abi::invalid("source or destination is not aligned to 16 bytes");
+    if (bytes % 16 != 0) abi::invalid("bytes is " + std::to_string(bytes) + ", expected a multiple of 16");
+    device::Execution execution{device_id, stream, nullptr, 0, nullptr, ""};
+    const device::BandwidthProbe call{kind, source, destination, bytes};
+    const lr_status status = abi::table_of(device_type).bandwidth_probe(&execution, &call);
+    if (status != LR_OK) throw abi::Error(status, execution.error);
   });
 }

@@ -47,11 +47,20 @@ struct TokenBackward {
   cpu::TokenUpstream upstream;
 };
 
+// The plainest kernel of a kind, as lr_bandwidth has them, over whole 16-byte vectors.
+struct BandwidthProbe {
+  int32_t kind;
+  void* source;
+  void* destination;
+  uint64_t bytes;
+};
+
 struct Table {
   uint32_t version;  // first, whatever follows
   lr_status (*describe)(Execution* execution, lr_device_info* info);
   lr_status (*token_logprobs)(Execution* execution, const TokenForward* call);
   lr_status (*token_logprobs_backward)(Execution* execution, const TokenBackward* call);
+  lr_status (*bandwidth_probe)(Execution* execution, const BandwidthProbe* call);
 };
 
 using TableFunction = const Table* (*)();

@@ -7,8 +7,11 @@ module dev.logratio {
     // Charts, for the command line alone.
     requires static java.desktop;
     requires static org.knowm.xchart;
+    requires java.logging; // of JCuda, whose jar names no module that it needs
+    requires jcuda;
 
     exports dev.logratio;
+    exports dev.logratio.cuda;
     exports dev.logratio.loss;
     exports dev.logratio.safetensors;
 

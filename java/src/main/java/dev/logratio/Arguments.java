@@ -8,10 +8,16 @@ final class Arguments implements AutoCloseable {
     /** The pair loss has 10 inputs and 11 outputs. */
     private static final int MOST = 21;
 
+    private final Backend backend;
     private final String[] names = new String[MOST];
     private final Tensor[] tensors = new Tensor[MOST];
     private final boolean[] outputs = new boolean[MOST];
     private int count;
+
+    /** Arguments of a call on a backend, none as yet. */
+    Arguments(Backend backend) {
+        this.backend = backend;
+    }
 
     /** Adds an input; does nothing if it is absent. */
     void input(String name, Tensor tensor) {
@@ -36,6 +42,11 @@ final class Arguments implements AutoCloseable {
     }
 
     private void add(String name, Tensor tensor, boolean isOutput) {
+        backend.requireItsMemory(name, tensor);
+        if (count > 0 && !tensor.device().equals(tensors[0].device())) {
+            throw new IllegalArgumentException(
+                    name + " is " + tensor + ", expected " + tensors[0].device() + ", as " + names[0] + " is " + tensors[0]);
+        }
         if (!tensor.memory().acquire()) {
             throw new IllegalStateException(name + " is " + tensor + ", which is closed");
         }

@@ -52,4 +52,15 @@ public final class Logratio {
         }
         NativeStatus.check(logratio_h.lr_set_threads(threads));
     }
+
+    /**
+     * What a CUDA device is.
+     *
+     * @param index from 0
+     * @return its name, versions and sizes
+     * @throws BackendUnavailableException if it cannot be used; the message says what is missing
+     */
+    public static DeviceInfo cudaDevice(int index) {
+        return CudaBackend.info(index);
+    }
 }

@@ -25,24 +25,31 @@ final class Memory {
     private final MemorySegment segment;
     private final Arena owned;
     private final Runnable onClose;
+    private final boolean closable;
 
     @SuppressWarnings("unused") // through USES
     private volatile int uses;
 
-    private Memory(MemorySegment segment, Arena owned, Runnable onClose) {
+    private Memory(MemorySegment segment, Arena owned, Runnable onClose, boolean closable) {
         this.segment = segment;
         this.owned = owned;
         this.onClose = onClose;
+        this.closable = closable;
     }
 
     /** Memory that lives as long as its segment does; closing it does nothing. */
     static Memory borrowed(MemorySegment segment) {
-        return new Memory(segment, null, null);
+        return new Memory(segment, null, null, false);
     }
 
     /** Memory whose arena is closed with it; {@code onClose} runs after that if it is not null. */
     static Memory owned(MemorySegment segment, Arena arena, Runnable onClose) {
-        return new Memory(segment, arena, onClose);
+        return new Memory(segment, arena, onClose, true);
+    }
+
+    /** Memory of a device, of which Java knows the address alone; {@code onClose} runs when it is closed if it is not null. */
+    static Memory onDevice(long address, Runnable onClose) {
+        return new Memory(MemorySegment.ofAddress(address), null, onClose, true);
     }
 
     MemorySegment segment() {
@@ -55,7 +62,7 @@ final class Memory {
 
     /** Keeps the memory from being closed until {@link #release}; false if it is closed already. */
     boolean acquire() {
-        if ((int) USES.getAndAdd(this, 1) >= 0 && (owned != null || segment.scope().isAlive())) {
+        if ((int) USES.getAndAdd(this, 1) >= 0 && (closable || segment.scope().isAlive())) {
             return true;
         }
         release();
@@ -68,11 +75,13 @@ final class Memory {
 
     /** Frees owned memory; false if a call is using it. Closing twice does nothing. */
     boolean close() {
-        if (owned == null) {
+        if (!closable) {
             return true;
         }
         if (USES.compareAndSet(this, 0, CLOSED)) {
-            owned.close();
+            if (owned != null) {
+                owned.close();
+            }
             if (onClose != null) {
                 onClose.run();
             }

@@ -10,6 +10,7 @@ import dev.logratio.bindings.DLDataType;
 import dev.logratio.bindings.DLDevice;
 import dev.logratio.bindings.DLTensor;
 import dev.logratio.bindings.logratio_h;
+import dev.logratio.bindings.lr_cuda;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.util.concurrent.atomic.AtomicReference;
@@ -35,14 +36,27 @@ final class NativeCall implements AutoCloseable {
     private static final AtomicReference<MemorySegment> SPARE =
             new AtomicReference<>(Arena.global().allocate(BLOCK_BYTES, Long.BYTES));
 
+    private final int deviceType;
+    private final long cudaField;
+    private final Staging staging;
     private final Arena arena; // null if the memory is the spare block
     private final MemorySegment memory;
     private final long address;
     private final long error;
     private long end;
 
-    /** A call with an argument struct of so many bytes. */
-    NativeCall(long structBytes) {
+    /**
+     * A call on tensors of one kind of device.
+     *
+     * @param structBytes size of the argument struct
+     * @param cudaField where the argument struct points to its {@code lr_cuda}
+     * @param deviceType DLPack's number of the device
+     * @param staging takes the tensors to the device, null where they are there already
+     */
+    NativeCall(long structBytes, long cudaField, int deviceType, Staging staging) {
+        this.cudaField = cudaField;
+        this.deviceType = deviceType;
+        this.staging = staging;
         MemorySegment spare = SPARE.getAndSet(null);
         arena = spare == null ? Arena.ofConfined() : null;
         memory = spare == null ? arena.allocate(BLOCK_BYTES, Long.BYTES) : spare;
@@ -68,18 +82,36 @@ final class NativeCall implements AutoCloseable {
         return offset;
     }
 
-    /** Points a field to a tensor; leaves it NULL if the tensor is absent. */
-    void tensor(long field, Tensor tensor) {
-        if (tensor == null) {
-            return;
+    /** Points the field of the {@code lr_cuda} struct to an empty one, and gives its offset. */
+    long pointToCuda() {
+        long offset = pointTo(cudaField, lr_cuda.sizeof());
+        memory.asSlice(offset, lr_cuda.sizeof()).fill((byte) 0);
+        memory.set(JAVA_LONG, offset + lr_cuda.size$offset(), lr_cuda.sizeof());
+        return offset;
+    }
+
+    /** Points a field to an input; leaves it NULL if the tensor is absent. */
+    void input(long field, Tensor tensor) {
+        if (tensor != null) {
+            tensor(field, tensor, false);
         }
+    }
+
+    /** Points a field to an output; leaves it NULL if the tensor is not wanted. */
+    void output(long field, Tensor tensor) {
+        if (tensor != null) {
+            tensor(field, tensor, true);
+        }
+    }
+
+    private void tensor(long field, Tensor tensor, boolean isOutput) {
         int rank = tensor.rank();
         long at = pointTo(field, DLTensor.sizeof() + 2L * rank * Long.BYTES);
         long shape = at + DLTensor.sizeof();
         long strides = shape + (long) rank * Long.BYTES;
         memory.set(JAVA_LONG, at + DLTensor.data$offset(), tensor.start());
-        memory.set(JAVA_INT, at + DEVICE_TYPE, logratio_h.kDLCPU());
-        memory.set(JAVA_INT, at + DEVICE_ID, 0);
+        memory.set(JAVA_INT, at + DEVICE_TYPE, deviceType);
+        memory.set(JAVA_INT, at + DEVICE_ID, tensor.device().index());
         memory.set(JAVA_INT, at + DLTensor.ndim$offset(), rank);
         memory.set(JAVA_BYTE, at + DTYPE_CODE, (byte) typeCode(tensor.dtype()));
         memory.set(JAVA_BYTE, at + DTYPE_BITS, (byte) (8 * tensor.dtype().bytes()));
@@ -90,6 +122,23 @@ final class NativeCall implements AutoCloseable {
         for (int d = 0; d < rank; d++) {
             memory.set(JAVA_LONG, shape + (long) d * Long.BYTES, tensor.sizes()[d]);
             memory.set(JAVA_LONG, strides + (long) d * Long.BYTES, tensor.steps()[d]);
+        }
+        if (staging != null) {
+            staging.add(at + DLTensor.data$offset(), tensor, isOutput);
+        }
+    }
+
+    /** Takes host tensors to the device, if they are not there already. */
+    void toDevice() {
+        if (staging != null) {
+            staging.toDevice(this);
+        }
+    }
+
+    /** Brings the outputs back to the host, if they belong there. */
+    void toHost() {
+        if (staging != null) {
+            staging.toHost();
         }
     }
 
@@ -114,6 +163,9 @@ final class NativeCall implements AutoCloseable {
 
     @Override
     public void close() {
+        if (staging != null) {
+            staging.close();
+        }
         if (arena == null) {
             SPARE.set(memory);
         } else {

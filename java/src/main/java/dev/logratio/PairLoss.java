@@ -228,7 +228,7 @@ public final class PairLoss {
      * @throws IllegalStateException if a tensor is closed
      */
     public void run(Backend backend) {
-        try (Arguments arguments = new Arguments()) {
+        try (Arguments arguments = new Arguments(backend)) {
             Checks.pairLoss(this, arguments);
             GuardWarning.logIfDue(withTensors());
             backend.pairLoss(this);

@@ -194,10 +194,26 @@ public final class PreferenceStep {
      * @throws IllegalStateException if a tensor is closed
      */
     public StepMetrics run(Backend backend) {
-        try (Arguments arguments = new Arguments()) {
+        try (Arguments arguments = new Arguments(backend)) {
             Checks.preferenceStep(this, arguments, backend.takesDoubleLogits());
             terms.forEach(term -> GuardWarning.logIfDue(term.loss()));
             return backend.preferenceStep(this);
+        }
+    }
+
+    /**
+     * As {@link #run}, without the metrics. On CUDA they would have to be waited for: this starts the step and returns, so it can be
+     * captured in a graph.
+     *
+     * @param backend what computes
+     * @throws IllegalArgumentException if an argument is wrong; the message names it
+     * @throws IllegalStateException if a tensor is closed
+     */
+    public void launch(Backend backend) {
+        try (Arguments arguments = new Arguments(backend)) {
+            Checks.preferenceStep(this, arguments, backend.takesDoubleLogits());
+            terms.forEach(term -> GuardWarning.logIfDue(term.loss()));
+            backend.launchPreferenceStep(this);
         }
     }
 }

@@ -94,7 +94,7 @@ public final class SequenceLogps {
      * @throws IllegalStateException if a tensor is closed
      */
     public void run(Backend backend) {
-        try (Arguments arguments = new Arguments()) {
+        try (Arguments arguments = new Arguments(backend)) {
             Checks.sequenceLogps(this, arguments);
             backend.sequenceLogps(this);
         }

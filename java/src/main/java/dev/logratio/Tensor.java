@@ -14,14 +14,17 @@ import java.util.Arrays;
 import java.util.Objects;
 
 /**
- * A strided view of numbers outside the Java heap: dtype, shape and strides over a {@link MemorySegment}. Slicing, selecting and
- * reshaping are free, and foreign memory is wrapped without a copy.
+ * A strided view of numbers outside the Java heap: dtype, shape and strides over a {@link MemorySegment}, or over the memory of a CUDA
+ * device. Slicing, selecting and reshaping are free, and foreign memory is wrapped without a copy.
  *
  * <p>Ownership is explicit. A tensor from {@link #zeros(DType, long...)}, an {@code of} without an arena, or {@link #ofAddress} owns its
  * memory, and {@link #close} frees it for the tensor and all its views. (Freeing costs some tens of microseconds, as any thread might be
  * using it; many short-lived tensors are better made in one arena.) Every other tensor borrows: closing it does nothing, and its memory
  * goes with its arena or whatever else holds it. Owned memory cannot be closed while an operation uses it; a borrowed tensor's arena
  * must stay open until the operation has returned. Use after close is an {@link IllegalStateException}.
+ *
+ * <p>The host cannot read the memory of a device: methods that read or write elements are an {@link IllegalStateException} there, and
+ * {@link dev.logratio.cuda.CudaTensors} copies between the two. All else is the same on both.
  *
  * <p>Reading from several threads is safe; writing is as safe as writing an array is. A tensor in a confined arena belongs to the arena's
  * thread.
@@ -31,18 +34,24 @@ public final class Tensor implements AutoCloseable {
     private static final long ALIGNMENT = 64;
 
     private final Memory memory;
+    private final Device device;
     private final DType dtype;
     private final long[] shape;
     private final long[] strides;
-    private final MemorySegment data;
+    private final MemorySegment data; // of a device: empty, so that a stray access is an exception and never a crash
     private final long count;
     private final boolean contiguous;
     private final long start;
     private final long end;
 
-    /** {@code data} starts at the first element; shape and strides have been checked against it. */
+    /** In host memory; {@code data} starts at the first element, shape and strides have been checked against it. */
     private Tensor(Memory memory, MemorySegment data, DType dtype, long[] shape, long[] strides) {
+        this(memory, Device.CPU, data, data.byteSize(), dtype, shape, strides);
+    }
+
+    private Tensor(Memory memory, Device device, MemorySegment data, long bytes, DType dtype, long[] shape, long[] strides) {
         this.memory = memory;
+        this.device = device;
         this.data = data;
         this.dtype = dtype;
         this.shape = shape;
@@ -50,7 +59,7 @@ public final class Tensor implements AutoCloseable {
         this.count = Shapes.elementCount(shape);
         this.contiguous = Shapes.isContiguous(shape, strides);
         this.start = data.address();
-        this.end = start + data.byteSize();
+        this.end = start + bytes;
     }
 
     // ---- Making tensors ----
@@ -267,10 +276,7 @@ public final class Tensor implements AutoCloseable {
             throw new IllegalArgumentException(
                     "segment of " + what + " has " + segment.byteSize() + " bytes, expected at least " + bytes);
         }
-        if (segment.address() % dtype.bytes() != 0) {
-            throw new IllegalArgumentException("segment of " + what + " starts at address 0x"
-                    + Long.toHexString(segment.address()) + ", expected a multiple of " + dtype.bytes());
-        }
+        requireAligned(segment.address(), dtype, shape);
         return new Tensor(memory, segment.asSlice(0, bytes), dtype, shape, strides);
     }
 
@@ -307,9 +313,7 @@ public final class Tensor implements AutoCloseable {
     @SuppressWarnings("restricted") // documented above
     public static Tensor ofAddress(long address, DType dtype, long[] shape, long[] strides, Runnable onClose) {
         long bytes = Shapes.extentBytes(dtype, shape, strides);
-        if (address == 0 && bytes > 0) {
-            throw new IllegalArgumentException("address of " + describe(dtype, shape) + " is 0, expected memory");
-        }
+        requireMemory(address, bytes, dtype, shape);
         Arena arena = Arena.ofShared();
         try {
             MemorySegment segment = MemorySegment.ofAddress(address).reinterpret(bytes, arena, null);
@@ -320,7 +324,68 @@ public final class Tensor implements AutoCloseable {
         }
     }
 
+    /**
+     * A tensor over memory at an address on a device, without a copy: a pointer of PyTorch, cuDNN or any other library. The caller vouches
+     * that the memory is there, for as long as the tensor is open and calls that were given it run.
+     *
+     * @param device where the memory is; on the host as {@link #ofAddress(long, DType, long[], long[], Runnable)}
+     * @param address of the first element, a multiple of the dtype's size
+     * @param dtype element type
+     * @param shape sizes
+     * @param strides elements from one index to the next in each dimension, &ge; 0
+     * @param onClose runs once, when the tensor is closed; may be {@code null}
+     * @return the tensor; close it
+     * @throws IllegalArgumentException if the address is not aligned or a stride is negative
+     */
+    public static Tensor ofAddress(Device device, long address, DType dtype, long[] shape, long[] strides, Runnable onClose) {
+        if (device.isHost()) {
+            return ofAddress(address, dtype, shape, strides, onClose);
+        }
+        long bytes = Shapes.extentBytes(dtype, shape, strides);
+        requireMemory(address, bytes, dtype, shape);
+        requireAligned(address, dtype, shape);
+        Memory memory = Memory.onDevice(address, onClose);
+        return new Tensor(memory, device, memory.segment(), bytes, dtype, shape.clone(), strides.clone());
+    }
+
+    /**
+     * A contiguous tensor over memory at an address on a device, without a copy. As above.
+     *
+     * @param device where the memory is
+     * @param address of the first element, a multiple of the dtype's size
+     * @param dtype element type
+     * @param shape sizes
+     * @param onClose runs once, when the tensor is closed; may be {@code null}
+     * @return the tensor; close it
+     * @throws IllegalArgumentException if the address is not aligned
+     */
+    public static Tensor ofAddress(Device device, long address, DType dtype, long[] shape, Runnable onClose) {
+        return ofAddress(device, address, dtype, shape, Shapes.contiguousStrides(shape), onClose);
+    }
+
+    private static void requireMemory(long address, long bytes, DType dtype, long[] shape) {
+        if (address == 0 && bytes > 0) {
+            throw new IllegalArgumentException("address of " + describe(dtype, shape) + " is 0, expected memory");
+        }
+    }
+
+    private static void requireAligned(long address, DType dtype, long[] shape) {
+        if (address % dtype.bytes() != 0) {
+            throw new IllegalArgumentException("segment of " + describe(dtype, shape) + " starts at address 0x"
+                    + Long.toHexString(address) + ", expected a multiple of " + dtype.bytes());
+        }
+    }
+
     // ---- What it is ----
+
+    /**
+     * Where the memory is.
+     *
+     * @return the host or a CUDA device
+     */
+    public Device device() {
+        return device;
+    }
 
     /**
      * The element type.
@@ -391,10 +456,10 @@ public final class Tensor implements AutoCloseable {
      * The memory from the first element to the last.
      *
      * @return a segment that lives as long as the tensor's memory
-     * @throws IllegalStateException if the tensor is closed
+     * @throws IllegalStateException if the tensor is closed or on a device
      */
     public MemorySegment segment() {
-        requireOpen();
+        requireReadable();
         return data;
     }
 
@@ -409,10 +474,10 @@ public final class Tensor implements AutoCloseable {
         return start;
     }
 
-    /** Dtype and shape, as in {@code "F32 [2, 3]"}. */
+    /** Dtype and shape, as in {@code "F32 [2, 3]"}, and the device if it is one: {@code "F32 [2, 3] on CUDA 0"}. */
     @Override
     public String toString() {
-        return describe(dtype, shape);
+        return describe(dtype, shape) + (device.isHost() ? "" : " on " + device);
     }
 
     private static String describe(DType dtype, long[] shape) {
@@ -468,8 +533,9 @@ public final class Tensor implements AutoCloseable {
 
     private Tensor view(long offset, long[] sizes, long[] steps) {
         long bytes = Shapes.extentBytes(dtype, sizes, steps);
-        long start = bytes == 0 ? 0 : offset * dtype.bytes();
-        return new Tensor(memory, data.asSlice(start, bytes), dtype, sizes, steps);
+        long from = bytes == 0 ? 0 : offset * dtype.bytes();
+        MemorySegment part = device.isHost() ? data.asSlice(from, bytes) : MemorySegment.ofAddress(start + from);
+        return new Tensor(memory, device, part, bytes, dtype, sizes, steps);
     }
 
     private static long[] without(long[] values, int dim) {
@@ -487,10 +553,10 @@ public final class Tensor implements AutoCloseable {
      * @param index one index a dimension
      * @return the value
      * @throws IndexOutOfBoundsException if an index is out of bounds
-     * @throws IllegalStateException if the tensor is closed
+     * @throws IllegalStateException if the tensor is closed or on a device
      */
     public double getDouble(long... index) {
-        requireOpen();
+        requireReadable();
         return loadDouble(offset(index));
     }
 
@@ -501,10 +567,10 @@ public final class Tensor implements AutoCloseable {
      * @return the value
      * @throws IllegalArgumentException if the dtype is a float
      * @throws IndexOutOfBoundsException if an index is out of bounds
-     * @throws IllegalStateException if the tensor is closed
+     * @throws IllegalStateException if the tensor is closed or on a device
      */
     public long getLong(long... index) {
-        requireOpen();
+        requireReadable();
         requireWhole();
         return loadLong(offset(index));
     }
@@ -516,10 +582,10 @@ public final class Tensor implements AutoCloseable {
      * @param index one index a dimension
      * @throws IllegalArgumentException if the dtype is not a float and cannot hold the value exactly
      * @throws IndexOutOfBoundsException if an index is out of bounds
-     * @throws IllegalStateException if the tensor is closed
+     * @throws IllegalStateException if the tensor is closed or on a device
      */
     public void setDouble(double value, long... index) {
-        requireOpen();
+        requireReadable();
         storeDouble(offset(index), value);
     }
 
@@ -530,10 +596,10 @@ public final class Tensor implements AutoCloseable {
      * @param index one index a dimension
      * @throws IllegalArgumentException if the dtype is not a float and cannot hold the value
      * @throws IndexOutOfBoundsException if an index is out of bounds
-     * @throws IllegalStateException if the tensor is closed
+     * @throws IllegalStateException if the tensor is closed or on a device
      */
     public void setLong(long value, long... index) {
-        requireOpen();
+        requireReadable();
         storeLong(offset(index), value);
     }
 
@@ -541,10 +607,10 @@ public final class Tensor implements AutoCloseable {
      * All elements as doubles.
      *
      * @return a new array, row-major
-     * @throws IllegalStateException if the tensor is closed
+     * @throws IllegalStateException if the tensor is closed or on a device
      */
     public double[] toDoubles() {
-        requireOpen();
+        requireReadable();
         double[] values = new double[Math.toIntExact(count)];
         for (int i = 0; i < values.length; i++) {
             values[i] = loadDouble(offsetOf(i));
@@ -556,10 +622,10 @@ public final class Tensor implements AutoCloseable {
      * All elements as floats, F64 rounded to nearest.
      *
      * @return a new array, row-major
-     * @throws IllegalStateException if the tensor is closed
+     * @throws IllegalStateException if the tensor is closed or on a device
      */
     public float[] toFloats() {
-        requireOpen();
+        requireReadable();
         float[] values = new float[Math.toIntExact(count)];
         for (int i = 0; i < values.length; i++) {
             values[i] = (float) loadDouble(offsetOf(i));
@@ -572,10 +638,10 @@ public final class Tensor implements AutoCloseable {
      *
      * @return a new array, row-major
      * @throws IllegalArgumentException if the dtype is a float
-     * @throws IllegalStateException if the tensor is closed
+     * @throws IllegalStateException if the tensor is closed or on a device
      */
     public long[] toLongs() {
-        requireOpen();
+        requireReadable();
         requireWhole();
         long[] values = new long[Math.toIntExact(count)];
         for (int i = 0; i < values.length; i++) {
@@ -590,10 +656,10 @@ public final class Tensor implements AutoCloseable {
      * @param value the value
      * @return this
      * @throws IllegalArgumentException if the dtype is not a float and cannot hold the value exactly
-     * @throws IllegalStateException if the tensor is closed
+     * @throws IllegalStateException if the tensor is closed or on a device
      */
     public Tensor fill(double value) {
-        requireOpen();
+        requireReadable();
         for (long i = 0; i < count; i++) {
             storeDouble(offsetOf(i), value);
         }
@@ -606,11 +672,11 @@ public final class Tensor implements AutoCloseable {
      * @param source of the same shape, not overlapping this tensor
      * @return this
      * @throws IllegalArgumentException if the shapes differ, or this dtype is not a float and cannot hold a value exactly
-     * @throws IllegalStateException if a tensor is closed
+     * @throws IllegalStateException if a tensor is closed or on a device
      */
     public Tensor copyFrom(Tensor source) {
-        requireOpen();
-        source.requireOpen();
+        requireReadable();
+        source.requireReadable();
         if (!Arrays.equals(shape, source.shape)) {
             throw new IllegalArgumentException(
                     "source is " + source + ", expected shape " + Arrays.toString(shape));
@@ -647,6 +713,14 @@ public final class Tensor implements AutoCloseable {
     private void requireOpen() {
         if (!memory.isOpen()) {
             throw new IllegalStateException("tensor " + this + " is closed");
+        }
+    }
+
+    private void requireReadable() {
+        requireOpen();
+        if (!device.isHost()) {
+            throw new IllegalStateException(
+                    "tensor " + this + " is in device memory: copy it to the host first, with CudaTensors.toHost");
         }
     }
 

@@ -123,7 +123,7 @@ public final class TokenLogprobs {
      * @throws IllegalStateException if a tensor is closed
      */
     public void run(Backend backend) {
-        try (Arguments arguments = new Arguments()) {
+        try (Arguments arguments = new Arguments(backend)) {
             Checks.tokenLogprobs(this, arguments, backend.takesDoubleLogits());
             backend.tokenLogprobs(this);
         }

@@ -108,7 +108,7 @@ public final class TokenLogprobsBackward {
      * @throws IllegalStateException if a tensor is closed
      */
     public void run(Backend backend) {
-        try (Arguments arguments = new Arguments()) {
+        try (Arguments arguments = new Arguments(backend)) {
             Checks.tokenLogprobsBackward(this, arguments, backend.takesDoubleLogits());
             backend.tokenLogprobsBackward(this);
         }

@@ -132,7 +132,7 @@ public final class UnpairedLoss {
      * @throws IllegalStateException if a tensor is closed
      */
     public void run(Backend backend) {
-        try (Arguments arguments = new Arguments()) {
+        try (Arguments arguments = new Arguments(backend)) {
             Checks.unpairedLoss(this, arguments);
             backend.unpairedLoss(this);
         }

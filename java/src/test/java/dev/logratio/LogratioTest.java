@@ -22,7 +22,7 @@ class LogratioTest {
     @Test
     void backendsAreListedWithWhatTheyRunOn() {
         List<BackendInfo> all = Backend.all();
-        assertEquals(List.of("reference", "cpu"), all.stream().map(BackendInfo::name).toList());
+        assertEquals(List.of("reference", "cpu", "cuda", "emulator"), all.stream().map(BackendInfo::name).toList());
         assertSame(Backend.reference(), all.get(0).backend().orElseThrow());
         assertSame(TestBackends.cpu(), all.get(1).backend().orElseThrow());
         assertEquals(Logratio.instructionSet(), all.get(1).detail());

@@ -4,8 +4,18 @@ import java.util.function.IntToDoubleFunction;
 import java.util.stream.IntStream;
 
 /** The median of a figure over rounds. */
-final class Median {
+public final class Median {
     private Median() {}
+
+    /**
+     * The median of some values.
+     *
+     * @param values at least one
+     * @return the mean of the middle two when their number is even
+     */
+    public static double of(double... values) {
+        return of(values.length, i -> values[i]);
+    }
 
     /** Median of figure(0) .. figure(count - 1); the mean of the middle two when the count is even. */
     static double of(int count, IntToDoubleFunction figure) {

@@ -1571,5 +1571,71 @@ public class logratio_h extends logratio_h$shared {
            throw new AssertionError("should not reach here", ex$);
         }
     }
+
+    private static class lr_device_bandwidth_probe {
+        public static final FunctionDescriptor DESC = FunctionDescriptor.of(
+            logratio_h.C_INT,
+            logratio_h.C_INT,
+            logratio_h.C_INT,
+            logratio_h.C_INT,
+            logratio_h.C_POINTER,
+            logratio_h.C_POINTER,
+            logratio_h.C_POINTER,
+            logratio_h.C_LONG
+        );
+
+        public static final MemorySegment ADDR = SYMBOL_LOOKUP.findOrThrow("lr_device_bandwidth_probe");
+
+        public static final MethodHandle HANDLE = Linker.nativeLinker().downcallHandle(ADDR, DESC);
+    }
+
+    /**
+     * Function descriptor for:
+     * {@snippet lang=c :
+     * lr_status lr_device_bandwidth_probe(int32_t kind, DLDeviceType device_type, int32_t device_id, void *stream, void *source, void *destination, uint64_t bytes)
+     * }
+     */
+    public static FunctionDescriptor lr_device_bandwidth_probe$descriptor() {
+        return lr_device_bandwidth_probe.DESC;
+    }
+
+    /**
+     * Downcall method handle for:
+     * {@snippet lang=c :
+     * lr_status lr_device_bandwidth_probe(int32_t kind, DLDeviceType device_type, int32_t device_id, void *stream, void *source, void *destination, uint64_t bytes)
+     * }
+     */
+    public static MethodHandle lr_device_bandwidth_probe$handle() {
+        return lr_device_bandwidth_probe.HANDLE;
+    }
+
+    /**
+     * Address for:
+     * {@snippet lang=c :
+     * lr_status lr_device_bandwidth_probe(int32_t kind, DLDeviceType device_type, int32_t device_id, void *stream, void *source, void *destination, uint64_t bytes)
+     * }
+     */
+    public static MemorySegment lr_device_bandwidth_probe$address() {
+        return lr_device_bandwidth_probe.ADDR;
+    }
+
+    /**
+     * {@snippet lang=c :
+     * lr_status lr_device_bandwidth_probe(int32_t kind, DLDeviceType device_type, int32_t device_id, void *stream, void *source, void *destination, uint64_t bytes)
+     * }
+     */
+    public static int lr_device_bandwidth_probe(int kind, int device_type, int device_id, MemorySegment stream, MemorySegment source, MemorySegment destination, long bytes) {
+        var mh$ = lr_device_bandwidth_probe.HANDLE;
+        try {
+            if (TRACE_DOWNCALLS) {
+                traceDowncall("lr_device_bandwidth_probe", kind, device_type, device_id, stream, source, destination, bytes);
+            }
+            return (int)mh$.invokeExact(kind, device_type, device_id, stream, source, destination, bytes);
+        } catch (Error | RuntimeException ex) {
+           throw ex;
+        } catch (Throwable ex$) {
+           throw new AssertionError("should not reach here", ex$);
+        }
+    }
 }
 

@@ -5,6 +5,7 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 import static org.junit.jupiter.params.provider.Arguments.arguments;
 
 import dev.logratio.DType;
+import dev.logratio.TestBackends;
 import dev.logratio.loss.Loss;
 import dev.logratio.loss.Losses;
 import java.io.IOException;
@@ -19,7 +20,7 @@ import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.Arguments;
 import org.junit.jupiter.params.provider.MethodSource;
 
-/** The same files on the native backend and on the reference, each option in turn away from its default. */
+/** The same files on each native backend and on the reference, each option in turn away from its default. */
 class BackendsAgreeTest {
     @TempDir
     Path folder;
@@ -89,7 +90,12 @@ class BackendsAgreeTest {
             CaseFile file = CaseFile.unpaired().without("kl_policy_logps").without("kl_reference_logps");
             files.add(arguments("unpaired_loss " + option, with(file, option)));
         }
-        return files.stream();
+        return files.stream().flatMap(file -> {
+            String name = (String) file.get()[0];
+            return TestBackends.names(name.substring(0, name.indexOf(' ')))
+                    .filter(backend -> !backend.equals("reference"))
+                    .map(backend -> arguments(backend, name, file.get()[1]));
+        });
     }
 
     private static CaseFile with(CaseFile file, String options) {
@@ -99,11 +105,11 @@ class BackendsAgreeTest {
         return file;
     }
 
-    @ParameterizedTest(name = "{0}")
+    @ParameterizedTest(name = "{0}: {1}")
     @MethodSource("files")
-    void agree(String name, CaseFile file) throws IOException {
+    void agree(String backend, String name, CaseFile file) throws IOException {
         Outputs expected = Outputs.of(folder, "reference", file);
-        Outputs actual = Outputs.of(folder, "cpu", file);
+        Outputs actual = Outputs.of(folder, backend, file);
         assertEquals(expected.layout().keySet(), actual.layout().keySet());
         for (String output : expected.layout().keySet()) {
             compare(output, actual.layout().get(output), expected.of(output), actual.of(output));

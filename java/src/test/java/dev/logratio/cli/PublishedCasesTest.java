@@ -6,6 +6,7 @@ import static org.junit.jupiter.params.provider.Arguments.arguments;
 
 import dev.logratio.DType;
 import dev.logratio.Tensor;
+import dev.logratio.TestBackends;
 import dev.logratio.safetensors.Safetensors;
 import dev.logratio.safetensors.SafetensorsFile;
 import java.io.IOException;
@@ -39,7 +40,17 @@ class PublishedCasesTest {
     Path folder;
 
     static Stream<Arguments> cases() {
-        return Stream.of("reference", "cpu").flatMap(backend -> CASES.stream().map(name -> arguments(backend, name)));
+        return CASES.stream().flatMap(name -> TestBackends.names(operation(name)).map(backend -> arguments(backend, name)));
+    }
+
+    private static String operation(String name) {
+        return switch (name.substring(0, name.indexOf('_'))) {
+            case "token" -> "token_logprobs";
+            case "sequence" -> "sequence_logps";
+            case "pair" -> "pair_loss";
+            case "step" -> "preference_step";
+            default -> throw new AssertionError(name);
+        };
     }
 
     @ParameterizedTest(name = "{1} on {0}")

@@ -14,6 +14,7 @@ import java.nio.file.Path;
 import java.util.Arrays;
 import java.util.List;
 import java.util.stream.Stream;
+import org.junit.jupiter.api.Tag;
 import javax.imageio.ImageIO;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
@@ -34,10 +35,8 @@ class UsageTest {
                 arguments(List.of("eval", "IN", "OUT"), "--backend is missing"),
                 arguments(List.of("eval", "IN", "OUT", "--backend"), "--backend"),
                 arguments(List.of("eval", "--backend", "gpu", "IN", "OUT"), "gpu"),
-                arguments(List.of("eval", "--backend", "", "IN", "OUT"), "expected one of reference, cpu"),
-                arguments(List.of("eval", "--backend", "CPU", "IN", "OUT"), "expected one of reference, cpu"),
-                arguments(List.of("eval", "--backend", "cuda", "IN", "OUT"), "cuda is not in this build"),
-                arguments(List.of("eval", "--backend", "emulator", "IN", "OUT"), "emulator is not in this build"),
+                arguments(List.of("eval", "--backend", "", "IN", "OUT"), "expected one of reference, cpu, cuda, emulator"),
+                arguments(List.of("eval", "--backend", "CPU", "IN", "OUT"), "expected one of reference, cpu, cuda, emulator"),
                 arguments(List.of("eval", "--backend", "cpu", "--backend", "cpu", "IN", "OUT"), "--backend"),
                 arguments(List.of("eval", "--backend", "cpu"), "expected IN and OUT"),
                 arguments(List.of("eval", "--backend", "cpu", "IN"), "expected IN and OUT"),
@@ -58,6 +57,19 @@ class UsageTest {
         assertEquals(1, run.errors().size(), run.errors().toString());
         assertTrue(run.errors().getFirst().contains(expected), run.errors().toString());
         assertEquals("", run.out());
+    }
+
+    /** The machines that build this have no GPU. */
+    @Tag("build")
+    @Test
+    void cudaWithoutAGpuIsOneSentence() throws IOException {
+        Path in = CaseFile.token().write(folder.resolve("in"));
+        Path out = folder.resolve("out");
+        CommandLineRun run = CommandLineRun.of("eval", "--backend", "cuda", in, out);
+        assertEquals(2, run.status());
+        assertEquals(1, run.errors().size(), run.errors().toString());
+        assertTrue(run.errors().getFirst().matches("logratio eval: CUDA is unavailable: .+"), run.errors().toString());
+        assertFalse(Files.exists(out));
     }
 
     @Test
@@ -233,6 +245,8 @@ class UsageTest {
             assertTrue(run.out().lines().anyMatch(line -> line.startsWith(name + " ")), name + " in " + run.out());
         }
         assertTrue(run.out().lines().anyMatch(line -> line.matches("Backend cpu +available: .+")), run.out());
+        assertTrue(run.out().lines().anyMatch(line -> line.matches("Backend cuda +(available|unavailable): .+")), run.out());
+        assertTrue(run.out().lines().anyMatch(line -> line.matches("Backend emulator +available: .+")), run.out());
     }
 
     @Test

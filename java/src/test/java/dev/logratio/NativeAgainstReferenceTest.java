@@ -1,30 +1,68 @@
 package dev.logratio;
 
 import static org.junit.jupiter.api.Assertions.assertArrayEquals;
+import static org.junit.jupiter.params.provider.Arguments.arguments;
 
 import java.lang.foreign.Arena;
 import java.util.Random;
+import java.util.stream.IntStream;
+import java.util.stream.Stream;
 import org.junit.jupiter.params.ParameterizedTest;
-import org.junit.jupiter.params.provider.EnumSource;
-import org.junit.jupiter.params.provider.ValueSource;
+import org.junit.jupiter.params.provider.Arguments;
+import org.junit.jupiter.params.provider.MethodSource;
 
-/** The native kernels against the reference, on the same rounded logits: sizes around every vector width and tail, all dtypes. */
-class CpuAgainstReferenceTest {
+/**
+ * The native kernels against the reference, on the same rounded logits: sizes around every vector width and tail, all dtypes; on the
+ * emulator with several orders in which its threads run.
+ */
+class NativeAgainstReferenceTest {
+    private static final int[] VOCABULARIES = {
+        1, 2, 3, 15, 16, 17, 41, 123, 127, 507, 1271, 2047, 2048, 2049, 4095, 4096, 4097, 32000, 50257
+    };
+    private static final int[] SMALL_VOCABULARIES = {1, 41, 123, 507, 1271};
+    private static final int SEEDS = 5;
+    private static final DType[] DTYPES = {DType.F32, DType.BF16, DType.F16};
+
     private static final TokenOptions[] OPTIONS = {
         TokenOptions.DEFAULT, new TokenOptions(-1, .7, 0), new TokenOptions(-100, 1.6, 30), new TokenOptions(-100, 1, 4)
     };
 
+    static Stream<Arguments> sizes() {
+        return TestBackends.natives().flatMap(backend -> IntStream.of(VOCABULARIES).mapToObj(size -> arguments(backend, size)));
+    }
+
     @ParameterizedTest
-    @ValueSource(ints = {1, 2, 3, 15, 16, 17, 41, 123, 127, 507, 1271, 2047, 2048, 2049, 4095, 4096, 4097, 32000, 50257})
-    void tokenLogprobs(int vocabulary) {
-        for (DType dtype : new DType[] {DType.F32, DType.BF16, DType.F16}) {
+    @MethodSource("sizes")
+    void tokenLogprobs(Backend backend, int vocabulary) {
+        for (DType dtype : DTYPES) {
             for (TokenOptions options : OPTIONS) {
-                compare(dtype, vocabulary, options, new Random(vocabulary));
+                compare(backend, dtype, vocabulary, options, new Random(vocabulary));
             }
         }
     }
 
-    private static void compare(DType dtype, int vocabulary, TokenOptions options, Random random) {
+    static Stream<Arguments> seeds() {
+        return TestBackends.natives()
+                .filter(EmulatorBackend.class::isInstance)
+                .flatMap(emulator -> IntStream.rangeClosed(1, SEEDS).boxed().flatMap(
+                        seed -> IntStream.of(SMALL_VOCABULARIES).mapToObj(size -> arguments(emulator, seed, size))));
+    }
+
+    /** A kernel that leaves anything to the order of its threads is wrong with one seed or another. */
+    @ParameterizedTest(name = "{0}, seed {1}, V={2}", allowZeroInvocations = true) // on cpu or a GPU alone there are none
+    @MethodSource("seeds")
+    void ordersOfThreads(Backend emulator, int seed, int vocabulary) {
+        EmulatorSeed.set(seed);
+        try {
+            for (DType dtype : DTYPES) {
+                compare(emulator, dtype, vocabulary, OPTIONS[seed % OPTIONS.length], new Random(seed));
+            }
+        } finally {
+            EmulatorSeed.set(0);
+        }
+    }
+
+    private static void compare(Backend backend, DType dtype, int vocabulary, TokenOptions options, Random random) {
         try (Arena arena = Arena.ofConfined()) {
             // logits[:, :-1] of [2,4,V]: rows whose outer stride is not their number times V
             Tensor logits = Tensor.zeros(arena, dtype, 2, 4, vocabulary).slice(1, 0, 3);
@@ -34,16 +72,15 @@ class CpuAgainstReferenceTest {
                 labels.setLong(n == 5 ? options.ignoreIndex() : random.nextInt(vocabulary), n / 3, n % 3);
             }
             String what = dtype + " V=" + vocabulary + " " + options + " ";
-            Run cpu = new Run(arena, TestBackends.cpu(), logits, labels, options, DType.F32);
+            Run actual = new Run(arena, backend, logits, labels, options, DType.F32);
             Run reference = new Run(arena, Backend.reference(), logits, labels, options, DType.F64);
             for (int i = 0; i < reference.outputs.length; i++) {
-                Expect.asPromised(what + Run.NAMES[i], DType.F32, reference.outputs[i].toDoubles(), cpu.outputs[i].toDoubles());
+                Expect.asPromised(what + Run.NAMES[i], DType.F32, reference.outputs[i].toDoubles(), actual.outputs[i].toDoubles());
             }
-            assertArrayEquals(reference.argmax.toLongs(), cpu.argmax.toLongs(), what + "argmax");
+            assertArrayEquals(reference.argmax.toLongs(), actual.argmax.toLongs(), what + "argmax");
             for (double[] upstream : new double[][] {{1.5, 0}, {0, -.5}, {-.3, 2}}) {
                 double[] expected = reference.gradient(arena, Backend.reference(), reference, upstream);
-                double[] actual = cpu.gradient(arena, TestBackends.cpu(), reference, upstream);
-                expectGradient(what, dtype, upstream, expected, actual);
+                expectGradient(what, dtype, upstream, expected, actual.gradient(arena, backend, reference, upstream));
             }
         }
     }
@@ -73,10 +110,14 @@ class CpuAgainstReferenceTest {
         }
     }
 
+    static Stream<Arguments> dtypes() {
+        return TestBackends.natives().flatMap(backend -> Stream.of(DTYPES).map(dtype -> arguments(backend, dtype)));
+    }
+
     /** Broken rows among good ones: the same NaN in the same places. */
     @ParameterizedTest
-    @EnumSource(value = DType.class, names = {"F32", "BF16", "F16"})
-    void brokenRows(DType dtype) {
+    @MethodSource("dtypes")
+    void brokenRows(Backend backend, DType dtype) {
         for (int vocabulary : new int[] {1, 17, 1271, 4097}) {
             for (TokenOptions options : OPTIONS) {
                 try (Arena arena = Arena.ofConfined()) {
@@ -87,16 +128,16 @@ class CpuAgainstReferenceTest {
                     logits.setDouble(Double.NaN, 0, 2, vocabulary - 1);
                     logits.setDouble(Double.POSITIVE_INFINITY, 1, 1, vocabulary / 2);
                     String what = dtype + " V=" + vocabulary + " " + options + " ";
-                    Run cpu = new Run(arena, TestBackends.cpu(), logits, labels, options, DType.F32);
+                    Run actual = new Run(arena, backend, logits, labels, options, DType.F32);
                     Run reference = new Run(arena, Backend.reference(), logits, labels, options, DType.F64);
                     for (int i = 0; i < reference.outputs.length; i++) {
                         Expect.asPromised(
-                                what + Run.NAMES[i], DType.F32, reference.outputs[i].toDoubles(), cpu.outputs[i].toDoubles());
+                                what + Run.NAMES[i], DType.F32, reference.outputs[i].toDoubles(), actual.outputs[i].toDoubles());
                     }
-                    assertArrayEquals(reference.argmax.toLongs(), cpu.argmax.toLongs(), what + "argmax");
+                    assertArrayEquals(reference.argmax.toLongs(), actual.argmax.toLongs(), what + "argmax");
                     double[] upstream = {1, .5};
                     double[] expected = reference.gradient(arena, Backend.reference(), reference, upstream);
-                    expectGradient(what, dtype, upstream, expected, cpu.gradient(arena, TestBackends.cpu(), reference, upstream));
+                    expectGradient(what, dtype, upstream, expected, actual.gradient(arena, backend, reference, upstream));
                 }
             }
         }

@@ -1,0 +1,63 @@
+package dev.logratio;
+
+import static java.lang.foreign.ValueLayout.JAVA_LONG;
+
+import dev.logratio.bindings.NativeLibrary;
+import dev.logratio.bindings.NativeLibraryException;
+import dev.logratio.bindings.logratio_h;
+import dev.logratio.bindings.lr_cuda;
+import dev.logratio.bindings.lr_device_info;
+import java.lang.foreign.Arena;
+import java.lang.foreign.MemorySegment;
+
+/** The CUDA kernels, on a GPU or emulated: a call asks first how much workspace it needs, and then runs with that much. */
+abstract sealed class DeviceBackend extends NativeBackend permits CudaBackend, EmulatorBackend {
+    DeviceBackend(String name) {
+        super(name);
+    }
+
+    /**
+     * What runs calls on a device.
+     *
+     * @param deviceType DLPack's number
+     * @throws BackendUnavailableException if nothing does; the message says what is missing
+     */
+    static DeviceInfo info(String name, int deviceType, int index) {
+        try {
+            NativeLibrary.load();
+        } catch (NativeLibraryException e) {
+            throw new BackendUnavailableException("the " + name + " backend is unavailable: " + e.getMessage(), e);
+        }
+        try (Arena arena = Arena.ofConfined()) {
+            MemorySegment info = arena.allocate(lr_device_info.layout());
+            lr_device_info.size(info, lr_device_info.sizeof());
+            NativeStatus.check(logratio_h.lr_device(deviceType, index, info));
+            return new DeviceInfo(
+                    lr_device_info.name(info).getString(0),
+                    lr_device_info.driver_version(info),
+                    lr_device_info.runtime_version(info),
+                    lr_device_info.compute_capability(info),
+                    lr_device_info.multiprocessors(info),
+                    lr_device_info.memory_bytes(info));
+        }
+    }
+
+    /**
+     * Writes a call's {@code lr_cuda}, and asks how much workspace the call needs; nothing runs.
+     *
+     * @return where the struct is
+     */
+    final long prepare(NativeCall args, NativeFunction function, long stream) {
+        long cuda = args.pointToCuda();
+        args.put(cuda + lr_cuda.stream$offset(), stream);
+        args.check(function.call(args.memory()));
+        if (workspaceBytes(args, cuda) <= 0) {
+            throw new IllegalStateException("the native library did not take the call to the " + name() + " backend");
+        }
+        return cuda;
+    }
+
+    static long workspaceBytes(NativeCall args, long cuda) {
+        return args.memory().get(JAVA_LONG, cuda + lr_cuda.workspace_bytes$offset());
+    }
+}

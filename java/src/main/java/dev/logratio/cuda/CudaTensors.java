@@ -1,0 +1,183 @@
+package dev.logratio.cuda;
+
+import dev.logratio.BackendUnavailableException;
+import dev.logratio.DType;
+import dev.logratio.Device;
+import dev.logratio.Tensor;
+import java.lang.foreign.Arena;
+import java.lang.foreign.MemorySegment;
+import java.util.Arrays;
+
+/** Tensors in the memory of a CUDA device and in pinned host memory, and copies between them. */
+public final class CudaTensors {
+    private static final long PAGE = 4096;
+
+    private CudaTensors() {}
+
+    /**
+     * A new contiguous tensor on a device, its elements as yet of any value.
+     *
+     * @param device from 0
+     * @param dtype element type
+     * @param shape sizes, each &ge; 0
+     * @return the tensor, which owns its memory; close it. Closing waits for the device
+     * @throws BackendUnavailableException if there is no GPU, driver or CUDA library; the message says which
+     * @throws OutOfMemoryError if the device has no such memory left
+     */
+    public static Tensor empty(int device, DType dtype, long... shape) {
+        long bytes = Math.max(bytes(dtype, shape), 1);
+        long[] address = new long[1];
+        Cuda.on(device, () -> address[0] = JCudaCalls.allocate(bytes));
+        return Tensor.ofAddress(
+                Device.cuda(device), address[0], dtype, shape, () -> Cuda.on(device, () -> JCudaCalls.free(address[0])));
+    }
+
+    /**
+     * A new contiguous tensor of zeros on a device.
+     *
+     * @param device from 0
+     * @param dtype element type
+     * @param shape sizes, each &ge; 0
+     * @return the tensor, which owns its memory; close it
+     * @throws BackendUnavailableException if there is no GPU, driver or CUDA library; the message says which
+     * @throws OutOfMemoryError if the device has no such memory left
+     */
+    public static Tensor zeros(int device, DType dtype, long... shape) {
+        Tensor tensor = empty(device, dtype, shape);
+        try {
+            Cuda.on(device, () -> JCudaCalls.fill(tensor.address(), (byte) 0, tensor.elementCount() * dtype.bytes()));
+            CudaStream.legacy(device).synchronize(); // other streams need not wait for the legacy one
+            return tensor;
+        } catch (RuntimeException | Error e) {
+            tensor.close();
+            throw e;
+        }
+    }
+
+    /**
+     * A new contiguous tensor of zeros in pinned host memory, from and to which copies run beside other work. Any size.
+     *
+     * @param device from 0, any that will copy
+     * @param dtype element type
+     * @param shape sizes, each &ge; 0
+     * @return a host tensor, which owns its memory; close it
+     * @throws BackendUnavailableException if there is no GPU, driver or CUDA library; the message says which
+     * @throws OutOfMemoryError if there is no such memory left
+     */
+    public static Tensor pinned(int device, DType dtype, long... shape) {
+        long bytes = Math.max(bytes(dtype, shape), 1);
+        Arena arena = Arena.ofShared();
+        try {
+            MemorySegment memory = arena.allocate(bytes, PAGE);
+            Cuda.on(device, () -> JCudaCalls.register(memory.address(), bytes));
+            return Tensor.ofAddress(Device.CPU, memory.address(), dtype, shape, () -> {
+                Cuda.on(device, () -> JCudaCalls.unregister(memory.address()));
+                arena.close();
+            });
+        } catch (RuntimeException | Error e) {
+            arena.close();
+            throw e;
+        }
+    }
+
+    /**
+     * Queues a copy on a stream and returns. It overlaps other work only if the host's tensor is {@link #pinned}. Both tensors must
+     * stay open, and the host's unchanged, until the stream has done it.
+     *
+     * @param to contiguous, on the stream's device or the host
+     * @param from contiguous, of the same dtype and shape
+     * @param stream where the copy is queued
+     * @throws IllegalArgumentException if the dtypes or shapes differ, or a tensor is not contiguous or on another device
+     * @throws IllegalStateException if a tensor is closed
+     */
+    public static void copyAsync(Tensor to, Tensor from, CudaStream stream) {
+        if (to.dtype() != from.dtype() || !Arrays.equals(to.shape(), from.shape())) {
+            throw new IllegalArgumentException("from is " + from + ", expected " + to + ", as to is");
+        }
+        requireCopyable("to", to, stream);
+        requireCopyable("from", from, stream);
+        long bytes = to.elementCount() * to.dtype().bytes();
+        if (bytes > 0) {
+            Cuda.on(stream.device(), () -> JCudaCalls.copy(
+                    to.address(), to.device().isHost(), from.address(), from.device().isHost(), bytes, stream));
+        }
+    }
+
+    private static void requireCopyable(String name, Tensor tensor, CudaStream stream) {
+        if (!tensor.device().isHost() && tensor.device().index() != stream.device()) {
+            throw new IllegalArgumentException(name + " is " + tensor + ", expected CUDA " + stream.device() + ", where the stream is");
+        }
+        if (!tensor.isContiguous()) {
+            throw new IllegalArgumentException(name + " is " + tensor + " with strides " + Arrays.toString(tensor.strides())
+                    + ", expected a contiguous tensor");
+        }
+    }
+
+    /**
+     * Copies a host tensor to a device and waits until it is there.
+     *
+     * @param host of any strides
+     * @param stream whose device takes it, and which does it after what is queued
+     * @return a new contiguous tensor, which owns its memory; close it
+     * @throws IllegalStateException if the tensor is closed or on a device
+     */
+    public static Tensor toDevice(Tensor host, CudaStream stream) {
+        if (!host.isContiguous()) {
+            try (Tensor packed = Tensor.zeros(host.dtype(), host.shape()).copyFrom(host)) {
+                return toDevice(packed, stream);
+            }
+        }
+        host.segment(); // refuses a tensor on a device
+        return copied(empty(stream.device(), host.dtype(), host.shape()), host, stream);
+    }
+
+    /**
+     * Copies a tensor from its device to the host, once the stream has done what is queued, and waits until it is there.
+     *
+     * @param tensor on the stream's device, of any strides: from its first element to its last, all is copied
+     * @param stream which does it after what is queued
+     * @return a new host tensor, which owns its memory; close it
+     * @throws IllegalArgumentException if the tensor is on another device
+     * @throws IllegalStateException if the tensor is closed
+     */
+    public static Tensor toHost(Tensor tensor, CudaStream stream) {
+        if (tensor.isContiguous()) {
+            return copied(Tensor.zeros(tensor.dtype(), tensor.shape()), tensor, stream);
+        }
+        long[] elements = {1};
+        for (int d = 0; d < tensor.rank(); d++) {
+            elements[0] += (tensor.size(d) - 1) * tensor.strides()[d];
+        }
+        try (Tensor all = Tensor.ofAddress(tensor.device(), tensor.address(), tensor.dtype(), elements, null);
+                Tensor here = toHost(all, stream)) {
+            return Tensor.zeros(tensor.dtype(), tensor.shape())
+                    .copyFrom(Tensor.wrap(here.segment(), tensor.dtype(), tensor.shape(), tensor.strides()));
+        }
+    }
+
+    private static Tensor copied(Tensor to, Tensor from, CudaStream stream) {
+        try {
+            copyAsync(to, from, stream);
+            stream.synchronize();
+            return to;
+        } catch (RuntimeException | Error e) {
+            to.close();
+            throw e;
+        }
+    }
+
+    private static long bytes(DType dtype, long[] shape) {
+        long bytes = dtype.bytes();
+        try {
+            for (long size : shape) {
+                if (size < 0) {
+                    throw new IllegalArgumentException("shape is " + Arrays.toString(shape) + ", expected sizes >= 0");
+                }
+                bytes = Math.multiplyExact(bytes, size);
+            }
+        } catch (ArithmeticException e) {
+            throw new IllegalArgumentException("shape " + Arrays.toString(shape) + " is larger than any memory");
+        }
+        return bytes;
+    }
+}
