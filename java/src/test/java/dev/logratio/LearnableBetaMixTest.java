@@ -20,7 +20,7 @@ import org.junit.jupiter.params.provider.ValueSource;
 
 class LearnableBetaMixTest {
     static Stream<Backend> backends() {
-        return TestBackends.all();
+        return TestBackends.of("pair_loss");
     }
 
     /** A step as the javadoc has it. */
