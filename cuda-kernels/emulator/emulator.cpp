@@ -215,8 +215,10 @@ class Block {
       ready_[k] = static_cast<uint32_t>(k);
     }
     for (Warp& warp : warps_) warp.waiting = 0;
+    haste_ = random_.below(2) == 0 ? 0 : 64;
+    ahead_ = random_.below((count_ + 31) / 32);
     while (!ready_.empty() && failure_.empty()) {
-      std::swap(ready_[random_.below(ready_.size())], ready_.back());
+      std::swap(ready_[next()], ready_.back());
       current_ = ready_.back();
       ready_.pop_back();
       resume();
@@ -295,6 +297,13 @@ class Block {
     uint64_t answers[32];
     int sources[32];
   };
+
+  // Which of the ready threads goes on: any, or in every other block one of a warp that runs ahead of the others if it can.
+  size_t next() {
+    size_t k = random_.below(ready_.size());
+    for (int tries = haste_; tries > 0 && ready_[k] / 32 != ahead_; --tries) k = random_.below(ready_.size());
+    return k;
+  }
 
   static void enter(context::transfer_t from) {
     auto* block = static_cast<Block*>(from.data);
@@ -388,6 +397,8 @@ class Block {
   Warp warps_[kMaxThreads / 32];
   std::vector<uint32_t> ready_;
   Random random_{};
+  int haste_ = 0;     // how hard a thread of the warp is looked for
+  size_t ahead_ = 0;  // the warp that runs ahead
   std::string failure_;
   Thread thread_ = nullptr;
   void* arguments_ = nullptr;

@@ -107,32 +107,66 @@ __device__ __forceinline__ Vector shifted(const Vector& low, const Vector& high,
   return v;
 }
 
-// kCount vectors of a row, vector j holding the columns from first + j * step on; columns outside [0, columns) read as -inf. `shift` is
-// the misalignment of the address of column `first`, the same for all threads of the row and for every j. All loads are issued before
-// the first value is used. A vector that starts off a multiple of 16 is put together from the two that it lies in: which thread gets
-// which column, and with it the order of every sum, does not depend on the address.
-template <class T, int kCount, bool kWrittenLater>
-__device__ __forceinline__ void load_vectors(const typename T::Element* row, int64_t first, int64_t step, int64_t columns, uint32_t shift, Vector* v) {
-  const auto inside = [&](int64_t column) { return column >= 0 && column + T::kPerVector <= columns; };
+// Where a thread's chunk of kCount vectors lies: vector j holds the columns from first + j * kStep on. `left` is how many columns of the row,
+// or of its part, there are from `first` on, as far as that matters.
+template <class T, int kCount, int kStep>
+struct Chunk {
+  static constexpr int kWhole = (kCount - 1) * kStep + T::kPerVector;  // columns that it reaches over
+
+  int64_t first;
+  int left;
+
+  __device__ __forceinline__ Chunk(int64_t first_column, int64_t end)
+      : first(first_column), left(end - first_column < 2 * kWhole ? static_cast<int>(end - first_column) : 2 * kWhole) {}
+
+  __device__ __forceinline__ bool whole() const { return first >= 0 && left >= kWhole; }
+  // All of vector j lies in the row; only the first one can begin before it.
+  __device__ __forceinline__ bool whole(int j) const { return (j > 0 || first >= 0) && j * kStep + T::kPerVector <= left; }
+  // So do the two aligned vectors that it is cut from.
+  __device__ __forceinline__ bool wide(int j) const { return (j > 0 || first >= T::kPerVector) && j * kStep + 2 * T::kPerVector <= left; }
+  // Some of vector j lies in the row.
+  __device__ __forceinline__ bool exists(int j) const { return j * kStep < left && (j > 0 || first > -T::kPerVector); }
+};
+
+// The columns of an end of a row, one by one.
+template <class T>
+__device__ __forceinline__ Vector load_elements(const typename T::Element* row, int64_t column, int left) {
+  Vector v = minus_infinities<T>();
+#pragma unroll 1
+  for (int k = T::kPerVector - 1; k >= 0; --k) {  // each pushes the later ones up
+    const bool inside = column + k >= 0 && k < left;
+    if constexpr (sizeof(typename T::Element) == 4) {
+      v = {{inside ? float_to_bits(row[column + k]) : T::kMinusInfinityWord, v.word[0], v.word[1], v.word[2]}};
+    } else {
+      const uint32_t bits = inside ? row[column + k] : T::kMinusInfinityWord & 0xffff;
+      v = {{v.word[0] << 16 | bits, funnel(v.word[0], v.word[1], 16), funnel(v.word[1], v.word[2], 16), funnel(v.word[2], v.word[3], 16)}};
+    }
+  }
+  return v;
+}
+
+// A chunk of a row; columns outside read as -inf. `shift` is the misalignment of column `first`, the same for all of a row's threads and
+// vectors. All loads are issued before the first value is used. A vector that begins off a multiple of 16 is put together from the two that
+// it lies in: which thread gets which column, and with it the order of every sum, does not depend on the address.
+template <class T, int kCount, int kStep, bool kWrittenLater>
+__device__ __forceinline__ void load_chunk(const typename T::Element* row, const Chunk<T, kCount, kStep>& chunk, uint32_t shift, Vector* v) {
+  const typename T::Element* const x = row + chunk.first;
   if (shift == 0) {
 #pragma unroll
     for (int j = 0; j < kCount; ++j) {
-      const int64_t column = first + j * step;
       v[j] = minus_infinities<T>();
-      if (inside(column)) {
-        const auto* address = reinterpret_cast<const Vector*>(row + column);
-        v[j] = kWrittenLater ? load_before_write(address) : load_once(address);
-      }
+      const auto* address = reinterpret_cast<const Vector*>(x + j * kStep);
+      if (chunk.whole(j)) v[j] = kWrittenLater ? load_before_write(address) : load_once(address);
     }
+    if (chunk.whole()) return;
   } else {
-    constexpr int kSlack = T::kPerVector;  // whole vectors around a column must lie inside the row
     Vector high[kCount];
+    const auto* low = reinterpret_cast<const Vector*>(reinterpret_cast<uintptr_t>(x) - shift);
 #pragma unroll
     for (int j = 0; j < kCount; ++j) {
-      const int64_t column = first + j * step;
       v[j] = high[j] = minus_infinities<T>();
-      if (column >= kSlack && column + 2 * kSlack <= columns) {
-        const auto* address = reinterpret_cast<const Vector*>(reinterpret_cast<uintptr_t>(row + column) & ~uintptr_t{15});
+      const Vector* address = low + j * (kStep / T::kPerVector);
+      if (chunk.wide(j)) {
         v[j] = load_shared_line(address);
         high[j] = load_shared_line(address + 1);
       }
@@ -141,24 +175,29 @@ __device__ __forceinline__ void load_vectors(const typename T::Element* row, int
     for (int j = 0; j < kCount; ++j) v[j] = shifted(v[j], high[j], shift);
   }
 #pragma unroll
-  for (int j = 0; j < kCount; ++j) {  // the ends of a row, element by element
-    const int64_t column = first + j * step;
-    const bool done = shift == 0 ? inside(column) : column >= T::kPerVector && column + 2 * T::kPerVector <= columns;
-    if (done || column + T::kPerVector <= 0 || column >= columns) continue;
-    constexpr int kPerWord = T::kPerVector / 4;
-    constexpr int kBits = 32 / kPerWord;
-#pragma unroll
-    for (int k = 0; k < T::kPerVector; ++k) {
-      const int64_t c = column + k;
-      if (c < 0 || c >= columns) continue;
-      uint32_t bits;
-      if constexpr (kPerWord == 1) {
-        bits = float_to_bits(row[c]);
-      } else {
-        bits = row[c];
-      }
-      const uint32_t mask = kPerWord == 1 ? 0xffffffffu : 0xffffu << (k % kPerWord * kBits);
-      v[j].word[k / kPerWord] = (v[j].word[k / kPerWord] & ~mask) | bits << (k % kPerWord * kBits);
+  for (int j = 0; j < kCount; ++j) {
+    const bool loaded = shift == 0 ? chunk.whole(j) : chunk.wide(j);
+    if (!loaded && chunk.exists(j)) v[j] = load_elements<T>(row, chunk.first + j * kStep, chunk.left - j * kStep);
+  }
+}
+
+// Vector j of a chunk, of which only columns in the row are written. Whole ones lie on a multiple of 16 bytes.
+template <class T, int kCount, int kStep>
+__device__ __forceinline__ void store_vector(typename T::Element* row, const Chunk<T, kCount, kStep>& chunk, int j, Vector v) {
+  const int64_t column = chunk.first + j * kStep;
+  if (chunk.whole(j)) {
+    store_once(reinterpret_cast<Vector*>(row + column), v);
+    return;
+  }
+#pragma unroll 1
+  for (int k = 0; k < T::kPerVector; ++k) {
+    const bool inside = column + k >= 0 && j * kStep + k < chunk.left;
+    if constexpr (sizeof(typename T::Element) == 4) {
+      if (inside) row[column + k] = bits_to_float(v.word[0]);
+      v = {{v.word[1], v.word[2], v.word[3], 0}};
+    } else {
+      if (inside) row[column + k] = static_cast<uint16_t>(v.word[0]);
+      v = {{funnel(v.word[0], v.word[1], 16), funnel(v.word[1], v.word[2], 16), funnel(v.word[2], v.word[3], 16), v.word[3] >> 16}};
     }
   }
 }

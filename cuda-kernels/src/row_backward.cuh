@@ -62,25 +62,6 @@ __device__ __forceinline__ Vector gradient_of(const Vector& logits, const RowGra
   return T::pack(x);
 }
 
-// A vector of a row's gradient at `column`, of which only columns in [0, columns) exist. Whole ones lie on a multiple of 16 bytes.
-template <class T>
-__device__ __forceinline__ void store_vector(typename T::Element* row, int64_t column, int64_t columns, const Vector& v) {
-  if (column >= 0 && column + T::kPerVector <= columns) {
-    store_once(reinterpret_cast<Vector*>(row + column), v);
-    return;
-  }
-  constexpr int kPerWord = T::kPerVector / 4;
-#pragma unroll
-  for (int k = 0; k < T::kPerVector; ++k) {
-    if (column + k < 0 || column + k >= columns) continue;
-    if constexpr (kPerWord == 1) {
-      row[column + k] = bits_to_float(v.word[k]);
-    } else {
-      row[column + k] = static_cast<typename T::Element>(v.word[k / 2] >> (k % 2 * 16));
-    }
-  }
-}
-
 // Vectors [begin, end) of a row's gradient, counted from the multiple of 16 bytes at or before its start, so that stores are whole. Loads are
 // whole too where the logits lie alike, as they do in place.
 template <class T, class Cap, bool kEntropy, int kThreads>
@@ -89,25 +70,28 @@ __device__ __forceinline__ void write_gradient(const typename T::Element* logits
   const int thread = static_cast<int>(threadIdx.x) % kThreads;
   const int64_t before = misalignment(gradient) / static_cast<int64_t>(sizeof(typename T::Element));
   const auto shift = static_cast<uint32_t>((reinterpret_cast<uintptr_t>(logits) - reinterpret_cast<uintptr_t>(gradient)) & 15);
-  const int64_t step = int64_t{kThreads} * T::kPerVector;
-  const int64_t stop = end * T::kPerVector - before < columns ? end * T::kPerVector - before : columns;
-  for (int64_t first = (begin + thread) * T::kPerVector - before; first < stop; first += kChunkVectors * step) {
+  constexpr int kStep = kThreads * T::kPerVector;
+  const int64_t limit = end * T::kPerVector - before;
+  const int64_t stop = limit < columns ? limit : columns;
+  for (int64_t first = (begin + thread) * T::kPerVector - before; first < stop; first += kChunkVectors * kStep) {
+    const Chunk<T, kChunkVectors, kStep> chunk(first, stop);
     Vector v[kChunkVectors];
     if (zero) {
 #pragma unroll
       for (int j = 0; j < kChunkVectors; ++j) v[j] = Vector{{0, 0, 0, 0}};
     } else {
-      load_vectors<T, kChunkVectors, true>(logits, first, step, columns, shift, v);
+      load_chunk<T, kChunkVectors, kStep, true>(logits, chunk, shift, v);
 #pragma unroll
       for (int j = 0; j < kChunkVectors; ++j) v[j] = gradient_of<T, Cap, kEntropy>(v[j], row, t);
     }
 #pragma unroll
     for (int j = 0; j < kChunkVectors; ++j) {
-      const int64_t column = first + j * step;
-      if (column >= stop) continue;
-      store_vector<T>(gradient, column, columns, v[j]);
-      // After the vector that it lies in, by the thread that wrote that.
-      if (!zero && label >= column && label < column + T::kPerVector) gradient[label] = T::narrow(row.label_value);
+      if (chunk.exists(j)) store_vector(gradient, chunk, j, v[j]);
+    }
+    // After the vector that it lies in, by the thread that wrote that.
+    const int64_t at = label - first;
+    if (!zero && at >= 0 && at < chunk.left && at < kChunkVectors * kStep && static_cast<int>(at) % kStep < T::kPerVector) {
+      gradient[label] = T::narrow(row.label_value);
     }
   }
 }

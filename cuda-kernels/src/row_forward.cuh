@@ -64,9 +64,9 @@ struct ThreadSums {
   }
 };
 
-// Adds a chunk of vectors: its maximum first, then one rescaling, then the exponentials.
-template <class T, class Cap, bool kEverything>
-__device__ __forceinline__ void add_chunk(const Vector* v, int64_t first, int64_t step, int64_t end, const Transform& t, ThreadSums& sums) {
+// Adds a chunk: its maximum first, then one rescaling, then the exponentials.
+template <class T, class Cap, bool kEverything, int kStep>
+__device__ __forceinline__ void add_chunk(const Vector* v, const Chunk<T, kChunkVectors, kStep>& chunk, const Transform& t, ThreadSums& sums) {
   float maximum = -kInfinity;
 #pragma unroll
   for (int j = 0; j < kChunkVectors; ++j) {
@@ -77,7 +77,7 @@ __device__ __forceinline__ void add_chunk(const Vector* v, int64_t first, int64_
   }
   if (maximum > sums.maximum) {
     sums.maximum = maximum;
-    sums.chunk = first;
+    sums.chunk = chunk.first;
     sums.rebase(Cap::value(maximum, t), t);
   }
   float e0 = 0, e1 = 0;
@@ -85,9 +85,6 @@ __device__ __forceinline__ void add_chunk(const Vector* v, int64_t first, int64_
   for (int j = 0; j < kChunkVectors; ++j) {
     float x[T::kPerVector];
     T::unpack(v[j], x);
-    // The -inf that fill up the last vector are no logits.
-    const int64_t left = end - (first + j * step);
-    const int count = left < T::kPerVector ? static_cast<int>(left) : T::kPerVector;
 #pragma unroll
     for (int k = 0; k < T::kPerVector; ++k) {
       const float z = Cap::value(x[k], t);
@@ -101,8 +98,9 @@ __device__ __forceinline__ void add_chunk(const Vector* v, int64_t first, int64_
       }
       if constexpr (kEverything) {
         sums.ed = fused(e, d, sums.ed);
-        sums.raw += k < count ? x[k] : 0;
-        if constexpr (Cap::kCaps) sums.z += k < count ? z : 0;
+        const bool counts = j * kStep + k < chunk.left;  // what fills up an end is no logit
+        sums.raw += counts ? x[k] : 0;
+        if constexpr (Cap::kCaps) sums.z += counts ? z : 0;
       }
     }
   }
@@ -121,9 +119,11 @@ __device__ __forceinline__ void set_argmax(unsigned long long key, Partial* part
 
 // The first column of this thread, in the chunk at sums.chunk, that holds the segment's maximum.
 template <class T>
-__device__ LR_NO_INLINE int64_t find_maximum(const typename T::Element* row, int64_t chunk, int64_t step, int64_t end, float maximum) {
+__device__ __forceinline__ int64_t find_maximum(const typename T::Element* row, int64_t chunk, int64_t step, int64_t end, float maximum) {
+#pragma unroll 1
   for (int j = 0; j < kChunkVectors; ++j) {
     const int64_t column = chunk + j * step;
+#pragma unroll 1
     for (int k = 0; k < T::kPerVector && column + k < end; ++k) {
       if (T::widen(row[column + k]) == maximum) return column + k;
     }
@@ -133,8 +133,10 @@ __device__ LR_NO_INLINE int64_t find_maximum(const typename T::Element* row, int
 
 // The first column of this thread that holds NaN, or `end`.
 template <class T>
-__device__ LR_NO_INLINE int64_t find_nan(const typename T::Element* row, int64_t first, int64_t step, int64_t end) {
+__device__ __forceinline__ int64_t find_nan(const typename T::Element* row, int64_t first, int64_t step, int64_t end) {
+#pragma unroll 1
   for (int64_t column = first; column < end; column += step) {
+#pragma unroll 1
     for (int k = 0; k < T::kPerVector && column + k < end; ++k) {
       const float x = T::widen(row[column + k]);
       if (x != x) return column + k;
@@ -151,20 +153,21 @@ struct Scratch {
   unsigned long long key[kBlockThreads / kWarp];
 };
 
-// Columns [begin, end) of a row by kThreads threads. The result is complete in thread 0 of the team.
+// Columns [begin, end) of a row by kThreads threads. The result is complete in the first warp of the team.
 template <class T, class Cap, bool kEverything, int kThreads>
 __device__ __forceinline__ Partial sum_segment(const typename T::Element* row, int64_t begin, int64_t end, bool wants_argmax,
                                                const Transform& t, Scratch* scratch) {
   const int thread = static_cast<int>(threadIdx.x) % kThreads;
-  const int64_t step = int64_t{kThreads} * T::kPerVector;
-  const uint32_t shift = misalignment(row + begin);
+  constexpr int kStep = kThreads * T::kPerVector;
+  const uint32_t shift = misalignment(row);
   const int64_t mine = begin + thread * T::kPerVector;
   ThreadSums sums;
   sums.chunk = mine;
-  for (int64_t first = mine; first < end; first += kChunkVectors * step) {
+  for (int64_t first = mine; first < end; first += kChunkVectors * kStep) {
+    const Chunk<T, kChunkVectors, kStep> chunk(first, end);
     Vector v[kChunkVectors];
-    load_vectors<T, kChunkVectors, false>(row, first, step, end, shift, v);
-    add_chunk<T, Cap, kEverything>(v, first, step, end, t, sums);
+    load_chunk<T, kChunkVectors, kStep, false>(row, chunk, shift, v);
+    add_chunk<T, Cap, kEverything, kStep>(v, chunk, t, sums);
   }
 
   const int warp = thread / kWarp, lane = thread % kWarp;
@@ -179,11 +182,11 @@ __device__ __forceinline__ Partial sum_segment(const typename T::Element* row, i
   unsigned long long key = ~0ull;
   if (kEverything && wants_argmax) {
     if (sums.ones != sums.ones) {
-      const int64_t column = find_nan<T>(row, mine, step, end);
+      const int64_t column = find_nan<T>(row, mine, kStep, end);
       if (column < end) key = argmax_key(true, column);
     }
     if (sums.maximum == maximum) {
-      const int64_t column = find_maximum<T>(row, sums.chunk, step, end, maximum);
+      const int64_t column = find_maximum<T>(row, sums.chunk, kStep, end, maximum);
       const unsigned long long candidate = argmax_key(false, column);
       if (column < end && candidate < key) key = candidate;
     }
@@ -205,7 +208,10 @@ __device__ __forceinline__ Partial sum_segment(const typename T::Element* row, i
       scratch->key[warp] = key;
     }
     __syncthreads();
-    if (thread == 0) {
+    if (warp == 0) {
+#pragma unroll
+      for (int k = 0; k < kSums; ++k) all[k] = scratch->sums[0][k];
+      key = scratch->key[0];
 #pragma unroll
       for (int w = 1; w < kThreads / kWarp; ++w) {
 #pragma unroll

@@ -14,10 +14,8 @@
 
 #ifdef LR_EMULATOR
 #include "emulator.h"
-#define LR_NO_INLINE __attribute__((noinline))
 #else
 #include <cuda_runtime.h>
-#define LR_NO_INLINE __noinline__
 #define LR_SHARED(type, name, count) __shared__ type name[count]
 #define LR_DYNAMIC_SHARED(type, name)                         \
   extern __shared__ __align__(16) unsigned char lr_dynamic[]; \

@@ -2,12 +2,12 @@
 //
 // Forward fuses log-sum-exp(z), log-sum-exp(2z), entropy, mean, argmax and the label's log-prob into one read of the logits: 2 (BF16, F16) or
 // 4 (F32) bytes an element, nothing of that size written. Each thread has four 128-bit loads under way, takes their maximum, rescales its
-// sums once and adds the exponentials. Rows up to 4 KiB belong to a warp, which needs no barrier; longer ones to a block, and eight blocks
-// fit on a multiprocessor, so that one's reductions hide behind the others' loads. Long rows are cut into segments by their length alone;
+// sums once and adds the exponentials. Rows up to 4 KiB belong to a warp, which needs no barrier; longer ones to a block, and three or more
+// blocks are on a multiprocessor at once, so that one's reductions hide behind the others' loads. Long rows are cut into segments by their length alone;
 // where rows are few their segments go to blocks of their own, and a second launch merges the partials, in the same order and to the same bits.
 //
 // Backward reads the logits and writes the gradient, once each: 4 or 8 bytes an element. What a row's elements share is computed once, in
-// double, by one thread.
+// double, by one warp.
 #include <algorithm>
 
 #include "operations.h"
@@ -19,6 +19,7 @@ namespace logratio::device {
 namespace {
 
 constexpr int64_t kWarpRowBytes = 4096;        // rows up to this long belong to a warp
+constexpr int kBlocksAtOnce = 3;               // on a multiprocessor: 48 KiB of loads under way
 constexpr int64_t kRowsPerMultiprocessor = 8;  // fewer rows than that are shared out by segment
 constexpr int kRowsPerBlock = kBlockThreads / kWarp;
 constexpr int64_t kBlocksPerMultiprocessor = 256;  // more work than that, and each block does several rows
@@ -48,14 +49,19 @@ struct Machine {
 
 // ---- Forward ----
 
+// The outputs in this order, so that a lane each writes them.
+enum Output { kLogp, kLse, kLse2, kEntropy, kMeanLogit, kArgmax, kOutputs };
+
 struct ForwardCall {
   cpu::LogitRows logits;
   int64_t rows;
   Segments segments;
   Transform transform;
   Labels labels;
-  cpu::TokenOutputs outputs;
+  cpu::Grid outputs[kOutputs];
   int64_t* bad_values;
+
+  __device__ bool wants_argmax() const { return outputs[kArgmax].present; }
 };
 
 struct LabelLogit {
@@ -70,64 +76,66 @@ __device__ __forceinline__ LabelLogit read_label_logit(const ForwardCall& call, 
   return {label, label >= 0 ? T::widen(row[label]) : 0};
 }
 
+// By the lanes of a warp that all know the row.
 template <class Cap, bool kEverything>
 __device__ inline void write_row(const ForwardCall& call, int64_t r, const LabelLogit& label, const Partial& part) {
+  const int lane = static_cast<int>(threadIdx.x) % kWarp;
   const RowFigures row = finish_row<Cap, kEverything>(part, label.x, call.logits.columns, call.transform);
-  if (label.label == kBadLabel && call.bad_values != nullptr) count_up(call.bad_values);
-  write(call.outputs.logp, r, label.label == kIgnored ? 0 : label.label == kBadLabel ? nan("") : row.logp);
-  write(call.outputs.lse, r, row.lse);
-  if constexpr (kEverything) {
-    write(call.outputs.lse2, r, row.lse2);
-    write(call.outputs.entropy, r, row.entropy);
-    write(call.outputs.mean_logit, r, row.mean_z);
-    write(call.outputs.argmax, r, row.argmax);
+  if (lane == 0 && label.label == kBadLabel && call.bad_values != nullptr) count_up(call.bad_values);
+  if (lane == kArgmax) {
+    write(call.outputs[kArgmax], r, row.argmax);
+  } else if (lane < kArgmax) {
+    double value = label.label == kIgnored ? 0 : label.label == kBadLabel ? nan("") : row.logp;
+    if (lane == kLse) value = row.lse;
+    if (lane == kLse2) value = row.lse2;
+    if (lane == kEntropy) value = row.entropy;
+    if (lane == kMeanLogit) value = row.mean_z;
+    write(call.outputs[lane], r, value);
   }
 }
 
 template <class T, class Cap, bool kEverything>
-__global__ void __launch_bounds__(kBlockThreads) forward_warps(const ForwardCall call) {
-  const int lane = static_cast<int>(threadIdx.x) % kWarp;
+__global__ void __launch_bounds__(kBlockThreads, kBlocksAtOnce) forward_warps(const ForwardCall call) {
   for (int64_t r = int64_t{blockIdx.x} * kRowsPerBlock + threadIdx.x / kWarp; r < call.rows; r += int64_t{gridDim.x} * kRowsPerBlock) {
     const typename T::Element* row = row_address<T>(call.logits, r);
-    LabelLogit label{};
-    if (lane == 0) label = read_label_logit<T>(call, row, r);
-    const Partial part =
-        sum_segment<T, Cap, kEverything, kWarp>(row, 0, call.logits.columns, call.outputs.argmax.present, call.transform, nullptr);
-    if (lane == 0) write_row<Cap, kEverything>(call, r, label, part);
+    const LabelLogit label = read_label_logit<T>(call, row, r);
+    const Partial part = sum_segment<T, Cap, kEverything, kWarp>(row, 0, call.logits.columns, call.wants_argmax(), call.transform, nullptr);
+    write_row<Cap, kEverything>(call, r, label, part);
   }
 }
 
 template <class T, class Cap, bool kEverything>
-__global__ void __launch_bounds__(kBlockThreads) forward_blocks(const ForwardCall call) {
+__global__ void __launch_bounds__(kBlockThreads, kBlocksAtOnce) forward_blocks(const ForwardCall call) {
   LR_SHARED(Scratch, scratch, 1);
   LR_SHARED(Partial, partials, kMaxSegments);
-  const int64_t columns = call.logits.columns;
+  const bool first_warp = threadIdx.x < kWarp;
   for (int64_t r = blockIdx.x; r < call.rows; r += gridDim.x) {
     const typename T::Element* row = row_address<T>(call.logits, r);
     LabelLogit label{};
-    if (threadIdx.x == 0) label = read_label_logit<T>(call, row, r);
+    if (first_warp) label = read_label_logit<T>(call, row, r);
     Partial part;
     for (int64_t s = 0; s < call.segments.count; ++s) {
-      const int64_t begin = s * call.segments.columns, end = std::min(begin + call.segments.columns, columns);
-      part = sum_segment<T, Cap, kEverything, kBlockThreads>(row, begin, end, call.outputs.argmax.present, call.transform, scratch);
+      const int64_t begin = s * call.segments.columns, end = std::min(begin + call.segments.columns, call.logits.columns);
+      part = sum_segment<T, Cap, kEverything, kBlockThreads>(row, begin, end, call.wants_argmax(), call.transform, scratch);
       if (threadIdx.x == 0 && call.segments.count > 1) partials[s] = part;
     }
+    if (!first_warp) continue;
     if (call.segments.count > 1) {
-      __syncthreads();
-      if (threadIdx.x < kWarp) part = merge_segments<kEverything>(threadIdx.x < call.segments.count ? partials[threadIdx.x] : empty_partial(), call.transform);
+      __syncwarp();
+      part = merge_segments<kEverything>(threadIdx.x < call.segments.count ? partials[threadIdx.x] : empty_partial(), call.transform);
     }
-    if (threadIdx.x == 0) write_row<Cap, kEverything>(call, r, label, part);
+    write_row<Cap, kEverything>(call, r, label, part);
   }
 }
 
 // A block a segment: there are few.
 template <class T, class Cap, bool kEverything>
-__global__ void __launch_bounds__(kBlockThreads) forward_segments(const ForwardCall call, Partial* partials) {
+__global__ void __launch_bounds__(kBlockThreads, kBlocksAtOnce) forward_segments(const ForwardCall call, Partial* partials) {
   LR_SHARED(Scratch, scratch, 1);
   const int64_t r = blockIdx.x, s = blockIdx.y;
   const int64_t begin = s * call.segments.columns, end = std::min(begin + call.segments.columns, call.logits.columns);
-  const Partial part = sum_segment<T, Cap, kEverything, kBlockThreads>(row_address<T>(call.logits, r), begin, end, call.outputs.argmax.present,
-                                                                       call.transform, scratch);
+  const Partial part =
+      sum_segment<T, Cap, kEverything, kBlockThreads>(row_address<T>(call.logits, r), begin, end, call.wants_argmax(), call.transform, scratch);
   if (threadIdx.x == 0) partials[r * call.segments.count + s] = part;
 }
 
@@ -137,7 +145,7 @@ __global__ void __launch_bounds__(kWarp) forward_merge(const ForwardCall call, c
   const LabelLogit label = read_label_logit<T>(call, row_address<T>(call.logits, r), r);
   const bool has_segment = threadIdx.x < call.segments.count;
   const Partial part = merge_segments<kEverything>(has_segment ? partials[r * call.segments.count + threadIdx.x] : empty_partial(), call.transform);
-  if (threadIdx.x == 0) write_row<Cap, kEverything>(call, r, label, part);
+  write_row<Cap, kEverything>(call, r, label, part);
 }
 
 template <class T, class Cap, bool kEverything>
@@ -155,6 +163,9 @@ void launch_forward(const ForwardCall& call, Partial* partials, const Machine& m
 
 // ---- Backward ----
 
+// Read by a lane each, at once.
+enum Upstream { kGradLogp, kGradEntropy, kUpstreamLse, kUpstreamEntropy, kUpstreams };
+
 struct BackwardCall {
   cpu::LogitRows logits;
   cpu::LogitRows gradient;
@@ -163,7 +174,7 @@ struct BackwardCall {
   int64_t piece_vectors;
   Transform transform;
   Labels labels;
-  cpu::TokenUpstream upstream;
+  cpu::Grid upstream[kUpstreams];
   int64_t* bad_values;
 };
 
@@ -173,43 +184,41 @@ struct BackwardRow {
   RowGradient gradient;
 };
 
-// By one thread for all of its row's.
+// By a warp, whose lanes all get the result.
 template <class T, class Cap>
 __device__ inline BackwardRow prepare_row(const BackwardCall& call, const typename T::Element* row, int64_t r, bool counts) {
-  RowUpstream up{};
-  up.label = read_label(call.labels, r, call.logits.columns);
-  if (up.label == kBadLabel && counts && call.bad_values != nullptr) count_up(call.bad_values);
-  if (up.label < 0) return {true, up.label, {}};
-  if (call.upstream.grad_logp.present) up.grad_logp = read_double(call.upstream.grad_logp, r);
-  if (call.upstream.grad_entropy.present) up.grad_entropy = read_double(call.upstream.grad_entropy, r);
-  if (up.grad_logp == 0 && up.grad_entropy == 0) return {true, up.label, {}};
-  up.lse = read_double(call.upstream.lse, r);
-  if (up.grad_entropy != 0) up.entropy = read_double(call.upstream.entropy, r);
-  return {false, up.label, prepare_gradient<Cap>(up, T::widen(row[up.label]), call.transform)};
+  const int lane = static_cast<int>(threadIdx.x) % kWarp;
+  const int64_t label = read_label(call.labels, r, call.logits.columns);
+  const double mine = lane < kUpstreams && call.upstream[lane].present ? read_double(call.upstream[lane], r) : 0;
+  const RowUpstream up{label, __shfl_sync(kAllLanes, mine, kUpstreamLse), __shfl_sync(kAllLanes, mine, kUpstreamEntropy),
+                       __shfl_sync(kAllLanes, mine, kGradLogp), __shfl_sync(kAllLanes, mine, kGradEntropy)};
+  if (lane == 0 && counts && label == kBadLabel && call.bad_values != nullptr) count_up(call.bad_values);
+  if (label < 0 || (up.grad_logp == 0 && up.grad_entropy == 0)) return {true, label, {}};
+  return {false, label, prepare_gradient<Cap>(up, T::widen(row[label]), call.transform)};
 }
 
 template <class T, class Cap, bool kEntropy>
-__global__ void __launch_bounds__(kBlockThreads) backward_warps(const BackwardCall call) {
-  LR_SHARED(BackwardRow, rows, kRowsPerBlock);
-  BackwardRow& row = rows[threadIdx.x / kWarp];
+__global__ void __launch_bounds__(kBlockThreads, kBlocksAtOnce) backward_warps(const BackwardCall call) {
   for (int64_t r = int64_t{blockIdx.x} * kRowsPerBlock + threadIdx.x / kWarp; r < call.rows; r += int64_t{gridDim.x} * kRowsPerBlock) {
     const typename T::Element* logits = row_address<T>(call.logits, r);
-    __syncwarp();  // the row before has been read
-    if (threadIdx.x % kWarp == 0) row = prepare_row<T, Cap>(call, logits, r, true);
-    __syncwarp();
+    // No barrier: in place, the lane that overwrites the label's logit is the only one that uses what it read there.
+    const BackwardRow row = prepare_row<T, Cap>(call, logits, r, true);
     write_gradient<T, Cap, kEntropy, kWarp>(logits, row_address<T>(call.gradient, r), call.logits.columns, 0, call.piece_vectors, row.zero, row.label,
                                             row.gradient, call.transform);
   }
 }
 
 template <class T, class Cap, bool kEntropy>
-__global__ void __launch_bounds__(kBlockThreads) backward_blocks(const BackwardCall call) {
+__global__ void __launch_bounds__(kBlockThreads, kBlocksAtOnce) backward_blocks(const BackwardCall call) {
   LR_SHARED(BackwardRow, row, 1);
   for (int64_t b = blockIdx.x; b < call.rows * call.pieces; b += gridDim.x) {
     const int64_t r = call.pieces == 1 ? b : b / call.pieces, piece = b - r * call.pieces;
     const typename T::Element* logits = row_address<T>(call.logits, r);
     __syncthreads();  // the row before has been read
-    if (threadIdx.x == 0) *row = prepare_row<T, Cap>(call, logits, r, piece == 0);
+    if (threadIdx.x < kWarp) {
+      const BackwardRow prepared = prepare_row<T, Cap>(call, logits, r, piece == 0);
+      if (threadIdx.x == 0) *row = prepared;
+    }
     __syncthreads();
     write_gradient<T, Cap, kEntropy, kBlockThreads>(logits, row_address<T>(call.gradient, r), call.logits.columns, piece * call.piece_vectors,
                                                     (piece + 1) * call.piece_vectors, row->zero, row->label, row->gradient, call.transform);
@@ -230,14 +239,19 @@ void launch_backward(const BackwardCall& call, const Machine& machine) {
 lr_status token_logprobs(Execution* execution, const TokenForward* forward) {
   return run(execution, [&] {
     const cpu::TokenOutputs& outputs = forward->outputs;
-    const ForwardCall call{forward->logits,  forward->labels.values.size(), cut(forward->logits.columns), make_transform(forward->transform),
-                           forward->labels, outputs,                       execution->bad_values};
+    const ForwardCall call{forward->logits,
+                           forward->labels.values.size(),
+                           cut(forward->logits.columns),
+                           make_transform(forward->transform),
+                           forward->labels,
+                           {outputs.logp, outputs.lse, outputs.lse2, outputs.entropy, outputs.mean_logit, outputs.argmax},
+                           execution->bad_values};
     Workspace workspace(*execution);
     const Machine machine(*execution);
     const bool shared_out = machine.shares_out(call.rows, call.segments);
     Partial* partials = workspace.take<Partial>(shared_out ? call.rows * call.segments.count : 0);
     if (!workspace.ready() || call.rows == 0) return;
-    for (const cpu::Grid* output : {&outputs.logp, &outputs.lse, &outputs.lse2, &outputs.entropy, &outputs.argmax, &outputs.mean_logit}) poison(*output);
+    for (const cpu::Grid& output : call.outputs) poison(output);
     const bool everything = outputs.lse2.present || outputs.entropy.present || outputs.argmax.present || outputs.mean_logit.present;
     with_type(call.logits.type, [&]<class T>(T) {
       const auto start = call.transform.softcap != 0 ? launch_forward<T, Softcap, true>
@@ -258,12 +272,20 @@ lr_status token_logprobs_backward(Execution* execution, const TokenBackward* bac
     const int64_t per_vector = 16 / element_bytes(backward->logits.type);
     const int64_t pieces = machine.shares_out(rows, segments) ? segments.count : 1;
     const int64_t vectors = (columns + per_vector - 1) / per_vector + 1;  // one more where the row begins within a vector
-    const BackwardCall call{backward->logits, backward->gradient, rows, pieces, (vectors + pieces - 1) / pieces, make_transform(backward->transform),
-                            backward->labels, backward->upstream, execution->bad_values};
+    const cpu::TokenUpstream& upstream = backward->upstream;
+    const BackwardCall call{backward->logits,
+                            backward->gradient,
+                            rows,
+                            pieces,
+                            (vectors + pieces - 1) / pieces,
+                            make_transform(backward->transform),
+                            backward->labels,
+                            {upstream.grad_logp, upstream.grad_entropy, upstream.lse, upstream.entropy},
+                            execution->bad_values};
     if (backward->gradient.base != backward->logits.base) poison(backward->gradient, rows);
     with_type(call.logits.type, [&]<class T>(T) {
       const auto start = call.transform.softcap != 0               ? launch_backward<T, Softcap, true>
-                         : backward->upstream.grad_entropy.present ? launch_backward<T, NoSoftcap, true>
+                         : upstream.grad_entropy.present           ? launch_backward<T, NoSoftcap, true>
                                                                    : launch_backward<T, NoSoftcap, false>;
       start(call, machine);
     });

@@ -228,7 +228,7 @@ struct Rows {
             {doubles(lse), doubles(entropy), doubles(grad_logp), doubles(grad_entropy)}};
   }
 
-  // Empty, or what the emulator says.
+  // Forward and backward, the latter once more over the logits. Empty, or what the emulator says.
   std::string run(double softcap) {
     std::vector<char> memory(1 << 16);
     device::Execution execution{};
@@ -238,6 +238,9 @@ struct Rows {
     const device::TokenBackward b = backward_call(softcap);
     if (device::token_logprobs(&execution, &f) != LR_OK) return execution.error;
     if (device::token_logprobs_backward(&execution, &b) != LR_OK) return execution.error;
+    device::TokenBackward in_place = b;
+    in_place.gradient = in_place.logits;
+    if (device::token_logprobs_backward(&execution, &in_place) != LR_OK) return execution.error;
     return "";
   }
   void run_plainly(double softcap) {
@@ -246,7 +249,7 @@ struct Rows {
     launch(plain_backward, (rows + 31) / 32, 32, 0, nullptr, backward_call(softcap), labels.size());
   }
   std::string bits() const {
-    return logp.bits() + lse.bits() + lse2.bits() + entropy.bits() + argmax.bits() + mean_logit.bits() + gradient.bits();
+    return logp.bits() + lse.bits() + lse2.bits() + entropy.bits() + argmax.bits() + mean_logit.bits() + gradient.bits() + logits.bits();
   }
 };
 
@@ -256,6 +259,7 @@ TEST(Emulator, KernelsAgreeWithPlainOnes) {
       for (double softcap : {0.0, 10.0}) {
         Rows fast(type, 3, columns), plain(type, 3, columns);
         ASSERT_EQ(fast.run(softcap), "");
+        EXPECT_EQ(fast.logits.bits(), fast.gradient.bits());
         plain.run_plainly(softcap);
         for (int64_t row = 0; row < 3; ++row) {
           const auto near = [&](const Tensor& a, const Tensor& b) { EXPECT_NEAR(a.get(row), b.get(row), 2e-6 * (1 + std::fabs(b.get(row)))) << columns; };

@@ -28,7 +28,7 @@ constexpr U kU;
 constexpr int64_t kLanes = HWY_MAX_BYTES / sizeof(float);
 constexpr int64_t kPair = 2 * kLanes;    // columns that one load of a Pair takes
 constexpr int64_t kTile = 2048;          // columns
-constexpr int64_t kReadAhead = 8192;     // bytes from the next tile on that the forward prefetches
+constexpr int64_t kReadAhead = 20480;    // bytes from the next tile on that the forward prefetches
 constexpr int64_t kUpdateAhead = 6144;   // bytes that the backward prefetches
 static_assert(kTile % (2 * kPair) == 0 && kSegment % kTile == 0);
 

@@ -17,9 +17,11 @@ constexpr double kNaN = std::numeric_limits<double>::quiet_NaN();
 constexpr double kInfinity = std::numeric_limits<double>::infinity();
 constexpr double kLog2E = 1.4426950408889634074;
 
-// Rows are handed out in runs of about this many bytes: enough to hide the cost of taking a task, few enough to balance, and the size
-// below which a call stays on the caller.
+// Rows are handed out in runs of at least this many bytes, which hides the cost of taking a task; a smaller call stays on the caller. Longer
+// runs are better where there are rows enough to balance: what a kernel prefetches past the end of a row is its next one then.
 constexpr int64_t kTaskBytes = 256 * 1024;
+constexpr int64_t kLongTaskBytes = 4 * 1024 * 1024;
+constexpr int64_t kTasksPerThread = 8;
 
 int64_t element_bytes(LogitType type) { return type == LogitType::f32 ? 4 : 2; }
 
@@ -60,7 +62,8 @@ struct Plan {
 Plan plan(int64_t count, const LogitRows& rows) {
   const int64_t segments = (rows.columns + kSegment - 1) / kSegment;
   const int64_t row_bytes = rows.columns * element_bytes(rows.type);
-  return {segments, std::max<int64_t>(1, kTaskBytes / row_bytes), segments > 1 && count < 2 * thread_count()};
+  const int64_t balanced = std::min(kLongTaskBytes / row_bytes, count / (kTasksPerThread * thread_count()));
+  return {segments, std::max<int64_t>({1, kTaskBytes / row_bytes, balanced}), segments > 1 && count < 2 * thread_count()};
 }
 
 // Calls body(first, last) for runs of rows that cover 0..count-1.

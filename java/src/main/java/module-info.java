@@ -6,6 +6,9 @@ module dev.logratio {
     requires info.picocli;
     requires java.logging; // of JCuda, whose jar names no module that it needs
     requires jcuda;
+    // Charts, for the command line alone.
+    requires static java.desktop;
+    requires static org.knowm.xchart;
 
     exports dev.logratio;
     exports dev.logratio.cuda;

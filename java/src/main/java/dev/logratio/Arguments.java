@@ -5,8 +5,8 @@ package dev.logratio;
  * them must have memory of their own.
  */
 final class Arguments implements AutoCloseable {
-    /** The pair loss has 7 inputs and 11 outputs. */
-    private static final int MOST = 18;
+    /** The pair loss has 10 inputs and 11 outputs. */
+    private static final int MOST = 21;
 
     private final Backend backend;
     private final String[] names = new String[MOST];

@@ -165,6 +165,8 @@ public abstract sealed class Backend permits ReferenceBackend, NativeBackend {
 
     abstract void pairLoss(PairLoss call);
 
+    abstract void unpairedLoss(UnpairedLoss call);
+
     abstract StepMetrics preferenceStep(PreferenceStep call);
 
     /** As {@link #preferenceStep}, with the metrics left out where that saves work. */

@@ -1,6 +1,10 @@
 package dev.logratio;
 
+import dev.logratio.SequenceOptions.Reduction;
+import dev.logratio.loss.Dlrml;
+import dev.logratio.loss.Kto;
 import dev.logratio.loss.Loss;
+import dev.logratio.loss.WeightedLoss;
 import java.util.Arrays;
 
 /**
@@ -102,6 +106,9 @@ final class Checks {
         arguments.input("chosen_counts", call.chosenCounts);
         arguments.input("rejected_counts", call.rejectedCounts);
         arguments.input("grad_loss", call.gradLoss);
+        arguments.input("beta_kl", call.betaKl);
+        arguments.input("beta_mix", call.betaMix);
+        arguments.input("tau", call.tau);
         arguments.output("loss", call.losses);
         arguments.output("chosen_rewards", call.chosenRewards);
         arguments.output("rejected_rewards", call.rejectedRewards);
@@ -118,16 +125,23 @@ final class Checks {
         requireFloat("policy_chosen", call.policyChosen);
         requireRank("policy_chosen", call.policyChosen, 1, "[P]");
         long pairs = call.policyChosen.size(0);
+        long losses = call.loss.lossesPerPair() * pairs;
+        enoughPairs("policy_chosen", call.policyChosen, pairs, call.loss);
         require("policy_rejected", call.policyRejected, "float [P]");
         floatVector("policy_rejected", call.policyRejected, pairs);
+        noReference("reference_chosen", call.referenceChosen, call.loss);
+        noReference("reference_rejected", call.referenceRejected, call.loss);
         bothOrNone("reference_chosen", call.referenceChosen, "reference_rejected", call.referenceRejected);
         floatVector("reference_chosen", call.referenceChosen, pairs);
         floatVector("reference_rejected", call.referenceRejected, pairs);
         bothOrNone("chosen_counts", call.chosenCounts, "rejected_counts", call.rejectedCounts);
         countVector("chosen_counts", call.chosenCounts, pairs);
         countVector("rejected_counts", call.rejectedCounts, pairs);
-        floatVector("grad_loss", call.gradLoss, pairs);
-        floatVector("loss", call.losses, pairs);
+        floatVector("grad_loss", call.gradLoss, losses);
+        learned("beta_kl", call.betaKl, call.loss);
+        learned("beta_mix", call.betaMix, call.loss);
+        learned("tau", call.tau, call.loss);
+        floatVector("loss", call.losses, losses);
         floatVector("chosen_rewards", call.chosenRewards, pairs);
         floatVector("rejected_rewards", call.rejectedRewards, pairs);
         floatVector("grad_policy_chosen", call.gradPolicyChosen, pairs);
@@ -140,6 +154,49 @@ final class Checks {
         optionGradient("beta_kl", "grad_beta_kl", call.gradBetaKl, call.loss);
         optionGradient("beta_mix", "grad_beta_mix", call.gradBetaMix, call.loss);
         optionGradient("tau", "grad_tau", call.gradTau, call.loss);
+        call.withTensors(); // which checks their values
+        arguments.requireDistinctOutputs(null, null);
+    }
+
+    static void unpairedLoss(UnpairedLoss call, Arguments arguments) {
+        arguments.input("policy_logps", call.policyLogps);
+        arguments.input("reference_logps", call.referenceLogps);
+        arguments.input("chosen", call.chosen);
+        arguments.input("kl_policy_logps", call.klPolicyLogps);
+        arguments.input("kl_reference_logps", call.klReferenceLogps);
+        arguments.input("grad_loss", call.gradLoss);
+        arguments.output("loss", call.losses);
+        arguments.output("rewards", call.rewards);
+        arguments.output("kl", call.kl);
+        arguments.output("grad_policy_logps", call.gradPolicyLogps);
+        arguments.output("grad_reference_logps", call.gradReferenceLogps);
+
+        require("policy_logps", call.policyLogps, "float [B]");
+        requireFloat("policy_logps", call.policyLogps);
+        requireRank("policy_logps", call.policyLogps, 1, "[B]");
+        long examples = call.policyLogps.size(0);
+        require("reference_logps", call.referenceLogps, "float [B]");
+        floatVector("reference_logps", call.referenceLogps, examples);
+        require("chosen", call.chosen, "BOOL or U8 [B]");
+        if (call.chosen.dtype() != DType.BOOL && call.chosen.dtype() != DType.U8) {
+            throw wrong("chosen", call.chosen, "BOOL or U8");
+        }
+        requireVector("chosen", call.chosen, examples);
+        bothOrNone("kl_policy_logps", call.klPolicyLogps, "kl_reference_logps", call.klReferenceLogps);
+        if (call.klPolicyLogps != null) {
+            if (!(call.loss instanceof Kto)) {
+                throw new IllegalArgumentException("kl_policy_logps is given, expected it only with the loss kto, not " + call.loss.id());
+            }
+            requireFloat("kl_policy_logps", call.klPolicyLogps);
+            requireRank("kl_policy_logps", call.klPolicyLogps, 1, "[C]");
+            floatVector("kl_reference_logps", call.klReferenceLogps, call.klPolicyLogps.size(0));
+        }
+        floatVector("grad_loss", call.gradLoss, examples);
+        floatVector("loss", call.losses, examples);
+        floatVector("rewards", call.rewards, examples);
+        floatVector("kl", call.kl, 1);
+        floatVector("grad_policy_logps", call.gradPolicyLogps, examples);
+        floatVector("grad_reference_logps", call.gradReferenceLogps, examples);
         arguments.requireDistinctOutputs(null, null);
     }
 
@@ -156,6 +213,7 @@ final class Checks {
 
         logitsAndLabels(call.logits, call.labels, doubleLogits, true);
         long sequences = call.logits.size(0);
+        terms(call);
         if (call.mask != null) {
             requireMask(call.mask);
             requireLike("mask", call.mask, "labels", call.labels);
@@ -177,6 +235,36 @@ final class Checks {
             maskValues(call.mask);
         }
         arguments.requireDistinctOutputs(call.gradLogits, call.logits);
+    }
+
+    /** What the losses of a step need of its other arguments. */
+    private static void terms(PreferenceStep call) {
+        boolean takesReference = false;
+        for (WeightedLoss term : call.terms) {
+            if (term.loss().dividesByLength() && call.sequenceOptions.reduction() == Reduction.MEAN) {
+                throw new IllegalArgumentException(
+                        "reduction is mean, expected sum as loss " + term.loss().id() + " divides by length itself");
+            }
+            if (term.loss() instanceof Loss.Paired paired) {
+                if (call.wpo && paired.ofRanks()) {
+                    throw new IllegalArgumentException(
+                            "wpo is on, expected it off as the losses of " + paired.id() + " belong to ranks, not to pairs");
+                }
+                enoughPairs("logits", call.logits, call.logits.size(0) / 2, paired);
+                takesReference |= !(paired instanceof Loss.ReferenceFree);
+            }
+        }
+        if (!takesReference) {
+            noReference("reference_logps", call.referenceLogps, call.terms.getFirst().loss());
+            noReference("reference_token_logps", call.referenceTokenLogps, call.terms.getFirst().loss());
+        }
+    }
+
+    private static void enoughPairs(String name, Tensor tensor, long pairs, Loss.Paired loss) {
+        if (pairs > 0 && pairs < loss.smallestBatch()) {
+            String expected = "at least " + loss.smallestBatch() + " pairs, or none, as loss " + loss.id() + " takes their variance";
+            throw wrong(name, tensor, expected);
+        }
     }
 
     // ---- Logits and labels ----
@@ -287,13 +375,27 @@ final class Checks {
         }
     }
 
+    /** Refuses a reference of a loss that has none. */
+    private static void noReference(String name, Tensor tensor, Loss loss) {
+        if (tensor != null && !(loss instanceof Loss.OfMargin) && !(loss instanceof Loss.OfLogRatios)) {
+            throw new IllegalArgumentException(name + " is given, expected it absent as loss " + loss.id() + " has no reference");
+        }
+    }
+
+    private static void learned(String name, Tensor tensor, Loss loss) {
+        if (tensor != null && !(loss instanceof Dlrml)) {
+            throw new IllegalArgumentException(name + " is given as a tensor, expected it only with the loss dlrml, not " + loss.id());
+        }
+        floatVector(name, tensor, 1);
+    }
+
     private static void needsReference(String name, Tensor wanted, Tensor reference) {
         if (wanted != null && reference == null) {
             throw new IllegalArgumentException(name + " is wanted, expected a reference with it");
         }
     }
 
-    private static void optionGradient(String option, String name, Tensor wanted, Loss loss) {
+    private static void optionGradient(String option, String name, Tensor wanted, Loss.Paired loss) {
         if (wanted == null) {
             return;
         }

@@ -1,5 +1,7 @@
 package dev.logratio;
 
+import static java.lang.foreign.ValueLayout.JAVA_DOUBLE;
+
 import dev.logratio.bindings.logratio_h;
 import dev.logratio.bindings.lr_loss_options;
 import dev.logratio.bindings.lr_pair_loss_args;
@@ -10,8 +12,12 @@ import dev.logratio.bindings.lr_step_metrics;
 import dev.logratio.bindings.lr_token_logprobs_args;
 import dev.logratio.bindings.lr_token_logprobs_backward_args;
 import dev.logratio.bindings.lr_token_options;
+import dev.logratio.bindings.lr_unpaired_loss_args;
 import dev.logratio.loss.Loss;
+import dev.logratio.loss.WeightedLoss;
+import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
+import java.util.List;
 
 /** The native library: its argument structs are the same for every kind of device. */
 abstract sealed class NativeBackend extends Backend permits CpuBackend, DeviceBackend {
@@ -106,14 +112,37 @@ abstract sealed class NativeBackend extends Backend permits CpuBackend, DeviceBa
             args.output(lr_pair_loss_args.grad_beta_kl$offset(), call.gradBetaKl);
             args.output(lr_pair_loss_args.grad_beta_mix$offset(), call.gradBetaMix);
             args.output(lr_pair_loss_args.grad_tau$offset(), call.gradTau);
+            args.input(lr_pair_loss_args.beta_kl$offset(), call.betaKl);
+            args.input(lr_pair_loss_args.beta_mix$offset(), call.betaMix);
+            args.input(lr_pair_loss_args.tau$offset(), call.tau);
             run(args, logratio_h::lr_pair_loss);
         }
     }
 
     @Override
+    void unpairedLoss(UnpairedLoss call) {
+        try (NativeCall args = begin(lr_unpaired_loss_args.sizeof(), lr_unpaired_loss_args.cuda$offset())) {
+            put(args, lr_unpaired_loss_args.loss_options$offset(), call.loss);
+            args.input(lr_unpaired_loss_args.policy_logps$offset(), call.policyLogps);
+            args.input(lr_unpaired_loss_args.reference_logps$offset(), call.referenceLogps);
+            args.input(lr_unpaired_loss_args.chosen$offset(), call.chosen);
+            args.input(lr_unpaired_loss_args.kl_policy_logps$offset(), call.klPolicyLogps);
+            args.input(lr_unpaired_loss_args.kl_reference_logps$offset(), call.klReferenceLogps);
+            args.input(lr_unpaired_loss_args.grad_loss$offset(), call.gradLoss);
+            args.output(lr_unpaired_loss_args.loss$offset(), call.losses);
+            args.output(lr_unpaired_loss_args.rewards$offset(), call.rewards);
+            args.output(lr_unpaired_loss_args.kl$offset(), call.kl);
+            args.output(lr_unpaired_loss_args.grad_policy_logps$offset(), call.gradPolicyLogps);
+            args.output(lr_unpaired_loss_args.grad_reference_logps$offset(), call.gradReferenceLogps);
+            run(args, logratio_h::lr_unpaired_loss);
+        }
+    }
+
+    @Override
     StepMetrics preferenceStep(PreferenceStep call) {
-        try (NativeCall args = begin(lr_preference_step_args.sizeof(), lr_preference_step_args.cuda$offset())) {
-            put(args, call);
+        try (NativeCall args = begin(lr_preference_step_args.sizeof(), lr_preference_step_args.cuda$offset());
+                Arena terms = Arena.ofConfined()) {
+            put(args, terms, call);
             long metrics = args.pointTo(lr_preference_step_args.metrics$offset(), lr_step_metrics.sizeof());
             runWithMetrics(args, logratio_h::lr_preference_step, lr_preference_step_args.metrics$offset(), metrics);
             return metrics(args.memory().asSlice(metrics, lr_step_metrics.sizeof()));
@@ -122,14 +151,16 @@ abstract sealed class NativeBackend extends Backend permits CpuBackend, DeviceBa
 
     @Override
     void launchPreferenceStep(PreferenceStep call) {
-        try (NativeCall args = begin(lr_preference_step_args.sizeof(), lr_preference_step_args.cuda$offset())) {
-            put(args, call);
+        try (NativeCall args = begin(lr_preference_step_args.sizeof(), lr_preference_step_args.cuda$offset());
+                Arena terms = Arena.ofConfined()) {
+            put(args, terms, call);
             run(args, logratio_h::lr_preference_step);
         }
     }
 
-    private static void put(NativeCall args, PreferenceStep call) {
-        put(args, lr_preference_step_args.loss_options$offset(), call.loss);
+    private static void put(NativeCall args, Arena terms, PreferenceStep call) {
+        put(args, terms, call.terms);
+        args.put(lr_preference_step_args.wpo$offset(), call.wpo ? 1 : 0);
         put(args, lr_preference_step_args.token_options$offset(), call.tokenOptions);
         put(args, lr_preference_step_args.sequence_options$offset(), call.sequenceOptions);
         args.input(lr_preference_step_args.logits$offset(), call.logits);
@@ -160,6 +191,23 @@ abstract sealed class NativeBackend extends Backend permits CpuBackend, DeviceBa
 
     private static void put(NativeCall args, long field, Loss loss) {
         NativeLoss.write(loss, args.memory(), args.pointTo(field, lr_loss_options.sizeof()));
+    }
+
+    /** The losses of a step and their weights; a single one stays within the call's own memory. */
+    private static void put(NativeCall args, Arena arena, List<WeightedLoss> terms) {
+        args.put(lr_preference_step_args.loss_count$offset(), (long) terms.size());
+        if (terms.size() == 1 && terms.getFirst().weight() == 1) {
+            put(args, lr_preference_step_args.loss_options$offset(), terms.getFirst().loss());
+            return;
+        }
+        MemorySegment options = arena.allocate(lr_loss_options.layout(), terms.size());
+        MemorySegment weights = arena.allocate(JAVA_DOUBLE, terms.size());
+        for (int k = 0; k < terms.size(); k++) {
+            NativeLoss.write(terms.get(k).loss(), options, k * lr_loss_options.sizeof());
+            weights.setAtIndex(JAVA_DOUBLE, k, terms.get(k).weight());
+        }
+        args.put(lr_preference_step_args.loss_options$offset(), options.address());
+        args.put(lr_preference_step_args.loss_weights$offset(), weights.address());
     }
 
     private static void put(NativeCall args, long offset, TokenOptions options) {

@@ -48,14 +48,15 @@ final class NativeLoss {
     private final Option[] options;
 
     private NativeLoss(Class<? extends Loss> type) {
+        Loss ofDefaults = withDefaults(type);
         defaults = Arena.ofAuto().allocate(lr_loss_options.layout());
         lr_loss_options.size(defaults, lr_loss_options.sizeof());
         try (Arena arena = Arena.ofConfined()) {
-            NativeStatus.check(logratio_h.lr_loss_init(arena.allocateFrom(id(type)), defaults));
+            NativeStatus.check(logratio_h.lr_loss_init(arena.allocateFrom(ofDefaults.id()), defaults));
         }
         options = Arrays.stream(type.getRecordComponents())
                 .filter(component -> component.getType() != FDivergence.class)
-                .map(NativeLoss::option)
+                .map(component -> option(component, ofDefaults))
                 .toArray(Option[]::new);
     }
 
@@ -66,7 +67,9 @@ final class NativeLoss {
         for (Option option : form.options) {
             option.copy(loss, target, offset);
         }
-        writeDivergence(loss.fDivergence(), target, offset);
+        if (loss instanceof Loss.OfMargin ofMargin) {
+            writeDivergence(ofMargin.fDivergence(), target, offset);
+        }
     }
 
     private static void writeDivergence(FDivergence divergence, MemorySegment target, long offset) {
@@ -82,21 +85,29 @@ final class NativeLoss {
         target.set(JAVA_INT, offset + lr_loss_options.f_divergence$offset(), number);
     }
 
-    private static String id(Class<? extends Loss> type) {
+    private static Loss withDefaults(Class<? extends Loss> type) {
         try {
-            return type.getConstructor().newInstance().id();
+            return type.getConstructor().newInstance();
         } catch (ReflectiveOperationException e) {
             throw new IllegalStateException(type + " cannot be made with its defaults", e);
         }
     }
 
-    private static Option option(RecordComponent component) {
+    private static Option option(RecordComponent component, Loss defaults) {
         String name = component.getName().replaceAll("([A-Z])", "_$1").toLowerCase(Locale.ROOT);
         long field = lr_loss_options.layout().byteOffset(PathElement.groupElement(name));
         boolean isNumber = component.getType() == double.class;
         try {
             MethodHandle reader = MethodHandles.publicLookup().unreflect(component.getAccessor());
-            if (!isNumber) {
+            if (component.getType() == boolean.class) {
+                // The C enumerations of switches begin with the default.
+                boolean whenZero = (boolean) component.getAccessor().invoke(defaults);
+                MethodHandle number = MethodHandles.guardWithTest(
+                        MethodHandles.identity(boolean.class),
+                        MethodHandles.dropArguments(MethodHandles.constant(int.class, whenZero ? 0 : 1), 0, boolean.class),
+                        MethodHandles.dropArguments(MethodHandles.constant(int.class, whenZero ? 1 : 0), 0, boolean.class));
+                reader = MethodHandles.filterReturnValue(reader, number);
+            } else if (!isNumber) {
                 // The constants of the C enumerations count from 0 in the order of the Java ones.
                 MethodHandle ordinal = MethodHandles.publicLookup()
                         .findVirtual(Enum.class, "ordinal", MethodType.methodType(int.class));

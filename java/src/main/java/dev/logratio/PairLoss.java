@@ -1,5 +1,6 @@
 package dev.logratio;
 
+import dev.logratio.loss.Dlrml;
 import dev.logratio.loss.Loss;
 import java.util.Objects;
 
@@ -8,9 +9,13 @@ import java.util.Objects;
  *
  * <p>All tensors are [P] float unless said otherwise; P = 0 is allowed. Without a reference its log-probs are taken as 0. Gradients are
  * those of {@code sum(gradLoss * loss)}, by default of the mean loss.
+ *
+ * <p>{@link dev.logratio.loss.KtoPair} has 2P losses, those of the chosen sequences first, and so has its {@code gradLoss}. Loss k and
+ * gradLoss k of {@link dev.logratio.loss.Aot} and {@link dev.logratio.loss.AotUnpaired} belong to rank k. A loss with an unbiased
+ * variance over the batch takes no single pair.
  */
 public final class PairLoss {
-    final Loss loss;
+    final Loss.Paired loss;
     final Tensor policyChosen;
     final Tensor policyRejected;
     Tensor referenceChosen;
@@ -18,6 +23,9 @@ public final class PairLoss {
     Tensor chosenCounts;
     Tensor rejectedCounts;
     Tensor gradLoss;
+    Tensor betaKl;
+    Tensor betaMix;
+    Tensor tau;
     Tensor losses;
     Tensor chosenRewards;
     Tensor rejectedRewards;
@@ -30,7 +38,7 @@ public final class PairLoss {
     Tensor gradBetaMix;
     Tensor gradTau;
 
-    private PairLoss(Loss loss, Tensor policyChosen, Tensor policyRejected) {
+    private PairLoss(Loss.Paired loss, Tensor policyChosen, Tensor policyRejected) {
         this.loss = Objects.requireNonNull(loss, "loss");
         this.policyChosen = policyChosen;
         this.policyRejected = policyRejected;
@@ -44,12 +52,12 @@ public final class PairLoss {
      * @param policyRejected [P] float: those of the rejected sequences
      * @return the operation, with no output wanted yet
      */
-    public static PairLoss of(Loss loss, Tensor policyChosen, Tensor policyRejected) {
+    public static PairLoss of(Loss.Paired loss, Tensor policyChosen, Tensor policyRejected) {
         return new PairLoss(loss, policyChosen, policyRejected);
     }
 
     /**
-     * Gives the log-probs under the reference, both or none.
+     * Gives the log-probs under the reference, both or none; none to a {@link Loss.ReferenceFree}.
      *
      * @param chosen [P] float
      * @param rejected [P] float
@@ -62,7 +70,7 @@ public final class PairLoss {
     }
 
     /**
-     * Gives the token counts, for losses that divide by length; others do not look at them.
+     * Gives the token counts, for losses that divide by length; others do not look at them. Counts below 1 are taken as 1.
      *
      * @param chosen [P] float or int
      * @param rejected [P] float or int
@@ -77,7 +85,7 @@ public final class PairLoss {
     /**
      * Gives the upstream gradient of every loss.
      *
-     * @param gradLoss [P] float; default 1/P each
+     * @param gradLoss of the losses' shape, float; default 1/P each, 1/(2P) where a pair has two
      * @return this
      */
     public PairLoss gradLoss(Tensor gradLoss) {
@@ -86,9 +94,42 @@ public final class PairLoss {
     }
 
     /**
+     * Gives a learned betaKl, in place of the option; of {@link Dlrml}.
+     *
+     * @param betaKl [1] float
+     * @return this
+     */
+    public PairLoss betaKl(Tensor betaKl) {
+        this.betaKl = betaKl;
+        return this;
+    }
+
+    /**
+     * Gives a learned betaMix, in place of the option; of {@link Dlrml}. {@link LearnableBetaMix} keeps it where the loss is safe.
+     *
+     * @param betaMix [1] float
+     * @return this
+     */
+    public PairLoss betaMix(Tensor betaMix) {
+        this.betaMix = betaMix;
+        return this;
+    }
+
+    /**
+     * Gives a learned tau, in place of the option; of {@link Dlrml}.
+     *
+     * @param tau [1] float
+     * @return this
+     */
+    public PairLoss tau(Tensor tau) {
+        this.tau = tau;
+        return this;
+    }
+
+    /**
      * Wants the loss of every pair.
      *
-     * @param out [P] float
+     * @param out [P] float; [2P] of {@link dev.logratio.loss.KtoPair}
      * @return this
      */
     public PairLoss loss(Tensor out) {
@@ -97,7 +138,7 @@ public final class PairLoss {
     }
 
     /**
-     * Wants the rewards: {@link Loss#rewardBeta} times the log-ratio policy/reference.
+     * Wants the rewards: {@link Loss.Paired#beta} times the log-ratio policy/reference.
      *
      * @param chosen [P] float, or {@code null}
      * @param rejected [P] float, or {@code null}
@@ -189,8 +230,26 @@ public final class PairLoss {
     public void run(Backend backend) {
         try (Arguments arguments = new Arguments(backend)) {
             Checks.pairLoss(this, arguments);
-            GuardWarning.logIfDue(loss);
+            GuardWarning.logIfDue(withTensors());
             backend.pairLoss(this);
         }
+    }
+
+    /** The loss with the values of the tensors that take the place of options; those on a device are not read here. */
+    Loss.Paired withTensors() {
+        if (betaKl == null && betaMix == null && tau == null) {
+            return loss;
+        }
+        Dlrml options = (Dlrml) loss;
+        return new Dlrml(
+                value(betaKl, options.betaKl()),
+                value(betaMix, options.betaMix()),
+                value(tau, options.tau()),
+                options.guard(),
+                options.fDivergence());
+    }
+
+    private static double value(Tensor tensor, double option) {
+        return tensor == null || !tensor.device().isHost() ? option : tensor.getDouble(0);
     }
 }

@@ -1,7 +1,8 @@
 package dev.logratio;
 
 import dev.logratio.loss.Loss;
-import java.util.Objects;
+import dev.logratio.loss.WeightedLoss;
+import java.util.List;
 
 /**
  * The whole chain in one call: logits to losses, the logits' gradient and metrics, with nothing copied in between. The logits are read
@@ -12,11 +13,12 @@ import java.util.Objects;
  * not count are not read, and their gradient is 0. The gradient is that of the mean loss.
  */
 public final class PreferenceStep {
-    final Loss loss;
+    final List<WeightedLoss> terms;
     final Tensor logits;
     final Tensor labels;
     TokenOptions tokenOptions = TokenOptions.DEFAULT;
     SequenceOptions sequenceOptions = SequenceOptions.DEFAULT;
+    boolean wpo;
     Tensor mask;
     Tensor referenceLogps;
     Tensor referenceTokenLogps;
@@ -25,8 +27,11 @@ public final class PreferenceStep {
     Tensor counts;
     Tensor gradLogits;
 
-    private PreferenceStep(Loss loss, Tensor logits, Tensor labels) {
-        this.loss = Objects.requireNonNull(loss, "loss");
+    private PreferenceStep(List<WeightedLoss> terms, Tensor logits, Tensor labels) {
+        if (terms.isEmpty()) {
+            throw new IllegalArgumentException("losses are empty, expected at least one");
+        }
+        this.terms = List.copyOf(terms);
         this.logits = logits;
         this.labels = labels;
     }
@@ -39,8 +44,22 @@ public final class PreferenceStep {
      * @param labels [2P,T] int, in [0,V) or the ignore index
      * @return the operation, with only the metrics wanted yet
      */
-    public static PreferenceStep of(Loss loss, Tensor logits, Tensor labels) {
-        return new PreferenceStep(loss, logits, labels);
+    public static PreferenceStep of(Loss.OfStep loss, Tensor logits, Tensor labels) {
+        return of(List.of(new WeightedLoss(loss, 1)), logits, labels);
+    }
+
+    /**
+     * Describes a call with several losses, which add up: {@code sum of weight * mean loss}. The rewards of the metrics are those of the
+     * first {@link Loss.Paired} among them. A reference is for those that are not {@link Loss.ReferenceFree}; it is an error if all are.
+     *
+     * @param losses at least one
+     * @param logits [2P,T,V], F32, BF16 or F16; row 0..P-1 is chosen, P..2P-1 rejected
+     * @param labels [2P,T] int, in [0,V) or the ignore index
+     * @return the operation, with only the metrics wanted yet
+     * @throws IllegalArgumentException if there is no loss
+     */
+    public static PreferenceStep of(List<WeightedLoss> losses, Tensor logits, Tensor labels) {
+        return new PreferenceStep(losses, logits, labels);
     }
 
     /**
@@ -55,13 +74,27 @@ public final class PreferenceStep {
     }
 
     /**
-     * Sets the reduction, tail weight and alignment.
+     * Sets the reduction, tail weight and alignment. A loss that divides by length itself takes no means; nor does
+     * {@link dev.logratio.loss.Sft}.
      *
      * @param options default {@link SequenceOptions#DEFAULT}
      * @return this
      */
     public PreferenceStep sequenceOptions(SequenceOptions options) {
         this.sequenceOptions = options;
+        return this;
+    }
+
+    /**
+     * Weighs every pair by WPO's weight (arXiv 2406.11827), a constant: the product over its two sequences of
+     * {@code exp(mean(logp - (LSE(2z) - 2 LSE(z))))}, the mean over the tokens that count. Not for losses of ranks, and without effect on
+     * {@link dev.logratio.loss.Sft}.
+     *
+     * @param wpo default off
+     * @return this
+     */
+    public PreferenceStep wpo(boolean wpo) {
+        this.wpo = wpo;
         return this;
     }
 
@@ -100,7 +133,7 @@ public final class PreferenceStep {
     }
 
     /**
-     * Wants the loss of every pair.
+     * Wants the loss of every pair: of several the weighted sum, of a loss with two values a pair their mean.
      *
      * @param out [P] float
      * @return this
@@ -163,7 +196,7 @@ public final class PreferenceStep {
     public StepMetrics run(Backend backend) {
         try (Arguments arguments = new Arguments(backend)) {
             Checks.preferenceStep(this, arguments, backend.takesDoubleLogits());
-            GuardWarning.logIfDue(loss);
+            terms.forEach(term -> GuardWarning.logIfDue(term.loss()));
             return backend.preferenceStep(this);
         }
     }
@@ -179,7 +212,7 @@ public final class PreferenceStep {
     public void launch(Backend backend) {
         try (Arguments arguments = new Arguments(backend)) {
             Checks.preferenceStep(this, arguments, backend.takesDoubleLogits());
-            GuardWarning.logIfDue(loss);
+            terms.forEach(term -> GuardWarning.logIfDue(term.loss()));
             backend.launchPreferenceStep(this);
         }
     }

@@ -1,6 +1,8 @@
 package dev.logratio;
 
 import dev.logratio.SequenceOptions.Reduction;
+import dev.logratio.loss.Loss;
+import java.util.Arrays;
 
 /** Plain float64 loops, written from the definitions for reading, not for speed. */
 final class ReferenceBackend extends Backend {
@@ -81,32 +83,52 @@ final class ReferenceBackend extends Backend {
 
     @Override
     void pairLoss(PairLoss call) {
-        long pairs = call.policyChosen.elementCount();
-        double beta = 0;
-        double betaKl = 0;
-        double betaMix = 0;
-        double tau = 0;
-        for (long i = 0; i < pairs; i++) {
-            double chosen = load(call.policyChosen, i, 0) - load(call.referenceChosen, i, 0);
-            double rejected = load(call.policyRejected, i, 0) - load(call.referenceRejected, i, 0);
-            ReferenceLoss.Pair pair = ReferenceLoss.evaluate(call.loss, chosen, rejected);
-            double upstream = load(call.gradLoss, i, 1.0 / pairs);
-            store(call.losses, i, pair.value());
-            store(call.chosenRewards, i, call.loss.rewardBeta() * chosen);
-            store(call.rejectedRewards, i, call.loss.rewardBeta() * rejected);
-            store(call.gradPolicyChosen, i, ReferenceLoss.product(upstream, pair.chosen()));
-            store(call.gradPolicyRejected, i, ReferenceLoss.product(upstream, pair.rejected()));
-            store(call.gradReferenceChosen, i, -ReferenceLoss.product(upstream, pair.chosen()));
-            store(call.gradReferenceRejected, i, -ReferenceLoss.product(upstream, pair.rejected()));
-            beta += ReferenceLoss.product(upstream, pair.options().beta());
-            betaKl += ReferenceLoss.product(upstream, pair.options().betaKl());
-            betaMix += ReferenceLoss.product(upstream, pair.options().betaMix());
-            tau += ReferenceLoss.product(upstream, pair.options().tau());
+        Loss.Paired loss = call.withTensors();
+        int count = Math.toIntExact(call.policyChosen.elementCount());
+        ReferencePairs pairs = new ReferencePairs(
+                doubles(call.policyChosen, count, 0),
+                doubles(call.policyRejected, count, 0),
+                doubles(call.referenceChosen, count, 0),
+                doubles(call.referenceRejected, count, 0),
+                doubles(call.chosenCounts, count, 1),
+                doubles(call.rejectedCounts, count, 1),
+                false);
+        int losses = loss.lossesPerPair() * count;
+        ReferenceGradient result = ReferenceLoss.evaluate(loss, pairs, doubles(call.gradLoss, losses, 1.0 / losses));
+        storeAll(call.losses, result.losses);
+        storeAll(call.chosenRewards, scaled(pairs.chosenRatios(), loss.beta()));
+        storeAll(call.rejectedRewards, scaled(pairs.rejectedRatios(), loss.beta()));
+        storeAll(call.gradPolicyChosen, result.policyChosen);
+        storeAll(call.gradPolicyRejected, result.policyRejected);
+        storeAll(call.gradReferenceChosen, result.referenceChosen);
+        storeAll(call.gradReferenceRejected, result.referenceRejected);
+        store(call.gradBeta, 0, result.beta);
+        store(call.gradBetaKl, 0, result.betaKl);
+        store(call.gradBetaMix, 0, result.betaMix);
+        store(call.gradTau, 0, result.tau);
+    }
+
+    @Override
+    void unpairedLoss(UnpairedLoss call) {
+        int count = Math.toIntExact(call.policyLogps.elementCount());
+        double kl = 0;
+        if (call.klPolicyLogps != null) {
+            int mismatched = Math.toIntExact(call.klPolicyLogps.elementCount());
+            double[] ratios = ReferencePairs.differences(
+                    doubles(call.klPolicyLogps, mismatched, 0), doubles(call.klReferenceLogps, mismatched, 0));
+            kl = Math.max(0, ReferenceMath.mean(ratios));
         }
-        store(call.gradBeta, 0, beta);
-        store(call.gradBetaKl, 0, betaKl);
-        store(call.gradBetaMix, 0, betaMix);
-        store(call.gradTau, 0, tau);
+        store(call.kl, 0, kl);
+        for (int i = 0; i < count; i++) {
+            double ratio = load(call.policyLogps, i, 0) - load(call.referenceLogps, i, 0);
+            boolean chosen = call.chosen.loadDouble(call.chosen.offsetOf(i)) != 0;
+            ReferenceMath.Slope result = ReferenceExamples.at(call.loss, chosen, ratio, kl);
+            double gradient = ReferenceMath.product(load(call.gradLoss, i, 1.0 / count), result.slope());
+            store(call.losses, i, result.value());
+            store(call.rewards, i, call.loss.beta() * ratio);
+            store(call.gradPolicyLogps, i, gradient);
+            store(call.gradReferenceLogps, i, -gradient);
+        }
     }
 
     @Override
@@ -122,6 +144,23 @@ final class ReferenceBackend extends Backend {
     /** Element {@code number} in row-major order, or what stands for it if the tensor is absent. */
     static double load(Tensor tensor, long number, double absent) {
         return tensor == null ? absent : tensor.loadDouble(tensor.offsetOf(number));
+    }
+
+    /** All elements of a vector, or what stands for each if it is absent. */
+    static double[] doubles(Tensor vector, int length, double absent) {
+        double[] values = new double[length];
+        Arrays.setAll(values, i -> load(vector, i, absent));
+        return values;
+    }
+
+    private static void storeAll(Tensor vector, double[] values) {
+        for (int i = 0; i < values.length; i++) {
+            store(vector, i, values[i]);
+        }
+    }
+
+    private static double[] scaled(double[] values, double factor) {
+        return Arrays.stream(values).map(value -> factor * value).toArray();
     }
 
     /** Sets element {@code number} in row-major order, if the tensor is wanted. */

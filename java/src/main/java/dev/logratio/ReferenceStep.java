@@ -5,6 +5,10 @@ import static dev.logratio.ReferenceBackend.rowStarts;
 import static dev.logratio.ReferenceBackend.store;
 import static dev.logratio.ReferenceBackend.storeRow;
 
+import dev.logratio.SequenceOptions.Reduction;
+import dev.logratio.loss.Loss;
+import dev.logratio.loss.Sft;
+import dev.logratio.loss.WeightedLoss;
 import java.util.Arrays;
 
 /** One preference step: rows, sequences, pairs, and back. */
@@ -21,7 +25,16 @@ final class ReferenceStep {
     /** The same after the tail weight. */
     private final double[][] weights;
 
-    // Sums of the metrics.
+    /** Sums over the terms, [P]. */
+    private final double[] losses;
+
+    /** Gradients of the mean loss, [2P] and of every counted chosen token. */
+    private final double[] gradLogps;
+
+    private double gradChosenTokens;
+
+    // Sums over the tokens.
+    private double chosenLogps;
     private double entropy;
     private double chosenLogits;
     private double rejectedLogits;
@@ -36,6 +49,8 @@ final class ReferenceStep {
         sequences = Math.toIntExact(call.labels.size(0));
         tokens = Math.toIntExact(call.labels.size(1));
         pairs = sequences / 2;
+        losses = new double[pairs];
+        gradLogps = new double[sequences];
         starts = rowStarts(call.logits);
         counted = call.mask == null ? ones() : ReferenceSequences.weights(call.mask);
         for (int b = 0; b < sequences; b++) {
@@ -60,44 +75,123 @@ final class ReferenceStep {
 
     StepMetrics run() {
         double[] logps = new double[sequences];
+        double[] referenceLogps = new double[sequences];
         for (int b = 0; b < sequences; b++) {
             logps[b] = ReferenceSequences.reduce(tokenLogps(b), weights[b], call.sequenceOptions.reduction());
+            referenceLogps[b] = referenceLogp(b);
             store(call.logps, b, logps[b]);
             store(call.counts, b, ReferenceSequences.sum(weights[b]));
         }
-        double[] gradLogps = new double[sequences];
-        double loss = 0;
-        double chosenRewards = 0;
-        double rejectedRewards = 0;
-        double rightPairs = 0;
+        ReferencePairs batch = new ReferencePairs(
+                chosen(logps),
+                rejected(logps),
+                chosen(referenceLogps),
+                rejected(referenceLogps),
+                chosen(counts()),
+                rejected(counts()),
+                call.sequenceOptions.reduction() == Reduction.MEAN);
+        Rewards rewards = null;
+        for (WeightedLoss term : call.terms) {
+            switch (term.loss()) {
+                case Loss.Paired paired -> {
+                    ReferencePairs pairs = paired instanceof Loss.ReferenceFree ? withoutReference(batch) : batch;
+                    addPaired(paired, term.weight(), pairs);
+                    rewards = rewards == null ? Rewards.of(paired.beta(), pairs) : rewards;
+                }
+                case Sft sft -> addSft(term.weight());
+            }
+        }
         for (int i = 0; i < pairs; i++) {
-            double chosen = logps[i] - referenceLogp(i);
-            double rejected = logps[i + pairs] - referenceLogp(i + pairs);
-            ReferenceLoss.Pair pair = ReferenceLoss.evaluate(call.loss, chosen, rejected);
-            store(call.losses, i, pair.value());
-            countNonfinite(pair.value());
-            gradLogps[i] = pair.chosen() / pairs;
-            gradLogps[i + pairs] = pair.rejected() / pairs;
-            loss += pair.value();
-            chosenRewards += call.loss.rewardBeta() * chosen;
-            rejectedRewards += call.loss.rewardBeta() * rejected;
-            rightPairs += chosen > rejected ? 1 : 0;
+            store(call.losses, i, losses[i]);
+            countNonfinite(losses[i]);
         }
         if (call.gradLogits != null) {
-            backward(gradLogps);
+            backward();
         }
+        rewards = rewards == null ? Rewards.NONE : rewards;
         return new StepMetrics(
-                mean(loss, pairs),
-                mean(chosenRewards, pairs),
-                mean(rejectedRewards, pairs),
-                mean(chosenRewards - rejectedRewards, pairs),
-                mean(rightPairs, pairs),
+                ReferenceMath.mean(losses),
+                rewards.chosen,
+                rewards.rejected,
+                rewards.chosen - rewards.rejected,
+                rewards.accuracy,
                 mean(entropy, chosenTokens + rejectedTokens),
                 mean(rightTokens, chosenTokens),
                 mean(chosenLogits, chosenTokens),
                 mean(rejectedLogits, rejectedTokens),
                 Math.sqrt(squaredNorm),
                 nonfinite);
+    }
+
+    /** Means over the pairs, and the share of pairs whose chosen reward is larger. */
+    private record Rewards(double chosen, double rejected, double accuracy) {
+        static final Rewards NONE = new Rewards(0, 0, 0);
+
+        static Rewards of(double beta, ReferencePairs pairs) {
+            double[] chosen = pairs.chosenRatios();
+            double[] rejected = pairs.rejectedRatios();
+            double[] right = new double[pairs.size()];
+            Arrays.setAll(right, i -> chosen[i] > rejected[i] ? 1 : 0);
+            return new Rewards(beta * ReferenceMath.mean(chosen), beta * ReferenceMath.mean(rejected), ReferenceMath.mean(right));
+        }
+    }
+
+    private static ReferencePairs withoutReference(ReferencePairs batch) {
+        double[] zeros = new double[batch.size()];
+        return new ReferencePairs(
+                batch.policyChosen(), batch.policyRejected(), zeros, zeros, batch.chosenCounts(), batch.rejectedCounts(), batch.perToken());
+    }
+
+    /** Adds a loss; of one with several values a pair their mean. */
+    private void addPaired(Loss.Paired loss, double weight, ReferencePairs batch) {
+        int values = loss.lossesPerPair();
+        double[] ofPair = new double[pairs];
+        Arrays.setAll(ofPair, i -> weight / values * (call.wpo ? wpoWeight(i) * wpoWeight(i + pairs) : 1));
+        double[] upstream = new double[values * pairs];
+        Arrays.setAll(upstream, i -> ofPair[i % pairs] / pairs);
+        ReferenceGradient result = ReferenceLoss.evaluate(loss, batch, upstream);
+        for (int i = 0; i < values * pairs; i++) {
+            losses[i % pairs] += ReferenceMath.product(ofPair[i % pairs], result.losses[i]);
+        }
+        for (int i = 0; i < pairs; i++) {
+            gradLogps[i] += result.policyChosen[i];
+            gradLogps[i + pairs] += result.policyRejected[i];
+        }
+    }
+
+    /** The mean of -logp over every counted chosen token, the same for each pair. */
+    private void addSft(double weight) {
+        double loss = mean(-chosenLogps, chosenTokens);
+        for (int i = 0; i < pairs; i++) {
+            losses[i] += ReferenceMath.product(weight, loss);
+        }
+        gradChosenTokens -= mean(weight, chosenTokens);
+    }
+
+    /** WPO's factor of a sequence: how likely its tokens are beside samples of the policy, on average. */
+    private double wpoWeight(int b) {
+        double sum = 0;
+        long count = 0;
+        for (int t = 0; t < tokens; t++) {
+            if (counted[b][t] > 0) {
+                ReferenceRow row = row(b, t);
+                sum += row.logProb((int) label(b, t)) - (row.lse2() - 2 * row.lse());
+                count++;
+            }
+        }
+        return Math.exp(mean(sum, count));
+    }
+
+    private double[] counts() {
+        return Arrays.stream(weights).mapToDouble(ReferenceSequences::sum).toArray();
+    }
+
+    private double[] chosen(double[] values) {
+        return Arrays.copyOf(values, pairs);
+    }
+
+    private double[] rejected(double[] values) {
+        return Arrays.copyOfRange(values, pairs, sequences);
     }
 
     /** The log-probs of a sequence's counted tokens; adds to the metrics of tokens. */
@@ -112,6 +206,7 @@ final class ReferenceStep {
             entropy += row.entropy();
             if (b < pairs) {
                 chosenTokens++;
+                chosenLogps += logps[t];
                 chosenLogits += row.meanRaw();
                 rightTokens += row.argmax() == label(b, t) ? 1 : 0;
             } else {
@@ -129,13 +224,14 @@ final class ReferenceStep {
         return load(call.referenceLogps, b, 0);
     }
 
-    private void backward(double[] gradLogps) {
+    private void backward() {
         Tensor targetStarts = rowStarts(call.gradLogits);
         int vocabulary = Math.toIntExact(call.logits.size(2));
         for (int b = 0; b < sequences; b++) {
             double upstream = gradLogps[b] / ReferenceSequences.divisor(weights[b], call.sequenceOptions.reduction());
             for (int t = 0; t < tokens; t++) {
                 double coefficient = weights[b][t] > 0 ? upstream * weights[b][t] : 0;
+                coefficient += b < pairs && counted[b][t] > 0 ? gradChosenTokens : 0;
                 double[] gradient = coefficient == 0
                         ? new double[vocabulary]
                         : row(b, t).gradientOfLogProb((int) label(b, t), coefficient);

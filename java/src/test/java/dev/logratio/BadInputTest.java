@@ -4,9 +4,19 @@ import static org.junit.jupiter.api.Assertions.assertArrayEquals;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 
+import dev.logratio.loss.Aot;
+import dev.logratio.loss.Aqfl;
+import dev.logratio.loss.Bco;
+import dev.logratio.loss.Dbaql;
 import dev.logratio.loss.DiscoPop;
 import dev.logratio.loss.Dlrml;
+import dev.logratio.loss.Ipo;
+import dev.logratio.loss.Kto;
+import dev.logratio.loss.KtoPair;
+import dev.logratio.loss.Orpo;
+import dev.logratio.loss.Sft;
 import dev.logratio.loss.Sigmoid;
+import dev.logratio.loss.SimPo;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.util.ArrayList;
@@ -58,6 +68,8 @@ class BadInputTest {
         Tensor step = f32(4, 3, 5);
         Tensor stepLabels = i64(4, 3);
         Tensor half = logits.slice(0, 0, 2);
+        Tensor flags = Tensor.zeros(ARENA, DType.BOOL, 3);
+        SequenceOptions means = SequenceOptions.DEFAULT.withReduction(SequenceOptions.Reduction.MEAN);
         SequenceOptions poet = SequenceOptions.DEFAULT.withTailWeight(0);
         Tensor readOnly = Tensor.wrap(f32(4).segment().asReadOnly(), DType.F32, 4);
         Tensor broadcast = Tensor.wrap(f32(4).segment(), DType.F32, new long[] {4}, new long[] {0});
@@ -108,6 +120,29 @@ class BadInputTest {
                 new Mistake("reference_logps and reference_token_logps are both given, expected at most one of them", b -> PreferenceStep.of(new Dlrml(), step, stepLabels).referenceLogps(f32(4)).referenceTokenLogps(f32(4, 3)).logps(out(DType.F32, 4)).run(b)),
                 new Mistake("reference_logps is F32 [2], expected shape [4]", b -> PreferenceStep.of(new Dlrml(), step, stepLabels).referenceLogps(f32(2)).logps(out(DType.F32, 4)).run(b)),
                 new Mistake("losses is F32 [4], expected shape [2]", b -> PreferenceStep.of(new Dlrml(), step, stepLabels).losses(out(DType.F32, 4)).run(b)),
+                new Mistake("reference_chosen is given, expected it absent as loss simpo has no reference", b -> PairLoss.of(new SimPo(), pairs, pairs).reference(pairs, pairs).loss(out(DType.F32, 3)).run(b)),
+                new Mistake("beta_mix is given as a tensor, expected it only with the loss dlrml, not discopop", b -> PairLoss.of(new DiscoPop(), pairs, pairs).betaMix(f32(1)).loss(out(DType.F32, 3)).run(b)),
+                new Mistake("tau is F32 [3], expected shape [1]", b -> PairLoss.of(new Dlrml(), pairs, pairs).tau(pairs).loss(out(DType.F32, 3)).run(b)),
+                new Mistake("tau is 0.0, expected a number finite and > 0", b -> PairLoss.of(new Dlrml(), pairs, pairs).tau(f32(1)).loss(out(DType.F32, 3)).run(b)),
+                new Mistake("loss is F32 [3], expected shape [6]", b -> PairLoss.of(new KtoPair(), pairs, pairs).loss(out(DType.F32, 3)).run(b)),
+                new Mistake("grad_loss is F32 [3], expected shape [6]", b -> PairLoss.of(new KtoPair(), pairs, pairs).gradLoss(pairs).loss(out(DType.F32, 6)).run(b)),
+                new Mistake("grad_tau is wanted, expected a loss with the option tau, not dbaql", b -> PairLoss.of(new Dbaql(), pairs, pairs).gradTau(out(DType.F32, 1)).run(b)),
+                new Mistake("policy_chosen is F32 [1], expected at least 2 pairs, or none, as loss aqfl takes their variance", b -> PairLoss.of(new Aqfl(), f32(1), f32(1)).loss(out(DType.F32, 1)).run(b)),
+                new Mistake("policy_logps is missing, expected float [B]", b -> UnpairedLoss.of(new Kto(), null, pairs, flags).loss(out(DType.F32, 3)).run(b)),
+                new Mistake("reference_logps is F32 [4], expected shape [3]", b -> UnpairedLoss.of(new Kto(), pairs, f32(4), flags).loss(out(DType.F32, 3)).run(b)),
+                new Mistake("chosen is missing, expected BOOL or U8 [B]", b -> UnpairedLoss.of(new Kto(), pairs, pairs, null).loss(out(DType.F32, 3)).run(b)),
+                new Mistake("chosen is F32 [3], expected BOOL or U8", b -> UnpairedLoss.of(new Kto(), pairs, pairs, pairs).loss(out(DType.F32, 3)).run(b)),
+                new Mistake("kl_reference_logps is missing, expected it as kl_policy_logps is given", b -> UnpairedLoss.of(new Kto(), pairs, pairs, flags).klLogps(pairs, null).loss(out(DType.F32, 3)).run(b)),
+                new Mistake("kl_reference_logps is F32 [3], expected shape [4]", b -> UnpairedLoss.of(new Kto(), pairs, pairs, flags).klLogps(f32(4), pairs).loss(out(DType.F32, 3)).run(b)),
+                new Mistake("kl_policy_logps is given, expected it only with the loss kto, not bco", b -> UnpairedLoss.of(new Bco(), pairs, pairs, flags).klLogps(pairs, pairs).loss(out(DType.F32, 3)).run(b)),
+                new Mistake("kl is F32 [3], expected shape [1]", b -> UnpairedLoss.of(new Bco(), pairs, pairs, flags).kl(out(DType.F32, 3)).run(b)),
+                new Mistake("losses are empty, expected at least one", b -> PreferenceStep.of(List.of(), step, stepLabels)),
+                new Mistake("reduction is mean, expected sum as loss ipo divides by length itself", b -> PreferenceStep.of(new Ipo(), step, stepLabels).sequenceOptions(means).losses(out(DType.F32, 2)).run(b)),
+                new Mistake("reduction is mean, expected sum as loss sft divides by length itself", b -> PreferenceStep.of(new Sft(), step, stepLabels).sequenceOptions(means).losses(out(DType.F32, 2)).run(b)),
+                new Mistake("wpo is on, expected it off as the losses of aot belong to ranks, not to pairs", b -> PreferenceStep.of(new Aot(), step, stepLabels).wpo(true).losses(out(DType.F32, 2)).run(b)),
+                new Mistake("reference_logps is given, expected it absent as loss orpo has no reference", b -> PreferenceStep.of(new Orpo(), step, stepLabels).referenceLogps(f32(4)).losses(out(DType.F32, 2)).run(b)),
+                new Mistake("reference_token_logps is given, expected it absent as loss sft has no reference", b -> PreferenceStep.of(new Sft(), step, stepLabels).referenceTokenLogps(f32(4, 3)).losses(out(DType.F32, 2)).run(b)),
+                new Mistake("logits is F32 [2, 3, 5], expected at least 2 pairs, or none, as loss dbaql takes their variance", b -> PreferenceStep.of(new Dbaql(), f32(2, 3, 5), i64(2, 3)).losses(out(DType.F32, 1)).run(b)),
                 new Mistake("mask[1, 2] is NaN, expected a finite number >= 0", b -> PreferenceStep.of(new Dlrml(), step, stepLabels).mask(weights).logps(out(DType.F32, 4)).run(b)));
     }
 

@@ -89,7 +89,7 @@ class DlrmlTablesTest {
     private static final class Pair {
         final double[] results = new double[5];
 
-        Pair(Backend backend, Loss loss, DType outputs, double rho) {
+        Pair(Backend backend, Loss.Paired loss, DType outputs, double rho) {
             try (Arena arena = Arena.ofConfined()) {
                 Tensor chosen = Tensor.of(arena, DType.F64, new double[] {rho}, 1);
                 Tensor rejected = Tensor.zeros(arena, DType.F64, 1);

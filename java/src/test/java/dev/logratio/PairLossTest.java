@@ -111,7 +111,7 @@ class PairLossTest {
     }
 
     static Stream<Arguments> losses() {
-        List<Loss> losses = new ArrayList<>();
+        List<Loss.Paired> losses = new ArrayList<>();
         for (FDivergence f : List.of(
                 new FDivergence.ReverseKl(), new FDivergence.ForwardKl(), new FDivergence.Js(), new FDivergence.Alpha(),
                 new FDivergence.Alpha(2.5), new FDivergence.Alpha(1 + 1e-9))) {
@@ -127,7 +127,7 @@ class PairLossTest {
 
     @ParameterizedTest(name = "{0}: {1}")
     @MethodSource("losses")
-    void gradientsAreTheSlopesOfTheLoss(Backend backend, Loss loss) {
+    void gradientsAreTheSlopesOfTheLoss(Backend backend, Loss.Paired loss) {
         double[] at = {-.7, .4, 1.3, -2.1, .2, -.35}; // log-ratios of three pairs, chosen then rejected
         ToDoubleFunction<double[]> mean = ratios -> {
             Result result = run(backend, loss, first(ratios), last(ratios));
@@ -140,7 +140,7 @@ class PairLossTest {
         optionGradients(backend, loss, at, result);
     }
 
-    private static void optionGradients(Backend backend, Loss loss, double[] at, Result result) {
+    private static void optionGradients(Backend backend, Loss.Paired loss, double[] at, Result result) {
         if (loss instanceof Dlrml d) {
             double[] slopes = optionSlopes(backend, at, new double[] {d.betaKl(), d.betaMix(), d.tau()},
                     o -> new Dlrml(o[0], o[1], o[2], d.guard(), d.fDivergence()));
@@ -153,7 +153,7 @@ class PairLossTest {
     }
 
     private static double[] optionSlopes(
-            Backend backend, double[] at, double[] options, Function<double[], Loss> loss) {
+            Backend backend, double[] at, double[] options, Function<double[], Loss.Paired> loss) {
         return FiniteDifference.gradient(
                 o -> {
                     double[] losses = run(backend, loss.apply(o), first(at), last(at)).loss;
@@ -177,6 +177,38 @@ class PairLossTest {
         assertEquals(0, clamped.tau);
         Result loose = run(backend, new Dlrml(.5, .025, .05).withGuard(Guard.CLAMP), chosen, new double[4]);
         assertEquals(replaced.betaMix, loose.betaMix, "at the bound nothing is clamped");
+    }
+
+    /** A tensor takes the place of an option, in the loss, the rewards and the guard. */
+    @ParameterizedTest
+    @MethodSource("backends")
+    void learnedParameters(Backend backend) {
+        try (Arena arena = Arena.ofConfined()) {
+            Tensor chosen = doubles(arena, -3, -.2, .7);
+            Tensor rejected = doubles(arena, .1, .4, -2);
+            for (Guard guard : new Guard[] {Guard.NONE, Guard.CLAMP}) {
+                Tensor[][] out = new Tensor[2][6];
+                for (int way = 0; way < 2; way++) {
+                    Dlrml loss = (way == 0 ? new Dlrml(.3, .01, .15) : new Dlrml(.9, -5, 7)).withGuard(guard);
+                    Arrays.setAll(out[way], k -> Tensor.zeros(arena, DType.F64, k < 3 ? 3 : 1).fill(Double.NaN));
+                    PairLoss call = PairLoss.of(loss, chosen, rejected)
+                            .loss(out[way][0])
+                            .rewards(out[way][1], null)
+                            .gradPolicy(out[way][2], null)
+                            .gradBetaKl(out[way][3])
+                            .gradBetaMix(out[way][4])
+                            .gradTau(out[way][5]);
+                    if (way == 1) {
+                        call.betaKl(doubles(arena, .3)).betaMix(doubles(arena, .01)).tau(doubles(arena, .15));
+                    }
+                    call.run(backend);
+                }
+                for (int k = 0; k < 6; k++) {
+                    assertArrayEquals(out[0][k].toDoubles(), out[1][k].toDoubles());
+                }
+                assertEquals(guard == Guard.CLAMP, out[1][4].getDouble(0) == 0);
+            }
+        }
     }
 
     @ParameterizedTest
@@ -277,7 +309,7 @@ class PairLossTest {
         double tau;
     }
 
-    private static Result run(Backend backend, Loss loss, double[] chosen, double[] rejected) {
+    private static Result run(Backend backend, Loss.Paired loss, double[] chosen, double[] rejected) {
         try (Arena arena = Arena.ofConfined()) {
             int pairs = chosen.length;
             Tensor[] out = new Tensor[5];

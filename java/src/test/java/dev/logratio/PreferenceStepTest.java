@@ -70,7 +70,7 @@ class PreferenceStepTest {
                 new SequenceOptions(Reduction.MEAN, 1, Align.COMPLETION, 1),
                 new SequenceOptions(Reduction.SUM, 0, Align.COMPLETION, 1),
                 new SequenceOptions(Reduction.MEAN, .3, Align.ABSOLUTE, .6));
-        List<Loss> losses = List.of(
+        List<Loss.Paired> losses = List.of(
                 new Dlrml(.25, .1, .05), new DiscoPop().withFDivergence(new FDivergence.Js()), new Sigmoid().withLabelSmoothing(.1));
         return backends().flatMap(backend ->
                 sequences.stream().flatMap(options -> losses.stream().map(loss -> Arguments.of(backend, options, loss))));
@@ -79,7 +79,7 @@ class PreferenceStepTest {
     /** The step equals the chain of the operations it is made of, run on the reference. */
     @ParameterizedTest(name = "{0}: {1} {2}")
     @MethodSource("variants")
-    void equalsTheChain(Backend backend, SequenceOptions sequenceOptions, Loss loss) {
+    void equalsTheChain(Backend backend, SequenceOptions sequenceOptions, Loss.Paired loss) {
         TokenOptions tokenOptions = new TokenOptions(IGNORE, .8, 20);
         for (DType dtype : new DType[] {DType.F32, DType.BF16, DType.F16}) {
             try (Arena arena = Arena.ofConfined()) {
@@ -238,7 +238,7 @@ class PreferenceStepTest {
     /** The same from the single operations on the reference, in float64. */
     private static final class Chain {
         final Batch batch;
-        final Loss loss;
+        final Loss.Paired loss;
         final Tensor counted;
         final Tensor logps;
         final Tensor counts;
@@ -249,7 +249,7 @@ class PreferenceStepTest {
         final Tensor argmax;
         final double[] rewards;
 
-        Chain(Arena arena, Batch batch, TokenOptions tokenOptions, SequenceOptions sequenceOptions, Loss loss) {
+        Chain(Arena arena, Batch batch, TokenOptions tokenOptions, SequenceOptions sequenceOptions, Loss.Paired loss) {
             Backend reference = Backend.reference();
             this.batch = batch;
             this.loss = loss;

@@ -21,8 +21,6 @@ import java.lang.foreign.Arena;
 import java.util.SplittableRandom;
 import java.util.function.UnaryOperator;
 import java.util.stream.Stream;
-import org.bytedeco.pytorch.Scalar;
-import org.bytedeco.pytorch.global.torch;
 import org.junit.jupiter.api.AutoClose;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.Arguments;
@@ -122,22 +120,13 @@ class PairLossParityTest {
     /** Builds the graph of {@code formula} on the difference of scores, runs it backward and compares losses and gradients of log-probs. */
     private void compare(Backend backend, FDivergence divergence, UnaryOperator<org.bytedeco.pytorch.Tensor> formula) {
         var leaves = Stream.of(policyChosen, policyRejected, referenceChosen, referenceRejected).map(Parity::leaf).toList();
-        var difference = score(divergence, leaves.get(0).sub(leaves.get(2))).sub(score(divergence, leaves.get(1).sub(leaves.get(3))));
+        var difference = TorchLosses.score(divergence, leaves.get(0).sub(leaves.get(2))).sub(TorchLosses.score(divergence, leaves.get(1).sub(leaves.get(3))));
         var expected = formula.apply(difference);
         expected.mul(Torch.view(upstream)).sum().backward();
         assertClose("loss", losses, expected, tolerance(backend, DType.F64), FLOOR);
         for (int i = 0; i < grads.length; i++) {
             assertClose("gradient of log-probs " + i, grads[i], leaves.get(i).grad(), tolerance(backend, DType.F64), FLOOR);
         }
-    }
-
-    private static org.bytedeco.pytorch.Tensor score(FDivergence divergence, org.bytedeco.pytorch.Tensor x) {
-        return switch (divergence) {
-            case ReverseKl ignored -> x;
-            case ForwardKl ignored -> x.neg().exp().neg();
-            case Js ignored -> torch.log_sigmoid(x);
-            case Alpha(double alpha) -> x.mul(new Scalar(alpha - 1)).exp().div(new Scalar(alpha - 1));
-        };
     }
 
     private static void assertParameter(String what, Tensor ours, org.bytedeco.pytorch.Tensor leaf, Backend backend) {

@@ -40,7 +40,7 @@ class PreferenceStepParityTest {
 
     @ParameterizedTest
     @MethodSource("cases")
-    void lossAndGradientAgree(Backend backend, DType dtype, Reduction reduction, Loss loss) {
+    void lossAndGradientAgree(Backend backend, DType dtype, Reduction reduction, Loss.OfMargin loss) {
         try (Arena arena = Arena.ofConfined(); PointerScope scope = new PointerScope()) {
             SplittableRandom random = new SplittableRandom(11);
             Tensor logits = Parity.normal(arena, random, dtype, 3, 2 * PAIRS, TOKENS, COLUMNS);
@@ -103,11 +103,12 @@ class PreferenceStepParityTest {
         return sequences.narrow(0, PAIRS, PAIRS);
     }
 
-    private static org.bytedeco.pytorch.Tensor formula(Loss loss, org.bytedeco.pytorch.Tensor rho) {
+    private static org.bytedeco.pytorch.Tensor formula(Loss.OfMargin loss, org.bytedeco.pytorch.Tensor rho) {
         return switch (loss) {
             case Sigmoid dpo -> TorchFormulas.sigmoid(rho, leaf(dpo.beta()), dpo.labelSmoothing());
             case DiscoPop discoPop -> TorchFormulas.dlrml(rho, leaf(discoPop.beta()), leaf(discoPop.beta()), leaf(discoPop.tau()));
             case Dlrml dlrml -> TorchFormulas.dlrml(rho, leaf(dlrml.betaKl()), leaf(dlrml.betaMix()), leaf(dlrml.tau()));
+            default -> throw new AssertionError(loss);
         };
     }
 }

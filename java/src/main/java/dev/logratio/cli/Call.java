@@ -4,13 +4,14 @@ import dev.logratio.Backend;
 import dev.logratio.Tensor;
 import dev.logratio.loss.Loss;
 import java.lang.foreign.Arena;
+import java.util.List;
 import java.util.Map;
 
 /**
  * What an operation computes with.
  *
  * @param arena for further tensors; they go when the case is done
- * @param loss null where the operation has none
+ * @param losses none where the operation has none
  * @param inputs those that are there, by name
  * @param outputs zeros, those that are wanted, by name
  */
@@ -18,9 +19,14 @@ record Call(
         Backend backend,
         Arena arena,
         Settings settings,
-        Loss loss,
+        List<Loss> losses,
         Map<String, Tensor> inputs,
         Map<String, Tensor> outputs) {
+
+    /** The loss of an operation that takes one. */
+    Loss loss() {
+        return losses.getFirst();
+    }
 
     /** An input, null if it is absent. */
     Tensor in(String name) {

@@ -3,6 +3,7 @@ package dev.logratio.cli;
 import dev.logratio.Backend;
 import dev.logratio.DType;
 import dev.logratio.Tensor;
+import dev.logratio.loss.Kto;
 import dev.logratio.loss.Loss;
 import dev.logratio.safetensors.Safetensors;
 import dev.logratio.safetensors.SafetensorsFile;
@@ -57,17 +58,18 @@ final class Case {
         List<Input> given = givenInputs();
         checkDtypes(given);
         for (Input input : given) {
-            dimensions.match(input, layout.get(input.name()).shape());
+            List<Shape> shapes = operation.shapes(input.name(), input.shapes(), settings);
+            dimensions.match(input.name(), shapes, layout.get(input.name()).shape());
         }
         operation.checkShapes(settings, dimensions);
         Map<String, Tensor> inputs = new LinkedHashMap<>();
         for (Input input : given) {
             inputs.put(input.name(), tensor(input));
         }
-        Loss loss = operation.hasLoss() ? settings.loss(optionTensors(given, inputs)) : null;
-        Map<String, Tensor> outputs = allocate(inputs, loss);
+        List<Loss> losses = settings.losses(optionTensors(given, inputs));
+        Map<String, Tensor> outputs = allocate(inputs, losses);
         try {
-            operation.run(new Call(backend, arena, settings, loss, inputs, outputs));
+            operation.run(new Call(backend, arena, settings, losses, inputs, outputs));
         } catch (IllegalArgumentException e) {
             throw new CaseException(e.getMessage());
         }
@@ -78,7 +80,7 @@ final class Case {
 
     private List<Input> givenInputs() throws CaseException {
         List<Input> known = operation.inputs().stream()
-                .filter(input -> input.presence() != Presence.OPTION || settings.lossHas(input.name()))
+                .filter(this::isKnown)
                 .toList();
         List<Input> given = new ArrayList<>();
         for (Input input : known) {
@@ -91,13 +93,23 @@ final class Case {
         }
         checkOneReference(known, given);
         checkNoneUnknown(known);
+        operation.checkInputs(given.stream().map(Input::name).toList());
         return given;
+    }
+
+    private boolean isKnown(Input input) {
+        return switch (input.presence()) {
+            case OPTION -> settings.lossHas(input.name());
+            case OF_KTO -> settings.hasLossOf(Kto.class);
+            default -> true;
+        };
     }
 
     private void checkAllowed(Input input) throws CaseException {
         boolean isReference = input.presence() == Presence.REFERENCE || input.presence() == Presence.ONE_REFERENCE;
-        if (isReference && Options.isReferenceFree(settings)) {
-            throw new CaseException("tensor " + input.name() + " is there, expected it absent as reference_free is on");
+        if (isReference && Options.whyReferenceFree(settings) != null) {
+            throw new CaseException(
+                    "tensor " + input.name() + " is there, expected it absent as " + Options.whyReferenceFree(settings));
         }
         if (input.presence() == Presence.OPTION && settings.isGivenToLoss(input.name())) {
             throw new CaseException(
@@ -107,7 +119,7 @@ final class Case {
 
     private void checkNotRequired(Input input) throws CaseException {
         boolean required = input.presence() == Presence.REQUIRED
-                || input.presence() == Presence.REFERENCE && !Options.isReferenceFree(settings);
+                || input.presence() == Presence.REFERENCE && Options.whyReferenceFree(settings) == null;
         if (required) {
             throw new CaseException("tensor " + input.name() + " is missing, expected "
                     + input.elements().dtypeNames(reference) + " " + input.shapeNames());
@@ -117,7 +129,7 @@ final class Case {
     private void checkOneReference(List<Input> known, List<Input> given) throws CaseException {
         List<String> choices = namesOfOneReference(known);
         List<String> chosen = namesOfOneReference(given);
-        if (choices.isEmpty() || Options.isReferenceFree(settings)) {
+        if (choices.isEmpty() || Options.whyReferenceFree(settings) != null) {
             return;
         }
         if (chosen.isEmpty()) {
@@ -141,7 +153,7 @@ final class Case {
         List<String> names = known.stream().map(Input::name).toList();
         for (String name : layout.keySet()) {
             if (!names.contains(name)) {
-                throw new CaseException("unknown tensor " + Text.quoted(name) + settings.of(operation) + ", expected "
+                throw new CaseException("unknown tensor " + Text.quoted(name) + settings.ofOperation() + ", expected "
                         + Text.alternatives(names));
             }
         }
@@ -184,13 +196,14 @@ final class Case {
         return values;
     }
 
-    private Map<String, Tensor> allocate(Map<String, Tensor> inputs, Loss loss) {
+    private Map<String, Tensor> allocate(Map<String, Tensor> inputs, List<Loss> losses) {
         DType values = reference ? DType.F64 : DType.F32;
         Map<String, Tensor> outputs = new LinkedHashMap<>();
         for (Output output : operation.outputs()) {
-            if (output.isWanted(inputs, loss)) {
+            if (output.isWanted(inputs, losses)) {
                 DType dtype = output.dtype(inputs, values);
-                outputs.put(output.name(), Tensor.zeros(arena, dtype, dimensions.resolve(output.shapes())));
+                List<Shape> shapes = operation.shapes(output.name(), output.shapes(), settings);
+                outputs.put(output.name(), Tensor.zeros(arena, dtype, dimensions.resolve(shapes)));
             }
         }
         return outputs;

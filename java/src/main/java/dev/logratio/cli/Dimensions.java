@@ -28,64 +28,64 @@ final class Dimensions {
     }
 
     /** Matches the shape of a tensor, learning the sizes of new symbols. */
-    void match(Input input, long[] shape) throws CaseException {
+    void match(String name, List<Shape> shapes, long[] shape) throws CaseException {
         if (form == UNKNOWN) {
-            chooseForm(input, shape);
+            chooseForm(name, shapes, shape);
         }
-        Shape expected = ofForm(input.shapes());
+        Shape expected = ofForm(shapes);
         if (expected.rank() != shape.length) {
-            throw mismatch(input, shape, List.of(expected));
+            throw mismatch(name, shape, List.of(expected));
         }
         for (int i = 0; i < shape.length; i++) {
-            matchDimension(input, shape, expected, i);
+            matchDimension(name, shape, expected, i);
         }
     }
 
-    private void chooseForm(Input input, long[] shape) throws CaseException {
-        for (int i = 0; i < input.shapes().size(); i++) {
-            if (input.shapes().get(i).rank() == shape.length) {
+    private void chooseForm(String name, List<Shape> shapes, long[] shape) throws CaseException {
+        for (int i = 0; i < shapes.size(); i++) {
+            if (shapes.get(i).rank() == shape.length) {
                 form = i;
                 return;
             }
         }
-        throw mismatch(input, shape, input.shapes());
+        throw mismatch(name, shape, shapes);
     }
 
     private Shape ofForm(List<Shape> shapes) {
         return shapes.size() == 1 ? shapes.getFirst() : shapes.get(form);
     }
 
-    private void matchDimension(Input input, long[] shape, Shape expected, int i) throws CaseException {
+    private void matchDimension(String name, long[] shape, Shape expected, int i) throws CaseException {
         Shape.Dimension dimension = expected.dimensions().get(i);
         if (dimension.isFixed()) {
             if (shape[i] != dimension.factor()) {
-                throw mismatch(input, shape, List.of(expected));
+                throw mismatch(name, shape, List.of(expected));
             }
             return;
         }
         if (shape[i] % dimension.factor() != 0) {
-            throw new CaseException(input.name() + " has shape " + Text.shape(shape) + ", expected " + expected
+            throw new CaseException(name + " has shape " + Text.shape(shape) + ", expected " + expected
                     + " with an even dimension " + i + ": chosen rows, then as many rejected");
         }
         long size = shape[i] / dimension.factor();
-        Bound before = bound.putIfAbsent(dimension.symbol(), new Bound(size, input.name()));
+        Bound before = bound.putIfAbsent(dimension.symbol(), new Bound(size, name));
         if (before != null && before.size() != size) {
-            throw mismatch(input, shape, List.of(expected));
+            throw mismatch(name, shape, List.of(expected));
         }
         if (dimension.symbol().equals("V") && size < 1) {
-            throw new CaseException(input.name() + " has shape " + Text.shape(shape) + ", expected " + expected + " with V >= 1");
+            throw new CaseException(name + " has shape " + Text.shape(shape) + ", expected " + expected + " with V >= 1");
         }
     }
 
-    private CaseException mismatch(Input input, long[] shape, List<Shape> expected) {
+    private CaseException mismatch(String name, long[] shape, List<Shape> expected) {
         List<String> sizes = new ArrayList<>();
         for (Shape.Dimension dimension : expected.getFirst().dimensions()) {
             Bound known = bound.get(dimension.symbol());
-            if (known != null && !known.source().equals(input.name())) {
+            if (known != null && !known.source().equals(name)) {
                 sizes.add(dimension.symbol() + " = " + known.size() + " of " + known.source());
             }
         }
-        return new CaseException(input.name() + " has shape " + Text.shape(shape) + ", expected "
+        return new CaseException(name + " has shape " + Text.shape(shape) + ", expected "
                 + Text.alternatives(expected.stream().map(Shape::toString).toList())
                 + (sizes.isEmpty() ? "" : " with " + String.join(", ", sizes)));
     }

@@ -20,6 +20,7 @@ enum Elements {
     FLOATS("", DType.F64, DType.F32, DType.BF16, DType.F16),
     LABELS("in [0,V) or ignore_index", DType.I64, DType.I32),
     MASK("non-zero counts 1; F32: weights, finite, >= 0", DType.BOOL, DType.U8, DType.F32),
+    FLAGS("non-zero is chosen", DType.BOOL, DType.U8),
     COUNTS("", DType.I64, DType.I32, DType.F32);
 
     private final String note;

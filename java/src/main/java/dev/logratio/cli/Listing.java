@@ -23,18 +23,28 @@ final class Listing {
             out.println(operation.name());
             operation.inputs().forEach(input -> line("in", input.name(), input.shapeNames(), notes(input)));
             if (operation.hasLoss()) {
-                line("option", Settings.LOSS, Losses.ids().getFirst(), String.join("|", Losses.ids()) + ", and its options below");
+                line("option", Settings.LOSS, Losses.ids(operation.lossKind()).getFirst(), losses(operation));
             }
             operation.options().forEach(o -> line("option", o.name(), o.defaultText(), o.values().description()));
             operation.outputs().forEach(output -> line("out", output.name(), output.shapeNames(), notes(output)));
         }
         for (String loss : Losses.ids()) {
             out.println();
-            out.println("loss " + loss);
+            out.println("loss " + loss + aliases(loss));
             for (OptionInfo option : Losses.options(loss)) {
                 line("option", option.name(), option.defaultValue(), option.range());
             }
         }
+    }
+
+    private static String losses(Operation operation) {
+        return String.join("|", Losses.ids(operation.lossKind())) + ", and its options below"
+                + (operation.takesSeveralLosses() ? "; several with commas between them, an option goes to each that has it" : "");
+    }
+
+    private static String aliases(String loss) {
+        List<String> aliases = Losses.aliases(loss);
+        return aliases.isEmpty() ? "" : ", also named " + String.join(", ", aliases);
     }
 
     private void line(String kind, String name, String shapeOrDefault, String notes) {
@@ -52,7 +62,7 @@ final class Listing {
 
     private static String notes(Output output) {
         return switch (output.kind()) {
-            case VALUE -> "F32; F64 from the reference";
+            case VALUE -> joined(List.of("F32; F64 from the reference", output.note()));
             case INDEX -> "I64";
             case GRADIENT -> joined(List.of(
                     "dtype of " + output.source() + "; F64 from the reference",

@@ -15,7 +15,7 @@ import picocli.CommandLine.Spec;
         mixinStandardHelpOptions = true,
         versionProvider = Main.Version.class,
         description = "Preference-optimisation losses on hand-written kernels.",
-        subcommands = {EvalCommand.class, InfoCommand.class})
+        subcommands = {EvalCommand.class, InfoCommand.class, ShapeCommand.class})
 public final class Main implements Runnable {
     @Spec
     private CommandSpec spec;
@@ -44,7 +44,7 @@ public final class Main implements Runnable {
 
     @Override
     public void run() {
-        throw new ParameterException(spec.commandLine(), "a command is missing, expected eval or info");
+        throw new ParameterException(spec.commandLine(), "a command is missing, expected eval, info or shape");
     }
 
     private static int reportUsage(ParameterException e, String[] args) {

@@ -1,7 +1,8 @@
 package dev.logratio.cli;
 
+import dev.logratio.loss.Loss;
+import java.util.Collection;
 import java.util.List;
-import java.util.Optional;
 
 /**
  * An operation that {@code eval} knows. Its constructor is a table of inputs, options and outputs, from which come the checks of a case,
@@ -47,9 +48,23 @@ abstract class Operation {
         return outputs;
     }
 
-    final Optional<Option> option(String name) {
-        return options.stream().filter(option -> option.name().equals(name)).findFirst();
+    /** The losses to choose from, where there is a loss. */
+    Class<? extends Loss> lossKind() {
+        return Loss.Paired.class;
     }
+
+    /** Whether the option {@code loss} may name several, with commas between them. */
+    boolean takesSeveralLosses() {
+        return false;
+    }
+
+    /** The shapes of an input or output in a case, where its options change those of the table. */
+    List<Shape> shapes(String tensor, List<Shape> ofTable, Settings settings) {
+        return ofTable;
+    }
+
+    /** Checks inputs against each other, once each by itself may be there or absent. */
+    void checkInputs(Collection<String> given) throws CaseException {}
 
     /** Checks options against each other, once each by itself is right. */
     void checkOptions(Settings settings) throws CaseException {}

@@ -8,6 +8,7 @@ final class Operations {
             new TokenLogprobsOperation(),
             new SequenceLogpsOperation(),
             new PairLossOperation(),
+            new UnpairedLossOperation(),
             new PreferenceStepOperation());
 
     private Operations() {}

@@ -45,7 +45,11 @@ final class Options {
         }
     }
 
-    static boolean isReferenceFree(Settings settings) {
-        return settings.text(REFERENCE_FREE).equals("on");
+    /** Why there is no reference, or null if there is one. */
+    static String whyReferenceFree(Settings settings) {
+        if (!settings.takesReference()) {
+            return "loss " + settings.lossText() + " has no reference";
+        }
+        return settings.isOn(REFERENCE_FREE) ? "reference_free is on" : null;
     }
 }

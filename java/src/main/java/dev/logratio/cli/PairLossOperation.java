@@ -3,6 +3,9 @@ package dev.logratio.cli;
 import dev.logratio.DType;
 import dev.logratio.PairLoss;
 import dev.logratio.Tensor;
+import dev.logratio.loss.Dlrml;
+import dev.logratio.loss.KtoPair;
+import dev.logratio.loss.Loss;
 import java.util.List;
 
 /** {@code pair_loss}: log-probs of pairs to losses and every gradient. */
@@ -25,13 +28,13 @@ final class PairLossOperation extends Operation {
                         REFERENCE_REJECTED,
                         Input.optional("chosen_counts", Elements.COUNTS, "P").orElse("1"),
                         Input.optional("rejected_counts", Elements.COUNTS, "P").orElse("1"),
-                        Input.optional("grad_loss", Elements.FLOATS, "P").orElse("1/P, the gradient of the mean"),
+                        Input.optional("grad_loss", Elements.FLOATS, "P").orElse("1/P, the gradient of the mean; [2P] and 1/(2P) with kto_pair"),
                         Input.of("beta_kl", Elements.FLOATS, Presence.OPTION, "1"),
                         Input.of("beta_mix", Elements.FLOATS, Presence.OPTION, "1"),
                         Input.of("tau", Elements.FLOATS, Presence.OPTION, "1")),
                 List.of(Options.REFERENCE_FREE),
                 List.of(
-                        Output.value("loss", "P"),
+                        Output.value("loss", "P").noting("[2P] with kto_pair, chosen first"),
                         Output.value("chosen_rewards", "P"),
                         Output.value("rejected_rewards", "P"),
                         Output.gradient(POLICY_CHOSEN),
@@ -45,8 +48,14 @@ final class PairLossOperation extends Operation {
     }
 
     @Override
+    List<Shape> shapes(String tensor, List<Shape> ofTable, Settings settings) {
+        boolean ofLosses = tensor.equals("loss") || tensor.equals("grad_loss");
+        return ofLosses && settings.hasLossOf(KtoPair.class) ? List.of(Shape.parse("2P")) : ofTable;
+    }
+
+    @Override
     void run(Call call) {
-        PairLoss operation = PairLoss.of(call.loss(), call.in("policy_chosen"), call.in("policy_rejected"))
+        PairLoss operation = PairLoss.of((Loss.Paired) call.loss(), call.in("policy_chosen"), call.in("policy_rejected"))
                 .gradLoss(call.in("grad_loss"))
                 .loss(call.out("loss"))
                 .rewards(call.out("chosen_rewards"), call.out("rejected_rewards"))
@@ -62,6 +71,9 @@ final class PairLossOperation extends Operation {
         }
         if (call.in("chosen_counts") != null || call.in("rejected_counts") != null) {
             operation.counts(countsOrOnes(call, "chosen_counts"), countsOrOnes(call, "rejected_counts"));
+        }
+        if (call.loss() instanceof Dlrml) { // whose options have these values too; of other losses they are options alone
+            operation.betaKl(call.in("beta_kl")).betaMix(call.in("beta_mix")).tau(call.in("tau"));
         }
         operation.run(call.backend());
     }

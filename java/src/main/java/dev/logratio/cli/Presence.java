@@ -8,6 +8,8 @@ enum Presence {
     REFERENCE("absent if reference_free is on"),
     /** Exactly one of the tensors marked so is there, none when reference_free is on. */
     ONE_REFERENCE("exactly one of these, none if reference_free is on"),
+    /** Optional, and unknown unless the loss is kto. */
+    OF_KTO("optional, of kto"),
     /** May take the place of the option of its name, if the loss has it. */
     OPTION("in place of the option, where the loss has it");
 

@@ -1,5 +1,6 @@
 package dev.logratio.cli;
 
+import java.util.Arrays;
 import java.util.List;
 import java.util.regex.Pattern;
 
@@ -67,8 +68,31 @@ sealed interface Values {
         }
     }
 
+    /** Finite decimal numbers with commas between them. */
+    record Numbers() implements Values {
+        @Override
+        public String description() {
+            return "finite numbers with commas between them";
+        }
+
+        @Override
+        public boolean accepts(String text) {
+            return Arrays.stream(text.split(",", -1)).allMatch(new Number(Range.ANY)::accepts);
+        }
+
+        static double[] parse(String text) {
+            return Arrays.stream(text.split(",")).mapToDouble(Double::parseDouble).toArray();
+        }
+    }
+
     /** Ranges of numbers, all finite. */
     enum Range {
+        ANY("a finite number") {
+            @Override
+            boolean holds(double x) {
+                return Double.isFinite(x);
+            }
+        },
         POSITIVE("a finite number > 0") {
             @Override
             boolean holds(double x) {

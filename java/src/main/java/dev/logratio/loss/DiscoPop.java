@@ -17,7 +17,7 @@ public record DiscoPop(
         @Range(Range.POSITIVE) double tau,
         Variant variant,
         FDivergence fDivergence)
-        implements Loss {
+        implements Loss.OfMargin {
 
     private static final Set<String> GRADIENT_OPTIONS = Set.of("beta", "tau");
 
@@ -81,11 +81,6 @@ public record DiscoPop(
     @Override
     public String id() {
         return "discopop";
-    }
-
-    @Override
-    public double rewardBeta() {
-        return beta;
     }
 
     @Override

@@ -22,7 +22,7 @@ public record Dlrml(
         @Range(Range.POSITIVE) double tau,
         Guard guard,
         FDivergence fDivergence)
-        implements Loss {
+        implements Loss.OfMargin {
 
     private static final Set<String> GRADIENT_OPTIONS = Set.of("beta_kl", "beta_mix", "tau");
 
@@ -112,7 +112,7 @@ public record Dlrml(
     }
 
     @Override
-    public double rewardBeta() {
+    public double beta() {
         return betaKl;
     }
 

@@ -11,9 +11,10 @@ import java.util.Locale;
 import java.util.Map;
 import java.util.regex.Pattern;
 import java.util.stream.Collectors;
+import java.util.stream.Stream;
 
 /**
- * Losses and their options by name, read off the records themselves: the permitted records of {@link Loss} are the losses, their
+ * Losses and their options by name, read off the records themselves: the records under {@link Loss} are the losses, their
  * components the options, their constructors without arguments the defaults.
  */
 public final class Losses {
@@ -22,12 +23,17 @@ public final class Losses {
     private static final List<String> F_DIVERGENCES = List.of("reverse_kl", "forward_kl", "js", "alpha");
     private static final Pattern NUMBER = Pattern.compile("[+-]?(\\d+\\.?\\d*|\\.\\d+)([eE][+-]?\\d+)?");
 
-    private static final Map<String, Loss> DEFAULTS = Arrays.stream(Loss.class.getPermittedSubclasses())
+    private static final Map<String, Loss> DEFAULTS = records(Loss.class)
             .map(Losses::withDefaults)
             .collect(Collectors.toMap(Loss::id, loss -> loss, (a, b) -> a, LinkedHashMap::new));
     private static final Map<String, String> ALIASES = Map.of("lrml", "discopop");
 
     private Losses() {}
+
+    /** The records under a sealed interface, in the order of its declaration. */
+    private static Stream<Class<?>> records(Class<?> type) {
+        return type.isRecord() ? Stream.of(type) : Arrays.stream(type.getPermittedSubclasses()).flatMap(Losses::records);
+    }
 
     /**
      * The names of all losses.
@@ -35,7 +41,27 @@ public final class Losses {
      * @return without aliases
      */
     public static List<String> ids() {
-        return List.copyOf(DEFAULTS.keySet());
+        return ids(Loss.class);
+    }
+
+    /**
+     * The names of the losses of a kind.
+     *
+     * @param kind for instance {@code Loss.Paired.class}
+     * @return without aliases
+     */
+    public static List<String> ids(Class<? extends Loss> kind) {
+        return DEFAULTS.values().stream().filter(kind::isInstance).map(Loss::id).toList();
+    }
+
+    /**
+     * Further names of a loss.
+     *
+     * @param id the loss's name
+     * @return none for most
+     */
+    public static List<String> aliases(String id) {
+        return ALIASES.entrySet().stream().filter(alias -> alias.getValue().equals(id)).map(Map.Entry::getKey).toList();
     }
 
     /**
@@ -46,15 +72,15 @@ public final class Losses {
      * @throws IllegalArgumentException if there is no such loss
      */
     public static List<OptionInfo> options(String id) {
-        Loss defaults = defaults(id);
+        Loss defaults = defaults(Loss.class, id);
         List<OptionInfo> options = new ArrayList<>();
         for (RecordComponent component : defaults.getClass().getRecordComponents()) {
             if (component.getType() == FDivergence.class) {
                 options.add(choice(F_DIVERGENCE, F_DIVERGENCES));
                 options.add(new OptionInfo(
                         F_ALPHA, List.of(), Double.toString(new FDivergence.Alpha().alpha()), Range.FINITE));
-            } else if (component.getType().isEnum()) {
-                options.add(choice(optionName(component), names(component.getType())));
+            } else if (component.getType() != double.class) {
+                options.add(choice(optionName(component), words(component, defaults)));
             } else {
                 options.add(new OptionInfo(
                         optionName(component),
@@ -75,7 +101,21 @@ public final class Losses {
      * @throws IllegalArgumentException if there is no such loss, it has no such option, or a value is out of range
      */
     public static Loss of(String id, Map<String, String> options) {
-        Loss defaults = defaults(id);
+        return of(Loss.class, id, options);
+    }
+
+    /**
+     * A loss of a kind from text.
+     *
+     * @param kind for instance {@code Loss.Paired.class}
+     * @param id the loss's name or alias
+     * @param options values by option name; what is absent has its default
+     * @param <T> the kind
+     * @return the loss
+     * @throws IllegalArgumentException if there is no such loss of this kind, it has no such option, or a value is out of range
+     */
+    public static <T extends Loss> T of(Class<T> kind, String id, Map<String, String> options) {
+        T defaults = defaults(kind, id);
         requireKnown(id, options);
         RecordComponent[] components = defaults.getClass().getRecordComponents();
         Object[] values = new Object[components.length];
@@ -88,12 +128,15 @@ public final class Losses {
             } else if (text == null) {
                 values[i] = value(component, defaults);
             } else if (component.getType().isEnum()) {
-                values[i] = component.getType().getEnumConstants()[indexOf(name, text, names(component.getType()))];
+                values[i] = component.getType().getEnumConstants()[indexOf(name, text, words(component, defaults))];
+            } else if (component.getType() == boolean.class) {
+                List<String> words = words(component, defaults);
+                values[i] = words.get(indexOf(name, text, words)).equals("on");
             } else {
                 values[i] = number(name, text);
             }
         }
-        return instance(defaults.getClass(), types(components), values);
+        return kind.cast(instance(defaults.getClass(), types(components), values));
     }
 
     private static void requireKnown(String id, Map<String, String> options) {
@@ -101,7 +144,8 @@ public final class Losses {
         for (String option : options.keySet()) {
             if (!known.contains(option)) {
                 throw new IllegalArgumentException(
-                        "option " + option + " is unknown to loss " + id + ", which takes " + String.join(", ", known));
+                        "option " + option + " is unknown to loss " + id + ", which takes "
+                                + (known.isEmpty() ? "none" : String.join(", ", known)));
             }
         }
     }
@@ -134,20 +178,24 @@ public final class Losses {
         return index;
     }
 
-    private static Loss defaults(String id) {
+    private static <T extends Loss> T defaults(Class<T> kind, String id) {
         Loss loss = DEFAULTS.get(ALIASES.getOrDefault(id, id));
-        if (loss == null) {
-            throw new IllegalArgumentException("loss is \"" + id + "\", expected one of " + String.join(", ", ids()));
+        if (!kind.isInstance(loss)) {
+            throw new IllegalArgumentException("loss is \"" + id + "\", expected one of " + String.join(", ", ids(kind)));
         }
-        return loss;
+        return kind.cast(loss);
     }
 
     private static OptionInfo choice(String name, List<String> values) {
         return new OptionInfo(name, values, values.getFirst(), String.join("|", values));
     }
 
-    private static List<String> names(Class<?> enumType) {
-        return Arrays.stream(enumType.getEnumConstants())
+    /** The values that an option which is no number takes, the default first. */
+    private static List<String> words(RecordComponent component, Loss defaults) {
+        if (component.getType() == boolean.class) {
+            return (boolean) value(component, defaults) ? List.of("on", "off") : List.of("off", "on");
+        }
+        return Arrays.stream(component.getType().getEnumConstants())
                 .map(constant -> constant.toString().toLowerCase(Locale.ROOT))
                 .toList();
     }

@@ -11,7 +11,9 @@ import java.lang.annotation.Target;
 @interface Range {
     String POSITIVE = "finite and > 0";
     String FINITE = "finite";
+    String NOT_NEGATIVE = "finite and >= 0";
     String SMOOTHING = "in [0,0.5)";
+    String SMOOTHING_ABOVE_ZERO = "in (0,0.5)";
 
     String value();
 }

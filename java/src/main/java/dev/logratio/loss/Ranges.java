@@ -12,8 +12,16 @@ final class Ranges {
         require(Double.isFinite(value), option, value, Range.FINITE);
     }
 
+    static void notNegative(String option, double value) {
+        require(value >= 0 && value < Double.POSITIVE_INFINITY, option, value, Range.NOT_NEGATIVE);
+    }
+
     static void smoothing(String option, double value) {
         require(value >= 0 && value < .5, option, value, Range.SMOOTHING);
+    }
+
+    static void smoothingAboveZero(String option, double value) {
+        require(value > 0 && value < .5, option, value, Range.SMOOTHING_ABOVE_ZERO);
     }
 
     private static void require(boolean holds, String option, double value, String range) {

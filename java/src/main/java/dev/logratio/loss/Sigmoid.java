@@ -1,7 +1,6 @@
 package dev.logratio.loss;
 
 import java.util.Objects;
-import java.util.Set;
 
 /**
  * DPO (arXiv 2305.18290): {@code -(1-e) LS(beta * D) - e LS(-beta * D)} with e the label smoothing. Rewards are {@code beta} times
@@ -15,7 +14,7 @@ public record Sigmoid(
         @Range(Range.POSITIVE) double beta,
         @Range(Range.SMOOTHING) double labelSmoothing,
         FDivergence fDivergence)
-        implements Loss {
+        implements Loss.OfMargin {
 
     /** Every option at its default. */
     public Sigmoid() {
@@ -66,15 +65,5 @@ public record Sigmoid(
     @Override
     public String id() {
         return "sigmoid";
-    }
-
-    @Override
-    public double rewardBeta() {
-        return beta;
-    }
-
-    @Override
-    public Set<String> gradientOptions() {
-        return Set.of();
     }
 }

@@ -1,6 +1,6 @@
 package dev.logratio.loss;
 
-/** Which published form of a discovered loss is meant. */
+/** Which published form of {@link DiscoPop} is meant. */
 public enum Variant {
     /** The trainer's current form: the gate is {@code S(beta * D / tau)}. */
     REPO,

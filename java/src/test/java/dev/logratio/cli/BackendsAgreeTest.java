@@ -6,11 +6,14 @@ import static org.junit.jupiter.params.provider.Arguments.arguments;
 
 import dev.logratio.DType;
 import dev.logratio.TestBackends;
+import dev.logratio.loss.Loss;
+import dev.logratio.loss.Losses;
 import java.io.IOException;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
+import java.util.Map;
 import java.util.stream.Stream;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
@@ -61,6 +64,31 @@ class BackendsAgreeTest {
                 "loss=sigmoid f_divergence=forward_kl")) {
             files.add(arguments("pair_loss " + option, with(CaseFile.pair().random("grad_loss", DType.F32, 3), option)));
             files.add(arguments("preference_step " + option, with(CaseFile.step(), option + " softcap=4 temperature=1.25")));
+        }
+        for (String loss : Losses.ids(Loss.Paired.class)) {
+            CaseFile pairs = CaseFile.pair().option("loss", loss);
+            CaseFile step = CaseFile.step().option("loss", loss + ",sft").option("loss_weights", "1,0.5");
+            step.option("temperature", "1.25").option("tail_weight", "0.5");
+            if (Losses.of(loss, Map.of()) instanceof Loss.ReferenceFree) {
+                // Log-probs, which are below 0, in place of any numbers.
+                pairs.without("reference_chosen").without("reference_rejected");
+                pairs.tensor("policy_chosen", DType.F32, new double[] {-3, -.5, -7}, 3);
+                pairs.tensor("policy_rejected", DType.F32, new double[] {-1, -2, -6}, 3);
+                step.without("reference_token_logps");
+            }
+            if (!loss.startsWith("aot")) {
+                step.option("wpo", "on");
+            }
+            pairs.tensor("chosen_counts", DType.I64, new double[] {3, 1, 5}, 3);
+            files.add(arguments("pair_loss " + loss, pairs));
+            files.add(arguments("preference_step " + loss, step));
+        }
+        for (String option : List.of("", "loss=kto beta=2 desirable_weight=3", "loss=kto undesirable_weight=0")) {
+            files.add(arguments("unpaired_loss " + option, with(CaseFile.unpaired().random("grad_loss", DType.F32, 4), option)));
+        }
+        for (String option : List.of("loss=apo_zero_unpaired", "loss=bco delta=0.5", "loss=bco undesirable_weight=2.5 beta=1")) {
+            CaseFile file = CaseFile.unpaired().without("kl_policy_logps").without("kl_reference_logps");
+            files.add(arguments("unpaired_loss " + option, with(file, option)));
         }
         return files.stream().flatMap(file -> {
             String name = (String) file.get()[0];

@@ -48,6 +48,16 @@ final class CaseFile {
                 .random("reference_rejected", DType.F32, 3);
     }
 
+    /** unpaired_loss of 4 examples with KL log-probs of 2. */
+    static CaseFile unpaired() {
+        return of("unpaired_loss")
+                .random("policy_logps", DType.F32, 4)
+                .random("reference_logps", DType.F32, 4)
+                .tensor("chosen", DType.BOOL, new double[] {1, 0, 0, 1}, 4)
+                .random("kl_policy_logps", DType.F32, 2)
+                .random("kl_reference_logps", DType.F32, 2);
+    }
+
     /** preference_step of 2 pairs of 3 tokens of 5 with the reference's token log-probs. */
     static CaseFile step() {
         return of("preference_step")

@@ -47,14 +47,50 @@ class MistakesTest {
         add(all, backend, CaseFile.pair().option("loss", "sigmoid").option("guard", "warn"), "option \"guard\"");
         add(all, backend, CaseFile.pair().option("loss", "discopop").option("beta_mix", "1"), "option \"beta_mix\"");
         add(all, backend, CaseFile.pair().option("loss", "lrml").option("label_smoothing", "0"), "option \"label_smoothing\"");
-        add(all, backend, CaseFile.step().option("loss_weights", "1"), "option \"loss_weights\"");
-        add(all, backend, CaseFile.step().option("wpo", "on"), "option \"wpo\"");
+        add(all, backend, CaseFile.pair().option("loss_weights", "1"), "option \"loss_weights\"");
+        add(all, backend, CaseFile.pair().option("wpo", "on"), "option \"wpo\"");
+        for (String free : List.of("simpo", "cpo", "orpo", "alphapo", "sft", "simpo,sft")) {
+            add(all, backend, CaseFile.step().option("loss", free).option("reference_free", "on"), "option \"reference_free\"", free);
+            add(all, backend, CaseFile.step().option("loss", free), "tensor reference_token_logps is there", "loss " + free + " has no reference");
+        }
+        add(all, backend, CaseFile.pair().option("loss", "simpo").option("reference_free", "off"), "option \"reference_free\"", "gamma");
+        add(all, backend, CaseFile.pair().option("loss", "simpo"), "tensor reference_chosen is there", "loss simpo has no reference");
+        add(all, backend, CaseFile.pair().option("loss", "hinge").option("label_smoothing", "0"), "option \"label_smoothing\"");
+        add(all, backend, CaseFile.pair().option("loss", "nca_pair").option("f_divergence", "js"), "option \"f_divergence\"");
+        add(all, backend, CaseFile.step().option("loss", "sigmoid,hinge").option("gamma", "0"), "option \"gamma\"", "sigmoid,hinge", "label_smoothing");
+        add(all, backend, CaseFile.unpaired().option("reference_free", "off"), "option \"reference_free\"", "desirable_weight");
+        add(all, backend, CaseFile.unpaired().option("loss", "bco").option("desirable_weight", "1"), "option \"desirable_weight\"");
         add(all, backend, CaseFile.step().option("Temperature", "1"), "option \"Temperature\"");
         // Values of options.
         for (CaseFile file : List.of(CaseFile.pair(), CaseFile.step())) {
             add(all, backend, file.option("loss", "dpo"), "loss is \"dpo\"", "sigmoid");
         }
-        add(all, backend, CaseFile.step().option("loss", "sigmoid,sft"), "loss is \"sigmoid,sft\"", "expected");
+        add(all, backend, CaseFile.pair().option("loss", "sigmoid,hinge"), "loss is \"sigmoid,hinge\"", "expected");
+        add(all, backend, CaseFile.pair().option("loss", "sft"), "loss is \"sft\"", "expected");
+        add(all, backend, CaseFile.pair().option("loss", "kto"), "loss is \"kto\"", "kto_pair");
+        add(all, backend, CaseFile.step().option("loss", "sigmoid,kto"), "loss is \"kto\"", "kto_pair");
+        add(all, backend, CaseFile.step().option("loss", "sigmoid, sft"), "loss is \" sft\"", "sft");
+        add(all, backend, CaseFile.step().option("loss", "sigmoid,"), "loss is \"\"", "expected");
+        add(all, backend, CaseFile.unpaired().option("loss", "kto_pair"), "loss is \"kto_pair\"", "apo_zero_unpaired");
+        for (String weights : List.of("1", "1,2,3", "")) {
+            CaseFile several = CaseFile.step().option("loss", "sigmoid,sft").option("loss_weights", weights);
+            add(all, backend, several, "loss_weights is \"" + weights + "\"", "expected");
+        }
+        for (String weights : List.of("1,", "1, 2", "1,x", "1,nan", "1,1e999")) {
+            CaseFile several = CaseFile.step().option("loss", "sigmoid,sft").option("loss_weights", weights);
+            add(all, backend, several, "loss_weights is \"" + weights + "\"", "finite numbers");
+        }
+        add(all, backend, CaseFile.step().option("wpo", "yes"), "wpo is \"yes\"", "off|on");
+        for (String ranks : List.of("aot", "aot_unpaired", "sigmoid,aot")) {
+            add(all, backend, CaseFile.step().option("loss", ranks).option("wpo", "on"), "wpo is \"on\"", "aot");
+        }
+        for (String dividing : List.of("ipo", "sigmoid_norm", "sigmoid,ipo")) {
+            add(all, backend, CaseFile.step().option("loss", dividing).option("reduction", "mean"), "reduction is \"mean\"", "divides by length");
+        }
+        for (String dividing : List.of("simpo", "orpo", "alphapo", "sft")) {
+            CaseFile free = CaseFile.step().without("reference_token_logps").option("loss", dividing).option("reduction", "mean");
+            add(all, backend, free, "reduction is \"mean\"", dividing);
+        }
         add(all, backend, CaseFile.pair().option("loss", ""), "loss is \"\"", "expected");
         for (String number : List.of("", " 1", "1 ", "1f", "1d", "0x1", "1_0", "1,5", "one", "nan", "NaN", "inf", "Infinity", "-inf", "1e999", "0", "-1", "--1", "1e", ".")) {
             add(all, backend, CaseFile.token().option("temperature", number), "temperature is \"" + number + "\"", "> 0");
@@ -89,6 +125,9 @@ class MistakesTest {
             add(all, backend, CaseFile.step().option("loss", "sigmoid").option("label_smoothing", number), "label_smoothing is", "expected");
         }
         add(all, backend, CaseFile.pair().option("reference_free", "true"), "reference_free is \"true\"", "off|on");
+        add(all, backend, CaseFile.pair().option("loss", "exo_pair").option("label_smoothing", "0"), "label_smoothing is 0.0", "(0,0.5)");
+        add(all, backend, CaseFile.unpaired().option("undesirable_weight", "-1"), "undesirable_weight is -1.0", ">= 0");
+        add(all, backend, CaseFile.pair().option("loss", "ipo").option("normalise", "true"), "normalise is \"true\"", "on, off");
         // Tensors that are missing, unknown or too many.
         for (String tensor : List.of("logits", "labels")) {
             add(all, backend, CaseFile.token().without(tensor), "tensor " + tensor + " is missing", "expected");
@@ -100,6 +139,12 @@ class MistakesTest {
         for (String tensor : List.of("policy_chosen", "policy_rejected", "reference_chosen", "reference_rejected")) {
             add(all, backend, CaseFile.pair().without(tensor), "tensor " + tensor + " is missing", "[P]");
         }
+        for (String tensor : List.of("policy_logps", "reference_logps", "chosen")) {
+            add(all, backend, CaseFile.unpaired().without(tensor), "tensor " + tensor + " is missing", "[B]");
+        }
+        add(all, backend, CaseFile.unpaired().without("kl_policy_logps"), "tensor kl_policy_logps is missing", "kl_reference_logps is there");
+        add(all, backend, CaseFile.unpaired().without("kl_reference_logps"), "tensor kl_reference_logps is missing", "kl_policy_logps is there");
+        add(all, backend, CaseFile.unpaired().option("loss", "bco"), "tensor \"kl_policy_logps\"", "with loss bco");
         add(all, backend, CaseFile.step().without("reference_token_logps"), "reference_logps or reference_token_logps is missing");
         add(all, backend, CaseFile.step().random("reference_logps", DType.F32, 4), "reference_logps and reference_token_logps", "exactly one");
         add(all, backend, CaseFile.step().option("reference_free", "on"), "reference_token_logps", "absent");
@@ -135,6 +180,9 @@ class MistakesTest {
         for (DType dtype : List.of(DType.F64, DType.U8, DType.BOOL, DType.BF16)) {
             add(all, backend, CaseFile.pair().tensor("chosen_counts", dtype, new double[] {1, 1, 1}, 3), "chosen_counts has dtype " + dtype, "I64, I32 or F32");
         }
+        for (DType dtype : List.of(DType.F32, DType.I64)) {
+            add(all, backend, CaseFile.unpaired().tensor("chosen", dtype, new double[4], 4), "chosen has dtype " + dtype, "BOOL or U8");
+        }
         add(all, backend, CaseFile.pair().tensor("tau", DType.I64, new double[] {1}, 1), "tau has dtype I64", "F32");
         // Shapes.
         add(all, backend, CaseFile.token().shaped("logits", 20), "logits has shape [20]", "[N,V] or [B,T,V]");
@@ -155,6 +203,10 @@ class MistakesTest {
         add(all, backend, CaseFile.pair().shaped("policy_chosen", 3, 1), "policy_chosen has shape [3,1]", "[P]");
         add(all, backend, CaseFile.pair().shaped("reference_rejected", 2), "reference_rejected has shape [2]", "P = 3");
         add(all, backend, CaseFile.pair().random("grad_loss", DType.F32, 6), "grad_loss has shape [6]", "P = 3");
+        add(all, backend, CaseFile.pair().option("loss", "kto_pair").random("grad_loss", DType.F32, 3), "grad_loss has shape [3]", "even");
+        add(all, backend, CaseFile.pair().option("loss", "kto_pair").random("grad_loss", DType.F32, 4), "grad_loss has shape [4]", "[2P]", "P = 3");
+        add(all, backend, CaseFile.unpaired().random("reference_logps", DType.F32, 3), "reference_logps has shape [3]", "B = 4");
+        add(all, backend, CaseFile.unpaired().random("kl_reference_logps", DType.F32, 3), "kl_reference_logps has shape [3]", "C = 2");
         add(all, backend, CaseFile.pair().random("tau", DType.F32, 2), "tau has shape [2]", "[1]");
         add(all, backend, CaseFile.pair().random("beta_mix", DType.F32), "beta_mix has shape []", "[1]");
         add(all, backend, CaseFile.step().shaped("logits", 3, 3, 5), "logits has shape [3,3,5]", "even");
@@ -174,6 +226,14 @@ class MistakesTest {
         for (double value : new double[] {0, -1, Double.NaN, Double.POSITIVE_INFINITY}) {
             add(all, backend, CaseFile.pair().tensor("beta_kl", DType.F32, new double[] {value}, 1), "beta_kl is " + value, "expected");
             add(all, backend, CaseFile.pair().option("loss", "discopop").tensor("tau", DType.F64, new double[] {value}, 1), "tau is " + value, "expected");
+        }
+        for (String variance : List.of("dbaql", "aqfl")) {
+            CaseFile one = CaseFile.of("pair_loss").option("loss", variance).option("reference_free", "on");
+            one.random("policy_chosen", DType.F32, 1).random("policy_rejected", DType.F32, 1);
+            add(all, backend, one, "at least 2 pairs", variance);
+            CaseFile step = CaseFile.of("preference_step").option("loss", variance).option("reference_free", "on");
+            step.random("logits", DType.F32, 2, 1, 3).labels("labels", new long[2], 2, 1);
+            add(all, backend, step, "at least 2 pairs", variance);
         }
         add(all, backend, CaseFile.pair().tensor("beta_mix", DType.BF16, new double[] {Double.NaN}, 1), "beta_mix is NaN", "finite");
         return all;
@@ -200,7 +260,7 @@ class MistakesTest {
     @MethodSource("backends")
     void theCasesWithoutMistakesAreRight(String backend) {
         Path out = folder.resolve("out.safetensors");
-        for (CaseFile file : List.of(CaseFile.token(), CaseFile.sequence(), CaseFile.pair(), CaseFile.step())) {
+        for (CaseFile file : List.of(CaseFile.token(), CaseFile.sequence(), CaseFile.pair(), CaseFile.unpaired(), CaseFile.step())) {
             Path in = file.write(folder.resolve("in.safetensors"));
             assertEquals(new CommandLineRun(0, "", List.of()), CommandLineRun.of("eval", "--backend", backend, in, out));
         }

@@ -126,7 +126,9 @@ class OutputsTest {
                 "dlrml", Set.of("grad_beta_kl", "grad_beta_mix", "grad_tau"),
                 "discopop", Set.of("grad_beta", "grad_tau"),
                 "lrml", Set.of("grad_beta", "grad_tau"),
-                "sigmoid", Set.of());
+                "sigmoid", Set.of(),
+                "aot", Set.of(),
+                "dbaql", Set.of());
         for (Map.Entry<String, Set<String>> loss : ofLoss.entrySet()) {
             Set<String> expected = new HashSet<>(always);
             expected.addAll(loss.getValue());
@@ -136,6 +138,67 @@ class OutputsTest {
             expected.addAll(reference);
             assertEquals(expected, evaluate(backend, CaseFile.pair().option("loss", loss.getKey())).layout().keySet());
         }
+    }
+
+    @ParameterizedTest
+    @ValueSource(strings = {"reference", "cpu"})
+    void aLossWithoutAReferenceHasNoneAndTakesNoOption(String backend) throws IOException {
+        Set<String> expected = Set.of("loss", "chosen_rewards", "rejected_rewards", "grad_policy_chosen", "grad_policy_rejected");
+        for (String loss : List.of("simpo", "cpo", "orpo", "alphapo")) {
+            CaseFile file = CaseFile.of("pair_loss")
+                    .option("loss", loss)
+                    .tensor("policy_chosen", DType.F32, new double[] {-2, -3}, 2)
+                    .tensor("policy_rejected", DType.F32, new double[] {-4, -1}, 2);
+            assertEquals(expected, evaluate(backend, file).layout().keySet());
+        }
+    }
+
+    @ParameterizedTest
+    @ValueSource(strings = {"reference", "cpu"})
+    void ktoPairHasTwoLossesAPair(String backend) throws IOException {
+        CaseFile file = CaseFile.pair().option("loss", "kto_pair");
+        Outputs mean = evaluate(backend, file);
+        assertEquals(backend.equals("reference") ? "F64 [6]" : "F32 [6]", mean.layout().get("loss"));
+        double[] sixth = {1 / 6., 1 / 6., 1 / 6., 1 / 6., 1 / 6., 1 / 6.};
+        assertSame(mean, evaluate(backend, file.tensor("grad_loss", DType.F64, sixth, 6)));
+    }
+
+    @ParameterizedTest
+    @MethodSource("dtypes")
+    void unpairedLoss(String backend, DType dtype) throws IOException {
+        String values = backend.equals("reference") ? "F64" : "F32";
+        String gradient = backend.equals("reference") ? "F64" : dtype.name();
+        Map<String, String> expected = Map.of(
+                "loss", values + " [4]",
+                "rewards", values + " [4]",
+                "kl", values + " [1]",
+                "grad_policy_logps", gradient + " [4]",
+                "grad_reference_logps", values + " [4]");
+        assertEquals(expected, evaluate(backend, CaseFile.unpaired().as("policy_logps", dtype)).layout());
+        for (String loss : List.of("apo_zero_unpaired", "bco")) {
+            CaseFile file = CaseFile.unpaired().as("policy_logps", dtype).without("kl_policy_logps").without("kl_reference_logps");
+            Outputs outputs = evaluate(backend, file.option("loss", loss).as("chosen", DType.U8));
+            assertEquals(expected, outputs.layout());
+            assertArrayEquals(new double[1], outputs.of("kl"));
+        }
+    }
+
+    @ParameterizedTest
+    @ValueSource(strings = {"reference", "cpu"})
+    void severalLossesAddUp(String backend) throws IOException {
+        CaseFile one = CaseFile.step().option("loss", "sigmoid").option("beta", "0.5");
+        CaseFile two = CaseFile.step().without("reference_token_logps").option("loss", "simpo").option("beta", "0.5");
+        double[] losses = evaluate(backend, one).of("losses");
+        double[] others = evaluate(backend, two).of("losses");
+        CaseFile both = CaseFile.step().option("loss", "sigmoid,simpo").option("loss_weights", "2,-.5").option("beta", "0.5").option("gamma", "0.5");
+        double[] sums = evaluate(backend, both).of("losses");
+        for (int i = 0; i < 2; i++) {
+            assertEquals(2 * losses[i] - .5 * others[i], sums[i], 1e-6);
+        }
+        CaseFile sft = CaseFile.step().without("reference_token_logps").option("loss", "sft,sft");
+        double[] twice = evaluate(backend, sft).of("losses");
+        assertEquals(2 * evaluate(backend, sft.option("loss", "sft")).of("loss")[0], twice[1], 1e-6);
+        assertSame(evaluate(backend, CaseFile.step()), evaluate(backend, CaseFile.step().option("loss_weights", "1").option("wpo", "off")));
     }
 
     @ParameterizedTest
@@ -254,7 +317,7 @@ class OutputsTest {
     @ParameterizedTest
     @ValueSource(strings = {"reference", "cpu"})
     void countsAreAcceptedForEveryLoss(String backend) throws IOException {
-        for (String loss : List.of("dlrml", "discopop", "sigmoid")) {
+        for (String loss : List.of("dlrml", "discopop", "sigmoid", "hinge", "apo_zero", "aot", "aql")) {
             Outputs expected = evaluate(backend, CaseFile.pair().option("loss", loss));
             for (DType dtype : List.of(DType.I64, DType.I32, DType.F32)) {
                 CaseFile counted = CaseFile.pair().option("loss", loss).tensor("chosen_counts", dtype, new double[] {3, 0, 7}, 3);

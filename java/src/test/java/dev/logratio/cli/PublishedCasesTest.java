@@ -31,6 +31,8 @@ class PublishedCasesTest {
             "pair_0_dlrml",
             "pair_4_discopop",
             "pair_6_sigmoid",
+            "pair_10_ipo",
+            "pair_17_aot",
             "step_0_dlrml",
             "step_2_sigmoid");
 

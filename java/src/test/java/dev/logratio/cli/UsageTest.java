@@ -6,13 +6,16 @@ import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 import static org.junit.jupiter.params.provider.Arguments.arguments;
 
+import java.awt.image.BufferedImage;
 import java.io.IOException;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.Arrays;
 import java.util.List;
 import java.util.stream.Stream;
 import org.junit.jupiter.api.Tag;
+import javax.imageio.ImageIO;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
@@ -26,7 +29,7 @@ class UsageTest {
 
     static Stream<Arguments> mistakes() {
         return Stream.of(
-                arguments(List.of(), "expected eval or info"),
+                arguments(List.of(), "expected eval, info or shape"),
                 arguments(List.of("evaluate"), "evaluate"),
                 arguments(List.of("eval"), "--backend is missing"),
                 arguments(List.of("eval", "IN", "OUT"), "--backend is missing"),
@@ -40,7 +43,10 @@ class UsageTest {
                 arguments(List.of("eval", "--backend", "cpu", "IN", "OUT", "MORE"), "expected IN and OUT"),
                 arguments(List.of("eval", "--backend", "cpu", "--out-dir", "DIR"), "IN is missing"),
                 arguments(List.of("eval", "--backend", "cpu", "--verbose", "IN", "OUT"), "--verbose"),
-                arguments(List.of("info", "more"), "more"));
+                arguments(List.of("info", "more"), "more"),
+                arguments(List.of("shape", "--tau", "0"), "tau is 0.0, expected a number finite and > 0"),
+                arguments(List.of("shape", "--beta-mix", "x"), "--beta-mix"),
+                arguments(List.of("shape", "--png", "no/such/folder/a.png"), "--png no/such/folder/a.png cannot be written"));
     }
 
     @ParameterizedTest(name = "{0}")
@@ -168,16 +174,27 @@ class UsageTest {
                 "  option  align                   completion         completion|absolute",
                 "  option  keep_fraction           1                  a number in (0,1]",
                 "pair_loss",
-                "  in      grad_loss               [P]                F64, F32, BF16 or F16; optional; default 1/P, the gradient of the mean",
+                "  in      grad_loss               [P]                F64, F32, BF16 or F16; optional; default 1/P, the gradient of the mean; [2P] and 1/(2P) with kto_pair",
                 "  option  reference_free          off                off|on",
                 "preference_step",
                 "  in      reference_logps         [2P]               F64, F32, BF16 or F16; exactly one of these, none if reference_free is on",
                 "  out     rewards_accuracy        [1]                F32; F64 from the reference",
+                "  out     loss                    [P]                F32; F64 from the reference; [2P] with kto_pair, chosen first",
+                "  option  loss                    kto                kto|apo_zero_unpaired|bco, and its options below",
+                "  in      kl_policy_logps         [C]                F64, F32, BF16 or F16; optional, of kto",
+                "  in      chosen                  [B]                BOOL or U8; non-zero is chosen",
+                "  option  loss_weights            1                  finite numbers with commas between them",
+                "  option  wpo                     off                off|on",
                 "loss dlrml",
                 "  option  beta_kl                 0.05               finite and > 0",
                 "  option  beta_mix                0.2                finite",
                 "  option  guard                   none               none|warn|clamp",
-                "loss discopop",
+                "loss discopop, also named lrml",
+                "loss ipo",
+                "  option  normalise               on                 on|off",
+                "loss exo_pair",
+                "  option  label_smoothing         0.001              in (0,0.5)",
+                "loss sft",
                 "  option  variant                 repo               repo|old",
                 "loss sigmoid",
                 "  option  label_smoothing         0.0                in [0,0.5)",
@@ -185,6 +202,40 @@ class UsageTest {
                 "  option  f_alpha                 0.5                finite")) {
             assertTrue(run.out().lines().anyMatch(line::equals), line);
         }
+    }
+
+    @Tag("build") // charts need more of the JDK than the bundle has
+    @Test
+    void theShapeOfDlrml() throws IOException {
+        Path png = folder.resolve("shape.png");
+        CommandLineRun run = CommandLineRun.of("shape", "--beta-kl", "0.05", "--beta-mix", "0.20", "--tau", "0.05", "--png", png);
+        assertEquals(List.of(), run.errors());
+        assertEquals(0, run.status());
+        assertEquals(
+                List.of(
+                        "dlrml           beta_kl 0.05, beta_mix 0.2, tau 0.05",
+                        "c               0.0125000 = beta_kl*tau/beta_mix",
+                        "start gradient  +0.2694 at rho = 0",
+                        "local minimum   rho = -0.9718, loss 0.7244",
+                        "local maximum   rho = 0.7775, loss 0.9496",
+                        "barrier         0.2252",
+                        "not convex      rho in (-0.01975, 1.89024)",
+                        "From the start, rho = 0, descent lowers rho and settles in the minimum at -0.9718: such pairs prefer the rejected answer."),
+                run.out().lines().toList());
+        BufferedImage image = ImageIO.read(png.toFile());
+        assertEquals(2000, image.getWidth());
+        assertEquals(720, image.getHeight());
+        long colours = Arrays.stream(image.getRGB(0, 0, 2000, 720, null, 0, 2000)).distinct().count();
+        assertTrue(colours > 10, "only " + colours + " colours");
+    }
+
+    @Test
+    void theShapeOfDiscopopAndOfAConvexLoss() {
+        List<String> discoPop = CommandLineRun.of("shape", "--beta-mix", "0.05").out().lines().toList();
+        assertTrue(discoPop.containsAll(List.of(
+                "start gradient  +0.0392 at rho = 0", "local minimum   rho = -2.3714, loss 0.7859", "local maximum   rho = 1.4401, loss 0.8783", "barrier         0.0924")), discoPop.toString());
+        List<String> convex = CommandLineRun.of("shape", "--beta-kl", "0.5", "--beta-mix", "0.05").out().lines().toList();
+        assertTrue(convex.containsAll(List.of("local minimum   none", "local maximum   none", "not convex      nowhere")), convex.toString());
     }
 
     @Test

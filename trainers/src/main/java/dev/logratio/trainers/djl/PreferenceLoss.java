@@ -22,7 +22,7 @@ import java.util.Objects;
  * <p>An instance belongs to one thread at a time.
  */
 public final class PreferenceLoss extends ExternalLoss {
-    private final Loss loss;
+    private final Loss.OfStep loss;
     private final Backend backend;
     private TokenOptions tokenOptions = TokenOptions.DEFAULT;
     private SequenceOptions sequenceOptions = SequenceOptions.DEFAULT;
@@ -42,7 +42,7 @@ public final class PreferenceLoss extends ExternalLoss {
      * @param loss the loss on sequence log-probs
      * @param backend what computes it
      */
-    public PreferenceLoss(Loss loss, Backend backend) {
+    public PreferenceLoss(Loss.OfStep loss, Backend backend) {
         super(loss.id());
         this.loss = loss;
         this.backend = Objects.requireNonNull(backend, "backend");

@@ -1,5 +1,6 @@
 package dev.logratio.trainers.quickstart;
 
+import dev.logratio.DlrmlShape.Point;
 import java.awt.BasicStroke;
 import java.awt.Color;
 import java.awt.Font;
@@ -101,7 +102,7 @@ final class Charts {
         double[] heldOut = finite(run.heldOut().rho());
         double low = Math.min(0, Math.min(min(training), min(heldOut)));
         double high = Math.max(0, Math.max(max(training), max(heldOut)));
-        Bins bins = Bins.over(Math.min(low, run.shape().minimum().orElse(low)), Math.max(high, run.shape().maximum().orElse(high)));
+        Bins bins = Bins.over(Math.min(low, run.minimum().map(Point::rho).orElse(low)), Math.max(high, run.maximum().map(Point::rho).orElse(high)));
         XYChart chart = chart("rho at the end of " + run.name(), "rho (log-ratio of chosen over rejected, policy against reference)", "share of pairs");
         double[] trainingShares = bins.shares(training);
         double[] heldOutShares = bins.shares(heldOut);
@@ -110,8 +111,8 @@ final class Charts {
         line(chart, "held-out pairs", bins.outlineX(), bins.outlineY(heldOutShares), Color.DARK_GRAY, new BasicStroke(1.6f));
         double top = 1.05 * Math.max(max(trainingShares), max(heldOutShares));
         mark(chart, "start of training", 0, top, new Color(0x8FB8DE));
-        run.shape().minimum().ifPresent(rho -> mark(chart, "local minimum %.3f".formatted(rho), rho, top, new Color(0xC00000)));
-        run.shape().maximum().ifPresent(rho -> mark(chart, "local maximum %.3f".formatted(rho), rho, top, Color.GRAY));
+        run.minimum().ifPresent(point -> mark(chart, "local minimum %.3f".formatted(point.rho()), point.rho(), top, new Color(0xC00000)));
+        run.maximum().ifPresent(point -> mark(chart, "local maximum %.3f".formatted(point.rho()), point.rho(), top, Color.GRAY));
         chart.getStyler().setYAxisMin(0.0).setYAxisMax(top);
         return chart;
     }

@@ -2,12 +2,14 @@ package dev.logratio.trainers.quickstart;
 
 import dev.logratio.Backend;
 import dev.logratio.DType;
+import dev.logratio.DlrmlShape.Point;
 import dev.logratio.PairLoss;
 import dev.logratio.Tensor;
 import dev.logratio.loss.Loss;
 import dev.logratio.trainers.quickstart.SequenceScores.Score;
 import java.util.Arrays;
 import java.util.List;
+import java.util.Optional;
 import java.util.function.DoublePredicate;
 import java.util.function.ToDoubleFunction;
 
@@ -22,7 +24,7 @@ import java.util.function.ToDoubleFunction;
  * @param trapped share of pairs within a tenth of the loss's local minimum; NaN where it has none
  */
 record Evaluation(double[] rho, double loss, double margin, double accuracy, double likelier, double trapped) {
-    static Evaluation of(Loss loss, LossShape shape, List<Score> policy, List<Score> reference, Backend backend) {
+    static Evaluation of(Loss.Paired loss, Optional<Point> minimum, List<Score> policy, List<Score> reference, Backend backend) {
         int pairs = policy.size();
         double[] rho = new double[pairs];
         int likelier = 0;
@@ -33,16 +35,21 @@ record Evaluation(double[] rho, double loss, double margin, double accuracy, dou
             likelier += now.chosen() > now.rejected() ? 1 : 0;
         }
         double accuracy = share(rho, value -> value > 0);
-        double trapped = shape.minimum().isPresent() ? share(rho, shape::traps) : Double.NaN;
+        double trapped = minimum.map(point -> share(rho, value -> isAt(point, value))).orElse(Double.NaN);
         double meanRho = Arrays.stream(rho).average().orElseThrow();
-        return new Evaluation(rho, meanLoss(loss, policy, reference, backend), loss.rewardBeta() * meanRho, accuracy, (double) likelier / pairs, trapped);
+        return new Evaluation(rho, meanLoss(loss, policy, reference, backend), loss.beta() * meanRho, accuracy, (double) likelier / pairs, trapped);
+    }
+
+    /** Whether rho lies within a tenth of a minimum's own size from it. */
+    static boolean isAt(Point minimum, double rho) {
+        return Math.abs(rho - minimum.rho()) <= 0.1 * Math.abs(minimum.rho());
     }
 
     private static double share(double[] values, DoublePredicate test) {
         return (double) Arrays.stream(values).filter(test).count() / values.length;
     }
 
-    private static double meanLoss(Loss loss, List<Score> policy, List<Score> reference, Backend backend) {
+    private static double meanLoss(Loss.Paired loss, List<Score> policy, List<Score> reference, Backend backend) {
         int pairs = policy.size();
         try (Tensor policyChosen = tensor(policy, Score::chosen);
                 Tensor policyRejected = tensor(policy, Score::rejected);

@@ -2,6 +2,8 @@ package dev.logratio.trainers.quickstart;
 
 import ai.djl.ndarray.NDList;
 import dev.logratio.Backend;
+import dev.logratio.DlrmlShape;
+import dev.logratio.DlrmlShape.Point;
 import dev.logratio.loss.DiscoPop;
 import dev.logratio.loss.Dlrml;
 import dev.logratio.loss.Loss;
@@ -13,6 +15,7 @@ import java.util.ArrayList;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.Optional;
 import java.util.stream.IntStream;
 
 /** Supervised warm-up, then one preference-tuning run a loss, each from the same start with the same data, learning rate and seed. */
@@ -39,8 +42,8 @@ final class Experiment {
     }
 
     /** The runs, in the table's order. */
-    static Map<String, Loss> losses() {
-        Map<String, Loss> losses = new LinkedHashMap<>();
+    static Map<String, Loss.Paired> losses() {
+        Map<String, Loss.Paired> losses = new LinkedHashMap<>();
         losses.put("dpo", new Sigmoid());
         losses.put("discopop", new DiscoPop());
         losses.put("dlrml", new Dlrml());
@@ -58,7 +61,7 @@ final class Experiment {
             reference.restore(start);
             Frozen frozen = Frozen.of(reference, data, backend);
             List<RunResult> results = new ArrayList<>();
-            for (Map.Entry<String, Loss> entry : losses().entrySet()) {
+            for (Map.Entry<String, Loss.Paired> entry : losses().entrySet()) {
                 model.restore(start);
                 results.add(tune(entry.getKey(), entry.getValue(), model, frozen));
             }
@@ -92,16 +95,17 @@ final class Experiment {
         return -sum / tokens;
     }
 
-    private RunResult tune(String name, Loss loss, LanguageModel model, Frozen reference) {
+    private RunResult tune(String name, Loss.Paired loss, LanguageModel model, Frozen reference) {
         List<ScoredPair> pairs = IntStream.range(0, data.training().size())
                 .mapToObj(i -> new ScoredPair(data.training().get(i), reference.training().get(i))).toList();
         List<StepRecord> steps;
         try (Progress progress = new Progress(name, settings.steps)) {
             steps = training.preference(model, loss, pairs, settings.steps, settings.learningRate, progress);
         }
-        LossShape shape = LossShape.of(loss, Backend.reference());
-        Evaluation heldOut = evaluate(loss, shape, model, data.heldOut(), reference.heldOut());
-        Evaluation trained = evaluate(loss, shape, model, data.training(), reference.training());
+        Optional<DlrmlShape> shape = RunResult.shapeOf(loss);
+        Optional<Point> minimum = shape.flatMap(DlrmlShape::minimum);
+        Evaluation heldOut = evaluate(loss, minimum, model, data.heldOut(), reference.heldOut());
+        Evaluation trained = evaluate(loss, minimum, model, data.training(), reference.training());
         List<List<Integer>> prompts = prompts();
         List<List<Integer>> answers = Sampler.sample(model, prompts, settings.maxTokens, settings.seed);
         double kl = KlEstimate.of(model, reference.model(), answers, prompts);
@@ -110,8 +114,8 @@ final class Experiment {
         return new RunResult(name, loss, shape, steps, heldOut, trained.rho(), kl, answer(model));
     }
 
-    private Evaluation evaluate(Loss loss, LossShape shape, LanguageModel model, List<EncodedPair> pairs, List<Score> reference) {
-        return Evaluation.of(loss, shape, SequenceScores.of(model, pairs, SCORING_BATCH, backend), reference, backend);
+    private Evaluation evaluate(Loss.Paired loss, Optional<Point> minimum, LanguageModel model, List<EncodedPair> pairs, List<Score> reference) {
+        return Evaluation.of(loss, minimum, SequenceScores.of(model, pairs, SCORING_BATCH, backend), reference, backend);
     }
 
     private List<List<Integer>> prompts() {

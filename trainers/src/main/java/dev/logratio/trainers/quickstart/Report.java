@@ -1,9 +1,10 @@
 package dev.logratio.trainers.quickstart;
 
+import dev.logratio.DlrmlShape;
+import dev.logratio.DlrmlShape.Point;
 import dev.logratio.loss.DiscoPop;
 import dev.logratio.loss.Dlrml;
 import dev.logratio.loss.Loss;
-import dev.logratio.loss.Sigmoid;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
@@ -43,33 +44,34 @@ final class Report {
 
     /** What theory says about the loss's shape, and what the run did. */
     static String shapeSentence(RunResult run) {
-        LossShape shape = run.shape();
-        if (shape.minimum().isEmpty()) {
+        if (run.minimum().isEmpty()) {
             return format("%s has no stationary point: it falls as rho grows, from any start.", run.name());
         }
-        double minimum = shape.minimum().getAsDouble();
+        DlrmlShape shape = run.shape().orElseThrow();
+        Point minimum = run.minimum().orElseThrow();
+        Point maximum = run.maximum().orElseThrow();
         String theory = format("%s %s has a local minimum at rho = %.4f (loss %.4f) and a local maximum at rho = %.4f (loss %.4f); its slope at the start, rho = 0, is %+.4f, "
-                + "so descent first moves %s.", run.name(), parameters(run.loss()), minimum, shape.lossAtMinimum(), shape.maximum().orElseThrow(),
-                shape.lossAtMaximum(), shape.slopeAtStart(), shape.slopeAtStart() > 0 ? "down, into the minimum" : "up");
+                + "so descent first moves %s.", run.name(), parameters(run.loss()), minimum.rho(), minimum.loss(), maximum.rho(),
+                maximum.loss(), shape.startGradient(), shape.startGradient() > 0 ? "down, into the minimum" : "up");
         return theory + format(" Observed: median rho %.3f on training pairs (%.0f %% within 10 %% of the minimum, %.0f %% past the maximum) and %.3f on held-out pairs "
-                + "(%.0f %%, %.0f %%).", median(run.trainingRho()), 100 * trapped(shape, run.trainingRho()), 100 * past(shape, run.trainingRho()),
-                median(run.heldOut().rho()), 100 * trapped(shape, run.heldOut().rho()), 100 * past(shape, run.heldOut().rho()));
+                + "(%.0f %%, %.0f %%).", median(run.trainingRho()), 100 * trapped(minimum, run.trainingRho()), 100 * past(maximum, run.trainingRho()),
+                median(run.heldOut().rho()), 100 * trapped(minimum, run.heldOut().rho()), 100 * past(maximum, run.heldOut().rho()));
     }
 
-    private static String parameters(Loss loss) {
+    private static String parameters(Loss.Paired loss) {
         return switch (loss) {
             case Dlrml dlrml -> format("(beta_kl %s, beta_mix %s, tau %s)", dlrml.betaKl(), dlrml.betaMix(), dlrml.tau());
             case DiscoPop discoPop -> format("(beta %s, tau %s)", discoPop.beta(), discoPop.tau());
-            case Sigmoid sigmoid -> format("(beta %s)", sigmoid.beta());
+            default -> format("(beta %s)", loss.beta());
         };
     }
 
-    private static double trapped(LossShape shape, double[] rho) {
-        return (double) Arrays.stream(rho).filter(shape::traps).count() / rho.length;
+    private static double trapped(Point minimum, double[] rho) {
+        return (double) Arrays.stream(rho).filter(value -> Evaluation.isAt(minimum, value)).count() / rho.length;
     }
 
-    private static double past(LossShape shape, double[] rho) {
-        return (double) Arrays.stream(rho).filter(value -> value > shape.maximum().orElseThrow()).count() / rho.length;
+    private static double past(Point maximum, double[] rho) {
+        return (double) Arrays.stream(rho).filter(value -> value > maximum.rho()).count() / rho.length;
     }
 
     static double median(double[] values) {

@@ -50,7 +50,7 @@ record Training(Backend backend, int batchSize, long seed) {
     }
 
     /** Preference tuning. Returns what every step showed. */
-    List<StepRecord> preference(LanguageModel model, Loss loss, List<ScoredPair> pairs, int steps, double learningRate, Progress progress) {
+    List<StepRecord> preference(LanguageModel model, Loss.Paired loss, List<ScoredPair> pairs, int steps, double learningRate, Progress progress) {
         PreferenceLoss preferenceLoss = new PreferenceLoss(loss, backend);
         Optimizer optimizer = LanguageModel.optimizer(learningRate, steps);
         Shuffle<ScoredPair> batches = new Shuffle<>(pairs, batchSize, seed);

@@ -57,7 +57,7 @@ class DjlLossTest {
         }
     }
 
-    static Stream<Loss> losses() {
+    static Stream<Loss.Paired> losses() {
         return Stream.of(new Sigmoid(), new DiscoPop(), new Dlrml());
     }
 
@@ -92,7 +92,7 @@ class DjlLossTest {
     }
 
     /** The formula in DJL's operations. Constants are arrays: autograd would keep the freed memory of a number. */
-    private NDArray formula(Loss loss, NDArray logits) {
+    private NDArray formula(Loss.Paired loss, NDArray logits) {
         float[] counted = new float[this.logits.length];
         for (int row = 0; row < labels.length; row++) {
             if (labels[row] != IGNORE) {
@@ -106,6 +106,7 @@ class DjlLossTest {
             case Sigmoid sigmoid -> softplusOfMinus(rho, sigmoid.beta());
             case DiscoPop disco -> mixture(rho, disco.beta(), disco.beta() / disco.tau());
             case Dlrml dlrml -> mixture(rho, dlrml.betaKl(), dlrml.betaMix() / dlrml.tau());
+            default -> throw new AssertionError(loss);
         }).mean();
     }
 
@@ -125,7 +126,7 @@ class DjlLossTest {
 
     @ParameterizedTest
     @MethodSource("losses")
-    void agreesWithLibtorchsAutograd(Loss loss) {
+    void agreesWithLibtorchsAutograd(Loss.Paired loss) {
         Outcome expected = backward(logits(), x -> formula(loss, x));
         PreferenceLoss preference = new PreferenceLoss(loss, Backend.cpu());
         Outcome actual = backward(logits(), x -> preference.evaluate(target(), new NDList(x)));
@@ -140,7 +141,7 @@ class DjlLossTest {
 
     @ParameterizedTest
     @MethodSource("losses")
-    void theSurrogateAndTheDirectWayGiveTheLibrarysOwnGradient(Loss loss) {
+    void theSurrogateAndTheDirectWayGiveTheLibrarysOwnGradient(Loss.Paired loss) {
         PreferenceLoss preference = new PreferenceLoss(loss, Backend.cpu());
         PreferenceLoss.Step step = preference.step(logits(), labels(), manager.create(reference), true);
         float[] own = step.gradient().toFloatArray();

@@ -1,0 +1,23 @@
+package dev.logratio.loss;
+
+/**
+ * APO-down (arXiv 2408.06266): {@code S(beta dw) + 1 - S(beta D)}; lowers both sequences, the rejected one more.
+ *
+ * @param beta scales the log-ratios; finite and &gt; 0, default .1
+ */
+public record ApoDown(@Range(Range.POSITIVE) double beta) implements Loss.OfLogRatios {
+    /** Every option at its default. */
+    public ApoDown() {
+        this(.1);
+    }
+
+    /** Checks the ranges. */
+    public ApoDown {
+        Ranges.positive("beta", beta);
+    }
+
+    @Override
+    public String id() {
+        return "apo_down";
+    }
+}

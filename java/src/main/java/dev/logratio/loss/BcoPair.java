@@ -1,0 +1,25 @@
+package dev.logratio.loss;
+
+/**
+ * BCO on pairs (arXiv 2404.04656): {@code -LS(beta dw - delta) - LS(-(beta dl - delta))}.
+ *
+ * @param beta scales the log-ratios; finite and &gt; 0, default .1
+ * @param delta reward shift, kept by the trainer as a running mean of rewards; finite, default 0
+ */
+public record BcoPair(@Range(Range.POSITIVE) double beta, @Range(Range.FINITE) double delta) implements Loss.OfLogRatios {
+    /** Every option at its default. */
+    public BcoPair() {
+        this(.1, 0);
+    }
+
+    /** Checks the ranges. */
+    public BcoPair {
+        Ranges.positive("beta", beta);
+        Ranges.finite("delta", delta);
+    }
+
+    @Override
+    public String id() {
+        return "bco_pair";
+    }
+}

@@ -1,0 +1,23 @@
+package dev.logratio.loss;
+
+/**
+ * CELL, discovered with DiscoPOP (arXiv 2406.08414): {@code (exp(-beta D) + softplus(-beta D)) / 2}.
+ *
+ * @param beta scales the margin; finite and &gt; 0, default .05
+ */
+public record Cell(@Range(Range.POSITIVE) double beta) implements Loss.OfLogRatios {
+    /** Every option at its default. */
+    public Cell() {
+        this(.05);
+    }
+
+    /** Checks the ranges. */
+    public Cell {
+        Ranges.positive("beta", beta);
+    }
+
+    @Override
+    public String id() {
+        return "cell";
+    }
+}

@@ -1,0 +1,37 @@
+package dev.logratio.loss;
+
+import java.util.Objects;
+
+/**
+ * CPO (arXiv 2401.08417): {@code -(1-e) LS(z) - e LS(-z) + alpha NLL} with {@code z = beta (lw - ll)} and NLL the chosen sequence's
+ * negative log-likelihood a token. It takes means of token log-probs as well as sums: NLL stays what it is.
+ *
+ * @param beta scales the margin; finite and &gt; 0, default .1
+ * @param alpha weight of the negative log-likelihood; finite and &gt; 0, default 1
+ * @param labelSmoothing assumed share of swapped pairs, in [0,.5); default 0
+ * @param nll which mean the negative log-likelihood is; default the pair's own
+ */
+public record Cpo(
+        @Range(Range.POSITIVE) double beta,
+        @Range(Range.POSITIVE) double alpha,
+        @Range(Range.SMOOTHING) double labelSmoothing,
+        Nll nll)
+        implements Loss.ReferenceFree {
+    /** Every option at its default. */
+    public Cpo() {
+        this(.1, 1, 0, Nll.PAIR);
+    }
+
+    /** Checks the ranges. */
+    public Cpo {
+        Ranges.positive("beta", beta);
+        Ranges.positive("alpha", alpha);
+        Ranges.smoothing("label_smoothing", labelSmoothing);
+        Objects.requireNonNull(nll, "nll");
+    }
+
+    @Override
+    public String id() {
+        return "cpo";
+    }
+}

@@ -1,0 +1,23 @@
+package dev.logratio.loss;
+
+/**
+ * NCA on pairs (arXiv 2402.05369): {@code -LS(beta dw) - LS(-beta dw)/2 - LS(-beta dl)/2}.
+ *
+ * @param beta scales the log-ratios; finite and &gt; 0, default .1
+ */
+public record NcaPair(@Range(Range.POSITIVE) double beta) implements Loss.OfLogRatios {
+    /** Every option at its default. */
+    public NcaPair() {
+        this(.1);
+    }
+
+    /** Checks the ranges. */
+    public NcaPair {
+        Ranges.positive("beta", beta);
+    }
+
+    @Override
+    public String id() {
+        return "nca_pair";
+    }
+}

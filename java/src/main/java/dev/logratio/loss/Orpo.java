@@ -1,0 +1,34 @@
+package dev.logratio.loss;
+
+import java.util.Objects;
+
+/**
+ * ORPO (arXiv 2403.07691): {@code NLL - beta LS(o)} with NLL the chosen sequence's negative log-likelihood a token and o the
+ * logarithm of the odds ratio, {@code o = aw - al - (log(1-exp(aw)) - log(1-exp(al)))} of the mean log-probs {@code aw = lw/nw},
+ * {@code al = ll/nl}. Equal mean log-probs have {@code o = 0}, those of empty sequences too.
+ *
+ * @param beta weight of the odds ratio; finite and &gt; 0, default .1
+ * @param nll which mean the negative log-likelihood is; default the pair's own
+ */
+public record Orpo(@Range(Range.POSITIVE) double beta, Nll nll) implements Loss.ReferenceFree {
+    /** Every option at its default. */
+    public Orpo() {
+        this(.1, Nll.PAIR);
+    }
+
+    /** Checks the ranges. */
+    public Orpo {
+        Ranges.positive("beta", beta);
+        Objects.requireNonNull(nll, "nll");
+    }
+
+    @Override
+    public String id() {
+        return "orpo";
+    }
+
+    @Override
+    public boolean dividesByLength() {
+        return true;
+    }
+}

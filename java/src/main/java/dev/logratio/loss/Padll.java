@@ -1,0 +1,23 @@
+package dev.logratio.loss;
+
+/**
+ * PADLL, discovered with DiscoPOP (arXiv 2406.08414): {@code .9 softplus(-beta D)}, halved where {@code D < 0}.
+ *
+ * @param beta scales the margin; finite and &gt; 0, default .05
+ */
+public record Padll(@Range(Range.POSITIVE) double beta) implements Loss.OfLogRatios {
+    /** Every option at its default. */
+    public Padll() {
+        this(.05);
+    }
+
+    /** Checks the ranges. */
+    public Padll {
+        Ranges.positive("beta", beta);
+    }
+
+    @Override
+    public String id() {
+        return "padll";
+    }
+}

@@ -1,0 +1,36 @@
+package dev.logratio.loss;
+
+/**
+ * SimPO (arXiv 2405.14734): {@code -(1-e) LS(x) - e LS(-x)} with {@code x = beta (lw/nw - ll/nl) - gamma}.
+ *
+ * @param beta scales the margin; finite and &gt; 0, default 2
+ * @param gamma target margin; finite, default .5
+ * @param labelSmoothing assumed share of swapped pairs, in [0,.5); default 0
+ */
+public record SimPo(
+        @Range(Range.POSITIVE) double beta,
+        @Range(Range.FINITE) double gamma,
+        @Range(Range.SMOOTHING) double labelSmoothing)
+        implements Loss.ReferenceFree {
+    /** Every option at its default. */
+    public SimPo() {
+        this(2, .5, 0);
+    }
+
+    /** Checks the ranges. */
+    public SimPo {
+        Ranges.positive("beta", beta);
+        Ranges.finite("gamma", gamma);
+        Ranges.smoothing("label_smoothing", labelSmoothing);
+    }
+
+    @Override
+    public String id() {
+        return "simpo";
+    }
+
+    @Override
+    public boolean dividesByLength() {
+        return true;
+    }
+}

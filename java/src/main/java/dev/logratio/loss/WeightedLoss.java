@@ -1,0 +1,17 @@
+package dev.logratio.loss;
+
+import java.util.Objects;
+
+/**
+ * One of the losses that a preference step adds up.
+ *
+ * @param loss the loss
+ * @param weight what it is multiplied with; finite
+ */
+public record WeightedLoss(Loss.OfStep loss, double weight) {
+    /** Checks the range. */
+    public WeightedLoss {
+        Objects.requireNonNull(loss, "loss");
+        Ranges.finite("loss_weights", weight);
+    }
+}
