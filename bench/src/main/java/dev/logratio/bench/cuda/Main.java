@@ -41,7 +41,8 @@ public final class Main {
     /**
      * Runs all of it; the exit status is 2 where there is no GPU.
      *
-     * @param args where to write the figures, if anywhere; about how many logits to work on, for a GPU with less than 8 GB of memory
+     * @param args where to write the figures, if anywhere; about how many logits to work on, for a GPU with less than 8 GB of memory:
+     *     vocabularies of which that is too little are left out
      * @throws IOException if they cannot be written
      */
     public static void main(String[] args) throws IOException {
@@ -75,7 +76,10 @@ public final class Main {
 
     private static void measure(CudaStream stream, DType dtype, long elements, int vocabulary, List<Figures> all) {
         // Half as many of twice the size; whole pairs of sequences.
-        long rows = Math.max(1, elements * DType.BF16.bytes() / dtype.bytes() / vocabulary / Rows.SEQUENCES) * Rows.SEQUENCES;
+        long rows = elements * DType.BF16.bytes() / dtype.bytes() / vocabulary / Rows.SEQUENCES * Rows.SEQUENCES;
+        if (rows == 0) {
+            return;
+        }
         try (Rows on = new Rows(stream, dtype, rows, vocabulary)) {
             for (Operation operation : Operation.values()) {
                 try {
