@@ -4,11 +4,11 @@ module dev.logratio {
     requires com.fasterxml.jackson.core;
     requires com.fasterxml.jackson.databind;
     requires info.picocli;
-    requires java.logging; // of JCuda, whose jar names no module that it needs
-    requires jcuda;
     // Charts, for the command line alone.
     requires static java.desktop;
     requires static org.knowm.xchart;
+    requires java.logging; // of JCuda, whose jar names no module that it needs
+    requires jcuda;
 
     exports dev.logratio;
     exports dev.logratio.cuda;
