@@ -204,6 +204,7 @@ class UsageTest {
         }
     }
 
+    @Tag("build") // charts need more of the JDK than the bundle has
     @Test
     void theShapeOfDlrml() throws IOException {
         Path png = folder.resolve("shape.png");
