@@ -91,7 +91,9 @@ struct CoupledOutput {
 template <class Real>
 LR_FORCE_INLINE LR_HD Features<Real> feature_gradient(const Features<Real>& features, const Statistics& s, const Statistics& d) {
   const double spread = s.pairs > 1 ? 2 * d.variance / (s.pairs - 1) : 0.0;
-  return {Real(d.mean[0] / s.pairs) + vanishing_product(Real(spread), features.first - Real(s.mean[0])), Real(d.mean[1] / s.pairs)};
+  // Only a variance looks at a feature again: without one, an infinite feature of one pair is no matter of the others'.
+  const Real by_variance = spread == 0 ? Real(0) : vanishing_product(Real(spread), features.first - Real(s.mean[0]));
+  return {Real(d.mean[0] / s.pairs) + by_variance, Real(d.mean[1] / s.pairs)};
 }
 
 // ---- Options ----
