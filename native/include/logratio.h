@@ -99,6 +99,7 @@ LR_API lr_status lr_set_threads(int32_t threads);
  * 256 bytes, which calls on the same stream may share.
  * Values in device memory are not checked beforehand: a label outside [0,V) that is not ignore_index gives logp NaN and
  * gradient 0 in its row, and is counted. A mask weight that is not finite or is negative counts as 0, and is counted.
+ * Parameters that are given as tensors are taken as they are.
  */
 typedef struct lr_cuda {
   uint64_t size;
@@ -402,7 +403,7 @@ typedef struct lr_preference_step_args {
   const DLTensor* counts;
   const DLTensor* grad_logits;
   lr_step_metrics* metrics;
-  int64_t loss_count;          /* 0 means 1 */
+  int64_t loss_count;          /* 0 means 1; at most 16 on a device */
   const double* loss_weights;  /* [loss_count], finite; NULL: ones */
   int32_t wpo;                 /* 1: weigh each pair by WPO's detached weight */
   lr_cuda* cuda; /* needed with CUDA tensors, NULL otherwise */
