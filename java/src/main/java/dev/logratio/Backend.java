@@ -106,4 +106,8 @@ public abstract sealed class Backend permits ReferenceBackend, CpuBackend {
     abstract void pairLoss(PairLoss call);
 
     abstract StepMetrics preferenceStep(PreferenceStep call);
+
+    abstract void divergence(Divergence call);
+
+    abstract void scoringRule(ScoringRule call);
 }

@@ -3,9 +3,13 @@ package dev.logratio;
 import dev.logratio.bindings.NativeLibrary;
 import dev.logratio.bindings.NativeLibraryException;
 import dev.logratio.bindings.logratio_h;
+import dev.logratio.bindings.lr_divergence_args;
+import dev.logratio.bindings.lr_divergence_options;
 import dev.logratio.bindings.lr_loss_options;
 import dev.logratio.bindings.lr_pair_loss_args;
 import dev.logratio.bindings.lr_preference_step_args;
+import dev.logratio.bindings.lr_rule_options;
+import dev.logratio.bindings.lr_scoring_rule_args;
 import dev.logratio.bindings.lr_sequence_logps_args;
 import dev.logratio.bindings.lr_sequence_options;
 import dev.logratio.bindings.lr_step_metrics;
@@ -152,6 +156,39 @@ final class CpuBackend extends Backend {
         }
     }
 
+    @Override
+    void divergence(Divergence call) {
+        try (NativeCall args = new NativeCall(lr_divergence_args.sizeof())) {
+            args.tensor(lr_divergence_args.p_logits$offset(), call.pLogits);
+            args.tensor(lr_divergence_args.q_logits$offset(), call.qLogits);
+            args.tensor(lr_divergence_args.q_weights$offset(), call.qWeights);
+            args.tensor(lr_divergence_args.p_rows$offset(), call.pRows);
+            args.tensor(lr_divergence_args.q_rows$offset(), call.qRows);
+            args.tensor(lr_divergence_args.row_weights$offset(), call.rowWeights);
+            put(args, lr_divergence_args.options$offset(), call.options);
+            args.tensor(lr_divergence_args.grad_loss$offset(), call.gradLoss);
+            args.tensor(lr_divergence_args.values$offset(), call.values);
+            args.tensor(lr_divergence_args.loss$offset(), call.loss);
+            args.tensor(lr_divergence_args.grad_p_logits$offset(), call.gradP);
+            args.tensor(lr_divergence_args.grad_q_logits$offset(), call.gradQ);
+            args.check(logratio_h.lr_divergence(args.memory()));
+        }
+    }
+
+    @Override
+    void scoringRule(ScoringRule call) {
+        try (NativeCall args = new NativeCall(lr_scoring_rule_args.sizeof())) {
+            args.tensor(lr_scoring_rule_args.logits$offset(), call.logits);
+            args.tensor(lr_scoring_rule_args.labels$offset(), call.labels);
+            put(args, lr_scoring_rule_args.options$offset(), call.options);
+            args.tensor(lr_scoring_rule_args.grad_loss$offset(), call.gradLoss);
+            args.tensor(lr_scoring_rule_args.values$offset(), call.values);
+            args.tensor(lr_scoring_rule_args.loss$offset(), call.loss);
+            args.tensor(lr_scoring_rule_args.grad_logits$offset(), call.gradLogits);
+            args.check(logratio_h.lr_scoring_rule(args.memory()));
+        }
+    }
+
     private static StepMetrics metrics(MemorySegment struct) {
         return new StepMetrics(
                 lr_step_metrics.loss(struct),
@@ -183,5 +220,24 @@ final class CpuBackend extends Backend {
         args.put(offset + lr_sequence_options.align$offset(), options.align().ordinal());
         args.put(offset + lr_sequence_options.tail_weight$offset(), options.tailWeight());
         args.put(offset + lr_sequence_options.keep_fraction$offset(), options.keepFraction());
+    }
+
+    private static void put(NativeCall args, long offset, DivergenceOptions options) {
+        args.put(offset + lr_divergence_options.divergence$offset(), options.kind().ordinal());
+        args.put(offset + lr_divergence_options.reduction$offset(), options.reduction().ordinal());
+        args.put(offset + lr_divergence_options.detach$offset(), options.detach().ordinal());
+        args.put(offset + lr_divergence_options.w1$offset(), options.w1());
+        args.put(offset + lr_divergence_options.w2$offset(), options.w2());
+        args.put(offset + lr_divergence_options.temperature$offset(), options.temperature());
+    }
+
+    private static void put(NativeCall args, long offset, ScoringRuleOptions options) {
+        args.put(offset + lr_rule_options.rule$offset(), options.rule().ordinal());
+        args.put(offset + lr_rule_options.normalisation$offset(), options.normalisation().ordinal());
+        args.put(offset + lr_rule_options.masked_log$offset(), options.maskedLog() ? 1 : 0);
+        args.put(offset + lr_rule_options.alpha$offset(), options.alpha());
+        args.put(offset + lr_rule_options.epsilon$offset(), options.epsilon());
+        args.put(offset + lr_rule_options.vocab$offset(), options.vocab());
+        args.put(offset + lr_rule_options.ignore_index$offset(), options.ignoreIndex());
     }
 }

@@ -91,6 +91,7 @@ final class Case {
         }
         checkOneReference(known, given);
         checkNoneUnknown(known);
+        operation.checkPresent(layout.keySet());
         return given;
     }
 
@@ -188,7 +189,7 @@ final class Case {
         DType values = reference ? DType.F64 : DType.F32;
         Map<String, Tensor> outputs = new LinkedHashMap<>();
         for (Output output : operation.outputs()) {
-            if (output.isWanted(inputs, loss)) {
+            if (output.isWanted(inputs, loss) && operation.wants(output, settings)) {
                 DType dtype = output.dtype(inputs, values);
                 outputs.put(output.name(), Tensor.zeros(arena, dtype, dimensions.resolve(output.shapes())));
             }

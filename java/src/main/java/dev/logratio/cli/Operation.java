@@ -2,6 +2,7 @@ package dev.logratio.cli;
 
 import java.util.List;
 import java.util.Optional;
+import java.util.Set;
 
 /**
  * An operation that {@code eval} knows. Its constructor is a table of inputs, options and outputs, from which come the checks of a case,
@@ -53,6 +54,14 @@ abstract class Operation {
 
     /** Checks options against each other, once each by itself is right. */
     void checkOptions(Settings settings) throws CaseException {}
+
+    /** Checks which tensors are there, beyond the table. */
+    void checkPresent(Set<String> names) throws CaseException {}
+
+    /** Whether an output that the table wants is wanted with these options. */
+    boolean wants(Output output, Settings settings) {
+        return true;
+    }
 
     /** Checks shapes beyond the table, once they match it. */
     void checkShapes(Settings settings, Dimensions dimensions) throws CaseException {}

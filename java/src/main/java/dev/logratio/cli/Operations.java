@@ -8,7 +8,9 @@ final class Operations {
             new TokenLogprobsOperation(),
             new SequenceLogpsOperation(),
             new PairLossOperation(),
-            new PreferenceStepOperation());
+            new PreferenceStepOperation(),
+            new DivergenceOperation(),
+            new ScoringRuleOperation());
 
     private Operations() {}
 

@@ -31,7 +31,12 @@ class PublishedCasesTest {
             "pair_4_discopop",
             "pair_6_sigmoid",
             "step_0_dlrml",
-            "step_2_sigmoid");
+            "step_2_sigmoid",
+            "divergence_0_sce",
+            "divergence_4_js",
+            "divergence_10_js",
+            "rule_2_brier",
+            "rule_5_spherical");
 
     @TempDir
     Path folder;
