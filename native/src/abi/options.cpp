@@ -144,6 +144,15 @@ bool has_gradient(const LossInfo& loss, double lr_loss_options::* option) {
   return found != nullptr && found->differentiable;
 }
 
+void check_choice(const char* name, int32_t value, int32_t count) {
+  if (value >= 0 && value < count) return;
+  invalid(std::string(name) + " is " + std::to_string(value) + ", expected 0" + (count > 1 ? " to " + std::to_string(count - 1) : ""));
+}
+
+void check_number(const char* name, double value, bool valid, const char* expected) {
+  if (!valid) out_of_range(name, value, expected);
+}
+
 cpu::RowTransform check_token_options(const lr_token_options& options) {
   if (!positive(options.temperature)) out_of_range("temperature", options.temperature, "a finite number > 0");
   if (!(options.softcap >= 0 && std::isfinite(options.softcap))) out_of_range("softcap", options.softcap, "a finite number >= 0");

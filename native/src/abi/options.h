@@ -13,6 +13,10 @@ const math::LossInfo& check_loss_options(const lr_loss_options* options);
 void check_pairs(const math::LossInfo& loss, int64_t pairs);
 bool has_gradient(const math::LossInfo& loss, double lr_loss_options::* option);
 
+// An enumeration's value is one of 0..count-1; a number is what it has to be.
+void check_choice(const char* name, int32_t value, int32_t count);
+void check_number(const char* name, double value, bool valid, const char* expected);
+
 cpu::RowTransform check_token_options(const lr_token_options& options);
 void check_sequence_options(const lr_sequence_options& options);
 

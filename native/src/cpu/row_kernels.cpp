@@ -4,161 +4,18 @@
 // element, nothing written. A tile fits in L1. While the exponentials of one tile are summed, the maximum of the next is taken, so
 // memory streams all the time although every tile is used twice. Sums are float32 over a tile and float64 beyond.
 // Backward reads the logit, and writes the gradient over it or elsewhere: twice the bytes of the forward.
-//
-// Nothing but this file's own namespace may be emitted here: an inline function of a header, compiled for AVX-512 and shared with other
-// files by the linker, would crash older machines. Highway's functions are static, and the standard library is not used.
 
 #include "cpu/row_kernels.h"
 
-#include <hwy/highway.h>
-
-// For the bodies of loops that stand in several places, which the compiler would rather call.
-#define LR_INLINE_LAMBDA __attribute__((always_inline))
+#include "cpu/row_simd.h"
 
 namespace logratio::cpu::LR_ISA_NAMESPACE {
 namespace {
 
-namespace hn = hwy::HWY_NAMESPACE;
-
-using F = hn::ScalableTag<float>;
-using U = hn::Rebind<uint32_t, F>;
-using V = hn::Vec<F>;
-constexpr F kF;
-constexpr U kU;
-constexpr int64_t kLanes = HWY_MAX_BYTES / sizeof(float);
-constexpr int64_t kPair = 2 * kLanes;    // columns that one load of a Pair takes
-constexpr int64_t kTile = 2048;          // columns
 constexpr int64_t kReadAhead = 20480;    // bytes from the next tile on that the forward prefetches
 constexpr int64_t kUpdateAhead = 6144;   // bytes that the backward prefetches
-static_assert(kTile % (2 * kPair) == 0 && kSegment % kTile == 0);
-
-constexpr float kInfinity = __builtin_inff();
-
-// Two vectors of logits as float32. Their order within a pair is the load's own affair: for BF16 the even columns come first.
-struct Pair {
-  V a, b;
-};
-
-// ---- Loads and stores by element type ----
-
-struct Float32 {
-  using Element = float;
-  static constexpr Element kMinusInfinity = -kInfinity;
-  static HWY_INLINE Pair load(const Element* x) { return {hn::LoadU(kF, x), hn::LoadU(kF, x + kLanes)}; }
-  static HWY_INLINE void store(Pair v, Element* x) {
-    hn::StoreU(v.a, kF, x);
-    hn::StoreU(v.b, kF, x + kLanes);
-  }
-  static HWY_INLINE float to_float(Element x) { return x; }
-};
-
-struct BFloat16 {
-  using Element = uint16_t;
-  static constexpr Element kMinusInfinity = 0xff80;
-  static HWY_INLINE Pair load(const Element* x) {
-    const auto bits = hn::LoadU(kU, reinterpret_cast<const uint32_t*>(x));
-    return {hn::BitCast(kF, hn::ShiftLeft<16>(bits)), hn::BitCast(kF, hn::And(bits, hn::Set(kU, 0xffff0000u)))};
-  }
-  // To nearest even. NaNs survive: those met here carry nothing in their lower half that the rounding could carry into the sign.
-  static HWY_INLINE hn::Vec<U> rounded(V v) {
-    const auto bits = hn::BitCast(kU, v);
-    const auto odd = hn::And(hn::ShiftRight<16>(bits), hn::Set(kU, 1));
-    return hn::Add(hn::Add(bits, hn::Set(kU, 0x7fff)), odd);
-  }
-  static HWY_INLINE void store(Pair v, Element* x) {
-    const auto even = hn::ShiftRight<16>(rounded(v.a));
-    const auto both = hn::OrAnd(even, rounded(v.b), hn::Set(kU, 0xffff0000u));
-    hn::StoreU(both, kU, reinterpret_cast<uint32_t*>(x));
-  }
-  static HWY_INLINE float to_float(Element x) { return __builtin_bit_cast(float, static_cast<uint32_t>(x) << 16); }
-};
-
-struct Float16 {
-  using Element = uint16_t;
-  static constexpr Element kMinusInfinity = 0xfc00;
-  // Even columns first, as BFloat16; integer operations alone, so that every instruction set agrees on subnormals, infinities and NaN.
-  static HWY_INLINE V widen(hn::Vec<U> half) {
-    const auto magnitude = hn::ShiftLeft<13>(hn::And(half, hn::Set(kU, 0x7fff)));
-    const auto sign = hn::ShiftLeft<16>(hn::And(half, hn::Set(kU, 0x8000)));
-    const V value = hn::Mul(hn::BitCast(kF, magnitude), hn::Set(kF, 0x1p112f));
-    const auto special = hn::Ge(value, hn::Set(kF, 65536.0f));
-    const auto bits = hn::Or(hn::BitCast(kU, value), hn::IfThenElseZero(hn::RebindMask(kU, special), hn::Set(kU, 0x7f800000u)));
-    return hn::BitCast(kF, hn::Or(bits, sign));
-  }
-  static HWY_INLINE hn::Vec<U> narrow(V v) {
-    const auto bits = hn::BitCast(kU, v);
-    const auto sign = hn::ShiftRight<16>(hn::And(bits, hn::Set(kU, 0x80000000u)));
-    const auto magnitude = hn::And(bits, hn::Set(kU, 0x7fffffffu));
-    const auto odd = hn::And(hn::ShiftRight<13>(magnitude), hn::Set(kU, 1));
-    const auto normal = hn::ShiftRight<13>(hn::Add(hn::Sub(magnitude, hn::Set(kU, (112u << 23) - 0xfff)), odd));
-    // Adding 0.5 leaves the subnormal half in the low bits, rounded to nearest even by the addition.
-    const auto half_bits = hn::BitCast(kU, hn::Set(kF, 0.5f));
-    const auto tiny = hn::Sub(hn::BitCast(kU, hn::Add(hn::BitCast(kF, magnitude), hn::Set(kF, 0.5f))), half_bits);
-    const auto signed_magnitude = hn::BitCast(hn::RebindToSigned<U>(), magnitude);
-    const auto below = [&](uint32_t limit) {
-      return hn::RebindMask(kU, hn::Lt(signed_magnitude, hn::Set(hn::RebindToSigned<U>(), static_cast<int32_t>(limit))));
-    };
-    const auto infinite = hn::IfThenElse(below(0x7f800001u), hn::Set(kU, 0x7c00), hn::Set(kU, 0x7e00));
-    const auto finite = hn::IfThenElse(below(0x38800000u), tiny, normal);
-    return hn::Or(hn::IfThenElse(below(0x477ff000u), finite, infinite), sign);
-  }
-  static HWY_INLINE Pair load(const Element* x) {
-    const auto bits = hn::LoadU(kU, reinterpret_cast<const uint32_t*>(x));
-    return {widen(hn::And(bits, hn::Set(kU, 0xffff))), widen(hn::ShiftRight<16>(bits))};
-  }
-  static HWY_INLINE void store(Pair v, Element* x) {
-    hn::StoreU(hn::Or(narrow(v.a), hn::ShiftLeft<16>(narrow(v.b))), kU, reinterpret_cast<uint32_t*>(x));
-  }
-  static HWY_INLINE float to_float(Element x) { return hn::GetLane(widen(hn::Set(kU, x))); }
-};
-
-// The last n < kPair columns of a range, padded with -inf, which adds nothing to any sum but those of the raw values.
-template <class T>
-struct Tail {
-  typename T::Element x[kPair];
-  HWY_INLINE Tail(const typename T::Element* source, int64_t n) {
-    for (int64_t i = 0; i < kPair; ++i) x[i] = i < n ? source[i] : T::kMinusInfinity;
-  }
-};
 
 // ---- Elementary functions ----
-
-// amplitude * exp(d / temperature) for d <= 0 (a little above is fine), 0 below 2^-126.5, NaN for NaN; exactly the amplitude at 0.
-// 2^t = 2^n * 2^r with n = round(t): a polynomial of degree 5 (relative error 1.5e-7) and the exponent bits.
-struct Exp {
-  V scale;   // log2(e) / temperature
-  V lowest;  // d is not taken below it: there 2^n is 0
-  V c0, c1, c2, c3, c4, c5;
-
-  explicit HWY_INLINE Exp(float temperature_scale, float amplitude = 1)
-      : scale(hn::Set(kF, temperature_scale)), lowest(hn::Set(kF, -127.0f / temperature_scale)), c0(hn::Set(kF, amplitude)),
-        c1(hn::Set(kF, amplitude * 0.6931469671f)), c2(hn::Set(kF, amplitude * 0.2402211972f)),
-        c3(hn::Set(kF, amplitude * 0.05550713274f)), c4(hn::Set(kF, amplitude * 0.009675541334f)),
-        c5(hn::Set(kF, amplitude * 0.001327647198f)) {}
-
-  // Max returns its second operand when that is NaN.
-  HWY_INLINE V clamp(V d) const { return hn::Max(lowest, d); }
-
-  // The two factors of the result.
-  struct Factors {
-    V p, power;
-  };
-  HWY_INLINE Factors factors(V clamped) const {
-    const V magic = hn::Set(kF, 0x1.8p23f + 127.0f);  // rounds to an integer and leaves n + 127 in the low bits
-    const V shifted = hn::MulAdd(clamped, scale, magic);
-    const V r = hn::MulSub(clamped, scale, hn::Sub(shifted, magic));
-    V p = hn::MulAdd(c5, r, c4);
-    p = hn::MulAdd(p, r, c3);
-    p = hn::MulAdd(p, r, c2);
-    p = hn::MulAdd(p, r, c1);
-    p = hn::MulAdd(p, r, c0);
-    return {p, hn::BitCast(kF, hn::ShiftLeft<23>(hn::BitCast(kU, shifted)))};
-  }
-  HWY_INLINE V operator()(V clamped) const {
-    const Factors f = factors(clamped);
-    return hn::Mul(f.p, f.power);
-  }
-};
 
 struct NoSoftcap {
   explicit HWY_INLINE NoSoftcap(float) {}
@@ -200,20 +57,7 @@ struct Softcap {
   }
 };
 
-HWY_INLINE double sum_of(V v) {
-  const hn::Repartition<double, F> d64;
-  const hn::Half<F> half;
-  const auto low = hn::PromoteTo(d64, hn::LowerHalf(half, v));
-  const auto high = hn::PromoteTo(d64, hn::UpperHalf(half, v));
-  return hn::GetLane(hn::SumOfLanes(d64, hn::Add(low, high)));
-}
-
-HWY_INLINE float max_of(V v) { return hn::GetLane(hn::MaxOfLanes(kF, v)); }
-
 // ---- Forward ----
-
-// A tile is walked in two halves side by side, in pairs: two streams of addresses keep more memory under way than one.
-HWY_INLINE int64_t half_of(int64_t columns) { return columns / (2 * kPair) * kPair; }
 
 template <class T>
 HWY_INLINE float tile_maximum(const typename T::Element* x, int64_t n) {
@@ -228,16 +72,6 @@ HWY_INLINE float tile_maximum(const typename T::Element* x, int64_t n) {
     m = hn::Max(m, hn::Max(v.a, v.b));
   }
   return max_of(m);
-}
-
-// Asks for the memory under a pair that comes `ahead` bytes later. The hardware's own prefetcher stops at each page, and the arithmetic
-// between two loads leaves the processor too few of them in flight to make up for it. Past the end of a row lies, as a rule, the next
-// one; a prefetch of memory that is not there does nothing.
-template <class T>
-HWY_INLINE void prefetch_pair(const typename T::Element* x, int64_t ahead) {
-  constexpr int kSecondLevel = 2;  // cache
-  const char* const p = reinterpret_cast<const char*>(x) + ahead;
-  for (int64_t line = 0; line < kPair * static_cast<int64_t>(sizeof(*x)); line += 64) __builtin_prefetch(p + line, 0, kSecondLevel);
 }
 
 template <bool kEverything>
@@ -552,6 +386,10 @@ void update(void* memory, size_t bytes) {
 }
 
 }  // namespace
+
+extern const DivergenceKernels kDivergenceKernels;
+extern const RuleKernels kRuleKernels;
+
 }  // namespace logratio::cpu::LR_ISA_NAMESPACE
 
 namespace logratio::cpu {
@@ -564,5 +402,7 @@ extern const RowKernels LR_ISA_TABLE = {
     LR_ISA_NAMESPACE::read,
     LR_ISA_NAMESPACE::copy,
     LR_ISA_NAMESPACE::update,
+    &LR_ISA_NAMESPACE::kDivergenceKernels,
+    &LR_ISA_NAMESPACE::kRuleKernels,
 };
 }  // namespace logratio::cpu

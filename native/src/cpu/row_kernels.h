@@ -4,13 +4,11 @@
 #include <cstddef>
 #include <cstdint>
 
+#include "cpu/divergence_kernels.h"
+#include "cpu/rule_kernels.h"
 #include "cpu/token_rows.h"
 
 namespace logratio::cpu {
-
-// A row is cut into segments of this many columns, whoever computes them; their partials are merged in order. So the order of every
-// reduction depends on V alone.
-inline constexpr int64_t kSegment = 32768;
 
 struct ForwardSpec {
   LogitType type;
@@ -58,6 +56,8 @@ struct RowKernels {
   void (*read)(const void* source, size_t bytes, uint64_t* sum);
   void (*copy)(const void* source, void* destination, size_t bytes);
   void (*update)(void* memory, size_t bytes);
+  const DivergenceKernels* divergence;
+  const RuleKernels* rule;
 };
 
 extern const RowKernels kRowKernelsBaseline;

@@ -7,50 +7,16 @@
 #include <vector>
 
 #include "cpu/isa.h"
+#include "cpu/logit_rows.h"
 #include "cpu/thread_pool.h"
-#include "math/narrow_floats.h"
 
 namespace logratio::cpu {
 namespace {
 
 constexpr double kNaN = std::numeric_limits<double>::quiet_NaN();
 constexpr double kInfinity = std::numeric_limits<double>::infinity();
-constexpr double kLog2E = 1.4426950408889634074;
-
-// Rows are handed out in runs of at least this many bytes, which hides the cost of taking a task; a smaller call stays on the caller. Longer
-// runs are better where there are rows enough to balance: what a kernel prefetches past the end of a row is its next one then.
-constexpr int64_t kTaskBytes = 256 * 1024;
-constexpr int64_t kLongTaskBytes = 4 * 1024 * 1024;
-constexpr int64_t kTasksPerThread = 8;
-
-int64_t element_bytes(LogitType type) { return type == LogitType::f32 ? 4 : 2; }
-
-char* row_address(const LogitRows& rows, int64_t r) {
-  const int64_t element = r / rows.inner * rows.outer_stride + r % rows.inner * rows.inner_stride;
-  return static_cast<char*>(rows.base) + element * element_bytes(rows.type);
-}
-
-float load(LogitType type, const void* row, int64_t column) {
-  switch (type) {
-    case LogitType::f32: return static_cast<const float*>(row)[column];
-    case LogitType::bf16: return static_cast<float>(math::Bfloat16::widen(static_cast<const uint16_t*>(row)[column]));
-    case LogitType::f16: return static_cast<float>(math::Float16::widen(static_cast<const uint16_t*>(row)[column]));
-  }
-  return std::numeric_limits<float>::quiet_NaN();
-}
-
-void store(LogitType type, void* row, int64_t column, double value) {
-  switch (type) {
-    case LogitType::f32: static_cast<float*>(row)[column] = static_cast<float>(value); break;
-    case LogitType::bf16: static_cast<uint16_t*>(row)[column] = math::Bfloat16::narrow(value); break;
-    case LogitType::f16: static_cast<uint16_t*>(row)[column] = math::Float16::narrow(value); break;
-  }
-}
 
 double largest_finite(LogitType type) { return type == LogitType::f16 ? 65504.0 : 0x1p127; }
-
-// float32(log2(e) / temperature), kept finite so that 0 times it is 0.
-float temperature_scale(double temperature) { return static_cast<float>(std::min(kLog2E / temperature, 1e30)); }
 
 // How rows are cut into tasks. Few rows of several segments each are handed out by segment, else whole rows are.
 struct Plan {
@@ -62,17 +28,7 @@ struct Plan {
 Plan plan(int64_t count, const LogitRows& rows) {
   const int64_t segments = (rows.columns + kSegment - 1) / kSegment;
   const int64_t row_bytes = rows.columns * element_bytes(rows.type);
-  const int64_t balanced = std::min(kLongTaskBytes / row_bytes, count / (kTasksPerThread * thread_count()));
-  return {segments, std::max<int64_t>({1, kTaskBytes / row_bytes, balanced}), segments > 1 && count < 2 * thread_count()};
-}
-
-// Calls body(first, last) for runs of rows that cover 0..count-1.
-template <class F>
-void for_row_runs(int64_t count, int64_t rows_per_task, F&& body) {
-  parallel_for((count + rows_per_task - 1) / rows_per_task, [&](int64_t task) {
-    const int64_t first = task * rows_per_task;
-    body(first, std::min(first + rows_per_task, count));
-  });
+  return {segments, rows_per_task(count, row_bytes), segments > 1 && count < 2 * thread_count()};
 }
 
 // ---- Forward ----
@@ -105,7 +61,7 @@ class Forward {
  public:
   Forward(const LogitRows& logits, const RowTransform& transform, RowWants wants)
       : logits_(logits), transform_(transform), wants_(wants), kernels_(*row_kernels()),
-        spec_{logits.type, wants.lse2 || wants.entropy || wants.argmax || wants.mean, temperature_scale(transform.temperature),
+        spec_{logits.type, wants.lse2 || wants.entropy || wants.argmax || wants.mean, exp2_scale(transform.temperature),
               static_cast<float>(transform.softcap)} {}
 
   const char* row(int64_t r) const { return row_address(logits_, r); }
@@ -196,7 +152,7 @@ class Backward {
     const double factor = std::exp(-rest / temperature) / temperature;
     row.spec = {logits_.type,
                 h != 0 ? BackwardMode::entropy : totals_ ? BackwardMode::logp_with_totals : BackwardMode::logp,
-                temperature_scale(temperature),
+                exp2_scale(temperature),
                 static_cast<float>(transform_.softcap),
                 quiet(reference),
                 quiet(-(g + h * (entropy - rest / temperature)) * factor),

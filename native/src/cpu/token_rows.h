@@ -5,6 +5,10 @@
 
 namespace logratio::cpu {
 
+// A row is cut into segments of this many columns, whoever computes them; their partials are merged in order. So the order of every
+// reduction depends on V alone.
+inline constexpr int64_t kSegment = 32768;
+
 enum class LogitType : uint8_t { f32, bf16, f16 };
 
 // A strided view of rows: row r = o * inner + i starts outer_stride * o + inner_stride * i elements after base; columns are contiguous.

@@ -64,6 +64,21 @@ final class Arguments implements AutoCloseable {
      * {@code inPlaceOf}.
      */
     void requireDistinctOutputs(Tensor inPlace, Tensor inPlaceOf) {
+        requireDistinctOutputs((i, j) -> tensors[i] == inPlace && tensors[j] == inPlaceOf);
+    }
+
+    /** The same, where either of two named outputs may be the same view as the input that is named with it. */
+    void requireDistinctOutputs(String firstOutput, String firstInput, String secondOutput, String secondInput) {
+        requireDistinctOutputs((i, j) -> names[i].equals(firstOutput) && names[j].equals(firstInput)
+                || names[i].equals(secondOutput) && names[j].equals(secondInput));
+    }
+
+    /** Whether an output may be the same view as an input, by their numbers. */
+    private interface MayBeSame {
+        boolean test(int output, int input);
+    }
+
+    private void requireDistinctOutputs(MayBeSame mayBeSame) {
         if (extentsAreApart()) {
             return;
         }
@@ -71,7 +86,7 @@ final class Arguments implements AutoCloseable {
             for (int j = outputs[i] ? 0 : count; j < count; j++) {
                 boolean checkedAlready = outputs[j] && j < i;
                 if (j != i && !checkedAlready && Overlap.between(tensors[i], tensors[j])
-                        && !(tensors[i] == inPlace && tensors[j] == inPlaceOf && Overlap.isSameView(inPlace, inPlaceOf))) {
+                        && !(mayBeSame.test(i, j) && Overlap.isSameView(tensors[i], tensors[j]))) {
                     throw new IllegalArgumentException(names[i] + " " + tensors[i] + " overlaps " + names[j] + " " + tensors[j]
                             + ", expected memory of its own");
                 }

@@ -173,4 +173,8 @@ public abstract sealed class Backend permits ReferenceBackend, NativeBackend {
     void launchPreferenceStep(PreferenceStep call) {
         preferenceStep(call);
     }
+
+    abstract void divergence(Divergence call);
+
+    abstract void scoringRule(ScoringRule call);
 }

@@ -269,7 +269,7 @@ final class Checks {
 
     // ---- Logits and labels ----
 
-    private static void logitsAndLabels(Tensor logits, Tensor labels, boolean doubleLogits, boolean paired) {
+    static void logitsAndLabels(Tensor logits, Tensor labels, boolean doubleLogits, boolean paired) {
         String shape = paired ? "[2P,T,V]" : "[N,V] or [B,T,V]";
         require("logits", logits, "float " + shape);
         if (!logits.dtype().isFloat() || logits.dtype() == DType.F64 && !doubleLogits) {
@@ -301,7 +301,7 @@ final class Checks {
         requireContiguousRows("grad_logits", gradLogits);
     }
 
-    private static void requireContiguousRows(String name, Tensor tensor) {
+    static void requireContiguousRows(String name, Tensor tensor) {
         int last = tensor.rank() - 1;
         if (tensor.sizes()[last] > 1 && tensor.steps()[last] != 1) {
             throw wrong(name, tensor, "a contiguous last dimension, not a stride of " + tensor.steps()[last]);
@@ -310,10 +310,13 @@ final class Checks {
 
     /** Labels on a device are not read here: that would wait for it. Its kernels count the bad ones. */
     private static void labelValues(Tensor labels, Tensor logits, long ignoreIndex) {
+        labelValues(labels, logits.size(logits.rank() - 1), ignoreIndex);
+    }
+
+    static void labelValues(Tensor labels, long vocabulary, long ignoreIndex) {
         if (!labels.device().isHost()) {
             return;
         }
-        long vocabulary = logits.size(logits.rank() - 1);
         for (long i = 0; i < labels.elementCount(); i++) {
             long label = labels.loadLong(labels.offsetOf(i));
             if ((label < 0 || label >= vocabulary) && label != ignoreIndex) {
@@ -336,7 +339,7 @@ final class Checks {
         }
     }
 
-    private static String indexOf(long number, Tensor tensor) {
+    static String indexOf(long number, Tensor tensor) {
         long[] index = new long[tensor.rank()];
         long rest = number;
         for (int d = index.length - 1; d >= 0; d--) {
@@ -352,14 +355,14 @@ final class Checks {
         floatLike(name, tensor, "labels", labels);
     }
 
-    private static void floatLike(String name, Tensor tensor, String otherName, Tensor other) {
+    static void floatLike(String name, Tensor tensor, String otherName, Tensor other) {
         if (tensor != null) {
             requireFloat(name, tensor);
             requireLike(name, tensor, otherName, other);
         }
     }
 
-    private static void floatVector(String name, Tensor tensor, long length) {
+    static void floatVector(String name, Tensor tensor, long length) {
         if (tensor != null) {
             requireFloat(name, tensor);
             requireVector(name, tensor, length);
@@ -405,7 +408,7 @@ final class Checks {
         floatVector(name, wanted, 1);
     }
 
-    private static void bothOrNone(String firstName, Tensor first, String secondName, Tensor second) {
+    static void bothOrNone(String firstName, Tensor first, String secondName, Tensor second) {
         if ((first == null) != (second == null)) {
             throw new IllegalArgumentException((first == null ? firstName : secondName) + " is missing, expected it as "
                     + (first == null ? secondName : firstName) + " is given");
@@ -414,19 +417,19 @@ final class Checks {
 
     // ---- Single requirements ----
 
-    private static void require(String name, Tensor tensor, String expected) {
+    static void require(String name, Tensor tensor, String expected) {
         if (tensor == null) {
             throw new IllegalArgumentException(name + " is missing, expected " + expected);
         }
     }
 
-    private static void requireFloat(String name, Tensor tensor) {
+    static void requireFloat(String name, Tensor tensor) {
         if (!tensor.dtype().isFloat()) {
             throw wrong(name, tensor, "F64, F32, BF16 or F16");
         }
     }
 
-    private static void requireInt(String name, Tensor tensor) {
+    static void requireInt(String name, Tensor tensor) {
         if (!tensor.dtype().isInt()) {
             throw wrong(name, tensor, "I64 or I32");
         }
@@ -438,13 +441,13 @@ final class Checks {
         }
     }
 
-    private static void requireRank(String name, Tensor tensor, int rank, String shape) {
+    static void requireRank(String name, Tensor tensor, int rank, String shape) {
         if (tensor.rank() != rank) {
             throw wrong(name, tensor, "shape " + shape);
         }
     }
 
-    private static void requireVector(String name, Tensor tensor, long length) {
+    static void requireVector(String name, Tensor tensor, long length) {
         if (tensor.rank() != 1 || tensor.sizes()[0] != length) {
             throw wrong(name, tensor, "shape [" + length + "]");
         }
@@ -456,7 +459,7 @@ final class Checks {
         }
     }
 
-    private static IllegalArgumentException wrong(String name, Tensor tensor, String expected) {
+    static IllegalArgumentException wrong(String name, Tensor tensor, String expected) {
         return new IllegalArgumentException(name + " is " + tensor + ", expected " + expected);
     }
 }

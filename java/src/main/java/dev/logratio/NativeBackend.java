@@ -3,9 +3,13 @@ package dev.logratio;
 import static java.lang.foreign.ValueLayout.JAVA_DOUBLE;
 
 import dev.logratio.bindings.logratio_h;
+import dev.logratio.bindings.lr_divergence_args;
+import dev.logratio.bindings.lr_divergence_options;
 import dev.logratio.bindings.lr_loss_options;
 import dev.logratio.bindings.lr_pair_loss_args;
 import dev.logratio.bindings.lr_preference_step_args;
+import dev.logratio.bindings.lr_rule_options;
+import dev.logratio.bindings.lr_scoring_rule_args;
 import dev.logratio.bindings.lr_sequence_logps_args;
 import dev.logratio.bindings.lr_sequence_options;
 import dev.logratio.bindings.lr_step_metrics;
@@ -139,6 +143,39 @@ abstract sealed class NativeBackend extends Backend permits CpuBackend, DeviceBa
     }
 
     @Override
+    void divergence(Divergence call) {
+        try (NativeCall args = begin(lr_divergence_args.sizeof(), lr_divergence_args.cuda$offset())) {
+            args.input(lr_divergence_args.p_logits$offset(), call.pLogits);
+            args.input(lr_divergence_args.q_logits$offset(), call.qLogits);
+            args.input(lr_divergence_args.q_weights$offset(), call.qWeights);
+            args.input(lr_divergence_args.p_rows$offset(), call.pRows);
+            args.input(lr_divergence_args.q_rows$offset(), call.qRows);
+            args.input(lr_divergence_args.row_weights$offset(), call.rowWeights);
+            put(args, lr_divergence_args.options$offset(), call.options);
+            args.input(lr_divergence_args.grad_loss$offset(), call.gradLoss);
+            args.output(lr_divergence_args.values$offset(), call.values);
+            args.output(lr_divergence_args.loss$offset(), call.loss);
+            args.output(lr_divergence_args.grad_p_logits$offset(), call.gradP);
+            args.output(lr_divergence_args.grad_q_logits$offset(), call.gradQ);
+            run(args, logratio_h::lr_divergence);
+        }
+    }
+
+    @Override
+    void scoringRule(ScoringRule call) {
+        try (NativeCall args = begin(lr_scoring_rule_args.sizeof(), lr_scoring_rule_args.cuda$offset())) {
+            args.input(lr_scoring_rule_args.logits$offset(), call.logits);
+            args.input(lr_scoring_rule_args.labels$offset(), call.labels);
+            put(args, lr_scoring_rule_args.options$offset(), call.options);
+            args.input(lr_scoring_rule_args.grad_loss$offset(), call.gradLoss);
+            args.output(lr_scoring_rule_args.values$offset(), call.values);
+            args.output(lr_scoring_rule_args.loss$offset(), call.loss);
+            args.output(lr_scoring_rule_args.grad_logits$offset(), call.gradLogits);
+            run(args, logratio_h::lr_scoring_rule);
+        }
+    }
+
+    @Override
     StepMetrics preferenceStep(PreferenceStep call) {
         try (NativeCall args = begin(lr_preference_step_args.sizeof(), lr_preference_step_args.cuda$offset());
                 Arena terms = Arena.ofConfined()) {
@@ -222,5 +259,24 @@ abstract sealed class NativeBackend extends Backend permits CpuBackend, DeviceBa
         args.put(offset + lr_sequence_options.align$offset(), options.align().ordinal());
         args.put(offset + lr_sequence_options.tail_weight$offset(), options.tailWeight());
         args.put(offset + lr_sequence_options.keep_fraction$offset(), options.keepFraction());
+    }
+
+    private static void put(NativeCall args, long offset, DivergenceOptions options) {
+        args.put(offset + lr_divergence_options.divergence$offset(), options.kind().ordinal());
+        args.put(offset + lr_divergence_options.reduction$offset(), options.reduction().ordinal());
+        args.put(offset + lr_divergence_options.detach$offset(), options.detach().ordinal());
+        args.put(offset + lr_divergence_options.w1$offset(), options.w1());
+        args.put(offset + lr_divergence_options.w2$offset(), options.w2());
+        args.put(offset + lr_divergence_options.temperature$offset(), options.temperature());
+    }
+
+    private static void put(NativeCall args, long offset, ScoringRuleOptions options) {
+        args.put(offset + lr_rule_options.rule$offset(), options.rule().ordinal());
+        args.put(offset + lr_rule_options.normalisation$offset(), options.normalisation().ordinal());
+        args.put(offset + lr_rule_options.masked_log$offset(), options.maskedLog() ? 1 : 0);
+        args.put(offset + lr_rule_options.alpha$offset(), options.alpha());
+        args.put(offset + lr_rule_options.epsilon$offset(), options.epsilon());
+        args.put(offset + lr_rule_options.vocab$offset(), options.vocab());
+        args.put(offset + lr_rule_options.ignore_index$offset(), options.ignoreIndex());
     }
 }

@@ -136,6 +136,16 @@ final class ReferenceBackend extends Backend {
         return new ReferenceStep(call).run();
     }
 
+    @Override
+    void divergence(Divergence call) {
+        ReferenceDivergence.run(call);
+    }
+
+    @Override
+    void scoringRule(ScoringRule call) {
+        ReferenceScoringRule.run(call);
+    }
+
     /** A view with the labels' shape whose elements are the rows' first logits. */
     static Tensor rowStarts(Tensor logits) {
         return logits.select(logits.rank() - 1, 0);

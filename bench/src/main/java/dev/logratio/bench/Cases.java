@@ -1,6 +1,8 @@
 package dev.logratio.bench;
 
 import dev.logratio.DType;
+import dev.logratio.DivergenceKind;
+import dev.logratio.ScoringRuleOptions.Rule;
 import dev.logratio.bench.TokenLogprobsCase.Pass;
 import java.util.ArrayList;
 import java.util.List;
@@ -36,7 +38,23 @@ final class Cases {
                     "preference_step in place " + suffix(dtype, LARGE_VOCABULARY), Limit.READ_THEN_UPDATE,
                     parts -> new PreferenceStepCase(dtype, rows(dtype, LARGE_VOCABULARY), LARGE_VOCABULARY, parts)));
         }
+        for (int columns : VOCABULARIES) {
+            for (DivergenceKind kind : List.of(DivergenceKind.SCE, DivergenceKind.KL_PQ, DivergenceKind.JS, DivergenceKind.L2)) {
+                specs.add(divergence(kind, columns));
+            }
+            for (Rule rule : List.of(Rule.LOG, Rule.BRIER, Rule.SPHERICAL)) {
+                specs.add(new CaseSpec("scoring_rule " + rule.id() + " forward + backward in place " + suffix(DType.F32, columns), Limit.READ_THEN_UPDATE,
+                        parts -> new ScoringRuleCase(rule, rows(DType.F32, columns), columns, parts)));
+            }
+        }
         return specs;
+    }
+
+    private static CaseSpec divergence(DivergenceKind kind, int columns) {
+        boolean normalisesFirst = kind == DivergenceKind.JS || kind == DivergenceKind.L2;
+        return new CaseSpec("divergence " + kind.id() + " forward + backward in place " + suffix(DType.F32, columns),
+                normalisesFirst ? Limit.READ_TWICE_THEN_UPDATE : Limit.READ_THEN_UPDATE,
+                parts -> new DivergenceCase(kind, rows(DType.F32, columns) / 2, columns, parts));
     }
 
     static CaseSpec named(String name) {

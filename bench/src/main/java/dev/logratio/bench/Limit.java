@@ -7,7 +7,9 @@ enum Limit {
     /** The memory is read once. */
     READ,
     /** The memory is read once, then read and rewritten once: bytes/read + 2*bytes/update. */
-    READ_THEN_UPDATE;
+    READ_THEN_UPDATE,
+    /** The memory is read twice, then read and rewritten once: a forward whose maths needs normalised probabilities. */
+    READ_TWICE_THEN_UPDATE;
 
     /**
      * The limit in seconds.
@@ -20,6 +22,7 @@ enum Limit {
             case NONE -> throw new IllegalStateException("bandwidth is no bound");
             case READ -> readSeconds;
             case READ_THEN_UPDATE -> readSeconds + updateSeconds;
+            case READ_TWICE_THEN_UPDATE -> 2 * readSeconds + updateSeconds;
         };
     }
 }

@@ -27,7 +27,7 @@ record Report(Machine machine, BandwidthReport bandwidth, List<Measurement> alte
                     String.format(Locale.ROOT, "%.1f", row.timesLibtorch()), share(row.shareOfLimit()), gigabytes(row.readBandwidth()));
         }
         out.printf(Locale.ROOT, "%nMedians of %d rounds or more, ratios within a round. Limit of a forward: one read of the logits; of forward + backward in place:%n"
-                + "one read, then one read and write, at the bandwidths measured in the same round. read: GB/s of the probe. libtorch works on a%n"
+                + "one read (js, l2: two), then one read and write, at the bandwidths measured in the same round. read: GB/s of the probe. libtorch works on a%n"
                 + "part of a large input, and its time is brought to the whole by the rows.%n", AlternatingLoop.ROUNDS);
         alternating.forEach(row -> out.println("  " + row.name() + ": " + row.input()));
     }

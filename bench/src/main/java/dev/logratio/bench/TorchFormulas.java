@@ -1,5 +1,7 @@
 package dev.logratio.bench;
 
+import dev.logratio.DivergenceKind;
+import dev.logratio.ScoringRuleOptions.Rule;
 import org.bytedeco.pytorch.LongOptional;
 import org.bytedeco.pytorch.Scalar;
 import org.bytedeco.pytorch.Tensor;
@@ -50,5 +52,47 @@ final class TorchFormulas {
         Tensor z = rho.mul(beta);
         Tensor kept = torch.log_sigmoid(z).mul(new Scalar(smoothing - 1));
         return smoothing == 0 ? kept : kept.sub(torch.log_sigmoid(z.neg()).mul(new Scalar(smoothing)));
+    }
+
+    /** A divergence of each row of logits [N,V] with the same of another, with its default options. */
+    static Tensor divergence(DivergenceKind kind, Tensor pLogits, Tensor qLogits) {
+        Tensor logP = torch.log_softmax(pLogits, -1);
+        Tensor logQ = torch.log_softmax(qLogits, -1);
+        Tensor p = logP.exp();
+        Tensor q = logQ.exp();
+        return switch (kind) {
+            case SCE -> p.mul(logQ).add(q.mul(logP)).sum(-1).neg();
+            case JEFFREYS -> kl(p, logP, logQ).add(kl(q, logQ, logP));
+            case KL_PQ -> kl(p, logP, logQ);
+            case KL_QP -> kl(q, logQ, logP);
+            case JS -> {
+                Tensor logM = torch.logaddexp(logP, logQ).sub(new Scalar(Math.log(2)));
+                yield kl(p, logP, logM).add(kl(q, logQ, logM)).mul(new Scalar(.5));
+            }
+            case L2 -> p.sub(q).square().sum(-1);
+            case TVD -> p.sub(q).abs().sum(-1).mul(new Scalar(.5));
+            case WASSERSTEIN1 -> p.sub(q).cumsum(-1).narrow(-1, 0, p.size(-1) - 1).abs().sum(-1);
+            case COSINE -> p.mul(q).sum(-1).div(p.square().sum(-1).mul(q.square().sum(-1)).sqrt()).neg().add(new Scalar(1));
+        };
+    }
+
+    private static Tensor kl(Tensor p, Tensor logP, Tensor logQ) {
+        return p.mul(logP.sub(logQ)).sum(-1);
+    }
+
+    /** A scoring rule of order 2 as a loss of each row: logits [N,V], labels [N]. */
+    static Tensor scoringRule(Rule rule, Tensor logits, Tensor labels) {
+        Tensor logProbs = torch.log_softmax(logits, -1);
+        if (rule == Rule.LOG) {
+            return pick(logProbs, labels).neg();
+        }
+        Tensor p = logProbs.exp();
+        Tensor label = pick(p, labels);
+        Tensor squares = p.square().sum(-1);
+        return switch (rule) {
+            case BRIER -> squares.sub(label.mul(new Scalar(2)));
+            case SPHERICAL -> label.div(squares.sqrt()).neg();
+            default -> throw new IllegalArgumentException("rule is " + rule + ", expected one of order 2");
+        };
     }
 }

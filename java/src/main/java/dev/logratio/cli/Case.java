@@ -200,7 +200,7 @@ final class Case {
         DType values = reference ? DType.F64 : DType.F32;
         Map<String, Tensor> outputs = new LinkedHashMap<>();
         for (Output output : operation.outputs()) {
-            if (output.isWanted(inputs, losses)) {
+            if (output.isWanted(inputs, losses) && operation.wants(output, settings)) {
                 DType dtype = output.dtype(inputs, values);
                 List<Shape> shapes = operation.shapes(output.name(), output.shapes(), settings);
                 outputs.put(output.name(), Tensor.zeros(arena, dtype, dimensions.resolve(shapes)));

@@ -4,6 +4,7 @@ import java.util.ArrayList;
 import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.Optional;
 
 /** The sizes that the symbols of a case's shapes stand for, found by matching one tensor after the other. */
 final class Dimensions {
@@ -18,6 +19,16 @@ final class Dimensions {
     /** The size of a symbol that an earlier tensor had. */
     long size(String symbol) {
         return bound.get(symbol).size();
+    }
+
+    /** The tensor that a symbol's size was first seen in, if it was in any. */
+    Optional<String> source(String symbol) {
+        return Optional.ofNullable(bound.get(symbol)).map(Bound::source);
+    }
+
+    /** Makes a symbol stand for the size of another one, if no tensor had it. */
+    void setUnlessSeen(String symbol, String like) {
+        bound.putIfAbsent(symbol, bound.get(like));
     }
 
     /** The concrete shape of an output. */

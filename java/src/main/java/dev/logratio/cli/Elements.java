@@ -18,6 +18,8 @@ enum Elements {
         }
     },
     FLOATS("", DType.F64, DType.F32, DType.BF16, DType.F16),
+    WEIGHTS("finite, >= 0", DType.F64, DType.F32, DType.BF16, DType.F16),
+    ROWS("none twice", DType.I64, DType.I32),
     LABELS("in [0,V) or ignore_index", DType.I64, DType.I32),
     MASK("non-zero counts 1; F32: weights, finite, >= 0", DType.BOOL, DType.U8, DType.F32),
     FLAGS("non-zero is chosen", DType.BOOL, DType.U8),
@@ -48,6 +50,6 @@ enum Elements {
 
     /** Whether the tensor takes part in the calculation as a real number, so that the reference widens it to F64. */
     boolean isReal() {
-        return this == LOGITS || this == FLOATS;
+        return this == LOGITS || this == FLOATS || this == WEIGHTS;
     }
 }

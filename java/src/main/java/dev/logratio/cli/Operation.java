@@ -69,6 +69,11 @@ abstract class Operation {
     /** Checks options against each other, once each by itself is right. */
     void checkOptions(Settings settings) throws CaseException {}
 
+    /** Whether an output that the table wants is wanted with these options. */
+    boolean wants(Output output, Settings settings) {
+        return true;
+    }
+
     /** Checks shapes beyond the table, once they match it. */
     void checkShapes(Settings settings, Dimensions dimensions) throws CaseException {}
 

@@ -9,7 +9,9 @@ final class Operations {
             new SequenceLogpsOperation(),
             new PairLossOperation(),
             new UnpairedLossOperation(),
-            new PreferenceStepOperation());
+            new PreferenceStepOperation(),
+            new DivergenceOperation(),
+            new ScoringRuleOperation());
 
     private Operations() {}
 

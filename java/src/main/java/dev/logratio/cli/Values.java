@@ -105,6 +105,12 @@ sealed interface Values {
                 return x >= 0 && Double.isFinite(x);
             }
         },
+        UNIT_BELOW_ONE("a number in [0,1)") {
+            @Override
+            boolean holds(double x) {
+                return x >= 0 && x < 1;
+            }
+        },
         UNIT("a number in [0,1]") {
             @Override
             boolean holds(double x) {

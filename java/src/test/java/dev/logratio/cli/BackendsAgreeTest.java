@@ -90,6 +90,26 @@ class BackendsAgreeTest {
             CaseFile file = CaseFile.unpaired().without("kl_policy_logps").without("kl_reference_logps");
             files.add(arguments("unpaired_loss " + option, with(file, option)));
         }
+        for (DType dtype : List.of(DType.F32, DType.BF16, DType.F16)) {
+            for (String option : List.of(
+                    "", "w1=0.1 w2=2", "divergence=jeffreys temperature=2", "divergence=kl_pq detach=p", "divergence=kl_qp reduction=sum", "divergence=js",
+                    "divergence=l2 detach=q", "divergence=tvd", "divergence=wasserstein1", "divergence=cosine")) {
+                CaseFile file = CaseFile.divergence().as("p_logits", dtype).as("q_logits", dtype);
+                files.add(arguments("divergence " + dtype + " " + option, with(file, option)));
+            }
+            for (String option : List.of(
+                    "", "epsilon=0.1", "rule=brier epsilon=0.2 masked_log=on", "rule=spherical", "rule=power alpha=1.5", "rule=power alpha=3 normalisation=jnw",
+                    "rule=pseudo_spherical alpha=1.25 normalisation=jnw epsilon=0.1", "vocab=4", "rule=brier ignore_index=3")) {
+                CaseFile file = CaseFile.rule().as("logits", dtype).set("labels", 1, 2);
+                files.add(arguments("scoring_rule " + dtype + " " + option, with(file, option)));
+            }
+        }
+        files.add(arguments("divergence by rows", CaseFile.divergence().labels("p_rows", new long[] {2, 0}, 2).labels("q_rows", new long[] {1, 2}, 2)
+                .tensor("row_weights", DType.F32, new double[] {.5, 2}, 2)));
+        for (DType dtype : List.of(DType.F32, DType.BF16, DType.F64)) {
+            files.add(arguments("divergence with weights " + dtype, CaseFile.divergence().without("q_logits")
+                    .tensor("q_weights", dtype, new double[] {1, 0, 2, 3, .5, 1, 1, 1, 1, 1, .25, .5, 4, 8, 0}, 3, 5).option("divergence", "l2")));
+        }
         return files.stream().flatMap(file -> {
             String name = (String) file.get()[0];
             return TestBackends.names(name.substring(0, name.indexOf(' ')))

@@ -67,6 +67,16 @@ final class CaseFile {
                 .random("reference_token_logps", DType.F32, 4, 3);
     }
 
+    /** divergence of 3 rows with 3 of 5. */
+    static CaseFile divergence() {
+        return of("divergence").random("p_logits", DType.F32, 3, 5).random("q_logits", DType.F32, 3, 5);
+    }
+
+    /** scoring_rule of 4 rows of 5, one of them ignored. */
+    static CaseFile rule() {
+        return of("scoring_rule").random("logits", DType.F32, 4, 5).labels("labels", new long[] {0, 3, -100, 2}, 4);
+    }
+
     CaseFile option(String name, String value) {
         metadata.put(name, value);
         return this;

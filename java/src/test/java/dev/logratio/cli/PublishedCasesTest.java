@@ -34,7 +34,12 @@ class PublishedCasesTest {
             "pair_10_ipo",
             "pair_17_aot",
             "step_0_dlrml",
-            "step_2_sigmoid");
+            "step_2_sigmoid",
+            "divergence_0_sce",
+            "divergence_4_js",
+            "divergence_10_js",
+            "rule_2_brier",
+            "rule_5_spherical");
 
     @TempDir
     Path folder;

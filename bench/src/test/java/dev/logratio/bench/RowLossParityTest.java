@@ -1,0 +1,89 @@
+package dev.logratio.bench;
+
+import static dev.logratio.bench.Parity.assertClose;
+import static dev.logratio.bench.Parity.leaf;
+import static dev.logratio.bench.Parity.tolerance;
+
+import dev.logratio.Backend;
+import dev.logratio.DType;
+import dev.logratio.Divergence;
+import dev.logratio.DivergenceKind;
+import dev.logratio.DivergenceOptions;
+import dev.logratio.ScoringRule;
+import dev.logratio.ScoringRuleOptions;
+import dev.logratio.ScoringRuleOptions.Rule;
+import dev.logratio.Tensor;
+import java.lang.foreign.Arena;
+import java.util.Arrays;
+import java.util.SplittableRandom;
+import java.util.stream.Stream;
+import org.bytedeco.javacpp.PointerScope;
+import org.bytedeco.pytorch.Scalar;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.Arguments;
+import org.junit.jupiter.params.provider.MethodSource;
+
+/** Divergences and scoring rules against libtorch's autograd in float64. */
+class RowLossParityTest {
+    private static final int ROWS = 3;
+
+    private static <T> Stream<Arguments> with(Stream<T> kinds) {
+        return kinds.flatMap(kind -> Parity.backends().flatMap(backend -> Stream.of(DType.F32, DType.BF16, DType.F16)
+                .flatMap(dtype -> Stream.of(2, 41, 1271, 32_000).map(columns -> Arguments.of(backend, dtype, columns, kind)))));
+    }
+
+    static Stream<Arguments> divergences() {
+        return with(Arrays.stream(DivergenceKind.values()));
+    }
+
+    static Stream<Arguments> rules() {
+        return with(Stream.of(Rule.LOG, Rule.BRIER, Rule.SPHERICAL));
+    }
+
+    @ParameterizedTest
+    @MethodSource("divergences")
+    void divergencesAgree(Backend backend, DType dtype, int columns, DivergenceKind kind) {
+        try (Arena arena = Arena.ofConfined(); PointerScope scope = new PointerScope()) {
+            SplittableRandom random = new SplittableRandom(columns);
+            Tensor p = Parity.normal(arena, random, dtype, 2, ROWS, columns);
+            Tensor q = Parity.normal(arena, random, dtype, 2, ROWS, columns);
+            Tensor values = Tensor.zeros(arena, DType.F64, ROWS);
+            Tensor gradP = Tensor.zeros(arena, dtype, ROWS, columns);
+            Tensor gradQ = Tensor.zeros(arena, dtype, ROWS, columns);
+            Divergence.of(p, q).options(DivergenceOptions.of(kind)).values(values).gradP(gradP).gradQ(gradQ).run(backend);
+
+            var leafP = leaf(p);
+            var leafQ = leaf(q);
+            var expected = TorchFormulas.divergence(kind, leafP, leafQ);
+            expected.mean().backward();
+            assertClose("values", values, expected, tolerance(backend, DType.F64), .01);
+            gradientsAgree("grad_p_logits", backend, gradP, leafP.grad());
+            gradientsAgree("grad_q_logits", backend, gradQ, leafQ.grad());
+        }
+    }
+
+    @ParameterizedTest
+    @MethodSource("rules")
+    void scoringRulesAgree(Backend backend, DType dtype, int columns, Rule rule) {
+        try (Arena arena = Arena.ofConfined(); PointerScope scope = new PointerScope()) {
+            SplittableRandom random = new SplittableRandom(columns);
+            Tensor logits = Parity.normal(arena, random, dtype, 2, ROWS, columns);
+            Tensor labels = Tensor.of(arena, random.longs(ROWS, 0, columns).toArray(), ROWS);
+            Tensor values = Tensor.zeros(arena, DType.F64, ROWS);
+            Tensor gradient = Tensor.zeros(arena, dtype, ROWS, columns);
+            ScoringRule.of(logits, labels).options(ScoringRuleOptions.of(rule)).values(values).gradLogits(gradient).run(backend);
+
+            var leaf = leaf(logits);
+            var expected = TorchFormulas.scoringRule(rule, leaf, Torch.view(labels));
+            expected.mean().backward();
+            assertClose("values", values, expected, tolerance(backend, DType.F64), .01);
+            gradientsAgree("grad_logits", backend, gradient, leaf.grad());
+        }
+    }
+
+    /** To a rounding of each value, and where terms cancel to one of a seventh of the largest; F16's smallest are 6e-8 apart. */
+    private static void gradientsAgree(String what, Backend backend, Tensor ours, org.bytedeco.pytorch.Tensor expected) {
+        double floor = Math.max(expected.abs().max().item_double() / 7, ours.dtype() == DType.F16 ? 0x1p-13 : 0);
+        assertClose(what, ours, expected, tolerance(backend, ours.dtype()), expected.abs().clamp_min(new Scalar(floor)));
+    }
+}

@@ -1,0 +1,164 @@
+package dev.logratio;
+
+/**
+ * How far rows of two sets of distributions are apart, with the gradient of the logits of both sides.
+ *
+ * <p>{@code p = softmax(pLogits / temperature)}; {@code q} likewise, or non-negative weights divided by their sum. Inputs: {@code p_logits}
+ * [N,V] float; {@code q_logits} [M,V] of the same dtype, or {@code q_weights} [M,V] (F32; any float on the reference). Rows of one side meet
+ * rows of the other by index, without a copy: {@link #rows}; without it row k meets row k and N = M.
+ *
+ * <p>A logit of -inf has probability 0 and gradient 0, and where the mathematics is +inf, so is the value: its gradient is then NaN on the
+ * sides that the infinity enters. A row that is all -inf, or holds +inf or NaN, gives NaN in its own value and gradients only.
+ */
+public final class Divergence {
+    final Tensor pLogits;
+    final Tensor qLogits;
+    final Tensor qWeights;
+    Tensor pRows;
+    Tensor qRows;
+    Tensor rowWeights;
+    DivergenceOptions options = DivergenceOptions.DEFAULT;
+    Tensor gradLoss;
+    Tensor values;
+    Tensor loss;
+    Tensor gradP;
+    Tensor gradQ;
+
+    private Divergence(Tensor pLogits, Tensor qLogits, Tensor qWeights) {
+        this.pLogits = pLogits;
+        this.qLogits = qLogits;
+        this.qWeights = qWeights;
+    }
+
+    /**
+     * Describes a call on logits of both sides.
+     *
+     * @param pLogits [N,V] float with contiguous rows; F64 on the reference only
+     * @param qLogits [M,V] of the same dtype; may be the same tensor
+     * @return the operation, with no output wanted yet
+     */
+    public static Divergence of(Tensor pLogits, Tensor qLogits) {
+        return new Divergence(pLogits, qLogits, null);
+    }
+
+    /**
+     * Describes a call on logits and constant weights.
+     *
+     * @param pLogits [N,V] float with contiguous rows; F64 on the reference only
+     * @param qWeights [M,V] F32 (any float on the reference), finite and &ge; 0 with a positive sum in each row
+     * @return the operation, with no output wanted yet
+     */
+    public static Divergence ofWeights(Tensor pLogits, Tensor qWeights) {
+        return new Divergence(pLogits, null, qWeights);
+    }
+
+    /**
+     * Sets which row meets which.
+     *
+     * @param pRows [K] I64 or I32, in [0,N), none twice
+     * @param qRows [K] I64 or I32, in [0,M), none twice
+     * @return this
+     */
+    public Divergence rows(Tensor pRows, Tensor qRows) {
+        this.pRows = pRows;
+        this.qRows = qRows;
+        return this;
+    }
+
+    /**
+     * Weighs the rows.
+     *
+     * @param rowWeights [K] float, finite and &ge; 0; default 1. A row of weight 0 adds nothing to the loss, even where its value is not finite
+     * @return this
+     */
+    public Divergence rowWeights(Tensor rowWeights) {
+        this.rowWeights = rowWeights;
+        return this;
+    }
+
+    /**
+     * Sets the kind and its options.
+     *
+     * @param options default {@link DivergenceOptions#DEFAULT}
+     * @return this
+     */
+    public Divergence options(DivergenceOptions options) {
+        this.options = options;
+        return this;
+    }
+
+    /**
+     * Gives the upstream gradient of the loss.
+     *
+     * @param gradLoss [1] float; default 1
+     * @return this
+     */
+    public Divergence gradLoss(Tensor gradLoss) {
+        this.gradLoss = gradLoss;
+        return this;
+    }
+
+    /**
+     * Wants the value of every pair of rows.
+     *
+     * @param out [K] float
+     * @return this
+     */
+    public Divergence values(Tensor out) {
+        this.values = out;
+        return this;
+    }
+
+    /**
+     * Wants the reduced loss.
+     *
+     * @param out [1] float
+     * @return this
+     */
+    public Divergence loss(Tensor out) {
+        this.loss = out;
+        return this;
+    }
+
+    /**
+     * Wants the gradient of the loss with respect to {@code p_logits}; not with {@code p} detached. Rows that take no part get 0.
+     *
+     * @param out of the shape and dtype of {@code p_logits}, which it may be where the two sides have memory of their own
+     * @return this
+     */
+    public Divergence gradP(Tensor out) {
+        this.gradP = out;
+        return this;
+    }
+
+    /**
+     * Wants the gradient of the loss with respect to {@code q_logits}; not with {@code q} detached or given as weights. Rows that take
+     * no part get 0.
+     *
+     * @param out of the shape and dtype of {@code q_logits}, which it may be where the two sides have memory of their own
+     * @return this
+     */
+    public Divergence gradQ(Tensor out) {
+        this.gradQ = out;
+        return this;
+    }
+
+    /**
+     * Checks every argument, then computes; nothing is written if a check fails.
+     *
+     * @param backend what computes
+     * @throws IllegalArgumentException if an argument is wrong; the message names it
+     * @throws IllegalStateException if a tensor is closed
+     */
+    public void run(Backend backend) {
+        try (Arguments arguments = new Arguments()) {
+            RowChecks.divergence(this, arguments, backend.takesDoubleLogits());
+            backend.divergence(this);
+        }
+    }
+
+    /** The side opposite to p, whichever form it has. */
+    Tensor q() {
+        return qLogits == null ? qWeights : qLogits;
+    }
+}

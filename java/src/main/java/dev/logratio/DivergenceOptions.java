@@ -1,0 +1,110 @@
+package dev.logratio;
+
+/**
+ * Which divergence, and how the values of the rows become one loss.
+ *
+ * @param kind default {@link DivergenceKind#SCE}
+ * @param w1 weight of {@code H(p,q)} in {@code SCE}, finite and &ge; 0; default 1, and must be 1 for other kinds
+ * @param w2 weight of {@code H(q,p)}, as {@code w1}
+ * @param temperature divides the logits, finite and &gt; 0; default 1. The loss is not multiplied by its square
+ * @param detach the side that has no gradient; default none
+ * @param reduction mean over the rows, weighted by their weights, or the weighted sum; default mean
+ */
+public record DivergenceOptions(
+        DivergenceKind kind, double w1, double w2, double temperature, Detach detach, Reduction reduction) {
+    /** The side that is taken as constant. */
+    public enum Detach {
+        /** Both sides are live. */
+        NONE,
+        /** {@code p} is constant. */
+        P,
+        /** {@code q} is constant. */
+        Q
+    }
+
+    /** How the values become the loss. */
+    public enum Reduction {
+        /** Sum of weight times value over the sum of the weights; 0 where that is 0. */
+        MEAN,
+        /** Sum of weight times value. */
+        SUM
+    }
+
+    /** Symmetric cross entropy with both weights 1, temperature 1, both sides live, mean. */
+    public static final DivergenceOptions DEFAULT = of(DivergenceKind.SCE);
+
+    /**
+     * Checks the ranges.
+     *
+     * @throws IllegalArgumentException if a value is out of range; the message names it
+     */
+    public DivergenceOptions {
+        requireWeight("w1", w1, kind);
+        requireWeight("w2", w2, kind);
+        if (!(temperature > 0) || Double.isInfinite(temperature)) {
+            throw new IllegalArgumentException("temperature is " + temperature + ", expected a finite number > 0");
+        }
+    }
+
+    /**
+     * The defaults for a kind.
+     *
+     * @param kind the divergence
+     * @return the options
+     */
+    public static DivergenceOptions of(DivergenceKind kind) {
+        return new DivergenceOptions(kind, 1, 1, 1, Detach.NONE, Reduction.MEAN);
+    }
+
+    /**
+     * These options with other weights of the two cross entropies.
+     *
+     * @param w1 of {@code H(p,q)}
+     * @param w2 of {@code H(q,p)}
+     * @return the new options
+     * @throws IllegalArgumentException if one is out of range, or not 1 where the kind is not {@code SCE}
+     */
+    public DivergenceOptions withWeights(double w1, double w2) {
+        return new DivergenceOptions(kind, w1, w2, temperature, detach, reduction);
+    }
+
+    /**
+     * These options with another temperature.
+     *
+     * @param temperature divides the logits, finite and &gt; 0
+     * @return the new options
+     * @throws IllegalArgumentException if it is out of range
+     */
+    public DivergenceOptions withTemperature(double temperature) {
+        return new DivergenceOptions(kind, w1, w2, temperature, detach, reduction);
+    }
+
+    /**
+     * These options with another constant side.
+     *
+     * @param detach the side without a gradient
+     * @return the new options
+     */
+    public DivergenceOptions withDetach(Detach detach) {
+        return new DivergenceOptions(kind, w1, w2, temperature, detach, reduction);
+    }
+
+    /**
+     * These options with another reduction.
+     *
+     * @param reduction mean or sum
+     * @return the new options
+     */
+    public DivergenceOptions withReduction(Reduction reduction) {
+        return new DivergenceOptions(kind, w1, w2, temperature, detach, reduction);
+    }
+
+    private static void requireWeight(String name, double weight, DivergenceKind kind) {
+        if (kind != DivergenceKind.SCE && weight != 1) {
+            throw new IllegalArgumentException(name + " is " + weight + ", expected 1 as " + kind.id() + " has no such option");
+        }
+        if (!(weight >= 0) || Double.isInfinite(weight)) {
+            throw new IllegalArgumentException(name + " is " + weight + ", expected a finite number >= 0");
+        }
+    }
+}

@@ -1,0 +1,149 @@
+package dev.logratio;
+
+import dev.logratio.ScoringRuleOptions.Normalisation;
+import java.util.Arrays;
+
+/**
+ * Scoring rules in float64. The loss is a function of the log-probabilities, each taken as free; its derivatives then go through the
+ * log-softmax.
+ */
+final class ReferenceScoringRule {
+    private final ScoringRuleOptions options;
+    private final double[] logP;
+    private final double[] weight; // of each column's score: the smoothed label
+    private double value;
+    private final double[] slope; // d loss / d logP
+
+    private ReferenceScoringRule(ScoringRuleOptions options, double[] logits, int label) {
+        this.options = options;
+        logP = logSoftmax(logits);
+        slope = new double[logP.length];
+        weight = new double[logP.length];
+        Arrays.fill(weight, options.epsilon() / logP.length);
+        weight[label] += 1 - options.epsilon();
+        switch (options.rule()) {
+            case LOG -> log();
+            case BRIER -> power(2, 1);
+            case SPHERICAL -> pseudoSpherical(2, 1);
+            case POWER -> power(options.alpha(), scale(options.alpha() * (options.alpha() - 1)));
+            case PSEUDO_SPHERICAL -> pseudoSpherical(options.alpha(), scale(options.alpha() - 1));
+        }
+        if (options.maskedLog()) {
+            maskedLog();
+        }
+    }
+
+    static void run(ScoringRule call) {
+        Tensor starts = ReferenceBackend.rowStarts(call.logits);
+        Tensor targets = call.gradLogits == null ? null : ReferenceBackend.rowStarts(call.gradLogits);
+        int columns = Math.toIntExact(call.logits.size(call.logits.rank() - 1));
+        int vocab = Math.toIntExact(call.vocab());
+        long rows = call.labels.elementCount();
+        long counted = 0;
+        for (long n = 0; n < rows; n++) {
+            counted += call.labels.loadLong(call.labels.offsetOf(n)) == call.options.ignoreIndex() ? 0 : 1;
+        }
+        double sum = 0;
+        for (long n = 0; n < rows; n++) {
+            long label = call.labels.loadLong(call.labels.offsetOf(n));
+            double[] gradient = new double[columns];
+            double value = 0;
+            if (label != call.options.ignoreIndex()) {
+                double[] logits = new double[vocab];
+                for (int k = 0; k < vocab; k++) {
+                    logits[k] = call.logits.loadDouble(starts.offsetOf(n) + k);
+                }
+                ReferenceScoringRule row = new ReferenceScoringRule(call.options, logits, (int) label);
+                double upstream = ReferenceBackend.load(call.gradLoss, n, 1.0 / counted);
+                value = row.value;
+                System.arraycopy(row.gradient(upstream), 0, gradient, 0, vocab);
+            }
+            sum += value;
+            ReferenceBackend.store(call.values, n, value);
+            if (targets != null) {
+                ReferenceBackend.storeRow(call.gradLogits, targets.offsetOf(n), gradient);
+            }
+        }
+        ReferenceBackend.store(call.loss, 0, counted == 0 ? 0 : sum / counted);
+    }
+
+    /** All NaN for a row that is all -inf, or holds +inf or NaN. */
+    private static double[] logSoftmax(double[] logits) {
+        double largest = Arrays.stream(logits).max().orElseThrow();
+        double sum = 0;
+        for (double logit : logits) {
+            sum += Math.exp(logit - largest);
+        }
+        double logSum = Math.log(sum);
+        return Arrays.stream(logits).map(logit -> Double.isNaN(logSum) ? Double.NaN : logit - largest - logSum).toArray();
+    }
+
+    /** What Selten's form is divided by in Jose, Nau and Winkler's. */
+    private double scale(double seltenOverJnw) {
+        return options.normalisation() == Normalisation.JNW ? seltenOverJnw : 1;
+    }
+
+    private void log() {
+        for (int k = 0; k < logP.length; k++) {
+            value -= weight[k] == 0 ? 0 : weight[k] * logP[k];
+            slope[k] = -weight[k];
+        }
+    }
+
+    private void power(double alpha, double divisor) {
+        double logPowerSum = logPowerSum(alpha);
+        boolean jnw = options.normalisation() == Normalisation.JNW;
+        value = jnw ? Math.expm1(logPowerSum) / alpha : (alpha - 1) * Math.exp(logPowerSum);
+        for (int k = 0; k < logP.length; k++) {
+            double powerLess = Math.exp((alpha - 1) * logP[k]);
+            value -= weight[k] * (jnw ? Math.expm1((alpha - 1) * logP[k]) / (alpha - 1) : alpha * powerLess);
+            slope[k] = alpha * (alpha - 1) * (Math.exp(alpha * logP[k]) - weight[k] * powerLess) / divisor;
+        }
+    }
+
+    private void pseudoSpherical(double alpha, double divisor) {
+        double logPowerSum = logPowerSum(alpha);
+        double mean = 0;
+        double[] score = new double[logP.length];
+        for (int k = 0; k < logP.length; k++) {
+            double exponent = (alpha - 1) * (logP[k] - logPowerSum / alpha);
+            score[k] = Math.exp(exponent);
+            mean += weight[k] * score[k];
+            value -= weight[k] * (options.normalisation() == Normalisation.JNW ? Math.expm1(exponent) / (alpha - 1) : score[k]);
+        }
+        for (int k = 0; k < logP.length; k++) {
+            slope[k] = (alpha - 1) * (Math.exp(alpha * logP[k] - logPowerSum) * mean - weight[k] * score[k]) / divisor;
+        }
+    }
+
+    private void maskedLog() {
+        double share = options.epsilon() / logP.length;
+        for (int k = 0; k < logP.length; k++) {
+            if (Math.exp(logP[k]) < share) { // constant as a condition
+                value -= share * logP[k];
+                slope[k] -= share;
+            }
+        }
+    }
+
+    /** log of the sum of p^alpha. */
+    private double logPowerSum(double alpha) {
+        double largest = Arrays.stream(logP).max().orElseThrow();
+        double sum = 0;
+        for (double log : logP) {
+            sum += Math.exp(alpha * (log - largest));
+        }
+        return alpha * largest + Math.log(sum);
+    }
+
+    private double[] gradient(double upstream) {
+        double sum = Arrays.stream(slope).sum();
+        double[] gradient = new double[logP.length];
+        for (int k = 0; k < logP.length; k++) {
+            if (logP[k] != Double.NEGATIVE_INFINITY && upstream != 0) {
+                gradient[k] = upstream * (slope[k] - Math.exp(logP[k]) * sum);
+            }
+        }
+        return gradient;
+    }
+}

@@ -1,0 +1,559 @@
+// The loops over a pair of vocabulary rows, compiled once per instruction set.
+//
+// First pass: one read of each side, 4 (F32) or 2 bytes per element, for both log-sum-exps and, where the kind's value follows from sums
+// about the running maxima, for these too. Second pass: one more read, for the kinds that need normalised probabilities. Gradient: one read
+// and one write of each live side. p and q are never stored. The caller takes a pair through all passes while it is in the cache, so
+// that memory itself is read once and written once.
+//
+// Sums are float32 over a tile and float64 beyond. A tile without -inf takes a shorter path than one with it: both exist as
+// kMasked of the same code.
+
+#include "cpu/divergence_kernels.h"
+
+#include "cpu/row_simd.h"
+
+namespace logratio::cpu::LR_ISA_NAMESPACE {
+namespace {
+
+using math::PairForm;
+using math::PairSums;
+using math::SecondSums;
+
+constexpr float kLargest = 3.40282347e38f;
+constexpr float kFar = 1e30f;  // beyond any difference of logits that matters; finite, so that 0 times it is 0
+
+// Float32 in the order of the narrow types, even columns first: where columns of two types meet, or neighbours have to.
+struct Float32Split {
+  using Element = float;
+  static constexpr Element kMinusInfinity = -kInfinity;
+  static HWY_INLINE Pair load(const Element* x) {
+    Pair v;
+    hn::LoadInterleaved2(kF, x, v.a, v.b);
+    return v;
+  }
+  static HWY_INLINE void store(Pair v, Element* x) { hn::StoreInterleaved2(v.a, v.b, kF, x); }
+  static HWY_INLINE float to_float(Element x) { return x; }
+};
+
+// Both sides of n <= kPair columns.
+template <class TA, class TB>
+struct Columns {
+  Pair a, b;
+  HWY_INLINE Columns(const typename TA::Element* x, const typename TB::Element* y) : a(TA::load(x)), b(TB::load(y)) {}
+  static HWY_INLINE Columns tail(const typename TA::Element* x, const typename TB::Element* y, int64_t n) {
+    const Tail<TA> left(x, n);
+    const Tail<TB> right(y, n);
+    return Columns(left.x, right.x);
+  }
+};
+
+HWY_INLINE V clean(V v) {  // NaN, as of -inf - -inf, becomes one of the bounds: Max returns its second operand then
+  return hn::Min(hn::Max(v, hn::Set(kF, -kFar)), hn::Set(kF, kFar));
+}
+
+// ---- First pass ----
+
+struct Extremes {
+  float minimum, maximum;
+};
+
+template <class T>
+HWY_INLINE Extremes extremes(const typename T::Element* x, int64_t n) {
+  V low0 = hn::Set(kF, kInfinity), low1 = low0, high0 = hn::Set(kF, -kInfinity), high1 = high0;
+  const auto add = [&](Pair v) LR_INLINE_LAMBDA {
+    low0 = hn::Min(low0, v.a);
+    low1 = hn::Min(low1, v.b);
+    high0 = hn::Max(high0, v.a);
+    high1 = hn::Max(high1, v.b);
+  };
+  walk(0, n, [&](int64_t i) LR_INLINE_LAMBDA { add(T::load(x + i)); },
+       [&](int64_t i, int64_t rest) LR_INLINE_LAMBDA { add(T::load(Tail<T>(x + i, rest).x)); });
+  return {hn::GetLane(hn::MinOfLanes(kF, hn::Min(low0, low1))), max_of(hn::Max(high0, high1))};
+}
+
+template <PairForm kForm>
+struct FirstSums {
+  static constexpr bool kPlain = kForm >= PairForm::squares;
+  V ea[2] = {hn::Zero(kF), hn::Zero(kF)}, eb[2] = {hn::Zero(kF), hn::Zero(kF)};
+  V x[2] = {hn::Zero(kF), hn::Zero(kF)}, y[2] = {hn::Zero(kF), hn::Zero(kF)}, z[2] = {hn::Zero(kF), hn::Zero(kF)};
+  V a_alone = hn::Zero(kF), b_alone = hn::Zero(kF);  // not 0 where one side is -inf and the other is not
+
+  template <bool kMasked>
+  HWY_INLINE void add(int which, V a, V b, V max_a, V max_b, V difference, const Exp& exp) {
+    V da = hn::Sub(a, max_a), db = hn::Sub(b, max_b);
+    if constexpr (kMasked && !kPlain) {
+      const V low = hn::Set(kF, -kInfinity), one = hn::Set(kF, 1.0f);
+      const auto no_a = hn::Eq(a, low), no_b = hn::Eq(b, low);
+      a_alone = hn::IfThenElse(hn::AndNot(no_a, no_b), one, a_alone);
+      b_alone = hn::IfThenElse(hn::AndNot(no_b, no_a), one, b_alone);
+      da = hn::Max(hn::Set(kF, -kLargest), da);
+      db = hn::Max(hn::Set(kF, -kLargest), db);
+    }
+    const Exp::Factors fa = exp.factors(exp.clamp(da)), fb = exp.factors(exp.clamp(db));
+    if constexpr (kPlain) {  // the product and the sum in one instruction
+      ea[which] = hn::MulAdd(fa.p, fa.power, ea[which]);
+      eb[which] = hn::MulAdd(fb.p, fb.power, eb[which]);
+      return;
+    }
+    const V pa = hn::Mul(fa.p, fa.power), pb = hn::Mul(fb.p, fb.power);
+    ea[which] = hn::Add(ea[which], pa);
+    eb[which] = hn::Add(eb[which], pb);
+    if constexpr (kForm == PairForm::cross) {
+      x[which] = hn::MulAdd(pa, db, x[which]);
+      y[which] = hn::MulAdd(pb, da, y[which]);
+    }
+    if constexpr (kForm == PairForm::relative) {
+      const V t = kMasked ? hn::Sub(da, db) : hn::Sub(hn::Sub(a, b), difference);
+      x[which] = hn::MulAdd(pa, t, x[which]);
+      y[which] = hn::NegMulAdd(pb, t, y[which]);
+    }
+    if constexpr (kForm == PairForm::cosine) {
+      x[which] = hn::MulAdd(pa, pb, x[which]);
+      y[which] = hn::MulAdd(pa, pa, y[which]);
+      z[which] = hn::MulAdd(pb, pb, z[which]);
+    }
+  }
+};
+
+template <class TA, class TB, PairForm kForm, bool kMasked>
+HWY_INLINE void add_tile(const typename TA::Element* a, const typename TB::Element* b, int64_t n, const Exp& exp, PairSums* sums) {
+  FirstSums<kForm> tile;
+  // A side that is nothing but -inf so far has no maximum; any finite number will do.
+  const double raw_a = sums->max_a == -kInfinity ? 0 : sums->max_a, raw_b = sums->max_b == -kInfinity ? 0 : sums->max_b;
+  const V max_a = hn::Set(kF, static_cast<float>(raw_a)), max_b = hn::Set(kF, static_cast<float>(raw_b));
+  const float rounded = static_cast<float>(raw_a - raw_b);
+  const V difference = hn::Set(kF, rounded);
+  walk(0, n,
+       [&](int64_t i) LR_INLINE_LAMBDA {
+         prefetch_pair<TA>(a + i + kTile, 0);
+         prefetch_pair<TB>(b + i + kTile, 0);
+         const Columns<TA, TB> v(a + i, b + i);
+         tile.template add<kMasked>(0, v.a.a, v.b.a, max_a, max_b, difference, exp);
+         tile.template add<kMasked>(1, v.a.b, v.b.b, max_a, max_b, difference, exp);
+       },
+       [&](int64_t i, int64_t rest) LR_INLINE_LAMBDA {
+         const auto v = Columns<TA, TB>::tail(a + i, b + i, rest);
+         tile.template add<true>(0, v.a.a, v.b.a, max_a, max_b, difference, exp);
+         tile.template add<true>(1, v.a.b, v.b.b, max_a, max_b, difference, exp);
+       });
+  const double sum_a = sum_of(hn::Add(tile.ea[0], tile.ea[1])), sum_b = sum_of(hn::Add(tile.eb[0], tile.eb[1]));
+  double x = sum_of(hn::Add(tile.x[0], tile.x[1])), y = sum_of(hn::Add(tile.y[0], tile.y[1]));
+  if constexpr (kForm == PairForm::relative && !kMasked) {  // what rounding took from the difference of the maxima
+    const double slip = rounded - (raw_a - raw_b);
+    x += slip * sum_a;
+    y -= slip * sum_b;
+  }
+  sums->sum_a += sum_a;
+  sums->sum_b += sum_b;
+  sums->x += x;
+  sums->y += y;
+  sums->z += sum_of(hn::Add(tile.z[0], tile.z[1]));
+  sums->a_alone |= max_of(tile.a_alone) > 0;
+  sums->b_alone |= max_of(tile.b_alone) > 0;
+}
+
+template <class TA, class TB, PairForm kForm>
+void first_of(const PairSpec& spec, const void* row_a, const void* row_b, int64_t begin, int64_t end, PairSums* sums) {
+  const auto* a = static_cast<const typename TA::Element*>(row_a);
+  const auto* b = static_cast<const typename TB::Element*>(row_b);
+  const Exp exp(spec.temperature_scale);
+  *sums = PairSums{-kInfinity, -kInfinity, 0, 0, 0, 0, 0, false, false};
+  for_tiles(begin, end, [&](int64_t column, int64_t stop) {
+    const Extremes ea = extremes<TA>(a + column, stop - column), eb = extremes<TB>(b + column, stop - column);
+    const double max_a = ea.maximum > sums->max_a ? ea.maximum : sums->max_a, max_b = eb.maximum > sums->max_b ? eb.maximum : sums->max_b;
+    *sums = math::rebased(kForm, *sums, max_a, max_b, spec.temperature);
+    if (ea.minimum > -kFar && eb.minimum > -kFar) {
+      add_tile<TA, TB, kForm, false>(a + column, b + column, stop - column, exp, sums);
+    } else {
+      add_tile<TA, TB, kForm, true>(a + column, b + column, stop - column, exp, sums);
+    }
+  });
+}
+
+// ---- What second pass and gradient share ----
+
+struct Norm {
+  V max_a, max_b, log_a, log_b, inverse_a, inverse_b, offset, offset_rest, ratio, ratio_rest;
+  explicit HWY_INLINE Norm(const PairNorm& n)
+      : max_a(hn::Set(kF, n.max_a)), max_b(hn::Set(kF, n.max_b)), log_a(hn::Set(kF, n.log_a)), log_b(hn::Set(kF, n.log_b)),
+        inverse_a(hn::Set(kF, n.inverse_a)), inverse_b(hn::Set(kF, n.inverse_b)), offset(hn::Set(kF, n.offset)),
+        offset_rest(hn::Set(kF, n.offset_rest)), ratio(hn::Set(kF, n.ratio)), ratio_rest(hn::Set(kF, n.ratio_rest)) {}
+  // p - q, times the sum of exponentials of a, from exponentials. The ratio's rounding would add up along the row.
+  HWY_INLINE V difference(V u, V v) const { return hn::NegMulAdd(v, ratio_rest, hn::NegMulAdd(v, ratio, u)); }
+  // temperature * log(p / q); NaN where both are 0.
+  HWY_INLINE V log_ratio(V a, V b) const { return hn::Sub(hn::Sub(hn::Sub(a, b), offset), offset_rest); }
+};
+
+HWY_INLINE V sign_of(V v) {  // 0 for NaN
+  const V zero = hn::Zero(kF), one = hn::Set(kF, 1.0f);
+  return hn::Sub(hn::IfThenElseZero(hn::Gt(v, zero), one), hn::IfThenElseZero(hn::Lt(v, zero), one));
+}
+
+// p, q and log(p / m), log(q / m) with m = (p + q) / 2. With d = |log(p / q)|, the larger probability's is log 2 - log1p(exp(-d)), or
+// d/2 - log cosh(d/2) where d is small and log 2 would cancel; the smaller one's is that less d, and the smaller probability is the larger
+// times exp(-d).
+struct Mixture {
+  V p, q, log_p, log_q;
+  HWY_INLINE Mixture(const Norm& norm, const Exp& exp, V inverse_temperature, V a, V b) {
+    const V larger = hn::Max(hn::Sub(hn::Sub(b, norm.max_b), norm.log_b), hn::Sub(hn::Sub(a, norm.max_a), norm.log_a));
+    const V ratio = norm.log_ratio(a, b);
+    const V size = hn::Min(hn::Max(hn::Abs(ratio), hn::Zero(kF)), hn::Set(kF, kFar));  // NaN, of -inf on both sides, becomes 0
+    const V e = exp(exp.clamp(larger)), t = exp(exp.clamp(hn::Neg(size)));
+    const V d = hn::Mul(size, inverse_temperature), half = hn::Mul(d, hn::Set(kF, 0.5f)), s = hn::Mul(half, half);
+    V near = hn::Set(kF, 31.0f / 14175);  // the series of log cosh
+    near = hn::MulAdd(near, s, hn::Set(kF, -17.0f / 2520));
+    near = hn::MulAdd(near, s, hn::Set(kF, 1.0f / 45));
+    near = hn::MulAdd(near, s, hn::Set(kF, -1.0f / 12));
+    near = hn::MulAdd(near, s, hn::Set(kF, 0.5f));
+    near = hn::NegMulAdd(near, s, half);
+    V far = hn::Set(kF, 0.03468160703778267f);  // log1p(t) / t on [0, exp(-0.6)]
+    far = hn::MulAdd(far, t, hn::Set(kF, -0.10793755203485489f));
+    far = hn::MulAdd(far, t, hn::Set(kF, 0.18141129612922668f));
+    far = hn::MulAdd(far, t, hn::Set(kF, -0.24676084518432617f));
+    far = hn::MulAdd(far, t, hn::Set(kF, 0.3330548405647278f));
+    far = hn::MulAdd(far, t, hn::Set(kF, -0.499990850687027f));
+    far = hn::MulAdd(far, t, hn::Set(kF, 0.9999999403953552f));
+    far = hn::NegMulAdd(far, t, hn::Set(kF, 0.69314718056f));
+    const V log_larger = hn::IfThenElse(hn::Lt(half, hn::Set(kF, 0.3f)), near, far);
+    const V log_smaller = hn::Sub(log_larger, d);
+    const V smaller = hn::Mul(e, t);
+    const auto p_is_larger = hn::Ge(ratio, hn::Zero(kF));
+    p = hn::IfThenElse(p_is_larger, e, smaller);
+    q = hn::IfThenElse(p_is_larger, smaller, e);
+    log_p = hn::IfThenElse(p_is_larger, log_larger, log_smaller);
+    log_q = hn::IfThenElse(p_is_larger, log_smaller, log_larger);
+  }
+};
+
+// Running sums over the lanes, the first lane first.
+HWY_INLINE V running_sum(V v) {
+  v = hn::Add(v, hn::ShiftLeftLanes<1>(kF, v));
+  v = hn::Add(v, hn::ShiftLeftLanes<2>(kF, v));  // within each block of four lanes
+  if constexpr (kLanes == 8) {
+    v = hn::Add(v, hn::ConcatLowerLower(kF, hn::Broadcast<3>(v), hn::Zero(kF)));
+  }
+  if constexpr (kLanes == 16) {
+    const V block = hn::Broadcast<3>(v);
+    const V swapped = hn::SwapAdjacentBlocks(block);
+    const V odd_blocks = hn::OddEvenBlocks(swapped, hn::Zero(kF));
+    const V upper_half = hn::ConcatLowerLower(kF, hn::Add(block, swapped), hn::Zero(kF));
+    v = hn::Add(v, hn::Add(odd_blocks, upper_half));
+  }
+  return v;
+}
+
+// The running sums of transport: C of p - q, times a's sum of exponentials, and N of the signs of C in the columns before. Columns come
+// even ones first.
+struct Transport {
+  double distance, signs;                                   // up to the tile
+  V tile_distance, tile_signs;                              // of the tile so far, in every lane
+  V before_distance, before_signs;                          // `distance` and `signs` in every lane
+  explicit HWY_INLINE Transport(const math::TransportStart& start)
+      : distance(start.distance), signs(start.signs), tile_distance(hn::Zero(kF)), tile_signs(hn::Zero(kF)) {
+    begin_tile();
+  }
+  HWY_INLINE void begin_tile() {
+    distance += hn::GetLane(tile_distance);
+    signs += hn::GetLane(tile_signs);
+    tile_distance = tile_signs = hn::Zero(kF);
+    before_distance = hn::Set(kF, static_cast<float>(distance));
+    before_signs = hn::Set(kF, static_cast<float>(signs));
+  }
+
+  Pair c, n;  // C and N of the columns
+  HWY_INLINE void advance(Pair difference) {
+    const V both = hn::Add(difference.a, difference.b);
+    c.b = hn::Add(before_distance, hn::Add(tile_distance, running_sum(both)));
+    c.a = hn::Sub(c.b, difference.b);
+    tile_distance = hn::Add(tile_distance, hn::SumOfLanes(kF, both));
+    const Pair sign = {sign_of(c.a), sign_of(c.b)};
+    const V both_signs = hn::Add(sign.a, sign.b);
+    n.a = hn::Add(before_signs, hn::Add(tile_signs, hn::Sub(running_sum(both_signs), both_signs)));
+    n.b = hn::Add(n.a, sign.a);
+    tile_signs = hn::Add(tile_signs, hn::SumOfLanes(kF, both_signs));
+  }
+};
+
+// ---- Second pass ----
+
+template <class TA, class TB, PairForm kForm>
+void second_of(const PairSpec& spec, const PairNorm& pair, const math::TransportStart& start, const void* row_a, const void* row_b,
+               int64_t begin, int64_t end, SecondSums* sums) {
+  const auto* a = static_cast<const typename TA::Element*>(row_a);
+  const auto* b = static_cast<const typename TB::Element*>(row_b);
+  const Exp exp(spec.temperature_scale);
+  const Norm norm(pair);
+  const V inverse_temperature = hn::Set(kF, spec.inverse_temperature);
+  Transport transport({start.distance, 0});
+  *sums = SecondSums{0, 0, 0, 0};
+  for_tiles(begin, end, [&](int64_t column, int64_t stop) {
+    V value[2] = {hn::Zero(kF), hn::Zero(kF)}, sum_p[2] = {hn::Zero(kF), hn::Zero(kF)}, sum_q[2] = {hn::Zero(kF), hn::Zero(kF)};
+    const auto p_of = [&](V x) LR_INLINE_LAMBDA { return hn::Mul(exp(exp.clamp(hn::Sub(x, norm.max_a))), norm.inverse_a); };
+    const auto q_of = [&](V x) LR_INLINE_LAMBDA { return hn::Mul(exp(exp.clamp(hn::Sub(x, norm.max_b))), norm.inverse_b); };
+    const auto add = [&](int which, V x, V y) LR_INLINE_LAMBDA {
+      if constexpr (kForm == PairForm::mixture) {
+        const Mixture m(norm, exp, inverse_temperature, x, y);
+        sum_p[which] = hn::MulAdd(m.p, m.log_p, sum_p[which]);
+        sum_q[which] = hn::MulAdd(m.q, m.log_q, sum_q[which]);
+      } else {
+        const V p = p_of(x), q = q_of(y), d = hn::Sub(p, q);
+        if constexpr (kForm == PairForm::squares) {
+          value[which] = hn::MulAdd(d, d, value[which]);
+          sum_p[which] = hn::MulAdd(p, d, sum_p[which]);
+          sum_q[which] = hn::MulAdd(q, d, sum_q[which]);
+        } else {  // signs: of the logits' difference, which is exactly 0 at ties
+          const V sign = sign_of(norm.log_ratio(x, y));
+          value[which] = hn::Add(value[which], hn::Abs(d));
+          sum_p[which] = hn::MulAdd(p, sign, sum_p[which]);
+          sum_q[which] = hn::MulAdd(q, sign, sum_q[which]);
+        }
+      }
+    };
+    const auto add_transport = [&](const Columns<TA, TB>& v, int64_t n) LR_INLINE_LAMBDA {
+      const Pair p = {exp(exp.clamp(hn::Sub(v.a.a, norm.max_a))), exp(exp.clamp(hn::Sub(v.a.b, norm.max_a)))};
+      const Pair q = {exp(exp.clamp(hn::Sub(v.b.a, norm.max_b))), exp(exp.clamp(hn::Sub(v.b.b, norm.max_b)))};
+      transport.advance({norm.difference(p.a, q.a), norm.difference(p.b, q.b)});
+      V c[2] = {hn::Abs(transport.c.a), hn::Abs(transport.c.b)};
+      if (n < kPair) {  // the columns that pad the last pair are none
+        c[0] = hn::IfThenElseZero(hn::FirstN(kF, static_cast<size_t>((n + 1) / 2)), c[0]);
+        c[1] = hn::IfThenElseZero(hn::FirstN(kF, static_cast<size_t>(n / 2)), c[1]);
+      }
+      for (int k = 0; k < 2; ++k) {
+        value[k] = hn::Add(value[k], c[k]);
+        sum_p[k] = hn::MulAdd(k == 0 ? p.a : p.b, k == 0 ? transport.n.a : transport.n.b, sum_p[k]);
+        sum_q[k] = hn::MulAdd(k == 0 ? q.a : q.b, k == 0 ? transport.n.a : transport.n.b, sum_q[k]);
+      }
+    };
+    const auto add_columns = [&](const Columns<TA, TB>& v, int64_t n) LR_INLINE_LAMBDA {
+      if constexpr (kForm == PairForm::transport) {
+        add_transport(v, n);
+      } else {
+        add(0, v.a.a, v.b.a);
+        add(1, v.a.b, v.b.b);
+      }
+    };
+    walk(column, stop, [&](int64_t i) LR_INLINE_LAMBDA { add_columns(Columns<TA, TB>(a + i, b + i), kPair); },
+         [&](int64_t i, int64_t n) LR_INLINE_LAMBDA { add_columns(Columns<TA, TB>::tail(a + i, b + i, n), n); });
+    transport.begin_tile();
+    sums->value += sum_of(hn::Add(value[0], value[1]));
+    sums->p += sum_of(hn::Add(sum_p[0], sum_p[1]));
+    sums->q += sum_of(hn::Add(sum_q[0], sum_q[1]));
+  });
+  sums->signs = transport.signs;
+  if constexpr (kForm == PairForm::transport) {  // from exponentials to probabilities
+    sums->value *= pair.inverse_a;
+    sums->p *= pair.inverse_a;
+    sums->q *= pair.inverse_b;
+  }
+}
+
+// ---- Gradient ----
+
+struct Side {
+  V constant, own, other;
+  explicit HWY_INLINE Side(const SideCoefficients& c) : constant(hn::Set(kF, c.constant)), own(hn::Set(kF, c.own)), other(hn::Set(kF, c.other)) {}
+};
+
+template <PairForm kForm>
+struct PairGradient {
+  const Exp exp;
+  const Norm norm;
+  const V inverse_temperature;
+  const Side a, b;
+  Transport transport;
+
+  HWY_INLINE PairGradient(const PairSpec& spec, const PairNorm& pair, const math::TransportStart& start, const PairGradients& gradients)
+      : exp(spec.temperature_scale), norm(pair), inverse_temperature(hn::Set(kF, spec.inverse_temperature)), a(gradients.a), b(gradients.b),
+        transport(start) {}
+
+  HWY_INLINE void one(V x, V y, V* gx, V* gy) const {
+    if constexpr (kForm == PairForm::mixture) {
+      const Mixture m(norm, exp, inverse_temperature, x, y);
+      *gx = hn::Mul(m.p, hn::MulAdd(a.own, m.log_p, a.constant));
+      *gy = hn::Mul(m.q, hn::MulAdd(b.own, m.log_q, b.constant));
+      return;
+    }
+    const V dx = hn::Sub(x, norm.max_a), dy = hn::Sub(y, norm.max_b);
+    const V u = exp(exp.clamp(dx)), v = exp(exp.clamp(dy));
+    const V low = hn::Set(kF, -kInfinity);
+    if constexpr (kForm == PairForm::cross) {
+      const V far = hn::Set(kF, -kFar);
+      *gx = hn::MulAdd(u, hn::MulAdd(a.own, hn::Max(far, dy), a.constant), hn::IfThenElseZero(hn::Gt(x, low), hn::Mul(a.other, v)));
+      *gy = hn::MulAdd(v, hn::MulAdd(b.own, hn::Max(far, dx), b.constant), hn::IfThenElseZero(hn::Gt(y, low), hn::Mul(b.other, u)));
+    }
+    if constexpr (kForm == PairForm::relative) {
+      const V t = clean(norm.log_ratio(x, y));
+      *gx = hn::MulAdd(u, hn::MulAdd(a.own, t, a.constant), hn::IfThenElseZero(hn::Gt(x, low), hn::Mul(a.other, v)));
+      *gy = hn::MulAdd(v, hn::NegMulAdd(b.own, t, b.constant), hn::IfThenElseZero(hn::Gt(y, low), hn::Mul(b.other, u)));
+    }
+    if constexpr (kForm == PairForm::cosine || kForm == PairForm::squares) {
+      *gx = hn::Mul(u, hn::MulAdd(a.own, u, hn::MulAdd(a.other, v, a.constant)));
+      *gy = hn::Mul(v, hn::MulAdd(b.own, v, hn::MulAdd(b.other, u, b.constant)));
+    }
+    if constexpr (kForm == PairForm::signs) {
+      const V sign = sign_of(norm.log_ratio(x, y));
+      *gx = hn::Mul(u, hn::MulAdd(a.own, sign, a.constant));
+      *gy = hn::Mul(v, hn::NegMulAdd(b.own, sign, b.constant));
+    }
+  }
+
+  HWY_INLINE void operator()(const Pair& x, const Pair& y, Pair* gx, Pair* gy) {
+    if constexpr (kForm == PairForm::transport) {
+      const Pair u = {exp(exp.clamp(hn::Sub(x.a, norm.max_a))), exp(exp.clamp(hn::Sub(x.b, norm.max_a)))};
+      const Pair v = {exp(exp.clamp(hn::Sub(y.a, norm.max_b))), exp(exp.clamp(hn::Sub(y.b, norm.max_b)))};
+      transport.advance({norm.difference(u.a, v.a), norm.difference(u.b, v.b)});
+      const Pair& n = transport.n;
+      *gx = {hn::Mul(u.a, hn::MulAdd(a.own, n.a, a.constant)), hn::Mul(u.b, hn::MulAdd(a.own, n.b, a.constant))};
+      *gy = {hn::Mul(v.a, hn::MulAdd(b.own, n.a, b.constant)), hn::Mul(v.b, hn::MulAdd(b.own, n.b, b.constant))};
+    } else {
+      one(x.a, y.a, &gx->a, &gy->a);
+      one(x.b, y.b, &gx->b, &gy->b);
+    }
+  }
+};
+
+template <class T>
+HWY_INLINE void store_first(Pair v, typename T::Element* target, int64_t n) {
+  typename T::Element buffer[kPair];
+  T::store(v, buffer);
+  for (int64_t k = 0; k < n; ++k) target[k] = buffer[k];
+}
+
+template <class TA, class TB, PairForm kForm>
+void gradient_of(const PairSpec& spec, const PairNorm& pair, const math::TransportStart& start, const PairGradients& gradients,
+                 const void* row_a, const void* row_b, int64_t begin, int64_t end) {
+  const auto* a = static_cast<const typename TA::Element*>(row_a);
+  const auto* b = static_cast<const typename TB::Element*>(row_b);
+  auto* const grad_a = static_cast<typename TA::Element*>(gradients.grad_a);
+  auto* const grad_b = static_cast<typename TB::Element*>(gradients.grad_b);
+  PairGradient<kForm> gradient(spec, pair, start, gradients);
+  for_tiles(begin, end, [&](int64_t column, int64_t stop) {
+    walk(column, stop,
+         [&](int64_t i) LR_INLINE_LAMBDA {
+           Pair ga, gb;
+           gradient(TA::load(a + i), TB::load(b + i), &ga, &gb);
+           if (grad_a != nullptr) TA::store(ga, grad_a + i);
+           if (grad_b != nullptr) TB::store(gb, grad_b + i);
+         },
+         [&](int64_t i, int64_t n) LR_INLINE_LAMBDA {
+           Pair ga, gb;
+           const auto v = Columns<TA, TB>::tail(a + i, b + i, n);
+           gradient(v.a, v.b, &ga, &gb);
+           if (grad_a != nullptr) store_first<TA>(ga, grad_a + i, n);
+           if (grad_b != nullptr) store_first<TB>(gb, grad_b + i, n);
+         });
+    gradient.transport.begin_tile();
+  });
+}
+
+// ---- Weights ----
+
+// log(w) = (exponent of w - exponent of `largest`) log 2 + log(mantissa), the mantissa in [sqrt 1/2, sqrt 2).
+HWY_INLINE V log_weight(V w, V largest_exponent) {
+  const hn::RebindToSigned<F> ints;
+  const auto tiny = hn::Lt(w, hn::Set(kF, 0x1p-126f));
+  const V normal = hn::IfThenElse(tiny, hn::Mul(w, hn::Set(kF, 0x1p64f)), w);
+  const auto bits = hn::BitCast(ints, normal);
+  const auto shifted = hn::Add(bits, hn::Set(ints, 0x3f800000 - 0x3f3504f3));  // carries into the exponent at sqrt 1/2
+  V exponent = hn::ConvertTo(kF, hn::Sub(hn::ShiftRight<23>(shifted), hn::Set(ints, 127)));
+  exponent = hn::Sub(exponent, hn::IfThenElseZero(tiny, hn::Set(kF, 64.0f)));
+  const auto mantissa = hn::Add(hn::And(shifted, hn::Set(ints, 0x007fffff)), hn::Set(ints, 0x3f3504f3));
+  const V r = hn::Sub(hn::BitCast(kF, mantissa), hn::Set(kF, 1.0f));
+  V y = hn::Set(kF, 7.0376836292e-2f);
+  y = hn::MulAdd(y, r, hn::Set(kF, -1.1514610310e-1f));
+  y = hn::MulAdd(y, r, hn::Set(kF, 1.1676998740e-1f));
+  y = hn::MulAdd(y, r, hn::Set(kF, -1.2420140846e-1f));
+  y = hn::MulAdd(y, r, hn::Set(kF, 1.4249322787e-1f));
+  y = hn::MulAdd(y, r, hn::Set(kF, -1.6668057665e-1f));
+  y = hn::MulAdd(y, r, hn::Set(kF, 2.0000714765e-1f));
+  y = hn::MulAdd(y, r, hn::Set(kF, -2.4999993993e-1f));
+  y = hn::MulAdd(y, r, hn::Set(kF, 3.3333331174e-1f));
+  const V square = hn::Mul(r, r);
+  y = hn::MulAdd(hn::Mul(y, r), square, hn::MulAdd(square, hn::Set(kF, -0.5f), r));
+  const V log = hn::MulAdd(hn::Sub(exponent, largest_exponent), hn::Set(kF, 0.693147181f), y);
+  return hn::IfThenElse(hn::Eq(w, hn::Zero(kF)), hn::Set(kF, -kInfinity), log);
+}
+
+void log_weights(const float* weights, float largest, float temperature, float* logs, int64_t columns) {
+  int exponent = 0;
+  __builtin_frexpf(largest, &exponent);
+  const V base = hn::Set(kF, static_cast<float>(exponent)), scale = hn::Set(kF, temperature);
+  const auto logs_of = [&](Pair w) LR_INLINE_LAMBDA { return Pair{hn::Mul(log_weight(w.a, base), scale), hn::Mul(log_weight(w.b, base), scale)}; };
+  walk(0, columns, [&](int64_t i) LR_INLINE_LAMBDA { Float32::store(logs_of(Float32::load(weights + i)), logs + i); },
+       [&](int64_t i, int64_t n) LR_INLINE_LAMBDA { store_first<Float32>(logs_of(Float32::load(Tail<Float32>(weights + i, n).x)), logs + i, n); });
+}
+
+// ---- By element type and form ----
+
+template <class TA, class TB>
+struct Typed {
+  static void first(const PairSpec& spec, const void* a, const void* b, int64_t begin, int64_t end, PairSums* sums) {
+    switch (spec.form) {
+      case PairForm::cross: return first_of<TA, TB, PairForm::cross>(spec, a, b, begin, end, sums);
+      case PairForm::relative: return first_of<TA, TB, PairForm::relative>(spec, a, b, begin, end, sums);
+      case PairForm::cosine: return first_of<TA, TB, PairForm::cosine>(spec, a, b, begin, end, sums);
+      default: return first_of<TA, TB, PairForm::squares>(spec, a, b, begin, end, sums);  // as all that have a second pass
+    }
+  }
+  static void second(const PairSpec& spec, const PairNorm& norm, const math::TransportStart& start, const void* a, const void* b,
+                     int64_t begin, int64_t end, SecondSums* sums) {
+    switch (spec.form) {
+      case PairForm::squares: return second_of<TA, TB, PairForm::squares>(spec, norm, start, a, b, begin, end, sums);
+      case PairForm::signs: return second_of<TA, TB, PairForm::signs>(spec, norm, start, a, b, begin, end, sums);
+      case PairForm::mixture: return second_of<TA, TB, PairForm::mixture>(spec, norm, start, a, b, begin, end, sums);
+      default: return second_of<Neighbours<TA>, Neighbours<TB>, PairForm::transport>(spec, norm, start, a, b, begin, end, sums);
+    }
+  }
+  static void gradient(const PairSpec& spec, const PairNorm& norm, const math::TransportStart& start, const PairGradients& gradients,
+                       const void* a, const void* b, int64_t begin, int64_t end) {
+    switch (spec.form) {
+      case PairForm::cross: return gradient_of<TA, TB, PairForm::cross>(spec, norm, start, gradients, a, b, begin, end);
+      case PairForm::relative: return gradient_of<TA, TB, PairForm::relative>(spec, norm, start, gradients, a, b, begin, end);
+      case PairForm::cosine:
+      case PairForm::squares: return gradient_of<TA, TB, PairForm::squares>(spec, norm, start, gradients, a, b, begin, end);
+      case PairForm::signs: return gradient_of<TA, TB, PairForm::signs>(spec, norm, start, gradients, a, b, begin, end);
+      case PairForm::mixture: return gradient_of<TA, TB, PairForm::mixture>(spec, norm, start, gradients, a, b, begin, end);
+      case PairForm::transport:
+        return gradient_of<Neighbours<TA>, Neighbours<TB>, PairForm::transport>(spec, norm, start, gradients, a, b, begin, end);
+    }
+  }
+
+ private:
+  // Where columns have to be in order, float32 is loaded as the narrow types are.
+  template <class T>
+  struct Split { using Type = T; };
+  template <class T>
+    requires __is_same(T, Float32)
+  struct Split<T> { using Type = Float32Split; };
+  template <class T>
+  using Neighbours = typename Split<T>::Type;
+};
+
+template <class Run>
+HWY_INLINE void with_types(const PairSpec& spec, Run&& run) {
+  switch (spec.type) {
+    case LogitType::f32: return run(Typed<Float32, Float32>());
+    case LogitType::bf16: return spec.b_is_f32 ? run(Typed<BFloat16, Float32Split>()) : run(Typed<BFloat16, BFloat16>());
+    case LogitType::f16: return spec.b_is_f32 ? run(Typed<Float16, Float32Split>()) : run(Typed<Float16, Float16>());
+  }
+}
+
+void first(const PairSpec& spec, const void* a, const void* b, int64_t begin, int64_t end, PairSums* sums) {
+  with_types(spec, [&](auto typed) { typed.first(spec, a, b, begin, end, sums); });
+}
+
+void second(const PairSpec& spec, const PairNorm& norm, const math::TransportStart& start, const void* a, const void* b, int64_t begin,
+            int64_t end, SecondSums* sums) {
+  with_types(spec, [&](auto typed) { typed.second(spec, norm, start, a, b, begin, end, sums); });
+}
+
+void gradient(const PairSpec& spec, const PairNorm& norm, const math::TransportStart& start, const PairGradients& gradients, const void* a,
+              const void* b, int64_t begin, int64_t end) {
+  with_types(spec, [&](auto typed) { typed.gradient(spec, norm, start, gradients, a, b, begin, end); });
+}
+
+}  // namespace
+
+extern const DivergenceKernels kDivergenceKernels = {log_weights, first, second, gradient};
+
+}  // namespace logratio::cpu::LR_ISA_NAMESPACE

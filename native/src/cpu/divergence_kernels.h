@@ -1,0 +1,53 @@
+// What an instruction set provides for divergences: the loops over a pair of vocabulary rows, compiled once per instruction set from
+// divergence_kernels.cpp. Each call takes one segment, columns [begin, end) with begin a multiple of kSegment and end at most kSegment
+// later, so that the order of every reduction depends on V alone.
+#pragma once
+
+#include <cstdint>
+
+#include "cpu/token_rows.h"
+#include "math/divergence.h"
+
+namespace logratio::cpu {
+
+struct PairSpec {
+  LogitType type;        // of a; and of b, unless it is float32
+  bool b_is_f32;         // log-weights beside logits of another type
+  math::PairForm form;
+  double temperature;
+  float temperature_scale;    // log2(e) / temperature
+  float inverse_temperature;
+};
+
+// A pair after the first pass.
+struct PairNorm {
+  float max_a, max_b;            // NaN if either row is undefined
+  float log_a, log_b;            // temperature * log(sum of exponentials)
+  float inverse_a, inverse_b;    // 1 / sum of exponentials
+  float offset, offset_rest;     // their sum is the offset
+  float ratio, ratio_rest;       // their sum is the sum of exponentials of a over that of b
+};
+
+// math::SideGradient times the upstream gradient and whatever turns exponentials into probabilities.
+struct SideCoefficients {
+  float constant, own, other;
+};
+
+struct PairGradients {
+  SideCoefficients a, b;
+  void* grad_a;  // NULL: not wanted
+  void* grad_b;
+};
+
+struct DivergenceKernels {
+  // temperature * log(weight / scale), scale being the power of two next to `largest`: what weights are as logits. -inf where they are 0.
+  void (*log_weights)(const float* weights, float largest, float temperature, float* logs, int64_t columns);
+  void (*first)(const PairSpec& spec, const void* a, const void* b, int64_t begin, int64_t end, math::PairSums* sums);
+  // For transport, `start` says what came before, its C times a's sum of exponentials; the N of the result counts from 0.
+  void (*second)(const PairSpec& spec, const PairNorm& norm, const math::TransportStart& start, const void* a, const void* b, int64_t begin,
+                 int64_t end, math::SecondSums* sums);
+  void (*gradient)(const PairSpec& spec, const PairNorm& norm, const math::TransportStart& start, const PairGradients& gradients,
+                   const void* a, const void* b, int64_t begin, int64_t end);
+};
+
+}  // namespace logratio::cpu

@@ -1,0 +1,218 @@
+// The loops over a vocabulary row that scoring rules need, compiled once per instruction set.
+//
+// Forward: one read of the row, 4 (F32) or 2 bytes per element, for log-sum-exp and the sums of powers; the masked log term needs the
+// log-sum-exp first, and reads once more. Gradient: one read and one write. The caller takes a row through all of it while it is in the
+// cache. Sums are float32 over a tile and float64 beyond.
+
+#include "cpu/rule_kernels.h"
+
+#include "cpu/row_simd.h"
+
+namespace logratio::cpu::LR_ISA_NAMESPACE {
+namespace {
+
+using math::MaskedSums;
+using math::RuleForm;
+using math::RuleSums;
+
+constexpr float kLog2E = 1.44269504f;
+
+// ---- Forward ----
+
+template <class T>
+HWY_INLINE float maximum_of(const typename T::Element* x, int64_t n) {
+  V m0 = hn::Set(kF, -kInfinity), m1 = m0;
+  const auto add = [&](Pair v) LR_INLINE_LAMBDA {
+    m0 = hn::Max(m0, v.a);
+    m1 = hn::Max(m1, v.b);
+  };
+  walk(0, n, [&](int64_t i) LR_INLINE_LAMBDA { add(T::load(x + i)); },
+       [&](int64_t i, int64_t rest) LR_INLINE_LAMBDA { add(T::load(Tail<T>(x + i, rest).x)); });
+  return max_of(hn::Max(m0, m1));
+}
+
+template <class T, RuleForm kForm, bool kRaw>
+HWY_INLINE void add_tile(const typename T::Element* x, int64_t n, const Exp& exp, const Exp& exp_order, RuleSums* sums) {
+  const V maximum = hn::Set(kF, static_cast<float>(sums->maximum));
+  V e[2] = {hn::Zero(kF), hn::Zero(kF)}, alpha[2] = {hn::Zero(kF), hn::Zero(kF)}, less[2] = {hn::Zero(kF), hn::Zero(kF)},
+    raw[2] = {hn::Zero(kF), hn::Zero(kF)};
+  const auto add = [&](int which, V v) LR_INLINE_LAMBDA {
+    const V d = hn::Sub(v, maximum);
+    if constexpr (kForm == RuleForm::plain) {
+      const Exp::Factors f = exp.factors(exp.clamp(d));
+      e[which] = hn::MulAdd(f.p, f.power, e[which]);
+      return;
+    }
+    const V p = exp(exp.clamp(d));
+    e[which] = hn::Add(e[which], p);
+    if constexpr (kForm == RuleForm::square) {
+      alpha[which] = hn::MulAdd(p, p, alpha[which]);
+    } else {
+      const V u = exp_order(exp_order.clamp(d));
+      less[which] = hn::Add(less[which], u);
+      alpha[which] = hn::MulAdd(p, u, alpha[which]);
+    }
+  };
+  walk(0, n,
+       [&](int64_t i) LR_INLINE_LAMBDA {
+         prefetch_pair<T>(x + i + kTile, 0);
+         const Pair v = T::load(x + i);
+         add(0, v.a);
+         add(1, v.b);
+         if constexpr (kRaw) {
+           raw[0] = hn::Add(raw[0], v.a);
+           raw[1] = hn::Add(raw[1], v.b);
+         }
+       },
+       [&](int64_t i, int64_t rest) LR_INLINE_LAMBDA {
+         const Pair v = T::load(Tail<T>(x + i, rest).x);
+         add(0, v.a);
+         add(1, v.b);
+         for (int64_t k = i; kRaw && k < n; ++k) sums->raw += T::to_float(x[k]);
+       });
+  sums->e += sum_of(hn::Add(e[0], e[1]));
+  if constexpr (kForm != RuleForm::plain) sums->e_alpha += sum_of(hn::Add(alpha[0], alpha[1]));
+  if constexpr (kForm == RuleForm::power) sums->e_less += sum_of(hn::Add(less[0], less[1]));
+  if constexpr (kRaw) sums->raw += sum_of(hn::Add(raw[0], raw[1]));
+}
+
+// A tile, all tiles before it included, that is nothing but -inf, or has NaN among it.
+template <class T>
+HWY_INLINE void add_empty_tile(const typename T::Element* x, int64_t n, RuleSums* sums) {
+  for (int64_t i = 0; i < n; ++i) {
+    const float raw = T::to_float(x[i]);
+    sums->raw += raw;
+    if (raw != raw) sums->e += raw;
+  }
+}
+
+template <class T, RuleForm kForm, bool kRaw>
+void sums_of(const RuleSpec& spec, const void* row, int64_t begin, int64_t end, RuleSums* sums) {
+  const auto* x = static_cast<const typename T::Element*>(row);
+  const Exp exp(kLog2E), exp_order(spec.order_scale);
+  *sums = RuleSums{-kInfinity, 0, 0, 0, 0};
+  for_tiles(begin, end, [&](int64_t column, int64_t stop) {
+    const float tile_maximum = maximum_of<T>(x + column, stop - column);
+    *sums = math::rebased(*sums, tile_maximum > sums->maximum ? tile_maximum : sums->maximum, spec.alpha);
+    if (sums->maximum == -static_cast<double>(kInfinity)) {
+      add_empty_tile<T>(x + column, stop - column, sums);
+    } else {
+      add_tile<T, kForm, kRaw>(x + column, stop - column, exp, exp_order, sums);
+    }
+  });
+}
+
+template <class T>
+void masked_of(float maximum, float threshold, const void* row, int64_t begin, int64_t end, MaskedSums* sums) {
+  const auto* x = static_cast<const typename T::Element*>(row);
+  const V reference = hn::Set(kF, maximum), limit = hn::Set(kF, threshold), one = hn::Set(kF, 1.0f);
+  *sums = MaskedSums{0, 0};
+  for_tiles(begin, end, [&](int64_t column, int64_t stop) {
+    V d[2] = {hn::Zero(kF), hn::Zero(kF)}, count[2] = {hn::Zero(kF), hn::Zero(kF)};
+    const auto add = [&](int which, V v) LR_INLINE_LAMBDA {
+      const V difference = hn::Sub(v, reference);
+      const auto masked = hn::Lt(difference, limit);
+      d[which] = hn::Add(d[which], hn::IfThenElseZero(masked, difference));
+      count[which] = hn::Add(count[which], hn::IfThenElseZero(masked, one));
+    };
+    walk(column, stop,
+         [&](int64_t i) LR_INLINE_LAMBDA {
+           const Pair v = T::load(x + i);
+           add(0, v.a);
+           add(1, v.b);
+         },
+         [&](int64_t i, int64_t) LR_INLINE_LAMBDA {
+           for (; i < stop; ++i) {
+             const float difference = T::to_float(x[i]) - maximum;
+             if (difference < threshold) {
+               sums->d += difference;
+               sums->count += 1;
+             }
+           }
+         });
+    sums->d += sum_of(hn::Add(d[0], d[1]));
+    sums->count += sum_of(hn::Add(count[0], count[1]));
+  });
+}
+
+// ---- Gradient ----
+
+template <class T, bool kPower, bool kConstant>
+void gradient_of(const RuleSpec& spec, const RuleGradient& g, const void* row, void* target, int64_t begin, int64_t end) {
+  const auto* x = static_cast<const typename T::Element*>(row);
+  auto* y = static_cast<typename T::Element*>(target);
+  const Exp exp(kLog2E), exp_order(spec.order_scale);
+  const V maximum = hn::Set(kF, g.maximum), linear = hn::Set(kF, g.linear), product = hn::Set(kF, g.product), less = hn::Set(kF, g.less),
+          constant = hn::Set(kF, g.constant), masked = hn::Set(kF, g.masked), threshold = hn::Set(kF, g.threshold);
+  const auto one = [&](V v) LR_INLINE_LAMBDA {
+    const V d = hn::Sub(v, maximum);
+    const V e = exp(exp.clamp(d));
+    V result;
+    if constexpr (kPower) {
+      const V u = exp_order(exp_order.clamp(d));
+      result = hn::MulAdd(e, hn::MulAdd(product, u, linear), hn::Mul(less, u));
+    } else {
+      result = hn::Mul(e, hn::MulAdd(product, e, linear));
+    }
+    if constexpr (kConstant) {
+      const V all = hn::Add(constant, hn::IfThenElseZero(hn::Lt(d, threshold), masked));
+      result = hn::Add(result, hn::IfThenElseZero(hn::Gt(v, hn::Set(kF, -kInfinity)), all));
+    }
+    return result;
+  };
+  walk(begin, end,
+       [&](int64_t i) LR_INLINE_LAMBDA {
+         const Pair v = T::load(x + i);
+         T::store(Pair{one(v.a), one(v.b)}, y + i);
+       },
+       [&](int64_t i, int64_t n) LR_INLINE_LAMBDA {
+         Tail<T> buffer(x + i, n);
+         const Pair v = T::load(buffer.x);
+         T::store(Pair{one(v.a), one(v.b)}, buffer.x);
+         for (int64_t k = 0; k < n; ++k) y[i + k] = buffer.x[k];
+       });
+}
+
+// ---- By element type and form ----
+
+template <class Run>
+HWY_INLINE void with_type(LogitType type, Run&& run) {
+  switch (type) {
+    case LogitType::f32: return run(Float32());
+    case LogitType::bf16: return run(BFloat16());
+    case LogitType::f16: return run(Float16());
+  }
+}
+
+void sums(const RuleSpec& spec, const void* row, int64_t begin, int64_t end, RuleSums* result) {
+  with_type(spec.type, [&](auto element) {
+    using T = decltype(element);
+    switch (spec.form) {
+      case RuleForm::plain:
+        return spec.raw ? sums_of<T, RuleForm::plain, true>(spec, row, begin, end, result)
+                        : sums_of<T, RuleForm::plain, false>(spec, row, begin, end, result);
+      case RuleForm::square: return sums_of<T, RuleForm::square, false>(spec, row, begin, end, result);
+      case RuleForm::power: return sums_of<T, RuleForm::power, false>(spec, row, begin, end, result);
+    }
+  });
+}
+
+void masked(LogitType type, float maximum, float threshold, const void* row, int64_t begin, int64_t end, MaskedSums* result) {
+  with_type(type, [&](auto element) { masked_of<decltype(element)>(maximum, threshold, row, begin, end, result); });
+}
+
+void gradient(const RuleSpec& spec, const RuleGradient& g, const void* row, void* target, int64_t begin, int64_t end) {
+  const bool constant = g.constant != 0 || g.masked != 0;
+  with_type(spec.type, [&](auto element) {
+    using T = decltype(element);
+    const auto run = spec.form == RuleForm::power ? (constant ? gradient_of<T, true, true> : gradient_of<T, true, false>)
+                                                  : (constant ? gradient_of<T, false, true> : gradient_of<T, false, false>);
+    run(spec, g, row, target, begin, end);
+  });
+}
+
+}  // namespace
+
+extern const RuleKernels kRuleKernels = {sums, masked, gradient};
+
+}  // namespace logratio::cpu::LR_ISA_NAMESPACE

@@ -1,0 +1,32 @@
+// What an instruction set provides for scoring rules: the loops over one vocabulary row, compiled once per instruction set from
+// rule_kernels.cpp. Each call takes one segment, columns [begin, end) with begin a multiple of kSegment and end at most kSegment later.
+#pragma once
+
+#include <cstdint>
+
+#include "cpu/token_rows.h"
+#include "math/scoring_rule.h"
+
+namespace logratio::cpu {
+
+struct RuleSpec {
+  LogitType type;
+  math::RuleForm form;
+  bool raw;           // the sum of the logits is wanted
+  double alpha;
+  float order_scale;  // (alpha - 1) log2(e)
+};
+
+struct RuleGradient {  // math::RuleResult's, times the upstream gradient
+  float maximum;       // NaN if the row is undefined
+  float linear, product, less, constant, masked;
+  float threshold;     // -inf: nothing is masked
+};
+
+struct RuleKernels {
+  void (*sums)(const RuleSpec& spec, const void* row, int64_t begin, int64_t end, math::RuleSums* sums);
+  void (*masked)(LogitType type, float maximum, float threshold, const void* row, int64_t begin, int64_t end, math::MaskedSums* sums);
+  void (*gradient)(const RuleSpec& spec, const RuleGradient& gradient, const void* row, void* target, int64_t begin, int64_t end);
+};
+
+}  // namespace logratio::cpu

@@ -1,0 +1,209 @@
+// Divergences of two rows of probabilities p = softmax(a / temperature) and q = softmax(b / temperature): all that follows from the sums
+// over the vocabulary, in float64.
+//
+// The first pass sums exponentials and, where that is enough for the value, what else it takes; the second pass, for the kinds that need
+// normalised probabilities, sums the rest. Differences of logits are kept apart from the maxima, so that a constant added to all logits of
+// one side cancels exactly: log(p / q) = ((a - b) - offset) / temperature.
+#pragma once
+
+#include <cmath>
+#include <cstdint>
+#include <limits>
+
+#include "math/host_device.h"
+
+namespace logratio::math {
+
+enum class Divergence : uint8_t { sce, jeffreys, kl_pq, kl_qp, js, l2, tvd, wasserstein1, cosine };
+
+struct DivergenceOptions {
+  Divergence kind;
+  double w1, w2;  // of sce
+  double temperature;
+};
+
+// The shape of the sums and of the gradient.
+enum class PairForm : uint8_t { cross, relative, cosine, squares, signs, transport, mixture };
+
+LR_HD inline PairForm form_of(Divergence kind) {
+  switch (kind) {
+    case Divergence::sce: return PairForm::cross;
+    case Divergence::jeffreys:
+    case Divergence::kl_pq:
+    case Divergence::kl_qp: return PairForm::relative;
+    case Divergence::cosine: return PairForm::cosine;
+    case Divergence::l2: return PairForm::squares;
+    case Divergence::tvd: return PairForm::signs;
+    case Divergence::wasserstein1: return PairForm::transport;
+    case Divergence::js: return PairForm::mixture;
+  }
+  return PairForm::mixture;
+}
+
+LR_HD inline bool needs_second_pass(PairForm form) { return form >= PairForm::squares; }
+
+// ---- First pass ----
+
+// Sums over a part of a pair of rows, with da = a - max_a and ea = exp(da / temperature), db and eb alike.
+struct PairSums {
+  double max_a, max_b;  // -inf where nothing is above it
+  double sum_a, sum_b;  // of ea, eb
+  double x;             // cross: ea db    relative: ea (da - db)    cosine: ea eb
+  double y;             // cross: eb da    relative: eb (db - da)    cosine: ea ea
+  double z;             //                                           cosine: eb eb
+  bool a_alone;         // a column has a > -inf and b = -inf; seen in cross and relative
+  bool b_alone;
+};
+
+LR_HD inline PairSums no_sums() {
+  constexpr double kInfinity = std::numeric_limits<double>::infinity();
+  return {-kInfinity, -kInfinity, 0, 0, 0, 0, 0, false, false};
+}
+
+// The same sums about maxima at or above their own.
+LR_FORCE_INLINE LR_HD PairSums rebased(PairForm form, PairSums s, double max_a, double max_b, double temperature) {
+  // A side that saw only -inf has no sums to move; what the other side's columns met there is infinite, and marked so.
+  const double shift_a = s.sum_a == 0 || s.max_a == max_a ? 0 : s.max_a - max_a;
+  const double shift_b = s.sum_b == 0 || s.max_b == max_b ? 0 : s.max_b - max_b;
+  s.max_a = max_a;
+  s.max_b = max_b;
+  if (shift_a == 0 && shift_b == 0) return s;
+  const double factor_a = std::exp(shift_a / temperature);
+  const double factor_b = std::exp(shift_b / temperature);
+  switch (form) {
+    case PairForm::cross:
+      s.x = factor_a * (s.x + shift_b * s.sum_a);
+      s.y = factor_b * (s.y + shift_a * s.sum_b);
+      break;
+    case PairForm::relative:
+      s.x = factor_a * (s.x + (shift_a - shift_b) * s.sum_a);
+      s.y = factor_b * (s.y + (shift_b - shift_a) * s.sum_b);
+      break;
+    case PairForm::cosine:
+      s.x *= factor_a * factor_b;
+      s.y *= factor_a * factor_a;
+      s.z *= factor_b * factor_b;
+      break;
+    default: break;
+  }
+  s.sum_a *= factor_a;
+  s.sum_b *= factor_b;
+  return s;
+}
+
+LR_HD inline PairSums merged(PairForm form, const PairSums& before, const PairSums& after, double temperature) {
+  const double max_a = before.max_a > after.max_a ? before.max_a : after.max_a;
+  const double max_b = before.max_b > after.max_b ? before.max_b : after.max_b;
+  const PairSums s = rebased(form, before, max_a, max_b, temperature);
+  const PairSums t = rebased(form, after, max_a, max_b, temperature);
+  return {max_a,   max_b,   s.sum_a + t.sum_a,      s.sum_b + t.sum_b,     s.x + t.x,
+          s.y + t.y, s.z + t.z, s.a_alone || t.a_alone, s.b_alone || t.b_alone};
+}
+
+// Neither row is all -inf, or holds +inf or NaN.
+LR_HD inline bool is_defined(const PairSums& s) { return s.sum_a > 0 && s.sum_b > 0; }
+
+LR_HD inline double offset(const PairSums& s, double temperature) {
+  return (s.max_a - s.max_b) + temperature * (std::log(s.sum_a) - std::log(s.sum_b));
+}
+
+// ---- Second pass ----
+
+// Sums over a part of a row, with p and q normalised.
+struct SecondSums {
+  double value;  // squares: (p - q)^2     signs: |p - q|    transport: |C|, C the running sum of p - q
+  double p;      // squares: p (p - q)     signs: p sgn      transport: p N, N the sum of sgn C over the columns before; mixture: p log(p / m)
+  double q;      // squares: q (p - q)     signs: q sgn      transport: q N    mixture: q log(q / m)
+  double signs;  // transport: the sum of sgn C
+};
+
+// What the running sums of transport are where a part begins.
+struct TransportStart {
+  double distance;  // C
+  double signs;     // N
+};
+
+// The share that a part of the row has of the whole row's probability.
+LR_HD inline double share_of_p(const PairSums& part, const PairSums& all, double temperature) {
+  return part.sum_a == 0 ? 0 : part.sum_a * std::exp((part.max_a - all.max_a) / temperature) / all.sum_a;
+}
+LR_HD inline double share_of_q(const PairSums& part, const PairSums& all, double temperature) {
+  return part.sum_b == 0 ? 0 : part.sum_b * std::exp((part.max_b - all.max_b) / temperature) / all.sum_b;
+}
+
+// Adds a part whose N began at 0 to the parts before it.
+LR_HD inline void append(SecondSums* sums, const SecondSums& part, double share_p, double share_q) {
+  sums->value += part.value;
+  sums->p += part.p + sums->signs * share_p;
+  sums->q += part.q + sums->signs * share_q;
+  sums->signs += part.signs;
+}
+
+// ---- Value and gradient ----
+
+// How one side's gradient follows from its own probability, u, and the other side's, v:
+//   cross      u (constant + own * dv) + other * v      dv: the other side's logit less its maximum
+//   relative   u (constant + own * t) + other * v       t = (a - b) - offset; for the side of b, -t
+//   cosine, squares   u (constant + own * u + other * v)
+//   signs      u (constant + own * sgn(p - q)); for the side of b, -sgn
+//   transport  u (constant + own * N)
+//   mixture    u (constant + own * log(u / m))
+struct SideGradient {
+  double constant, own, other;
+};
+
+struct PairResult {
+  double value;
+  SideGradient a, b;
+};
+
+// u's side of the weighted cross entropies: weight of H(u, v) and of H(v, u). A weight of 0 keeps an infinite entropy out.
+LR_HD inline double weighted(double weight, double x) { return weight == 0 ? 0 : weight * x; }
+
+// The gradient's coefficients are those of the value; an infinite value has no gradient on the sides that it enters, and they become NaN.
+LR_HD inline PairResult pair_result(const DivergenceOptions& options, const PairSums& s, const SecondSums& second) {
+  constexpr double kInfinity = std::numeric_limits<double>::infinity();
+  constexpr double kNaN = std::numeric_limits<double>::quiet_NaN();
+  if (!is_defined(s)) return {kNaN, {kNaN, kNaN, kNaN}, {kNaN, kNaN, kNaN}};
+  const double temperature = options.temperature;
+  const double log_a = std::log(s.sum_a), log_b = std::log(s.sum_b);
+  const double unit = 1 / temperature;
+  const auto finite = [](double x) { return x < kInfinity ? x : kNaN; };
+  switch (options.kind) {
+    case Divergence::sce: {
+      const double w1 = options.w1, w2 = options.w2;
+      const double h_pq = s.a_alone ? kInfinity : log_b - s.x / s.sum_a * unit;
+      const double h_qp = s.b_alone ? kInfinity : log_a - s.y / s.sum_b * unit;
+      return {weighted(w1, h_pq) + weighted(w2, h_qp),
+              {(w2 + weighted(w1, log_b - finite(h_pq))) * unit, -w1 * unit * unit, -w2 * unit},
+              {(w1 + weighted(w2, log_a - finite(h_qp))) * unit, -w2 * unit * unit, -w1 * unit}};
+    }
+    case Divergence::jeffreys:
+    case Divergence::kl_pq:
+    case Divergence::kl_qp: {
+      const double forward = options.kind == Divergence::kl_qp ? 0 : 1, backward = options.kind == Divergence::kl_pq ? 0 : 1;
+      const double kl_pq = s.a_alone ? kInfinity : s.x / s.sum_a * unit - log_a + log_b;
+      const double kl_qp = s.b_alone ? kInfinity : s.y / s.sum_b * unit - log_b + log_a;
+      return {weighted(forward, kl_pq) + weighted(backward, kl_qp),
+              {(backward - weighted(forward, finite(kl_pq))) * unit, forward * unit * unit, -backward * unit},
+              {(forward - weighted(backward, finite(kl_qp))) * unit, backward * unit * unit, -forward * unit}};
+    }
+    case Divergence::cosine: {
+      const double norms = std::sqrt(s.y) * std::sqrt(s.z);  // times the two sums of exponentials
+      const double cosine = s.x / norms;
+      const double other = -s.sum_a * s.sum_b / norms * unit;
+      return {1 - cosine, {0, cosine * s.sum_a / s.y * s.sum_a * unit, other}, {0, cosine * s.sum_b / s.z * s.sum_b * unit, other}};
+    }
+    case Divergence::l2:
+      return {second.value, {-2 * second.p * unit, 2 * unit, -2 * unit}, {2 * second.q * unit, 2 * unit, -2 * unit}};
+    case Divergence::tvd:
+      return {.5 * second.value, {-.5 * second.p * unit, .5 * unit, 0}, {.5 * second.q * unit, .5 * unit, 0}};
+    case Divergence::wasserstein1:
+      return {second.value, {second.p * unit, -unit, 0}, {-second.q * unit, unit, 0}};
+    case Divergence::js:
+      return {.5 * (second.p + second.q), {-.5 * second.p * unit, .5 * unit, 0}, {-.5 * second.q * unit, .5 * unit, 0}};
+  }
+  return {kNaN, {kNaN, kNaN, kNaN}, {kNaN, kNaN, kNaN}};
+}
+
+}  // namespace logratio::math

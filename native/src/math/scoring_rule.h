@@ -1,0 +1,139 @@
+// Strictly proper scoring rules of one row of logits and a label: all that follows from the sums over the vocabulary, in float64.
+//
+// Brier is the power rule and spherical the pseudo-spherical one, both of order 2. Powers of probabilities are taken in the log domain: with
+// d = x - maximum, p^(alpha-1) is exp((alpha-1) d) times what the row has in common.
+#pragma once
+
+#include <cmath>
+#include <cstdint>
+#include <limits>
+
+#include "math/host_device.h"
+
+namespace logratio::math {
+
+enum class RuleFamily : uint8_t { log, power, pseudo_spherical };
+
+struct RuleOptions {
+  RuleFamily family;
+  bool jnw;         // Jose, Nau and Winkler's normalisation in place of Selten's
+  bool masked_log;  // only with epsilon > 0
+  double alpha;     // of the power rules, > 1
+  double epsilon;
+  int64_t vocabulary;
+};
+
+// What is summed over the vocabulary.
+enum class RuleForm : uint8_t { plain, square, power };
+
+LR_HD inline RuleForm form_of(const RuleOptions& options) {
+  if (options.family == RuleFamily::log) return RuleForm::plain;
+  return options.alpha == 2 ? RuleForm::square : RuleForm::power;
+}
+
+// Sums over a part of a row, with d = x - maximum.
+struct RuleSums {
+  double maximum;  // -inf where nothing is above it
+  double e;        // exp(d)
+  double e_alpha;  // exp(alpha d)      of square and power
+  double e_less;   // exp((alpha-1) d)  of power
+  double raw;      // x
+};
+
+LR_HD inline RuleSums no_rule_sums() { return {-std::numeric_limits<double>::infinity(), 0, 0, 0, 0}; }
+
+// The same sums about a maximum at or above their own.
+LR_FORCE_INLINE LR_HD RuleSums rebased(RuleSums s, double maximum, double alpha) {
+  if (s.e != 0 && s.maximum != maximum) {
+    const double shift = s.maximum - maximum;
+    s.e *= std::exp(shift);
+    s.e_alpha *= std::exp(alpha * shift);
+    s.e_less *= std::exp((alpha - 1) * shift);
+  }
+  s.maximum = maximum;
+  return s;
+}
+
+LR_HD inline RuleSums merged(const RuleSums& before, const RuleSums& after, double alpha) {
+  const double maximum = before.maximum > after.maximum ? before.maximum : after.maximum;
+  const RuleSums s = rebased(before, maximum, alpha), t = rebased(after, maximum, alpha);
+  return {maximum, s.e + t.e, s.e_alpha + t.e_alpha, s.e_less + t.e_less, s.raw + t.raw};
+}
+
+// Sums over the columns of which p < epsilon / vocabulary, that is d < mask_threshold.
+struct MaskedSums {
+  double d;
+  double count;
+};
+
+LR_HD inline bool has_mask(const RuleOptions& options) { return options.masked_log && options.epsilon > 0; }
+
+LR_HD inline double mask_threshold(const RuleOptions& options, const RuleSums& sums) {
+  return std::log(options.epsilon / static_cast<double>(options.vocabulary)) + std::log(sums.e);
+}
+
+// The gradient of a column is e (linear + product u) + less u + constant, + masked where d is below the threshold, with e = exp(d) and
+// u = exp((alpha-1) d). Where the logit is -inf it is 0, and the label's own is `label`.
+struct RuleResult {
+  double value;
+  double linear, product, less, constant, masked;
+  double label;
+};
+
+// label_d is the label's d.
+LR_HD inline RuleResult rule_result(const RuleOptions& options, const RuleSums& sums, const MaskedSums& masked, double label_d) {
+  constexpr double kNaN = std::numeric_limits<double>::quiet_NaN();
+  if (!(sums.e > 0)) return {kNaN, kNaN, kNaN, kNaN, kNaN, kNaN, kNaN};
+  const double epsilon = options.epsilon;
+  const double each = epsilon / static_cast<double>(options.vocabulary);
+  const double of_label = 1 - epsilon;
+  const double log_sum = std::log(sums.e);
+  const double label_logp = label_d - log_sum;
+  const double label_p = std::exp(label_logp);
+  RuleResult result{};
+  if (options.family == RuleFamily::log) {
+    result.value = -of_label * label_logp;
+    if (epsilon > 0) result.value += epsilon * (log_sum + sums.maximum - sums.raw / static_cast<double>(options.vocabulary));
+    result.linear = 1 / sums.e;
+    result.constant = -each;
+    result.label = std::expm1(label_logp) + epsilon - each;
+  } else {
+    const double alpha = options.alpha, order = alpha - 1;
+    const bool power = options.family == RuleFamily::power;
+    const double log_alpha = std::log(sums.e_alpha);
+    // A column's score is s = exp(order (d - norm)), norm being log_sum for the power rule, and that of the pseudo-spherical one else.
+    const double norm = power ? log_sum : log_alpha / alpha;
+    const double unit = std::exp(-order * norm);
+    const double label_s = std::exp(order * (label_d - norm));
+    const double all_s = (options.alpha == 2 ? sums.e : sums.e_less) * unit;
+    const double mean_s = of_label * label_s + each * all_s;
+    const double factor = options.jnw ? 1 : power ? alpha * order : order;
+    const double log_power_sum = log_alpha - alpha * log_sum;  // of the sum of p^alpha
+    if (options.jnw) {
+      result.value = -(of_label * std::expm1(order * (label_d - norm)) + epsilon * (all_s / static_cast<double>(options.vocabulary) - 1)) / order;
+      if (power) result.value += std::expm1(log_power_sum) / alpha;
+    } else {
+      result.value = power ? -alpha * mean_s + order * std::exp(log_power_sum) : -mean_s;
+    }
+    result.less = -factor * each * unit;
+    if (power) {
+      const double rest = mean_s - std::exp(log_power_sum);
+      result.linear = factor * rest / sums.e;
+      result.product = factor * std::exp(-alpha * log_sum);
+      result.label = factor * (label_p * (rest + label_s) - (of_label + each) * label_s);
+    } else {
+      result.product = factor * mean_s / sums.e_alpha;
+      result.label = factor * (std::exp(alpha * label_d - log_alpha) * mean_s - (of_label + each) * label_s);
+    }
+  }
+  if (has_mask(options)) {
+    result.value += each * (masked.count * log_sum - masked.d);
+    result.linear += each * masked.count / sums.e;
+    result.masked = -each;
+    result.label += each * (label_p * masked.count - (label_d < mask_threshold(options, sums) ? 1 : 0));
+  }
+  if (label_d == -std::numeric_limits<double>::infinity()) result.label = 0;
+  return result;
+}
+
+}  // namespace logratio::math
