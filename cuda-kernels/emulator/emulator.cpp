@@ -215,7 +215,7 @@ class Block {
       ready_[k] = static_cast<uint32_t>(k);
     }
     for (Warp& warp : warps_) warp.waiting = 0;
-    haste_ = random_.below(2) == 0 ? 0 : 64;
+    haste_ = random_.below(4) == 0 ? 16 : 0;
     ahead_ = random_.below((count_ + 31) / 32);
     while (!ready_.empty() && failure_.empty()) {
       std::swap(ready_[next()], ready_.back());
@@ -298,7 +298,7 @@ class Block {
     int sources[32];
   };
 
-  // Which of the ready threads goes on: any, or in every other block one of a warp that runs ahead of the others if it can.
+  // Which of the ready threads goes on: any, or in some blocks one of a warp that runs ahead of the others if it can.
   size_t next() {
     size_t k = random_.below(ready_.size());
     for (int tries = haste_; tries > 0 && ready_[k] / 32 != ahead_; --tries) k = random_.below(ready_.size());

@@ -1,4 +1,5 @@
-# The library needs the C library alone, in a version that the supported systems have, and shows lr_* alone.
+# A library needs the C library alone, in a version that the supported systems have, and shows nothing but its interface.
+#   NM, READELF, LIBRARY, EXPORTS (what its functions are called)
 set(HIGHEST_GLIBC 2.34)  # RHEL 9, Ubuntu 22.04, Debian 12, Amazon Linux 2023 and newer
 
 execute_process(COMMAND ${READELF} -dW ${LIBRARY} OUTPUT_VARIABLE dynamic COMMAND_ERROR_IS_FATAL ANY)
@@ -28,7 +29,7 @@ execute_process(COMMAND ${NM} -D --defined-only ${LIBRARY} OUTPUT_VARIABLE expor
 string(REGEX MATCHALL "[A-Za-z] [^\n]+" exported "${exported}")
 set(functions 0)
 foreach(entry IN LISTS exported)
-  if(entry MATCHES "^T lr_[a-z0-9_]+$")
+  if(entry MATCHES "^T ${EXPORTS}$")
     math(EXPR functions "${functions} + 1")
   else()
     message(SEND_ERROR "the library exports ${entry}")

@@ -235,7 +235,7 @@ public final class PairLoss {
         }
     }
 
-    /** The loss with the values of the tensors that take the place of options. */
+    /** The loss with the values of the tensors that take the place of options; those on a device are not read here. */
     Loss.Paired withTensors() {
         if (betaKl == null && betaMix == null && tau == null) {
             return loss;
@@ -250,6 +250,6 @@ public final class PairLoss {
     }
 
     private static double value(Tensor tensor, double option) {
-        return tensor == null ? option : tensor.getDouble(0);
+        return tensor == null || !tensor.device().isHost() ? option : tensor.getDouble(0);
     }
 }

@@ -26,7 +26,7 @@ import org.junit.jupiter.params.provider.MethodSource;
 /** What holds for every paired loss: gradients, extremes, batches of any size. */
 class EveryPairLossTest {
     static Stream<Backend> backends() {
-        return TestBackends.all();
+        return TestBackends.of("pair_loss");
     }
 
     static Stream<Arguments> losses() {

@@ -9,7 +9,6 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.HashSet;
-import java.util.LinkedHashSet;
 import java.util.List;
 import java.util.Set;
 import java.util.stream.Stream;
@@ -95,27 +94,14 @@ class LoadingTest {
     }
 
     private static String natives() {
-        return onPaths().stream().filter(path -> path.contains("jcuda-natives")).findFirst().orElseThrow();
+        return ClassPath.entries().stream().filter(path -> path.contains("jcuda-natives")).findFirst().orElseThrow();
     }
 
     /** What a program that uses the library has on its path; for the class path, the test's program too. */
     private static String paths(boolean withProgram) {
-        return String.join(File.pathSeparator, onPaths().stream()
+        return String.join(File.pathSeparator, ClassPath.entries().stream()
                 .filter(path -> withProgram || !path.contains("test-classes") && !path.contains("jcuda-natives"))
                 .filter(path -> !path.contains("junit") && !path.contains("surefire"))
                 .toList());
-    }
-
-    private static Set<String> onPaths() {
-        Set<String> paths = new LinkedHashSet<>();
-        paths.add(Path.of("target", "test-classes").toAbsolutePath().toString());
-        for (String property : List.of("jdk.module.path", "java.class.path", "surefire.test.class.path")) {
-            for (String path : System.getProperty(property, "").split(File.pathSeparator)) {
-                if (!path.isEmpty()) {
-                    paths.add(path);
-                }
-            }
-        }
-        return paths;
     }
 }
