@@ -58,6 +58,7 @@ __device__ LR_NO_INLINE inline LoadedPair load_pair(const PairBatch& batch, int6
     loaded.input.chosen_count = at_least_one(read_double(t.chosen_counts, k));
     loaded.input.rejected_count = at_least_one(read_double(t.rejected_counts, k));
   }
+  loaded.input.logps_are_means = t.logps_are_means;
   loaded.upstream[0] = read_upstream(batch, k, two_values ? 2 * batch.pairs : batch.pairs);
   loaded.upstream[1] = two_values ? read_upstream(batch, batch.pairs + k, 2 * batch.pairs) : loaded.upstream[0];
   return loaded;

@@ -495,6 +495,7 @@ void plan_pairs(const Step& step, Workspace& workspace, PairsCall* call) {
     t.reference_chosen = figure(offsetof(SequenceFigures, reference), 0);
     t.reference_rejected = figure(offsetof(SequenceFigures, reference), pairs);
   }
+  t.logps_are_means = step.sequence.reduction == LR_MEAN;
   t.chosen_counts = figure(offsetof(SequenceFigures, count), 0);
   t.rejected_counts = figure(offsetof(SequenceFigures, count), pairs);
   t.grad_loss = view(call->upstream, 2 * pairs);

@@ -92,6 +92,7 @@ struct CoupledOutput {
 template <class Real>
 LR_FORCE_INLINE LR_HD Features<Real> feature_gradient(const Features<Real>& features, const Statistics& s, const Statistics& d) {
   const Real first(d.mean[0] / s.pairs), second(d.mean[1] / s.pairs);
+  // Only a variance looks at a feature again: without one, an infinite feature of one pair is no matter of the others'.
   if (d.variance == 0) return {first, second};
   return {first + vanishing_product(Real(2 * d.variance / (s.pairs - 1)), features.first - Real(s.mean[0])), second};
 }
