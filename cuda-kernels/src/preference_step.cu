@@ -199,6 +199,13 @@ struct Totals {
   }
 };
 
+// In place, only the piece that the label lies in has read its logit for certain before it was overwritten.
+template <class T>
+__device__ __forceinline__ bool owns_label(const BackwardCall& call, const typename T::Element* gradient, int64_t label, int64_t piece) {
+  const int64_t before = misalignment(gradient) / static_cast<int64_t>(sizeof(typename T::Element));
+  return (label + before) / T::kPerVector / call.piece_vectors == piece;
+}
+
 template <class T, class Cap, bool kTotals, int kThreads>
 __global__ void __launch_bounds__(kBlockThreads, kBlocksAtOnce) step_backward(const LR_PARAMETER BackwardCall call) {
   constexpr int kTeams = kBlockThreads / kThreads;
@@ -220,8 +227,9 @@ __global__ void __launch_bounds__(kBlockThreads, kBlocksAtOnce) step_backward(co
     meet();  // the row before has been read
     if (thread == 0) row = prepare_row<T, Cap>(call, logits, r);
     meet();
+    typename T::Element* const gradient = row_address<T>(call.gradient, r);
     const auto write_with = [&](auto&& watch) {
-      write_gradient<T, Cap, false, kThreads>(logits, row_address<T>(call.gradient, r), columns, piece * call.piece_vectors,
+      write_gradient<T, Cap, false, kThreads>(logits, gradient, columns, piece * call.piece_vectors,
                                               (piece + 1) * call.piece_vectors, row.zero, row.label, row.gradient, call.rows.transform, watch);
     };
     if constexpr (!kTotals) {
@@ -244,7 +252,7 @@ __global__ void __launch_bounds__(kBlockThreads, kBlocksAtOnce) step_backward(co
       if (thread == 0) {
         if (row.zero) {
           totals = {0, 0};
-        } else if (piece == 0) {
+        } else if (owns_label<T>(call, gradient, row.label, piece)) {
           totals.squares += row.gradient.label_value * row.gradient.label_value;
           totals.nonfinite += fabsf(T::widen(T::narrow(row.gradient.label_value))) <= Totals::kLargest ? 0 : 1;
         }

@@ -15,6 +15,7 @@ foreach(source IN LISTS SOURCES)
   list(POP_FRONT kernels)
   foreach(kernel IN LISTS kernels)
     string(REGEX MATCH "^[A-Za-z0-9_]+" symbol "${kernel}")
+    string(REGEX REPLACE "\n\\.func .*" "" kernel "${kernel}")  # functions of their own come after a kernel
     foreach(hot IN LISTS HOT)
       if(NOT symbol MATCHES "[0-9]${hot}I")
         continue()
