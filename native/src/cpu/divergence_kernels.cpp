@@ -197,9 +197,11 @@ struct Mixture {
   HWY_INLINE Mixture(const Norm& norm, const Exp& exp, V inverse_temperature, V a, V b) {
     const V larger = hn::Max(hn::Sub(hn::Sub(b, norm.max_b), norm.log_b), hn::Sub(hn::Sub(a, norm.max_a), norm.log_a));
     const V ratio = norm.log_ratio(a, b);
-    const V size = hn::Min(hn::Max(hn::Abs(ratio), hn::Zero(kF)), hn::Set(kF, kFar));  // NaN, of -inf on both sides, becomes 0
-    const V e = exp(exp.clamp(larger)), t = exp(exp.clamp(hn::Neg(size)));
-    const V d = hn::Mul(size, inverse_temperature), half = hn::Mul(d, hn::Set(kF, 0.5f)), s = hn::Mul(half, half);
+    // -|ratio| down to where exp is 0. Max returns its second operand where the ratio is NaN, as it is where both sides are -inf.
+    const V minus_size = hn::Max(hn::Or(ratio, hn::SignBit(kF)), exp.lowest);
+    const V e = exp(exp.clamp(larger)), t = exp(minus_size);
+    const V minus_d = hn::Mul(minus_size, inverse_temperature);
+    const V half = hn::Mul(minus_d, hn::Set(kF, -0.5f)), s = hn::Mul(half, half);
     V near = hn::Set(kF, 31.0f / 14175);  // the series of log cosh
     near = hn::MulAdd(near, s, hn::Set(kF, -17.0f / 2520));
     near = hn::MulAdd(near, s, hn::Set(kF, 1.0f / 45));
@@ -215,7 +217,7 @@ struct Mixture {
     far = hn::MulAdd(far, t, hn::Set(kF, 0.9999999403953552f));
     far = hn::NegMulAdd(far, t, hn::Set(kF, 0.69314718056f));
     const V log_larger = hn::IfThenElse(hn::Lt(half, hn::Set(kF, 0.3f)), near, far);
-    const V log_smaller = hn::Sub(log_larger, d);
+    const V log_smaller = hn::Add(log_larger, minus_d);
     const V smaller = hn::Mul(e, t);
     const auto p_is_larger = hn::Ge(ratio, hn::Zero(kF));
     p = hn::IfThenElse(p_is_larger, e, smaller);
@@ -225,22 +227,29 @@ struct Mixture {
   }
 };
 
-// Running sums over the lanes, the first lane first.
-HWY_INLINE V running_sum(V v) {
-  v = hn::Add(v, hn::ShiftLeftLanes<1>(kF, v));
-  v = hn::Add(v, hn::ShiftLeftLanes<2>(kF, v));  // within each block of four lanes
-  if constexpr (kLanes == 8) {
-    v = hn::Add(v, hn::ConcatLowerLower(kF, hn::Broadcast<3>(v), hn::Zero(kF)));
-  }
-  if constexpr (kLanes == 16) {
+// Sums over the lanes up to each, the first lane first, and the sum of all in every lane.
+struct RunningSum {
+  V upto, all;
+  explicit HWY_INLINE RunningSum(V v) {
+    v = hn::Add(v, hn::ShiftLeftLanes<1>(kF, v));
+    v = hn::Add(v, hn::ShiftLeftLanes<2>(kF, v));  // within each block of four lanes
     const V block = hn::Broadcast<3>(v);
-    const V swapped = hn::SwapAdjacentBlocks(block);
-    const V odd_blocks = hn::OddEvenBlocks(swapped, hn::Zero(kF));
-    const V upper_half = hn::ConcatLowerLower(kF, hn::Add(block, swapped), hn::Zero(kF));
-    v = hn::Add(v, hn::Add(odd_blocks, upper_half));
+    upto = v;
+    all = block;
+    if constexpr (kLanes == 8) {
+      upto = hn::Add(v, hn::ConcatLowerLower(kF, block, hn::Zero(kF)));
+      all = hn::Add(block, hn::SwapAdjacentBlocks(block));
+    }
+    if constexpr (kLanes == 16) {
+      const V swapped = hn::SwapAdjacentBlocks(block);
+      const V pair = hn::Add(block, swapped);
+      const V odd_blocks = hn::OddEvenBlocks(swapped, hn::Zero(kF));
+      const V upper_half = hn::ConcatLowerLower(kF, pair, hn::Zero(kF));
+      upto = hn::Add(v, hn::Add(odd_blocks, upper_half));
+      all = hn::Add(pair, hn::ConcatLowerUpper(kF, pair, pair));
+    }
   }
-  return v;
-}
+};
 
 // The running sums of transport: C of p - q, times a's sum of exponentials, and N of the signs of C in the columns before. Columns come
 // even ones first.
@@ -262,15 +271,16 @@ struct Transport {
 
   Pair c, n;  // C and N of the columns
   HWY_INLINE void advance(Pair difference) {
-    const V both = hn::Add(difference.a, difference.b);
-    c.b = hn::Add(before_distance, hn::Add(tile_distance, running_sum(both)));
+    const RunningSum both(hn::Add(difference.a, difference.b));
+    c.b = hn::Add(before_distance, hn::Add(tile_distance, both.upto));
     c.a = hn::Sub(c.b, difference.b);
-    tile_distance = hn::Add(tile_distance, hn::SumOfLanes(kF, both));
+    tile_distance = hn::Add(tile_distance, both.all);
     const Pair sign = {sign_of(c.a), sign_of(c.b)};
-    const V both_signs = hn::Add(sign.a, sign.b);
-    n.a = hn::Add(before_signs, hn::Add(tile_signs, hn::Sub(running_sum(both_signs), both_signs)));
+    const V sum_of_signs = hn::Add(sign.a, sign.b);
+    const RunningSum counted(sum_of_signs);
+    n.a = hn::Add(before_signs, hn::Add(tile_signs, hn::Sub(counted.upto, sum_of_signs)));
     n.b = hn::Add(n.a, sign.a);
-    tile_signs = hn::Add(tile_signs, hn::SumOfLanes(kF, both_signs));
+    tile_signs = hn::Add(tile_signs, counted.all);
   }
 };
 
