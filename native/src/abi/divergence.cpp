@@ -3,6 +3,7 @@
 #include <cmath>
 #include <numeric>
 
+#include "abi/device.h"
 #include "abi/errors.h"
 #include "abi/options.h"
 #include "abi/overlap.h"
@@ -98,6 +99,11 @@ void check_q_weights(const RowsArgument& q) {
 
 lr_status lr_divergence(const lr_divergence_args* args) {
   return operation("lr_divergence_args", args, [](const lr_divergence_args& a) {
+    const Placement placement({{kP, a.p_logits}, {kQ, a.q_logits}, {kWeights, a.q_weights}, {"p_rows", a.p_rows}, {"q_rows", a.q_rows},
+                               {"row_weights", a.row_weights}, {"grad_loss", a.grad_loss}, {"values", a.values}, {"loss", a.loss},
+                               {"grad_p_logits", a.grad_p_logits}, {"grad_q_logits", a.grad_q_logits}},
+                              a.cuda);
+    if (placement.on_device()) throw Error(LR_UNAVAILABLE, "p_logits is on a device, and divergence runs on the CPU only");
     const RowsArgument p = matrix({kP, a.p_logits}, kLogits, "[N,V]");
     if ((a.q_logits == nullptr) == (a.q_weights == nullptr)) {
       invalid(std::string("q_logits and q_weights are both ") + (a.q_logits == nullptr ? "NULL" : "given") + ", expected one of the two");

@@ -151,7 +151,7 @@ public final class Divergence {
      * @throws IllegalStateException if a tensor is closed
      */
     public void run(Backend backend) {
-        try (Arguments arguments = new Arguments()) {
+        try (Arguments arguments = new Arguments(backend)) {
             RowChecks.divergence(this, arguments, backend.takesDoubleLogits());
             backend.divergence(this);
         }

@@ -125,8 +125,8 @@ final class RowChecks {
     }
 
     private static void rowValues(String name, Tensor rows, long count) {
-        boolean[] taken = new boolean[rows == null ? 0 : Math.toIntExact(count)];
-        for (long k = 0; rows != null && k < rows.elementCount(); k++) {
+        boolean[] taken = new boolean[unread(rows) ? 0 : Math.toIntExact(count)];
+        for (long k = 0; !unread(rows) && k < rows.elementCount(); k++) {
             long row = rows.loadLong(rows.offsetOf(k));
             if (row < 0 || row >= count) {
                 throw new IllegalArgumentException(name + "[" + k + "] is " + row + ", expected a number in [0," + count + ")");
@@ -139,7 +139,7 @@ final class RowChecks {
     }
 
     private static void weightValues(String name, Tensor weights) {
-        for (long k = 0; weights != null && k < weights.elementCount(); k++) {
+        for (long k = 0; !unread(weights) && k < weights.elementCount(); k++) {
             double weight = weights.loadDouble(weights.offsetOf(k));
             if (!(weight >= 0 && weight < Double.POSITIVE_INFINITY)) {
                 throw new IllegalArgumentException(name + Checks.indexOf(k, weights) + " is " + weight + ", expected a finite number >= 0");
@@ -147,7 +147,15 @@ final class RowChecks {
         }
     }
 
+    /** Absent, or on a device, where reading would wait for it. */
+    private static boolean unread(Tensor tensor) {
+        return tensor == null || !tensor.device().isHost();
+    }
+
     private static void positiveSums(Tensor weights) {
+        if (unread(weights)) {
+            return;
+        }
         long columns = weights.size(1);
         for (long row = 0; row < weights.size(0); row++) {
             boolean positive = false;

@@ -104,7 +104,7 @@ public final class ScoringRule {
      * @throws IllegalStateException if a tensor is closed
      */
     public void run(Backend backend) {
-        try (Arguments arguments = new Arguments()) {
+        try (Arguments arguments = new Arguments(backend)) {
             RowChecks.scoringRule(this, arguments, backend.takesDoubleLogits());
             backend.scoringRule(this);
         }

@@ -64,8 +64,12 @@ class ScoringRuleTest {
         return all;
     }
 
+    static Stream<Backend> backends() {
+        return TestBackends.of("scoring_rule");
+    }
+
     static Stream<Arguments> table() {
-        return TestBackends.all().flatMap(backend -> TABLE.stream().map(entry -> Arguments.of(backend, entry)));
+        return backends().flatMap(backend -> TABLE.stream().map(entry -> Arguments.of(backend, entry)));
     }
 
     static Stream<ScoringRuleOptions> rules() {
@@ -161,7 +165,7 @@ class ScoringRuleTest {
     }
 
     @ParameterizedTest
-    @MethodSource("dev.logratio.TestBackends#all")
+    @MethodSource("backends")
     void ignoredRowsUpstreamAndSequences(Backend backend) {
         Tensor logits = Tensor.of(DType.F32, normal(1, 2, 4 * 41), 2, 2, 41);
         Tensor labels = Tensor.of(new long[] {5, 9, 9, 40}, 2, 2);
@@ -180,7 +184,7 @@ class ScoringRuleTest {
     }
 
     @ParameterizedTest
-    @MethodSource("dev.logratio.TestBackends#all")
+    @MethodSource("backends")
     void mistakesAreNamed(Backend backend) {
         Tensor logits = Tensor.zeros(DType.F32, 1, 4);
         Tensor labels = Tensor.of(new long[] {3}, 1);

@@ -10,9 +10,9 @@ import dev.logratio.DivergenceOptions.Reduction;
 import dev.logratio.Tensor;
 import dev.logratio.cli.Values.Range;
 import java.util.Arrays;
+import java.util.Collection;
 import java.util.List;
 import java.util.Locale;
-import java.util.Collection;
 
 /** {@code divergence}: how far rows of two distributions are apart, with the gradient of both sides. */
 final class DivergenceOperation extends Operation {
