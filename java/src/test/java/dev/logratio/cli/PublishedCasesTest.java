@@ -54,6 +54,8 @@ class PublishedCasesTest {
             case "sequence" -> "sequence_logps";
             case "pair" -> "pair_loss";
             case "step" -> "preference_step";
+            case "divergence" -> "divergence";
+            case "rule" -> "scoring_rule";
             default -> throw new AssertionError(name);
         };
     }
