@@ -76,6 +76,11 @@ __device__ __forceinline__ float from_float16(uint16_t half) {
   return value;
 }
 __device__ __forceinline__ void count_up(int64_t* counter) { atomicAdd(reinterpret_cast<unsigned long long*>(counter), 1ull); }
+// How many came before.
+__device__ __forceinline__ uint32_t count_arrival(uint32_t* counter) { return atomicAdd(counter, 1u); }
+// What this thread wrote before is seen by whoever sees what it writes after, and the other way round for reads.
+__device__ __forceinline__ void make_visible() { __threadfence(); }
+__device__ __forceinline__ int bit_count(uint32_t bits) { return __popc(bits); }
 
 // The 16 bytes that begin `bytes` bytes into two neighbouring vectors, 0 < bytes < 16.
 __device__ __forceinline__ uint32_t funnel(uint32_t low, uint32_t high, uint32_t bits) { return __funnelshift_r(low, high, bits); }
@@ -100,6 +105,9 @@ inline uint32_t to_bfloat16_pair(float low, float high) { return math::Bfloat16:
 inline uint32_t to_float16_pair(float low, float high) { return math::Float16::narrow(low) | uint32_t{math::Float16::narrow(high)} << 16; }
 inline float from_float16(uint16_t half) { return static_cast<float>(math::Float16::widen(half)); }
 inline void count_up(int64_t* counter) { ++*counter; }
+inline uint32_t count_arrival(uint32_t* counter) { return (*counter)++; }
+inline void make_visible() {}
+inline int bit_count(uint32_t bits) { return std::popcount(bits); }
 inline uint32_t funnel(uint32_t low, uint32_t high, uint32_t bits) { return static_cast<uint32_t>((uint64_t{high} << 32 | low) >> (bits & 31)); }
 
 #endif

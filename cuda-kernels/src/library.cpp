@@ -14,6 +14,10 @@ constexpr Table kTable = {
     describe_device,
     token_logprobs,
     token_logprobs_backward,
+    sequence_logps,
+    pair_loss,
+    unpaired_loss,
+    preference_step,
     bandwidth_probe,
 };
 

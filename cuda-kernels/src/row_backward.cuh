@@ -46,8 +46,14 @@ __device__ inline RowGradient prepare_gradient(const RowUpstream& up, float labe
   return row;
 }
 
-template <class T, class Cap, bool kEntropy>
-__device__ __forceinline__ Vector gradient_of(const Vector& logits, const RowGradient& row, const Transform& t) {
+// Who looks at a row's gradient while it is written: see() gets each vector, before and after rounding, and its first column. This one does not.
+struct Unwatched {
+  template <class T>
+  __device__ __forceinline__ void see(const float*, const Vector&, int64_t) {}
+};
+
+template <class T, class Cap, bool kEntropy, class Watch>
+__device__ __forceinline__ Vector gradient_of(const Vector& logits, const RowGradient& row, const Transform& t, int64_t column, bool exists, Watch& watch) {
   float x[T::kPerVector];
   T::unpack(logits, x);
 #pragma unroll
@@ -59,14 +65,17 @@ __device__ __forceinline__ Vector gradient_of(const Vector& logits, const RowGra
     if constexpr (Cap::kCaps) gradient *= Cap::slope(x[k], t);
     x[k] = gradient;
   }
-  return T::pack(x);
+  const Vector packed = T::pack(x);
+  if (exists) watch.template see<T>(x, packed, column);
+  return packed;
 }
 
 // Vectors [begin, end) of a row's gradient, counted from the multiple of 16 bytes at or before its start, so that stores are whole. Loads are
 // whole too where the logits lie alike, as they do in place.
-template <class T, class Cap, bool kEntropy, int kThreads>
+template <class T, class Cap, bool kEntropy, int kThreads, class Watch = Unwatched>
 __device__ __forceinline__ void write_gradient(const typename T::Element* logits, typename T::Element* gradient, int64_t columns, int64_t begin,
-                                               int64_t end, bool zero, int64_t label, const RowGradient& row, const Transform& t) {
+                                               int64_t end, bool zero, int64_t label, const RowGradient& row, const Transform& t,
+                                               Watch&& watch = {}) {
   const int thread = static_cast<int>(threadIdx.x) % kThreads;
   const int64_t before = misalignment(gradient) / static_cast<int64_t>(sizeof(typename T::Element));
   const auto shift = static_cast<uint32_t>((reinterpret_cast<uintptr_t>(logits) - reinterpret_cast<uintptr_t>(gradient)) & 15);
@@ -82,7 +91,7 @@ __device__ __forceinline__ void write_gradient(const typename T::Element* logits
     } else {
       load_chunk<T, kChunkVectors, kStep, true>(logits, chunk, shift, v);
 #pragma unroll
-      for (int j = 0; j < kChunkVectors; ++j) v[j] = gradient_of<T, Cap, kEntropy>(v[j], row, t);
+      for (int j = 0; j < kChunkVectors; ++j) v[j] = gradient_of<T, Cap, kEntropy>(v[j], row, t, first + j * kStep, chunk.exists(j), watch);
     }
 #pragma unroll
     for (int j = 0; j < kChunkVectors; ++j) {

@@ -14,8 +14,12 @@
 
 #ifdef LR_EMULATOR
 #include "emulator.h"
+#define LR_NO_INLINE __attribute__((noinline))
+#define LR_PARAMETER
 #else
 #include <cuda_runtime.h>
+#define LR_NO_INLINE __noinline__
+#define LR_PARAMETER __grid_constant__  // of a kernel: stays where it is, however it is passed on
 #define LR_SHARED(type, name, count) __shared__ type name[count]
 #define LR_DYNAMIC_SHARED(type, name)                         \
   extern __shared__ __align__(16) unsigned char lr_dynamic[]; \

@@ -8,44 +8,14 @@
 //
 // Backward reads the logits and writes the gradient, once each: 4 or 8 bytes an element. What a row's elements share is computed once, in
 // double, by one warp.
-#include <algorithm>
-
 #include "operations.h"
 #include "row_backward.cuh"
 #include "row_forward.cuh"
+#include "row_launch.cuh"
 #include "runtime.h"
 
 namespace logratio::device {
 namespace {
-
-constexpr int64_t kWarpRowBytes = 4096;        // rows up to this long belong to a warp
-constexpr int kBlocksAtOnce = 3;               // on a multiprocessor: 48 KiB of loads under way
-constexpr int64_t kRowsPerMultiprocessor = 8;  // fewer rows than that are shared out by segment
-constexpr int kRowsPerBlock = kBlockThreads / kWarp;
-constexpr int64_t kBlocksPerMultiprocessor = 256;  // more work than that, and each block does several rows
-
-// Calls body(T{}) with the loads and stores of the logits' type.
-template <class Body>
-void with_type(cpu::LogitType type, Body&& body) {
-  switch (type) {
-    case cpu::LogitType::f32: return body(Float32{});
-    case cpu::LogitType::bf16: return body(BFloat16{});
-    case cpu::LogitType::f16: return body(Float16{});
-  }
-}
-
-int64_t element_bytes(cpu::LogitType type) { return type == cpu::LogitType::f32 ? 4 : 2; }
-
-// Where a call runs. Neither changes a result.
-struct Machine {
-  void* stream;
-  int64_t multiprocessors;
-
-  explicit Machine(const Execution& execution) : stream(execution.stream), multiprocessors(logratio::device::multiprocessors(execution.device)) {}
-
-  dim3 blocks(int64_t count) const { return dim3(static_cast<unsigned>(std::min(count, kBlocksPerMultiprocessor * multiprocessors))); }
-  bool shares_out(int64_t rows, const Segments& segments) const { return segments.count > 1 && rows < kRowsPerMultiprocessor * multiprocessors; }
-};
 
 // ---- Forward ----
 
@@ -154,8 +124,8 @@ void launch_forward(const ForwardCall& call, Partial* partials, const Machine& m
     const auto rows = static_cast<unsigned>(call.rows), segments = static_cast<unsigned>(call.segments.count);
     launch(forward_segments<T, Cap, kEverything>, dim3(rows, segments), kBlockThreads, 0, machine.stream, call, partials);
     launch(forward_merge<T, Cap, kEverything>, rows, kWarp, 0, machine.stream, call, partials);
-  } else if (call.logits.columns * static_cast<int64_t>(sizeof(typename T::Element)) <= kWarpRowBytes) {
-    launch(forward_warps<T, Cap, kEverything>, machine.blocks((call.rows + kRowsPerBlock - 1) / kRowsPerBlock), kBlockThreads, 0, machine.stream, call);
+  } else if (is_warp_row(call.logits)) {
+    launch(forward_warps<T, Cap, kEverything>, machine.blocks(blocks_of_warps(call.rows)), kBlockThreads, 0, machine.stream, call);
   } else {
     launch(forward_blocks<T, Cap, kEverything>, machine.blocks(call.rows), kBlockThreads, 0, machine.stream, call);
   }
@@ -227,8 +197,8 @@ __global__ void __launch_bounds__(kBlockThreads, kBlocksAtOnce) backward_blocks(
 
 template <class T, class Cap, bool kEntropy>
 void launch_backward(const BackwardCall& call, const Machine& machine) {
-  if (call.logits.columns * static_cast<int64_t>(sizeof(typename T::Element)) <= kWarpRowBytes) {
-    launch(backward_warps<T, Cap, kEntropy>, machine.blocks((call.rows + kRowsPerBlock - 1) / kRowsPerBlock), kBlockThreads, 0, machine.stream, call);
+  if (is_warp_row(call.logits)) {
+    launch(backward_warps<T, Cap, kEntropy>, machine.blocks(blocks_of_warps(call.rows)), kBlockThreads, 0, machine.stream, call);
   } else {
     launch(backward_blocks<T, Cap, kEntropy>, machine.blocks(call.rows * call.pieces), kBlockThreads, 0, machine.stream, call);
   }
@@ -265,19 +235,16 @@ lr_status token_logprobs(Execution* execution, const TokenForward* forward) {
 lr_status token_logprobs_backward(Execution* execution, const TokenBackward* backward) {
   return run(execution, [&] {
     Workspace workspace(*execution);
-    const int64_t rows = backward->labels.values.size(), columns = backward->logits.columns;
+    const int64_t rows = backward->labels.values.size();
     if (!workspace.ready() || rows == 0) return;
-    const Segments segments = cut(columns);
     const Machine machine(*execution);
-    const int64_t per_vector = 16 / element_bytes(backward->logits.type);
-    const int64_t pieces = machine.shares_out(rows, segments) ? segments.count : 1;
-    const int64_t vectors = (columns + per_vector - 1) / per_vector + 1;  // one more where the row begins within a vector
+    const Pieces pieces = cut_backward(rows, backward->logits, machine);
     const cpu::TokenUpstream& upstream = backward->upstream;
     const BackwardCall call{backward->logits,
                             backward->gradient,
                             rows,
-                            pieces,
-                            (vectors + pieces - 1) / pieces,
+                            pieces.count,
+                            pieces.vectors,
                             make_transform(backward->transform),
                             backward->labels,
                             {upstream.grad_logp, upstream.grad_entropy, upstream.lse, upstream.entropy},

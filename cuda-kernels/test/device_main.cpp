@@ -1,6 +1,8 @@
 // Runs the tests of a device, and fails if it is not the one that LOGRATIO_TEST_DEVICE names.
 #include <gtest/gtest.h>
 
+#include <cstdlib>
+
 #include "support/device.h"
 
 namespace logratio::test {
@@ -22,5 +24,6 @@ TEST(Device, IsTheOneAskedFor) {
 
 int main(int argc, char** argv) {
   testing::InitGoogleTest(&argc, argv);
+  setenv("LOGRATIO_EMULATOR", LR_EMULATOR_FILE, 0);
   return RUN_ALL_TESTS();
 }

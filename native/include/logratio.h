@@ -99,6 +99,7 @@ LR_API lr_status lr_set_threads(int32_t threads);
  * 256 bytes, which calls on the same stream may share.
  * Values in device memory are not checked beforehand: a label outside [0,V) that is not ignore_index gives logp NaN and
  * gradient 0 in its row, and is counted. A mask weight that is not finite or is negative counts as 0, and is counted.
+ * Parameters that are given as tensors are taken as they are.
  */
 typedef struct lr_cuda {
   uint64_t size;
@@ -248,10 +249,10 @@ typedef enum lr_nll { LR_NLL_PAIR = 0, LR_NLL_TOKEN = 1 } lr_nll;
  *     dbaql, aql, aqfl, pfl                     beta .05, tau .05 (dbaql, aql, aqfl, and pfl's paper form), variant
  *     padll, cell   beta .05
  *   paired, never with a reference
- *     simpo         beta 2, gamma .5, label_smoothing 0           (divides by length, as do the next three)
- *     alphapo       beta 2, gamma .5, alpha .25, label_smoothing 0
- *     cpo           beta, alpha 1, label_smoothing 0, nll
- *     orpo          beta, nll
+ *     simpo         beta 2, gamma .5, label_smoothing 0           (divides by length)
+ *     alphapo       beta 2, gamma .5, alpha .25 (>= 0), label_smoothing 0   (divides by length)
+ *     cpo           beta, alpha 1 (> 0), label_smoothing 0, nll
+ *     orpo          beta, nll                                     (divides by length)
  *   unpaired, for lr_unpaired_loss
  *     kto           beta, desirable_weight 1, undesirable_weight 1
  *     apo_zero_unpaired  beta
@@ -276,7 +277,7 @@ typedef struct lr_loss_options {
   double label_smoothing; /* in [0, .5) */
   double f_alpha;         /* finite; of the alpha divergence, .5 */
   double gamma;           /* finite; target margin */
-  double alpha;           /* finite; alphapo's order, cpo's weight of the NLL */
+  double alpha;           /* alphapo's order, >= 0; cpo's weight of the NLL, > 0 */
   double delta;           /* finite; reward shift */
   double desirable_weight;   /* >= 0 */
   double undesirable_weight; /* >= 0 */
@@ -402,7 +403,7 @@ typedef struct lr_preference_step_args {
   const DLTensor* counts;
   const DLTensor* grad_logits;
   lr_step_metrics* metrics;
-  int64_t loss_count;          /* 0 means 1 */
+  int64_t loss_count;          /* 0 means 1; at most 16 on a device */
   const double* loss_weights;  /* [loss_count], finite; NULL: ones */
   int32_t wpo;                 /* 1: weigh each pair by WPO's detached weight */
   lr_cuda* cuda; /* needed with CUDA tensors, NULL otherwise */

@@ -5,6 +5,7 @@
 #include <string>
 #include <vector>
 
+#include "support/loss_catalogue.h"
 #include "support/tensor.h"
 
 namespace logratio::test {
@@ -14,13 +15,6 @@ struct Batch {
   std::vector<double> columns[4];  // policy chosen, policy rejected, reference chosen, reference rejected
   std::vector<double> counts[2];
   std::vector<double> upstream;  // one for each value
-};
-
-struct Configuration {
-  std::string label;
-  lr_loss_options options;
-  bool reference_free = false;
-  bool two_values = false;
 };
 
 struct Result {
@@ -52,54 +46,12 @@ Result run(const Configuration& c, const Batch& batch) {
   }
   args.grad_loss = upstream;
   args.loss = loss;
-  EXPECT_EQ(lr_pair_loss(&args), LR_OK) << c.label << ": " << lr_last_error();
+  EXPECT_EQ(call(lr_pair_loss, args), LR_OK) << c.label << ": " << lr_last_error();
   Result result{loss.values(), {}};
   for (int k = 0; k < 4; ++k) {
     result.gradient[k] = c.reference_free && k > 1 ? std::vector<double>(static_cast<size_t>(pairs), 0.0) : out[static_cast<size_t>(k)].values();
   }
   return result;
-}
-
-// Every paired loss, with each of its variants and choices.
-std::vector<Configuration> catalogue() {
-  std::vector<Configuration> all;
-  const auto add = [&all](const char* name, const std::string& what, auto&& change) {
-    Configuration c{std::string(name) + what, loss_options(name)};
-    const std::string text = name;
-    c.reference_free = text == "simpo" || text == "alphapo" || text == "cpo" || text == "orpo";
-    c.two_values = text == "kto_pair";
-    change(c.options);
-    all.push_back(c);
-  };
-  const auto plain = [](lr_loss_options&) {};
-  for (const char* name : {"sigmoid", "sigmoid_norm", "hinge", "ipo", "exo_pair", "robust", "dlrml", "discopop"}) {
-    for (int divergence = LR_REVERSE_KL; divergence <= LR_ALPHA; ++divergence) {
-      add(name, " f-divergence " + std::to_string(divergence), [divergence](lr_loss_options& o) { o.f_divergence = divergence; });
-    }
-  }
-  for (const char* name : {"sigmoid", "robust", "exo_pair", "aot", "aot_unpaired", "simpo", "alphapo", "cpo"}) {
-    add(name, " smoothed", [](lr_loss_options& o) { o.label_smoothing = .2; });
-  }
-  for (const char* name : {"nca_pair", "bco_pair", "sppo_hard", "apo_zero", "apo_down", "aot", "aot_unpaired", "kto_pair", "padll", "cell", "simpo",
-                           "alphapo", "cpo", "orpo"}) {
-    add(name, "", plain);
-  }
-  add("ipo", " summed", [](lr_loss_options& o) { o.normalise = LR_NORMALISE_OFF; });
-  add("bco_pair", " delta", [](lr_loss_options& o) { o.delta = .3; });
-  add("kto_pair", " detached", [](lr_loss_options& o) { o.detach = LR_DETACH_ON; });
-  add("alphapo", " alpha 0", [](lr_loss_options& o) { o.alpha = 0; });
-  add("cpo", " of all tokens", [](lr_loss_options& o) { o.nll = LR_NLL_TOKEN; });
-  add("orpo", " of all tokens", [](lr_loss_options& o) { o.nll = LR_NLL_TOKEN; });
-  for (const char* name : {"dbaql", "aql", "aqfl", "pfl"}) {
-    for (int variant = LR_VARIANT_REPO; variant <= LR_VARIANT_PAPER; ++variant) {
-      add(name, " variant " + std::to_string(variant), [variant](lr_loss_options& o) {
-        o.variant = variant;
-        o.beta = .12;
-        o.tau = .3;
-      });
-    }
-  }
-  return all;
 }
 
 double weighted_loss(const Configuration& c, const Batch& batch) {
@@ -272,6 +224,21 @@ TEST(LossCatalogue, OrpoWhereTheChosenIsCertain) {
   EXPECT_NEAR(near_one.loss[0], 1e-12 + .1 * std::log1p(std::exp(-odds)), 1e-24);
 }
 
+TEST(LossCatalogue, OrpoWhereTheChosenIsImpossible) {
+  const Configuration c{"orpo", loss_options("orpo"), true};
+  const double pl = std::exp(-2.0);
+  for (double chosen : {-700.0, -800.0, -1e6, -HUGE_VAL}) {
+    const Result r = run(c, {{{chosen, -3}, {-2, -4}, {0, 0}, {0, 0}}, {{1, 1}, {1, 1}}, {1, 1}});
+    EXPECT_NEAR(r.gradient[0][0], -1 - .1, 1e-15) << chosen;
+    EXPECT_NEAR(r.gradient[1][0], .1 / (1 - pl), 1e-15) << chosen;
+    // The other pair is as it is alone.
+    const Result other = run(c, {{{-3}, {-4}, {0}, {0}}, {{1}, {1}}, {1}});
+    EXPECT_EQ(r.loss[1], other.loss[0]) << chosen;
+    EXPECT_EQ(r.gradient[0][1], other.gradient[0][0]) << chosen;
+    EXPECT_EQ(r.gradient[1][1], other.gradient[1][0]) << chosen;
+  }
+}
+
 TEST(LossCatalogue, EmptyBatch) {
   for (const Configuration& c : catalogue()) {
     const Result r = run(c, {});
@@ -289,7 +256,7 @@ TEST(LossCatalogue, Refusals) {
   args.loss = out;
   const auto refuse = [&args](const lr_loss_options& options, const char* text) {
     args.loss_options = &options;
-    EXPECT_EQ(lr_pair_loss(&args), LR_INVALID_ARGUMENT) << text;
+    EXPECT_EQ(call(lr_pair_loss, args), LR_INVALID_ARGUMENT) << text;
     EXPECT_STREQ(lr_last_error(), text);
   };
   refuse(loss_options("dbaql"), "the loss dbaql takes a variance over the pairs, expected at least 2 pairs, and there is 1");
@@ -339,7 +306,7 @@ TEST(UnpairedLoss, Values) {
     args.kl = kl;
     args.grad_policy_logps = gp;
     args.grad_reference_logps = gr;
-    ASSERT_EQ(lr_unpaired_loss(&args), LR_OK) << lr_last_error();
+    ASSERT_EQ(call(lr_unpaired_loss, args), LR_OK) << lr_last_error();
     EXPECT_NEAR(kl.get(0), kto ? .3 : 0, 1e-16);
     for (int k = 0; k < 3; ++k) {
       const auto value = [&](double d) {
@@ -355,20 +322,21 @@ TEST(UnpairedLoss, Values) {
       EXPECT_EQ(gr.get(k), -gp.get(k)) << name;
     }
     args.grad_loss = p;  // also read as the policy's log-probs
-    ASSERT_EQ(lr_unpaired_loss(&args), LR_OK) << lr_last_error();
+    ASSERT_EQ(call(lr_unpaired_loss, args), LR_OK) << lr_last_error();
     if (!kto) {
       args.kl_policy_logps = klp;
-      EXPECT_EQ(lr_unpaired_loss(&args), LR_INVALID_ARGUMENT);
+      EXPECT_EQ(call(lr_unpaired_loss, args), LR_INVALID_ARGUMENT);
       EXPECT_STREQ(lr_last_error(), "kl_reference_logps is NULL, expected kl_policy_logps and kl_reference_logps together");
       args.kl_reference_logps = klr;
-      EXPECT_EQ(lr_unpaired_loss(&args), LR_INVALID_ARGUMENT);
+      EXPECT_EQ(call(lr_unpaired_loss, args), LR_INVALID_ARGUMENT);
       EXPECT_EQ(lr_last_error(), "kl_policy_logps is given, and the loss " + std::string(name) + " has no kl");
     }
   }
   const lr_loss_options paired = loss_options("sigmoid");
   auto args = make_args<lr_unpaired_loss_args>();
   args.loss_options = &paired;
-  EXPECT_EQ(lr_unpaired_loss(&args), LR_INVALID_ARGUMENT);
+  args.policy_logps = p;
+  EXPECT_EQ(call(lr_unpaired_loss, args), LR_INVALID_ARGUMENT);
   EXPECT_STREQ(lr_last_error(), "loss is sigmoid, expected kto, apo_zero_unpaired or bco");
 }
 

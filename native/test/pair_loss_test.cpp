@@ -47,7 +47,7 @@ Result run(const lr_loss_options& options, const Pairs& pairs, std::vector<doubl
   }
   if (discopop) args.grad_beta = beta;
   if (dlrml || discopop) args.grad_tau = tau;
-  EXPECT_EQ(lr_pair_loss(&args), LR_OK) << lr_last_error();
+  EXPECT_EQ(call(lr_pair_loss, args), LR_OK) << lr_last_error();
   return {loss.values(), cw.values(),  rw.values(),     gpc.values(),     gpr.values(),   grc.values(),
           grr.values(),  beta.get(0), beta_kl.get(0), beta_mix.get(0), tau.get(0)};
 }
@@ -328,7 +328,7 @@ TEST(PairLoss, RewardsAndDefaultUpstream) {
     args.chosen_rewards = cw;
     args.rejected_rewards = rw;
     args.grad_policy_chosen = g;
-    ASSERT_EQ(lr_pair_loss(&args), LR_OK) << lr_last_error();
+    ASSERT_EQ(call(lr_pair_loss, args), LR_OK) << lr_last_error();
     for (int k = 0; k < 3; ++k) {
       EXPECT_EQ(cw.get(k), static_cast<float>(beta * pc.get(k)));
       EXPECT_EQ(rw.get(k), static_cast<float>(beta * pr.get(k)));
@@ -371,7 +371,7 @@ TEST(PairLoss, BatchOfOneAndOfMany) {
   args.loss = loss;
   args.grad_policy_chosen = gc;
   args.chosen_rewards = cw;
-  ASSERT_EQ(lr_pair_loss(&args), LR_OK) << lr_last_error();
+  ASSERT_EQ(call(lr_pair_loss, args), LR_OK) << lr_last_error();
   for (int64_t k = 0; k < count; ++k) {
     Tensor pc1 = pc.slice(0, k, k + 1), pr1 = pr.slice(0, k, k + 1), rc1 = rc.slice(0, k, k + 1), rr1 = rr.slice(0, k, k + 1);
     Tensor loss1 = single.select(1, 0), gc1 = single.select(1, 1), cw1 = single.select(1, 2);
@@ -383,7 +383,7 @@ TEST(PairLoss, BatchOfOneAndOfMany) {
     args.loss = loss1;
     args.grad_policy_chosen = gc1;
     args.chosen_rewards = cw1;
-    ASSERT_EQ(lr_pair_loss(&args), LR_OK) << lr_last_error();
+    ASSERT_EQ(call(lr_pair_loss, args), LR_OK) << lr_last_error();
     ASSERT_EQ(single.bits(), out.slice(0, k, k + 1).bits()) << k;
   }
 }

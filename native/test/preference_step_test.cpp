@@ -54,7 +54,7 @@ StepResult run(Step& s, bool in_place = false) {
   args.counts = r.counts;
   args.grad_logits = r.gradient;
   args.metrics = &r.metrics;
-  EXPECT_EQ(lr_preference_step(&args), LR_OK) << lr_last_error();
+  EXPECT_EQ(call(lr_preference_step, args), LR_OK) << lr_last_error();
   return r;
 }
 
@@ -78,7 +78,7 @@ void expect_chain(Step& s, const StepResult& step, const std::string& what) {
       args.grad_logps = up;
       args.grad_token_logps = gradient;
     }
-    ASSERT_EQ(lr_sequence_logps(&args), LR_OK) << lr_last_error();
+    ASSERT_EQ(call(lr_sequence_logps, args), LR_OK) << lr_last_error();
   };
   Tensor policy(D::f64, {sequences}), reference(D::f64, {sequences}), counts(D::f64, {sequences}), unused(D::f64, {sequences});
   Tensor up(D::f64, {sequences}), grad_tokens(D::f64, {sequences, tokens}), no_entropy(D::f64, {sequences, tokens});
@@ -100,7 +100,7 @@ void expect_chain(Step& s, const StepResult& step, const std::string& what) {
   args.rejected_rewards = rw;
   args.grad_policy_chosen = gc;
   args.grad_policy_rejected = gr;
-  ASSERT_EQ(lr_pair_loss(&args), LR_OK) << lr_last_error();
+  ASSERT_EQ(call(lr_pair_loss, args), LR_OK) << lr_last_error();
   reduce(figures.logp, policy, counts, up, grad_tokens, true);
   Tensor gradient(s.logits.type(), s.logits.shape());
   backward(s.logits, s.labels, figures, grad_tokens, no_entropy, gradient, s.token_options);
@@ -232,7 +232,7 @@ TEST(PreferenceStep, InPlaceSameBitsAndMetricsOptional) {
     args.reference_token_logps = s.reference_token_logps;
     args.losses = losses;
     args.grad_logits = gradient;
-    ASSERT_EQ(lr_preference_step(&args), LR_OK) << lr_last_error();
+    ASSERT_EQ(call(lr_preference_step, args), LR_OK) << lr_last_error();
     for (int k = 0; k < 3; ++k) EXPECT_NEAR(losses.get(k), r.losses.get(k), 1e-6);
     const StepResult in_place = run(s, true);
     EXPECT_EQ(in_place.gradient.bits(), r.gradient.bits());

@@ -24,7 +24,7 @@ Sequences run(const lr_sequence_options& options, Tensor token_logps, Tensor mas
   args.logps = logps;
   args.counts = counts;
   args.grad_token_logps = gradient;
-  EXPECT_EQ(lr_sequence_logps(&args), LR_OK) << lr_last_error();
+  EXPECT_EQ(call(lr_sequence_logps, args), LR_OK) << lr_last_error();
   return {logps.values(), counts.values(), gradient.values()};
 }
 
@@ -131,7 +131,7 @@ TEST(SequenceLogps, WorkedExamplesOfAveragingAndPoet) {
     args.loss = loss;
     args.grad_policy_chosen = gc;
     args.grad_policy_rejected = gr;
-    ASSERT_EQ(lr_pair_loss(&args), LR_OK) << lr_last_error();
+    ASSERT_EQ(call(lr_pair_loss, args), LR_OK) << lr_last_error();
     EXPECT_NEAR(policy.logps[0] - reference.logps[0] - policy.logps[1] + reference.logps[1], e.difference, 1e-15) << e.name;
     EXPECT_NEAR(loss.get(0), e.loss, 2e-15) << e.name;
     const Sequences back = run(e.options, policy_tokens, mask, {gc.get(0), gr.get(0)});
@@ -159,7 +159,7 @@ TEST(SequenceLogps, GradientAloneNeedsNoTokenLogps) {
   args.options = default_sequence_options();
   args.grad_logps = upstream;
   args.grad_token_logps = gradient;
-  ASSERT_EQ(lr_sequence_logps(&args), LR_OK) << lr_last_error();
+  ASSERT_EQ(call(lr_sequence_logps, args), LR_OK) << lr_last_error();
   EXPECT_EQ(gradient.values(), (std::vector<double>{2, 0, 2}));
 }
 

@@ -130,10 +130,6 @@ Placement::Placement(std::initializer_list<Argument> arguments, lr_cuda* cuda) :
   if (reinterpret_cast<uintptr_t>(cuda_.bad_values) % sizeof(int64_t) != 0) invalid("cuda.bad_values is not aligned to 8 bytes");
 }
 
-void Placement::require_cpu(const char* function) const {
-  if (on_device()) throw Error(LR_UNAVAILABLE, std::string(function) + " runs on the CPU only: there are no CUDA kernels for it");
-}
-
 const device::Table& Placement::table() const { return table_of(type_); }
 
 device::Execution Placement::begin() const {

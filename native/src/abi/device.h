@@ -17,9 +17,6 @@ class Placement {
 
   bool on_device() const { return type_ != kDLCPU; }
 
-  // For operations that have no kernels in the table: LR_UNAVAILABLE, unless the tensors are in CPU memory.
-  void require_cpu(const char* function) const;
-
   // Runs one of the table's operations, or stores the workspace that it needs.
   template <class Call>
   void run(lr_status (*device::Table::* operation)(device::Execution*, const Call*), const Call& call) const {

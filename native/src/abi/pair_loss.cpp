@@ -39,14 +39,13 @@ class Checker {
     memory_.add_output(name, result);
     return result;
   }
-  // A learned parameter takes the place of an option.
-  void learned(const char* name, const DLTensor* tensor, const math::LossInfo& loss, double lr_loss_options::* option, lr_loss_options* options) {
-    if (tensor == nullptr) return;
+  // A learned parameter, which takes the place of an option.
+  cpu::Grid learned(const char* name, const DLTensor* tensor, const math::LossInfo& loss) {
+    if (tensor == nullptr) return {};
     if (loss.reward_beta != &lr_loss_options::beta_kl) {
       invalid(std::string(name) + " is given as a tensor, and the loss " + loss.name + " takes none: only dlrml does");
     }
-    const cpu::Grid value = input(name, tensor, kFloats, shape_of(1), "one parameter");
-    cpu::read(value, 0, 1, &(options->*option));
+    return input(name, tensor, kFloats, shape_of(1), "one parameter");
   }
   void check_memory() const { memory_.check(); }
 
@@ -83,7 +82,6 @@ lr_status lr_pair_loss(const lr_pair_loss_args* args) {
          {"grad_beta", a.grad_beta}, {"grad_beta_kl", a.grad_beta_kl}, {"grad_beta_mix", a.grad_beta_mix}, {"grad_tau", a.grad_tau},
          {"beta_kl", a.beta_kl}, {"beta_mix", a.beta_mix}, {"tau", a.tau}},
         a.cuda);
-    placement.require_cpu("lr_pair_loss");
     const math::LossInfo& loss = check_loss_options(a.loss_options);
     if (loss.kind != math::LossKind::paired) invalid(std::string("loss is ") + loss.name + ", expected a loss of pairs");
     lr_loss_options options = *a.loss_options;
@@ -120,11 +118,14 @@ lr_status lr_pair_loss(const lr_pair_loss_args* args) {
     t.grad_beta_kl = check.parameter("grad_beta_kl", a.grad_beta_kl, loss, &lr_loss_options::beta_kl);
     t.grad_beta_mix = check.parameter("grad_beta_mix", a.grad_beta_mix, loss, &lr_loss_options::beta_mix);
     t.grad_tau = check.parameter("grad_tau", a.grad_tau, loss, &lr_loss_options::tau);
-    check.learned("beta_kl", a.beta_kl, loss, &lr_loss_options::beta_kl, &options);
-    check.learned("beta_mix", a.beta_mix, loss, &lr_loss_options::beta_mix, &options);
-    check.learned("tau", a.tau, loss, &lr_loss_options::tau, &options);
-    check_loss_options(&options);
+    const cpu::Grid beta_kl = check.learned("beta_kl", a.beta_kl, loss), beta_mix = check.learned("beta_mix", a.beta_mix, loss);
+    const cpu::Grid tau = check.learned("tau", a.tau, loss);
     check.check_memory();
+    if (placement.on_device()) return placement.run(&device::Table::pair_loss, device::PairLosses{options, pairs, t, beta_kl, beta_mix, tau});
+    if (beta_kl) cpu::read(beta_kl, 0, 1, &options.beta_kl);
+    if (beta_mix) cpu::read(beta_mix, 0, 1, &options.beta_mix);
+    if (tau) cpu::read(tau, 0, 1, &options.tau);
+    check_loss_options(&options);
     cpu::pair_loss(options, pairs, t);
   });
 }

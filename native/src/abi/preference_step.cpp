@@ -44,6 +44,13 @@ std::vector<cpu::WeightedLoss> check_losses(const lr_preference_step_args& a) {
   return losses;
 }
 
+void check_for_device(const std::vector<cpu::WeightedLoss>& losses, const lr_step_metrics* metrics) {
+  if (losses.size() > device::kMaxStepLosses) {
+    invalid("loss_count is " + std::to_string(losses.size()) + ", expected at most " + std::to_string(device::kMaxStepLosses) + " on a device");
+  }
+  if (reinterpret_cast<uintptr_t>(metrics) % alignof(lr_step_metrics) != 0) invalid("metrics is not aligned to 8 bytes");
+}
+
 }  // namespace
 
 lr_status lr_preference_step(const lr_preference_step_args* args) {
@@ -57,7 +64,6 @@ lr_status lr_preference_step(const lr_preference_step_args* args) {
                                {"reference_token_logps", a.reference_token_logps}, {"losses", a.losses}, {"logps", a.logps},
                                {"counts", a.counts}, {"grad_logits", a.grad_logits}},
                               a.cuda);
-    placement.require_cpu("lr_preference_step");
     const std::vector<cpu::WeightedLoss> losses = check_losses(a);
     cpu::StepInput input;
     const RowsArgument logits = logit_rows({kLogitsName, a.logits}, 3, "[2P,T,V]");
@@ -111,6 +117,13 @@ lr_status lr_preference_step(const lr_preference_step_args* args) {
     }
     memory.check();
 
+    if (placement.on_device()) {
+      check_for_device(losses, a.metrics);
+      return placement.run(&device::Table::preference_step,
+                           device::Step{losses.data(), static_cast<int>(losses.size()), a.wpo == 1, a.sequence_options, input.pairs, input.tokens,
+                                        input.logits, input.transform, {labels, a.token_options.ignore_index}, mask, input.reference_logps,
+                                        input.reference_token_logps, output});
+    }
     input.labels = read_labels("labels", labels, logits.rows.columns, a.token_options.ignore_index);
     input.weights = mask ? read_mask("mask", mask) : std::vector<double>(input.labels.size(), 1.0);
     for (size_t k = 0; k < input.weights.size(); ++k) {

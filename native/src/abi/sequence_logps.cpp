@@ -15,7 +15,6 @@ lr_status lr_sequence_logps(const lr_sequence_logps_args* args) {
     const Placement placement({{"mask", a.mask}, {"token_logps", a.token_logps}, {"grad_logps", a.grad_logps}, {"logps", a.logps},
                                {"counts", a.counts}, {"grad_token_logps", a.grad_token_logps}},
                               a.cuda);
-    placement.require_cpu("lr_sequence_logps");
     const cpu::Grid mask = grid({"mask", a.mask}, kMasks, 2, "[B,T]");
     const int64_t sequences = mask.outer, tokens = mask.inner;
     const Shape token_shape = shape_of(sequences, tokens), sequence_shape = shape_of(sequences);
@@ -43,6 +42,7 @@ lr_status lr_sequence_logps(const lr_sequence_logps_args* args) {
     memory.add_output("counts", tensors.counts);
     memory.add_output("grad_token_logps", tensors.grad_token_logps);
     memory.check();
+    if (placement.on_device()) return placement.run(&device::Table::sequence_logps, device::SequenceReduction{a.options, mask, tensors});
     cpu::sequence_logps(a.options, sequences, tokens, read_mask("mask", mask), tensors);
   });
 }

@@ -49,7 +49,6 @@ lr_status lr_unpaired_loss(const lr_unpaired_loss_args* args) {
                                {"loss", a.loss}, {"rewards", a.rewards}, {"kl", a.kl}, {"grad_policy_logps", a.grad_policy_logps},
                                {"grad_reference_logps", a.grad_reference_logps}},
                               a.cuda);
-    placement.require_cpu("lr_unpaired_loss");
     const math::LossInfo& loss = check_loss_options(a.loss_options);
     if (loss.kind != math::LossKind::unpaired) invalid(std::string("loss is ") + loss.name + ", expected kto, apo_zero_unpaired or bco");
     const lr_loss_options options = *a.loss_options;
@@ -77,6 +76,7 @@ lr_status lr_unpaired_loss(const lr_unpaired_loss_args* args) {
     t.grad_policy_logps = check.output("grad_policy_logps", a.grad_policy_logps);
     t.grad_reference_logps = check.output("grad_reference_logps", a.grad_reference_logps);
     check.check_memory();
+    if (placement.on_device()) return placement.run(&device::Table::unpaired_loss, device::ExampleLosses{options, examples, t});
     cpu::unpaired_loss(options, examples, t);
   });
 }

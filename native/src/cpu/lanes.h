@@ -93,7 +93,7 @@ HWY_INLINE Lanes exp(Lanes x) {
 
 HWY_INLINE Lanes expm1(Lanes x) {
   const Exponential e(x);
-  const Lanes power = power_of_two(hn::Min(e.n, hn::Set(LaneBits(), 1000)));
+  const Lanes power = power_of_two(hn::Max(hn::Set(LaneBits(), -1000), hn::Min(e.n, hn::Set(LaneBits(), 1000))));
   return select(x < Lanes(40.0), power * e.p + (power - Lanes(1.0)), exp(x) - Lanes(1.0));
 }
 

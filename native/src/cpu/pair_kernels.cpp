@@ -15,7 +15,7 @@ using Pair = math::PairInput<Lanes>;
 
 HWY_INLINE Pair pair_at(const PairBlock& in, int64_t k) {
   return {Lanes::load(in.policy_chosen + k),      Lanes::load(in.policy_rejected + k), Lanes::load(in.reference_chosen + k),
-          Lanes::load(in.reference_rejected + k), Lanes::load(in.chosen_counts + k),   Lanes::load(in.rejected_counts + k)};
+          Lanes::load(in.reference_rejected + k), Lanes::load(in.chosen_counts + k),   Lanes::load(in.rejected_counts + k), in.logps_are_means};
 }
 
 HWY_INLINE void store(const math::PairOutput<Lanes>& pair, bool parameters, int64_t k, PairValues* out) {

@@ -14,6 +14,7 @@ using PairColumn = double[kPairBlock];
 
 struct PairBlock {
   PairColumn policy_chosen, policy_rejected, reference_chosen, reference_rejected, chosen_counts, rejected_counts;
+  bool logps_are_means;
 };
 
 // Values, and derivatives of the values; nothing is multiplied with an upstream gradient yet.

@@ -64,6 +64,7 @@ class Pairs {
 
   int64_t load_block(int64_t first) {
     const int64_t count = std::min(kPairBlock, pairs_ - first);
+    in_.logps_are_means = t_.logps_are_means;
     load(t_.policy_chosen, first, count, 0, in_.policy_chosen);
     load(t_.policy_rejected, first, count, 0, in_.policy_rejected);
     load(t_.reference_chosen, first, count, 0, in_.reference_chosen);

@@ -16,6 +16,7 @@ struct PairTensors {
   Grid reference_rejected;
   Grid chosen_counts;
   Grid rejected_counts;
+  bool logps_are_means = false;  // over the counted tokens; else sums
   Grid grad_loss;  // as loss
   Grid loss;       // [P], or [2P] of a loss with two values a pair
   Grid chosen_rewards;

@@ -109,8 +109,9 @@ Grid view(const std::vector<double>& values, int64_t first, int64_t count) {
 
 class PairEvaluation {
  public:
-  PairEvaluation(int64_t count, const std::vector<SequenceSum>& sums, const std::vector<double>& reference, const std::vector<double>& wpo)
-      : count_(count), reference_(reference), wpo_(wpo), pairs_(count) {
+  PairEvaluation(int64_t count, bool logps_are_means, const std::vector<SequenceSum>& sums, const std::vector<double>& reference,
+                 const std::vector<double>& wpo)
+      : count_(count), logps_are_means_(logps_are_means), reference_(reference), wpo_(wpo), pairs_(count) {
     for (const SequenceSum& sum : sums) {
       logps_.push_back(sum.logp);
       counts_.push_back(sum.count);
@@ -131,6 +132,7 @@ class PairEvaluation {
     }
     t.chosen_counts = view(counts_, 0, count_);
     t.rejected_counts = view(counts_, count_, count_);
+    t.logps_are_means = logps_are_means_;
     t.grad_loss = view(upstream, 0, values * count_);
     t.loss = view(value, 0, values * count_);
     t.grad_policy_chosen = view(grad, 0, count_);
@@ -161,6 +163,7 @@ class PairEvaluation {
   double weight_of(int64_t pair) const { return wpo_.empty() ? 1 : wpo_[pair]; }
 
   int64_t count_;
+  bool logps_are_means_;
   const std::vector<double>& reference_;
   const std::vector<double>& wpo_;
   std::vector<double> logps_, counts_;
@@ -242,7 +245,7 @@ void preference_step(const std::vector<WeightedLoss>& losses, bool wpo, const lr
   const std::vector<SequenceSum> sums = reduce(sequence, sequences, input.tokens, weights, token_logps);
   const std::vector<double> reference = reference_logps(sequence, input, sequences, weights);
   const std::vector<double> wpo_weight = wpo ? wpo_weights(input, counted) : std::vector<double>();
-  PairEvaluation evaluation(input.pairs, sums, reference, wpo_weight);
+  PairEvaluation evaluation(input.pairs, sequence.reduction == LR_MEAN, sums, reference, wpo_weight);
   for (const WeightedLoss& loss : losses) {
     is_sft(loss) ? evaluation.add_sft(loss.weight, Sft(input, counted)) : evaluation.add_paired(loss);
   }

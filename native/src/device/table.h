@@ -7,13 +7,16 @@
 #include <cstdint>
 
 #include "cpu/grid.h"
+#include "cpu/pair_loss.h"
+#include "cpu/preference_step.h"
+#include "cpu/sequence_logps.h"
 #include "cpu/token_logprobs.h"
 #include "cpu/token_rows.h"
 #include "logratio.h"
 
 namespace logratio::device {
 
-inline constexpr uint32_t kTableVersion = 1;  // raised whenever anything below changes
+inline constexpr uint32_t kTableVersion = 3;  // raised whenever anything below changes
 inline constexpr char kTableSymbol[] = "logratio_device_table";
 
 // How a call runs, and the text of its failure.
@@ -47,6 +50,44 @@ struct TokenBackward {
   cpu::TokenUpstream upstream;
 };
 
+// Weights in a mask in device memory are unchecked, too.
+struct SequenceReduction {
+  lr_sequence_options options;
+  cpu::Grid mask;
+  cpu::SequenceTensors tensors;
+};
+
+struct PairLosses {
+  lr_loss_options options;
+  int64_t pairs;
+  cpu::PairTensors tensors;
+  cpu::Grid beta_kl, beta_mix, tau;  // present ones take the place of the option
+};
+
+struct ExampleLosses {
+  lr_loss_options options;
+  int64_t examples;
+  cpu::ExampleTensors tensors;
+};
+
+inline constexpr int kMaxStepLosses = 16;  // they travel as arguments of a kernel
+
+struct Step {
+  const cpu::WeightedLoss* losses;
+  int loss_count;
+  bool wpo;
+  lr_sequence_options sequence;
+  int64_t pairs;
+  int64_t tokens;
+  cpu::LogitRows logits;
+  cpu::RowTransform transform;
+  Labels labels;
+  cpu::Grid mask;                  // may be absent
+  cpu::Grid reference_logps;       // at most one of the two references is present
+  cpu::Grid reference_token_logps;
+  cpu::StepOutput output;          // its metrics lie in device memory
+};
+
 // The plainest kernel of a kind, as lr_bandwidth has them, over whole 16-byte vectors.
 struct BandwidthProbe {
   int32_t kind;
@@ -60,6 +101,10 @@ struct Table {
   lr_status (*describe)(Execution* execution, lr_device_info* info);
   lr_status (*token_logprobs)(Execution* execution, const TokenForward* call);
   lr_status (*token_logprobs_backward)(Execution* execution, const TokenBackward* call);
+  lr_status (*sequence_logps)(Execution* execution, const SequenceReduction* call);
+  lr_status (*pair_loss)(Execution* execution, const PairLosses* call);
+  lr_status (*unpaired_loss)(Execution* execution, const ExampleLosses* call);
+  lr_status (*preference_step)(Execution* execution, const Step* call);
   lr_status (*bandwidth_probe)(Execution* execution, const BandwidthProbe* call);
 };
 

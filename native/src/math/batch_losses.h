@@ -6,6 +6,7 @@
 namespace logratio::math {
 
 // kto_pair: 1 - sigmoid(beta (dw - Kl)) and 1 - sigmoid(beta (Kw - dl)), Kw and Kl the means of dw and dl, at least 0; two values a pair.
+// At a mean of exactly 0, where training starts, the gradient passes, as it does through a clamp.
 class KtoPair {
   static constexpr ChoiceOption kChoicesHere[] = {kDetach};
 
@@ -25,7 +26,7 @@ class KtoPair {
     const Logistic<Real> chosen(beta * (pair.chosen_ratio() - positive_part(rejected_mean)));
     const Logistic<Real> rejected(beta * (pair.rejected_ratio() - positive_part(chosen_mean)));
     const Real d_chosen = -beta * chosen.slope(), d_rejected = beta * rejected.slope();
-    const auto live = [this](Real mean, Real d) { return detach_ ? Real(0) : select(mean > Real(0), d, Real(0)); };
+    const auto live = [this](Real mean, Real d) { return detach_ ? Real(0) : select(mean >= Real(0), d, Real(0)); };
     return {{chosen.sigmoid_negated, PairGradient<Real>::of_ratios(d_chosen, d_rejected), {}, rejected.sigmoid},
             {live(rejected_mean, -d_chosen), live(chosen_mean, -d_rejected)}};
   }

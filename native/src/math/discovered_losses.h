@@ -34,7 +34,7 @@ struct LogisticAndHinge {
     logistic = terms.loss;
     logistic_slope = -terms.sigmoid_negated;
     hinge = select(satisfied, Real(0), Real(1) - y);
-    hinge_slope = select(satisfied, Real(0), Real(-1));
+    hinge_slope = select(satisfied, Real(0), select(is_nan(y), y, Real(-1)));
   }
   // Of share * logistic + (1 - share) * hinge: the value, its slope at a fixed share, its derivative by the share.
   LR_FORCE_INLINE LR_HD Real mix(Real share, Real rest) const { return vanishing_product(share, logistic) + vanishing_product(rest, hinge); }

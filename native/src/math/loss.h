@@ -31,6 +31,7 @@ struct PairInput {
   Real reference_rejected;
   Real chosen_count;
   Real rejected_count;
+  bool logps_are_means = false;  // over the counted tokens; else sums
 
   LR_FORCE_INLINE LR_HD Real chosen_ratio() const { return policy_chosen - reference_chosen; }
   LR_FORCE_INLINE LR_HD Real rejected_ratio() const { return policy_rejected - reference_rejected; }
@@ -90,8 +91,10 @@ struct CoupledOutput {
 // The gradient by a pair's features of a function whose derivatives by the statistics are `d`.
 template <class Real>
 LR_FORCE_INLINE LR_HD Features<Real> feature_gradient(const Features<Real>& features, const Statistics& s, const Statistics& d) {
-  const double spread = s.pairs > 1 ? 2 * d.variance / (s.pairs - 1) : 0.0;
-  return {Real(d.mean[0] / s.pairs) + vanishing_product(Real(spread), features.first - Real(s.mean[0])), Real(d.mean[1] / s.pairs)};
+  const Real first(d.mean[0] / s.pairs), second(d.mean[1] / s.pairs);
+  // Only a variance looks at a feature again: without one, an infinite feature of one pair is no matter of the others'.
+  if (d.variance == 0) return {first, second};
+  return {first + vanishing_product(Real(2 * d.variance / (s.pairs - 1)), features.first - Real(s.mean[0])), second};
 }
 
 // ---- Options ----

@@ -34,7 +34,7 @@ class Simpo {
 
 // alphapo: simpo with r(a) = (1 - exp(-alpha a)) / alpha in place of a.
 class AlphaPo {
-  static constexpr NumberOption kNumbers[] = {beta_option(2), kGamma, {"alpha", &lr_loss_options::alpha, .25, Range::finite}, smoothing_option()};
+  static constexpr NumberOption kNumbers[] = {beta_option(2), kGamma, {"alpha", &lr_loss_options::alpha, .25, Range::non_negative}, smoothing_option()};
 
  public:
   static constexpr LossInfo info{.name = "alphapo", .numbers = kNumbers, .divides_by_length = true, .reference_free = true};
@@ -73,27 +73,34 @@ struct ChosenNll {
 
   LR_FORCE_INLINE LR_HD ChosenNll(const PairInput<Real>& pair, const Statistics& statistics, int32_t nll) {
     const bool whole_batch = nll == LR_NLL_TOKEN;
+    const Real length = pair.logps_are_means ? Real(1) : pair.chosen_count;
     const double count = statistics.mean[1], mean = statistics.mean[0] / count;
-    value = whole_batch ? Real(-mean) : -pair.policy_chosen / pair.chosen_count;
-    d_policy_chosen = whole_batch ? Real(0) : Real(-1) / pair.chosen_count;
+    value = whole_batch ? Real(-mean) : -pair.policy_chosen / length;
+    d_policy_chosen = whole_batch ? Real(0) : Real(-1) / length;
     d_mean[0] = Real(whole_batch ? -1 / count : 0.0);
     d_mean[1] = Real(0);  // counts have no gradient
   }
 };
 
+// The factor from an answer's log-prob to that of all its tokens together.
 template <class Real>
-LR_FORCE_INLINE LR_HD Features<Real> nll_features(const PairInput<Real>& pair) {
-  return {pair.policy_chosen, pair.chosen_count};
+LR_FORCE_INLINE LR_HD Real to_sum(const PairInput<Real>& pair) {
+  return pair.logps_are_means ? pair.chosen_count : Real(1);
 }
 
 template <class Real>
-LR_FORCE_INLINE LR_HD PairGradient<Real> nll_pull_back(const Features<Real>& d) {
-  return PairGradient<Real>::of_policy(d.first, Real(0));
+LR_FORCE_INLINE LR_HD Features<Real> nll_features(const PairInput<Real>& pair) {
+  return {pair.policy_chosen * to_sum(pair), pair.chosen_count};
+}
+
+template <class Real>
+LR_FORCE_INLINE LR_HD PairGradient<Real> nll_pull_back(const PairInput<Real>& pair, const Features<Real>& d) {
+  return PairGradient<Real>::of_policy(d.first * to_sum(pair), Real(0));
 }
 
 // cpo: z = beta (lw - ll); -(1 - e) log sigmoid(z) - e log sigmoid(-z) + alpha NLL(chosen).
 class Cpo {
-  static constexpr NumberOption kNumbers[] = {beta_option(.1), {"alpha", &lr_loss_options::alpha, 1, Range::finite}, smoothing_option()};
+  static constexpr NumberOption kNumbers[] = {beta_option(.1), {"alpha", &lr_loss_options::alpha, 1, Range::positive}, smoothing_option()};
   static constexpr ChoiceOption kChoicesHere[] = {kNll};
 
  public:
@@ -116,8 +123,8 @@ class Cpo {
             {alpha * nll.d_mean[0], nll.d_mean[1]}};
   }
   template <class Real>
-  LR_FORCE_INLINE LR_HD PairGradient<Real> pull_back(const PairInput<Real>&, const Features<Real>& d) const {
-    return nll_pull_back(d);
+  LR_FORCE_INLINE LR_HD PairGradient<Real> pull_back(const PairInput<Real>& pair, const Features<Real>& d) const {
+    return nll_pull_back(pair, d);
   }
 
  private:
@@ -145,21 +152,24 @@ class Orpo {
   LR_FORCE_INLINE LR_HD CoupledOutput<Real> evaluate(const PairInput<Real>& pair, const Statistics& statistics) const {
     const Real beta(beta_);
     const Real chosen = pair.policy_chosen / pair.chosen_count, rejected = pair.policy_rejected / pair.rejected_count;
-    const Logistic<Real> odds((chosen - rejected) - (log1mexp(chosen) - log1mexp(rejected)));
+    // Equal log-probs have equal odds, infinite ones too.
+    const Logistic<Real> odds(
+        select(chosen == rejected, Real(0), (chosen - rejected) - (log1mexp(chosen) - log1mexp(rejected))));
     // sigmoid(-o) / (1 - pw) = pl / (pw (1 - pl) + pl (1 - pw)), without the odds, which overflow as pw nears 1; the greater
     // probability is taken out, so that neither underflows.
     const Real highest = select(chosen > rejected, chosen, rejected);
     const Real chosen_rest = -expm1(chosen), rejected_rest = -expm1(rejected);
     const Real chosen_share = exp(chosen - highest), rejected_share = exp(rejected - highest);
-    const Real scale = beta * rejected_share / (chosen_share * rejected_rest + rejected_share * chosen_rest);
+    const Real d_chosen = beta * rejected_share / (chosen_share * rejected_rest + rejected_share * chosen_rest);
+    const Real d_rejected = beta * odds.sigmoid_negated / rejected_rest;
     const ChosenNll<Real> nll(pair, statistics, nll_);
     return {{nll.value + vanishing_product(beta, odds.loss),
-             PairGradient<Real>::of_policy(nll.d_policy_chosen - scale / pair.chosen_count, scale * chosen_rest / rejected_rest / pair.rejected_count), {}},
+             PairGradient<Real>::of_policy(nll.d_policy_chosen - d_chosen / pair.chosen_count, d_rejected / pair.rejected_count), {}},
             {nll.d_mean[0], nll.d_mean[1]}};
   }
   template <class Real>
-  LR_FORCE_INLINE LR_HD PairGradient<Real> pull_back(const PairInput<Real>&, const Features<Real>& d) const {
-    return nll_pull_back(d);
+  LR_FORCE_INLINE LR_HD PairGradient<Real> pull_back(const PairInput<Real>& pair, const Features<Real>& d) const {
+    return nll_pull_back(pair, d);
   }
 
  private:

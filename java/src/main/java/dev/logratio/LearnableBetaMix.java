@@ -45,7 +45,7 @@ public record LearnableBetaMix(double theta, double betaKl, double tau) {
      */
     public static LearnableBetaMix of(double betaMix, double betaKl, double tau) {
         double above = betaMix - tau * betaKl;
-        if (!(above > 0)) {
+        if (!(above > 0 && above < Double.POSITIVE_INFINITY)) {
             throw new IllegalArgumentException(
                     "beta_mix is " + betaMix + ", expected a finite number > tau*beta_kl = " + tau * betaKl);
         }

@@ -76,6 +76,9 @@ class LearnableBetaMixTest {
     void mistakesAreNamed() {
         assertMessage("beta_mix is 0.25, expected a finite number > tau*beta_kl = 0.25", () -> LearnableBetaMix.of(.25, .5, .5));
         assertMessage("beta_mix is NaN, expected a finite number > tau*beta_kl = 0.25", () -> LearnableBetaMix.of(Double.NaN, .5, .5));
+        assertMessage(
+                "beta_mix is Infinity, expected a finite number > tau*beta_kl = 0.25",
+                () -> LearnableBetaMix.of(Double.POSITIVE_INFINITY, .5, .5));
         assertMessage("theta is Infinity, expected a finite number", () -> new LearnableBetaMix(Double.POSITIVE_INFINITY, .05, .05));
         assertMessage("tau is 0.0, expected a number finite and > 0", () -> new LearnableBetaMix(0, .05, 0));
     }

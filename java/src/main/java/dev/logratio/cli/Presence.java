@@ -4,10 +4,10 @@ package dev.logratio.cli;
 enum Presence {
     REQUIRED(""),
     OPTIONAL("optional"),
-    /** Required, but absent when reference_free is on. */
-    REFERENCE("absent if reference_free is on"),
-    /** Exactly one of the tensors marked so is there, none when reference_free is on. */
-    ONE_REFERENCE("exactly one of these, none if reference_free is on"),
+    /** Required, but absent when reference_free is on or the loss has no reference. */
+    REFERENCE("absent if reference_free is on or the loss has none"),
+    /** Exactly one of the tensors marked so is there, none when reference_free is on or no loss has a reference. */
+    ONE_REFERENCE("exactly one of these, none if reference_free is on or no loss has one"),
     /** Optional, and unknown unless the loss is kto. */
     OF_KTO("optional, of kto"),
     /** May take the place of the option of its name, if the loss has it. */

@@ -41,21 +41,25 @@ final class ShapeChart {
     /** Told apart with any kind of colour vision, and in print. */
     private static final List<Color> COLORS = List.of(new Color(0x009E73), new Color(0xE69F00), new Color(0x0072B2));
 
-    private static final BasicStroke LINE = new BasicStroke(2.2f);
     private static final BasicStroke DASHED = new BasicStroke(1.4f, BasicStroke.CAP_BUTT, BasicStroke.JOIN_ROUND, 10, new float[] {6, 5}, 0);
 
     private ShapeChart() {}
 
     /** The losses that are drawn, by name. */
-    private record Drawn(String name, Loss.Paired loss, Color color) {}
+    private record Drawn(String name, Loss.Paired loss, Color color, float width) {}
 
     /** Writes a PNG file. */
     static void write(DlrmlShape shape, Path file) throws IOException {
         System.setProperty("java.awt.headless", "true");
+        // Later lines are thinner, so that one does not hide another where they coincide.
         List<Drawn> drawn = List.of(
-                new Drawn("dlrml", new Dlrml(shape.betaKl(), shape.betaMix(), shape.tau()), COLORS.get(0)),
-                new Drawn("discopop", new DiscoPop(shape.betaKl(), shape.tau(), Variant.REPO, new FDivergence.ReverseKl()), COLORS.get(1)),
-                new Drawn("dpo", new Sigmoid().withBeta(shape.betaKl()), COLORS.get(2)));
+                new Drawn("dlrml", new Dlrml(shape.betaKl(), shape.betaMix(), shape.tau()), COLORS.get(0), 5),
+                new Drawn(
+                        "discopop",
+                        new DiscoPop(shape.betaKl(), shape.tau(), Variant.REPO, new FDivergence.ReverseKl()),
+                        COLORS.get(1),
+                        3),
+                new Drawn("dpo", new Sigmoid().withBeta(shape.betaKl()), COLORS.get(2), 2));
         double reach = reach(shape);
         // Closest about 0, where most happens. (XChart puts ticks at round numbers unless all points are equally far apart.)
         double[] rho = IntStream.range(0, POINTS).mapToDouble(i -> 2.0 * i / (POINTS - 1) - 1).map(x -> x * Math.abs(x) * reach).toArray();
@@ -63,8 +67,9 @@ final class ShapeChart {
         XYChart gradients = chart("Gradient", "d loss / d rho");
         for (Drawn each : drawn) {
             double[][] values = evaluate(each.loss, rho);
-            line(losses, each.name, rho, values[0], each.color, LINE);
-            line(gradients, each.name, rho, values[1], each.color, LINE);
+            BasicStroke stroke = new BasicStroke(each.width);
+            line(losses, each.name, rho, values[0], each.color, stroke);
+            line(gradients, each.name, rho, values[1], each.color, stroke);
         }
         mark(shape, losses);
         line(gradients, "0", new double[] {-reach, reach}, new double[2], Color.GRAY, DASHED);

@@ -177,7 +177,7 @@ class UsageTest {
                 "  in      grad_loss               [P]                F64, F32, BF16 or F16; optional; default 1/P, the gradient of the mean; [2P] and 1/(2P) with kto_pair",
                 "  option  reference_free          off                off|on",
                 "preference_step",
-                "  in      reference_logps         [2P]               F64, F32, BF16 or F16; exactly one of these, none if reference_free is on",
+                "  in      reference_logps         [2P]               F64, F32, BF16 or F16; exactly one of these, none if reference_free is on or no loss has one",
                 "  out     rewards_accuracy        [1]                F32; F64 from the reference",
                 "  out     loss                    [P]                F32; F64 from the reference; [2P] with kto_pair, chosen first",
                 "  option  loss                    kto                kto|apo_zero_unpaired|bco, and its options below",
