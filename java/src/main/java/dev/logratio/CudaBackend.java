@@ -107,6 +107,10 @@ final class CudaBackend extends DeviceBackend {
         @Override
         public void copy(Tensor to, Tensor from) {
             CudaTensors.copyAsync(to, from, stream);
+        }
+
+        @Override
+        public void await() {
             stream.synchronize();
         }
     }

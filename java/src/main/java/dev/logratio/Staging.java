@@ -16,23 +16,31 @@ final class Staging implements AutoCloseable {
         /** New memory, aligned to {@value #ALIGNMENT} bytes. */
         Tensor allocate(long bytes);
 
-        /** Copies between the host and the device, and waits until it is done. */
+        /** Copies between the host and the device, in the order of all work there. */
         void copy(Tensor to, Tensor from);
+
+        /** Waits until all copies are done. */
+        void await();
     }
 
     /** A tensor, and where in the call's memory its address stands. */
     private record Use(long addressField, long start, long end, boolean isOutput) {}
 
-    /** A stretch of host memory from {@code start} to {@code end}, and its copy. */
-    private record Piece(Tensor memory, Tensor copy, long start, long end, boolean hasOutput) {
+    /** A stretch of host memory from {@code start} to {@code end}, and where its copy is in the memory of the device. */
+    private record Piece(long start, long end, boolean hasOutput, long offset) {
+        Tensor copyIn(Tensor memory) {
+            return memory.slice(0, offset, offset + end - start);
+        }
+
         Tensor host() {
-            return hostBytes(start, end);
+            return Tensor.ofAddress(start, DType.U8, new long[] {end - start}, new long[] {1}, null);
         }
     }
 
     private final Space space;
     private final List<Use> uses = new ArrayList<>();
     private final List<Piece> pieces = new ArrayList<>();
+    private Tensor memory; // one for all pieces: an allocation takes longer than most calls
 
     Staging(Space space) {
         this.space = space;
@@ -47,6 +55,24 @@ final class Staging implements AutoCloseable {
     /** Copies everything to the device, outputs too: what lies between their elements is to stay as it is. */
     void toDevice(NativeCall args) {
         uses.sort(Comparator.comparingLong(Use::start));
+        long bytes = cutIntoPieces();
+        memory = space.allocate(Math.max(bytes, 1));
+        for (Piece piece : pieces) {
+            try (Tensor host = piece.host()) {
+                space.copy(piece.copyIn(memory), host);
+            }
+            for (Use use : uses) {
+                if (use.start() >= piece.start() && use.end() <= piece.end()) {
+                    args.put(use.addressField(), memory.start() + piece.offset() + use.start() - piece.start());
+                }
+            }
+        }
+        space.await();
+    }
+
+    /** Gives every stretch of host memory its place; the bytes that all take. */
+    private long cutIntoPieces() {
+        long bytes = 0;
         for (int first = 0, next; first < uses.size(); first = next) {
             long start = uses.get(first).start();
             long end = uses.get(first).end();
@@ -55,17 +81,11 @@ final class Staging implements AutoCloseable {
                 end = Math.max(end, uses.get(next).end());
                 hasOutput |= uses.get(next).isOutput();
             }
-            long offset = start % ALIGNMENT;
-            Tensor memory = space.allocate(offset + end - start);
-            Piece piece = new Piece(memory, memory.slice(0, offset, offset + end - start), start, end, hasOutput);
-            pieces.add(piece);
-            try (Tensor host = piece.host()) {
-                space.copy(piece.copy(), host);
-            }
-            for (Use use : uses.subList(first, next)) {
-                args.put(use.addressField(), piece.copy().start() + use.start() - start);
-            }
+            long offset = bytes + start % ALIGNMENT;
+            pieces.add(new Piece(start, end, hasOutput, offset));
+            bytes = (offset + end - start + ALIGNMENT - 1) / ALIGNMENT * ALIGNMENT;
         }
+        return bytes;
     }
 
     /** Copies back what holds an output. */
@@ -73,7 +93,8 @@ final class Staging implements AutoCloseable {
         for (Piece piece : pieces) {
             if (piece.hasOutput()) {
                 try (Tensor host = piece.host()) {
-                    space.copy(host, piece.copy());
+                    space.copy(host, piece.copyIn(memory));
+                    space.await();
                 }
             }
         }
@@ -81,10 +102,8 @@ final class Staging implements AutoCloseable {
 
     @Override
     public void close() {
-        pieces.forEach(piece -> piece.memory().close());
-    }
-
-    private static Tensor hostBytes(long start, long end) {
-        return Tensor.ofAddress(start, DType.U8, new long[] {end - start}, new long[] {1}, null);
+        if (memory != null) {
+            memory.close();
+        }
     }
 }

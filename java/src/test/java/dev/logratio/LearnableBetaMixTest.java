@@ -13,6 +13,7 @@ import java.nio.file.Path;
 import java.util.Arrays;
 import java.util.List;
 import java.util.stream.Stream;
+import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.MethodSource;
@@ -86,6 +87,7 @@ class LearnableBetaMixTest {
         assertEquals(message, assertThrows(IllegalArgumentException.class, mistake).getMessage());
     }
 
+    @Tag("build")
     @Test
     void isTheCodeOfTheDocumentation() throws IOException {
         List<String> source = Files.readAllLines(

@@ -15,7 +15,7 @@ public final class TestBackends {
     private static final String ONLY = System.getProperty("logratio.test.backend");
 
     /** Operations that have no CUDA kernels yet. */
-    private static final Set<String> WITHOUT_KERNELS = Set.of("sequence_logps", "pair_loss", "unpaired_loss", "preference_step", "divergence", "scoring_rule");
+    private static final Set<String> WITHOUT_KERNELS = Set.of("divergence", "scoring_rule");
 
     private TestBackends() {}
 

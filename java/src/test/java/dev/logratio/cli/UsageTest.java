@@ -23,6 +23,7 @@ import org.junit.jupiter.params.provider.Arguments;
 import org.junit.jupiter.params.provider.MethodSource;
 
 /** Arguments, right and wrong, and where outputs go. */
+@Tag("build") // charts need more of the JDK than the bundle has
 class UsageTest {
     @TempDir
     Path folder;
@@ -60,7 +61,6 @@ class UsageTest {
     }
 
     /** The machines that build this have no GPU. */
-    @Tag("build")
     @Test
     void cudaWithoutAGpuIsOneSentence() throws IOException {
         Path in = CaseFile.token().write(folder.resolve("in"));
@@ -212,7 +212,6 @@ class UsageTest {
         }
     }
 
-    @Tag("build") // charts need more of the JDK than the bundle has
     @Test
     void theShapeOfDlrml() throws IOException {
         Path png = folder.resolve("shape.png");

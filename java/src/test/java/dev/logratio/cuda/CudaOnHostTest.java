@@ -33,7 +33,7 @@ class CudaOnHostTest {
 
     @Test
     void whatOnlyAGpuShows() throws Exception {
-        expectPassed(".*\\.CudaChecks");
+        expectPassed(".*\\.Cuda(Step)?Checks");
     }
 
     @Test
