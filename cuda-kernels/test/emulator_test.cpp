@@ -301,7 +301,7 @@ TEST(Emulator, AMissingBarrierShows) {
   for (const auto& [place, calls] : places) {
     removed_barrier = place;
     bool caught = false;
-    for (uint64_t seed = 1; seed <= 5 && !caught; ++seed) {
+    for (uint64_t seed = 1; seed <= 40 && !caught; ++seed) {
       emulator::set_seed(seed);
       std::string report;
       caught = all_ways(&report) != expected || !report.empty();
