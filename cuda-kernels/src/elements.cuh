@@ -251,6 +251,9 @@ __device__ inline void write(const cpu::Grid& grid, int64_t k, int64_t value) {
   }
 }
 
+// Any number may stand in device memory. What is no weight counts as 0.
+__device__ inline bool is_weight(double value) { return value >= 0 && value < static_cast<double>(INFINITY); }
+
 // A label in device memory: its column, or one of the two below.
 constexpr int64_t kIgnored = -1;
 constexpr int64_t kBadLabel = -2;

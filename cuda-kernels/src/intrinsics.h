@@ -76,6 +76,7 @@ __device__ __forceinline__ float from_float16(uint16_t half) {
   return value;
 }
 __device__ __forceinline__ void count_up(int64_t* counter) { atomicAdd(reinterpret_cast<unsigned long long*>(counter), 1ull); }
+__device__ __forceinline__ void lower_to(int64_t* target, int64_t value) { atomicMin(reinterpret_cast<long long*>(target), static_cast<long long>(value)); }
 // How many came before.
 __device__ __forceinline__ uint32_t count_arrival(uint32_t* counter) { return atomicAdd(counter, 1u); }
 // What this thread wrote before is seen by whoever sees what it writes after, and the other way round for reads.
@@ -105,6 +106,7 @@ inline uint32_t to_bfloat16_pair(float low, float high) { return math::Bfloat16:
 inline uint32_t to_float16_pair(float low, float high) { return math::Float16::narrow(low) | uint32_t{math::Float16::narrow(high)} << 16; }
 inline float from_float16(uint16_t half) { return static_cast<float>(math::Float16::widen(half)); }
 inline void count_up(int64_t* counter) { ++*counter; }
+inline void lower_to(int64_t* target, int64_t value) { *target = value < *target ? value : *target; }
 inline uint32_t count_arrival(uint32_t* counter) { return (*counter)++; }
 inline void make_visible() {}
 inline int bit_count(uint32_t bits) { return std::popcount(bits); }

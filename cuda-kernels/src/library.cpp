@@ -18,6 +18,8 @@ constexpr Table kTable = {
     pair_loss,
     unpaired_loss,
     preference_step,
+    divergence,
+    scoring_rule,
     bandwidth_probe,
 };
 

@@ -12,9 +12,6 @@ struct Mask {
   Labels labels;
 };
 
-// Any number may stand in device memory. What is no weight counts as 0.
-__device__ inline bool is_weight(double value) { return value >= 0 && value < static_cast<double>(INFINITY); }
-
 // Of the token's place in the mask; above 0 where the token counts.
 __device__ inline double mask_weight(const Mask& mask, int64_t token) {
   double weight = 1;

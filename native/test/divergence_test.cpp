@@ -106,7 +106,7 @@ struct Call {
   }
   Call(const Call&) = delete;
   Call& run() {
-    EXPECT_EQ(lr_divergence(&args), LR_OK) << lr_last_error();
+    EXPECT_EQ(call(lr_divergence, args), LR_OK) << lr_last_error();
     return *this;
   }
   std::string bits() const { return values.bits() + loss.bits() + grad_p.bits() + grad_q.bits(); }
@@ -471,7 +471,7 @@ TEST(Divergence, MistakesAreNamed) {
   const auto error = [](const std::function<void(Call&)>& spoil) {
     Call call(Tensor(D::f32, {2, 3}), Tensor(D::f32, {2, 3}), options_of(LR_KL_PQ));
     spoil(call);
-    EXPECT_EQ(lr_divergence(&call.args), LR_INVALID_ARGUMENT);
+    EXPECT_EQ(test::call(lr_divergence, call.args), LR_INVALID_ARGUMENT);
     EXPECT_TRUE(std::isnan(call.grad_p.get(0)));  // nothing was written
     return std::string(lr_last_error());
   };

@@ -100,7 +100,7 @@ struct Call {
   }
   Call(const Call&) = delete;
   Call& run() {
-    EXPECT_EQ(lr_scoring_rule(&args), LR_OK) << lr_last_error();
+    EXPECT_EQ(call(lr_scoring_rule, args), LR_OK) << lr_last_error();
     return *this;
   }
   std::string bits() const { return values.bits() + loss.bits() + gradient.bits(); }
@@ -315,7 +315,7 @@ TEST(ScoringRule, NoRowIsLeft) {
 TEST(ScoringRule, MistakesAreNamed) {
   const auto error = [](const lr_rule_options& options, double label = 0) {
     Call call(Tensor(D::f32, {1, 4}), Tensor(D::i64, {1}, {label}), options);
-    EXPECT_EQ(lr_scoring_rule(&call.args), LR_INVALID_ARGUMENT);
+    EXPECT_EQ(test::call(lr_scoring_rule, call.args), LR_INVALID_ARGUMENT);
     EXPECT_TRUE(std::isnan(call.gradient.get(0)));  // nothing was written
     return std::string(lr_last_error());
   };

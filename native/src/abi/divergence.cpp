@@ -103,7 +103,6 @@ lr_status lr_divergence(const lr_divergence_args* args) {
                                {"row_weights", a.row_weights}, {"grad_loss", a.grad_loss}, {"values", a.values}, {"loss", a.loss},
                                {"grad_p_logits", a.grad_p_logits}, {"grad_q_logits", a.grad_q_logits}},
                               a.cuda);
-    if (placement.on_device()) throw Error(LR_UNAVAILABLE, "p_logits is on a device, and divergence runs on the CPU only");
     const RowsArgument p = matrix({kP, a.p_logits}, kLogits, "[N,V]");
     if ((a.q_logits == nullptr) == (a.q_weights == nullptr)) {
       invalid(std::string("q_logits and q_weights are both ") + (a.q_logits == nullptr ? "NULL" : "given") + ", expected one of the two");
@@ -152,6 +151,13 @@ lr_status lr_divergence(const lr_divergence_args* args) {
     if (a.options.detach == LR_DETACH_P && a.grad_p_logits != nullptr) invalid("grad_p_logits is given, expected NULL where p is detached");
     if (a.options.detach == LR_DETACH_Q && a.grad_q_logits != nullptr) invalid("grad_q_logits is given, expected NULL where q is detached");
     memory.check();
+    const cpu::DivergenceSides sides{p.rows, q.rows, p.count, q.count, is_weights};
+    if (placement.on_device()) {
+      return placement.run(&device::Table::divergence,
+                           device::Divergences{options, a.options.reduction == LR_DIVERGENCE_MEAN, count, sides, p_rows, q_rows, row_weights,
+                                               grad_loss, values, loss, a.grad_p_logits != nullptr, a.grad_q_logits != nullptr,
+                                               grad_p.rows, grad_q.rows});
+    }
 
     std::vector<cpu::RowPair> pairs(static_cast<size_t>(count));
     std::vector<int64_t> rows_of_p(pairs.size()), rows_of_q(pairs.size());
@@ -172,7 +178,7 @@ lr_status lr_divergence(const lr_divergence_args* args) {
     }
 
     const std::vector<double> results =
-        cpu::divergence({p.rows, q.rows, p.count, q.count, is_weights}, pairs, options,
+        cpu::divergence(sides, pairs, options,
                         {a.grad_p_logits == nullptr ? nullptr : &grad_p.rows, a.grad_q_logits == nullptr ? nullptr : &grad_q.rows});
     if (values) write(values, 0, count, results.data());
     if (loss) {

@@ -49,7 +49,6 @@ lr_status lr_scoring_rule(const lr_scoring_rule_args* args) {
     const Placement placement({{kLogitsName, a.logits}, {"labels", a.labels}, {"grad_loss", a.grad_loss}, {"values", a.values}, {"loss", a.loss},
                                {"grad_logits", a.grad_logits}},
                               a.cuda);
-    if (placement.on_device()) throw Error(LR_UNAVAILABLE, "logits is on a device, and scoring_rule runs on the CPU only");
     const RowsArgument logits = logit_rows({kLogitsName, a.logits}, 2, "[N,V] or [B,T,V]");
     const Shape& shape = logits.row_shape;
     const cpu::Grid labels = grid({"labels", a.labels}, kInts, shape, "the rows of logits");
@@ -69,6 +68,11 @@ lr_status lr_scoring_rule(const lr_scoring_rule_args* args) {
     }
     const math::RuleOptions options = check_options(a.options, logits.rows.columns);
     memory.check();
+    if (placement.on_device()) {
+      return placement.run(&device::Table::scoring_rule,
+                           device::ScoringRules{options, logits.rows, {labels, a.options.ignore_index}, grad_loss, values, loss,
+                                                a.grad_logits != nullptr, gradient.rows});
+    }
 
     const std::vector<int64_t> classes = read_labels("labels", labels, options.vocabulary, a.options.ignore_index);
     int64_t counted = 0;

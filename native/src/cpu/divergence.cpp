@@ -64,22 +64,9 @@ class PairRun {
     const double temperature = call_.options.temperature;
     sums_ = math::no_sums();
     for (const PairSums& part : first_) sums_ = math::merged(call_.spec.form, sums_, part, temperature);
-    constexpr float kNaN = std::numeric_limits<float>::quiet_NaN();
-    norm_ = {kNaN, kNaN, kNaN, kNaN, kNaN, kNaN, kNaN, kNaN, kNaN, kNaN};
+    norm_ = math::pair_norm(sums_, temperature);
     live_ = call_.sides.p.columns;
     if (!math::is_defined(sums_)) return;
-    const double offset = math::offset(sums_, temperature), ratio = sums_.sum_a / sums_.sum_b;
-    const auto rounded = static_cast<float>(offset), rounded_ratio = static_cast<float>(ratio);
-    norm_ = {static_cast<float>(sums_.max_a),
-             static_cast<float>(sums_.max_b),
-             static_cast<float>(temperature * std::log(sums_.sum_a)),
-             static_cast<float>(temperature * std::log(sums_.sum_b)),
-             static_cast<float>(1 / sums_.sum_a),
-             static_cast<float>(1 / sums_.sum_b),
-             rounded,
-             static_cast<float>(offset - rounded),
-             rounded_ratio,
-             static_cast<float>(ratio - rounded_ratio)};
     if (call_.spec.form != math::PairForm::transport) return;
     while (live_ > 1 && vanishes(live_ - 1)) --live_;
     TransportStart start{0, 0};
@@ -108,8 +95,8 @@ class PairRun {
       }
     }
     const math::PairResult result = math::pair_result(call_.options, sums_, sums);
-    gradients_.a = coefficients(result.a, sums_.sum_a, sums_.sum_b);
-    gradients_.b = coefficients(result.b, sums_.sum_b, sums_.sum_a);
+    gradients_.a = math::side_coefficients(call_.spec.form, result.a, pair_.upstream, sums_.sum_a, sums_.sum_b);
+    gradients_.b = math::side_coefficients(call_.spec.form, result.b, pair_.upstream, sums_.sum_b, sums_.sum_a);
     gradients_.grad_a = call_.gradients.p == nullptr ? nullptr : row_address(*call_.gradients.p, pair_.p);
     gradients_.grad_b = call_.gradients.q == nullptr ? nullptr : row_address(*call_.gradients.q, pair_.q);
     return result.value;
@@ -137,19 +124,6 @@ class PairRun {
     return (load(call_.spec.type, a_, column) - sums_.max_a) * call_.spec.inverse_temperature < kUnderflow &&
            (load(type_b, b_, column) - sums_.max_b) * call_.spec.inverse_temperature < kUnderflow;
   }
-
-  // The loops multiply exponentials, not probabilities; only the mixture's are normalised.
-  SideCoefficients coefficients(const math::SideGradient& side, double own_sum, double other_sum) const {
-    using math::PairForm;
-    const PairForm form = call_.spec.form;
-    const bool products = form == PairForm::cosine || form == PairForm::squares;
-    const double own = form == PairForm::mixture ? 1 : 1 / own_sum;
-    const double other = 1 / other_sum;
-    return {quiet(side.constant * pair_.upstream * own), quiet(side.own * pair_.upstream * own * (products ? own : 1)),
-            quiet(side.other * pair_.upstream * other * (products ? own : 1))};
-  }
-  // The vector loops count on a NaN without a payload.
-  static float quiet(double value) { return std::isnan(value) ? std::numeric_limits<float>::quiet_NaN() : static_cast<float>(value); }
 
   const Call& call_;
   RowPair pair_{};

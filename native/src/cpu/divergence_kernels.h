@@ -19,19 +19,8 @@ struct PairSpec {
   float inverse_temperature;
 };
 
-// A pair after the first pass.
-struct PairNorm {
-  float max_a, max_b;            // NaN if either row is undefined
-  float log_a, log_b;            // temperature * log(sum of exponentials)
-  float inverse_a, inverse_b;    // 1 / sum of exponentials
-  float offset, offset_rest;     // their sum is the offset
-  float ratio, ratio_rest;       // their sum is the sum of exponentials of a over that of b
-};
-
-// math::SideGradient times the upstream gradient and whatever turns exponentials into probabilities.
-struct SideCoefficients {
-  float constant, own, other;
-};
+using math::PairNorm;
+using math::SideCoefficients;
 
 struct PairGradients {
   SideCoefficients a, b;

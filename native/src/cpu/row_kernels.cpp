@@ -179,13 +179,6 @@ HWY_INLINE void add_empty_tile(const typename T::Element* x, int64_t n, Partial*
   }
 }
 
-// Moves the sums to a new reference, d' = d + shift; `factor` is exp(shift / temperature).
-HWY_INLINE void rebase(Partial* part, double shift, double factor) {
-  part->ed = factor * (part->ed + shift * part->e);
-  part->e *= factor;
-  part->e2 *= factor * factor;
-}
-
 template <class T, class Cap, bool kEverything>
 void forward_row(const ForwardSpec& spec, const typename T::Element* row, int64_t begin, int64_t end, Partial* partials) {
   const Cap cap(spec.softcap);

@@ -29,6 +29,14 @@ struct Partial {
   int64_t tile;     // first column of the tile that holds the first maximum
 };
 
+// Moves the sums to a new reference, d' = d + shift; `factor` is exp(shift / temperature). Inlined, as the files that are compiled once per
+// instruction set may share no function.
+[[gnu::always_inline]] inline void rebase(Partial* part, double shift, double factor) {
+  part->ed = factor * (part->ed + shift * part->e);
+  part->e *= factor;
+  part->e2 *= factor * factor;
+}
+
 enum class BackwardMode : uint8_t { logp, logp_with_totals, entropy };
 
 // One row of gradient: p * (scale + entropy_scale * d) * dsoftcap/dx, with d = softcap(x) - reference and p = exp(d / temperature).

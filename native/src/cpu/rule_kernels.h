@@ -17,11 +17,7 @@ struct RuleSpec {
   float order_scale;  // (alpha - 1) log2(e)
 };
 
-struct RuleGradient {  // math::RuleResult's, times the upstream gradient
-  float maximum;       // NaN if the row is undefined
-  float linear, product, less, constant, masked;
-  float threshold;     // -inf: nothing is masked
-};
+using math::RuleGradient;
 
 struct RuleKernels {
   void (*sums)(const RuleSpec& spec, const void* row, int64_t begin, int64_t end, math::RuleSums* sums);

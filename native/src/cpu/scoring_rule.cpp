@@ -15,8 +15,6 @@ namespace {
 using math::MaskedSums;
 using math::RuleSums;
 
-constexpr float kNaN = std::numeric_limits<float>::quiet_NaN();
-
 struct Call {
   const LogitRows& logits;
   const LogitRows* gradient;
@@ -44,10 +42,7 @@ class RowRun {
   void finish_sums() {
     all_ = math::no_rule_sums();
     for (const RuleSums& part : sums_) all_ = math::merged(all_, part, call_.options.alpha);
-    const bool defined = all_.e > 0;
-    gradient_.maximum = defined ? static_cast<float>(all_.maximum) : kNaN;
-    gradient_.threshold = defined && math::has_mask(call_.options) ? static_cast<float>(math::mask_threshold(call_.options, all_))
-                                                                   : -std::numeric_limits<float>::infinity();
+    gradient_ = math::begin_rule_gradient(call_.options, all_);
   }
 
   void mask(int64_t s) {
@@ -62,12 +57,7 @@ class RowRun {
     }
     const double label_d = load(call_.logits.type, row_, label_) - all_.maximum;
     const math::RuleResult result = math::rule_result(call_.options, all_, masked, label_d);
-    const bool merged = call_.spec.form != math::RuleForm::power;  // there u is e
-    gradient_.linear = scaled(result.linear + (merged ? result.less : 0));
-    gradient_.product = scaled(result.product);
-    gradient_.less = scaled(result.less);
-    gradient_.constant = scaled(result.constant);
-    gradient_.masked = scaled(result.masked);
+    math::finish_rule_gradient(call_.options, result, upstream_, &gradient_);
     label_gradient_ = upstream_ * result.label;
     return result.value;
   }
@@ -88,9 +78,6 @@ class RowRun {
  private:
   int64_t begin_of(int64_t s) const { return s * kSegment; }
   int64_t end_of(int64_t s) const { return std::min((s + 1) * kSegment, call_.options.vocabulary); }
-  // The vector loops count on a NaN without a payload.
-  float scaled(double value) const { return std::isnan(value) ? kNaN : static_cast<float>(upstream_ * value); }
-
   const Call& call_;
   int64_t label_ = -1;
   double upstream_ = 0;

@@ -39,10 +39,7 @@ constexpr Partial kNothing = {-kInfinity, 0, 0, 0, 0, 0, 0, 0};
 Partial rebased(Partial part, double reference, double temperature) {
   if (part.e != 0 && part.reference != reference) {
     const double shift = part.reference - reference;
-    const double factor = std::exp(shift / temperature);
-    part.ed = factor * (part.ed + shift * part.e);
-    part.e *= factor;
-    part.e2 *= factor * factor;
+    rebase(&part, shift, std::exp(shift / temperature));
   }
   part.reference = reference;
   return part;

@@ -6,6 +6,7 @@
 
 #include <cstdint>
 
+#include "cpu/divergence.h"
 #include "cpu/grid.h"
 #include "cpu/pair_loss.h"
 #include "cpu/preference_step.h"
@@ -13,10 +14,11 @@
 #include "cpu/token_logprobs.h"
 #include "cpu/token_rows.h"
 #include "logratio.h"
+#include "math/scoring_rule.h"
 
 namespace logratio::device {
 
-inline constexpr uint32_t kTableVersion = 3;  // raised whenever anything below changes
+inline constexpr uint32_t kTableVersion = 4;  // raised whenever anything below changes
 inline constexpr char kTableSymbol[] = "logratio_device_table";
 
 // How a call runs, and the text of its failure.
@@ -88,6 +90,29 @@ struct Step {
   cpu::StepOutput output;          // its metrics lie in device memory
 };
 
+// Row numbers and weights in device memory are unchecked.
+struct Divergences {
+  math::DivergenceOptions options;
+  bool mean;
+  int64_t pairs;
+  cpu::DivergenceSides sides;
+  cpu::Grid p_rows, q_rows;  // present both, or row k meets row k
+  cpu::Grid row_weights, grad_loss;
+  cpu::Grid values, loss;
+  bool wants_p, wants_q;
+  cpu::LogitRows grad_p, grad_q;  // may be the logits
+};
+
+struct ScoringRules {
+  math::RuleOptions options;
+  cpu::LogitRows logits;
+  Labels labels;
+  cpu::Grid grad_loss;  // may be absent
+  cpu::Grid values, loss;
+  bool wants_gradient;
+  cpu::LogitRows gradient;  // may be the logits
+};
+
 // The plainest kernel of a kind, as lr_bandwidth has them, over whole 16-byte vectors.
 struct BandwidthProbe {
   int32_t kind;
@@ -105,6 +130,8 @@ struct Table {
   lr_status (*pair_loss)(Execution* execution, const PairLosses* call);
   lr_status (*unpaired_loss)(Execution* execution, const ExampleLosses* call);
   lr_status (*preference_step)(Execution* execution, const Step* call);
+  lr_status (*divergence)(Execution* execution, const Divergences* call);
+  lr_status (*scoring_rule)(Execution* execution, const ScoringRules* call);
   lr_status (*bandwidth_probe)(Execution* execution, const BandwidthProbe* call);
 };
 

@@ -40,7 +40,7 @@ LR_HD inline PairForm form_of(Divergence kind) {
   return PairForm::mixture;
 }
 
-LR_HD inline bool needs_second_pass(PairForm form) { return form >= PairForm::squares; }
+LR_HD constexpr bool needs_second_pass(PairForm form) { return form >= PairForm::squares; }
 
 // ---- First pass ----
 
@@ -60,16 +60,8 @@ LR_HD inline PairSums no_sums() {
   return {-kInfinity, -kInfinity, 0, 0, 0, 0, 0, false, false};
 }
 
-// The same sums about maxima at or above their own.
-LR_FORCE_INLINE LR_HD PairSums rebased(PairForm form, PairSums s, double max_a, double max_b, double temperature) {
-  // A side that saw only -inf has no sums to move; what the other side's columns met there is infinite, and marked so.
-  const double shift_a = s.sum_a == 0 || s.max_a == max_a ? 0 : s.max_a - max_a;
-  const double shift_b = s.sum_b == 0 || s.max_b == max_b ? 0 : s.max_b - max_b;
-  s.max_a = max_a;
-  s.max_b = max_b;
-  if (shift_a == 0 && shift_b == 0) return s;
-  const double factor_a = std::exp(shift_a / temperature);
-  const double factor_b = std::exp(shift_b / temperature);
+// What maxima that rise by -shift_a and -shift_b make of the sums. The factors are exp(shift / temperature).
+LR_FORCE_INLINE LR_HD PairSums shifted_sums(PairForm form, PairSums s, double shift_a, double shift_b, double factor_a, double factor_b) {
   switch (form) {
     case PairForm::cross:
       s.x = factor_a * (s.x + shift_b * s.sum_a);
@@ -91,6 +83,17 @@ LR_FORCE_INLINE LR_HD PairSums rebased(PairForm form, PairSums s, double max_a, 
   return s;
 }
 
+// The same sums about maxima at or above their own.
+LR_FORCE_INLINE LR_HD PairSums rebased(PairForm form, PairSums s, double max_a, double max_b, double temperature) {
+  // A side that saw only -inf has no sums to move; what the other side's columns met there is infinite, and marked so.
+  const double shift_a = s.sum_a == 0 || s.max_a == max_a ? 0 : s.max_a - max_a;
+  const double shift_b = s.sum_b == 0 || s.max_b == max_b ? 0 : s.max_b - max_b;
+  s.max_a = max_a;
+  s.max_b = max_b;
+  if (shift_a == 0 && shift_b == 0) return s;
+  return shifted_sums(form, s, shift_a, shift_b, std::exp(shift_a / temperature), std::exp(shift_b / temperature));
+}
+
 LR_HD inline PairSums merged(PairForm form, const PairSums& before, const PairSums& after, double temperature) {
   const double max_a = before.max_a > after.max_a ? before.max_a : after.max_a;
   const double max_b = before.max_b > after.max_b ? before.max_b : after.max_b;
@@ -105,6 +108,32 @@ LR_HD inline bool is_defined(const PairSums& s) { return s.sum_a > 0 && s.sum_b 
 
 LR_HD inline double offset(const PairSums& s, double temperature) {
   return (s.max_a - s.max_b) + temperature * (std::log(s.sum_a) - std::log(s.sum_b));
+}
+
+// What the loops of the second pass and of the gradient take of a pair, in float32. NaN if either row is undefined.
+struct PairNorm {
+  float max_a, max_b;
+  float log_a, log_b;            // temperature * log(sum of exponentials)
+  float inverse_a, inverse_b;    // 1 / sum of exponentials
+  float offset, offset_rest;     // their sum is the offset
+  float ratio, ratio_rest;       // their sum is the sum of exponentials of a over that of b
+};
+
+LR_HD inline PairNorm pair_norm(const PairSums& s, double temperature) {
+  constexpr float kNaN = std::numeric_limits<float>::quiet_NaN();
+  if (!is_defined(s)) return {kNaN, kNaN, kNaN, kNaN, kNaN, kNaN, kNaN, kNaN, kNaN, kNaN};
+  const double all = offset(s, temperature), ratio = s.sum_a / s.sum_b;
+  const auto rounded = static_cast<float>(all), rounded_ratio = static_cast<float>(ratio);
+  return {static_cast<float>(s.max_a),
+          static_cast<float>(s.max_b),
+          static_cast<float>(temperature * std::log(s.sum_a)),
+          static_cast<float>(temperature * std::log(s.sum_b)),
+          static_cast<float>(1 / s.sum_a),
+          static_cast<float>(1 / s.sum_b),
+          rounded,
+          static_cast<float>(all - rounded),
+          rounded_ratio,
+          static_cast<float>(ratio - rounded_ratio)};
 }
 
 // ---- Second pass ----
@@ -156,6 +185,23 @@ struct PairResult {
   double value;
   SideGradient a, b;
 };
+
+// A side's gradient times the upstream one, for the loops: these multiply exponentials, not probabilities; only the mixture's are normalised.
+struct SideCoefficients {
+  float constant, own, other;
+};
+
+LR_HD inline float quiet(double value) {  // a NaN without a payload, which vector loops count on
+  return value != value ? std::numeric_limits<float>::quiet_NaN() : static_cast<float>(value);
+}
+
+LR_HD inline SideCoefficients side_coefficients(PairForm form, const SideGradient& side, double upstream, double own_sum, double other_sum) {
+  const bool products = form == PairForm::cosine || form == PairForm::squares;
+  const double own = form == PairForm::mixture ? 1 : 1 / own_sum;
+  const double other = 1 / other_sum;
+  return {quiet(side.constant * upstream * own), quiet(side.own * upstream * own * (products ? own : 1)),
+          quiet(side.other * upstream * other * (products ? own : 1))};
+}
 
 // u's side of the weighted cross entropies: weight of H(u, v) and of H(v, u). A weight of 0 keeps an infinite entropy out.
 LR_HD inline double weighted(double weight, double x) { return weight == 0 ? 0 : weight * x; }

@@ -136,4 +136,33 @@ LR_HD inline RuleResult rule_result(const RuleOptions& options, const RuleSums& 
   return result;
 }
 
+// The gradient's coefficients for the loops, in float32.
+struct RuleGradient {  // RuleResult's, times the upstream gradient
+  float maximum;       // NaN if the row is undefined
+  float linear, product, less, constant, masked;
+  float threshold;     // -inf: nothing is masked
+};
+
+// What the loops of the second pass and of the gradient compare with; the coefficients are still to come.
+LR_HD inline RuleGradient begin_rule_gradient(const RuleOptions& options, const RuleSums& sums) {
+  RuleGradient gradient{};
+  const bool defined = sums.e > 0;
+  gradient.maximum = defined ? static_cast<float>(sums.maximum) : std::numeric_limits<float>::quiet_NaN();
+  gradient.threshold = defined && has_mask(options) ? static_cast<float>(mask_threshold(options, sums)) : -std::numeric_limits<float>::infinity();
+  return gradient;
+}
+
+LR_HD inline void finish_rule_gradient(const RuleOptions& options, const RuleResult& result, double upstream, RuleGradient* gradient) {
+  // Vector loops count on a NaN without a payload.
+  const auto scaled = [upstream](double value) {
+    return value != value ? std::numeric_limits<float>::quiet_NaN() : static_cast<float>(upstream * value);
+  };
+  const bool merged = form_of(options) != RuleForm::power;  // there u is e
+  gradient->linear = scaled(result.linear + (merged ? result.less : 0));
+  gradient->product = scaled(result.product);
+  gradient->less = scaled(result.less);
+  gradient->constant = scaled(result.constant);
+  gradient->masked = scaled(result.masked);
+}
+
 }  // namespace logratio::math

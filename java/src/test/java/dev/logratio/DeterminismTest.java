@@ -44,7 +44,7 @@ class DeterminismTest {
     }
 
     static Stream<Arguments> steps() {
-        return TestBackends.of("preference_step")
+        return TestBackends.all()
                 .filter(backend -> backend != Backend.reference())
                 .flatMap(backend -> Stream.of(DType.F32, DType.BF16).map(dtype -> arguments(backend, dtype)));
     }

@@ -50,7 +50,7 @@ class DivergenceTest {
             DivergenceKind.COSINE, new Entry(0.050478718389919031, null, new double[] {-0.15416144947445199, 0.13578495423393227, 0.018376495240519715}));
 
     static Stream<Backend> backends() {
-        return TestBackends.of("divergence");
+        return TestBackends.all();
     }
 
     static Stream<Arguments> backendsAndKinds() {

@@ -37,7 +37,7 @@ class DlrmlTablesTest {
             tables = new ObjectMapper().readTree(json);
         }
         List<Arguments> cases = new ArrayList<>();
-        for (Backend backend : TestBackends.of("pair_loss").toList()) {
+        for (Backend backend : TestBackends.all().toList()) {
             for (Map.Entry<String, JsonNode> table : tables.properties()) {
                 cases.add(Arguments.of(backend, table.getKey(), table.getValue()));
             }

@@ -26,7 +26,7 @@ import org.junit.jupiter.params.provider.MethodSource;
 /** What holds for every paired loss: gradients, extremes, batches of any size. */
 class EveryPairLossTest {
     static Stream<Backend> backends() {
-        return TestBackends.of("pair_loss");
+        return TestBackends.all();
     }
 
     static Stream<Arguments> losses() {

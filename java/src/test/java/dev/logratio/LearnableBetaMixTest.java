@@ -21,7 +21,7 @@ import org.junit.jupiter.params.provider.ValueSource;
 
 class LearnableBetaMixTest {
     static Stream<Backend> backends() {
-        return TestBackends.of("pair_loss");
+        return TestBackends.all();
     }
 
     /** A step as the javadoc has it. */

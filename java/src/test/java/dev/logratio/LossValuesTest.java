@@ -42,7 +42,7 @@ class LossValuesTest {
     private static final FDivergence KL = new FDivergence.ReverseKl();
 
     static Stream<Backend> backends() {
-        return TestBackends.of("pair_loss");
+        return TestBackends.all();
     }
 
     /** A loss of the batch of four, and the gradient of the mean with respect to rho. */

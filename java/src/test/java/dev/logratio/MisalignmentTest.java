@@ -19,7 +19,7 @@ import org.junit.jupiter.params.provider.MethodSource;
 /** The two losses that are divergences of paired rows. */
 class MisalignmentTest {
     static Stream<Backend> backends() {
-        return TestBackends.of("divergence");
+        return TestBackends.all();
     }
 
     /** First run (0,0),(1,0),(0,2), last run (0,0),(0,1),(3,0), one extra token; values from 60-digit arithmetic. */

@@ -30,7 +30,7 @@ class PairLossTest {
     private static final double LN_2 = Math.log(2);
 
     static Stream<Backend> backends() {
-        return TestBackends.of("pair_loss");
+        return TestBackends.all();
     }
 
     /** Values of the published trainer's formula in 50-digit arithmetic, gradients of the batch mean. */

@@ -24,7 +24,7 @@ class PreferenceStepTest {
     private static final long IGNORE = -100;
 
     static Stream<Backend> backends() {
-        return TestBackends.of("preference_step");
+        return TestBackends.all();
     }
 
     /** One pair of one token over two words: everything can be written down. */

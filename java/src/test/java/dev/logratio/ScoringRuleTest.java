@@ -65,7 +65,7 @@ class ScoringRuleTest {
     }
 
     static Stream<Backend> backends() {
-        return TestBackends.of("scoring_rule");
+        return TestBackends.all();
     }
 
     static Stream<Arguments> table() {

@@ -25,7 +25,7 @@ class SequenceLogpsTest {
     };
 
     static Stream<Backend> backends() {
-        return TestBackends.of("sequence_logps");
+        return TestBackends.all();
     }
 
     @ParameterizedTest

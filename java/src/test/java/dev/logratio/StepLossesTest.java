@@ -37,7 +37,7 @@ class StepLossesTest {
     private static final SequenceOptions TAIL = new SequenceOptions(Reduction.SUM, .5, Align.COMPLETION, 1);
 
     static Stream<Backend> backends() {
-        return TestBackends.of("preference_step");
+        return TestBackends.all();
     }
 
     static Stream<Arguments> losses() {

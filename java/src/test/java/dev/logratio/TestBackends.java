@@ -4,7 +4,6 @@ import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import java.util.List;
-import java.util.Set;
 import java.util.stream.Stream;
 
 /**
@@ -14,18 +13,10 @@ import java.util.stream.Stream;
 public final class TestBackends {
     private static final String ONLY = System.getProperty("logratio.test.backend");
 
-    /** Operations that have no CUDA kernels yet. */
-    private static final Set<String> WITHOUT_KERNELS = Set.of("divergence", "scoring_rule");
-
     private TestBackends() {}
 
     static Stream<Backend> all() {
         return names().map(TestBackends::named);
-    }
-
-    /** As {@link #all()}, of those that can run an operation. */
-    static Stream<Backend> of(String operation) {
-        return names(operation).map(TestBackends::named);
     }
 
     /** As {@link #all()}, without the reference that they are compared with. */
@@ -36,12 +27,6 @@ public final class TestBackends {
     /** The names of {@link #all()}. */
     public static Stream<String> names() {
         return ONLY == null ? Stream.of("reference", "cpu", "emulator") : Stream.of(ONLY);
-    }
-
-    /** The names of {@link #of}. */
-    public static Stream<String> names(String operation) {
-        boolean missing = ONLY == null && WITHOUT_KERNELS.contains(operation);
-        return names().filter(name -> !missing || !name.equals("emulator"));
     }
 
     /** A backend, after a look whether it is the one that was meant. */

@@ -23,7 +23,7 @@ class UnpairedLossTest {
             new Kto(), new Kto(.7, 1.5, .25), new Kto(.7, 0, 0), new ApoZeroUnpaired(), new ApoZeroUnpaired(.7), new Bco(), new Bco(.7, 2.5, -.4));
 
     static Stream<Backend> backends() {
-        return TestBackends.of("unpaired_loss");
+        return TestBackends.all();
     }
 
     static Stream<Arguments> losses() {

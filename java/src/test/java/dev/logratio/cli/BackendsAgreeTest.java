@@ -112,7 +112,7 @@ class BackendsAgreeTest {
         }
         return files.stream().flatMap(file -> {
             String name = (String) file.get()[0];
-            return TestBackends.names(name.substring(0, name.indexOf(' ')))
+            return TestBackends.names()
                     .filter(backend -> !backend.equals("reference"))
                     .map(backend -> arguments(backend, name, file.get()[1]));
         });

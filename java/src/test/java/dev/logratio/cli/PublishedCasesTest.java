@@ -45,19 +45,7 @@ class PublishedCasesTest {
     Path folder;
 
     static Stream<Arguments> cases() {
-        return CASES.stream().flatMap(name -> TestBackends.names(operation(name)).map(backend -> arguments(backend, name)));
-    }
-
-    private static String operation(String name) {
-        return switch (name.substring(0, name.indexOf('_'))) {
-            case "token" -> "token_logprobs";
-            case "sequence" -> "sequence_logps";
-            case "pair" -> "pair_loss";
-            case "step" -> "preference_step";
-            case "divergence" -> "divergence";
-            case "rule" -> "scoring_rule";
-            default -> throw new AssertionError(name);
-        };
+        return CASES.stream().flatMap(name -> TestBackends.names().map(backend -> arguments(backend, name)));
     }
 
     @ParameterizedTest(name = "{1} on {0}")

@@ -1,0 +1,313 @@
+// scoring_rule: values, loss and gradient of strictly proper scoring rules.
+//
+// One kernel takes a row through everything: log-sum-exp and the sum of powers in one read, the sum over the masked columns in a second
+// where the masked log term is wanted, and one read and one write for the gradient. A block has its row for itself, so that all reads after
+// the first find it in L2, and memory itself is read once and written once: 2 (BF16, F16) or 4 (F32) bytes an element forward, as many again
+// twice backward. Each warp has a stretch of the columns and meets the others between passes only.
+//
+// The mean is over the rows that are not ignored: a small launch before counts them, so that the upstream gradient is known, and one after
+// sums the loss, in a fixed order.
+#include "block.cuh"
+#include "math/scoring_rule.h"
+#include "operations.h"
+#include "row_stretches.cuh"
+#include "runtime.h"
+
+namespace logratio::device {
+namespace {
+
+using math::MaskedSums;
+using math::RuleForm;
+using math::RuleGradient;
+using math::RuleSums;
+
+constexpr float kLog2E = 1.44269504f;
+template <class T>
+constexpr int kRuleStep = kWarp * T::kPerVector;
+template <class T>
+constexpr int kRuleColumns = kChunkVectors * kRuleStep<T>;  // of a warp's chunk
+template <class T>
+using RuleChunk = Chunk<T, kChunkVectors, kRuleStep<T>>;
+
+struct RuleCall {
+  ScoringRules args;
+  int64_t rows;
+  Stretches stretches;  // of the columns that take part
+  float order_scale;    // (alpha - 1) log2(e), finite
+  double* counted;      // rows that are not ignored
+  double* values;       // of the rows, in double
+  int64_t* bad_values;
+};
+
+__device__ __forceinline__ float exponential(float d) { return exp2_fast(d * kLog2E); }
+__device__ __forceinline__ float power_of(float d, const RuleCall& call) { return exp2_fast(d * call.order_scale); }
+
+template <class T>
+__device__ __forceinline__ RuleChunk<T> chunk_at(int64_t column, int64_t end) {
+  return RuleChunk<T>(column + lane_index() * T::kPerVector, end);
+}
+
+// Loads the chunk and calls body(x, j, k) for each of its logits, those that fill up an end included: they are -inf.
+template <class T, class Body>
+__device__ __forceinline__ void for_logits(const Vector* v, Body&& body) {
+#pragma unroll
+  for (int j = 0; j < kChunkVectors; ++j) {
+    float x[T::kPerVector];
+    T::unpack(v[j], x);
+#pragma unroll
+    for (int k = 0; k < T::kPerVector; ++k) body(x[k], j * kRuleStep<T> + k);
+  }
+}
+
+// ---- The passes over a stretch, by a warp ----
+
+template <RuleForm kForm>
+__device__ __forceinline__ RuleSums merge_lanes(const RuleSums& own, double alpha) {
+  RuleSums all = math::rebased(own, warp_max(static_cast<float>(own.maximum)), alpha);
+  all.e = warp_sum(all.e);
+  if constexpr (kForm == RuleForm::plain) all.raw = warp_sum(all.raw);
+  if constexpr (kForm != RuleForm::plain) all.e_alpha = warp_sum(all.e_alpha);
+  if constexpr (kForm == RuleForm::power) all.e_less = warp_sum(all.e_less);
+  return all;
+}
+
+template <class T, RuleForm kForm>
+__device__ __forceinline__ RuleSums sum_stretch(const RuleCall& call, const typename T::Element* row, int64_t begin, int64_t end) {
+  float maximum = -kInfinity;
+  RuleSums sums = math::no_rule_sums();
+  for (int64_t column = begin; column < end; column += kRuleColumns<T>) {
+    const RuleChunk<T> chunk = chunk_at<T>(column, end);
+    Vector v[kChunkVectors];
+    load_chunk<T, kChunkVectors, kRuleStep<T>, false>(row, chunk, misalignment(row), v);
+    float top = -kInfinity;
+    for_logits<T>(v, [&](float x, int) { top = fmaxf(top, x); });
+    if (top > maximum) {
+      if (sums.e != 0) {
+        const float shift = maximum - top, less = power_of(shift, call), e = exponential(shift);
+        sums.e *= e;
+        sums.e_alpha *= kForm == RuleForm::square ? e * e : e * less;
+        sums.e_less *= less;
+      }
+      maximum = top;
+    }
+    const float reference = maximum == -kInfinity ? 0 : maximum;
+    float e_sum = 0, alpha_sum = 0, less_sum = 0, raw = 0;
+    for_logits<T>(v, [&](float x, int k) {
+      const float d = x - reference, e = exponential(d);
+      e_sum += e;
+      if constexpr (kForm == RuleForm::plain) raw += k < chunk.left ? x : 0;
+      if constexpr (kForm == RuleForm::square) alpha_sum = fused(e, e, alpha_sum);
+      if constexpr (kForm == RuleForm::power) {
+        const float less = power_of(d, call);
+        less_sum += less;
+        alpha_sum = fused(e, less, alpha_sum);
+      }
+    });
+    sums.e += e_sum;
+    sums.e_alpha += alpha_sum;
+    sums.e_less += less_sum;
+    sums.raw += raw;
+  }
+  sums.maximum = maximum;
+  return merge_lanes<kForm>(sums, call.args.options.alpha);
+}
+
+template <class T>
+__device__ __forceinline__ MaskedSums mask_stretch(const RuleGradient& gradient, const typename T::Element* row, int64_t begin, int64_t end) {
+  MaskedSums sums{0, 0};
+  for (int64_t column = begin; column < end; column += kRuleColumns<T>) {
+    const RuleChunk<T> chunk = chunk_at<T>(column, end);
+    Vector v[kChunkVectors];
+    load_chunk<T, kChunkVectors, kRuleStep<T>, false>(row, chunk, misalignment(row), v);
+    float all = 0, count = 0;
+    for_logits<T>(v, [&](float x, int k) {
+      const float d = x - gradient.maximum;
+      const bool masked = k < chunk.left && d < gradient.threshold;
+      all += masked ? d : 0;
+      count += masked ? 1 : 0;
+    });
+    sums.d += all;
+    sums.count += count;
+  }
+  return {warp_sum(sums.d), warp_sum(sums.count)};
+}
+
+template <class T, RuleForm kForm>
+__device__ __forceinline__ void write_stretch(const RuleCall& call, const RuleGradient& g, const typename T::Element* row, typename T::Element* target,
+                                              int64_t begin, int64_t end) {
+  const uint32_t shift = misalignment(target);
+  for (int64_t column = begin; column < end; column += kRuleColumns<T>) {
+    const RuleChunk<T> chunk = chunk_at<T>(column, end);
+    Vector v[kChunkVectors];
+    load_chunk<T, kChunkVectors, kRuleStep<T>, true>(row, chunk, misalignment(row), v);
+#pragma unroll
+    for (int j = 0; j < kChunkVectors; ++j) {
+      float x[T::kPerVector];
+      T::unpack(v[j], x);
+#pragma unroll
+      for (int k = 0; k < T::kPerVector; ++k) {
+        const float d = x[k] - g.maximum, e = exponential(d);
+        const float constant = g.constant + (d < g.threshold ? g.masked : 0);
+        float result = x[k] > -kInfinity ? constant : 0;
+        if constexpr (kForm == RuleForm::power) {
+          const float u = power_of(d, call);
+          result += fused(e, fused(g.product, u, g.linear), g.less * u);
+        } else {
+          result += e * fused(g.product, e, g.linear);
+        }
+        x[k] = result;
+      }
+      store_columns(target, chunk, j, T::pack(x), shift);
+    }
+  }
+}
+
+// ---- Rows ----
+
+// What the warps of a block tell each other.
+struct RuleScratch {
+  RuleSums sums[kStretchWarps];
+  MaskedSums masked[kStretchWarps];
+  RuleSums all;
+  RuleGradient gradient;
+};
+
+// By one thread, which gets the label's gradient. Reads the label's logit, which an in-place run overwrites.
+template <class T>
+__device__ LR_NO_INLINE double finish_row(const RuleCall& call, const typename T::Element* row, int64_t r, int64_t label, double upstream,
+                                          RuleScratch* scratch) {
+  const math::RuleOptions& options = call.args.options;
+  MaskedSums masked{0, 0};
+  if (math::has_mask(options)) {
+    for (int w = 0; w < call.stretches.count; ++w) {
+      masked.d += scratch->masked[w].d;
+      masked.count += scratch->masked[w].count;
+    }
+  }
+  const math::RuleResult result = math::rule_result(options, scratch->all, masked, T::widen(row[label]) - scratch->all.maximum);
+  math::finish_rule_gradient(options, result, upstream, &scratch->gradient);
+  call.values[r] = result.value;
+  write(call.args.values, r, result.value);
+  return upstream * result.label;
+}
+
+// By a block. `label` is a column.
+template <class T, RuleForm kForm>
+__device__ __forceinline__ void take_row(const RuleCall& call, int64_t r, int64_t label, double upstream, RuleScratch* scratch) {
+  const ScoringRules& args = call.args;
+  const int64_t columns = args.options.vocabulary, begin = warp_index() * call.stretches.columns;
+  const int64_t stretch_end = begin + call.stretches.columns, end = stretch_end < columns ? stretch_end : columns;
+  const typename T::Element* row = row_address<T>(args.logits, r);
+  const RuleSums sums = sum_stretch<T, kForm>(call, row, begin, end);
+  if (lane_index() == 0) scratch->sums[warp_index()] = sums;
+  __syncthreads();
+  if (warp_index() == 0) {
+    const RuleSums own = lane_index() < call.stretches.count ? scratch->sums[lane_index()] : math::no_rule_sums();
+    const RuleSums all = merge_lanes<kForm>(own, args.options.alpha);
+    if (lane_index() == 0) {
+      scratch->all = all;
+      scratch->gradient = math::begin_rule_gradient(args.options, all);
+    }
+  }
+  if (math::has_mask(args.options)) {
+    __syncthreads();
+    const MaskedSums masked = mask_stretch<T>(scratch->gradient, row, begin, end);
+    if (lane_index() == 0) scratch->masked[warp_index()] = masked;
+    __syncthreads();
+  }
+  double label_gradient = 0;
+  if (threadIdx.x == 0) label_gradient = finish_row<T>(call, row, r, label, upstream, scratch);
+  if (!args.wants_gradient) return;
+  typename T::Element* target = row_address<T>(args.gradient, r);
+  if (upstream == 0) {
+    __syncthreads();  // the label's logit has been read
+    clear_columns<T>(target, 0, args.gradient.columns);
+    return;
+  }
+  __syncthreads();
+  write_stretch<T, kForm>(call, scratch->gradient, row, target, begin, end);
+  clear_columns<T>(target, columns, args.gradient.columns);
+  __syncthreads();
+  if (threadIdx.x == 0) target[label] = T::narrow(label_gradient);
+}
+
+template <class T, RuleForm kForm>
+__global__ void __launch_bounds__(kStretchThreads, kBlocksAtOnce) rule_rows(const LR_PARAMETER RuleCall call) {
+  LR_SHARED(RuleScratch, scratch, 1);
+  const ScoringRules& args = call.args;
+  for (int64_t r = blockIdx.x; r < call.rows; r += gridDim.x) {
+    const int64_t label = read_label(args.labels, r, args.options.vocabulary);
+    __syncthreads();  // the row before has been read
+    if (label >= 0) {
+      const double upstream = !args.wants_gradient ? 0 : args.grad_loss.present ? read_double(args.grad_loss, r) : 1 / *call.counted;
+      take_row<T, kForm>(call, r, label, upstream, scratch);
+      continue;
+    }
+    if (args.wants_gradient) clear_columns<T>(row_address<T>(args.gradient, r), 0, args.gradient.columns);
+    if (threadIdx.x == 0) {
+      if (label == kBadLabel && call.bad_values != nullptr) count_up(call.bad_values);
+      call.values[r] = label == kIgnored ? 0 : nan("");
+      write(args.values, r, call.values[r]);
+    }
+  }
+}
+
+// ---- Before and after them, by one block ----
+
+__global__ void __launch_bounds__(kListThreads) count_rows(const LR_PARAMETER RuleCall call) {
+  LR_SHARED(BlockScratch, scratch, 1);
+  double count[1] = {0};
+  for (int64_t r = threadIdx.x; r < call.rows; r += kListThreads) {
+    count[0] += read_int(call.args.labels.values, r) != call.args.labels.ignore_index ? 1 : 0;
+  }
+  block_sum(count, scratch);
+  if (threadIdx.x == 0) *call.counted = count[0];
+}
+
+__global__ void __launch_bounds__(kListThreads) average_rows(const LR_PARAMETER RuleCall call) {
+  LR_SHARED(BlockScratch, scratch, 1);
+  double sum[1] = {0};
+  for (int64_t r = threadIdx.x; r < call.rows; r += kListThreads) sum[0] += call.values[r];
+  block_sum(sum, scratch);
+  if (threadIdx.x == 0) write(call.args.loss, 0, *call.counted == 0 ? 0 : sum[0] / *call.counted);
+}
+
+template <class T>
+void launch_rule(const RuleCall& call, const Machine& machine) {
+  const auto start = [&](auto kernel) { launch(kernel, machine.blocks(call.rows), call.stretches.count * kWarp, 0, machine.stream, call); };
+  switch (math::form_of(call.args.options)) {
+    case RuleForm::plain: return start(rule_rows<T, RuleForm::plain>);
+    case RuleForm::square: return start(rule_rows<T, RuleForm::square>);
+    case RuleForm::power: return start(rule_rows<T, RuleForm::power>);
+  }
+}
+
+}  // namespace
+
+lr_status scoring_rule(Execution* execution, const ScoringRules* rules) {
+  return run(execution, [&] {
+    const ScoringRules& args = *rules;
+    Workspace workspace(*execution);
+    const int64_t rows = args.labels.values.size();
+    double* const values = workspace.take<double>(rows);
+    double* const counted = workspace.take<double>(1);
+    if (!workspace.ready()) return;
+    const Machine machine(*execution);
+    const double order = args.options.alpha - 1;
+    const RuleCall call{args,
+                        rows,
+                        cut_stretches(args.options.vocabulary),
+                        static_cast<float>(std::fmin(order * 1.4426950408889634074, 1e30)),
+                        counted,
+                        values,
+                        execution->bad_values};
+    poison(args.values);
+    poison(args.loss);
+    if (args.wants_gradient && args.gradient.base != args.logits.base) poison(args.gradient, rows);
+    if (args.wants_gradient || args.loss.present) launch(count_rows, 1, kListThreads, 0, machine.stream, call);
+    if (rows > 0) with_type(args.logits.type, [&]<class T>(T) { launch_rule<T>(call, machine); });
+    if (args.loss.present) launch(average_rows, 1, kListThreads, 0, machine.stream, call);
+  });
+}
+
+}  // namespace logratio::device
