@@ -7,10 +7,7 @@ import java.io.PrintStream;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
-import java.util.Map;
 import java.util.Set;
-import java.util.TreeMap;
-import java.util.regex.Matcher;
 import java.util.regex.Pattern;
 import org.junit.platform.engine.TestExecutionResult;
 import org.junit.platform.engine.TestExecutionResult.Status;
@@ -55,13 +52,10 @@ public final class SuiteProgram {
     }
 
     private static final class Listener implements TestExecutionListener {
-        private static final Pattern NO_KERNELS = Pattern.compile("lr_\\w+ runs on the CPU only: there are no CUDA kernels for it");
-
         private final String backend;
         private final PrintStream out;
         private final Pattern onBackend;
         private final List<String> failures = new ArrayList<>();
-        private final Map<String, Integer> missingKernels = new TreeMap<>();
         private int passed;
         private int passedOnBackend;
         private int skipped;
@@ -78,11 +72,6 @@ public final class SuiteProgram {
             if (result.getStatus() != Status.SUCCESSFUL) {
                 String failure = name(test) + ": " + result.getThrowable().map(Throwable::toString).orElse("aborted");
                 failures.add(failure);
-                Matcher missing = NO_KERNELS.matcher(failure);
-                if (missing.find()) {
-                    missingKernels.merge(missing.group(), 1, Integer::sum);
-                    return;
-                }
                 out.println("FAILED " + failure);
                 result.getThrowable().ifPresent(this::printOrigin);
             } else if (test.isTest()) {
@@ -116,7 +105,6 @@ public final class SuiteProgram {
         }
 
         boolean report() {
-            missingKernels.forEach((operation, tests) -> out.println("FAILED " + tests + " tests: " + operation));
             out.println("on backend " + backend + ": " + passedOnBackend + " passed");
             out.println(passed + " passed, " + failures.size() + " failed" + (skipped == 0 ? "" : ", " + skipped + " skipped"));
             if (passedOnBackend == 0) {
