@@ -138,7 +138,7 @@ __device__ inline void finish_first(const PairCall& call, const RowsOfPair<T>& r
 
 // By one thread.
 template <PairForm kForm>
-__device__ LR_NO_INLINE void finish_second(const PairCall& call, int64_t pair, double upstream, PairScratch* scratch) {
+__device__ inline void finish_second(const PairCall& call, int64_t pair, double upstream, PairScratch* scratch) {
   SecondSums second{0, 0, 0, 0};
   if constexpr (math::needs_second_pass(kForm)) {
     for (int w = 0; w < call.stretches.count; ++w) {
@@ -152,7 +152,14 @@ __device__ LR_NO_INLINE void finish_second(const PairCall& call, int64_t pair, d
     }
   }
   const PairSums& sums = scratch->sums;
-  const math::PairResult result = math::pair_result(call.args.options, sums, second);
+  math::PairResult result = math::pair_result(call.args.options, sums, second);
+  if constexpr (kForm == PairForm::transport) {
+    // Counted from a whole number next to its mean, N is small where the probability is, and the gradient does not cancel.
+    const double middle = rint(second.p);
+    for (int w = 0; w < call.stretches.count; ++w) scratch->starts[w].signs -= middle;
+    result.a.constant += result.a.own * middle;
+    result.b.constant += result.b.own * middle;
+  }
   scratch->a = math::side_coefficients(kForm, result.a, upstream, sums.sum_a, sums.sum_b);
   scratch->b = math::side_coefficients(kForm, result.b, upstream, sums.sum_b, sums.sum_a);
   call.values[pair] = result.value;
@@ -215,7 +222,7 @@ __device__ __forceinline__ void take_pair(const PairCall& call, int64_t pair, in
 
 // First the pairs, then the rows of either side that take no part: their gradient is 0.
 template <class T, PairForm kForm>
-__global__ void __launch_bounds__(kStretchThreads, kBlocksAtOnce) divergence_rows(const LR_PARAMETER PairCall call) {
+__global__ void __launch_bounds__(kStretchThreads, kStretchBlocks) divergence_rows(const LR_PARAMETER PairCall call) {
   LR_SHARED(PairScratch, scratch, 1);
   const Divergences& args = call.args;
   const int64_t rows_p = args.wants_p && call.owners_p != nullptr ? args.sides.p_count : 0;

@@ -10,6 +10,7 @@ namespace logratio::device {
 
 constexpr int kStretchWarps = 8;
 constexpr int kStretchThreads = kStretchWarps * kWarp;
+constexpr int kStretchBlocks = 2;          // on a multiprocessor, 32 KiB of loads under way: a third would leave too few registers
 constexpr int64_t kStretchColumns = 1024;  // fewer are not worth a warp
 constexpr int64_t kStretchUnit = 512;      // stretches begin at multiples of it: of every warp's chunk
 

@@ -174,7 +174,7 @@ struct RuleScratch {
 
 // By one thread, which gets the label's gradient. Reads the label's logit, which an in-place run overwrites.
 template <class T>
-__device__ LR_NO_INLINE double finish_row(const RuleCall& call, const typename T::Element* row, int64_t r, int64_t label, double upstream,
+__device__ inline double finish_row(const RuleCall& call, const typename T::Element* row, int64_t r, int64_t label, double upstream,
                                           RuleScratch* scratch) {
   const math::RuleOptions& options = call.args.options;
   MaskedSums masked{0, 0};
@@ -232,7 +232,7 @@ __device__ __forceinline__ void take_row(const RuleCall& call, int64_t r, int64_
 }
 
 template <class T, RuleForm kForm>
-__global__ void __launch_bounds__(kStretchThreads, kBlocksAtOnce) rule_rows(const LR_PARAMETER RuleCall call) {
+__global__ void __launch_bounds__(kStretchThreads, kStretchBlocks) rule_rows(const LR_PARAMETER RuleCall call) {
   LR_SHARED(RuleScratch, scratch, 1);
   const ScoringRules& args = call.args;
   for (int64_t r = blockIdx.x; r < call.rows; r += gridDim.x) {

