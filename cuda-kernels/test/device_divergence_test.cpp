@@ -20,8 +20,8 @@ constexpr int32_t kKinds[] = {LR_SCE, LR_JEFFREYS, LR_KL_PQ, LR_KL_QP, LR_JENSEN
 // The rounding of a gradient to its type, where the two sides of a tie part.
 double unit(D type) { return type == D::f32 ? 0 : type == D::bf16 ? std::ldexp(1, -7) : std::ldexp(1, -10); }
 
-// Within `tolerance` of the largest number, and of the number itself. Where one is not finite, so is the other.
-void expect_close(const Tensor& actual, const Tensor& expected, double tolerance, double rounding, const std::string& what) {
+// Within `tolerance` of the largest number, `rounding` of the number itself and `slack`. Where one is not finite, so is the other.
+void expect_close(const Tensor& actual, const Tensor& expected, double tolerance, double rounding, const std::string& what, double slack = 0) {
   double largest = 0;
   for (int64_t k = 0; k < expected.size(); ++k) {
     if (std::isfinite(expected.get(k))) largest = std::fmax(largest, std::fabs(expected.get(k)));
@@ -32,7 +32,7 @@ void expect_close(const Tensor& actual, const Tensor& expected, double tolerance
     if (!std::isfinite(e)) {
       ASSERT_TRUE(std::isnan(e) ? std::isnan(a) : a == e) << what << ' ' << k << ": " << a << ", " << e;
     } else {
-      ASSERT_NEAR(a, e, tolerance * largest + rounding * std::fabs(e) + tiny) << what << ' ' << k;
+      ASSERT_NEAR(a, e, tolerance * largest + rounding * std::fabs(e) + slack + tiny) << what << ' ' << k;
     }
   }
 }
@@ -98,15 +98,18 @@ Divergence evaluate(Pairs pairs, int32_t kind, bool in_place = false) {
   return result;
 }
 
-void expect_that_of_the_cpu(const Pairs& pairs, int32_t kind, const std::string& what) {
+// `slack` is what gradients may be off for each unit of a value: where one column has all of the probability, terms of that size cancel.
+void expect_that_of_the_cpu(const Pairs& pairs, int32_t kind, const std::string& what, double slack = 0) {
   const Divergence actual = evaluate(pairs, kind);
   const OnCpu cpu;
   const Divergence expected = evaluate(pairs, kind);
   const double rounding = unit(pairs.p.type());
+  double largest = 1;
+  for (double value : expected.values.values()) largest = std::fmax(largest, std::fabs(value));
   expect_close(actual.values, expected.values, 2e-6, 4e-6, what + " values");
   expect_close(actual.loss, expected.loss, 0, 4e-6, what + " loss");
-  expect_close(actual.grad_p, expected.grad_p, 4e-6, 2e-5 + rounding, what + " p");
-  expect_close(actual.grad_q, expected.grad_q, 4e-6, 2e-5 + rounding, what + " q");
+  expect_close(actual.grad_p, expected.grad_p, 4e-6, 2e-5 + rounding, what + " p", slack * largest);
+  expect_close(actual.grad_q, expected.grad_q, 4e-6, 2e-5 + rounding, what + " q", slack * largest);
   EXPECT_EQ(actual.bad, 0) << what;
 }
 
@@ -140,7 +143,7 @@ TEST(DeviceDivergence, PairsByIndexWeightsAndExtremesAgreeWithTheCpu) {
           pairs.q.set(1 * columns + k, -kInf);
         }
         pairs.p.set(3 * columns + 2, 80);  // all of the probability
-        expect_that_of_the_cpu(pairs, kind, name(kind, type, columns));
+        expect_that_of_the_cpu(pairs, kind, name(kind, type, columns), 5e-7);
         pairs.row_weights = Tensor(D::f64, {0});
         pairs.q.set(4 * columns + 1, -kInf);  // infinite where the maths is
         pairs.p.set(3 * columns + 2, NAN);

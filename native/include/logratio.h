@@ -99,6 +99,8 @@ LR_API lr_status lr_set_threads(int32_t threads);
  * 256 bytes, which calls on the same stream may share.
  * Values in device memory are not checked beforehand: a label outside [0,V) that is not ignore_index gives logp NaN and
  * gradient 0 in its row, and is counted. A mask weight that is not finite or is negative counts as 0, and is counted.
+ * So it is with the labels of a scoring rule and the weights of a divergence; a pair there that names a row that does not exist, or one that
+ * an earlier pair has, is skipped: its value is NaN, the loss too unless the pair weighs nothing, and it is counted.
  * Parameters that are given as tensors are taken as they are.
  */
 typedef struct lr_cuda {
@@ -106,7 +108,7 @@ typedef struct lr_cuda {
   void* stream;             /* cudaStream_t; NULL is the legacy default stream */
   void* workspace;          /* on the tensors' device; NULL asks for workspace_bytes */
   uint64_t workspace_bytes;
-  int64_t* bad_values;      /* optional, on the tensors' device: incremented by the number of bad labels and weights */
+  int64_t* bad_values;      /* optional, on the tensors' device: incremented by the number of bad labels, weights and pairs */
 } lr_cuda;
 
 /* What runs CUDA calls. */
