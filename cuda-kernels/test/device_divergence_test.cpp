@@ -98,7 +98,8 @@ Divergence evaluate(Pairs pairs, int32_t kind, bool in_place = false) {
   return result;
 }
 
-// `slack` is what gradients may be off for each unit of a value: where one column has all of the probability, terms of that size cancel.
+// `slack` is what gradients may be off for each unit of a value: where a large logit has all of the probability, differences of logits have lost
+// digits to its size, and terms of the size of the value cancel.
 void expect_that_of_the_cpu(const Pairs& pairs, int32_t kind, const std::string& what, double slack = 0) {
   const Divergence actual = evaluate(pairs, kind);
   const OnCpu cpu;
@@ -143,7 +144,7 @@ TEST(DeviceDivergence, PairsByIndexWeightsAndExtremesAgreeWithTheCpu) {
           pairs.q.set(1 * columns + k, -kInf);
         }
         pairs.p.set(3 * columns + 2, 80);  // all of the probability
-        expect_that_of_the_cpu(pairs, kind, name(kind, type, columns), 5e-7);
+        expect_that_of_the_cpu(pairs, kind, name(kind, type, columns), 2e-6);
         pairs.row_weights = Tensor(D::f64, {0});
         pairs.q.set(4 * columns + 1, -kInf);  // infinite where the maths is
         pairs.p.set(3 * columns + 2, NAN);
