@@ -1,5 +1,6 @@
 #include "cpu/divergence.h"
 
+#include <algorithm>
 #include <atomic>
 #include <bit>
 #include <cmath>
@@ -38,6 +39,7 @@ struct Call {
   int64_t segments;
 
   bool wants_gradient() const { return gradients.p != nullptr || gradients.q != nullptr; }
+  bool keeps() const { return wants_gradient() && (spec.form == math::PairForm::transport || spec.form == math::PairForm::mixture); }
 };
 
 // One pair on its way: each pass goes over its segments, in any order, and is then finished once.
@@ -45,7 +47,8 @@ class PairRun {
  public:
   explicit PairRun(const Call& call)
       : call_(call), first_(static_cast<size_t>(call.segments)), second_(first_.size()), starts_(first_.size()),
-        log_weights_(static_cast<size_t>(call.sides.q_is_weights ? call.sides.q.columns : 0)) {}
+        log_weights_(static_cast<size_t>(call.sides.q_is_weights ? call.sides.q.columns : 0)),
+        kept_(static_cast<size_t>(call.keeps() ? call.sides.p.columns + kKeptPadding : 0)) {}
 
   void begin(const RowPair& pair) {
     pair_ = pair;
@@ -81,7 +84,13 @@ class PairRun {
     const auto at = static_cast<size_t>(s);
     second_[at] = {0, 0, 0, 0};
     const int64_t begin = begin_of(s), end = std::min(end_of(s), live_);
-    if (begin < end) call_.kernels.second(call_.spec, norm_, starts_[at], a_, b_, begin, end, &second_[at]);
+    float* const kept = kept_.empty() ? nullptr : kept_.data();
+    if (kept != nullptr) {
+      // Behind the last probability any count will do, but always the same one. The kernel writes whole vectors, whose order is its own.
+      const auto whole = [](int64_t columns) { return columns / kKeptPadding * kKeptPadding; };
+      std::fill(kept + whole(std::max(begin, end)), kept + whole(end_of(s) + kKeptPadding - 1), 0.0f);
+    }
+    if (begin < end) call_.kernels.second(call_.spec, norm_, starts_[at].distance, a_, b_, begin, end, kept, &second_[at]);
   }
 
   // Returns the value, and readies the gradient.
@@ -105,7 +114,7 @@ class PairRun {
   void gradient(int64_t s) const {
     const int64_t begin = begin_of(s), end = end_of(s);
     if (pair_.upstream != 0) {
-      call_.kernels.gradient(call_.spec, norm_, starts_[static_cast<size_t>(s)], gradients_, a_, b_, begin, end);
+      call_.kernels.gradient(call_.spec, norm_, starts_[static_cast<size_t>(s)].signs, gradients_, a_, b_, kept_.data(), begin, end);
       return;
     }
     if (call_.gradients.p != nullptr) clear_segment(*call_.gradients.p, pair_.p, begin, end);
@@ -133,6 +142,7 @@ class PairRun {
   std::vector<SecondSums> second_;
   std::vector<TransportStart> starts_;
   std::vector<float> log_weights_;
+  std::vector<float> kept_;  // by the second pass for the gradient
   PairSums sums_{};
   PairNorm norm_{};
   int64_t live_ = 0;  // columns up to the last that has a probability

@@ -2,8 +2,9 @@
 //
 // First pass: one read of each side, 4 (F32) or 2 bytes per element, for both log-sum-exps and, where the kind's value follows from sums
 // about the running maxima, for these too. Second pass: one more read, for the kinds that need normalised probabilities. Gradient: one read
-// and one write of each live side. p and q are never stored. The caller takes a pair through all passes while it is in the cache, so
-// that memory itself is read once and written once.
+// and one write of each live side. p and q are not stored beyond a tile; the running counts of transport and the logarithms of the mixture are kept from
+// the second pass for the gradient, one float32 a column. The caller takes a pair through all passes while it is in the cache, so that
+// memory itself is read once and written once.
 //
 // Sums are float32 over a tile and float64 beyond. A tile without -inf takes a shorter path than one with it: both exist as
 // kMasked of the same code.
@@ -18,6 +19,8 @@ namespace {
 using math::PairForm;
 using math::PairSums;
 using math::SecondSums;
+
+static_assert(kPair <= kKeptPadding);
 
 constexpr float kLargest = 3.40282347e38f;
 constexpr float kFar = 1e30f;  // beyond any difference of logits that matters; finite, so that 0 times it is 0
@@ -57,12 +60,15 @@ struct Extremes {
   float minimum, maximum;
 };
 
-template <class T>
+// The minimum tells whether a tile needs masks; forms without any are spared it.
+template <class T, bool kMinimum>
 HWY_INLINE Extremes extremes(const typename T::Element* x, int64_t n) {
   V low0 = hn::Set(kF, kInfinity), low1 = low0, high0 = hn::Set(kF, -kInfinity), high1 = high0;
   const auto add = [&](Pair v) LR_INLINE_LAMBDA {
-    low0 = hn::Min(low0, v.a);
-    low1 = hn::Min(low1, v.b);
+    if constexpr (kMinimum) {
+      low0 = hn::Min(low0, v.a);
+      low1 = hn::Min(low1, v.b);
+    }
     high0 = hn::Max(high0, v.a);
     high1 = hn::Max(high1, v.b);
   };
@@ -159,7 +165,8 @@ void first_of(const PairSpec& spec, const void* row_a, const void* row_b, int64_
   const Exp exp(spec.temperature_scale);
   *sums = PairSums{-kInfinity, -kInfinity, 0, 0, 0, 0, 0, false, false};
   for_tiles(begin, end, [&](int64_t column, int64_t stop) {
-    const Extremes ea = extremes<TA>(a + column, stop - column), eb = extremes<TB>(b + column, stop - column);
+    constexpr bool kMinimum = !FirstSums<kForm>::kPlain;
+    const Extremes ea = extremes<TA, kMinimum>(a + column, stop - column), eb = extremes<TB, kMinimum>(b + column, stop - column);
     const double max_a = ea.maximum > sums->max_a ? ea.maximum : sums->max_a, max_b = eb.maximum > sums->max_b ? eb.maximum : sums->max_b;
     *sums = math::rebased(kForm, *sums, max_a, max_b, spec.temperature);
     if (ea.minimum > -kFar && eb.minimum > -kFar) {
@@ -194,13 +201,25 @@ HWY_INLINE V sign_of(V v) {  // 0 for NaN
 // times exp(-d).
 struct Mixture {
   V p, q, log_p, log_q;
-  HWY_INLINE Mixture(const Norm& norm, const Exp& exp, V inverse_temperature, V a, V b) {
+  // `log_larger` is called with -d and exp(-d).
+  template <class LogLarger>
+  HWY_INLINE Mixture(const Norm& norm, const Exp& exp, V inverse_temperature, V a, V b, LogLarger&& log_larger_of) {
     const V larger = hn::Max(hn::Sub(hn::Sub(b, norm.max_b), norm.log_b), hn::Sub(hn::Sub(a, norm.max_a), norm.log_a));
     const V ratio = norm.log_ratio(a, b);
     // -|ratio| down to where exp is 0. Max returns its second operand where the ratio is NaN, as it is where both sides are -inf.
     const V minus_size = hn::Max(hn::Or(ratio, hn::SignBit(kF)), exp.lowest);
     const V e = exp(exp.clamp(larger)), t = exp(minus_size);
     const V minus_d = hn::Mul(minus_size, inverse_temperature);
+    const V log_larger = log_larger_of(minus_d, t), log_smaller = hn::Add(log_larger, minus_d);
+    const V smaller = hn::Mul(e, t);
+    const auto p_is_larger = hn::Ge(ratio, hn::Zero(kF));
+    p = hn::IfThenElse(p_is_larger, e, smaller);
+    q = hn::IfThenElse(p_is_larger, smaller, e);
+    log_p = hn::IfThenElse(p_is_larger, log_larger, log_smaller);
+    log_q = hn::IfThenElse(p_is_larger, log_smaller, log_larger);
+  }
+
+  static HWY_INLINE V log_of_larger(V minus_d, V t) {
     const V half = hn::Mul(minus_d, hn::Set(kF, -0.5f)), s = hn::Mul(half, half);
     V near = hn::Set(kF, 31.0f / 14175);  // the series of log cosh
     near = hn::MulAdd(near, s, hn::Set(kF, -17.0f / 2520));
@@ -216,14 +235,7 @@ struct Mixture {
     far = hn::MulAdd(far, t, hn::Set(kF, -0.499990850687027f));
     far = hn::MulAdd(far, t, hn::Set(kF, 0.9999999403953552f));
     far = hn::NegMulAdd(far, t, hn::Set(kF, 0.69314718056f));
-    const V log_larger = hn::IfThenElse(hn::Lt(half, hn::Set(kF, 0.3f)), near, far);
-    const V log_smaller = hn::Add(log_larger, minus_d);
-    const V smaller = hn::Mul(e, t);
-    const auto p_is_larger = hn::Ge(ratio, hn::Zero(kF));
-    p = hn::IfThenElse(p_is_larger, e, smaller);
-    q = hn::IfThenElse(p_is_larger, smaller, e);
-    log_p = hn::IfThenElse(p_is_larger, log_larger, log_smaller);
-    log_q = hn::IfThenElse(p_is_larger, log_smaller, log_larger);
+    return hn::IfThenElse(hn::Lt(half, hn::Set(kF, 0.3f)), near, far);
   }
 };
 
@@ -251,58 +263,101 @@ struct RunningSum {
   }
 };
 
-// The running sums of transport: C of p - q, times a's sum of exponentials, and N of the signs of C in the columns before. Columns come
-// even ones first.
-struct Transport {
-  double distance, signs;                                   // up to the tile
-  V tile_distance, tile_signs;                              // of the tile so far, in every lane
-  V before_distance, before_signs;                          // `distance` and `signs` in every lane
-  explicit HWY_INLINE Transport(const math::TransportStart& start)
-      : distance(start.distance), signs(start.signs), tile_distance(hn::Zero(kF)), tile_signs(hn::Zero(kF)) {
-    begin_tile();
-  }
-  HWY_INLINE void begin_tile() {
-    distance += hn::GetLane(tile_distance);
-    signs += hn::GetLane(tile_signs);
-    tile_distance = tile_signs = hn::Zero(kF);
-    before_distance = hn::Set(kF, static_cast<float>(distance));
-    before_signs = hn::Set(kF, static_cast<float>(signs));
-  }
-
-  Pair c, n;  // C and N of the columns
-  HWY_INLINE void advance(Pair difference) {
-    const RunningSum both(hn::Add(difference.a, difference.b));
-    c.b = hn::Add(before_distance, hn::Add(tile_distance, both.upto));
-    c.a = hn::Sub(c.b, difference.b);
-    tile_distance = hn::Add(tile_distance, both.all);
-    const Pair sign = {sign_of(c.a), sign_of(c.b)};
-    const V sum_of_signs = hn::Add(sign.a, sign.b);
-    const RunningSum counted(sum_of_signs);
-    n.a = hn::Add(before_signs, hn::Add(tile_signs, hn::Sub(counted.upto, sum_of_signs)));
-    n.b = hn::Add(n.a, sign.a);
-    tile_signs = hn::Add(tile_signs, counted.all);
-  }
-};
-
 // ---- Second pass ----
 
+// The running sums of transport: C of p - q, times a's sum of exponentials, and N of the signs of C in the columns before. Columns come
+// even ones first. A tile goes through three loops, for the exponentials, C and N: each is a long chain of instructions that wait for one
+// another, and a processor that looks a hundred instructions ahead finds no second chain to work on where all three are one.
+template <class TA, class TB>
+void transport_of(const PairSpec& spec, const PairNorm& pair, double distance, const void* row_a, const void* row_b, int64_t begin,
+                  int64_t end, float* kept, SecondSums* sums) {
+  const auto* a = static_cast<const typename TA::Element*>(row_a);
+  const auto* b = static_cast<const typename TB::Element*>(row_b);
+  const Exp exp(spec.temperature_scale);
+  const Norm norm(pair);
+  alignas(64) float p[kTile], q[kTile], c[kTile];  // p and q times the sums of exponentials; c is their difference before it is C
+  *sums = SecondSums{0, 0, 0, 0};
+  for_tiles(begin, end, [&](int64_t column, int64_t stop) {
+    const int64_t pairs = (stop - column + kPair - 1) / kPair * kPair;
+    const auto exponentials = [&](const Columns<TA, TB>& x, int64_t at) LR_INLINE_LAMBDA {
+      const Pair u = {exp(exp.clamp(hn::Sub(x.a.a, norm.max_a))), exp(exp.clamp(hn::Sub(x.a.b, norm.max_a)))};
+      const Pair v = {exp(exp.clamp(hn::Sub(x.b.a, norm.max_b))), exp(exp.clamp(hn::Sub(x.b.b, norm.max_b)))};
+      Float32::store(u, p + at);
+      Float32::store(v, q + at);
+      Float32::store({norm.difference(u.a, v.a), norm.difference(u.b, v.b)}, c + at);
+    };
+    walk(column, stop, [&](int64_t i) LR_INLINE_LAMBDA { exponentials(Columns<TA, TB>(a + i, b + i), i - column); },
+         [&](int64_t i, int64_t n) LR_INLINE_LAMBDA { exponentials(Columns<TA, TB>::tail(a + i, b + i, n), i - column); });
+
+    V tile_distance = hn::Zero(kF);  // of the tile so far, in every lane
+    const V before_distance = hn::Set(kF, static_cast<float>(distance));
+    for (int64_t i = 0; i < pairs; i += kPair) {
+      const Pair difference = Float32::load(c + i);
+      const RunningSum both(hn::Add(difference.a, difference.b));
+      const V odd = hn::Add(before_distance, hn::Add(tile_distance, both.upto));
+      Float32::store({hn::Sub(odd, difference.b), odd}, c + i);
+      tile_distance = hn::Add(tile_distance, both.all);
+    }
+    distance += hn::GetLane(tile_distance);
+    for (int64_t k = stop - column; k < pairs; ++k) {  // the columns that pad the last pair are none
+      const int64_t first = pairs - kPair, place = k - first;
+      c[first + place % 2 * kLanes + place / 2] = 0;
+    }
+
+    const V zero = hn::Zero(kF);
+    V tile_signs = zero, value[2] = {zero, zero}, sum_p[2] = {zero, zero}, sum_q[2] = {zero, zero};
+    const V before_signs = hn::Set(kF, static_cast<float>(sums->signs));
+    for (int64_t i = 0; i < pairs; i += kPair) {
+      const Pair distances = Float32::load(c + i), u = Float32::load(p + i), v = Float32::load(q + i);
+      const Pair sign = {sign_of(distances.a), sign_of(distances.b)};
+      const V both = hn::Add(sign.a, sign.b);
+      const RunningSum counted(both);
+      Pair n;
+      n.a = hn::Add(before_signs, hn::Add(tile_signs, hn::Sub(counted.upto, both)));
+      n.b = hn::Add(n.a, sign.a);
+      tile_signs = hn::Add(tile_signs, counted.all);
+      value[0] = hn::Add(value[0], hn::Abs(distances.a));
+      value[1] = hn::Add(value[1], hn::Abs(distances.b));
+      sum_p[0] = hn::MulAdd(u.a, n.a, sum_p[0]);
+      sum_p[1] = hn::MulAdd(u.b, n.b, sum_p[1]);
+      sum_q[0] = hn::MulAdd(v.a, n.a, sum_q[0]);
+      sum_q[1] = hn::MulAdd(v.b, n.b, sum_q[1]);
+      if (kept == nullptr) continue;
+      if constexpr (__is_same(TA, Float32Split)) {  // the gradient loads float32 in order
+        Float32Split::store(n, kept + column + i);
+      } else {
+        Float32::store(n, kept + column + i);
+      }
+    }
+    sums->signs += hn::GetLane(tile_signs);
+    sums->value += sum_of(hn::Add(value[0], value[1]));
+    sums->p += sum_of(hn::Add(sum_p[0], sum_p[1]));
+    sums->q += sum_of(hn::Add(sum_q[0], sum_q[1]));
+  });
+  // From exponentials to probabilities.
+  sums->value *= pair.inverse_a;
+  sums->p *= pair.inverse_a;
+  sums->q *= pair.inverse_b;
+}
+
 template <class TA, class TB, PairForm kForm>
-void second_of(const PairSpec& spec, const PairNorm& pair, const math::TransportStart& start, const void* row_a, const void* row_b,
-               int64_t begin, int64_t end, SecondSums* sums) {
+void second_of(const PairSpec& spec, const PairNorm& pair, const void* row_a, const void* row_b, int64_t begin, int64_t end, float* kept,
+               SecondSums* sums) {
   const auto* a = static_cast<const typename TA::Element*>(row_a);
   const auto* b = static_cast<const typename TB::Element*>(row_b);
   const Exp exp(spec.temperature_scale);
   const Norm norm(pair);
   const V inverse_temperature = hn::Set(kF, spec.inverse_temperature);
-  Transport transport({start.distance, 0});
   *sums = SecondSums{0, 0, 0, 0};
   for_tiles(begin, end, [&](int64_t column, int64_t stop) {
     V value[2] = {hn::Zero(kF), hn::Zero(kF)}, sum_p[2] = {hn::Zero(kF), hn::Zero(kF)}, sum_q[2] = {hn::Zero(kF), hn::Zero(kF)};
     const auto p_of = [&](V x) LR_INLINE_LAMBDA { return hn::Mul(exp(exp.clamp(hn::Sub(x, norm.max_a))), norm.inverse_a); };
     const auto q_of = [&](V x) LR_INLINE_LAMBDA { return hn::Mul(exp(exp.clamp(hn::Sub(x, norm.max_b))), norm.inverse_b); };
-    const auto add = [&](int which, V x, V y) LR_INLINE_LAMBDA {
+    const auto add = [&](int which, V x, V y, V* log_larger) LR_INLINE_LAMBDA {
       if constexpr (kForm == PairForm::mixture) {
-        const Mixture m(norm, exp, inverse_temperature, x, y);
+        const Mixture m(norm, exp, inverse_temperature, x, y, [&](V minus_d, V t) LR_INLINE_LAMBDA {
+          return *log_larger = Mixture::log_of_larger(minus_d, t);
+        });
         sum_p[which] = hn::MulAdd(m.p, m.log_p, sum_p[which]);
         sum_q[which] = hn::MulAdd(m.q, m.log_q, sum_q[which]);
       } else {
@@ -319,42 +374,18 @@ void second_of(const PairSpec& spec, const PairNorm& pair, const math::Transport
         }
       }
     };
-    const auto add_transport = [&](const Columns<TA, TB>& v, int64_t n) LR_INLINE_LAMBDA {
-      const Pair p = {exp(exp.clamp(hn::Sub(v.a.a, norm.max_a))), exp(exp.clamp(hn::Sub(v.a.b, norm.max_a)))};
-      const Pair q = {exp(exp.clamp(hn::Sub(v.b.a, norm.max_b))), exp(exp.clamp(hn::Sub(v.b.b, norm.max_b)))};
-      transport.advance({norm.difference(p.a, q.a), norm.difference(p.b, q.b)});
-      V c[2] = {hn::Abs(transport.c.a), hn::Abs(transport.c.b)};
-      if (n < kPair) {  // the columns that pad the last pair are none
-        c[0] = hn::IfThenElseZero(hn::FirstN(kF, static_cast<size_t>((n + 1) / 2)), c[0]);
-        c[1] = hn::IfThenElseZero(hn::FirstN(kF, static_cast<size_t>(n / 2)), c[1]);
-      }
-      for (int k = 0; k < 2; ++k) {
-        value[k] = hn::Add(value[k], c[k]);
-        sum_p[k] = hn::MulAdd(k == 0 ? p.a : p.b, k == 0 ? transport.n.a : transport.n.b, sum_p[k]);
-        sum_q[k] = hn::MulAdd(k == 0 ? q.a : q.b, k == 0 ? transport.n.a : transport.n.b, sum_q[k]);
-      }
+    const auto add_columns = [&](const Columns<TA, TB>& v, int64_t i) LR_INLINE_LAMBDA {
+      Pair log_larger;
+      add(0, v.a.a, v.b.a, &log_larger.a);
+      add(1, v.a.b, v.b.b, &log_larger.b);
+      if (kForm == PairForm::mixture && kept != nullptr) Float32::store(log_larger, kept + i);
     };
-    const auto add_columns = [&](const Columns<TA, TB>& v, int64_t n) LR_INLINE_LAMBDA {
-      if constexpr (kForm == PairForm::transport) {
-        add_transport(v, n);
-      } else {
-        add(0, v.a.a, v.b.a);
-        add(1, v.a.b, v.b.b);
-      }
-    };
-    walk(column, stop, [&](int64_t i) LR_INLINE_LAMBDA { add_columns(Columns<TA, TB>(a + i, b + i), kPair); },
-         [&](int64_t i, int64_t n) LR_INLINE_LAMBDA { add_columns(Columns<TA, TB>::tail(a + i, b + i, n), n); });
-    transport.begin_tile();
+    walk(column, stop, [&](int64_t i) LR_INLINE_LAMBDA { add_columns(Columns<TA, TB>(a + i, b + i), i); },
+         [&](int64_t i, int64_t n) LR_INLINE_LAMBDA { add_columns(Columns<TA, TB>::tail(a + i, b + i, n), i); });
     sums->value += sum_of(hn::Add(value[0], value[1]));
     sums->p += sum_of(hn::Add(sum_p[0], sum_p[1]));
     sums->q += sum_of(hn::Add(sum_q[0], sum_q[1]));
   });
-  sums->signs = transport.signs;
-  if constexpr (kForm == PairForm::transport) {  // from exponentials to probabilities
-    sums->value *= pair.inverse_a;
-    sums->p *= pair.inverse_a;
-    sums->q *= pair.inverse_b;
-  }
 }
 
 // ---- Gradient ----
@@ -369,16 +400,16 @@ struct PairGradient {
   const Exp exp;
   const Norm norm;
   const V inverse_temperature;
+  const V signs;
   const Side a, b;
-  Transport transport;
 
-  HWY_INLINE PairGradient(const PairSpec& spec, const PairNorm& pair, const math::TransportStart& start, const PairGradients& gradients)
-      : exp(spec.temperature_scale), norm(pair), inverse_temperature(hn::Set(kF, spec.inverse_temperature)), a(gradients.a), b(gradients.b),
-        transport(start) {}
+  HWY_INLINE PairGradient(const PairSpec& spec, const PairNorm& pair, double signs_before, const PairGradients& gradients)
+      : exp(spec.temperature_scale), norm(pair), inverse_temperature(hn::Set(kF, spec.inverse_temperature)),
+        signs(hn::Set(kF, static_cast<float>(signs_before))), a(gradients.a), b(gradients.b) {}
 
-  HWY_INLINE void one(V x, V y, V* gx, V* gy) const {
+  HWY_INLINE void operator()(V x, V y, V kept, V* gx, V* gy) const {
     if constexpr (kForm == PairForm::mixture) {
-      const Mixture m(norm, exp, inverse_temperature, x, y);
+      const Mixture m(norm, exp, inverse_temperature, x, y, [&](V, V) LR_INLINE_LAMBDA { return kept; });
       *gx = hn::Mul(m.p, hn::MulAdd(a.own, m.log_p, a.constant));
       *gy = hn::Mul(m.q, hn::MulAdd(b.own, m.log_q, b.constant));
       return;
@@ -405,19 +436,10 @@ struct PairGradient {
       *gx = hn::Mul(u, hn::MulAdd(a.own, sign, a.constant));
       *gy = hn::Mul(v, hn::NegMulAdd(b.own, sign, b.constant));
     }
-  }
-
-  HWY_INLINE void operator()(const Pair& x, const Pair& y, Pair* gx, Pair* gy) {
     if constexpr (kForm == PairForm::transport) {
-      const Pair u = {exp(exp.clamp(hn::Sub(x.a, norm.max_a))), exp(exp.clamp(hn::Sub(x.b, norm.max_a)))};
-      const Pair v = {exp(exp.clamp(hn::Sub(y.a, norm.max_b))), exp(exp.clamp(hn::Sub(y.b, norm.max_b)))};
-      transport.advance({norm.difference(u.a, v.a), norm.difference(u.b, v.b)});
-      const Pair& n = transport.n;
-      *gx = {hn::Mul(u.a, hn::MulAdd(a.own, n.a, a.constant)), hn::Mul(u.b, hn::MulAdd(a.own, n.b, a.constant))};
-      *gy = {hn::Mul(v.a, hn::MulAdd(b.own, n.a, b.constant)), hn::Mul(v.b, hn::MulAdd(b.own, n.b, b.constant))};
-    } else {
-      one(x.a, y.a, &gx->a, &gy->a);
-      one(x.b, y.b, &gx->b, &gy->b);
+      const V n = hn::Add(kept, signs);
+      *gx = hn::Mul(u, hn::MulAdd(a.own, n, a.constant));
+      *gy = hn::Mul(v, hn::MulAdd(b.own, n, b.constant));
     }
   }
 };
@@ -430,30 +452,32 @@ HWY_INLINE void store_first(Pair v, typename T::Element* target, int64_t n) {
 }
 
 template <class TA, class TB, PairForm kForm>
-void gradient_of(const PairSpec& spec, const PairNorm& pair, const math::TransportStart& start, const PairGradients& gradients,
-                 const void* row_a, const void* row_b, int64_t begin, int64_t end) {
+void gradient_of(const PairSpec& spec, const PairNorm& pair, double signs, const PairGradients& gradients, const void* row_a,
+                 const void* row_b, const float* kept, int64_t begin, int64_t end) {
   const auto* a = static_cast<const typename TA::Element*>(row_a);
   const auto* b = static_cast<const typename TB::Element*>(row_b);
   auto* const grad_a = static_cast<typename TA::Element*>(gradients.grad_a);
   auto* const grad_b = static_cast<typename TB::Element*>(gradients.grad_b);
-  PairGradient<kForm> gradient(spec, pair, start, gradients);
-  for_tiles(begin, end, [&](int64_t column, int64_t stop) {
-    walk(column, stop,
-         [&](int64_t i) LR_INLINE_LAMBDA {
-           Pair ga, gb;
-           gradient(TA::load(a + i), TB::load(b + i), &ga, &gb);
-           if (grad_a != nullptr) TA::store(ga, grad_a + i);
-           if (grad_b != nullptr) TB::store(gb, grad_b + i);
-         },
-         [&](int64_t i, int64_t n) LR_INLINE_LAMBDA {
-           Pair ga, gb;
-           const auto v = Columns<TA, TB>::tail(a + i, b + i, n);
-           gradient(v.a, v.b, &ga, &gb);
-           if (grad_a != nullptr) store_first<TA>(ga, grad_a + i, n);
-           if (grad_b != nullptr) store_first<TB>(gb, grad_b + i, n);
-         });
-    gradient.transport.begin_tile();
-  });
+  const PairGradient<kForm> gradient(spec, pair, signs, gradients);
+  const auto gradient_at = [&](const Columns<TA, TB>& v, int64_t i, Pair* ga, Pair* gb) LR_INLINE_LAMBDA {
+    Pair k = {hn::Zero(kF), hn::Zero(kF)};
+    if constexpr (kForm == PairForm::transport || kForm == PairForm::mixture) k = Float32::load(kept + i);
+    gradient(v.a.a, v.b.a, k.a, &ga->a, &gb->a);
+    gradient(v.a.b, v.b.b, k.b, &ga->b, &gb->b);
+  };
+  walk(begin, end,
+       [&](int64_t i) LR_INLINE_LAMBDA {
+         Pair ga, gb;
+         gradient_at(Columns<TA, TB>(a + i, b + i), i, &ga, &gb);
+         if (grad_a != nullptr) TA::store(ga, grad_a + i);
+         if (grad_b != nullptr) TB::store(gb, grad_b + i);
+       },
+       [&](int64_t i, int64_t n) LR_INLINE_LAMBDA {
+         Pair ga, gb;
+         gradient_at(Columns<TA, TB>::tail(a + i, b + i, n), i, &ga, &gb);
+         if (grad_a != nullptr) store_first<TA>(ga, grad_a + i, n);
+         if (grad_b != nullptr) store_first<TB>(gb, grad_b + i, n);
+       });
 }
 
 // ---- Weights ----
@@ -505,26 +529,25 @@ struct Typed {
       default: return first_of<TA, TB, PairForm::squares>(spec, a, b, begin, end, sums);  // as all that have a second pass
     }
   }
-  static void second(const PairSpec& spec, const PairNorm& norm, const math::TransportStart& start, const void* a, const void* b,
-                     int64_t begin, int64_t end, SecondSums* sums) {
+  static void second(const PairSpec& spec, const PairNorm& norm, double distance, const void* a, const void* b, int64_t begin,
+                     int64_t end, float* kept, SecondSums* sums) {
     switch (spec.form) {
-      case PairForm::squares: return second_of<TA, TB, PairForm::squares>(spec, norm, start, a, b, begin, end, sums);
-      case PairForm::signs: return second_of<TA, TB, PairForm::signs>(spec, norm, start, a, b, begin, end, sums);
-      case PairForm::mixture: return second_of<TA, TB, PairForm::mixture>(spec, norm, start, a, b, begin, end, sums);
-      default: return second_of<Neighbours<TA>, Neighbours<TB>, PairForm::transport>(spec, norm, start, a, b, begin, end, sums);
+      case PairForm::squares: return second_of<TA, TB, PairForm::squares>(spec, norm, a, b, begin, end, kept, sums);
+      case PairForm::signs: return second_of<TA, TB, PairForm::signs>(spec, norm, a, b, begin, end, kept, sums);
+      case PairForm::mixture: return second_of<TA, TB, PairForm::mixture>(spec, norm, a, b, begin, end, kept, sums);
+      default: return transport_of<Neighbours<TA>, Neighbours<TB>>(spec, norm, distance, a, b, begin, end, kept, sums);
     }
   }
-  static void gradient(const PairSpec& spec, const PairNorm& norm, const math::TransportStart& start, const PairGradients& gradients,
-                       const void* a, const void* b, int64_t begin, int64_t end) {
+  static void gradient(const PairSpec& spec, const PairNorm& norm, double signs, const PairGradients& gradients, const void* a,
+                       const void* b, const float* kept, int64_t begin, int64_t end) {
     switch (spec.form) {
-      case PairForm::cross: return gradient_of<TA, TB, PairForm::cross>(spec, norm, start, gradients, a, b, begin, end);
-      case PairForm::relative: return gradient_of<TA, TB, PairForm::relative>(spec, norm, start, gradients, a, b, begin, end);
+      case PairForm::cross: return gradient_of<TA, TB, PairForm::cross>(spec, norm, signs, gradients, a, b, kept, begin, end);
+      case PairForm::relative: return gradient_of<TA, TB, PairForm::relative>(spec, norm, signs, gradients, a, b, kept, begin, end);
       case PairForm::cosine:
-      case PairForm::squares: return gradient_of<TA, TB, PairForm::squares>(spec, norm, start, gradients, a, b, begin, end);
-      case PairForm::signs: return gradient_of<TA, TB, PairForm::signs>(spec, norm, start, gradients, a, b, begin, end);
-      case PairForm::mixture: return gradient_of<TA, TB, PairForm::mixture>(spec, norm, start, gradients, a, b, begin, end);
-      case PairForm::transport:
-        return gradient_of<Neighbours<TA>, Neighbours<TB>, PairForm::transport>(spec, norm, start, gradients, a, b, begin, end);
+      case PairForm::squares: return gradient_of<TA, TB, PairForm::squares>(spec, norm, signs, gradients, a, b, kept, begin, end);
+      case PairForm::signs: return gradient_of<TA, TB, PairForm::signs>(spec, norm, signs, gradients, a, b, kept, begin, end);
+      case PairForm::mixture: return gradient_of<TA, TB, PairForm::mixture>(spec, norm, signs, gradients, a, b, kept, begin, end);
+      case PairForm::transport: return gradient_of<TA, TB, PairForm::transport>(spec, norm, signs, gradients, a, b, kept, begin, end);
     }
   }
 
@@ -552,14 +575,14 @@ void first(const PairSpec& spec, const void* a, const void* b, int64_t begin, in
   with_types(spec, [&](auto typed) { typed.first(spec, a, b, begin, end, sums); });
 }
 
-void second(const PairSpec& spec, const PairNorm& norm, const math::TransportStart& start, const void* a, const void* b, int64_t begin,
-            int64_t end, SecondSums* sums) {
-  with_types(spec, [&](auto typed) { typed.second(spec, norm, start, a, b, begin, end, sums); });
+void second(const PairSpec& spec, const PairNorm& norm, double distance, const void* a, const void* b, int64_t begin, int64_t end,
+            float* kept, SecondSums* sums) {
+  with_types(spec, [&](auto typed) { typed.second(spec, norm, distance, a, b, begin, end, kept, sums); });
 }
 
-void gradient(const PairSpec& spec, const PairNorm& norm, const math::TransportStart& start, const PairGradients& gradients, const void* a,
-              const void* b, int64_t begin, int64_t end) {
-  with_types(spec, [&](auto typed) { typed.gradient(spec, norm, start, gradients, a, b, begin, end); });
+void gradient(const PairSpec& spec, const PairNorm& norm, double signs, const PairGradients& gradients, const void* a, const void* b,
+              const float* kept, int64_t begin, int64_t end) {
+  with_types(spec, [&](auto typed) { typed.gradient(spec, norm, signs, gradients, a, b, kept, begin, end); });
 }
 
 }  // namespace

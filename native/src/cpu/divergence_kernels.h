@@ -28,15 +28,19 @@ struct PairGradients {
   void* grad_b;
 };
 
+constexpr int64_t kKeptPadding = 32;  // floats behind the last column's that the second pass may write
+
 struct DivergenceKernels {
   // temperature * log(weight / scale), scale being the power of two next to `largest`: what weights are as logits. -inf where they are 0.
   void (*log_weights)(const float* weights, float largest, float temperature, float* logs, int64_t columns);
   void (*first)(const PairSpec& spec, const void* a, const void* b, int64_t begin, int64_t end, math::PairSums* sums);
-  // For transport, `start` says what came before, its C times a's sum of exponentials; the N of the result counts from 0.
-  void (*second)(const PairSpec& spec, const PairNorm& norm, const math::TransportStart& start, const void* a, const void* b, int64_t begin,
-                 int64_t end, math::SecondSums* sums);
-  void (*gradient)(const PairSpec& spec, const PairNorm& norm, const math::TransportStart& start, const PairGradients& gradients,
-                   const void* a, const void* b, int64_t begin, int64_t end);
+  // For transport, `distance` is C before the segment times a's sum of exponentials; the N of the result counts from 0. `kept`, which
+  // may be NULL where no gradient follows, receives what transport and mixture keep of each column; it is written in whole vectors.
+  void (*second)(const PairSpec& spec, const PairNorm& norm, double distance, const void* a, const void* b, int64_t begin, int64_t end,
+                 float* kept, math::SecondSums* sums);
+  // For transport, `signs` is N before the segment.
+  void (*gradient)(const PairSpec& spec, const PairNorm& norm, double signs, const PairGradients& gradients, const void* a, const void* b,
+                   const float* kept, int64_t begin, int64_t end);
 };
 
 }  // namespace logratio::cpu

@@ -17,6 +17,18 @@ using math::RuleSums;
 
 constexpr float kLog2E = 1.44269504f;
 
+// RuleForm, with order 1.5 apart: there u = exp((alpha-1) d) is the root of e = exp(d), and one exponential serves both.
+enum class Loop : uint8_t { plain, square, root, power };
+
+Loop loop_of(const RuleSpec& spec) {
+  switch (spec.form) {
+    case RuleForm::plain: return Loop::plain;
+    case RuleForm::square: return Loop::square;
+    case RuleForm::power: break;
+  }
+  return spec.alpha == 1.5 ? Loop::root : Loop::power;
+}
+
 // ---- Forward ----
 
 template <class T>
@@ -31,21 +43,28 @@ HWY_INLINE float maximum_of(const typename T::Element* x, int64_t n) {
   return max_of(hn::Max(m0, m1));
 }
 
-template <class T, RuleForm kForm, bool kRaw>
+template <class T, Loop kLoop, bool kRaw>
 HWY_INLINE void add_tile(const typename T::Element* x, int64_t n, const Exp& exp, const Exp& exp_order, RuleSums* sums) {
   const V maximum = hn::Set(kF, static_cast<float>(sums->maximum));
   V e[2] = {hn::Zero(kF), hn::Zero(kF)}, alpha[2] = {hn::Zero(kF), hn::Zero(kF)}, less[2] = {hn::Zero(kF), hn::Zero(kF)},
     raw[2] = {hn::Zero(kF), hn::Zero(kF)};
   const auto add = [&](int which, V v) LR_INLINE_LAMBDA {
     const V d = hn::Sub(v, maximum);
-    if constexpr (kForm == RuleForm::plain) {
+    if constexpr (kLoop == Loop::plain) {
       const Exp::Factors f = exp.factors(exp.clamp(d));
       e[which] = hn::MulAdd(f.p, f.power, e[which]);
       return;
     }
+    if constexpr (kLoop == Loop::root) {
+      const V u = exp_order(exp_order.clamp(d));
+      less[which] = hn::Add(less[which], u);
+      e[which] = hn::MulAdd(u, u, e[which]);
+      alpha[which] = hn::MulAdd(hn::Mul(u, u), u, alpha[which]);
+      return;
+    }
     const V p = exp(exp.clamp(d));
     e[which] = hn::Add(e[which], p);
-    if constexpr (kForm == RuleForm::square) {
+    if constexpr (kLoop == Loop::square) {
       alpha[which] = hn::MulAdd(p, p, alpha[which]);
     } else {
       const V u = exp_order(exp_order.clamp(d));
@@ -71,8 +90,8 @@ HWY_INLINE void add_tile(const typename T::Element* x, int64_t n, const Exp& exp
          for (int64_t k = i; kRaw && k < n; ++k) sums->raw += T::to_float(x[k]);
        });
   sums->e += sum_of(hn::Add(e[0], e[1]));
-  if constexpr (kForm != RuleForm::plain) sums->e_alpha += sum_of(hn::Add(alpha[0], alpha[1]));
-  if constexpr (kForm == RuleForm::power) sums->e_less += sum_of(hn::Add(less[0], less[1]));
+  if constexpr (kLoop != Loop::plain) sums->e_alpha += sum_of(hn::Add(alpha[0], alpha[1]));
+  if constexpr (kLoop >= Loop::root) sums->e_less += sum_of(hn::Add(less[0], less[1]));
   if constexpr (kRaw) sums->raw += sum_of(hn::Add(raw[0], raw[1]));
 }
 
@@ -86,7 +105,7 @@ HWY_INLINE void add_empty_tile(const typename T::Element* x, int64_t n, RuleSums
   }
 }
 
-template <class T, RuleForm kForm, bool kRaw>
+template <class T, Loop kLoop, bool kRaw>
 void sums_of(const RuleSpec& spec, const void* row, int64_t begin, int64_t end, RuleSums* sums) {
   const auto* x = static_cast<const typename T::Element*>(row);
   const Exp exp(kLog2E), exp_order(spec.order_scale);
@@ -97,7 +116,7 @@ void sums_of(const RuleSpec& spec, const void* row, int64_t begin, int64_t end, 
     if (sums->maximum == -static_cast<double>(kInfinity)) {
       add_empty_tile<T>(x + column, stop - column, sums);
     } else {
-      add_tile<T, kForm, kRaw>(x + column, stop - column, exp, exp_order, sums);
+      add_tile<T, kLoop, kRaw>(x + column, stop - column, exp, exp_order, sums);
     }
   });
 }
@@ -137,7 +156,7 @@ void masked_of(float maximum, float threshold, const void* row, int64_t begin, i
 
 // ---- Gradient ----
 
-template <class T, bool kPower, bool kConstant>
+template <class T, Loop kLoop, bool kConstant>
 void gradient_of(const RuleSpec& spec, const RuleGradient& g, const void* row, void* target, int64_t begin, int64_t end) {
   const auto* x = static_cast<const typename T::Element*>(row);
   auto* y = static_cast<typename T::Element*>(target);
@@ -146,12 +165,15 @@ void gradient_of(const RuleSpec& spec, const RuleGradient& g, const void* row, v
           constant = hn::Set(kF, g.constant), masked = hn::Set(kF, g.masked), threshold = hn::Set(kF, g.threshold);
   const auto one = [&](V v) LR_INLINE_LAMBDA {
     const V d = hn::Sub(v, maximum);
-    const V e = exp(exp.clamp(d));
     V result;
-    if constexpr (kPower) {
+    if constexpr (kLoop == Loop::root) {
       const V u = exp_order(exp_order.clamp(d));
+      result = hn::Mul(u, hn::MulAdd(u, hn::MulAdd(product, u, linear), less));
+    } else if constexpr (kLoop == Loop::power) {
+      const V e = exp(exp.clamp(d)), u = exp_order(exp_order.clamp(d));
       result = hn::MulAdd(e, hn::MulAdd(product, u, linear), hn::Mul(less, u));
     } else {
+      const V e = exp(exp.clamp(d));
       result = hn::Mul(e, hn::MulAdd(product, e, linear));
     }
     if constexpr (kConstant) {
@@ -187,12 +209,13 @@ HWY_INLINE void with_type(LogitType type, Run&& run) {
 void sums(const RuleSpec& spec, const void* row, int64_t begin, int64_t end, RuleSums* result) {
   with_type(spec.type, [&](auto element) {
     using T = decltype(element);
-    switch (spec.form) {
-      case RuleForm::plain:
-        return spec.raw ? sums_of<T, RuleForm::plain, true>(spec, row, begin, end, result)
-                        : sums_of<T, RuleForm::plain, false>(spec, row, begin, end, result);
-      case RuleForm::square: return sums_of<T, RuleForm::square, false>(spec, row, begin, end, result);
-      case RuleForm::power: return sums_of<T, RuleForm::power, false>(spec, row, begin, end, result);
+    switch (loop_of(spec)) {
+      case Loop::plain:
+        return spec.raw ? sums_of<T, Loop::plain, true>(spec, row, begin, end, result)
+                        : sums_of<T, Loop::plain, false>(spec, row, begin, end, result);
+      case Loop::square: return sums_of<T, Loop::square, false>(spec, row, begin, end, result);
+      case Loop::root: return sums_of<T, Loop::root, false>(spec, row, begin, end, result);
+      case Loop::power: return sums_of<T, Loop::power, false>(spec, row, begin, end, result);
     }
   });
 }
@@ -205,9 +228,18 @@ void gradient(const RuleSpec& spec, const RuleGradient& g, const void* row, void
   const bool constant = g.constant != 0 || g.masked != 0;
   with_type(spec.type, [&](auto element) {
     using T = decltype(element);
-    const auto run = spec.form == RuleForm::power ? (constant ? gradient_of<T, true, true> : gradient_of<T, true, false>)
-                                                  : (constant ? gradient_of<T, false, true> : gradient_of<T, false, false>);
-    run(spec, g, row, target, begin, end);
+    switch (loop_of(spec)) {
+      case Loop::plain:  // as square
+      case Loop::square:
+        return constant ? gradient_of<T, Loop::square, true>(spec, g, row, target, begin, end)
+                        : gradient_of<T, Loop::square, false>(spec, g, row, target, begin, end);
+      case Loop::root:
+        return constant ? gradient_of<T, Loop::root, true>(spec, g, row, target, begin, end)
+                        : gradient_of<T, Loop::root, false>(spec, g, row, target, begin, end);
+      case Loop::power:
+        return constant ? gradient_of<T, Loop::power, true>(spec, g, row, target, begin, end)
+                        : gradient_of<T, Loop::power, false>(spec, g, row, target, begin, end);
+    }
   });
 }
 
