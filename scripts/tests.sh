@@ -46,7 +46,7 @@ run_sanitized_tests() {
     cmake -S "$root/native" -B "$build" "${generator[@]}" -DCMAKE_BUILD_TYPE=RelWithDebInfo \
       -DCMAKE_CXX_FLAGS_RELWITHDEBINFO="-O1 -g1" -DLR_SANITIZE=ON -DLR_BUILD_TESTS=ON &&
       cmake --build "$build" --parallel 2 &&
-      ctest --test-dir "$build" --output-on-failure --no-tests=error --output-junit "$state/sanitize.xml"
+      ctest --test-dir "$build" --parallel 2 --output-on-failure --no-tests=error --output-junit "$state/sanitize.xml"
   } >"$log" 2>&1 9>&-; then
     tail -n 40 "$log" >&2
     echo "logratio: native tests with sanitizers failed; see $log" >&2
