@@ -29,7 +29,7 @@ struct PairBatch {
 // True if one block has to see all pairs.
 inline bool needs_one_block(const math::LossInfo& info) { return info.means > 0 || info.has_parameters() || info.sorting != math::Sorting::none; }
 
-inline int64_t sort_capacity(int64_t pairs) {
+LR_HD inline int64_t sort_capacity(int64_t pairs) {
   int64_t capacity = 1;
   while (capacity < pairs) capacity *= 2;
   return capacity;
@@ -163,8 +163,7 @@ __device__ inline void evaluate_sorted(const Loss& loss, double beta, const Pair
   constexpr bool kByModel = Loss::info.sorting == math::Sorting::by_model;
   const cpu::PairTensors& t = batch.tensors;
   const auto keys_of = [&](int64_t pair) { return sort_keys<kByModel>(load_pair(batch, pair, false, false).input); };
-  int64_t capacity = 1;
-  while (capacity < batch.pairs) capacity *= 2;
+  const int64_t capacity = sort_capacity(batch.pairs);
   for (int64_t k = batch.first; k < capacity; k += batch.step) {  // what fills up goes last
     SortEntry first{~uint64_t{0}, k}, second = first;
     if (k < batch.pairs) {

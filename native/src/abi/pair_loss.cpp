@@ -125,7 +125,7 @@ lr_status lr_pair_loss(const lr_pair_loss_args* args) {
     if (beta_kl) cpu::read(beta_kl, 0, 1, &options.beta_kl);
     if (beta_mix) cpu::read(beta_mix, 0, 1, &options.beta_mix);
     if (tau) cpu::read(tau, 0, 1, &options.tau);
-    check_loss_options(&options);
+    if (beta_kl || beta_mix || tau) check_loss_options(&options);
     cpu::pair_loss(options, pairs, t);
   });
 }
