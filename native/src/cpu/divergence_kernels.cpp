@@ -95,13 +95,12 @@ struct FirstSums {
       da = hn::Max(hn::Set(kF, -kLargest), da);
       db = hn::Max(hn::Set(kF, -kLargest), db);
     }
-    const Exp::Factors fa = exp.factors(exp.clamp(da)), fb = exp.factors(exp.clamp(db));
-    if constexpr (kPlain) {  // the product and the sum in one instruction
-      ea[which] = hn::MulAdd(fa.p, fa.power, ea[which]);
-      eb[which] = hn::MulAdd(fb.p, fb.power, eb[which]);
+    if constexpr (kPlain) {
+      ea[which] = exp.add_to(ea[which], da);
+      eb[which] = exp.add_to(eb[which], db);
       return;
     }
-    const V pa = hn::Mul(fa.p, fa.power), pb = hn::Mul(fb.p, fb.power);
+    const V pa = exp(da), pb = exp(db);
     ea[which] = hn::Add(ea[which], pa);
     eb[which] = hn::Add(eb[which], pb);
     if constexpr (kForm == PairForm::cross) {
@@ -208,7 +207,7 @@ struct Mixture {
     const V ratio = norm.log_ratio(a, b);
     // -|ratio| down to where exp is 0. Max returns its second operand where the ratio is NaN, as it is where both sides are -inf.
     const V minus_size = hn::Max(hn::Or(ratio, hn::SignBit(kF)), exp.lowest);
-    const V e = exp(exp.clamp(larger)), t = exp(minus_size);
+    const V e = exp(larger), t = exp(minus_size);
     const V minus_d = hn::Mul(minus_size, inverse_temperature);
     const V log_larger = log_larger_of(minus_d, t), log_smaller = hn::Add(log_larger, minus_d);
     const V smaller = hn::Mul(e, t);
@@ -280,8 +279,8 @@ void transport_of(const PairSpec& spec, const PairNorm& pair, double distance, c
   for_tiles(begin, end, [&](int64_t column, int64_t stop) {
     const int64_t pairs = (stop - column + kPair - 1) / kPair * kPair;
     const auto exponentials = [&](const Columns<TA, TB>& x, int64_t at) LR_INLINE_LAMBDA {
-      const Pair u = {exp(exp.clamp(hn::Sub(x.a.a, norm.max_a))), exp(exp.clamp(hn::Sub(x.a.b, norm.max_a)))};
-      const Pair v = {exp(exp.clamp(hn::Sub(x.b.a, norm.max_b))), exp(exp.clamp(hn::Sub(x.b.b, norm.max_b)))};
+      const Pair u = {exp(hn::Sub(x.a.a, norm.max_a)), exp(hn::Sub(x.a.b, norm.max_a))};
+      const Pair v = {exp(hn::Sub(x.b.a, norm.max_b)), exp(hn::Sub(x.b.b, norm.max_b))};
       Float32::store(u, p + at);
       Float32::store(v, q + at);
       Float32::store({norm.difference(u.a, v.a), norm.difference(u.b, v.b)}, c + at);
@@ -351,8 +350,8 @@ void second_of(const PairSpec& spec, const PairNorm& pair, const void* row_a, co
   *sums = SecondSums{0, 0, 0, 0};
   for_tiles(begin, end, [&](int64_t column, int64_t stop) {
     V value[2] = {hn::Zero(kF), hn::Zero(kF)}, sum_p[2] = {hn::Zero(kF), hn::Zero(kF)}, sum_q[2] = {hn::Zero(kF), hn::Zero(kF)};
-    const auto p_of = [&](V x) LR_INLINE_LAMBDA { return hn::Mul(exp(exp.clamp(hn::Sub(x, norm.max_a))), norm.inverse_a); };
-    const auto q_of = [&](V x) LR_INLINE_LAMBDA { return hn::Mul(exp(exp.clamp(hn::Sub(x, norm.max_b))), norm.inverse_b); };
+    const auto p_of = [&](V x) LR_INLINE_LAMBDA { return hn::Mul(exp(hn::Sub(x, norm.max_a)), norm.inverse_a); };
+    const auto q_of = [&](V x) LR_INLINE_LAMBDA { return hn::Mul(exp(hn::Sub(x, norm.max_b)), norm.inverse_b); };
     const auto add = [&](int which, V x, V y, V* log_larger) LR_INLINE_LAMBDA {
       if constexpr (kForm == PairForm::mixture) {
         const Mixture m(norm, exp, inverse_temperature, x, y, [&](V minus_d, V t) LR_INLINE_LAMBDA {
@@ -415,7 +414,7 @@ struct PairGradient {
       return;
     }
     const V dx = hn::Sub(x, norm.max_a), dy = hn::Sub(y, norm.max_b);
-    const V u = exp(exp.clamp(dx)), v = exp(exp.clamp(dy));
+    const V u = exp(dx), v = exp(dy);
     const V low = hn::Set(kF, -kInfinity);
     if constexpr (kForm == PairForm::cross) {
       const V far = hn::Set(kF, -kFar);

@@ -1,8 +1,9 @@
 // The loops over one vocabulary row, compiled once per instruction set (LR_ISA_NAMESPACE, LR_ISA_TABLE and LR_ISA_NAME say which).
 //
 // Forward fuses log-sum-exp(z), log-sum-exp(2z), entropy, mean and maximum into one read of the row: 4 (F32) or 2 (BF16, F16) bytes per
-// element, nothing written. A tile fits in L1. While the exponentials of one tile are summed, the maximum of the next is taken, so
-// memory streams all the time although every tile is used twice. Sums are float32 over a tile and float64 beyond.
+// element, nothing written. The exponents are taken from a reference, the maximum of a segment's first tile: any value not far from the
+// row's maximum would do. A tile whose sum shows that it lies far above is summed again, from its own maximum; it is still in L1. Sums are
+// float32 over a tile and float64 beyond.
 // Backward reads the logit, and writes the gradient over it or elsewhere: twice the bytes of the forward.
 
 #include "cpu/row_kernels.h"
@@ -14,6 +15,9 @@ namespace {
 
 constexpr int64_t kReadAhead = 20480;    // bytes from the next tile on that the forward prefetches
 constexpr int64_t kUpdateAhead = 6144;   // bytes that the backward prefetches
+
+// A tile's sum of exponentials beyond which its columns lie too far above the reference: their exponents would have lost digits.
+constexpr double kLargestSum = 2 * kTile;
 
 // ---- Elementary functions ----
 
@@ -34,7 +38,7 @@ struct Softcap {
     const V a = hn::Mul(x, inverse);
     const V magnitude = hn::Abs(a);
     const V one = hn::Set(kF, 1.0f);
-    const V e = exp(exp.clamp(hn::Mul(hn::Set(kF, -2.0f), magnitude)));
+    const V e = exp(hn::Mul(hn::Set(kF, -2.0f), magnitude));
     const V large = hn::Div(hn::Sub(one, e), hn::Add(one, e));
     const V s = hn::Mul(a, a);  // below 0.6 the quotient would cancel: an odd polynomial
     V q = hn::Set(kF, -5.70498872745e-3f);
@@ -50,7 +54,7 @@ struct Softcap {
   // p * (1 - tanh(x / c)^2) without cancellation, and 0 where p is.
   HWY_INLINE V derivative(V x, V p) const {
     const V one = hn::Set(kF, 1.0f);
-    const V e = exp(exp.clamp(hn::Mul(hn::Set(kF, -2.0f), hn::Abs(hn::Mul(x, inverse)))));
+    const V e = exp(hn::Mul(hn::Set(kF, -2.0f), hn::Abs(hn::Mul(x, inverse))));
     const V sum = hn::Add(one, e);
     const V slope = hn::Div(hn::Mul(hn::Set(kF, 4.0f), e), hn::Mul(sum, sum));
     return hn::Mul(p, slope);
@@ -74,98 +78,72 @@ HWY_INLINE float tile_maximum(const typename T::Element* x, int64_t n) {
   return max_of(m);
 }
 
-template <bool kEverything>
+// A tile's sums, as in Partial; with e alone if not everything is wanted.
 struct Sums {
-  V e0 = hn::Zero(kF), e1 = hn::Zero(kF), e20 = hn::Zero(kF), e21 = hn::Zero(kF);
-  V ed0 = hn::Zero(kF), ed1 = hn::Zero(kF), z0 = hn::Zero(kF), z1 = hn::Zero(kF), raw0 = hn::Zero(kF), raw1 = hn::Zero(kF);
-
-  template <class Cap>
-  HWY_INLINE void add(Pair x, const Cap& cap, V reference, const Exp& exp) {
-    const V za = cap(x.a), zb = cap(x.b);
-    const V da = exp.clamp(hn::Sub(za, reference)), db = exp.clamp(hn::Sub(zb, reference));
-    if constexpr (!kEverything) {  // the product and the sum in one instruction
-      const Exp::Factors fa = exp.factors(da), fb = exp.factors(db);
-      e0 = hn::MulAdd(fa.p, fa.power, e0);
-      e1 = hn::MulAdd(fb.p, fb.power, e1);
-    } else {
-      const V ea = exp(da), eb = exp(db);
-      e0 = hn::Add(e0, ea);
-      e1 = hn::Add(e1, eb);
-      e20 = hn::MulAdd(ea, ea, e20);
-      e21 = hn::MulAdd(eb, eb, e21);
-      ed0 = hn::MulAdd(ea, da, ed0);
-      ed1 = hn::MulAdd(eb, db, ed1);
-    }
-  }
-  template <class Cap>
-  HWY_INLINE void add_values(Pair x, const Cap& cap) {
-    if constexpr (kEverything) {
-      raw0 = hn::Add(raw0, x.a);
-      raw1 = hn::Add(raw1, x.b);
-      if constexpr (!__is_same(Cap, NoSoftcap)) {
-        z0 = hn::Add(z0, cap(x.a));
-        z1 = hn::Add(z1, cap(x.b));
-      }
-    }
-  }
+  double e = 0, e2 = 0, ed = 0, z = 0, raw = 0;
+  float maximum = -kInfinity;
 };
 
-// Adds a tile to `part`. While it runs, the maximum of the `ahead_n` columns at `ahead` is taken and returned.
+// `reference` is for everything, `from` for e alone.
 template <class T, class Cap, bool kEverything>
-HWY_INLINE float add_tile(const typename T::Element* x, int64_t n, float reference, const Cap& cap, const Exp& exp,
-                          const typename T::Element* ahead, int64_t ahead_n, Partial* part) {
-  Sums<kEverything> sums;
-  const V ref = hn::Set(kF, reference);
+HWY_INLINE Sums sums_of_tile(const typename T::Element* x, int64_t n, float reference, const ExpFrom& from, const Cap& cap) {
+  const Exp& exp = from.exp;
+  V e[2] = {hn::Zero(kF), hn::Zero(kF)}, e2[2] = {hn::Zero(kF), hn::Zero(kF)}, ed[2] = {hn::Zero(kF), hn::Zero(kF)},
+    z[2] = {hn::Zero(kF), hn::Zero(kF)}, raw[2] = {hn::Zero(kF), hn::Zero(kF)}, m = hn::Set(kF, -kInfinity);
+  const auto add = [&](int which, V v) LR_INLINE_LAMBDA {
+    if constexpr (!kEverything) {
+      e[which] = from.add_to(e[which], cap(v));
+    } else {
+      const V d = hn::Sub(cap(v), hn::Set(kF, reference)), finite = exp.clamp(d), p = exp(d);
+      e[which] = hn::Add(e[which], p);
+      e2[which] = hn::MulAdd(p, p, e2[which]);
+      ed[which] = hn::MulAdd(p, finite, ed[which]);
+      m = hn::Max(m, v);
+    }
+  };
+  const auto add_values = [&](int which, V v) LR_INLINE_LAMBDA {
+    if constexpr (kEverything) {
+      raw[which] = hn::Add(raw[which], v);
+      if constexpr (!__is_same(Cap, NoSoftcap)) z[which] = hn::Add(z[which], cap(v));
+    }
+  };
   const auto add_pair = [&](int64_t i) LR_INLINE_LAMBDA {
     prefetch_pair<T>(x + i + kTile, kReadAhead);
     const Pair v = T::load(x + i);
-    sums.add(v, cap, ref, exp);
-    sums.add_values(v, cap);
+    add(0, v.a);
+    add(1, v.b);
+    add_values(0, v.a);
+    add_values(1, v.b);
   };
   const int64_t half = half_of(n);
-  float maximum;
-  if (ahead_n == n) {
-    V m = hn::Set(kF, -kInfinity);
-    const auto look_ahead = [&](int64_t i) LR_INLINE_LAMBDA {
-      const Pair w = T::load(ahead + i);
-      m = hn::Max(m, hn::Max(w.a, w.b));
-    };
-    for (int64_t i = 0; i < half; i += kPair) {
-      add_pair(i);
-      add_pair(half + i);
-      look_ahead(i);
-      look_ahead(half + i);
-    }
-    const float rest = tile_maximum<T>(ahead + 2 * half, n - 2 * half);
-    maximum = max_of(m);
-    maximum = rest > maximum ? rest : maximum;
-  } else {
-    for (int64_t i = 0; i < half; i += kPair) {
-      add_pair(i);
-      add_pair(half + i);
-    }
-    maximum = tile_maximum<T>(ahead, ahead_n);
+  for (int64_t i = 0; i < half; i += kPair) {
+    add_pair(i);
+    add_pair(half + i);
   }
   int64_t i = 2 * half;
   for (; i + kPair <= n; i += kPair) add_pair(i);
+  Sums sums;
   if (i < n) {
-    sums.add(T::load(Tail<T>(x + i, n - i).x), cap, ref, exp);
+    const Pair v = T::load(Tail<T>(x + i, n - i).x);
+    add(0, v.a);
+    add(1, v.b);
     if constexpr (kEverything) {
       for (; i < n; ++i) {
-        const float raw = T::to_float(x[i]);
-        part->raw += raw;
-        if constexpr (!__is_same(Cap, NoSoftcap)) part->z += hn::GetLane(cap(hn::Set(kF, raw)));
+        const float value = T::to_float(x[i]);
+        sums.raw += value;
+        if constexpr (!__is_same(Cap, NoSoftcap)) sums.z += hn::GetLane(cap(hn::Set(kF, value)));
       }
     }
   }
-  part->e += sum_of(hn::Add(sums.e0, sums.e1));
+  sums.e = sum_of(hn::Add(e[0], e[1]));
   if constexpr (kEverything) {
-    part->e2 += sum_of(hn::Add(sums.e20, sums.e21));
-    part->ed += sum_of(hn::Add(sums.ed0, sums.ed1));
-    part->raw += sum_of(hn::Add(sums.raw0, sums.raw1));
-    if constexpr (!__is_same(Cap, NoSoftcap)) part->z += sum_of(hn::Add(sums.z0, sums.z1));
+    sums.e2 = sum_of(hn::Add(e2[0], e2[1]));
+    sums.ed = sum_of(hn::Add(ed[0], ed[1]));
+    sums.raw += sum_of(hn::Add(raw[0], raw[1]));
+    if constexpr (!__is_same(Cap, NoSoftcap)) sums.z += sum_of(hn::Add(z[0], z[1]));
+    sums.maximum = max_of(m);
   }
-  return maximum;
+  return sums;
 }
 
 // A tile whose maximum is -inf: nothing but -inf, or NaN among it (a maximum does not see NaN). Only a NaN counts.
@@ -179,35 +157,56 @@ HWY_INLINE void add_empty_tile(const typename T::Element* x, int64_t n, Partial*
   }
 }
 
+HWY_INLINE void move_reference(double reference, const Exp& exp, Partial* part) {
+  const double shift = part->reference - reference;
+  if (part->e != 0 && shift != 0) rebase(part, shift, __builtin_exp2(shift * hn::GetLane(exp.scale)));
+  part->reference = reference;
+}
+
+template <class T, class Cap, bool kEverything>
+void forward_segment(const typename T::Element* row, int64_t begin, int64_t end, const Exp& exp, const Cap& cap, Partial* part) {
+  *part = Partial{-static_cast<double>(kInfinity), -static_cast<double>(kInfinity), 0, 0, 0, 0, 0, begin};
+  float value = -kInfinity;  // that the reference is taken from
+  for_tiles(begin, end, [&](int64_t column, int64_t stop) {
+    const auto* const x = row + column;
+    const int64_t n = stop - column;
+    const auto maximum = [&] { return hn::GetLane(cap(hn::Set(kF, tile_maximum<T>(x, n)))); };
+    const auto sums_of = [&]() LR_INLINE_LAMBDA {
+      const ExpFrom from(exp, value);
+      const bool everything = kEverything || !from.usable();
+      move_reference(everything ? value : from.reference, exp, part);
+      return everything ? sums_of_tile<T, Cap, true>(x, n, value, from, cap) : sums_of_tile<T, Cap, false>(x, n, value, from, cap);
+    };
+    if (value == -kInfinity) {
+      value = maximum();
+      if (value == -kInfinity) return add_empty_tile<T>(x, n, part);
+    }
+    Sums sums = sums_of();
+    if (!(sums.e <= kLargestSum)) {
+      const float higher = maximum();
+      if (higher > value) {
+        value = higher;
+        sums = sums_of();
+      }
+    }
+    if (kEverything && sums.maximum > part->maximum) {
+      part->maximum = sums.maximum;
+      part->tile = column;
+    }
+    part->e += sums.e;
+    part->e2 += sums.e2;
+    part->ed += sums.ed;
+    part->z += sums.z;
+    part->raw += sums.raw;
+  });
+}
+
 template <class T, class Cap, bool kEverything>
 void forward_row(const ForwardSpec& spec, const typename T::Element* row, int64_t begin, int64_t end, Partial* partials) {
   const Cap cap(spec.softcap);
   const Exp exp(spec.temperature_scale);
-  const auto columns_at = [end](int64_t column) { return end - column < kTile ? end - column : kTile; };
-  float maximum = tile_maximum<T>(row + begin, columns_at(begin));
-  Partial* part = partials;
-  for (int64_t column = begin; column < end; column += kTile) {
-    const int64_t n = columns_at(column);
-    if (column == begin || column % kSegment == 0) {
-      part = partials + (column - begin) / kSegment;
-      *part = Partial{-static_cast<double>(kInfinity), 0, 0, 0, 0, 0, 0, column};
-    }
-    if (maximum > part->maximum) {
-      const float reference = hn::GetLane(cap(hn::Set(kF, maximum)));
-      const double shift = part->reference - reference;
-      if (part->e != 0) rebase(part, shift, __builtin_exp2(shift * spec.temperature_scale));
-      part->maximum = maximum;
-      part->reference = reference;
-      part->tile = column;
-    }
-    const int64_t ahead = column + n;
-    const int64_t ahead_n = ahead < end ? columns_at(ahead) : 0;
-    if (part->maximum == -static_cast<double>(kInfinity)) {
-      add_empty_tile<T>(row + column, n, part);
-      maximum = tile_maximum<T>(row + ahead, ahead_n);
-    } else {
-      maximum = add_tile<T, Cap, kEverything>(row + column, n, static_cast<float>(part->reference), cap, exp, row + ahead, ahead_n, part);
-    }
+  for (int64_t segment = begin; segment < end; segment += kSegment) {
+    forward_segment<T, Cap, kEverything>(row, segment, end - segment < kSegment ? end : segment + kSegment, exp, cap, partials++);
   }
 }
 

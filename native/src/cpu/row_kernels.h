@@ -12,15 +12,15 @@ namespace logratio::cpu {
 
 struct ForwardSpec {
   LogitType type;
-  bool everything;  // false: only what logp and lse need, and the maximum
+  bool everything;  // false: only what logp and lse need
   float temperature_scale;  // log2(e) / temperature
   float softcap;            // 0: off
 };
 
-// Sums over a part of a row, with d = softcap(x) - softcap(maximum) and e = exp(d / temperature).
+// Sums over a part of a row, with d = softcap(x) - reference and e = exp(d / temperature). Without `everything` only e is meant.
 struct Partial {
   double maximum;   // of the raw logits; -inf if all are
-  double reference; // softcap(maximum)
+  double reference; // not far from the largest softcap(x)
   double e;         // sum of e
   double e2;        // sum of e * e
   double ed;        // sum of e * d

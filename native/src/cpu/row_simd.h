@@ -118,27 +118,85 @@ struct Tail {
 
 // ---- Elementary functions ----
 
-// amplitude * exp(d / temperature) for d <= 0 (a little above is fine), 0 below 2^-126.5, NaN for NaN; exactly the amplitude at 0.
-// 2^t = 2^n * 2^r with n = round(t): a polynomial of degree 5 (relative error 1.5e-7) and the exponent bits.
+// amplitude * exp(d / temperature), NaN for NaN: exactly the amplitude at 0, and 0 or infinity, after the exponents near 2^-127 and 2^128.
+// With t = d * log2(e) / temperature it is 2^n * 2^r: n is an integer, r = t - n, and 2^r a polynomial of degree 5 (relative error 2e-7).
+#if HWY_TARGET <= HWY_AVX3
+
+// n = floor(t): one instruction takes it away from t, and one multiplies by 2^n.
 struct Exp {
   V scale;   // log2(e) / temperature
-  V lowest;  // d is not taken below it: there 2^n is 0
+  V lowest;  // d is not taken below it: there 2^t is 0
   V c0, c1, c2, c3, c4, c5;
 
   explicit HWY_INLINE Exp(float temperature_scale, float amplitude = 1)
       : scale(hn::Set(kF, temperature_scale)), lowest(hn::Set(kF, -127.0f / temperature_scale)), c0(hn::Set(kF, amplitude)),
-        c1(hn::Set(kF, amplitude * 0.6931469671f)), c2(hn::Set(kF, amplitude * 0.2402211972f)),
-        c3(hn::Set(kF, amplitude * 0.05550713274f)), c4(hn::Set(kF, amplitude * 0.009675541334f)),
-        c5(hn::Set(kF, amplitude * 0.001327647198f)) {}
+        c1(hn::Set(kF, amplitude * 0.6931512952f)), c2(hn::Set(kF, amplitude * 0.2401644439f)),
+        c3(hn::Set(kF, amplitude * 0.05579992011f)), c4(hn::Set(kF, amplitude * 0.009017025121f)),
+        c5(hn::Set(kF, amplitude * 0.001867131446f)) {}
 
+  HWY_INLINE V operator()(V d) const { return of_power(hn::Mul(d, scale)); }
+  HWY_INLINE V add_to(V sum, V d) const { return hn::Add(sum, (*this)(d)); }
   // Max returns its second operand when that is NaN.
   HWY_INLINE V clamp(V d) const { return hn::Max(lowest, d); }
 
-  // The two factors of the result.
+  // amplitude * 2^t. Subnormal results, which cost a hundred times as much, are left at 0.
+  HWY_INLINE V of_power(V t) const {
+    const V r{_mm512_reduce_ps(t.raw, _MM_FROUND_TO_NEG_INF | _MM_FROUND_NO_EXC)};  // 0 for an infinity
+    V p = hn::MulAdd(c5, r, c4);
+    p = hn::MulAdd(p, r, c3);
+    p = hn::MulAdd(p, r, c2);
+    p = hn::MulAdd(p, r, c1);
+    p = hn::MulAdd(p, r, c0);
+    const __mmask16 counts = _mm512_cmp_ps_mask(t.raw, _mm512_set1_ps(-126), _CMP_NLT_UQ);  // a NaN does
+    return V{_mm512_maskz_scalef_ps(counts, p.raw, t.raw)};
+  }
+};
+
+// exp((x - reference) / temperature), summed, for a reference near a value: the one that scales to a float32, so that t is rounded once.
+struct ExpFrom {
+  const Exp& exp;
+  float scaled;
+  double reference;
+
+  HWY_INLINE ExpFrom(const Exp& exp, float value)
+      : exp(exp), scaled(value * hn::GetLane(exp.scale)), reference(static_cast<double>(scaled) / hn::GetLane(exp.scale)) {}
+  // Larger ones lie too far apart for one to be near.
+  HWY_INLINE bool usable() const { return __builtin_fabsf(scaled) < 0x1p20f; }
+  HWY_INLINE V add_to(V sum, V x) const { return hn::Add(sum, exp.of_power(hn::MulSub(x, exp.scale, hn::Set(kF, scaled)))); }
+};
+
+#else
+
+// n = round(t), left by an addition in the low bits, from where it is shifted into the exponent.
+struct Exp {
+  V scale;   // log2(e) / temperature
+  V lowest, highest;  // d is not taken beyond them: there 2^n is 0 and infinity
+  V c0, c1, c2, c3, c4, c5;
+
+  explicit HWY_INLINE Exp(float temperature_scale, float amplitude = 1)
+      : scale(hn::Set(kF, temperature_scale)), lowest(hn::Set(kF, -127.0f / temperature_scale)),
+        highest(hn::Set(kF, 128.0f / temperature_scale)), c0(hn::Set(kF, amplitude)), c1(hn::Set(kF, amplitude * 0.6931469671f)), c2(hn::Set(kF, amplitude * 0.2402211972f)),
+        c3(hn::Set(kF, amplitude * 0.05550713274f)), c4(hn::Set(kF, amplitude * 0.009675541334f)),
+        c5(hn::Set(kF, amplitude * 0.001327647198f)) {}
+
+  HWY_INLINE V operator()(V d) const {
+    const Factors f = factors(d);
+    return hn::Mul(f.p, f.power);
+  }
+  // The product and the sum in one instruction.
+  HWY_INLINE V add_to(V sum, V d) const {
+    const Factors f = factors(d);
+    return hn::MulAdd(f.p, f.power, sum);
+  }
+  // Max returns its second operand when that is NaN.
+  HWY_INLINE V clamp(V d) const { return hn::Max(lowest, d); }
+
+ private:
   struct Factors {
     V p, power;
   };
-  HWY_INLINE Factors factors(V clamped) const {
+  HWY_INLINE Factors factors(V d) const {
+    const V clamped = hn::Min(highest, clamp(d));
     const V magic = hn::Set(kF, 0x1.8p23f + 127.0f);  // rounds to an integer and leaves n + 127 in the low bits
     const V shifted = hn::MulAdd(clamped, scale, magic);
     const V r = hn::MulSub(clamped, scale, hn::Sub(shifted, magic));
@@ -149,11 +207,19 @@ struct Exp {
     p = hn::MulAdd(p, r, c0);
     return {p, hn::BitCast(kF, hn::ShiftLeft<23>(hn::BitCast(kU, shifted)))};
   }
-  HWY_INLINE V operator()(V clamped) const {
-    const Factors f = factors(clamped);
-    return hn::Mul(f.p, f.power);
-  }
 };
+
+// exp((x - reference) / temperature), summed, for a reference near a value: the value itself.
+struct ExpFrom {
+  const Exp& exp;
+  double reference;
+
+  HWY_INLINE ExpFrom(const Exp& exp, float value) : exp(exp), reference(value) {}
+  HWY_INLINE bool usable() const { return true; }
+  HWY_INLINE V add_to(V sum, V x) const { return exp.add_to(sum, hn::Sub(x, hn::Set(kF, static_cast<float>(reference)))); }
+};
+
+#endif
 
 HWY_INLINE double sum_of(V v) {
   const hn::Repartition<double, F> d64;

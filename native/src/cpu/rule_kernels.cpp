@@ -51,23 +51,22 @@ HWY_INLINE void add_tile(const typename T::Element* x, int64_t n, const Exp& exp
   const auto add = [&](int which, V v) LR_INLINE_LAMBDA {
     const V d = hn::Sub(v, maximum);
     if constexpr (kLoop == Loop::plain) {
-      const Exp::Factors f = exp.factors(exp.clamp(d));
-      e[which] = hn::MulAdd(f.p, f.power, e[which]);
+      e[which] = exp.add_to(e[which], d);
       return;
     }
     if constexpr (kLoop == Loop::root) {
-      const V u = exp_order(exp_order.clamp(d));
+      const V u = exp_order(d);
       less[which] = hn::Add(less[which], u);
       e[which] = hn::MulAdd(u, u, e[which]);
       alpha[which] = hn::MulAdd(hn::Mul(u, u), u, alpha[which]);
       return;
     }
-    const V p = exp(exp.clamp(d));
+    const V p = exp(d);
     e[which] = hn::Add(e[which], p);
     if constexpr (kLoop == Loop::square) {
       alpha[which] = hn::MulAdd(p, p, alpha[which]);
     } else {
-      const V u = exp_order(exp_order.clamp(d));
+      const V u = exp_order(d);
       less[which] = hn::Add(less[which], u);
       alpha[which] = hn::MulAdd(p, u, alpha[which]);
     }
@@ -167,13 +166,13 @@ void gradient_of(const RuleSpec& spec, const RuleGradient& g, const void* row, v
     const V d = hn::Sub(v, maximum);
     V result;
     if constexpr (kLoop == Loop::root) {
-      const V u = exp_order(exp_order.clamp(d));
+      const V u = exp_order(d);
       result = hn::Mul(u, hn::MulAdd(u, hn::MulAdd(product, u, linear), less));
     } else if constexpr (kLoop == Loop::power) {
-      const V e = exp(exp.clamp(d)), u = exp_order(exp_order.clamp(d));
+      const V e = exp(d), u = exp_order(d);
       result = hn::MulAdd(e, hn::MulAdd(product, u, linear), hn::Mul(less, u));
     } else {
-      const V e = exp(exp.clamp(d));
+      const V e = exp(d);
       result = hn::Mul(e, hn::MulAdd(product, e, linear));
     }
     if constexpr (kConstant) {
