@@ -60,9 +60,12 @@ final class Memory {
         return uses >= 0 && segment.scope().isAlive();
     }
 
-    /** Keeps the memory from being closed until {@link #release}; false if it is closed already. */
+    /** Keeps the memory from being closed until {@link #release}, if closing it is up to us; false if it is closed already. */
     boolean acquire() {
-        if ((int) USES.getAndAdd(this, 1) >= 0 && (closable || segment.scope().isAlive())) {
+        if (!closable) {
+            return segment.scope().isAlive();
+        }
+        if ((int) USES.getAndAdd(this, 1) >= 0) {
             return true;
         }
         release();
@@ -70,7 +73,9 @@ final class Memory {
     }
 
     void release() {
-        USES.getAndAdd(this, -1);
+        if (closable) {
+            USES.getAndAdd(this, -1);
+        }
     }
 
     /** Frees owned memory; false if a call is using it. Closing twice does nothing. */

@@ -20,7 +20,7 @@ final class AlternatingLoop {
     private static final int LIBTORCH_PARTS = 4;
     private static final long WARM_UP_NANOS = 300_000_000;
     /** Short runs spend most of their time in Java code, which is compiled by and by. */
-    private static final long SHORT_RUN_WARM_UP_NANOS = 1_500_000_000;
+    private static final long SHORT_RUN_WARM_UP_NANOS = 2_500_000_000L;
     /** Runs shorter than this are repeated until they take about as long. */
     private static final long SHORTEST_SAMPLE_NANOS = 20_000_000;
     /** libtorch's workers go on spinning for some milliseconds after a call and would take a core from what comes next. */
