@@ -2,6 +2,8 @@ package dev.logratio.bench;
 
 import dev.logratio.DType;
 import dev.logratio.DivergenceKind;
+import dev.logratio.ScoringRuleOptions;
+import dev.logratio.ScoringRuleOptions.Normalisation;
 import dev.logratio.ScoringRuleOptions.Rule;
 import dev.logratio.bench.TokenLogprobsCase.Pass;
 import java.util.ArrayList;
@@ -13,6 +15,8 @@ final class Cases {
     /** The vocabulary of the headline figures. */
     static final int LARGE_VOCABULARY = 128_256;
     static final int PAIRS = 64;
+    /** An order that no other rule has, and that takes no short cut. */
+    private static final double GENERAL_ORDER = 1.7;
 
     /** Well beyond any cache. */
     private static final long LOGITS_BYTES = 1L << 30;
@@ -39,22 +43,32 @@ final class Cases {
                     parts -> new PreferenceStepCase(dtype, rows(dtype, LARGE_VOCABULARY), LARGE_VOCABULARY, parts)));
         }
         for (int columns : VOCABULARIES) {
-            for (DivergenceKind kind : List.of(DivergenceKind.SCE, DivergenceKind.KL_PQ, DivergenceKind.JS, DivergenceKind.L2)) {
+            for (DivergenceKind kind : DivergenceKind.values()) {
                 specs.add(divergence(kind, columns));
             }
-            for (Rule rule : List.of(Rule.LOG, Rule.BRIER, Rule.SPHERICAL)) {
-                specs.add(new CaseSpec("scoring_rule " + rule.id() + " forward + backward in place " + suffix(DType.F32, columns), Limit.READ_THEN_UPDATE,
-                        parts -> new ScoringRuleCase(rule, rows(DType.F32, columns), columns, parts)));
+            for (Rule rule : Rule.values()) {
+                specs.add(scoringRule(rule, columns));
             }
         }
         return specs;
     }
 
     private static CaseSpec divergence(DivergenceKind kind, int columns) {
-        boolean normalisesFirst = kind == DivergenceKind.JS || kind == DivergenceKind.L2;
+        boolean normalisesFirst = switch (kind) {
+            case JS, L2, TVD, WASSERSTEIN1 -> true;
+            case SCE, JEFFREYS, KL_PQ, KL_QP, COSINE -> false;
+        };
         return new CaseSpec("divergence " + kind.id() + " forward + backward in place " + suffix(DType.F32, columns),
                 normalisesFirst ? Limit.READ_TWICE_THEN_UPDATE : Limit.READ_THEN_UPDATE,
                 parts -> new DivergenceCase(kind, rows(DType.F32, columns) / 2, columns, parts));
+    }
+
+    private static CaseSpec scoringRule(Rule rule, int columns) {
+        ScoringRuleOptions defaults = ScoringRuleOptions.of(rule);
+        boolean hasOrder = rule == Rule.POWER || rule == Rule.PSEUDO_SPHERICAL;
+        ScoringRuleOptions options = hasOrder ? defaults.withOrder(GENERAL_ORDER, Normalisation.SELTEN) : defaults;
+        return new CaseSpec("scoring_rule " + rule.id() + " forward + backward in place " + suffix(DType.F32, columns), Limit.READ_THEN_UPDATE,
+                parts -> new ScoringRuleCase(options, rows(DType.F32, columns), columns, parts));
     }
 
     static CaseSpec named(String name) {

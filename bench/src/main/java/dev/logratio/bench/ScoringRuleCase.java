@@ -5,7 +5,6 @@ import dev.logratio.DType;
 import dev.logratio.Logratio;
 import dev.logratio.ScoringRule;
 import dev.logratio.ScoringRuleOptions;
-import dev.logratio.ScoringRuleOptions.Rule;
 import dev.logratio.Tensor;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
@@ -24,7 +23,7 @@ final class ScoringRuleCase implements Case {
 
     private final Arena arena = Arena.ofShared();
     private final Backend cpu = Backend.cpu();
-    private final Rule rule;
+    private final ScoringRuleOptions options;
     private final int rows;
     private final int parts;
     private final Tensor logits;
@@ -34,8 +33,8 @@ final class ScoringRuleCase implements Case {
     private final org.bytedeco.pytorch.Tensor torchLogits;
     private final org.bytedeco.pytorch.Tensor torchLabels;
 
-    ScoringRuleCase(Rule rule, int rows, int columns, int libtorchParts) {
-        this.rule = rule;
+    ScoringRuleCase(ScoringRuleOptions options, int rows, int columns, int libtorchParts) {
+        this.options = options;
         this.rows = rows;
         parts = libtorchParts;
         logits = Tensor.zeros(arena, DType.F32, rows, columns);
@@ -43,7 +42,7 @@ final class ScoringRuleCase implements Case {
         source.fill(logits);
         Tensor labels = Inputs.labels(arena, columns, rows);
         values = Tensor.zeros(arena, DType.F32, rows);
-        call = ScoringRule.of(logits, labels).options(ScoringRuleOptions.of(rule)).values(values).loss(Tensor.zeros(arena, DType.F32, 1)).inPlace();
+        call = ScoringRule.of(logits, labels).options(options).values(values).loss(Tensor.zeros(arena, DType.F32, 1)).inPlace();
         Torch.threads(Logratio.threads());
         torchLogits = Torch.view(logits);
         torchLabels = Torch.view(labels);
@@ -68,7 +67,7 @@ final class ScoringRuleCase implements Case {
     public void libtorch() {
         try (PointerScope scope = new PointerScope()) {
             var leaf = Torch.leaf(torchLogits.narrow(0, 0, rows / parts));
-            TorchFormulas.scoringRule(rule, leaf, torchLabels.narrow(0, 0, rows / parts)).mean().backward();
+            TorchFormulas.scoringRule(options, leaf, torchLabels.narrow(0, 0, rows / parts)).mean().backward();
         }
     }
 
@@ -83,7 +82,7 @@ final class ScoringRuleCase implements Case {
         try (PointerScope scope = new PointerScope()) {
             int count = Math.min(CHECKED_ROWS, rows);
             var leaf = Torch.leaf(torchLogits.narrow(0, 0, count).to(ScalarType.Double));
-            var expected = TorchFormulas.scoringRule(rule, leaf, torchLabels.narrow(0, 0, count));
+            var expected = TorchFormulas.scoringRule(options, leaf, torchLabels.narrow(0, 0, count));
             expected.sum().div(new Scalar(rows)).backward();
             ours();
             Guard.requireClose("scoring_rule values", Torch.view(values).narrow(0, 0, count), expected, Guard.FLOAT32, 1e-7);

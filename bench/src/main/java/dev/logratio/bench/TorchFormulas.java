@@ -1,7 +1,7 @@
 package dev.logratio.bench;
 
 import dev.logratio.DivergenceKind;
-import dev.logratio.ScoringRuleOptions.Rule;
+import dev.logratio.ScoringRuleOptions;
 import org.bytedeco.pytorch.LongOptional;
 import org.bytedeco.pytorch.Scalar;
 import org.bytedeco.pytorch.Tensor;
@@ -80,19 +80,25 @@ final class TorchFormulas {
         return p.mul(logP.sub(logQ)).sum(-1);
     }
 
-    /** A scoring rule of order 2 as a loss of each row: logits [N,V], labels [N]. */
-    static Tensor scoringRule(Rule rule, Tensor logits, Tensor labels) {
+    /** A scoring rule in Selten's normalisation, without smoothing, as a loss of each row: logits [N,V], labels [N]. */
+    static Tensor scoringRule(ScoringRuleOptions options, Tensor logits, Tensor labels) {
         Tensor logProbs = torch.log_softmax(logits, -1);
-        if (rule == Rule.LOG) {
-            return pick(logProbs, labels).neg();
-        }
-        Tensor p = logProbs.exp();
-        Tensor label = pick(p, labels);
-        Tensor squares = p.square().sum(-1);
-        return switch (rule) {
-            case BRIER -> squares.sub(label.mul(new Scalar(2)));
-            case SPHERICAL -> label.div(squares.sqrt()).neg();
-            default -> throw new IllegalArgumentException("rule is " + rule + ", expected one of order 2");
+        Tensor logp = pick(logProbs, labels);
+        double alpha = options.alpha();
+        return switch (options.rule()) {
+            case LOG -> logp.neg();
+            case BRIER -> powerSum(logProbs, 2).sub(logp.exp().mul(new Scalar(2)));
+            case SPHERICAL -> logp.exp().div(powerSum(logProbs, 2).sqrt()).neg();
+            case POWER -> powerSum(logProbs, alpha).mul(new Scalar(alpha - 1)).sub(power(logp, alpha - 1).mul(new Scalar(alpha)));
+            case PSEUDO_SPHERICAL -> power(logp, alpha - 1).div(powerSum(logProbs, alpha).pow(new Scalar((alpha - 1) / alpha))).neg();
         };
+    }
+
+    private static Tensor power(Tensor logp, double exponent) {
+        return logp.mul(new Scalar(exponent)).exp();
+    }
+
+    private static Tensor powerSum(Tensor logProbs, double exponent) {
+        return exponent == 2 ? logProbs.exp().square().sum(-1) : power(logProbs, exponent).sum(-1);
     }
 }

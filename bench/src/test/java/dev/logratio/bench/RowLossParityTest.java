@@ -37,7 +37,11 @@ class RowLossParityTest {
     }
 
     static Stream<Arguments> rules() {
-        return with(Stream.of(Rule.LOG, Rule.BRIER, Rule.SPHERICAL));
+        return with(Arrays.stream(Rule.values()).flatMap(rule -> switch (rule) {
+            case LOG, BRIER, SPHERICAL -> Stream.of(ScoringRuleOptions.of(rule));
+            case POWER, PSEUDO_SPHERICAL ->
+                Stream.of(1.5, 1.7, 2.0).map(order -> ScoringRuleOptions.of(rule).withOrder(order, ScoringRuleOptions.Normalisation.SELTEN));
+        }));
     }
 
     @ParameterizedTest
@@ -64,17 +68,17 @@ class RowLossParityTest {
 
     @ParameterizedTest
     @MethodSource("rules")
-    void scoringRulesAgree(Backend backend, DType dtype, int columns, Rule rule) {
+    void scoringRulesAgree(Backend backend, DType dtype, int columns, ScoringRuleOptions options) {
         try (Arena arena = Arena.ofConfined(); PointerScope scope = new PointerScope()) {
             SplittableRandom random = new SplittableRandom(columns);
             Tensor logits = Parity.normal(arena, random, dtype, 2, ROWS, columns);
             Tensor labels = Tensor.of(arena, random.longs(ROWS, 0, columns).toArray(), ROWS);
             Tensor values = Tensor.zeros(arena, DType.F64, ROWS);
             Tensor gradient = Tensor.zeros(arena, dtype, ROWS, columns);
-            ScoringRule.of(logits, labels).options(ScoringRuleOptions.of(rule)).values(values).gradLogits(gradient).run(backend);
+            ScoringRule.of(logits, labels).options(options).values(values).gradLogits(gradient).run(backend);
 
             var leaf = leaf(logits);
-            var expected = TorchFormulas.scoringRule(rule, leaf, Torch.view(labels));
+            var expected = TorchFormulas.scoringRule(options, leaf, Torch.view(labels));
             expected.mean().backward();
             assertClose("values", values, expected, tolerance(backend, DType.F64), .01);
             gradientsAgree("grad_logits", backend, gradient, leaf.grad());
