@@ -53,8 +53,8 @@ struct ThreadSums {
   __device__ __forceinline__ void rebase(float to, const Transform& t) {
     const float all = ones + e;
     if (all != 0 && reference != to) {
-      const float shift = reference - to;
-      const float factor = exp2_fast(max_nan(shift, t.lowest) * t.scale);
+      const float shift = max_nan(reference - to, t.lowest);
+      const float factor = exp2_fast(shift * t.scale);
       ed = factor * fused(shift, all, ed);
       e = all * factor;
       e2 = (ones + e2) * (factor * factor);
