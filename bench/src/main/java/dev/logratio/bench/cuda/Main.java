@@ -81,15 +81,15 @@ public final class Main {
             return;
         }
         try (Rows on = new Rows(stream, dtype, rows, vocabulary)) {
-            for (Operation operation : Operation.values()) {
+            for (Operation operation : Operation.all()) {
                 try {
                     Figures figures = on.measure(operation);
                     all.add(figures);
-                    System.out.printf(Locale.ROOT, ROW, operation.title, dtype, vocabulary, rows, format("%.4f", figures.milliseconds()),
+                    System.out.printf(Locale.ROOT, ROW, operation.title(), dtype, vocabulary, rows, format("%.4f", figures.milliseconds()),
                             format("%.0f", figures.gigabytesPerSecond()), format("%.3f", figures.ofRead()), format("%.3f", figures.ofCopy()),
                             format("%.3f", figures.ofLimit()));
                 } catch (BackendUnavailableException e) {
-                    System.out.println(operation.title + " " + dtype + " V=" + vocabulary + ": " + e.getMessage());
+                    System.out.println(operation.title() + " " + dtype + " V=" + vocabulary + ": " + e.getMessage());
                 }
             }
         }

@@ -1,35 +1,64 @@
 package dev.logratio.bench.cuda;
 
-/** What is timed, and how often it has to move each logit through the GPU's memory. */
-enum Operation {
-    /** Log-prob and log-sum-exp: one read. */
-    FORWARD("token_logprobs forward", 1, 0),
-    /** Every output of the forward: one read. */
-    FORWARD_ALL("token_logprobs forward, all outputs", 1, 0),
-    /** A read and a write elsewhere. */
-    BACKWARD("token_logprobs backward", 0, 1),
-    /** A read and a write of the same memory. */
-    BACKWARD_IN_PLACE("token_logprobs backward in place", 0, 1),
-    /** A read forward, a read and a write backward in place. */
-    STEP("preference_step in place", 1, 1);
+import dev.logratio.DivergenceKind;
+import dev.logratio.ScoringRuleOptions;
+import dev.logratio.ScoringRuleOptions.Normalisation;
+import dev.logratio.ScoringRuleOptions.Rule;
+import dev.logratio.Tensor;
+import java.util.ArrayList;
+import java.util.List;
 
-    final String title;
-    private final int reads;
-    private final int updates;
+/**
+ * What is timed, and how often it has to move each logit through the GPU's memory.
+ *
+ * @param title names it in tables
+ * @param reads passes that read
+ * @param copies passes that read, and write elsewhere
+ * @param updates passes that read, and write the same memory
+ * @param afterForward whether it needs the log-sum-exps of a forward that is not timed
+ * @param body queues it
+ */
+record Operation(String title, int reads, int copies, int updates, boolean afterForward, Body body) {
+    /** Works on one of the buffers of logits; the other may be written to. */
+    @FunctionalInterface
+    interface Body {
+        void run(Rows rows, Tensor here, Tensor other);
+    }
 
-    Operation(String title, int reads, int updates) {
-        this.title = title;
-        this.reads = reads;
-        this.updates = updates;
+    /** An order that no other rule has, and that takes no short cut. */
+    private static final double GENERAL_ORDER = 1.7;
+
+    /** Every operation. */
+    static List<Operation> all() {
+        List<Operation> all = new ArrayList<>(List.of(
+                new Operation("token_logprobs forward", 1, 0, 0, false, (rows, here, other) -> rows.forward(here)),
+                new Operation("token_logprobs forward, all outputs", 1, 0, 0, false, (rows, here, other) -> rows.forwardAll(here)),
+                new Operation("token_logprobs backward", 0, 1, 0, true, Rows::backward),
+                new Operation("token_logprobs backward in place", 0, 0, 1, true, (rows, here, other) -> rows.backward(here, here)),
+                new Operation("preference_step in place", 1, 0, 1, false, (rows, here, other) -> rows.step(here))));
+        for (DivergenceKind kind : DivergenceKind.values()) {
+            int reads = switch (kind) {
+                case JS, L2, TVD, WASSERSTEIN1 -> 2; // the maths needs normalised probabilities first
+                case SCE, JEFFREYS, KL_PQ, KL_QP, COSINE -> 1;
+            };
+            all.add(new Operation("divergence " + kind.id() + " in place", reads, 0, 1, false, (rows, here, other) -> rows.divergence(kind, here)));
+        }
+        for (Rule rule : Rule.values()) {
+            boolean hasOrder = rule == Rule.POWER || rule == Rule.PSEUDO_SPHERICAL;
+            ScoringRuleOptions defaults = ScoringRuleOptions.of(rule);
+            ScoringRuleOptions options = hasOrder ? defaults.withOrder(GENERAL_ORDER, Normalisation.SELTEN) : defaults;
+            all.add(new Operation("scoring_rule " + rule.id() + " in place", 1, 0, 1, false, (rows, here, other) -> rows.scoringRule(options, here)));
+        }
+        return all;
     }
 
     /** The least time that these bandwidths allow, from the times of probes that go over the logits' memory once. */
     double limit(double readTime, double copyTime, double updateTime) {
-        return reads * readTime + updates * (this == BACKWARD ? copyTime : updateTime);
+        return reads * readTime + copies * copyTime + updates * updateTime;
     }
 
     /** Bytes that have to move for so many bytes of logits. */
     long traffic(long bytes) {
-        return (reads + 2L * updates) * bytes;
+        return (reads + 2L * copies + 2L * updates) * bytes;
     }
 }

@@ -2,7 +2,12 @@ package dev.logratio.bench.cuda;
 
 import dev.logratio.Backend;
 import dev.logratio.DType;
+import dev.logratio.Divergence;
+import dev.logratio.DivergenceKind;
+import dev.logratio.DivergenceOptions;
 import dev.logratio.PreferenceStep;
+import dev.logratio.ScoringRule;
+import dev.logratio.ScoringRuleOptions;
 import dev.logratio.Tensor;
 import dev.logratio.TokenLogprobs;
 import dev.logratio.TokenLogprobsBackward;
@@ -42,6 +47,7 @@ final class Rows implements AutoCloseable {
     private final Tensor upstream;
     private final Tensor referenceLogps;
     private final Tensor losses;
+    private final Tensor loss;
 
     Rows(CudaStream stream, DType dtype, long rows, int vocabulary) {
         this.stream = stream;
@@ -67,6 +73,7 @@ final class Rows implements AutoCloseable {
         upstream = keep(toDevice(Tensor.of(DType.F32, random.doubles(rows, -1, 1).toArray(), rows)));
         referenceLogps = keep(CudaTensors.zeros(stream.device(), DType.F32, SEQUENCES));
         losses = empty(DType.F32, SEQUENCES / 2);
+        loss = empty(DType.F32, 1);
     }
 
     /** Some rows of noise, repeated: making all of it on the host would take minutes. */
@@ -108,12 +115,14 @@ final class Rows implements AutoCloseable {
             Tensor here = logits[Math.floorMod(round, 2)];
             Tensor other = logits[Math.floorMod(round + 1, 2)];
             CudaTensors.copyAsync(here, pristine, stream); // an operation in place has left a gradient there
-            prepare(here, operation);
+            if (operation.afterForward()) {
+                forward(here);
+            }
             double[] times = {
                 milliseconds(other, () -> probe(logratio_h.LR_BANDWIDTH_READ(), pristine, pristine)),
                 milliseconds(other, () -> probe(logratio_h.LR_BANDWIDTH_COPY(), pristine, other)),
                 milliseconds(other, () -> probe(logratio_h.LR_BANDWIDTH_UPDATE(), other, other)),
-                milliseconds(other, () -> run(operation, here, other))
+                milliseconds(other, () -> operation.body().run(this, here, other))
             };
             if (round >= 0) {
                 read[round] = times[0];
@@ -132,7 +141,7 @@ final class Rows implements AutoCloseable {
             ofLimit[round] = operation.limit(read[round], copy[round], update[round]) / time[round];
         }
         double milliseconds = Median.of(time);
-        return new Figures(operation.title, dtype.name(), vocabulary, rows, milliseconds, operation.traffic(bytes) / milliseconds / 1e6,
+        return new Figures(operation.title(), dtype.name(), vocabulary, rows, milliseconds, operation.traffic(bytes) / milliseconds / 1e6,
                 bytes / Median.of(read) / 1e6, 2 * bytes / Median.of(copy) / 1e6, 2 * bytes / Median.of(update) / 1e6,
                 Median.of(ofRead), Median.of(ofCopy), Median.of(ofLimit));
     }
@@ -156,27 +165,38 @@ final class Rows implements AutoCloseable {
         }
     }
 
-    /** What a backward needs of the forward. */
-    private void prepare(Tensor here, Operation operation) {
-        if (operation == Operation.BACKWARD || operation == Operation.BACKWARD_IN_PLACE) {
-            TokenLogprobs.of(here, labels).lse(outputs[1]).run(backend);
-        }
+    // ---- The operations, queued ----
+
+    void forward(Tensor here) {
+        TokenLogprobs.of(here, labels).logp(outputs[0]).lse(outputs[1]).run(backend);
     }
 
-    private void run(Operation operation, Tensor here, Tensor other) {
-        switch (operation) {
-            case FORWARD -> TokenLogprobs.of(here, labels).logp(outputs[0]).lse(outputs[1]).run(backend);
-            case FORWARD_ALL -> TokenLogprobs.of(here, labels)
-                    .logp(outputs[0]).lse(outputs[1]).lse2(outputs[2]).entropy(outputs[3]).meanLogit(outputs[4]).argmax(argmax).run(backend);
-            case BACKWARD -> TokenLogprobsBackward.of(here, labels, outputs[1]).gradLogp(upstream).gradLogits(other).run(backend);
-            case BACKWARD_IN_PLACE -> TokenLogprobsBackward.of(here, labels, outputs[1]).gradLogp(upstream).inPlace().run(backend);
-            case STEP -> {
-                long tokens = rows / SEQUENCES;
-                Tensor sequences = here.reshape(SEQUENCES, tokens, vocabulary);
-                PreferenceStep.of(new Dlrml(), sequences, labels.reshape(SEQUENCES, tokens))
-                        .referenceLogps(referenceLogps).losses(losses).gradLogits(sequences).launch(backend);
-            }
-        }
+    void forwardAll(Tensor here) {
+        TokenLogprobs.of(here, labels)
+                .logp(outputs[0]).lse(outputs[1]).lse2(outputs[2]).entropy(outputs[3]).meanLogit(outputs[4]).argmax(argmax).run(backend);
+    }
+
+    /** After a forward of the same logits. */
+    void backward(Tensor here, Tensor gradient) {
+        TokenLogprobsBackward.of(here, labels, outputs[1]).gradLogp(upstream).gradLogits(gradient).run(backend);
+    }
+
+    void step(Tensor here) {
+        long tokens = rows / SEQUENCES;
+        Tensor sequences = here.reshape(SEQUENCES, tokens, vocabulary);
+        PreferenceStep.of(new Dlrml(), sequences, labels.reshape(SEQUENCES, tokens))
+                .referenceLogps(referenceLogps).losses(losses).gradLogits(sequences).launch(backend);
+    }
+
+    /** Of the first half of the rows and the second. */
+    void divergence(DivergenceKind kind, Tensor here) {
+        Tensor p = here.slice(0, 0, rows / 2);
+        Tensor q = here.slice(0, rows / 2, rows);
+        Divergence.of(p, q).options(DivergenceOptions.of(kind)).values(outputs[0].slice(0, 0, rows / 2)).loss(loss).gradP(p).gradQ(q).run(backend);
+    }
+
+    void scoringRule(ScoringRuleOptions options, Tensor here) {
+        ScoringRule.of(here, labels).options(options).values(outputs[0]).loss(loss).gradLogits(here).run(backend);
     }
 
     @Override
