@@ -1,6 +1,6 @@
 # What the compiler made of the CUDA kernels. Those that stream vocabulary rows read and write 128 bits at a time and use no local memory;
 # and of every kernel, for each architecture, a table of its registers, shared memory, stack and spills.
-#   NVCC, FLAGS, LAST (the architecture to look at PTX for), SOURCES, REPORTS (what ptxas said), HOT (names of the kernels that stream rows),
+#   NVCC, FLAGS, VIRTUAL (the architecture to look at PTX for), SOURCES, REPORTS (what ptxas said), HOT (names of the kernels that stream rows),
 #   READ_ONLY (those of them that write nothing of a row's size), FILTER (c++filt), FOLDER (for files)
 cmake_minimum_required(VERSION 3.22)
 
@@ -8,7 +8,7 @@ cmake_minimum_required(VERSION 3.22)
 set(seen "")
 foreach(source IN LISTS SOURCES)
   get_filename_component(name ${source} NAME_WE)
-  execute_process(COMMAND ${NVCC} ${FLAGS} --ptx -arch=compute_${LAST} ${source} -o ${FOLDER}/${name}.ptx COMMAND_ERROR_IS_FATAL ANY)
+  execute_process(COMMAND ${NVCC} ${FLAGS} --ptx -arch=compute_${VIRTUAL} ${source} -o ${FOLDER}/${name}.ptx COMMAND_ERROR_IS_FATAL ANY)
   file(READ ${FOLDER}/${name}.ptx text)
   string(REGEX REPLACE "[][;]" "" text "${text}")  # which would glue or cut a CMake list
   string(REPLACE ".entry " ";" kernels "${text}")
