@@ -79,6 +79,7 @@ Outputs run(const Configuration& c, const Batch& batch, Upstream upstream, D typ
   Tensor counts[2] = {filled(Tensor(D::i32, {pairs}), batch.counts[0]), filled(Tensor(D::i32, {pairs}), batch.counts[1])};
   Tensor grad_loss = filled(Tensor(D::f64, {c.two_values ? 2 * pairs : pairs}), batch.upstream);
   Outputs out;
+  out.tensors.reserve(10);  // the arguments point into it
   out.tensors.push_back(Tensor(type, {c.two_values ? 2 * pairs : pairs}));
   for (int k = 0; k < 6; ++k) out.tensors.push_back(k % 2 == 0 ? strided(type, pairs) : Tensor(type, {pairs}));
   auto args = make_args<lr_pair_loss_args>();
