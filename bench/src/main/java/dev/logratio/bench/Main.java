@@ -21,7 +21,7 @@ import picocli.CommandLine.TypeConversionException;
 @Command(
         name = "logratio bench",
         description = "Times the operations beside libtorch and beside the bandwidth of this machine, all in one run.",
-        footer = "Without --quick or --memory: JMH over every case (about 25 minutes), then the loop that ratios are quoted from.",
+        footer = "Without --quick, --memory or --loop: JMH over every case (about 25 minutes), then the loop that ratios are quoted from.",
         sortOptions = false)
 public final class Main implements Callable<Integer> {
     @Option(names = "--quick", description = "Only the headline figures, in less than 50 s.")
@@ -29,6 +29,9 @@ public final class Main implements Callable<Integer> {
 
     @Option(names = "--memory", description = "Only check how much a forward and backward in place grow the process.")
     private boolean memory;
+
+    @Option(names = "--loop", description = "Without JMH: the loop that ratios are quoted from, over every case (about 8 minutes).")
+    private boolean loop;
 
     @Option(names = "--filter", paramLabel = "REGEX", converter = PatternConverter.class,
             description = "Only the cases whose name contains a match, such as \"forward f32\"; --list names them.")
@@ -88,7 +91,7 @@ public final class Main implements Callable<Integer> {
             specs.forEach(one -> System.out.println(one.name()));
             return CommandLine.ExitCode.OK;
         }
-        Report report = quick ? new QuickRun(System.out).run() : full(specs);
+        Report report = quick ? new QuickRun(System.out).run() : full(specs, !loop);
         if (json != null) {
             report.write(json);
         }
@@ -97,22 +100,22 @@ public final class Main implements Callable<Integer> {
 
     private void requireCompatible() {
         if (quick && filter != null || memory && filter != null) {
-            throw new ParameterException(spec.commandLine(), "--filter goes with a full run, not with --quick or --memory");
+            throw new ParameterException(spec.commandLine(), "--filter goes with a full run or --loop, not with --quick or --memory");
         }
-        if (Stream.of(quick, memory, list).filter(given -> given).count() > 1) {
-            throw new ParameterException(spec.commandLine(), "--quick, --memory and --list exclude each other");
+        if (Stream.of(quick, memory, loop, list).filter(given -> given).count() > 1) {
+            throw new ParameterException(spec.commandLine(), "--quick, --memory, --loop and --list exclude each other");
         }
         if (json != null && (memory || list)) {
-            throw new ParameterException(spec.commandLine(), "--json goes with a full run or --quick");
+            throw new ParameterException(spec.commandLine(), "--json goes with a full run, --loop or --quick");
         }
     }
 
-    private static Report full(List<CaseSpec> specs) {
+    private static Report full(List<CaseSpec> specs, boolean withJmh) {
         Machine machine = Machine.current();
         System.out.println(machine);
         BandwidthReport bandwidth = BandwidthReport.measure();
         System.out.println(bandwidth);
-        List<JmhRun.Score> scores = JmhRun.run(specs);
+        List<JmhRun.Score> scores = withJmh ? JmhRun.run(specs) : List.of();
         List<Measurement> measurements = specs.stream().map(AlternatingLoop::measure).toList();
         Report report = new Report(machine, bandwidth, measurements, scores);
         System.out.println();

@@ -14,10 +14,10 @@ import java.util.Locale;
  * @param machine where
  * @param bandwidth at the start of the run
  * @param alternating from the alternating loop: the figures to quote
- * @param jmh from JMH, a virtual machine a benchmark; empty in a quick run
+ * @param jmh from JMH, a virtual machine a benchmark; empty where it did not run
  */
 record Report(Machine machine, BandwidthReport bandwidth, List<Measurement> alternating, List<JmhRun.Score> jmh) {
-    private static final String ROW = "%-56s %12s %12s %10s %9s %7s%n";
+    private static final String ROW = "%-66s %12s %12s %10s %9s %7s%n";
 
     /** Prints the roofline table of the alternating loop. */
     void print(PrintStream out) {
@@ -27,7 +27,7 @@ record Report(Machine machine, BandwidthReport bandwidth, List<Measurement> alte
                     String.format(Locale.ROOT, "%.1f", row.timesLibtorch()), share(row.shareOfLimit()), gigabytes(row.readBandwidth()));
         }
         out.printf(Locale.ROOT, "%nMedians of %d rounds or more, ratios within a round. Limit of a forward: one read of the logits; of forward + backward in place:%n"
-                + "one read (js, l2: two), then one read and write, at the bandwidths measured in the same round. read: GB/s of the probe. libtorch works on a%n"
+                + "one read (js, l2, tvd, wasserstein1: two), then one read and write, at the bandwidths measured in the same round. read: GB/s of the probe. libtorch works on a%n"
                 + "part of a large input, and its time is brought to the whole by the rows.%n", AlternatingLoop.ROUNDS);
         alternating.forEach(row -> out.println("  " + row.name() + ": " + row.input()));
     }

@@ -14,7 +14,7 @@ class MainTest {
 
     @ParameterizedTest
     @ValueSource(strings = {
-        "--quick --memory", "--quick --list", "--quick --filter forward", "--memory --json out.json", "--filter (", "--filter nosuchcase", "--nosuch",
+        "--quick --memory", "--quick --list", "--loop --memory", "--quick --filter forward", "--memory --json out.json", "--filter (", "--filter nosuchcase", "--nosuch",
     })
     void mistakesEndInStatusTwoBeforeAnythingRuns(String arguments) {
         assertEquals(2, Main.run(arguments.split(" ")));
