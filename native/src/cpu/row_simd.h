@@ -118,7 +118,24 @@ struct Tail {
 
 // ---- Elementary functions ----
 
-// amplitude * exp(d / temperature), NaN for NaN: exactly the amplitude at 0, and 0 or infinity, after the exponents near 2^-127 and 2^128.
+// amplitude * (1 + c1 r + ... + c5 r^5)
+struct Polynomial {
+  V c0, c1, c2, c3, c4, c5;
+
+  HWY_INLINE Polynomial(float amplitude, float a1, float a2, float a3, float a4, float a5)
+      : c0(hn::Set(kF, amplitude)), c1(hn::Set(kF, amplitude * a1)), c2(hn::Set(kF, amplitude * a2)), c3(hn::Set(kF, amplitude * a3)),
+        c4(hn::Set(kF, amplitude * a4)), c5(hn::Set(kF, amplitude * a5)) {}
+
+  HWY_INLINE V operator()(V r) const {
+    V p = hn::MulAdd(c5, r, c4);
+    p = hn::MulAdd(p, r, c3);
+    p = hn::MulAdd(p, r, c2);
+    p = hn::MulAdd(p, r, c1);
+    return hn::MulAdd(p, r, c0);
+  }
+};
+
+// amplitude * exp(d / temperature), NaN for NaN: exactly the amplitude at 0, 0 below about 2^-126 and infinity above about 2^128.
 // With t = d * log2(e) / temperature it is 2^n * 2^r: n is an integer, r = t - n, and 2^r a polynomial of degree 5 (relative error 2e-7).
 #if HWY_TARGET <= HWY_AVX3
 
@@ -126,29 +143,22 @@ struct Tail {
 struct Exp {
   V scale;   // log2(e) / temperature
   V lowest;  // d is not taken below it: there 2^t is 0
-  V c0, c1, c2, c3, c4, c5;
+  Polynomial power_of_rest;
 
   explicit HWY_INLINE Exp(float temperature_scale, float amplitude = 1)
-      : scale(hn::Set(kF, temperature_scale)), lowest(hn::Set(kF, -127.0f / temperature_scale)), c0(hn::Set(kF, amplitude)),
-        c1(hn::Set(kF, amplitude * 0.6931512952f)), c2(hn::Set(kF, amplitude * 0.2401644439f)),
-        c3(hn::Set(kF, amplitude * 0.05579992011f)), c4(hn::Set(kF, amplitude * 0.009017025121f)),
-        c5(hn::Set(kF, amplitude * 0.001867131446f)) {}
+      : scale(hn::Set(kF, temperature_scale)), lowest(hn::Set(kF, -127.0f / temperature_scale)),
+        power_of_rest(amplitude, 0.6931512952f, 0.2401644439f, 0.05579992011f, 0.009017025121f, 0.001867131446f) {}
 
   HWY_INLINE V operator()(V d) const { return of_power(hn::Mul(d, scale)); }
   HWY_INLINE V add_to(V sum, V d) const { return hn::Add(sum, (*this)(d)); }
   // Max returns its second operand when that is NaN.
   HWY_INLINE V clamp(V d) const { return hn::Max(lowest, d); }
 
-  // amplitude * 2^t. Subnormal results, which cost a hundred times as much, are left at 0.
+  // amplitude * 2^t. Subnormal results, which cost thirty times as much, are left at 0.
   HWY_INLINE V of_power(V t) const {
     const V r{_mm512_reduce_ps(t.raw, _MM_FROUND_TO_NEG_INF | _MM_FROUND_NO_EXC)};  // 0 for an infinity
-    V p = hn::MulAdd(c5, r, c4);
-    p = hn::MulAdd(p, r, c3);
-    p = hn::MulAdd(p, r, c2);
-    p = hn::MulAdd(p, r, c1);
-    p = hn::MulAdd(p, r, c0);
     const __mmask16 counts = _mm512_cmp_ps_mask(t.raw, _mm512_set1_ps(-126), _CMP_NLT_UQ);  // a NaN does
-    return V{_mm512_maskz_scalef_ps(counts, p.raw, t.raw)};
+    return V{_mm512_maskz_scalef_ps(counts, power_of_rest(r).raw, t.raw)};
   }
 };
 
@@ -171,13 +181,12 @@ struct ExpFrom {
 struct Exp {
   V scale;   // log2(e) / temperature
   V lowest, highest;  // d is not taken beyond them: there 2^n is 0 and infinity
-  V c0, c1, c2, c3, c4, c5;
+  Polynomial power_of_rest;
 
   explicit HWY_INLINE Exp(float temperature_scale, float amplitude = 1)
       : scale(hn::Set(kF, temperature_scale)), lowest(hn::Set(kF, -127.0f / temperature_scale)),
-        highest(hn::Set(kF, 128.0f / temperature_scale)), c0(hn::Set(kF, amplitude)), c1(hn::Set(kF, amplitude * 0.6931469671f)), c2(hn::Set(kF, amplitude * 0.2402211972f)),
-        c3(hn::Set(kF, amplitude * 0.05550713274f)), c4(hn::Set(kF, amplitude * 0.009675541334f)),
-        c5(hn::Set(kF, amplitude * 0.001327647198f)) {}
+        highest(hn::Set(kF, 128.0f / temperature_scale)),
+        power_of_rest(amplitude, 0.6931469671f, 0.2402211972f, 0.05550713274f, 0.009675541334f, 0.001327647198f) {}
 
   HWY_INLINE V operator()(V d) const {
     const Factors f = factors(d);
@@ -200,12 +209,7 @@ struct Exp {
     const V magic = hn::Set(kF, 0x1.8p23f + 127.0f);  // rounds to an integer and leaves n + 127 in the low bits
     const V shifted = hn::MulAdd(clamped, scale, magic);
     const V r = hn::MulSub(clamped, scale, hn::Sub(shifted, magic));
-    V p = hn::MulAdd(c5, r, c4);
-    p = hn::MulAdd(p, r, c3);
-    p = hn::MulAdd(p, r, c2);
-    p = hn::MulAdd(p, r, c1);
-    p = hn::MulAdd(p, r, c0);
-    return {p, hn::BitCast(kF, hn::ShiftLeft<23>(hn::BitCast(kU, shifted)))};
+    return {power_of_rest(r), hn::BitCast(kF, hn::ShiftLeft<23>(hn::BitCast(kU, shifted)))};
   }
 };
 

@@ -18,7 +18,8 @@ struct TokenFigures {
   std::string bits() const { return logp.bits() + lse.bits() + lse2.bits() + entropy.bits() + argmax.bits() + mean_logit.bits(); }
 };
 
-inline TokenFigures forward(Tensor logits, Tensor labels, lr_token_options options = default_token_options()) {
+// Without `everything` logp and lse alone are wanted, for which the CPU takes a shorter loop.
+inline TokenFigures forward(Tensor logits, Tensor labels, lr_token_options options = default_token_options(), bool everything = true) {
   TokenFigures figures(labels.shape());
   auto args = make_args<lr_token_logprobs_args>();
   args.logits = logits;
@@ -26,25 +27,18 @@ inline TokenFigures forward(Tensor logits, Tensor labels, lr_token_options optio
   args.options = options;
   args.logp = figures.logp;
   args.lse = figures.lse;
-  args.lse2 = figures.lse2;
-  args.entropy = figures.entropy;
-  args.argmax = figures.argmax;
-  args.mean_logit = figures.mean_logit;
+  if (everything) {
+    args.lse2 = figures.lse2;
+    args.entropy = figures.entropy;
+    args.argmax = figures.argmax;
+    args.mean_logit = figures.mean_logit;
+  }
   EXPECT_EQ(call(lr_token_logprobs, args), LR_OK) << lr_last_error();
   return figures;
 }
 
-// logp and lse alone, for which the CPU takes a shorter loop; the other figures stay as they were.
 inline TokenFigures forward_logp(Tensor logits, Tensor labels, lr_token_options options = default_token_options()) {
-  TokenFigures figures(labels.shape());
-  auto args = make_args<lr_token_logprobs_args>();
-  args.logits = logits;
-  args.labels = labels;
-  args.options = options;
-  args.logp = figures.logp;
-  args.lse = figures.lse;
-  EXPECT_EQ(call(lr_token_logprobs, args), LR_OK) << lr_last_error();
-  return figures;
+  return forward(logits, labels, options, false);
 }
 
 // Writes to `gradient`, which may be the logits.
