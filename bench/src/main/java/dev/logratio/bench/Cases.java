@@ -2,8 +2,6 @@ package dev.logratio.bench;
 
 import dev.logratio.DType;
 import dev.logratio.DivergenceKind;
-import dev.logratio.ScoringRuleOptions;
-import dev.logratio.ScoringRuleOptions.Normalisation;
 import dev.logratio.ScoringRuleOptions.Rule;
 import dev.logratio.bench.TokenLogprobsCase.Pass;
 import java.util.ArrayList;
@@ -15,8 +13,6 @@ final class Cases {
     /** The vocabulary of the headline figures. */
     static final int LARGE_VOCABULARY = 128_256;
     static final int PAIRS = 64;
-    /** An order that no other rule has, and that takes no short cut. */
-    private static final double GENERAL_ORDER = 1.7;
 
     /** Well beyond any cache. */
     private static final long LOGITS_BYTES = 1L << 30;
@@ -54,21 +50,14 @@ final class Cases {
     }
 
     private static CaseSpec divergence(DivergenceKind kind, int columns) {
-        boolean normalisesFirst = switch (kind) {
-            case JS, L2, TVD, WASSERSTEIN1 -> true;
-            case SCE, JEFFREYS, KL_PQ, KL_QP, COSINE -> false;
-        };
         return new CaseSpec("divergence " + kind.id() + " forward + backward in place " + suffix(DType.F32, columns),
-                normalisesFirst ? Limit.READ_TWICE_THEN_UPDATE : Limit.READ_THEN_UPDATE,
+                RowOperations.forwardReads(kind) == 2 ? Limit.READ_TWICE_THEN_UPDATE : Limit.READ_THEN_UPDATE,
                 parts -> new DivergenceCase(kind, rows(DType.F32, columns) / 2, columns, parts));
     }
 
     private static CaseSpec scoringRule(Rule rule, int columns) {
-        ScoringRuleOptions defaults = ScoringRuleOptions.of(rule);
-        boolean hasOrder = rule == Rule.POWER || rule == Rule.PSEUDO_SPHERICAL;
-        ScoringRuleOptions options = hasOrder ? defaults.withOrder(GENERAL_ORDER, Normalisation.SELTEN) : defaults;
         return new CaseSpec("scoring_rule " + rule.id() + " forward + backward in place " + suffix(DType.F32, columns), Limit.READ_THEN_UPDATE,
-                parts -> new ScoringRuleCase(options, rows(DType.F32, columns), columns, parts));
+                parts -> new ScoringRuleCase(RowOperations.options(rule), rows(DType.F32, columns), columns, parts));
     }
 
     static CaseSpec named(String name) {

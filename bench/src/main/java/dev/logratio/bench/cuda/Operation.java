@@ -1,10 +1,9 @@
 package dev.logratio.bench.cuda;
 
 import dev.logratio.DivergenceKind;
-import dev.logratio.ScoringRuleOptions;
-import dev.logratio.ScoringRuleOptions.Normalisation;
 import dev.logratio.ScoringRuleOptions.Rule;
 import dev.logratio.Tensor;
+import dev.logratio.bench.RowOperations;
 import java.util.ArrayList;
 import java.util.List;
 
@@ -25,9 +24,6 @@ record Operation(String title, int reads, int copies, int updates, boolean after
         void run(Rows rows, Tensor here, Tensor other);
     }
 
-    /** An order that no other rule has, and that takes no short cut. */
-    private static final double GENERAL_ORDER = 1.7;
-
     /** Every operation. */
     static List<Operation> all() {
         List<Operation> all = new ArrayList<>(List.of(
@@ -37,17 +33,12 @@ record Operation(String title, int reads, int copies, int updates, boolean after
                 new Operation("token_logprobs backward in place", 0, 0, 1, true, (rows, here, other) -> rows.backward(here, here)),
                 new Operation("preference_step in place", 1, 0, 1, false, (rows, here, other) -> rows.step(here))));
         for (DivergenceKind kind : DivergenceKind.values()) {
-            int reads = switch (kind) {
-                case JS, L2, TVD, WASSERSTEIN1 -> 2; // the maths needs normalised probabilities first
-                case SCE, JEFFREYS, KL_PQ, KL_QP, COSINE -> 1;
-            };
-            all.add(new Operation("divergence " + kind.id() + " in place", reads, 0, 1, false, (rows, here, other) -> rows.divergence(kind, here)));
+            all.add(new Operation("divergence " + kind.id() + " in place", RowOperations.forwardReads(kind), 0, 1, false,
+                    (rows, here, other) -> rows.divergence(kind, here)));
         }
         for (Rule rule : Rule.values()) {
-            boolean hasOrder = rule == Rule.POWER || rule == Rule.PSEUDO_SPHERICAL;
-            ScoringRuleOptions defaults = ScoringRuleOptions.of(rule);
-            ScoringRuleOptions options = hasOrder ? defaults.withOrder(GENERAL_ORDER, Normalisation.SELTEN) : defaults;
-            all.add(new Operation("scoring_rule " + rule.id() + " in place", 1, 0, 1, false, (rows, here, other) -> rows.scoringRule(options, here)));
+            all.add(new Operation("scoring_rule " + rule.id() + " in place", 1, 0, 1, false,
+                    (rows, here, other) -> rows.scoringRule(RowOperations.options(rule), here)));
         }
         return all;
     }
