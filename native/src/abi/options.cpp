@@ -113,14 +113,13 @@ const LossInfo& check_loss_options(const lr_loss_options* options) {
   check_size(*options);
   const LossInfo* loss = math::loss_info(options->loss);
   if (loss == nullptr) invalid("loss is number " + std::to_string(options->loss) + ", which does not exist: fill loss_options with lr_loss_init");
-  for (size_t k = 0; k < std::size(math::kNumberMembers); ++k) {
-    const auto member = math::kNumberMembers[k];
-    const double value = options->*member;
-    if (const NumberOption* option = find(*loss, member)) {
-      check_range(*option, value);
-    } else if (!std::isnan(value)) {
-      no_such_option(math::kNumberNames[k], value, *loss);
-    }
+  for (const NumberOption& option : loss->numbers) check_range(option, options->*(option.member));
+  // What the loss has is not NaN, then. Options that it lacks are.
+  size_t given = 0;
+  for (const auto member : math::kNumberMembers) given += !std::isnan(options->*member);
+  for (size_t k = 0; given > loss->numbers.size() && k < std::size(math::kNumberMembers); ++k) {
+    const double value = options->*math::kNumberMembers[k];
+    if (!std::isnan(value) && find(*loss, math::kNumberMembers[k]) == nullptr) no_such_option(math::kNumberNames[k], value, *loss);
   }
   for (const ChoiceOption& choice : math::kChoices) {
     const int32_t value = options->*(choice.member);

@@ -26,25 +26,24 @@ int64_t bytes_of(cpu::ElementType type) {
 void MemoryMap::add(const char* name, const cpu::Grid& grid, bool output) {
   if (!grid.present || grid.size() == 0) return;
   const int64_t size = bytes_of(grid.type);
-  add({name, nullptr, output, static_cast<char*>(grid.data), grid.outer, grid.inner, grid.outer_stride * size, grid.inner_stride * size, size, 0, 0});
+  add({name, nullptr, output, static_cast<char*>(grid.data), grid.outer, grid.inner, grid.outer_stride * size, grid.inner_stride * size, size});
 }
 
-void MemoryMap::add(const char* name, const cpu::LogitRows& rows, int64_t count, bool output) {
+void MemoryMap::add(const char* name, const cpu::LogitRows& rows, int64_t count, const char* in_place, bool output) {
+  if (count == 0) return;
   const int64_t size = rows.type == cpu::LogitType::f32 ? 4 : 2;
-  const int64_t outer = count == 0 ? 0 : count / rows.inner;
-  add({name, nullptr, output, static_cast<char*>(rows.base), outer, count == 0 ? 0 : rows.inner, rows.outer_stride * size,
-       rows.inner_stride * size, rows.columns * size, 0, 0});
+  add({name, in_place, output, static_cast<char*>(rows.base), count / rows.inner, rows.inner, rows.outer_stride * size, rows.inner_stride * size,
+       rows.columns * size});
 }
 
-void MemoryMap::add(Region region) {
-  if (region.outer != 0) {
-    const int64_t outer_reach = (region.outer - 1) * region.outer_step;
-    const int64_t inner_reach = (region.inner - 1) * region.inner_step;
-    const auto first = reinterpret_cast<uintptr_t>(region.first);
-    region.begin = first + static_cast<uintptr_t>(std::min<int64_t>(outer_reach, 0) + std::min<int64_t>(inner_reach, 0));
-    region.end = first + static_cast<uintptr_t>(std::max<int64_t>(outer_reach, 0) + std::max<int64_t>(inner_reach, 0) + region.piece);
-  }
-  regions_[count_++] = region;
+void MemoryMap::add(const Region& region) {
+  const int64_t outer_reach = (region.outer - 1) * region.outer_step;
+  const int64_t inner_reach = (region.inner - 1) * region.inner_step;
+  const auto first = reinterpret_cast<uintptr_t>(region.first);
+  regions_[count_] = region;
+  extents_[count_] = {first + static_cast<uintptr_t>(std::min<int64_t>(outer_reach, 0) + std::min<int64_t>(inner_reach, 0)),
+                      first + static_cast<uintptr_t>(std::max<int64_t>(outer_reach, 0) + std::max<int64_t>(inner_reach, 0) + region.piece)};
+  ++count_;
 }
 
 bool MemoryMap::same_view(const Region& a, const Region& b) {
@@ -67,7 +66,6 @@ bool intersect(std::vector<std::pair<uintptr_t, uintptr_t>>& intervals) {
 
 // Views whose extents meet may still be interleaved, as two columns of a matrix are: then every piece is compared.
 bool MemoryMap::share_bytes(const Region& a, const Region& b) {
-  if (a.begin >= b.end || b.begin >= a.end) return false;
   struct Piece {
     uintptr_t begin, end;
     bool of_a;
@@ -108,15 +106,34 @@ bool MemoryMap::overlaps_itself(const Region& region) {
   return intersect(pieces);
 }
 
+// Insertion sort: a call has a dozen tensors, often in ascending order.
+bool MemoryMap::extents_meet() const {
+  Interval sorted[kMaxRegions];
+  for (int k = 0; k < count_; ++k) {
+    int place = k;
+    for (; place > 0 && sorted[place - 1].begin > extents_[k].begin; --place) sorted[place] = sorted[place - 1];
+    sorted[place] = extents_[k];
+  }
+  for (int k = 1; k < count_; ++k) {
+    if (sorted[k].begin < sorted[k - 1].end) return true;
+  }
+  return false;
+}
+
 void MemoryMap::check() const {
   for (int k = 0; k < count_; ++k) {
+    if (regions_[k].output && overlaps_itself(regions_[k])) {
+      invalid(std::string(regions_[k].name) + " is an output whose elements share memory with each other");
+    }
+  }
+  if (!extents_meet()) return;
+  for (int k = 0; k < count_; ++k) {
     const Region& output = regions_[k];
-    if (!output.output || output.outer == 0) continue;
-    if (overlaps_itself(output)) invalid(std::string(output.name) + " is an output whose elements share memory with each other");
+    if (!output.output) continue;
     for (int j = 0; j < count_; ++j) {
       const Region& other = regions_[j];
-      if (j == k || (other.output && j < k) || other.outer == 0) continue;
-      if (output.begin >= other.end || other.begin >= output.end) continue;
+      if (j == k || (other.output && j < k)) continue;
+      if (extents_[k].begin >= extents_[j].end || extents_[j].begin >= extents_[k].end) continue;
       const bool in_place = output.in_place == other.name && same_view(output, other);
       if (in_place || !share_bytes(output, other)) continue;
       invalid(std::string(output.name) + " shares memory with " + other.name +

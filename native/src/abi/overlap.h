@@ -12,15 +12,15 @@ class MemoryMap {
  public:
   void add_input(const char* name, const cpu::Grid& grid) { add(name, grid, false); }
   void add_output(const char* name, const cpu::Grid& grid) { add(name, grid, true); }
-  void add_input(const char* name, const cpu::LogitRows& rows, int64_t count) { add(name, rows, count, false); }
+  void add_input(const char* name, const cpu::LogitRows& rows, int64_t count) { add(name, rows, count, nullptr, false); }
   // `in_place` is the name of the input that the rows may be, when they are the same view of it.
-  void add_output(const char* name, const cpu::LogitRows& rows, int64_t count, const char* in_place) {
-    add(name, rows, count, true);
-    regions_[count_ - 1].in_place = in_place;
-  }
+  void add_output(const char* name, const cpu::LogitRows& rows, int64_t count, const char* in_place) { add(name, rows, count, in_place, true); }
   void check() const;
 
  private:
+  struct Interval {
+    uintptr_t begin, end;
+  };
   struct Region {
     const char* name;
     const char* in_place;
@@ -29,18 +29,20 @@ class MemoryMap {
     int64_t outer, inner;
     int64_t outer_step, inner_step;
     int64_t piece;
-    uintptr_t begin, end;
   };
 
   void add(const char* name, const cpu::Grid& grid, bool output);
-  void add(const char* name, const cpu::LogitRows& rows, int64_t count, bool output);
-  void add(Region region);
+  void add(const char* name, const cpu::LogitRows& rows, int64_t count, const char* in_place, bool output);
+  void add(const Region& region);
+  bool extents_meet() const;
   static bool same_view(const Region& a, const Region& b);
   static bool share_bytes(const Region& a, const Region& b);
   static bool overlaps_itself(const Region& region);
 
+  // Of what is not empty: in what bytes each region lies, and between which addresses.
   static constexpr int kMaxRegions = 24;
   Region regions_[kMaxRegions];
+  Interval extents_[kMaxRegions];
   int count_ = 0;
 };
 

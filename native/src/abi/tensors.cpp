@@ -96,7 +96,8 @@ void check_memory(const Argument& argument, int64_t size) {
   overflow |= __builtin_mul_overflow(elements, size, &bytes);
   if (overflow) fail(argument, "reaches further than 64-bit addresses do");
   if (tensor.data == nullptr) fail(argument, "has NULL data");
-  if ((reinterpret_cast<uintptr_t>(tensor.data) + tensor.byte_offset) % static_cast<uint64_t>(size) != 0) {
+  const uint64_t within_element = static_cast<uint64_t>(size) - 1;  // sizes are powers of two
+  if (((reinterpret_cast<uintptr_t>(tensor.data) + tensor.byte_offset) & within_element) != 0) {
     fail(argument, "is not aligned to its elements of " + std::to_string(size) + " bytes");
   }
 }
