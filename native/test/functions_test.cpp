@@ -30,18 +30,24 @@ TEST(Scalar, AgreesWithLongDouble) {
   }
 }
 
-TEST(Scalar, ExcessOverLog1pKeepsItsDigits) {
-  for (double t = 1e-12; t < 1e6; t *= 1.7) {
-    // Alternating series for small t in long double, the difference elsewhere.
-    long double expected = 0;
-    if (t < .1) {
-      for (int n = 40; n >= 2; --n) expected += (n % 2 == 0 ? 1 : -1) * std::pow(static_cast<long double>(t), n) / n;
+TEST(Scalar, Log1pAndItsExcessKeepTheirDigits) {
+  for (int k = 0; k <= 4000; ++k) {
+    const double x = k < 2000 ? std::exp2(-.5 * k) : (k - 2000) / 2000.0;
+    // Alternating series for small x in long double, the difference elsewhere.
+    const long double log1p = std::log1p(static_cast<long double>(x));
+    long double excess = 0;
+    if (x < .1) {
+      for (int n = 40; n >= 2; --n) excess += (n % 2 == 0 ? 1 : -1) * std::pow(static_cast<long double>(x), n) / n;
     } else {
-      expected = static_cast<long double>(t) - std::log1p(static_cast<long double>(t));
+      excess = static_cast<long double>(x) - log1p;
     }
-    EXPECT_NEAR(excess_over_log1p(t, std::log1p(t)) / static_cast<double>(expected), 1, 4e-14) << t;
+    const Log1p<double> ours(x);
+    EXPECT_NEAR(ours.value, static_cast<double>(log1p), 2.5e-16 * static_cast<double>(log1p)) << x;
+    EXPECT_NEAR(ours.excess, static_cast<double>(excess), 2e-15 * static_cast<double>(excess)) << x;
   }
-  EXPECT_EQ(excess_over_log1p(0.0, 0.0), 0);
+  EXPECT_EQ(Log1p<double>(0).value, 0);
+  EXPECT_EQ(Log1p<double>(0).excess, 0);
+  EXPECT_TRUE(std::isnan(Log1p<double>(NAN).value));
 }
 
 TEST(Scalar, Infinities) {

@@ -1,5 +1,6 @@
 #include "cpu/grid.h"
 
+#include "cpu/isa.h"
 #include "math/narrow_floats.h"
 
 namespace logratio::cpu {
@@ -44,13 +45,17 @@ void write_as(const Grid& grid, int64_t first, int64_t count, const Value* value
   });
 }
 
+bool contiguous(const Grid& grid) { return grid.inner_stride == 1 && (grid.outer == 1 || grid.outer_stride == grid.inner); }
+
 }  // namespace
 
 void read(const Grid& grid, int64_t first, int64_t count, double* values) {
   const auto plain = [](auto value) { return static_cast<double>(value); };
   switch (grid.type) {
     case ElementType::f64: return read_as<double>(grid, first, count, values, plain);
-    case ElementType::f32: return read_as<float>(grid, first, count, values, plain);
+    case ElementType::f32:
+      if (!contiguous(grid)) return read_as<float>(grid, first, count, values, plain);
+      return pair_kernels()->widen(static_cast<const float*>(grid.data) + first, count, values);
     case ElementType::bf16: return read_as<uint16_t>(grid, first, count, values, Bfloat16::widen);
     case ElementType::f16: return read_as<uint16_t>(grid, first, count, values, Float16::widen);
     case ElementType::i64: return read_as<int64_t>(grid, first, count, values, plain);
@@ -72,7 +77,8 @@ void read(const Grid& grid, int64_t first, int64_t count, int64_t* values) {
 void write(const Grid& grid, int64_t first, int64_t count, const double* values) {
   switch (grid.type) {
     case ElementType::f32:
-      return write_as<float>(grid, first, count, values, [](double value) { return static_cast<float>(value); });
+      if (!contiguous(grid)) return write_as<float>(grid, first, count, values, [](double value) { return static_cast<float>(value); });
+      return pair_kernels()->narrow(values, count, static_cast<float*>(grid.data) + first);
     case ElementType::bf16: return write_as<uint16_t>(grid, first, count, values, Bfloat16::narrow);
     case ElementType::f16: return write_as<uint16_t>(grid, first, count, values, Float16::narrow);
     default: return write_as<double>(grid, first, count, values, [](double value) { return value; });

@@ -34,6 +34,8 @@ class Lanes {
   friend HWY_INLINE Lanes operator-(Lanes a) { return Lanes(hn::Neg(a.v)); }
 };
 
+using LaneBits = hn::RebindToSigned<Lanes::Tag>;
+
 struct LaneFlags {
   hn::Mask<Lanes::Tag> m;
 
@@ -52,48 +54,62 @@ HWY_INLINE LaneFlags is_nan(Lanes x) { return {hn::IsNaN(x.v)}; }
 HWY_INLINE Lanes select(LaneFlags condition, Lanes yes, Lanes no) { return Lanes(hn::IfThenElse(condition.m, yes.v, no.v)); }
 HWY_INLINE Lanes abs(Lanes x) { return Lanes(hn::Abs(x.v)); }
 HWY_INLINE Lanes sqrt(Lanes x) { return Lanes(hn::Sqrt(x.v)); }
+HWY_INLINE Lanes multiply_add(Lanes a, Lanes b, Lanes c) { return Lanes(hn::MulAdd(a.v, b.v, c.v)); }
+HWY_INLINE bool any(LaneFlags condition) { return !hn::AllFalse(Lanes::Tag(), condition.m); }
+HWY_INLINE double sum_of(Lanes x) { return hn::GetLane(hn::SumOfLanes(Lanes::Tag(), x.v)); }
 
-using LaneBits = hn::RebindToSigned<Lanes::Tag>;
+// Adding this much to a small number rounds it to an integer, which it leaves in the low bits.
+constexpr double kRounding = 0x1.8p52;
+
+#if HWY_TARGET <= HWY_AVX3
+// x 2^n for an integer n, with infinite and subnormal results.
+HWY_INLINE Lanes scale(Lanes x, Lanes n) { return Lanes(hn::Vec<Lanes::Tag>{_mm512_scalef_pd(x.v.raw, n.v.raw)}); }
+#else
+HWY_INLINE Lanes power_of_two(hn::Vec<LaneBits> n) {
+  return Lanes(hn::BitCast(Lanes::Tag(), hn::ShiftLeft<52>(hn::Add(n, hn::Set(LaneBits(), 1023)))));
+}
+
+// x 2^n for an integer n, with infinite and subnormal results: in two steps, as 2^n may be either.
+HWY_INLINE Lanes scale(Lanes x, Lanes n) {
+  const Lanes rounding(kRounding);
+  const auto bits = hn::Sub(hn::BitCast(LaneBits(), (n + rounding).v), hn::BitCast(LaneBits(), rounding.v));
+  const auto half = hn::ShiftRight<1>(bits);
+  return x * power_of_two(half) * power_of_two(hn::Sub(bits, half));
+}
+#endif
 
 // exp(x) = 2^n (1 + p): n is x / log(2) rounded, and p = expm1 of the rest, which is at most log(2) / 2 in size.
 struct Exponential {
   Lanes p;
-  hn::Vec<LaneBits> n;
+  Lanes n;
 
   // Beyond these ends the result is 0 or infinite anyway. A NaN passes: a maximum or minimum gives its second operand then.
   explicit HWY_INLINE Exponential(Lanes x) {
     const Lanes::Tag d;
     const auto clamped = hn::Max(hn::Set(d, -746.0), hn::Min(hn::Set(d, 710.0), x.v));
-    const auto magic = hn::Set(d, 0x1.8p52);  // rounds to an integer, which it leaves in the low bits
-    const auto shifted = hn::MulAdd(clamped, hn::Set(d, 1.44269504088896340736), magic);
-    const auto rounded = hn::Sub(shifted, magic);
-    n = hn::Sub(hn::BitCast(LaneBits(), shifted), hn::BitCast(LaneBits(), magic));
+    const Lanes rounding(kRounding);
+    n = multiply_add(Lanes(clamped), Lanes(1.44269504088896340736), rounding) - rounding;
     // log(2) in two parts, the first short enough for an exact product.
-    const auto head = hn::NegMulAdd(rounded, hn::Set(d, 6.93147180369123816490e-01), clamped);
-    const auto r = hn::NegMulAdd(rounded, hn::Set(d, 1.90821492927058770002e-10), head);
-    // The Taylor series, of which 14 terms are exact to double here.
-    auto series = hn::Set(d, 1.0 / 6227020800);
-    for (const double coefficient : {1.0 / 479001600, 1.0 / 39916800, 1.0 / 3628800, 1.0 / 362880, 1.0 / 40320, 1.0 / 5040, 1.0 / 720,
-                                     1.0 / 120, 1.0 / 24, 1.0 / 6, 1.0 / 2}) {
-      series = hn::MulAdd(series, r, hn::Set(d, coefficient));
-    }
-    p = Lanes(hn::MulAdd(hn::Mul(r, r), series, r));
+    const auto head = hn::NegMulAdd(n.v, hn::Set(d, 6.93147180369123816490e-01), clamped);
+    const Lanes r(hn::NegMulAdd(n.v, hn::Set(d, 1.90821492927058770002e-10), head));
+    // The Taylor series, of which 14 terms are exact to double here. Two by two, then four by four: so few steps depend on each other.
+    const auto pair = [r](double a, double b) { return multiply_add(r, Lanes(b), Lanes(a)); };
+    const Lanes r2 = r * r, r4 = r2 * r2;
+    const Lanes from_2 = multiply_add(r2, pair(1.0 / 24, 1.0 / 120), pair(1.0 / 2, 1.0 / 6));
+    const Lanes from_6 = multiply_add(r2, pair(1.0 / 40320, 1.0 / 362880), pair(1.0 / 720, 1.0 / 5040));
+    const Lanes from_10 = multiply_add(r2, pair(1.0 / 479001600, 1.0 / 6227020800), pair(1.0 / 3628800, 1.0 / 39916800));
+    p = multiply_add(r2, multiply_add(r4, multiply_add(r4, from_10, from_6), from_2), r);
   }
 };
 
-HWY_INLINE Lanes power_of_two(hn::Vec<LaneBits> n) {
-  return Lanes(hn::BitCast(Lanes::Tag(), hn::ShiftLeft<52>(hn::Add(n, hn::Set(LaneBits(), 1023)))));
-}
-
 HWY_INLINE Lanes exp(Lanes x) {
   const Exponential e(x);
-  const auto half = hn::ShiftRight<1>(e.n);  // in two steps, for results below the normal numbers and for infinity
-  return (Lanes(1.0) + e.p) * power_of_two(half) * power_of_two(hn::Sub(e.n, half));
+  return scale(Lanes(1.0) + e.p, e.n);
 }
 
 HWY_INLINE Lanes expm1(Lanes x) {
   const Exponential e(x);
-  const Lanes power = power_of_two(hn::Max(hn::Set(LaneBits(), -1000), hn::Min(e.n, hn::Set(LaneBits(), 1000))));
+  const Lanes power = scale(Lanes(1.0), e.n);
   return select(x < Lanes(40.0), power * e.p + (power - Lanes(1.0)), exp(x) - Lanes(1.0));
 }
 

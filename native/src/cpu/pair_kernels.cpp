@@ -18,33 +18,49 @@ HWY_INLINE Pair pair_at(const PairBlock& in, int64_t k) {
           Lanes::load(in.reference_rejected + k), Lanes::load(in.chosen_counts + k),   Lanes::load(in.rejected_counts + k), in.logps_are_means};
 }
 
-HWY_INLINE void store(const math::PairOutput<Lanes>& pair, bool parameters, int64_t k, PairValues* out) {
+HWY_INLINE void store_scaled(Lanes upstream, Lanes derivative, double* gradient) {
+  math::vanishing_product(upstream, derivative).store(gradient);
+}
+
+// The values and gradients of kStep pairs; a loss of two values a pair splits its gradient between them.
+template <bool kTwoValues>
+HWY_INLINE Lanes store(const math::PairOutput<Lanes>& pair, const PairBlock& in, int64_t k, PairValues* out) {
+  const Lanes upstream = Lanes::load(in.upstream + k);
+  const Lanes of_rejected = kTwoValues ? Lanes::load(in.second_upstream + k) : upstream;
   pair.value.store(out->value + k);
-  pair.gradient.policy_chosen.store(out->policy_chosen + k);
-  pair.gradient.policy_rejected.store(out->policy_rejected + k);
-  pair.gradient.reference_chosen.store(out->reference_chosen + k);
-  pair.gradient.reference_rejected.store(out->reference_rejected + k);
-  if (parameters) {
-    pair.parameters.beta.store(out->beta + k);
-    pair.parameters.beta_mix.store(out->beta_mix + k);
-    pair.parameters.tau.store(out->tau + k);
-  }
+  if (kTwoValues) pair.second_value.store(out->second_value + k);
+  store_scaled(upstream, pair.gradient.policy_chosen, out->policy_chosen + k);
+  store_scaled(of_rejected, pair.gradient.policy_rejected, out->policy_rejected + k);
+  store_scaled(upstream, pair.gradient.reference_chosen, out->reference_chosen + k);
+  store_scaled(of_rejected, pair.gradient.reference_rejected, out->reference_rejected + k);
+  return upstream;
 }
 
 template <class Loss>
 void evaluate_loss(const Loss& loss, const math::Statistics& statistics, int64_t count, const PairBlock& in, PairValues* out) {
   constexpr math::LossInfo info = Loss::info;
+  math::ParameterGradient<Lanes> sums;
   for (int64_t k = 0; k < count; k += kStep) {
     if constexpr (info.means > 0) {
       const math::CoupledOutput<Lanes> result = loss.evaluate(pair_at(in, k), statistics);
-      store(result.pair, false, k, out);
-      if constexpr (info.two_values) result.pair.second_value.store(out->second_value + k);
+      store<info.two_values>(result.pair, in, k, out);
       result.d_mean[0].store(out->mean[0] + k);
       if constexpr (info.means > 1) result.d_mean[1].store(out->mean[1] + k);
       if constexpr (info.variance) result.d_variance.store(out->variance + k);
     } else {
-      store(loss.evaluate(pair_at(in, k)), info.has_parameters(), k, out);
+      const math::PairOutput<Lanes> result = loss.evaluate(pair_at(in, k));
+      const Lanes upstream = store<info.two_values>(result, in, k, out);
+      if constexpr (info.has_parameters()) {
+        sums.beta = sums.beta + math::vanishing_product(upstream, result.parameters.beta);
+        sums.beta_mix = sums.beta_mix + math::vanishing_product(upstream, result.parameters.beta_mix);
+        sums.tau = sums.tau + math::vanishing_product(upstream, result.parameters.tau);
+      }
     }
+  }
+  if constexpr (info.has_parameters()) {
+    out->parameters.beta += sum_of(sums.beta);
+    out->parameters.beta_mix += sum_of(sums.beta_mix);
+    out->parameters.tau += sum_of(sums.tau);
   }
 }
 
@@ -93,6 +109,14 @@ void evaluate_examples(const lr_loss_options& options, double kl, int64_t count,
   });
 }
 
+void widen(const float* from, int64_t count, double* to) {
+  for (int64_t k = 0; k < count; ++k) to[k] = from[k];
+}
+
+void narrow(const double* from, int64_t count, float* to) {
+  for (int64_t k = 0; k < count; ++k) to[k] = static_cast<float>(from[k]);
+}
+
 }  // namespace
 }  // namespace logratio::cpu::LR_ISA_NAMESPACE
 
@@ -102,5 +126,7 @@ extern const PairKernels LR_ISA_PAIR_TABLE = {
     LR_ISA_NAMESPACE::features,
     LR_ISA_NAMESPACE::pull_back,
     LR_ISA_NAMESPACE::evaluate_examples,
+    LR_ISA_NAMESPACE::widen,
+    LR_ISA_NAMESPACE::narrow,
 };
 }  // namespace logratio::cpu

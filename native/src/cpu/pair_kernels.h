@@ -8,21 +8,21 @@
 
 namespace logratio::cpu {
 
-// Pairs are evaluated in blocks of this many, padded with whatever gives no trap.
+// Pairs are evaluated in blocks of this many, padded with pairs of log-probs 0 that have no upstream gradient.
 inline constexpr int64_t kPairBlock = 64;
 using PairColumn = double[kPairBlock];
 
 struct PairBlock {
   PairColumn policy_chosen, policy_rejected, reference_chosen, reference_rejected, chosen_counts, rejected_counts;
+  PairColumn upstream, second_upstream;  // by the values; the second where a pair has two
   bool logps_are_means;
 };
 
-// Values, and derivatives of the values; nothing is multiplied with an upstream gradient yet.
 struct PairValues {
   PairColumn value, second_value;
-  PairColumn policy_chosen, policy_rejected, reference_chosen, reference_rejected;
-  PairColumn beta, beta_mix, tau;        // of a loss with parameters that have a gradient
-  PairColumn mean[2], variance;          // of a loss of the whole batch: by the statistics
+  PairColumn policy_chosen, policy_rejected, reference_chosen, reference_rejected;  // gradients: derivatives times upstream
+  PairColumn mean[2], variance;  // of a loss of the whole batch: derivatives of the values by the statistics
+  math::ParameterGradient<double> parameters;  // of a loss that has such gradients: each call adds its pairs
 };
 
 struct ExampleBlock {
@@ -34,13 +34,14 @@ struct ExampleValues {
 };
 
 struct PairKernels {
-  // The derivatives by statistics are left out where the loss has none, as are those by parameters.
   void (*evaluate)(const lr_loss_options& options, const math::Statistics& statistics, int64_t count, const PairBlock& in, PairValues* out);
   void (*features)(const lr_loss_options& options, int64_t count, const PairBlock& in, PairColumn* first, PairColumn* second);
   // Adds to the four gradients of `out` what the statistics carry back; `d` holds the derivatives of the whole by the statistics.
   void (*pull_back)(const lr_loss_options& options, const math::Statistics& statistics, const math::Statistics& d, int64_t count, const PairBlock& in,
                     PairValues* out);
   void (*evaluate_examples)(const lr_loss_options& options, double kl, int64_t count, const ExampleBlock& in, ExampleValues* out);
+  void (*widen)(const float* from, int64_t count, double* to);
+  void (*narrow)(const double* from, int64_t count, float* to);
 };
 
 extern const PairKernels kPairKernelsBaseline;

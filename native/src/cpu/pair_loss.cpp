@@ -15,14 +15,16 @@ namespace {
 using math::Statistics;
 using math::vanishing_product;
 
-void load(const Grid& grid, int64_t first, int64_t count, double absent, double* column) {
+void load(const Grid& grid, int64_t first, int64_t count, double absent, double padding, double* column) {
   if (grid) {
     read(grid, first, count, column);
   } else {
     std::fill_n(column, count, absent);
   }
-  std::fill(column + count, column + kPairBlock, absent);
+  std::fill(column + count, column + kPairBlock, padding);
 }
+
+void load(const Grid& grid, int64_t first, int64_t count, double absent, double* column) { load(grid, first, count, absent, absent, column); }
 
 void store(const Grid& grid, int64_t first, int64_t count, const double* column) {
   if (grid) write(grid, first, count, column);
@@ -42,26 +44,19 @@ class Pairs {
 
   void run() {
     if (info_.means > 0) take_statistics();
-    Sums sums;
     for (int64_t first = 0; first < pairs_; first += kPairBlock) {
       const int64_t count = load_block(first);
       kernels_.evaluate(options_, statistics_, count, in_, &out_);
-      scale_gradients(count);
       if (info_.means > 0) kernels_.pull_back(options_, statistics_, d_statistics_, count, in_, &out_);
-      if (info_.has_parameters()) add_parameters(count, &sums);
       store_block(first, count);
     }
-    store_one(t_.grad_beta, sums.beta);
-    store_one(t_.grad_beta_kl, sums.beta);
-    store_one(t_.grad_beta_mix, sums.beta_mix);
-    store_one(t_.grad_tau, sums.tau);
+    store_one(t_.grad_beta, out_.parameters.beta);
+    store_one(t_.grad_beta_kl, out_.parameters.beta);
+    store_one(t_.grad_beta_mix, out_.parameters.beta_mix);
+    store_one(t_.grad_tau, out_.parameters.tau);
   }
 
  private:
-  struct Sums {
-    double beta = 0, beta_mix = 0, tau = 0;
-  };
-
   int64_t load_block(int64_t first) {
     const int64_t count = std::min(kPairBlock, pairs_ - first);
     in_.logps_are_means = t_.logps_are_means;
@@ -71,8 +66,8 @@ class Pairs {
     load(t_.reference_rejected, first, count, 0, in_.reference_rejected);
     load_counts(t_.chosen_counts, first, count, in_.chosen_counts);
     load_counts(t_.rejected_counts, first, count, in_.rejected_counts);
-    load(t_.grad_loss, first, count, uniform_, upstream_);
-    if (info_.two_values) load(t_.grad_loss, t_.grad_loss ? pairs_ + first : first, count, uniform_, second_upstream_);
+    load(t_.grad_loss, first, count, uniform_, 0, in_.upstream);
+    if (info_.two_values) load(t_.grad_loss, t_.grad_loss ? pairs_ + first : first, count, uniform_, 0, in_.second_upstream);
     return count;
   }
 
@@ -105,10 +100,10 @@ class Pairs {
     for (int64_t first = 0; first < pairs_; first += kPairBlock) {
       const int64_t n = load_block(first);
       kernels_.evaluate(options_, statistics_, n, in_, &out_);
-      const double* const upstream[2] = {upstream_, info_.two_values ? second_upstream_ : upstream_};
+      const double* const upstream[2] = {in_.upstream, info_.two_values ? in_.second_upstream : in_.upstream};
       for (int64_t k = 0; k < n; ++k) {
         for (int i = 0; i < info_.means; ++i) d_statistics_.mean[i] += vanishing_product(upstream[i][k], out_.mean[i][k]);
-        if (info_.variance) d_statistics_.variance += vanishing_product(upstream_[k], out_.variance[k]);
+        if (info_.variance) d_statistics_.variance += vanishing_product(in_.upstream[k], out_.variance[k]);
       }
     }
   }
@@ -120,25 +115,6 @@ class Pairs {
       const int64_t count = load_block(first);
       kernels_.features(options_, count, in_, &first_feature, &second_feature);
       body(first_feature, second_feature, count);
-    }
-  }
-
-  void scale_gradients(int64_t count) {
-    const double* const rejected_upstream = info_.two_values ? second_upstream_ : upstream_;
-    const auto scale = [count](const double* upstream, double* column) {
-      for (int64_t k = 0; k < count; ++k) column[k] = vanishing_product(upstream[k], column[k]);
-    };
-    scale(upstream_, out_.policy_chosen);
-    scale(rejected_upstream, out_.policy_rejected);
-    if (t_.grad_reference_chosen) scale(upstream_, out_.reference_chosen);
-    if (t_.grad_reference_rejected) scale(rejected_upstream, out_.reference_rejected);
-  }
-
-  void add_parameters(int64_t count, Sums* sums) const {
-    for (int64_t k = 0; k < count; ++k) {
-      sums->beta += vanishing_product(upstream_[k], out_.beta[k]);
-      sums->beta_mix += vanishing_product(upstream_[k], out_.beta_mix[k]);
-      sums->tau += vanishing_product(upstream_[k], out_.tau[k]);
     }
   }
 
@@ -171,7 +147,6 @@ class Pairs {
   Statistics d_statistics_;
   PairBlock in_;
   PairValues out_;
-  PairColumn upstream_, second_upstream_;
 };
 
 // kl of kto: the mean log-ratio of the examples given for it, at least 0.

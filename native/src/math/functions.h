@@ -13,7 +13,9 @@ inline constexpr double kInfinity = std::numeric_limits<double>::infinity();
 template <class Real>
 LR_FORCE_INLINE LR_HD Real vanishing_product(Real a, Real b) {
   const Real product = a * b;
-  return select(is_nan(product) & !is_nan(a) & !is_nan(b), Real(0), product);
+  const auto lost = is_nan(product);
+  if (!any(lost)) return product;
+  return select(lost & !is_nan(a) & !is_nan(b), Real(0), product);
 }
 
 template <class Real>
@@ -21,18 +23,40 @@ LR_FORCE_INLINE LR_HD Real positive_part(Real x) {  // NaN stays
   return select(x <= Real(0), Real(0), x);
 }
 
-// exp(-|x|) and what softplus and sigmoid need of it. The logarithm of 1 + v gets back what rounding took from the sum.
+// For 0 <= x <= 1: log(1 + x), and x - log(1 + x) with all its digits, however small. With 1 + x = 2^k (1 + f) it is the odd series in
+// f / (2 + f), as in FreeBSD's msun (Sun Microsystems), whose coefficients these are.
+template <class Real>
+struct Log1p {
+  Real value;
+  Real excess;
+
+  LR_FORCE_INLINE LR_HD explicit Log1p(Real x) {
+    const auto halved = x > Real(0.41421356237309503);  // sqrt(2) - 1; then k is 1, else 0
+    const Real f = select(halved, Real(.5) * x - Real(.5), x);
+    const Real s = f / (Real(2) + f);
+    const Real z = s * s;
+    const Real w = z * z;
+    const Real even = w * multiply_add(w, multiply_add(w, Real(1.531383769920937332e-01), Real(2.222219843214978396e-01)), Real(3.999999999940941908e-01));
+    const Real odd = z * multiply_add(w, multiply_add(w, multiply_add(w, Real(1.479819860511658591e-01), Real(1.818357216161805012e-01)),
+                                                      Real(2.857142874366239149e-01)),
+                                      Real(6.666666666666735130e-01));
+    const Real half_square = Real(.5) * f * f;
+    const Real tail = s * (half_square + (even + odd));
+    // log(2) in two parts, the first exact in the sum.
+    value = select(halved, Real(6.93147180369123816490e-01), Real(0)) -
+            ((half_square - (tail + select(halved, Real(1.90821492927058770002e-10), Real(0)))) - f);
+    excess = select(halved, x - value, half_square - tail);
+  }
+};
+
+// exp(-|x|) and what softplus and sigmoid need of it.
 template <class Real>
 struct Decay {
   Real v;        // exp(-|x|)
   Real inverse;  // 1 / (1 + v)
-  Real log1p_v;
+  Log1p<Real> log1p_v;
 
-  LR_FORCE_INLINE LR_HD explicit Decay(Real x) : v(exp(-abs(x))) {
-    const Real sum = Real(1) + v;
-    inverse = Real(1) / sum;
-    log1p_v = log(sum) + (v - (sum - Real(1))) * inverse;
-  }
+  LR_FORCE_INLINE LR_HD explicit Decay(Real x) : v(exp(-abs(x))), inverse(Real(1) / (Real(1) + v)), log1p_v(v) {}
 };
 
 // sigmoid(x), sigmoid(-x) and minus their logarithms.
@@ -48,8 +72,8 @@ struct Logistic {
     const Real small = decay.v * decay.inverse;
     sigmoid = select(x >= Real(0), decay.inverse, small);
     sigmoid_negated = select(x >= Real(0), small, decay.inverse);
-    loss = positive_part(-x) + decay.log1p_v;
-    loss_negated = positive_part(x) + decay.log1p_v;
+    loss = positive_part(-x) + decay.log1p_v.value;
+    loss_negated = positive_part(x) + decay.log1p_v.value;
   }
   LR_FORCE_INLINE LR_HD Real slope() const { return sigmoid * sigmoid_negated; }  // of sigmoid(x)
 };
@@ -62,7 +86,7 @@ LR_FORCE_INLINE LR_HD Real sigmoid(Real x) {
 // log(1 + exp(x))
 template <class Real>
 LR_FORCE_INLINE LR_HD Real softplus(Real x) {
-  return positive_part(x) + Decay<Real>(x).log1p_v;
+  return positive_part(x) + Decay<Real>(x).log1p_v.value;
 }
 
 // log(1 - exp(x)) for x <= 0; the side of -log 2 decides which difference keeps its digits.
@@ -72,16 +96,6 @@ LR_FORCE_INLINE LR_HD Real log1mexp(Real x) {
   const Real rest = Real(1) - v;
   const Real log1p_negated = log(rest) - (v - (Real(1) - rest)) / rest;
   return select(x > Real(-0.69314718055994530942), log(-expm1(x)), log1p_negated);
-}
-
-// t - log(1 + t) for finite t >= 0, given log1p_t = log(1 + t). The difference cancels for small t, where the first terms of the
-// series are exact to rounding.
-template <class Real>
-LR_FORCE_INLINE LR_HD Real excess_over_log1p(Real t, Real log1p_t) {
-  Real series(0);
-#pragma GCC unroll 10
-  for (int n = 11; n >= 2; --n) series = Real(1.0 / n) - t * series;
-  return select(t < Real(1.0 / 64), t * t * series, t - log1p_t);
 }
 
 }  // namespace logratio::math

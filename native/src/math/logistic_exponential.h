@@ -28,7 +28,7 @@ LR_FORCE_INLINE LR_HD MixtureTerms<Real> logistic_exponential(Real rho, double b
   const Real w = exp(-abs(u));
   const Real r = one / (one + w);
   const Decay<Real> decay(z);
-  const Real logistic = positive_part(-z) + decay.log1p_v;        // softplus(-z)
+  const Real logistic = positive_part(-z) + decay.log1p_v.value;        // softplus(-z)
   const Real slope = select(falling, decay.v, one) * decay.inverse;  // sigmoid(-z)
   const Real m = select(open, r, w * r);
   const Real q = select(open, w * r, r);  // 1 - m
@@ -43,7 +43,7 @@ LR_FORCE_INLINE LR_HD MixtureTerms<Real> logistic_exponential(Real rho, double b
   Real growth = q * exponential;
   if (gate <= 0) growth = select(open & !falling, exp(vanishing_product(Real(-(beta + gate)), rho)) * r * r, growth);
   const Real rising = select(growth == Real(kInfinity), growth, growth - vanishing_product(q * m, logistic));
-  terms.d_u = select(falling, m * q * excess_over_log1p(decay.v, decay.log1p_v), rising);
+  terms.d_u = select(falling, m * q * decay.log1p_v.excess, rising);
   // An infinite exponential term dominates and falls with rho; its two parts alone could be inf - inf.
   terms.d_rho = select(exponential == Real(kInfinity), Real(-kInfinity), Real(beta) * terms.d_z + vanishing_product(Real(gate), terms.d_u));
   return terms;
