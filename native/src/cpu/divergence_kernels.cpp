@@ -571,16 +571,19 @@ HWY_INLINE void with_types(const PairSpec& spec, Run&& run) {
 }
 
 void first(const PairSpec& spec, const void* a, const void* b, int64_t begin, int64_t end, PairSums* sums) {
+  const FlushSubnormals flush;
   with_types(spec, [&](auto typed) { typed.first(spec, a, b, begin, end, sums); });
 }
 
 void second(const PairSpec& spec, const PairNorm& norm, double distance, const void* a, const void* b, int64_t begin, int64_t end,
             float* kept, SecondSums* sums) {
+  const FlushSubnormals flush;
   with_types(spec, [&](auto typed) { typed.second(spec, norm, distance, a, b, begin, end, kept, sums); });
 }
 
 void gradient(const PairSpec& spec, const PairNorm& norm, double signs, const PairGradients& gradients, const void* a, const void* b,
               const float* kept, int64_t begin, int64_t end) {
+  const FlushSubnormals flush;
   with_types(spec, [&](auto typed) { typed.gradient(spec, norm, signs, gradients, a, b, kept, begin, end); });
 }
 

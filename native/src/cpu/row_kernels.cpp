@@ -219,6 +219,7 @@ void forward_type(const ForwardSpec& spec, const void* row, int64_t begin, int64
 }
 
 void forward(const ForwardSpec& spec, const void* row, int64_t begin, int64_t end, Partial* partials) {
+  const FlushSubnormals flush;
   switch (spec.type) {
     case LogitType::f32: return forward_type<Float32>(spec, row, begin, end, partials);
     case LogitType::bf16: return forward_type<BFloat16>(spec, row, begin, end, partials);
@@ -337,6 +338,7 @@ double backward_type(const BackwardSpec& spec, const void* row, void* gradient, 
 }
 
 double backward(const BackwardSpec& spec, const void* row, void* gradient, int64_t begin, int64_t end) {
+  const FlushSubnormals flush;
   switch (spec.type) {
     case LogitType::f32: return backward_type<Float32>(spec, row, gradient, begin, end);
     case LogitType::bf16: return backward_type<BFloat16>(spec, row, gradient, begin, end);

@@ -118,6 +118,85 @@ struct Tail {
 
 // ---- Elementary functions ----
 
+// While it lives, results below the normal numbers are 0. They would cost as much as thirty others.
+class FlushSubnormals {
+ public:
+  HWY_INLINE FlushSubnormals() : before_(_mm_getcsr()) { _mm_setcsr(before_ | _MM_FLUSH_ZERO_ON); }
+  HWY_INLINE ~FlushSubnormals() { _mm_setcsr(before_); }
+
+ private:
+  unsigned before_;
+};
+
+// amplitude * exp(d / temperature), NaN for NaN: exactly the amplitude at 0, 0 below about 2^-126 and infinity above about 2^128.
+// It is 2^t with t = d * log2(e) / temperature. FlushSubnormals has to be alive.
+#if HWY_TARGET <= HWY_AVX3
+
+// 2^(k/32)
+constexpr float kRoots[32] = {
+    1.0f, 1.0218972f, 1.04427373f, 1.06714046f, 1.09050775f, 1.1143868f, 1.13878858f, 1.1637249f,
+    1.18920708f, 1.21524739f, 1.24185777f, 1.26905096f, 1.29683959f, 1.32523668f, 1.35425556f, 1.38390994f,
+    1.41421354f, 1.44518077f, 1.47682619f, 1.50916445f, 1.54221082f, 1.5759809f, 1.61049032f, 1.64575553f,
+    1.68179286f, 1.71861935f, 1.75625217f, 1.79470909f, 1.8340081f, 1.87416768f, 1.91520655f, 1.95714414f};
+
+// t = n + k/32 + r, all rounded down: one instruction gives r, one multiplies by 2^n. The low bits of t + kRounding are k, by which
+// 2^(k/32) is looked up in two registers; 2^r is a polynomial of degree 2 (relative error 7e-8).
+struct Exp {
+  static constexpr float kRounding = 0x1.8p18f;  // its last place is 1/32
+
+  V scale;     // log2(e) / temperature
+  V lowest;    // d is not taken below it: there 2^t is 0
+  V roots[2];  // times the amplitude
+
+  explicit HWY_INLINE Exp(float temperature_scale, float amplitude = 1)
+      : scale(hn::Set(kF, temperature_scale)), lowest(hn::Set(kF, -127.0f / temperature_scale)),
+        roots{hn::Mul(hn::LoadU(kF, kRoots), hn::Set(kF, amplitude)), hn::Mul(hn::LoadU(kF, kRoots + kLanes), hn::Set(kF, amplitude))} {}
+
+  HWY_INLINE V operator()(V d) const { return of_power(hn::Mul(d, scale)); }
+  HWY_INLINE V add_to(V sum, V d) const { return add_power_to(sum, hn::Mul(d, scale)); }
+  // Max returns its second operand when that is NaN.
+  HWY_INLINE V clamp(V d) const { return hn::Max(lowest, d); }
+
+  // amplitude * 2^t
+  HWY_INLINE V of_power(V t) const {
+    const Factors f = factors(t);
+    return hn::Mul(f.root, f.rest);
+  }
+  // The product and the sum in one instruction.
+  HWY_INLINE V add_power_to(V sum, V t) const {
+    const Factors f = factors(t);
+    return hn::MulAdd(f.root, f.rest, sum);
+  }
+
+ private:
+  struct Factors {
+    V root, rest;
+  };
+  HWY_INLINE Factors factors(V t) const {
+    constexpr int kDown = _MM_FROUND_TO_NEG_INF | _MM_FROUND_NO_EXC, kFractionBits = 5 << 4;
+    const V r{_mm512_reduce_ps(t.raw, kFractionBits | kDown)};  // 0 for an infinity
+    const __m512i k = _mm512_castps_si512(_mm512_add_round_ps(t.raw, _mm512_set1_ps(kRounding), kDown));
+    const __m512 root = _mm512_permutex2var_ps(roots[0].raw, k, roots[1].raw);
+    return {V{_mm512_scalef_ps(root, t.raw)},
+            hn::MulAdd(hn::MulAdd(hn::Set(kF, 0.2426527f), r, hn::Set(kF, 0.69312376f)), r, hn::Set(kF, 1.0f))};
+  }
+};
+
+// exp((x - reference) / temperature), summed, for a reference near a value: the one that scales to a float32, so that t is rounded once.
+struct ExpFrom {
+  const Exp& exp;
+  float scaled;
+  double reference;
+
+  HWY_INLINE ExpFrom(const Exp& exp, float value)
+      : exp(exp), scaled(value * hn::GetLane(exp.scale)), reference(static_cast<double>(scaled) / hn::GetLane(exp.scale)) {}
+  // Larger ones lie too far apart for one to be near.
+  HWY_INLINE bool usable() const { return __builtin_fabsf(scaled) < 0x1p20f; }
+  HWY_INLINE V add_to(V sum, V x) const { return exp.add_power_to(sum, hn::MulSub(x, exp.scale, hn::Set(kF, scaled))); }
+};
+
+#else
+
 // amplitude * (1 + c1 r + ... + c5 r^5)
 struct Polynomial {
   V c0, c1, c2, c3, c4, c5;
@@ -134,48 +213,6 @@ struct Polynomial {
     return hn::MulAdd(p, r, c0);
   }
 };
-
-// amplitude * exp(d / temperature), NaN for NaN: exactly the amplitude at 0, 0 below about 2^-126 and infinity above about 2^128.
-// With t = d * log2(e) / temperature it is 2^n * 2^r: n is an integer, r = t - n, and 2^r a polynomial of degree 5 (relative error 2e-7).
-#if HWY_TARGET <= HWY_AVX3
-
-// n = floor(t): one instruction takes it away from t, and one multiplies by 2^n.
-struct Exp {
-  V scale;   // log2(e) / temperature
-  V lowest;  // d is not taken below it: there 2^t is 0
-  Polynomial power_of_rest;
-
-  explicit HWY_INLINE Exp(float temperature_scale, float amplitude = 1)
-      : scale(hn::Set(kF, temperature_scale)), lowest(hn::Set(kF, -127.0f / temperature_scale)),
-        power_of_rest(amplitude, 0.6931512952f, 0.2401644439f, 0.05579992011f, 0.009017025121f, 0.001867131446f) {}
-
-  HWY_INLINE V operator()(V d) const { return of_power(hn::Mul(d, scale)); }
-  HWY_INLINE V add_to(V sum, V d) const { return hn::Add(sum, (*this)(d)); }
-  // Max returns its second operand when that is NaN.
-  HWY_INLINE V clamp(V d) const { return hn::Max(lowest, d); }
-
-  // amplitude * 2^t. Subnormal results, which cost thirty times as much, are left at 0.
-  HWY_INLINE V of_power(V t) const {
-    const V r{_mm512_reduce_ps(t.raw, _MM_FROUND_TO_NEG_INF | _MM_FROUND_NO_EXC)};  // 0 for an infinity
-    const __mmask16 counts = _mm512_cmp_ps_mask(t.raw, _mm512_set1_ps(-126), _CMP_NLT_UQ);  // a NaN does
-    return V{_mm512_maskz_scalef_ps(counts, power_of_rest(r).raw, t.raw)};
-  }
-};
-
-// exp((x - reference) / temperature), summed, for a reference near a value: the one that scales to a float32, so that t is rounded once.
-struct ExpFrom {
-  const Exp& exp;
-  float scaled;
-  double reference;
-
-  HWY_INLINE ExpFrom(const Exp& exp, float value)
-      : exp(exp), scaled(value * hn::GetLane(exp.scale)), reference(static_cast<double>(scaled) / hn::GetLane(exp.scale)) {}
-  // Larger ones lie too far apart for one to be near.
-  HWY_INLINE bool usable() const { return __builtin_fabsf(scaled) < 0x1p20f; }
-  HWY_INLINE V add_to(V sum, V x) const { return hn::Add(sum, exp.of_power(hn::MulSub(x, exp.scale, hn::Set(kF, scaled)))); }
-};
-
-#else
 
 // n = round(t), left by an addition in the low bits, from where it is shifted into the exponent.
 struct Exp {

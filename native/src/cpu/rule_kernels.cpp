@@ -206,6 +206,7 @@ HWY_INLINE void with_type(LogitType type, Run&& run) {
 }
 
 void sums(const RuleSpec& spec, const void* row, int64_t begin, int64_t end, RuleSums* result) {
+  const FlushSubnormals flush;
   with_type(spec.type, [&](auto element) {
     using T = decltype(element);
     switch (loop_of(spec)) {
@@ -224,6 +225,7 @@ void masked(LogitType type, float maximum, float threshold, const void* row, int
 }
 
 void gradient(const RuleSpec& spec, const RuleGradient& g, const void* row, void* target, int64_t begin, int64_t end) {
+  const FlushSubnormals flush;
   const bool constant = g.constant != 0 || g.masked != 0;
   with_type(spec.type, [&](auto element) {
     using T = decltype(element);
