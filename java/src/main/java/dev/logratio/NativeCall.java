@@ -1,18 +1,15 @@
 package dev.logratio;
 
-import static java.lang.foreign.ValueLayout.JAVA_BYTE;
 import static java.lang.foreign.ValueLayout.JAVA_DOUBLE;
 import static java.lang.foreign.ValueLayout.JAVA_INT;
 import static java.lang.foreign.ValueLayout.JAVA_LONG;
-import static java.lang.foreign.ValueLayout.JAVA_SHORT;
 
-import dev.logratio.bindings.DLDataType;
-import dev.logratio.bindings.DLDevice;
 import dev.logratio.bindings.DLTensor;
 import dev.logratio.bindings.logratio_h;
 import dev.logratio.bindings.lr_cuda;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
+import java.util.Arrays;
 import java.util.concurrent.atomic.AtomicReference;
 
 /**
@@ -26,11 +23,10 @@ final class NativeCall implements AutoCloseable {
     private static final long ERROR_CAPACITY = 16;
     private static final long ERROR_BYTES = 256;
 
-    private static final long DEVICE_TYPE = DLTensor.device$offset() + DLDevice.device_type$offset();
-    private static final long DEVICE_ID = DLTensor.device$offset() + DLDevice.device_id$offset();
-    private static final long DTYPE_CODE = DLTensor.dtype$offset() + DLDataType.code$offset();
-    private static final long DTYPE_BITS = DLTensor.dtype$offset() + DLDataType.bits$offset();
-    private static final long DTYPE_LANES = DLTensor.dtype$offset() + DLDataType.lanes$offset();
+    // Fields side by side are written as one number, the first in its low bits.
+    private static final long TYPE_AND_ID = DLTensor.device$offset();
+    private static final long RANK_AND_DTYPE = DLTensor.ndim$offset();
+    private static final long[] DTYPES = Arrays.stream(DType.values()).mapToLong(NativeCall::dtypeFields).toArray();
 
     private static final long BLOCK_BYTES = 4096; // twice what the largest operation takes; a write past it is an exception
     private static final AtomicReference<MemorySegment> SPARE =
@@ -106,22 +102,24 @@ final class NativeCall implements AutoCloseable {
 
     private void tensor(long field, Tensor tensor, boolean isOutput) {
         int rank = tensor.rank();
-        long at = pointTo(field, DLTensor.sizeof() + 2L * rank * Long.BYTES);
+        long[] sizes = tensor.sizes();
+        long[] steps = tensor.steps();
+        long sizesBytes = (long) rank * Long.BYTES;
+        boolean dense = tensor.isContiguous();
+        long at = pointTo(field, DLTensor.sizeof() + (dense ? 1 : 2) * sizesBytes);
         long shape = at + DLTensor.sizeof();
-        long strides = shape + (long) rank * Long.BYTES;
+        long strides = shape + sizesBytes;
         memory.set(JAVA_LONG, at + DLTensor.data$offset(), tensor.start());
-        memory.set(JAVA_INT, at + DEVICE_TYPE, deviceType);
-        memory.set(JAVA_INT, at + DEVICE_ID, tensor.device().index());
-        memory.set(JAVA_INT, at + DLTensor.ndim$offset(), rank);
-        memory.set(JAVA_BYTE, at + DTYPE_CODE, (byte) typeCode(tensor.dtype()));
-        memory.set(JAVA_BYTE, at + DTYPE_BITS, (byte) (8 * tensor.dtype().bytes()));
-        memory.set(JAVA_SHORT, at + DTYPE_LANES, (short) 1);
+        memory.set(JAVA_LONG, at + TYPE_AND_ID, deviceType | (long) tensor.device().index() << Integer.SIZE);
+        memory.set(JAVA_LONG, at + RANK_AND_DTYPE, rank | DTYPES[tensor.dtype().ordinal()]);
         memory.set(JAVA_LONG, at + DLTensor.shape$offset(), address + shape);
-        memory.set(JAVA_LONG, at + DLTensor.strides$offset(), address + strides);
+        memory.set(JAVA_LONG, at + DLTensor.strides$offset(), dense ? 0 : address + strides);
         memory.set(JAVA_LONG, at + DLTensor.byte_offset$offset(), 0);
         for (int d = 0; d < rank; d++) {
-            memory.set(JAVA_LONG, shape + (long) d * Long.BYTES, tensor.sizes()[d]);
-            memory.set(JAVA_LONG, strides + (long) d * Long.BYTES, tensor.steps()[d]);
+            memory.set(JAVA_LONG, shape + (long) d * Long.BYTES, sizes[d]);
+            if (!dense) {
+                memory.set(JAVA_LONG, strides + (long) d * Long.BYTES, steps[d]);
+            }
         }
         if (staging != null) {
             staging.add(at + DLTensor.data$offset(), tensor, isOutput);
@@ -173,13 +171,17 @@ final class NativeCall implements AutoCloseable {
         }
     }
 
-    private static int typeCode(DType dtype) {
-        return switch (dtype) {
+    /** A dtype's code, bits and lanes, in the upper half of a number. */
+    private static long dtypeFields(DType dtype) {
+        int code = switch (dtype) {
             case F64, F32, F16 -> logratio_h.kDLFloat();
             case BF16 -> logratio_h.kDLBfloat();
             case I64, I32 -> logratio_h.kDLInt();
             case U8 -> logratio_h.kDLUInt();
             case BOOL -> logratio_h.kDLBool();
         };
+        int bits = dtype.bytes() * Byte.SIZE;
+        int lanes = 1;
+        return (code | (long) bits << Byte.SIZE | (long) lanes << Short.SIZE) << Integer.SIZE;
     }
 }

@@ -31,12 +31,12 @@ final class NativeLoss {
 
     /** A component: where its field is, and how it is read, as {@code (Loss)double} or {@code (Loss)int}. */
     private record Option(long field, boolean isNumber, MethodHandle reader) {
-        void copy(Loss loss, MemorySegment target, long offset) {
+        void copy(Loss loss, MemorySegment struct) {
             try {
                 if (isNumber) {
-                    target.set(JAVA_DOUBLE, offset + field, (double) reader.invokeExact(loss));
+                    struct.set(JAVA_DOUBLE, field, (double) reader.invokeExact(loss));
                 } else {
-                    target.set(JAVA_INT, offset + field, (int) reader.invokeExact(loss));
+                    struct.set(JAVA_INT, field, (int) reader.invokeExact(loss));
                 }
             } catch (Throwable e) {
                 throw new IllegalStateException("a component of " + loss + " cannot be read", e);
@@ -44,8 +44,12 @@ final class NativeLoss {
         }
     }
 
+    /** A loss and its options as the native struct holds them, on the Java heap. */
+    private record Image(Loss loss, MemorySegment struct) {}
+
     private final MemorySegment defaults;
     private final Option[] options;
+    private volatile Image latest; // call follows call with the same loss, mostly
 
     private NativeLoss(Class<? extends Loss> type) {
         Loss ofDefaults = withDefaults(type);
@@ -62,27 +66,41 @@ final class NativeLoss {
 
     /** Writes a loss's options to a struct at an offset of a segment. */
     static void write(Loss loss, MemorySegment target, long offset) {
-        NativeLoss form = OF_RECORD.get(loss.getClass());
-        MemorySegment.copy(form.defaults, 0, target, offset, lr_loss_options.sizeof());
-        for (Option option : form.options) {
-            option.copy(loss, target, offset);
-        }
-        if (loss instanceof Loss.OfMargin ofMargin) {
-            writeDivergence(ofMargin.fDivergence(), target, offset);
-        }
+        MemorySegment.copy(OF_RECORD.get(loss.getClass()).structOf(loss), 0, target, offset, lr_loss_options.sizeof());
     }
 
-    private static void writeDivergence(FDivergence divergence, MemorySegment target, long offset) {
+    private MemorySegment structOf(Loss loss) {
+        Image image = latest;
+        if (image == null || image.loss != loss) {
+            image = new Image(loss, newStruct(loss));
+            latest = image;
+        }
+        return image.struct;
+    }
+
+    private MemorySegment newStruct(Loss loss) {
+        MemorySegment struct = MemorySegment.ofArray(new long[Math.toIntExact(lr_loss_options.sizeof() / Long.BYTES)]);
+        struct.copyFrom(defaults);
+        for (Option option : options) {
+            option.copy(loss, struct);
+        }
+        if (loss instanceof Loss.OfMargin ofMargin) {
+            writeDivergence(ofMargin.fDivergence(), struct);
+        }
+        return struct;
+    }
+
+    private static void writeDivergence(FDivergence divergence, MemorySegment struct) {
         int number = switch (divergence) {
             case FDivergence.ReverseKl() -> logratio_h.LR_REVERSE_KL();
             case FDivergence.ForwardKl() -> logratio_h.LR_FORWARD_KL();
             case FDivergence.Js() -> logratio_h.LR_JS();
             case FDivergence.Alpha(double alpha) -> {
-                target.set(JAVA_DOUBLE, offset + lr_loss_options.f_alpha$offset(), alpha);
+                struct.set(JAVA_DOUBLE, lr_loss_options.f_alpha$offset(), alpha);
                 yield logratio_h.LR_ALPHA();
             }
         };
-        target.set(JAVA_INT, offset + lr_loss_options.f_divergence$offset(), number);
+        struct.set(JAVA_INT, lr_loss_options.f_divergence$offset(), number);
     }
 
     private static Loss withDefaults(Class<? extends Loss> type) {
