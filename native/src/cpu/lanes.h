@@ -7,7 +7,7 @@
 
 #include <hwy/highway.h>
 
-#include "math/host_device.h"
+#include "math/functions.h"
 
 namespace logratio::cpu::LR_ISA_NAMESPACE {
 namespace {
@@ -90,10 +90,6 @@ HWY_INLINE LaneBits shift_right(LaneBits x) {
   return {hn::ShiftRight<kBits>(x.a), hn::ShiftRight<kBits>(x.b)};
 }
 
-// log(2) in two parts, the first short enough for an exact product with an exponent.
-constexpr double kLog2Head = 6.93147180369123816490e-01;
-constexpr double kLog2Tail = 1.90821492927058770002e-10;
-
 // Adding this much to a small number rounds it to an integer, which it leaves in the low bits.
 constexpr double kRounding = 0x1.8p52;
 
@@ -120,7 +116,7 @@ struct Exponential {
   explicit HWY_INLINE Exponential(Lanes x) {
     const Lanes clamped = max(Lanes(-746.0), min(Lanes(710.0), x));  // beyond, the result is 0 or infinite anyway; a NaN passes
     n = multiply_add(clamped, Lanes(1.44269504088896340736), Lanes(kRounding)) - Lanes(kRounding);
-    const Lanes r = multiply_add(n, Lanes(-kLog2Tail), multiply_add(n, Lanes(-kLog2Head), clamped));
+    const Lanes r = multiply_add(n, Lanes(-math::kLog2Tail), multiply_add(n, Lanes(-math::kLog2Head), clamped));
     // The Taylor series, of which 14 terms are exact to double here. Two by two, then four by four: so few steps depend on each other.
     const auto pair = [r](double low, double high) { return multiply_add(r, Lanes(high), Lanes(low)); };
     const Lanes r2 = r * r, r4 = r2 * r2;
@@ -142,24 +138,16 @@ HWY_INLINE Lanes expm1(Lanes x) {
   return select(x < Lanes(40.0), power * e.p + (power - Lanes(1.0)), exp(x) - Lanes(1.0));
 }
 
-// log(x) = k log(2) + log(m), m between sqrt(1/2) and sqrt(2), by the odd series in f / (2 + f) with f = m - 1; its coefficients are
-// those of FreeBSD's msun (Sun Microsystems).
+// log(x) = k log(2) + log(1 + f), 1 + f between sqrt(1/2) and sqrt(2).
 HWY_INLINE Lanes log(Lanes x) {
   const LaneFlags tiny = x < Lanes(0x1p-1022);
   const LaneBits bits(select(tiny, x * Lanes(0x1p54), x));
   const LaneBits k = shift_right<52>(bits - LaneBits(0x3fe6a09e667f3bcd));
   const Lanes f = (bits - shift_left<52>(k)).lanes() - Lanes(1.0);
   const Lanes exponent = k.value() - select(tiny, Lanes(54.0), Lanes(0.0));
-  const Lanes s = f / (Lanes(2.0) + f);
-  const Lanes z = s * s;
-  Lanes series(1.479819860511658591e-01);
-  for (const double coefficient : {1.531383769920937332e-01, 1.818357216161805012e-01, 2.222219843214978396e-01, 2.857142874366239149e-01,
-                                   3.999999999940941908e-01, 6.666666666666735130e-01}) {
-    series = multiply_add(series, z, Lanes(coefficient));
-  }
-  const Lanes half_square = Lanes(0.5) * f * f;
-  const Lanes low = s * (half_square + z * series) + exponent * Lanes(kLog2Tail);
-  const Lanes value = exponent * Lanes(kLog2Head) - ((half_square - low) - f);
+  const math::LogSeries<Lanes> series(f);
+  const Lanes tail = series.tail + exponent * Lanes(math::kLog2Tail);
+  const Lanes value = exponent * Lanes(math::kLog2Head) - ((series.half_square - tail) - f);
   const Lanes at_ends = select(x == Lanes(0.0), Lanes(-__builtin_inf()), select(x < Lanes(0.0), Lanes(__builtin_nan("")), x));  // inf, NaN
   return select((x > Lanes(0.0)) & (x < Lanes(__builtin_inf())), value, at_ends);
 }

@@ -23,29 +23,42 @@ LR_FORCE_INLINE LR_HD Real positive_part(Real x) {  // NaN stays
   return select(x <= Real(0), Real(0), x);
 }
 
-// For 0 <= x <= 1: log(1 + x), and x - log(1 + x) with all its digits, however small. With 1 + x = 2^k (1 + f) it is the odd series in
-// f / (2 + f), as in FreeBSD's msun (Sun Microsystems), whose coefficients these are.
+// log(2) in two parts; the first is short enough for an exact product with an exponent.
+inline constexpr double kLog2Head = 6.93147180369123816490e-01;
+inline constexpr double kLog2Tail = 1.90821492927058770002e-10;
+
+// log(1 + f) = f - (half_square - tail) for 1 + f between sqrt(1/2) and sqrt(2): the odd series in f / (2 + f), with the coefficients of
+// FreeBSD's msun (Sun Microsystems).
+template <class Real>
+struct LogSeries {
+  Real half_square;
+  Real tail;
+
+  LR_FORCE_INLINE LR_HD explicit LogSeries(Real f) : half_square(Real(.5) * f * f) {
+    const Real s = f / (Real(2) + f);
+    const Real z = s * s;
+    const Real w = z * z;
+    const Real odd = multiply_add(w, multiply_add(w, multiply_add(w, Real(1.479819860511658591e-01), Real(1.818357216161805012e-01)),
+                                                  Real(2.857142874366239149e-01)),
+                                  Real(6.666666666666735130e-01));
+    const Real even = multiply_add(w, multiply_add(w, Real(1.531383769920937332e-01), Real(2.222219843214978396e-01)), Real(3.999999999940941908e-01));
+    tail = s * (half_square + (w * even + z * odd));
+  }
+};
+
+// For 0 <= x <= 1: log(1 + x), and x - log(1 + x) with all its digits, however small.
 template <class Real>
 struct Log1p {
   Real value;
   Real excess;
 
   LR_FORCE_INLINE LR_HD explicit Log1p(Real x) {
-    const auto halved = x > Real(0.41421356237309503);  // sqrt(2) - 1; then k is 1, else 0
+    const auto halved = x > Real(0.41421356237309503);  // sqrt(2) - 1; then 1 + x is 2 (1 + f)
     const Real f = select(halved, Real(.5) * x - Real(.5), x);
-    const Real s = f / (Real(2) + f);
-    const Real z = s * s;
-    const Real w = z * z;
-    const Real even = w * multiply_add(w, multiply_add(w, Real(1.531383769920937332e-01), Real(2.222219843214978396e-01)), Real(3.999999999940941908e-01));
-    const Real odd = z * multiply_add(w, multiply_add(w, multiply_add(w, Real(1.479819860511658591e-01), Real(1.818357216161805012e-01)),
-                                                      Real(2.857142874366239149e-01)),
-                                      Real(6.666666666666735130e-01));
-    const Real half_square = Real(.5) * f * f;
-    const Real tail = s * (half_square + (even + odd));
-    // log(2) in two parts, the first exact in the sum.
-    value = select(halved, Real(6.93147180369123816490e-01), Real(0)) -
-            ((half_square - (tail + select(halved, Real(1.90821492927058770002e-10), Real(0)))) - f);
-    excess = select(halved, x - value, half_square - tail);
+    const LogSeries<Real> series(f);
+    const Real tail = series.tail + select(halved, Real(kLog2Tail), Real(0));
+    value = select(halved, Real(kLog2Head), Real(0)) - ((series.half_square - tail) - f);
+    excess = select(halved, x - value, series.half_square - series.tail);
   }
 };
 

@@ -28,7 +28,7 @@ LR_FORCE_INLINE LR_HD MixtureTerms<Real> logistic_exponential(Real rho, double b
   const Real w = exp(-abs(u));
   const Real r = one / (one + w);
   const Decay<Real> decay(z);
-  const Real logistic = positive_part(-z) + decay.log1p_v.value;        // softplus(-z)
+  const Real logistic = positive_part(-z) + decay.log1p_v.value;  // softplus(-z)
   const Real slope = select(falling, decay.v, one) * decay.inverse;  // sigmoid(-z)
   const Real m = select(open, r, w * r);
   const Real q = select(open, w * r, r);  // 1 - m
