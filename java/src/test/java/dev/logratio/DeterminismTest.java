@@ -25,6 +25,7 @@ import org.junit.jupiter.params.provider.MethodSource;
 class DeterminismTest {
     private static final int VOCABULARY = 40_009;
     private static final int ROWS = 10;
+    private static final int FEW_ROWS = 3;
 
     private int threads;
 
@@ -53,24 +54,52 @@ class DeterminismTest {
     @MethodSource("rows")
     void threadsBatchesAndRuns(Backend backend, DType dtype) {
         try (Arena arena = Arena.ofConfined()) {
-            Tensor logits = random(arena, dtype, 1);
-            Logratio.setThreads(1);
-            assertEquals(1, Logratio.threads());
-            byte[][] one = run(backend, logits, 0, ROWS);
-            byte[][] again = run(backend, logits, 0, ROWS);
-            Logratio.setThreads(2);
-            assertEquals(2, Logratio.threads());
-            byte[][] two = run(backend, logits, 0, ROWS);
-            for (int i = 0; i < one.length; i++) {
-                assertArrayEquals(one[i], again[i], "second run");
-                assertArrayEquals(one[i], two[i], "two threads");
-                int bytesPerRow = one[i].length / ROWS;
-                for (int row : new int[] {0, 7, ROWS - 1}) {
-                    byte[] alone = run(backend, logits, row, row + 1)[i];
-                    byte[] within = Arrays.copyOfRange(one[i], row * bytesPerRow, (row + 1) * bytesPerRow);
-                    assertArrayEquals(within, alone, "row " + row + " alone");
-                }
-            }
+            Tensor logits = random(arena, dtype, ROWS, 1);
+            assertSameAnyway(ROWS, (from, to) -> run(backend, logits, from, to));
+        }
+    }
+
+    static Stream<Arguments> divergences() {
+        return TestBackends.natives().flatMap(
+                backend -> Arrays.stream(DivergenceKind.values()).map(kind -> arguments(backend, kind)));
+    }
+
+    @ParameterizedTest
+    @MethodSource("divergences")
+    void everyDivergence(Backend backend, DivergenceKind kind) {
+        try (Arena arena = Arena.ofConfined()) {
+            Tensor p = random(arena, DType.F32, FEW_ROWS, 3);
+            Tensor q = random(arena, DType.F32, FEW_ROWS, 4);
+            assertSameAnyway(FEW_ROWS, (from, to) -> {
+                Tensor[] out = outputs(arena, to - from, 2);
+                Divergence.of(p.slice(0, from, to), q.slice(0, from, to))
+                        .options(DivergenceOptions.of(kind).withReduction(DivergenceOptions.Reduction.SUM))
+                        .values(out[0]).gradP(out[1]).gradQ(out[2])
+                        .run(backend);
+                return bytes(out);
+            });
+        }
+    }
+
+    static Stream<Arguments> rules() {
+        return TestBackends.natives().flatMap(
+                backend -> Arrays.stream(ScoringRuleOptions.Rule.values()).map(rule -> arguments(backend, rule)));
+    }
+
+    @ParameterizedTest
+    @MethodSource("rules")
+    void everyScoringRule(Backend backend, ScoringRuleOptions.Rule rule) {
+        try (Arena arena = Arena.ofConfined()) {
+            Tensor logits = random(arena, DType.F32, FEW_ROWS, 5);
+            assertSameAnyway(FEW_ROWS, (from, to) -> {
+                Tensor[] out = outputs(arena, to - from, 1);
+                ScoringRule.of(logits.slice(0, from, to), Tensor.zeros(arena, DType.I64, to - from).fill(17))
+                        .options(ScoringRuleOptions.of(rule))
+                        .gradLoss(Tensor.zeros(arena, DType.F32, to - from).fill(.7))
+                        .values(out[0]).gradLogits(out[1])
+                        .run(backend);
+                return bytes(out);
+            });
         }
     }
 
@@ -78,7 +107,7 @@ class DeterminismTest {
     @MethodSource("steps")
     void wholeSteps(Backend backend, DType dtype) {
         try (Arena arena = Arena.ofConfined()) {
-            Tensor logits = random(arena, dtype, 2);
+            Tensor logits = random(arena, dtype, ROWS, 2);
             Logratio.setThreads(1);
             List<Object> one = step(backend, logits);
             Logratio.setThreads(2);
@@ -96,7 +125,7 @@ class DeterminismTest {
             List<Tensor> inputs = new ArrayList<>();
             List<byte[][]> alone = new ArrayList<>();
             for (int i = 0; i < 8; i++) {
-                inputs.add(random(arena, dtype, 100 + i));
+                inputs.add(random(arena, dtype, ROWS, 100 + i));
                 alone.add(run(backend, inputs.get(i), 0, ROWS));
             }
             for (int round = 0; round < (TestBackends.isSlow(backend) ? 1 : 5); round++) {
@@ -114,10 +143,37 @@ class DeterminismTest {
         }
     }
 
-    private static Tensor random(Arena arena, DType dtype, long seed) {
+    /** What an operation puts out for some of the rows, as bytes. */
+    private interface Operation {
+        byte[][] run(int from, int to);
+    }
+
+    private static void assertSameAnyway(int rows, Operation operation) {
+        Logratio.setThreads(1);
+        assertEquals(1, Logratio.threads());
+        byte[][] one = operation.run(0, rows);
+        byte[][] again = operation.run(0, rows);
+        Logratio.setThreads(2);
+        assertEquals(2, Logratio.threads());
+        byte[][] two = operation.run(0, rows);
+        for (int i = 0; i < one.length; i++) {
+            assertArrayEquals(one[i], again[i], "second run");
+            assertArrayEquals(one[i], two[i], "two threads");
+        }
+        for (int row : new int[] {0, rows / 2, rows - 1}) {
+            byte[][] alone = operation.run(row, row + 1);
+            for (int i = 0; i < one.length; i++) {
+                int bytesPerRow = one[i].length / rows;
+                byte[] within = Arrays.copyOfRange(one[i], row * bytesPerRow, (row + 1) * bytesPerRow);
+                assertArrayEquals(within, alone[i], "row " + row + " alone");
+            }
+        }
+    }
+
+    private static Tensor random(Arena arena, DType dtype, int rows, long seed) {
         Random random = new Random(seed);
-        Tensor logits = Tensor.zeros(arena, dtype, ROWS, VOCABULARY);
-        for (int n = 0; n < ROWS; n++) {
+        Tensor logits = Tensor.zeros(arena, dtype, rows, VOCABULARY);
+        for (int n = 0; n < rows; n++) {
             for (int k = 0; k < VOCABULARY; k++) {
                 logits.setDouble(4 * random.nextGaussian(), n, k);
             }
@@ -147,12 +203,22 @@ class DeterminismTest {
                     .gradEntropy(Tensor.zeros(arena, DType.F64, rows).fill(-.2))
                     .gradLogits(out[5])
                     .run(backend);
-            byte[][] bytes = new byte[out.length][];
-            for (int i = 0; i < out.length; i++) {
-                bytes[i] = bytes(out[i]);
-            }
-            return bytes;
+            return bytes(out);
         }
+    }
+
+    /** Values of rows, and gradients of their logits. */
+    private static Tensor[] outputs(Arena arena, int rows, int gradients) {
+        Tensor[] out = new Tensor[1 + gradients];
+        out[0] = Tensor.zeros(arena, DType.F64, rows);
+        for (int i = 1; i < out.length; i++) {
+            out[i] = Tensor.zeros(arena, DType.F32, rows, VOCABULARY);
+        }
+        return out;
+    }
+
+    private static byte[][] bytes(Tensor[] tensors) {
+        return Arrays.stream(tensors).map(DeterminismTest::bytes).toArray(byte[][]::new);
     }
 
     private static byte[] bytes(Tensor tensor) {
