@@ -48,8 +48,10 @@ public class VocabularyBenchmark {
         opened.ours();
     }
 
-    /** libtorch. */
+    /** libtorch: seconds a run, so that fewer have to do. */
     @Benchmark
+    @Warmup(iterations = 1, time = 1)
+    @Measurement(iterations = 3, time = 1)
     public void libtorch() {
         opened.libtorch();
     }
