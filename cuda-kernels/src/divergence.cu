@@ -139,26 +139,18 @@ __device__ inline void finish_first(const PairCall& call, const RowsOfPair<T>& r
 // By one thread.
 template <PairForm kForm>
 __device__ inline void finish_second(const PairCall& call, int64_t pair, double upstream, PairScratch* scratch) {
-  SecondSums second{0, 0, 0, 0};
+  SecondSums second{};
   if constexpr (math::needs_second_pass(kForm)) {
     for (int w = 0; w < call.stretches.count; ++w) {
-      double share_p = 0, share_q = 0;
-      if constexpr (kForm == PairForm::transport) {
-        scratch->starts[w].signs = second.signs;
-        share_p = math::share_of_p(scratch->first[w], scratch->sums, call.scale.temperature);
-        share_q = math::share_of_q(scratch->first[w], scratch->sums, call.scale.temperature);
-      }
-      math::append(&second, scratch->second[w], share_p, share_q);
+      if constexpr (kForm == PairForm::transport) scratch->starts[w].signs = second.signs;
+      math::append(&second, scratch->second[w]);
     }
   }
   const PairSums& sums = scratch->sums;
   math::PairResult result = math::pair_result(call.args.options, sums, second);
   if constexpr (kForm == PairForm::transport) {
-    // Counted from a whole number next to its mean, N is small where the probability is, and the gradient does not cancel.
-    const double middle = rint(second.p);
+    const double middle = math::count_from_mean(&result);
     for (int w = 0; w < call.stretches.count; ++w) scratch->starts[w].signs -= middle;
-    result.a.constant += result.a.own * middle;
-    result.b.constant += result.b.own * middle;
   }
   scratch->a = math::side_coefficients(kForm, result.a, upstream, sums.sum_a, sums.sum_b);
   scratch->b = math::side_coefficients(kForm, result.b, upstream, sums.sum_b, sums.sum_a);

@@ -323,7 +323,7 @@ template <class T, PairForm kForm>
 __device__ __forceinline__ SecondSums second_pass(const RowsOfPair<T>& rows, const PairNorm& norm, double start_distance, int64_t begin, int64_t end,
                                                   const PairScale& scale) {
   constexpr int kWidth = T::kPerVector;
-  SecondSums sums{0, 0, 0, 0};
+  SecondSums sums{};
   Transport transport({start_distance, 0});
   for (int64_t column = begin; column < end; column += kPairColumns<T>) {
     const PairChunk<T> chunk(column + lane_index() * kWidth, end);
@@ -349,8 +349,12 @@ __device__ __forceinline__ SecondSums second_pass(const RowsOfPair<T>& rows, con
 #pragma unroll
         for (int k = 0; k < kWidth; ++k) {
           value += k < live ? fabsf(c[k]) : 0;
-          sum_p = fused(x[k], n[k], sum_p);
-          sum_q = fused(v[k], n[k], sum_q);
+          // Counts are as large as the row is long: float32 would leave a gradient next to nothing of a confident row.
+          const double count = n[k];
+          sums.p = fma(static_cast<double>(x[k]), count, sums.p);
+          sums.q = fma(static_cast<double>(v[k]), count, sums.q);
+          sums.mass_p += x[k];
+          sums.mass_q += v[k];
         }
       } else {
 #pragma unroll
@@ -374,11 +378,16 @@ __device__ __forceinline__ SecondSums second_pass(const RowsOfPair<T>& rows, con
     sums.p += sum_p;
     sums.q += sum_q;
   }
-  sums = {warp_sum(sums.value), warp_sum(sums.p), warp_sum(sums.q), transport.signs};
+  sums.value = warp_sum(sums.value);
+  sums.p = warp_sum(sums.p);
+  sums.q = warp_sum(sums.q);
   if constexpr (kForm == PairForm::transport) {  // from exponentials to probabilities
     sums.value *= norm.inverse_a;
     sums.p *= norm.inverse_a;
     sums.q *= norm.inverse_b;
+    sums.signs = transport.signs;
+    sums.mass_p = warp_sum(sums.mass_p) * norm.inverse_a;
+    sums.mass_q = warp_sum(sums.mass_q) * norm.inverse_b;
   }
   return sums;
 }

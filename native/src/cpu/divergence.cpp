@@ -82,7 +82,7 @@ class PairRun {
 
   void second(int64_t s) {
     const auto at = static_cast<size_t>(s);
-    second_[at] = {0, 0, 0, 0};
+    second_[at] = {};
     const int64_t begin = begin_of(s), end = std::min(end_of(s), live_);
     float* const kept = kept_.empty() ? nullptr : kept_.data();
     if (kept != nullptr) {
@@ -95,15 +95,18 @@ class PairRun {
 
   // Returns the value, and readies the gradient.
   double finish_second() {
-    SecondSums sums{0, 0, 0, 0};
+    SecondSums sums{};
     if (math::needs_second_pass(call_.spec.form)) {
       for (size_t s = 0; s < second_.size(); ++s) {
         starts_[s].signs = sums.signs;
-        math::append(&sums, second_[s], math::share_of_p(first_[s], sums_, call_.options.temperature),
-                     math::share_of_q(first_[s], sums_, call_.options.temperature));
+        math::append(&sums, second_[s]);
       }
     }
-    const math::PairResult result = math::pair_result(call_.options, sums_, sums);
+    math::PairResult result = math::pair_result(call_.options, sums_, sums);
+    if (call_.spec.form == math::PairForm::transport) {
+      const double middle = math::count_from_mean(&result);
+      for (TransportStart& start : starts_) start.signs -= middle;
+    }
     gradients_.a = math::side_coefficients(call_.spec.form, result.a, pair_.upstream, sums_.sum_a, sums_.sum_b);
     gradients_.b = math::side_coefficients(call_.spec.form, result.b, pair_.upstream, sums_.sum_b, sums_.sum_a);
     gradients_.grad_a = call_.gradients.p == nullptr ? nullptr : row_address(*call_.gradients.p, pair_.p);

@@ -264,6 +264,24 @@ struct RunningSum {
 
 // ---- Second pass ----
 
+// A probability and its product with a count of columns, summed in float64: counts are as large as the row is long.
+struct Moment {
+  using D = hn::Repartition<double, F>;
+  hn::Vec<D> mass = hn::Zero(D()), product = hn::Zero(D());
+
+  HWY_INLINE void add(V p, V n) {
+    const hn::Half<F> half;
+    add(hn::PromoteTo(D(), hn::LowerHalf(half, p)), hn::PromoteTo(D(), hn::LowerHalf(half, n)));
+    add(hn::PromoteTo(D(), hn::UpperHalf(half, p)), hn::PromoteTo(D(), hn::UpperHalf(half, n)));
+  }
+
+ private:
+  HWY_INLINE void add(hn::Vec<D> p, hn::Vec<D> n) {
+    mass = hn::Add(mass, p);
+    product = hn::MulAdd(p, n, product);
+  }
+};
+
 // The running sums of transport: C of p - q, times a's sum of exponentials, and N of the signs of C in the columns before. Columns come
 // even ones first. A tile goes through three loops, for the exponentials, C and N: each is a long chain of instructions that wait for one
 // another, and a processor that looks a hundred instructions ahead finds no second chain to work on where all three are one.
@@ -274,8 +292,9 @@ void transport_of(const PairSpec& spec, const PairNorm& pair, double distance, c
   const auto* b = static_cast<const typename TB::Element*>(row_b);
   const Exp exp(spec.temperature_scale);
   const Norm norm(pair);
+  Moment moment_p, moment_q;
   alignas(64) float p[kTile], q[kTile], c[kTile];  // p and q times the sums of exponentials; c is their difference before it is C
-  *sums = SecondSums{0, 0, 0, 0};
+  *sums = {};
   for_tiles(begin, end, [&](int64_t column, int64_t stop) {
     const int64_t pairs = (stop - column + kPair - 1) / kPair * kPair;
     const auto exponentials = [&](const Columns<TA, TB>& x, int64_t at) LR_INLINE_LAMBDA {
@@ -304,7 +323,7 @@ void transport_of(const PairSpec& spec, const PairNorm& pair, double distance, c
     }
 
     const V zero = hn::Zero(kF);
-    V tile_signs = zero, value[2] = {zero, zero}, sum_p[2] = {zero, zero}, sum_q[2] = {zero, zero};
+    V tile_signs = zero, value[2] = {zero, zero};
     const V before_signs = hn::Set(kF, static_cast<float>(sums->signs));
     for (int64_t i = 0; i < pairs; i += kPair) {
       const Pair distances = Float32::load(c + i), u = Float32::load(p + i), v = Float32::load(q + i);
@@ -317,10 +336,10 @@ void transport_of(const PairSpec& spec, const PairNorm& pair, double distance, c
       tile_signs = hn::Add(tile_signs, counted.all);
       value[0] = hn::Add(value[0], hn::Abs(distances.a));
       value[1] = hn::Add(value[1], hn::Abs(distances.b));
-      sum_p[0] = hn::MulAdd(u.a, n.a, sum_p[0]);
-      sum_p[1] = hn::MulAdd(u.b, n.b, sum_p[1]);
-      sum_q[0] = hn::MulAdd(v.a, n.a, sum_q[0]);
-      sum_q[1] = hn::MulAdd(v.b, n.b, sum_q[1]);
+      moment_p.add(u.a, n.a);
+      moment_p.add(u.b, n.b);
+      moment_q.add(v.a, n.a);
+      moment_q.add(v.b, n.b);
       if (kept == nullptr) continue;
       if constexpr (__is_same(TA, Float32Split)) {  // the gradient loads float32 in order
         Float32Split::store(n, kept + column + i);
@@ -330,13 +349,14 @@ void transport_of(const PairSpec& spec, const PairNorm& pair, double distance, c
     }
     sums->signs += hn::GetLane(tile_signs);
     sums->value += sum_of(hn::Add(value[0], value[1]));
-    sums->p += sum_of(hn::Add(sum_p[0], sum_p[1]));
-    sums->q += sum_of(hn::Add(sum_q[0], sum_q[1]));
   });
+  const auto total = [](hn::Vec<Moment::D> sum, float inverse) { return hn::GetLane(hn::SumOfLanes(Moment::D(), sum)) * inverse; };
   // From exponentials to probabilities.
   sums->value *= pair.inverse_a;
-  sums->p *= pair.inverse_a;
-  sums->q *= pair.inverse_b;
+  sums->p = total(moment_p.product, pair.inverse_a);
+  sums->q = total(moment_q.product, pair.inverse_b);
+  sums->mass_p = total(moment_p.mass, pair.inverse_a);
+  sums->mass_q = total(moment_q.mass, pair.inverse_b);
 }
 
 template <class TA, class TB, PairForm kForm>
@@ -347,7 +367,7 @@ void second_of(const PairSpec& spec, const PairNorm& pair, const void* row_a, co
   const Exp exp(spec.temperature_scale);
   const Norm norm(pair);
   const V inverse_temperature = hn::Set(kF, spec.inverse_temperature);
-  *sums = SecondSums{0, 0, 0, 0};
+  *sums = {};
   for_tiles(begin, end, [&](int64_t column, int64_t stop) {
     V value[2] = {hn::Zero(kF), hn::Zero(kF)}, sum_p[2] = {hn::Zero(kF), hn::Zero(kF)}, sum_q[2] = {hn::Zero(kF), hn::Zero(kF)};
     const auto p_of = [&](V x) LR_INLINE_LAMBDA { return hn::Mul(exp(hn::Sub(x, norm.max_a)), norm.inverse_a); };

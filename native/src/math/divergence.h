@@ -144,6 +144,7 @@ struct SecondSums {
   double p;      // squares: p (p - q)     signs: p sgn      transport: p N, N the sum of sgn C over the columns before; mixture: p log(p / m)
   double q;      // squares: q (p - q)     signs: q sgn      transport: q N    mixture: q log(q / m)
   double signs;  // transport: the sum of sgn C
+  double mass_p, mass_q;  // transport: the p and q that N was multiplied with, summed; their rounding errors drop out of a mean of N
 };
 
 // What the running sums of transport are where a part begins.
@@ -161,11 +162,13 @@ LR_HD inline double share_of_q(const PairSums& part, const PairSums& all, double
 }
 
 // Adds a part whose N began at 0 to the parts before it.
-LR_HD inline void append(SecondSums* sums, const SecondSums& part, double share_p, double share_q) {
+LR_HD inline void append(SecondSums* sums, const SecondSums& part) {
   sums->value += part.value;
-  sums->p += part.p + sums->signs * share_p;
-  sums->q += part.q + sums->signs * share_q;
+  sums->p += part.p + sums->signs * part.mass_p;
+  sums->q += part.q + sums->signs * part.mass_q;
   sums->signs += part.signs;
+  sums->mass_p += part.mass_p;
+  sums->mass_q += part.mass_q;
 }
 
 // ---- Value and gradient ----
@@ -185,6 +188,15 @@ struct PairResult {
   double value;
   SideGradient a, b;
 };
+
+// Counts transport's N from a whole number next to its mean, which it returns: where the probability is, N is small then, and the gradient
+// does not cancel.
+LR_HD inline double count_from_mean(PairResult* result) {
+  const double middle = std::rint(-result->a.constant / result->a.own);
+  result->a.constant += result->a.own * middle;
+  result->b.constant += result->b.own * middle;
+  return middle;
+}
 
 // A side's gradient times the upstream one, for the loops: these multiply exponentials, not probabilities; only the mixture's are normalised.
 struct SideCoefficients {
@@ -245,7 +257,7 @@ LR_HD inline PairResult pair_result(const DivergenceOptions& options, const Pair
     case Divergence::tvd:
       return {.5 * second.value, {-.5 * second.p * unit, .5 * unit, 0}, {.5 * second.q * unit, .5 * unit, 0}};
     case Divergence::wasserstein1:
-      return {second.value, {second.p * unit, -unit, 0}, {-second.q * unit, unit, 0}};
+      return {second.value, {second.p / second.mass_p * unit, -unit, 0}, {-second.q / second.mass_q * unit, unit, 0}};
     case Divergence::js:
       return {.5 * (second.p + second.q), {-.5 * second.p * unit, .5 * unit, 0}, {-.5 * second.q * unit, .5 * unit, 0}};
   }

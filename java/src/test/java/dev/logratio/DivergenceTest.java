@@ -191,6 +191,24 @@ class DivergenceTest {
         }
     }
 
+    /** Wasserstein's gradient is p times a count of columns less its mean; here both are near 100000 where the probability is. */
+    @ParameterizedTest
+    @MethodSource("backends")
+    void countsOfColumnsDoNotCancel(Backend backend) {
+        int columns = 100_003;
+        double[] p = new double[columns];
+        double[] q = new double[columns];
+        Arrays.fill(p, -20);
+        Arrays.fill(q, -21);
+        System.arraycopy(new double[] {1, 0, -1}, 0, p, columns - 3, 3);
+        System.arraycopy(new double[] {.5, .25, -.75}, 0, q, columns - 3, 3);
+        DivergenceOptions options = DivergenceOptions.of(DivergenceKind.WASSERSTEIN1);
+        Outputs actual = new Outputs(backend, Tensor.of(DType.F32, p, 1, columns), Tensor.of(DType.F32, q, 1, columns), options);
+        Outputs expected = new Outputs(Backend.reference(), Tensor.of(DType.F64, p, 1, columns), Tensor.of(DType.F64, q, 1, columns), options);
+        Expect.near("d p", expected.ofP, actual.ofP, 2e-5, 3e-6);
+        Expect.near("d q", expected.ofQ, actual.ofQ, 2e-5, 3e-6);
+    }
+
     private static double[] with(double[] values, int index, double value) {
         double[] copy = values.clone();
         copy[index] = value;
