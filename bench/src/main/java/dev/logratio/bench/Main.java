@@ -30,7 +30,7 @@ public final class Main implements Callable<Integer> {
     @Option(names = "--memory", description = "Only check how much a forward and backward in place grow the process.")
     private boolean memory;
 
-    @Option(names = "--loop", description = "Without JMH: the loop that ratios are quoted from, over every case (about 8 minutes).")
+    @Option(names = "--loop", description = "Without JMH: the loop that ratios are quoted from, over every case (about 10 minutes).")
     private boolean loop;
 
     @Option(names = "--filter", paramLabel = "REGEX", converter = PatternConverter.class,
