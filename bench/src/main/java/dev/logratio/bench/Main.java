@@ -21,7 +21,7 @@ import picocli.CommandLine.TypeConversionException;
 @Command(
         name = "logratio bench",
         description = "Times the operations beside libtorch and beside the bandwidth of this machine, all in one run.",
-        footer = "Without --quick, --memory or --loop: JMH over every case (about half an hour), then the loop that ratios are quoted from.",
+        footer = "Without --quick, --memory or --loop: JMH over every case (about three quarters of an hour), then the loop that ratios are quoted from.",
         sortOptions = false)
 public final class Main implements Callable<Integer> {
     @Option(names = "--quick", description = "Only the headline figures, in less than 50 s.")

@@ -48,10 +48,8 @@ public class VocabularyBenchmark {
         opened.ours();
     }
 
-    /** libtorch: seconds a run, so that fewer have to do. */
+    /** libtorch. */
     @Benchmark
-    @Warmup(iterations = 1, time = 1)
-    @Measurement(iterations = 3, time = 1)
     public void libtorch() {
         opened.libtorch();
     }
