@@ -24,7 +24,7 @@ HWY_INLINE void store_scaled(Lanes upstream, Lanes derivative, double* gradient)
 
 // The values and gradients of kStep pairs; a loss of two values a pair splits its gradient between them.
 template <bool kTwoValues>
-HWY_INLINE Lanes store(const math::PairOutput<Lanes>& pair, const PairBlock& in, int64_t k, PairValues* out) {
+HWY_INLINE void store(const math::PairOutput<Lanes>& pair, const PairBlock& in, int64_t k, PairValues* out) {
   const Lanes upstream = Lanes::load(in.upstream + k);
   const Lanes of_rejected = kTwoValues ? Lanes::load(in.second_upstream + k) : upstream;
   pair.value.store(out->value + k);
@@ -33,7 +33,6 @@ HWY_INLINE Lanes store(const math::PairOutput<Lanes>& pair, const PairBlock& in,
   store_scaled(of_rejected, pair.gradient.policy_rejected, out->policy_rejected + k);
   store_scaled(upstream, pair.gradient.reference_chosen, out->reference_chosen + k);
   store_scaled(of_rejected, pair.gradient.reference_rejected, out->reference_rejected + k);
-  return upstream;
 }
 
 template <class Loss>
@@ -49,8 +48,9 @@ void evaluate_loss(const Loss& loss, const math::Statistics& statistics, int64_t
       if constexpr (info.variance) result.d_variance.store(out->variance + k);
     } else {
       const math::PairOutput<Lanes> result = loss.evaluate(pair_at(in, k));
-      const Lanes upstream = store<info.two_values>(result, in, k, out);
+      store<info.two_values>(result, in, k, out);
       if constexpr (info.has_parameters()) {
+        const Lanes upstream = Lanes::load(in.upstream + k);
         sums.beta = sums.beta + math::vanishing_product(upstream, result.parameters.beta);
         sums.beta_mix = sums.beta_mix + math::vanishing_product(upstream, result.parameters.beta_mix);
         sums.tau = sums.tau + math::vanishing_product(upstream, result.parameters.tau);

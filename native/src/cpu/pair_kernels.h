@@ -40,6 +40,7 @@ struct PairKernels {
   void (*pull_back)(const lr_loss_options& options, const math::Statistics& statistics, const math::Statistics& d, int64_t count, const PairBlock& in,
                     PairValues* out);
   void (*evaluate_examples)(const lr_loss_options& options, double kl, int64_t count, const ExampleBlock& in, ExampleValues* out);
+  // Between the blocks above and float32 in memory without gaps.
   void (*widen)(const float* from, int64_t count, double* to);
   void (*narrow)(const double* from, int64_t count, float* to);
 };
