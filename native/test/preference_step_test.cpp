@@ -241,6 +241,23 @@ TEST(PreferenceStep, InPlaceSameBitsAndMetricsOptional) {
   }
 }
 
+// Nothing depends on what is added to every logit, wherever logits are float32s before and after it.
+TEST(PreferenceStep, LargeOffsetsCancel) {
+  for (double offset : {0x1.5p22, 0x1.5p34}) {
+    const double unit = std::ldexp(1, std::ilogb(offset) - 23);
+    Step s(D::f32, 2, 3, 133);
+    for (int64_t k = 0; k < s.logits.size(); ++k) s.logits.set(k, std::round(s.logits.get(k) / unit) * unit);
+    Step shifted = s;
+    shifted.logits = s.logits.clone();
+    for (int64_t k = 0; k < s.logits.size(); ++k) shifted.logits.set(k, s.logits.get(k) + offset);
+    const StepResult near = run(s), far = run(shifted);
+    for (int64_t k = 0; k < near.losses.size(); ++k) EXPECT_NEAR(far.losses.get(k), near.losses.get(k), 1e-6) << offset;
+    const double tolerance = 1e-5 * near.metrics.grad_norm;
+    EXPECT_NEAR(far.metrics.grad_norm, near.metrics.grad_norm, tolerance) << offset;
+    for (int64_t k = 0; k < near.gradient.size(); ++k) ASSERT_NEAR(far.gradient.get(k), near.gradient.get(k), tolerance) << offset;
+  }
+}
+
 TEST(PreferenceStep, ThreadsNeverChangeABit) {
   Step s(D::bf16, 4, 8, 40003);
   const int32_t before = lr_threads();

@@ -84,10 +84,10 @@ struct Sums {
   float maximum = -kInfinity;
 };
 
-// `reference` is for everything, `from` for e alone.
+// e alone takes the reference times `exp.scale`.
 template <class T, class Cap, bool kEverything>
-HWY_INLINE Sums sums_of_tile(const typename T::Element* x, int64_t n, float reference, const ExpFrom& from, const Cap& cap) {
-  const Exp& exp = from.exp;
+HWY_INLINE Sums sums_of_tile(const typename T::Element* x, int64_t n, float reference, const Exp& exp, const Cap& cap) {
+  const ExpFrom from(exp, reference);
   V e[2] = {hn::Zero(kF), hn::Zero(kF)}, e2[2] = {hn::Zero(kF), hn::Zero(kF)}, ed[2] = {hn::Zero(kF), hn::Zero(kF)},
     z[2] = {hn::Zero(kF), hn::Zero(kF)}, raw[2] = {hn::Zero(kF), hn::Zero(kF)}, m = hn::Set(kF, -kInfinity);
   const auto add = [&](int which, V v) LR_INLINE_LAMBDA {
@@ -172,10 +172,10 @@ void forward_segment(const typename T::Element* row, int64_t begin, int64_t end,
     const int64_t n = stop - column;
     const auto maximum = [&] { return hn::GetLane(cap(hn::Set(kF, tile_maximum<T>(x, n)))); };
     const auto sums_of = [&]() LR_INLINE_LAMBDA {
-      const ExpFrom from(exp, value);
-      const bool everything = kEverything || !from.usable();
-      move_reference(everything ? value : from.reference, exp, part);
-      return everything ? sums_of_tile<T, Cap, true>(x, n, value, from, cap) : sums_of_tile<T, Cap, false>(x, n, value, from, cap);
+      const float scale = hn::GetLane(exp.scale), scaled = value * scale;
+      const bool everything = kEverything || !(__builtin_fabsf(scaled) < kLargestScaledReference);
+      move_reference(everything ? value : static_cast<double>(scaled) / scale, exp, part);
+      return everything ? sums_of_tile<T, Cap, true>(x, n, value, exp, cap) : sums_of_tile<T, Cap, false>(x, n, scaled, exp, cap);
     };
     if (value == -kInfinity) {
       value = maximum();
@@ -254,25 +254,35 @@ int64_t find(LogitType type, const void* row, int64_t from, int64_t columns, flo
 // ---- Backward ----
 
 template <class Cap, BackwardMode kMode>
-struct Gradient {
-  Cap cap;
-  Exp exp;
-  V reference, scale, entropy_scale;
-  V squares0 = hn::Zero(kF), squares1 = hn::Zero(kF);
-
+class Gradient {
+ public:
+  // In mode logp the exponential has the scale in it.
   explicit HWY_INLINE Gradient(const BackwardSpec& spec)
-      : cap(spec.softcap), exp(spec.temperature_scale, kMode == BackwardMode::logp ? spec.scale : 1), reference(hn::Set(kF, spec.reference)), scale(hn::Set(kF, spec.scale)),
-        entropy_scale(hn::Set(kF, spec.entropy_scale)) {}
+      : cap_(spec.softcap), exp_(spec.temperature_scale, kMode == BackwardMode::logp ? spec.scale : 1), from_(exp_, spec.reference),
+        reference_(hn::Set(kF, spec.reference)), scale_(hn::Set(kF, spec.scale)), entropy_scale_(hn::Set(kF, spec.entropy_scale)) {}
+  Gradient(const Gradient&) = delete;  // from_ refers to exp_
 
+  HWY_INLINE Pair operator()(Pair x) { return {one(x.a, squares_a_), one(x.b, squares_b_)}; }
+  HWY_INLINE double squares() const { return sum_of(hn::Add(squares_a_, squares_b_)); }
+
+ private:
   HWY_INLINE V one(V x, V& squares) {
-    const V d = exp.clamp(hn::Sub(cap(x), reference));
-    const V p = cap.derivative(x, exp(d));  // in mode logp the exponential has the scale in it
+    if constexpr (kMode == BackwardMode::any) {
+      const V d = exp_.clamp(hn::Sub(cap_(x), reference_)), p = cap_.derivative(x, exp_(d));
+      squares = hn::MulAdd(p, p, squares);
+      return hn::Mul(p, hn::MulAdd(entropy_scale_, d, scale_));
+    }
+    const V p = cap_.derivative(x, from_(cap_(x)));
     if constexpr (kMode == BackwardMode::logp) return p;
-    if constexpr (kMode == BackwardMode::logp_with_totals) squares = hn::MulAdd(p, p, squares);
-    if constexpr (kMode == BackwardMode::entropy) return hn::Mul(p, hn::MulAdd(entropy_scale, d, scale));
-    return hn::Mul(p, scale);
+    squares = hn::MulAdd(p, p, squares);
+    return hn::Mul(p, scale_);
   }
-  HWY_INLINE Pair operator()(Pair x) { return {one(x.a, squares0), one(x.b, squares1)}; }
+
+  const Cap cap_;
+  const Exp exp_;
+  const ExpFrom from_;
+  const V reference_, scale_, entropy_scale_;
+  V squares_a_ = hn::Zero(kF), squares_b_ = hn::Zero(kF);
 };
 
 // n <= kPair columns by way of a buffer; column `skip`, if it is among them, counts as -inf, and so gets 0.
@@ -314,7 +324,7 @@ double backward_row(const BackwardSpec& spec, const typename T::Element* x, type
         plain ? whole_pair(i) : buffered_pair(i);
       });
     }
-    if constexpr (kMode == BackwardMode::logp_with_totals) squares += sum_of(hn::Add(gradient.squares0, gradient.squares1));
+    if constexpr (kMode != BackwardMode::logp) squares += gradient.squares();
   }
   return squares;
 }
@@ -326,7 +336,7 @@ double backward_mode(const BackwardSpec& spec, const void* row, void* gradient, 
   switch (spec.mode) {
     case BackwardMode::logp: return backward_row<T, Cap, BackwardMode::logp>(spec, x, g, begin, end);
     case BackwardMode::logp_with_totals: return backward_row<T, Cap, BackwardMode::logp_with_totals>(spec, x, g, begin, end);
-    case BackwardMode::entropy: return backward_row<T, Cap, BackwardMode::entropy>(spec, x, g, begin, end);
+    case BackwardMode::any: return backward_row<T, Cap, BackwardMode::any>(spec, x, g, begin, end);
   }
   return 0;
 }

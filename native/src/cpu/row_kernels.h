@@ -10,6 +10,10 @@
 
 namespace logratio::cpu {
 
+// A row's exponents are taken from a reference near its maximum, the one that scales to some float32, so that they are rounded once. Beyond
+// this, float32s lie too far apart for one to be near.
+constexpr float kLargestScaledReference = 0x1p20f;
+
 struct ForwardSpec {
   LogitType type;
   bool everything;  // false: only what logp and lse need
@@ -37,17 +41,19 @@ struct Partial {
   part->e2 *= factor * factor;
 }
 
-enum class BackwardMode : uint8_t { logp, logp_with_totals, entropy };
+// logp: one product and difference gives the exponent, x * temperature_scale - reference. any: it is taken of softcap(x) - reference.
+enum class BackwardMode : uint8_t { logp, logp_with_totals, any };
 
-// One row of gradient: p * (scale + entropy_scale * d) * dsoftcap/dx, with d = softcap(x) - reference and p = exp(d / temperature).
+// One row of gradient: p * scale * dsoftcap/dx, with d = softcap(x) - r and p = exp(d / temperature); in mode `any`,
+// p * (scale + entropy_scale * d) * dsoftcap/dx.
 struct BackwardSpec {
   LogitType type;
   BackwardMode mode;
   float temperature_scale;
   float softcap;
-  float reference;
+  float reference;  // r; in the other modes r * temperature_scale, below kLargestScaledReference in magnitude
   float scale;
-  float entropy_scale;
+  float entropy_scale;  // unused but in mode `any`
   int64_t skip;  // column to write 0 to and leave out of the sum (the label's, whose value the caller writes), or -1
 };
 
@@ -59,7 +65,7 @@ struct RowKernels {
   float (*softcap)(float x, float softcap);
   // First column at or after `from` whose logit equals `value`, or `columns`.
   int64_t (*find)(LogitType type, const void* row, int64_t from, int64_t columns, float value);
-  // Columns [begin, end); returns the sum of squares of p * dsoftcap/dx in mode logp_with_totals, else 0.
+  // Columns [begin, end); returns the sum of squares of p * dsoftcap/dx, but 0 in mode logp.
   double (*backward)(const BackwardSpec& spec, const void* row, void* gradient, int64_t begin, int64_t end);
   void (*read)(const void* source, size_t bytes, uint64_t* sum);
   void (*copy)(const void* source, void* destination, size_t bytes);

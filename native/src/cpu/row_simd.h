@@ -54,16 +54,16 @@ struct BFloat16 {
     const auto bits = hn::LoadU(kU, reinterpret_cast<const uint32_t*>(x));
     return {hn::BitCast(kF, hn::ShiftLeft<16>(bits)), hn::BitCast(kF, hn::And(bits, hn::Set(kU, 0xffff0000u)))};
   }
-  // To nearest even. NaNs survive: those met here carry nothing in their lower half that the rounding could carry into the sign.
-  static HWY_INLINE hn::Vec<U> rounded(V v) {
-    const auto bits = hn::BitCast(kU, v);
-    const auto odd = hn::And(hn::ShiftRight<16>(bits), hn::Set(kU, 1));
-    return hn::Add(hn::Add(bits, hn::Set(kU, 0x7fff)), odd);
-  }
+  // To nearest even: up where more than half a unit is dropped, or half of one from an odd number. NaNs survive, as those met here have
+  // nothing in their lower half.
   static HWY_INLINE void store(Pair v, Element* x) {
-    const auto even = hn::ShiftRight<16>(rounded(v.a));
-    const auto both = hn::OrAnd(even, rounded(v.b), hn::Set(kU, 0xffff0000u));
-    hn::StoreU(both, kU, reinterpret_cast<uint32_t*>(x));
+    constexpr hn::Repartition<uint16_t, F> k16;
+    const auto even = hn::BitCast(kU, v.a), odd = hn::BitCast(kU, v.b);
+    const auto kept = hn::BitCast(k16, hn::OrAnd(hn::ShiftRight<16>(even), odd, hn::Set(kU, 0xffff0000u)));
+    const auto dropped = hn::BitCast(k16, hn::OrAnd(hn::ShiftLeft<16>(odd), even, hn::Set(kU, 0xffffu)));
+    const auto one = hn::Set(k16, 1);
+    const auto up = hn::Gt(hn::OrAnd(dropped, kept, one), hn::Set(k16, 0x8000));
+    hn::StoreU(hn::BitCast(kU, hn::IfThenElse(up, hn::Add(kept, one), kept)), kU, reinterpret_cast<uint32_t*>(x));
   }
   static HWY_INLINE float to_float(Element x) { return __builtin_bit_cast(float, static_cast<uint32_t>(x) << 16); }
 };
@@ -128,8 +128,8 @@ class FlushSubnormals {
   unsigned before_;
 };
 
-// amplitude * exp(d / temperature), NaN for NaN: exactly the amplitude at 0, 0 below about 2^-126 and infinity above about 2^128.
-// It is 2^t with t = d * log2(e) / temperature. FlushSubnormals has to be alive.
+// amplitude * 2^t, NaN for NaN: exactly the amplitude at 0, 0 below about t = -126 and infinity above about 128. FlushSubnormals has to be
+// alive.
 #if HWY_TARGET <= HWY_AVX3
 
 // 2^(k/32)
@@ -141,126 +141,105 @@ constexpr float kRoots[32] = {
 
 // t = n + k/32 + r, all rounded down: one instruction gives r, one multiplies by 2^n. The low bits of t + kRounding are k, by which
 // 2^(k/32) is looked up in two registers; 2^r is a polynomial of degree 2 (relative error 7e-8).
-struct Exp {
-  static constexpr float kRounding = 0x1.8p18f;  // its last place is 1/32
+class Power {
+ public:
+  explicit HWY_INLINE Power(float amplitude)
+      : roots_{hn::Mul(hn::LoadU(kF, kRoots), hn::Set(kF, amplitude)), hn::Mul(hn::LoadU(kF, kRoots + kLanes), hn::Set(kF, amplitude))} {}
 
-  V scale;     // log2(e) / temperature
-  V lowest;    // d is not taken below it: there 2^t is 0
-  V roots[2];  // times the amplitude
-
-  explicit HWY_INLINE Exp(float temperature_scale, float amplitude = 1)
-      : scale(hn::Set(kF, temperature_scale)), lowest(hn::Set(kF, -127.0f / temperature_scale)),
-        roots{hn::Mul(hn::LoadU(kF, kRoots), hn::Set(kF, amplitude)), hn::Mul(hn::LoadU(kF, kRoots + kLanes), hn::Set(kF, amplitude))} {}
-
-  HWY_INLINE V operator()(V d) const { return of_power(hn::Mul(d, scale)); }
-  HWY_INLINE V add_to(V sum, V d) const { return add_power_to(sum, hn::Mul(d, scale)); }
-  // Max returns its second operand when that is NaN.
-  HWY_INLINE V clamp(V d) const { return hn::Max(lowest, d); }
-
-  // amplitude * 2^t
-  HWY_INLINE V of_power(V t) const {
-    const Factors f = factors(t);
-    return hn::Mul(f.root, f.rest);
-  }
-  // The product and the sum in one instruction.
-  HWY_INLINE V add_power_to(V sum, V t) const {
-    const Factors f = factors(t);
-    return hn::MulAdd(f.root, f.rest, sum);
-  }
-
- private:
   struct Factors {
     V root, rest;
   };
   HWY_INLINE Factors factors(V t) const {
     constexpr int kDown = _MM_FROUND_TO_NEG_INF | _MM_FROUND_NO_EXC, kFractionBits = 5 << 4;
     const V r{_mm512_reduce_ps(t.raw, kFractionBits | kDown)};  // 0 for an infinity
-    const __m512i k = _mm512_castps_si512(_mm512_add_round_ps(t.raw, _mm512_set1_ps(kRounding), kDown));
-    const __m512 root = _mm512_permutex2var_ps(roots[0].raw, k, roots[1].raw);
+    const __m512i k = _mm512_castps_si512(_mm512_add_round_ps(t.raw, _mm512_set1_ps(0x1.8p18f), kDown));  // its last place is 1/32
+    const __m512 root = _mm512_permutex2var_ps(roots_[0].raw, k, roots_[1].raw);
     return {V{_mm512_scalef_ps(root, t.raw)},
             hn::MulAdd(hn::MulAdd(hn::Set(kF, 0.2426527f), r, hn::Set(kF, 0.69312376f)), r, hn::Set(kF, 1.0f))};
   }
-};
 
-// exp((x - reference) / temperature), summed, for a reference near a value: the one that scales to a float32, so that t is rounded once.
-struct ExpFrom {
-  const Exp& exp;
-  float scaled;
-  double reference;
-
-  HWY_INLINE ExpFrom(const Exp& exp, float value)
-      : exp(exp), scaled(value * hn::GetLane(exp.scale)), reference(static_cast<double>(scaled) / hn::GetLane(exp.scale)) {}
-  // Larger ones lie too far apart for one to be near.
-  HWY_INLINE bool usable() const { return __builtin_fabsf(scaled) < 0x1p20f; }
-  HWY_INLINE V add_to(V sum, V x) const { return exp.add_power_to(sum, hn::MulSub(x, exp.scale, hn::Set(kF, scaled))); }
+ private:
+  V roots_[2];  // times the amplitude
 };
 
 #else
 
-// amplitude * (1 + c1 r + ... + c5 r^5)
-struct Polynomial {
-  V c0, c1, c2, c3, c4, c5;
+// t = n + r with n = round(t), left by an addition in the low bits, from where it is shifted into the exponent; 2^r is a polynomial of
+// degree 5.
+class Power {
+ public:
+  explicit HWY_INLINE Power(float amplitude)
+      : c_{hn::Set(kF, amplitude), hn::Set(kF, amplitude * 0.6931469671f), hn::Set(kF, amplitude * 0.2402211972f),
+           hn::Set(kF, amplitude * 0.05550713274f), hn::Set(kF, amplitude * 0.009675541334f), hn::Set(kF, amplitude * 0.001327647198f)} {}
 
-  HWY_INLINE Polynomial(float amplitude, float a1, float a2, float a3, float a4, float a5)
-      : c0(hn::Set(kF, amplitude)), c1(hn::Set(kF, amplitude * a1)), c2(hn::Set(kF, amplitude * a2)), c3(hn::Set(kF, amplitude * a3)),
-        c4(hn::Set(kF, amplitude * a4)), c5(hn::Set(kF, amplitude * a5)) {}
-
-  HWY_INLINE V operator()(V r) const {
-    V p = hn::MulAdd(c5, r, c4);
-    p = hn::MulAdd(p, r, c3);
-    p = hn::MulAdd(p, r, c2);
-    p = hn::MulAdd(p, r, c1);
-    return hn::MulAdd(p, r, c0);
+  struct Factors {
+    V root, rest;
+  };
+  HWY_INLINE Factors factors(V t) const {
+    const V clamped = hn::Min(hn::Set(kF, 128.0f), hn::Max(hn::Set(kF, -127.0f), t));  // whose powers are infinity and 0; NaN stays
+    const V magic = hn::Set(kF, 0x1.8p23f + 127.0f);  // rounds to an integer and leaves n + 127 in the low bits
+    const V shifted = hn::Add(clamped, magic);
+    const V r = hn::Sub(clamped, hn::Sub(shifted, magic));
+    V p = hn::MulAdd(c_[5], r, c_[4]);
+    p = hn::MulAdd(p, r, c_[3]);
+    p = hn::MulAdd(p, r, c_[2]);
+    p = hn::MulAdd(p, r, c_[1]);
+    p = hn::MulAdd(p, r, c_[0]);
+    return {hn::BitCast(kF, hn::ShiftLeft<23>(hn::BitCast(kU, shifted))), p};
   }
-};
-
-// n = round(t), left by an addition in the low bits, from where it is shifted into the exponent.
-struct Exp {
-  V scale;   // log2(e) / temperature
-  V lowest, highest;  // d is not taken beyond them: there 2^n is 0 and infinity
-  Polynomial power_of_rest;
-
-  explicit HWY_INLINE Exp(float temperature_scale, float amplitude = 1)
-      : scale(hn::Set(kF, temperature_scale)), lowest(hn::Set(kF, -127.0f / temperature_scale)),
-        highest(hn::Set(kF, 128.0f / temperature_scale)),
-        power_of_rest(amplitude, 0.6931469671f, 0.2402211972f, 0.05550713274f, 0.009675541334f, 0.001327647198f) {}
-
-  HWY_INLINE V operator()(V d) const {
-    const Factors f = factors(d);
-    return hn::Mul(f.p, f.power);
-  }
-  // The product and the sum in one instruction.
-  HWY_INLINE V add_to(V sum, V d) const {
-    const Factors f = factors(d);
-    return hn::MulAdd(f.p, f.power, sum);
-  }
-  // Max returns its second operand when that is NaN.
-  HWY_INLINE V clamp(V d) const { return hn::Max(lowest, d); }
 
  private:
-  struct Factors {
-    V p, power;
-  };
-  HWY_INLINE Factors factors(V d) const {
-    const V clamped = hn::Min(highest, clamp(d));
-    const V magic = hn::Set(kF, 0x1.8p23f + 127.0f);  // rounds to an integer and leaves n + 127 in the low bits
-    const V shifted = hn::MulAdd(clamped, scale, magic);
-    const V r = hn::MulSub(clamped, scale, hn::Sub(shifted, magic));
-    return {power_of_rest(r), hn::BitCast(kF, hn::ShiftLeft<23>(hn::BitCast(kU, shifted)))};
-  }
-};
-
-// exp((x - reference) / temperature), summed, for a reference near a value: the value itself.
-struct ExpFrom {
-  const Exp& exp;
-  double reference;
-
-  HWY_INLINE ExpFrom(const Exp& exp, float value) : exp(exp), reference(value) {}
-  HWY_INLINE bool usable() const { return true; }
-  HWY_INLINE V add_to(V sum, V x) const { return exp.add_to(sum, hn::Sub(x, hn::Set(kF, static_cast<float>(reference)))); }
+  V c_[6];  // times the amplitude
 };
 
 #endif
+
+// amplitude * exp(d / temperature).
+struct Exp {
+  V scale;   // log2(e) / temperature
+  V lowest;  // d below which the power is 0
+  Power power;
+
+  explicit HWY_INLINE Exp(float temperature_scale, float amplitude = 1)
+      : scale(hn::Set(kF, temperature_scale)), lowest(hn::Set(kF, -127.0f / temperature_scale)), power(amplitude) {}
+
+  HWY_INLINE V operator()(V d) const { return of_power(hn::Mul(d, scale)); }
+  HWY_INLINE V add_to(V sum, V d) const { return add_power_to(sum, hn::Mul(d, scale)); }
+
+  HWY_INLINE V of_power(V t) const {
+    const Power::Factors f = power.factors(t);
+    return hn::Mul(f.root, f.rest);
+  }
+  // The product and the sum in one instruction.
+  HWY_INLINE V add_power_to(V sum, V t) const {
+    const Power::Factors f = power.factors(t);
+    return hn::MulAdd(f.root, f.rest, sum);
+  }
+  // Keeps d finite for -inf. Max returns its second operand when that is NaN.
+  HWY_INLINE V clamp(V d) const { return hn::Max(lowest, d); }
+};
+
+// exp((x - r) / temperature), where r is what scales to this float32. A fused product and difference rounds the exponent once; without one,
+// the difference comes first, from the float32 next to r.
+class ExpFrom {
+ public:
+  HWY_INLINE ExpFrom(const Exp& exp, float scaled_reference) : exp_(exp), scaled_(hn::Set(kF, scaled_reference)) {
+    const float scale = hn::GetLane(exp.scale), nearest = scaled_reference / scale;
+    nearest_ = hn::Set(kF, nearest);
+    rest_ = hn::Set(kF, static_cast<float>(static_cast<double>(nearest) * scale - scaled_reference));
+  }
+
+  HWY_INLINE V operator()(V x) const { return exp_.of_power(power_of(x)); }
+  HWY_INLINE V add_to(V sum, V x) const { return exp_.add_power_to(sum, power_of(x)); }
+
+ private:
+  HWY_INLINE V power_of(V x) const {
+    return HWY_NATIVE_FMA ? hn::MulSub(x, exp_.scale, scaled_) : hn::MulAdd(hn::Sub(x, nearest_), exp_.scale, rest_);
+  }
+
+  const Exp& exp_;
+  V scaled_, nearest_, rest_;
+};
 
 HWY_INLINE double sum_of(V v) {
   const hn::Repartition<double, F> d64;

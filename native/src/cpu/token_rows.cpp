@@ -142,14 +142,19 @@ class Backward {
     if (row.zero) return row;
     const double temperature = transform_.temperature;
     const double entropy = h == 0 ? 0 : grad.entropy;
-    // p = exp((z - lse * temperature) / temperature) with the subtrahend in two floats, the lower one as a factor.
+    // p = exp((z - lse * temperature) / temperature), with the subtrahend in two parts: a float, or what scales to a float, and the rest,
+    // which becomes a factor.
     const double subtrahend = grad.lse * temperature;
-    const float reference = static_cast<float>(subtrahend);
-    const double rest = std::isfinite(reference) ? subtrahend - reference : 0;
+    const float temperature_scale = exp2_scale(temperature);
+    const float scaled = static_cast<float>(subtrahend * temperature_scale);
+    const bool scales = h == 0 && std::fabs(scaled) < kLargestScaledReference;
+    const float reference = scales ? scaled : static_cast<float>(subtrahend);
+    const double rest =
+        !std::isfinite(reference) ? 0 : subtrahend - (scales ? static_cast<double>(scaled) / temperature_scale : reference);
     const double factor = std::exp(-rest / temperature) / temperature;
     row.spec = {logits_.type,
-                h != 0 ? BackwardMode::entropy : totals_ ? BackwardMode::logp_with_totals : BackwardMode::logp,
-                exp2_scale(temperature),
+                !scales ? BackwardMode::any : totals_ ? BackwardMode::logp_with_totals : BackwardMode::logp,
+                temperature_scale,
                 static_cast<float>(transform_.softcap),
                 quiet(reference),
                 quiet(-(g + h * (entropy - rest / temperature)) * factor),
