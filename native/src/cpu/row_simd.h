@@ -139,8 +139,8 @@ constexpr float kRoots[32] = {
     1.41421354f, 1.44518077f, 1.47682619f, 1.50916445f, 1.54221082f, 1.5759809f, 1.61049032f, 1.64575553f,
     1.68179286f, 1.71861935f, 1.75625217f, 1.79470909f, 1.8340081f, 1.87416768f, 1.91520655f, 1.95714414f};
 
-// t = n + k/32 + r, all rounded down: one instruction gives r, one multiplies by 2^n. The low bits of t + kRounding are k, by which
-// 2^(k/32) is looked up in two registers; 2^r is a polynomial of degree 2 (relative error 7e-8).
+// t = n + k/32 + r, all rounded down: one instruction gives r, one multiplies by 2^n. k is in the low bits of t plus a number whose last
+// place is 1/32, and 2^(k/32) is looked up by it in two registers; 2^r is a polynomial of degree 2 (relative error 7e-8).
 class Power {
  public:
   explicit HWY_INLINE Power(float amplitude)
@@ -152,7 +152,7 @@ class Power {
   HWY_INLINE Factors factors(V t) const {
     constexpr int kDown = _MM_FROUND_TO_NEG_INF | _MM_FROUND_NO_EXC, kFractionBits = 5 << 4;
     const V r{_mm512_reduce_ps(t.raw, kFractionBits | kDown)};  // 0 for an infinity
-    const __m512i k = _mm512_castps_si512(_mm512_add_round_ps(t.raw, _mm512_set1_ps(0x1.8p18f), kDown));  // its last place is 1/32
+    const __m512i k = _mm512_castps_si512(_mm512_add_round_ps(t.raw, _mm512_set1_ps(0x1.8p18f), kDown));
     const __m512 root = _mm512_permutex2var_ps(roots_[0].raw, k, roots_[1].raw);
     return {V{_mm512_scalef_ps(root, t.raw)},
             hn::MulAdd(hn::MulAdd(hn::Set(kF, 0.2426527f), r, hn::Set(kF, 0.69312376f)), r, hn::Set(kF, 1.0f))};
