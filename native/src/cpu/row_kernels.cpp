@@ -172,10 +172,10 @@ void forward_segment(const typename T::Element* row, int64_t begin, int64_t end,
     const int64_t n = stop - column;
     const auto maximum = [&] { return hn::GetLane(cap(hn::Set(kF, tile_maximum<T>(x, n)))); };
     const auto sums_of = [&]() LR_INLINE_LAMBDA {
-      const float scale = hn::GetLane(exp.scale), scaled = value * scale;
-      const bool everything = kEverything || !(__builtin_fabsf(scaled) < kLargestScaledReference);
-      move_reference(everything ? value : static_cast<double>(scaled) / scale, exp, part);
-      return everything ? sums_of_tile<T, Cap, true>(x, n, value, exp, cap) : sums_of_tile<T, Cap, false>(x, n, scaled, exp, cap);
+      const ScaledReference from = scaled_reference(value, hn::GetLane(exp.scale));
+      const bool everything = kEverything || !from.is_near;
+      move_reference(everything ? value : from.reference, exp, part);
+      return everything ? sums_of_tile<T, Cap, true>(x, n, value, exp, cap) : sums_of_tile<T, Cap, false>(x, n, from.scaled, exp, cap);
     };
     if (value == -kInfinity) {
       value = maximum();

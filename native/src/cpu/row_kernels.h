@@ -10,9 +10,18 @@
 
 namespace logratio::cpu {
 
-// A row's exponents are taken from a reference near its maximum, the one that scales to some float32, so that they are rounded once. Beyond
-// this, float32s lie too far apart for one to be near.
-constexpr float kLargestScaledReference = 0x1p20f;
+// What a row's exponents are taken from, so that they are rounded once: near a value, what scales to a float32.
+struct ScaledReference {
+  float scaled;
+  double reference;
+  bool is_near;  // not so where float32s lie too far apart, and for NaN
+};
+
+// Inlined, as the files that are compiled once per instruction set may share no function.
+[[gnu::always_inline]] inline ScaledReference scaled_reference(double value, float temperature_scale) {
+  const float scaled = static_cast<float>(value * temperature_scale);
+  return {scaled, static_cast<double>(scaled) / temperature_scale, __builtin_fabsf(scaled) < 0x1p20f};
+}
 
 struct ForwardSpec {
   LogitType type;
@@ -51,7 +60,7 @@ struct BackwardSpec {
   BackwardMode mode;
   float temperature_scale;
   float softcap;
-  float reference;  // r; in the other modes r * temperature_scale, below kLargestScaledReference in magnitude
+  float reference;  // r; in the other modes r * temperature_scale, as ScaledReference has it
   float scale;
   float entropy_scale;  // unused but in mode `any`
   int64_t skip;  // column to write 0 to and leave out of the sum (the label's, whose value the caller writes), or -1

@@ -146,11 +146,10 @@ class Backward {
     // which becomes a factor.
     const double subtrahend = grad.lse * temperature;
     const float temperature_scale = exp2_scale(temperature);
-    const float scaled = static_cast<float>(subtrahend * temperature_scale);
-    const bool scales = h == 0 && std::fabs(scaled) < kLargestScaledReference;
-    const float reference = scales ? scaled : static_cast<float>(subtrahend);
-    const double rest =
-        !std::isfinite(reference) ? 0 : subtrahend - (scales ? static_cast<double>(scaled) / temperature_scale : reference);
+    const ScaledReference from = scaled_reference(subtrahend, temperature_scale);
+    const bool scales = h == 0 && from.is_near;
+    const float reference = scales ? from.scaled : static_cast<float>(subtrahend);
+    const double rest = !std::isfinite(reference) ? 0 : subtrahend - (scales ? from.reference : reference);
     const double factor = std::exp(-rest / temperature) / temperature;
     row.spec = {logits_.type,
                 !scales ? BackwardMode::any : totals_ ? BackwardMode::logp_with_totals : BackwardMode::logp,
