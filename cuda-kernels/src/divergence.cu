@@ -152,8 +152,8 @@ __device__ inline void finish_second(const PairCall& call, int64_t pair, double 
     const double middle = math::count_from_mean(&result);
     for (int w = 0; w < call.stretches.count; ++w) scratch->starts[w].signs -= middle;
   }
-  scratch->a = math::side_coefficients(kForm, result.a, upstream, sums.sum_a, sums.sum_b);
-  scratch->b = math::side_coefficients(kForm, result.b, upstream, sums.sum_b, sums.sum_a);
+  scratch->a = math::side_coefficients(kForm, scratch->norm.far, result.a, upstream, sums.sum_a, sums.sum_b);
+  scratch->b = math::side_coefficients(kForm, scratch->norm.far, result.b, upstream, sums.sum_b, sums.sum_a);
   call.values[pair] = result.value;
   write(call.args.values, pair, result.value);
 }

@@ -27,7 +27,8 @@ namespace {
 // One number a token each, of tokens that count; null where nobody needs it.
 struct TokenFigures {
   double* logp;
-  double* lse;
+  double* pivot;
+  double* log_sum;
   double* weighed_logp;  // logp - log(sum of p^2), for wpo
   double* entropy;       // this and the next two for metrics
   double* mean_raw;
@@ -77,12 +78,13 @@ struct ForwardCall {
 
 template <class Cap, bool kEverything>
 __device__ inline void write_figures(const ForwardCall& call, int64_t r, int64_t label, float label_logit, const Partial& part) {
-  const RowFigures row = finish_row<Cap, kEverything>(part, label_logit, call.rows.logits.columns, call.rows.transform);
-  const double logp = label >= 0 ? row.logp : nan("");
+  const RowFigures row = finish_row<Cap, kEverything>(part, label_logit, call.rows.transform);
+  const double logp = label >= 0 ? row.norm.logp : nan("");
   call.figures.logp[r] = logp;
-  call.figures.lse[r] = row.lse;
+  call.figures.pivot[r] = row.norm.pivot;
+  call.figures.log_sum[r] = row.norm.log_sum;
   if constexpr (kEverything) {
-    if (call.figures.weighed_logp != nullptr) call.figures.weighed_logp[r] = logp - (row.lse2 - 2 * row.lse);
+    if (call.figures.weighed_logp != nullptr) call.figures.weighed_logp[r] = logp - (row.log_sum2 - 2 * row.norm.log_sum);
     if (call.figures.entropy != nullptr) {
       call.figures.entropy[r] = row.entropy;
       call.figures.mean_raw[r] = row.mean_raw;
@@ -108,18 +110,10 @@ __global__ void __launch_bounds__(kBlockThreads, kBlocksAtOnce) step_forward(con
     if (!is_read(call.rows, r)) continue;
     const typename T::Element* row = row_address<T>(call.rows.logits, r);
     const float label_logit = thread == 0 && label >= 0 ? T::widen(row[label]) : 0;
-    Partial part;
-    for (int64_t s = 0; s < call.segments.count; ++s) {
-      const int64_t begin = s * call.segments.columns, end = begin + call.segments.columns < columns ? begin + call.segments.columns : columns;
-      part = sum_segment<T, Cap, kEverything, kThreads>(row, begin, end, call.figures.right != nullptr, call.rows.transform, scratch);
-      if (thread == 0 && call.segments.count > 1) partials[s] = part;
-    }
-    if (kThreads > kWarp && call.segments.count > 1) {
-      __syncthreads();
-      if (threadIdx.x < kWarp) {
-        part = merge_segments<kEverything>(threadIdx.x < call.segments.count ? partials[threadIdx.x] : empty_partial(), call.rows.transform);
-      }
-    }
+    Partial part =
+        sum_row<T, Cap, kEverything, kThreads>(row, columns, call.segments, call.figures.right != nullptr, call.rows.transform, scratch, partials);
+    if (thread >= kWarp) continue;
+    sum_far_others<T, Cap>(row, columns, call.rows.transform, &part);
     if (thread == 0) write_figures<Cap, kEverything>(call, r, label, label_logit, part);
   }
 }
@@ -132,7 +126,7 @@ struct BackwardCall {
   int64_t tokens;  // of a sequence
   int64_t chosen_rows;
   const double* weights;  // of tokens in their sums; null: those of the mask
-  const double* lse;
+  TokenFigures figures;
   const SequenceFigures* sequences;
   const double* sequence_gradient;
   const double* chosen_token_gradient;
@@ -162,7 +156,7 @@ __device__ inline BackwardRow prepare_row(const BackwardCall& call, const typena
   up.label = read_label(call.rows.mask.labels, r, call.rows.logits.columns);
   up.grad_logp = coefficient(call, r);
   if (up.label < 0 || up.grad_logp == 0) return {true, up.label, {}};
-  up.lse = call.lse[r];
+  up.norm = {call.figures.pivot[r], call.figures.log_sum[r], call.figures.logp[r]};
   return {false, up.label, prepare_gradient<Cap>(up, T::widen(row[up.label]), call.rows.transform)};
 }
 
@@ -547,7 +541,7 @@ lr_status preference_step(Execution* execution, const Step* step) {
     pairs.logps = output.logps;
     pairs.counts = output.counts;
     pairs.metrics = output.metrics;
-    pairs.figures = {figures(true), figures(true), figures(step->wpo), figures(metrics), figures(metrics), figures(metrics)};
+    pairs.figures = {figures(true), figures(true), figures(true), figures(step->wpo), figures(metrics), figures(metrics), figures(metrics)};
     pairs.weights = figures(has_tails);
     pairs.arrivals = workspace.take<uint32_t>(1);
     plan_pairs(*step, workspace, &pairs);
@@ -559,7 +553,7 @@ lr_status preference_step(Execution* execution, const Step* step) {
     backward.tokens = step->tokens;
     backward.chosen_rows = rows / 2;
     backward.weights = pairs.weights;
-    backward.lse = pairs.figures.lse;
+    backward.figures = pairs.figures;
     backward.sequences = pairs.sequences;
     backward.sequence_gradient = pairs.total_gradient;
     backward.chosen_token_gradient = pairs.chosen_token_gradient;

@@ -11,7 +11,7 @@ namespace logratio::device {
 // Upstream of a row.
 struct RowUpstream {
   int64_t label;
-  double lse;
+  RowNorm norm;
   double entropy;  // used where grad_entropy is not 0
   double grad_logp;
   double grad_entropy;
@@ -25,19 +25,20 @@ struct RowGradient {
   double label_value;
 };
 
-// Reads the label's logit, which an in-place run overwrites.
+// `label_logit` is used where there is a softcap.
 template <class Cap>
 __device__ inline RowGradient prepare_gradient(const RowUpstream& up, float label_logit, const Transform& t) {
   const double g = up.grad_logp, h = up.grad_entropy;
   const double entropy = h == 0 ? 0 : up.entropy;
-  // p = exp((z - lse * temperature) / temperature) with the subtrahend in two floats, the lower one as a factor.
-  const double subtrahend = up.lse * t.temperature;
-  const float reference = static_cast<float>(subtrahend);
-  const double rest = fabsf(reference) <= 3.402823466e38f ? subtrahend - reference : 0;
+  // p = exp((softcap(x) - reference) / temperature) times what the rest of the norm comes to. An upstream gradient beyond all measure, as
+  // orpo's of a certain token, meets probabilities next to 0: it goes into the exponents.
+  const double raise = fabs(g) > 0x1p60 ? log(fabs(g)) * t.temperature : 0;
+  const float reference = static_cast<float>(up.norm.pivot - raise);
+  const double rest = up.norm.pivot - reference + up.norm.log_sum * t.temperature;
   const double factor = exp(-rest / t.temperature) / t.temperature;
   RowGradient row{reference, static_cast<float>(-(g + h * (entropy - rest / t.temperature)) * factor),
                   static_cast<float>(-h * factor / t.temperature), 0};
-  const double logp = (static_cast<double>(Cap::value(label_logit, t)) - subtrahend) / t.temperature;
+  const double logp = up.norm.logp;
   if (logp != -static_cast<double>(kInfinity)) {
     const double p = exp(logp);
     const double slope = Cap::kCaps ? static_cast<double>(Cap::slope(label_logit, t)) : 1;

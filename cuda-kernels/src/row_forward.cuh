@@ -26,28 +26,37 @@ inline Segments cut(int64_t columns) {
   return {(columns + each - 1) / each, each};
 }
 
-// Sums over a part of a row, with d = softcap(x) - reference and e = exp(d / temperature).
+// Sums over a part of a row, with d = softcap(x) - reference and e = exp(d / temperature). The exponentials of elements that equal the
+// maximum are 1, and are kept apart from the others: where one token has nearly all of the probability, what the others have left would be
+// lost beside it.
 struct Partial {
-  double e;         // sum of e; 0 if there is nothing but -inf, NaN if there is +inf or NaN
-  double e2;        // sum of e * e
+  double ones;      // elements with d = 0; 0 if there is nothing but -inf, NaN if there is +inf or NaN
+  double e;         // sum of e over the others
+  double e2;        // sum of e * e over the others
   double ed;        // sum of e * d
-  double z;         // sum of softcap(x)
-  double raw;       // sum of x
+  double z;         // sum of softcap(x) over the elements that are not -inf
+  double raw;       // sum of x over these
+  double finite;    // their number
   float maximum;    // of the raw logits; NaN is left out
   float reference;  // softcap(maximum); 0 where that is -inf
   int64_t argmax;   // its first column, or that of the first NaN
   bool has_nan;
+
+  __device__ __forceinline__ double all() const { return ones + e; }
 };
 
-__device__ __forceinline__ Partial empty_partial() { return {0, 0, 0, 0, 0, -kInfinity, 0, 0, false}; }
+__device__ __forceinline__ Partial empty_partial() { return {0, 0, 0, 0, 0, 0, 0, -kInfinity, 0, 0, false}; }
 
-// What a thread gathers, in float32: some hundred elements of a segment at most. The exponentials of elements that equal the maximum are 1,
-// and are kept apart from the others: where one token has nearly all of the probability, what the others have left would be lost beside it.
+// Values are summed in units of its inverse, so that no thread's sum overflows.
+constexpr float kSmall = 0x1p-20f;
+
+// What a thread gathers, in float32: some hundred elements of a segment at most.
 struct ThreadSums {
   float maximum = -kInfinity;
   float reference = 0;
-  float ones = 0;  // of d = 0, or NaN
+  float ones = 0;
   float e = 0, e2 = 0, ed = 0, z = 0, raw = 0;
+  int finite = 0;
   int64_t chunk = 0;  // first column of the chunk in which the maximum was first met
 
   __device__ __forceinline__ void rebase(float to, const Transform& t) {
@@ -98,9 +107,10 @@ __device__ __forceinline__ void add_chunk(const Vector* v, const Chunk<T, kChunk
       }
       if constexpr (kEverything) {
         sums.ed = fused(e, d, sums.ed);
-        const bool counts = j * kStep + k < chunk.left;  // what fills up an end is no logit
-        sums.raw += counts ? x[k] : 0;
-        if constexpr (Cap::kCaps) sums.z += counts ? z : 0;
+        const bool counts = x[k] > -kInfinity;  // nor is what fills up an end
+        sums.finite += counts ? 1 : 0;
+        sums.raw = fused(counts ? x[k] : 0, kSmall, sums.raw);
+        if constexpr (Cap::kCaps) sums.z = fused(counts ? z : 0, kSmall, sums.z);
       }
     }
   }
@@ -149,7 +159,7 @@ __device__ __forceinline__ int64_t find_nan(const typename T::Element* row, int6
 // before it is written again.
 struct Scratch {
   float maximum[kBlockThreads / kWarp];
-  double sums[kBlockThreads / kWarp][5];
+  double sums[kBlockThreads / kWarp][7];
   unsigned long long key[kBlockThreads / kWarp];
 };
 
@@ -196,11 +206,19 @@ __device__ __forceinline__ Partial sum_segment(const typename T::Element* row, i
   part.maximum = maximum;
   part.reference = maximum == -kInfinity ? 0 : Cap::value(maximum, t);
   sums.rebase(part.reference, t);
-  constexpr int kSums = !kEverything ? 1 : Cap::kCaps ? 5 : 4;
-  const double own[5] = {static_cast<double>(sums.ones) + sums.e, static_cast<double>(sums.ones) + sums.e2, sums.ed, sums.raw, sums.z};
-  double all[5] = {};
+  // Counts are exact as float32.
+  constexpr int kCounts = kEverything ? 2 : 1, kSums = kCounts + (!kEverything ? 1 : Cap::kCaps ? 5 : 4);
+  double all[7] = {warp_sum(sums.ones), sums.e};
+  if constexpr (kEverything) {
+    all[1] = warp_sum(static_cast<float>(sums.finite));
+    all[2] = sums.e;
+    all[3] = sums.e2;
+    all[4] = sums.ed;
+    all[5] = sums.raw;
+    all[6] = sums.z;
+  }
 #pragma unroll
-  for (int k = 0; k < kSums; ++k) all[k] = warp_sum(own[k]);
+  for (int k = kCounts; k < kSums; ++k) all[k] = warp_sum(all[k]);
   if constexpr (kThreads > kWarp) {
     if (lane == 0) {
 #pragma unroll
@@ -220,11 +238,13 @@ __device__ __forceinline__ Partial sum_segment(const typename T::Element* row, i
       }
     }
   }
-  part.e = all[0];
-  part.e2 = all[1];
-  part.ed = all[2];
-  part.raw = all[3];
-  part.z = all[4];
+  part.ones = all[0];
+  part.e = all[kCounts];
+  part.finite = all[1];
+  part.e2 = all[3];
+  part.ed = all[4];
+  part.raw = all[5] / kSmall;
+  part.z = all[6] / kSmall;
   set_argmax(key, &part);
   return part;
 }
@@ -234,20 +254,24 @@ template <bool kEverything>
 __device__ inline Partial merge_segments(Partial part, const Transform& t) {
   Partial all = empty_partial();
   all.maximum = warp_max(part.maximum);
-  all.reference = warp_max(part.e == 0 ? -kInfinity : part.reference);
-  if (part.e != 0 && part.reference != all.reference) {
+  const double own = part.all();
+  all.reference = warp_max(own == 0 ? -kInfinity : part.reference);
+  if (own != 0 && part.reference != all.reference) {
     const double shift = static_cast<double>(part.reference) - all.reference;
     const double factor = exp(shift / t.temperature);
-    part.ed = factor * (part.ed + shift * part.e);
-    part.e *= factor;
-    part.e2 *= factor * factor;
+    part.ed = factor * (part.ed + shift * own);
+    part.e = factor * own;
+    part.e2 = factor * factor * (part.ones + part.e2);
+    part.ones = 0;
   }
+  all.ones = warp_sum(part.ones);
   all.e = warp_sum(part.e);
   if constexpr (kEverything) {
     all.e2 = warp_sum(part.e2);
     all.ed = warp_sum(part.ed);
     all.z = warp_sum(part.z);
     all.raw = warp_sum(part.raw);
+    all.finite = warp_sum(part.finite);
     const bool candidate = part.has_nan || part.maximum == all.maximum;
     const unsigned long long key = candidate ? argmax_key(part.has_nan, part.argmax) : ~0ull;
     set_argmax(warp_min(key), &all);
@@ -255,30 +279,77 @@ __device__ inline Partial merge_segments(Partial part, const Transform& t) {
   return all;
 }
 
+// A whole row by kThreads threads, segment after segment. The result is complete in the first warp of the team.
+template <class T, class Cap, bool kEverything, int kThreads>
+__device__ __forceinline__ Partial sum_row(const typename T::Element* row, int64_t columns, const Segments& segments, bool wants_argmax,
+                                           const Transform& t, Scratch* scratch, Partial* partials) {
+  const int thread = static_cast<int>(threadIdx.x) % kThreads;
+  Partial part;
+  for (int64_t s = 0; s < segments.count; ++s) {
+    const int64_t begin = s * segments.columns, end = begin + segments.columns < columns ? begin + segments.columns : columns;
+    part = sum_segment<T, Cap, kEverything, kThreads>(row, begin, end, wants_argmax, t, scratch);
+    if (kThreads > kWarp && thread == 0 && segments.count > 1) partials[s] = part;
+  }
+  if (kThreads > kWarp && segments.count > 1) {
+    __syncthreads();
+    if (thread < kWarp) part = merge_segments<kEverything>(thread < segments.count ? partials[thread] : empty_partial(), t);
+  }
+  return part;
+}
+
+// Where one token is so certain that a float32 holds nothing of the others, their sums are taken once more, in double. By a warp, whose lanes
+// all know the row's sums.
+template <class T, class Cap>
+__device__ inline void sum_far_others(const typename T::Element* row, int64_t columns, const Transform& t, Partial* part) {
+  constexpr double kFloat32Holds = 1e-30;
+  if (!(part->ones == 1 && part->e < kFloat32Holds)) return;
+  double e = 0, e2 = 0, ed = 0;
+#pragma unroll 1
+  for (int64_t column = threadIdx.x % kWarp; column < columns; column += kWarp) {
+    const float x = T::widen(row[column]);
+    if (!(x > -kInfinity && x < part->maximum)) continue;
+    const double d = static_cast<double>(Cap::value(x, t)) - part->reference, p = exp(d / t.temperature);
+    e += p;
+    e2 += p * p;
+    ed += p * d;
+  }
+  part->e = warp_sum(e);
+  part->e2 = warp_sum(e2);
+  part->ed = warp_sum(ed);
+}
+
+// What a row's probabilities are, and its label's: p = exp((softcap(x) - pivot) / temperature - log_sum).
+struct RowNorm {
+  double pivot, log_sum, logp;
+};
+
 // Figures of a whole row, in double. All but argmax are NaN for a row that holds +inf or NaN, or nothing but -inf.
 struct RowFigures {
-  double logp, lse, lse2, entropy, mean_z, mean_raw;
+  RowNorm norm;
+  double log_sum2;  // as log_sum, of 2 z; far from 0, lse and lse2 have no digits left for either
+  double lse, lse2, entropy, mean_z, mean_raw;
   int64_t argmax;
 };
 
 // `x` is the logit of the label.
 template <class Cap, bool kEverything>
-__device__ inline RowFigures finish_row(const Partial& part, float x, int64_t columns, const Transform& t) {
+__device__ inline RowFigures finish_row(const Partial& part, float x, const Transform& t) {
   RowFigures row{};
   row.argmax = part.argmax;
-  if (!(part.e > 0)) {
-    row.logp = row.lse = row.lse2 = row.entropy = row.mean_z = row.mean_raw = nan("");
+  if (!(part.all() > 0)) {
+    row.norm.pivot = row.norm.log_sum = row.norm.logp = row.log_sum2 = nan("");
+    row.lse = row.lse2 = row.entropy = row.mean_z = row.mean_raw = nan("");
     return row;
   }
-  const double log_sum = log(part.e);
-  row.logp = (static_cast<double>(Cap::value(x, t)) - part.reference) / t.temperature - log_sum;
-  row.lse = part.reference / t.temperature + log_sum;
+  const double pivot = part.reference, log_sum = log1p((part.ones - 1) + part.e);
+  row.norm = {pivot, log_sum, (static_cast<double>(Cap::value(x, t)) - pivot) / t.temperature - log_sum};
+  row.lse = pivot / t.temperature + log_sum;
   if constexpr (kEverything) {
-    const double n = static_cast<double>(columns);
-    row.lse2 = 2 * (part.reference / t.temperature) + log(part.e2);
-    row.entropy = log_sum - part.ed / part.e / t.temperature;
-    row.mean_raw = part.raw / n;
-    row.mean_z = (Cap::kCaps ? part.z : part.raw) / n / t.temperature;
+    row.log_sum2 = log1p((part.ones - 1) + part.e2);
+    row.lse2 = 2 * (pivot / t.temperature) + row.log_sum2;
+    row.entropy = log_sum - part.ed / part.all() / t.temperature;
+    row.mean_raw = part.raw / part.finite;
+    row.mean_z = (Cap::kCaps ? part.z : part.raw) / part.finite / t.temperature;
   }
   return row;
 }

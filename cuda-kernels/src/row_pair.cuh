@@ -16,7 +16,8 @@ using math::TransportStart;
 
 constexpr int kPairVectors = 2;  // of each side that a thread has under way
 constexpr float kLargest = 3.402823466e38f;
-constexpr float kFar = 1e30f;  // beyond any difference of logits that matters; finite, so that 0 times it is 0
+using math::kDeep;
+using math::kDeepScale;
 
 template <class T>
 constexpr int kPairStep = kWarp * T::kPerVector;
@@ -101,6 +102,9 @@ __device__ __forceinline__ float largest_weight(const float* weights, int64_t be
   return warp_max(largest);
 }
 
+// kDeepScale (x - maximum): finite for any x, so that 0 times it is 0.
+__device__ __forceinline__ float deep_difference(float x, float maximum) { return fmaxf(x * kDeepScale - maximum * kDeepScale, -kLargest); }
+
 // ---- First pass ----
 
 // What a thread gathers: a chunk in float32, and its chunks in double.
@@ -114,9 +118,11 @@ struct ThreadPair {
   static __device__ __forceinline__ float finite(float maximum) { return maximum == -kInfinity ? 0 : maximum; }
 
   __device__ __forceinline__ void rebase(float to_a, float to_b, const PairScale& scale) {
-    const float shift_a = sums.sum_a == 0 || max_a == to_a ? 0 : max_a - to_a, shift_b = sums.sum_b == 0 || max_b == to_b ? 0 : max_b - to_b;
+    const double shift_a = sums.sum_a == 0 || max_a == to_a ? 0 : static_cast<double>(max_a) - to_a;
+    const double shift_b = sums.sum_b == 0 || max_b == to_b ? 0 : static_cast<double>(max_b) - to_b;
     if (shift_a != 0 || shift_b != 0) {
-      sums = math::shifted_sums(kForm, sums, shift_a, shift_b, exponential(shift_a, scale), exponential(shift_b, scale));
+      const float factor_a = exponential(static_cast<float>(shift_a), scale), factor_b = exponential(static_cast<float>(shift_b), scale);
+      sums = math::shifted_sums(kForm, sums, shift_a, shift_b, factor_a, factor_b);
     }
     max_a = to_a;
     max_b = to_b;
@@ -145,7 +151,8 @@ struct ThreadPair {
       }
     }
     if (top_a > max_a || top_b > max_b) rebase(fmaxf(top_a, max_a), fmaxf(top_b, max_b), scale);
-    if (kMarks && low == -kInfinity) {
+    bool deep = false;
+    if (kMarks && !(low - fmaxf(max_a, max_b) > -kDeep)) {
 #pragma unroll
       for (int j = 0; j < kPairVectors; ++j) {
         float x[kWidth];
@@ -155,9 +162,13 @@ struct ThreadPair {
           const float y = b[j * kWidth + k];
           sums.a_alone |= x[k] > -kInfinity && y == -kInfinity;
           sums.b_alone |= y > -kInfinity && x[k] == -kInfinity;
+          deep |= (x[k] > -kInfinity && deep_difference(x[k], max_a) < -kDeep * kDeepScale) ||
+                  (y > -kInfinity && deep_difference(y, max_b) < -kDeep * kDeepScale);
         }
       }
     }
+    sums.deep |= deep;
+    const bool far = deep || (kForm == PairForm::relative && math::is_apart(max_a, max_b, scale.temperature));
     const float raw_a = finite(max_a), raw_b = finite(max_b);
     float sum_a = 0, sum_b = 0, s = 0, t = 0, z = 0;
 #pragma unroll
@@ -172,11 +183,12 @@ struct ThreadPair {
         sum_a += ea;
         sum_b += eb;
         if constexpr (kForm == PairForm::cross) {
-          s = fused(ea, fmaxf(db, -kLargest), s);
-          t = fused(eb, fmaxf(da, -kLargest), t);
+          s = fused(ea, far ? deep_difference(y, raw_b) : fmaxf(db, -kLargest), s);
+          t = fused(eb, far ? deep_difference(x[k], raw_a) : fmaxf(da, -kLargest), t);
         }
         if constexpr (kForm == PairForm::relative) {
-          const float ratio = fminf(fmaxf((x[k] - y) - difference, -kFar), kFar);
+          const float near_ratio = fminf(fmaxf((x[k] - y) - difference, -kDeep), kDeep);
+          const float ratio = far ? deep_difference(x[k], raw_a) - deep_difference(y, raw_b) : near_ratio;
           s = fused(ea, ratio, s);
           t = fused(-eb, ratio, t);
         }
@@ -187,14 +199,15 @@ struct ThreadPair {
         }
       }
     }
-    if constexpr (kForm == PairForm::relative) {
+    if (kForm == PairForm::relative && !far) {
       s = fused(slip, sum_a, s);
       t = fused(-slip, sum_b, t);
     }
+    const double unit = far ? kDeepScale : 1;
     sums.sum_a += sum_a;
     sums.sum_b += sum_b;
-    sums.x += s;
-    sums.y += t;
+    sums.x += s / unit;
+    sums.y += t / unit;
     sums.z += z;
   }
 };
@@ -214,6 +227,7 @@ __device__ __forceinline__ PairSums merge_lanes(PairSums own, float max_a, float
   if constexpr (kForm == PairForm::cosine) all.z = warp_sum(all.z);
   all.a_alone = __any_sync(kAllLanes, all.a_alone) != 0;
   all.b_alone = __any_sync(kAllLanes, all.b_alone) != 0;
+  all.deep = __any_sync(kAllLanes, all.deep) != 0;
   return all;
 }
 
@@ -237,7 +251,10 @@ __device__ __forceinline__ float exponential_of_b(float y, const PairNorm& norm,
 // p - q, times the sum of exponentials of a, from exponentials. The ratio's rounding would add up along the row.
 __device__ __forceinline__ float scaled_difference(float u, float v, const PairNorm& norm) { return fused(-v, norm.ratio_rest, fused(-v, norm.ratio, u)); }
 // temperature * log(p / q); NaN where both are 0.
-__device__ __forceinline__ float log_ratio(float x, float y, const PairNorm& norm) { return ((x - y) - norm.offset) - norm.offset_rest; }
+__device__ __forceinline__ float log_ratio(float x, float y, const PairNorm& norm) {
+  const float difference = norm.far ? (x - norm.max_a) - (y - norm.max_b) : x - y;
+  return (difference - norm.offset) - norm.offset_rest;
+}
 __device__ __forceinline__ float sign_of(float x) { return (x > 0 ? 1.0f : 0.0f) - (x < 0 ? 1.0f : 0.0f); }  // 0 for NaN
 
 // p, q and log(p / m), log(q / m) with m = (p + q) / 2. With d = |log(p / q)|, the larger probability's is log 2 - log1p(exp(-d)), or
@@ -249,7 +266,7 @@ struct Mixture {
   __device__ __forceinline__ Mixture(float x, float y, const PairNorm& norm, const PairScale& scale) {
     const float larger = fmaxf((y - norm.max_b) - norm.log_b, (x - norm.max_a) - norm.log_a);
     const float ratio = log_ratio(x, y, norm);
-    const float size = fminf(fmaxf(fabsf(ratio), 0), kFar);  // NaN, of -inf on both sides, becomes 0
+    const float size = fminf(fmaxf(fabsf(ratio), 0), kDeep);  // NaN, of -inf on both sides, becomes 0
     const float e = exponential(larger, scale), t = exponential(-size, scale);
     const float d = size * scale.inverse_temperature, half = 0.5f * d, s = half * half;
     float near = 31.0f / 14175;  // the series of log cosh
@@ -405,14 +422,22 @@ __device__ __forceinline__ void differentiate(float x, float y, const PairNorm& 
   }
   const float dx = x - norm.max_a, dy = y - norm.max_b;
   const float u = exponential(dx, scale), v = exponential(dy, scale);
-  if constexpr (kForm == PairForm::cross) {
-    *grad_x = fused(u, fused(a.own, fmaxf(dy, -kFar), a.constant), x > -kInfinity ? a.other * v : 0);
-    *grad_y = fused(v, fused(b.own, fmaxf(dx, -kFar), b.constant), y > -kInfinity ? b.other * u : 0);
-  }
-  if constexpr (kForm == PairForm::relative) {
-    const float t = fminf(fmaxf(log_ratio(x, y, norm), -kFar), kFar);
-    *grad_x = fused(u, fused(a.own, t, a.constant), x > -kInfinity ? a.other * v : 0);
-    *grad_y = fused(v, fused(-b.own, t, b.constant), y > -kInfinity ? b.other * u : 0);
+  if constexpr (kForm == PairForm::cross || kForm == PairForm::relative) {
+    const float other_x = x > -kInfinity ? a.other * v : 0, other_y = y > -kInfinity ? b.other * u : 0;
+    if (norm.far) {
+      const float deep_x = deep_difference(x, norm.max_a), deep_y = deep_difference(y, norm.max_b);
+      const float t = fused(-norm.offset, kDeepScale, deep_x - deep_y);
+      const float of_x = kForm == PairForm::cross ? deep_y : t, of_y = kForm == PairForm::cross ? deep_x : -t;
+      *grad_x = fused(fused(u * a.own, of_x, u * a.constant), 1 / kDeepScale, other_x);
+      *grad_y = fused(fused(v * b.own, of_y, v * b.constant), 1 / kDeepScale, other_y);
+    } else if constexpr (kForm == PairForm::cross) {
+      *grad_x = fused(u, fused(a.own, fmaxf(dy, -kDeep), a.constant), other_x);
+      *grad_y = fused(v, fused(b.own, fmaxf(dx, -kDeep), b.constant), other_y);
+    } else {
+      const float t = fminf(fmaxf(log_ratio(x, y, norm), -kDeep), kDeep);
+      *grad_x = fused(u, fused(a.own, t, a.constant), other_x);
+      *grad_y = fused(v, fused(-b.own, t, b.constant), other_y);
+    }
   }
   if constexpr (kForm == PairForm::cosine || kForm == PairForm::squares) {
     *grad_x = u * fused(a.own, u, fused(a.other, v, a.constant));

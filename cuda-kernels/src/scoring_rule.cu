@@ -65,7 +65,10 @@ template <RuleForm kForm>
 __device__ __forceinline__ RuleSums merge_lanes(const RuleSums& own, double alpha) {
   RuleSums all = math::rebased(own, warp_max(static_cast<float>(own.maximum)), alpha);
   all.e = warp_sum(all.e);
-  if constexpr (kForm == RuleForm::plain) all.raw = warp_sum(all.raw);
+  if constexpr (kForm == RuleForm::plain) {
+    all.d = warp_sum(all.d);
+    all.columns = warp_sum(all.columns);
+  }
   if constexpr (kForm != RuleForm::plain) all.e_alpha = warp_sum(all.e_alpha);
   if constexpr (kForm == RuleForm::power) all.e_less = warp_sum(all.e_less);
   return all;
@@ -87,15 +90,20 @@ __device__ __forceinline__ RuleSums sum_stretch(const RuleCall& call, const type
         sums.e *= e;
         sums.e_alpha *= kForm == RuleForm::square ? e * e : e * less;
         sums.e_less *= less;
+        sums.d += sums.columns * (static_cast<double>(maximum) - top);
       }
       maximum = top;
     }
     const float reference = maximum == -kInfinity ? 0 : maximum;
-    float e_sum = 0, alpha_sum = 0, less_sum = 0, raw = 0;
+    float e_sum = 0, alpha_sum = 0, less_sum = 0, differences = 0, columns = 0;
     for_logits<T>(v, [&](float x, int k) {
       const float d = x - reference, e = exponential(d);
       e_sum += e;
-      if constexpr (kForm == RuleForm::plain) raw += k < chunk.left ? x : 0;
+      if constexpr (kForm == RuleForm::plain) {
+        const bool counts = k < chunk.left;
+        differences += counts ? x * kSmall - reference * kSmall : 0;
+        columns += counts ? 1 : 0;
+      }
       if constexpr (kForm == RuleForm::square) alpha_sum = fused(e, e, alpha_sum);
       if constexpr (kForm == RuleForm::power) {
         const float less = power_of(d, call);
@@ -106,7 +114,8 @@ __device__ __forceinline__ RuleSums sum_stretch(const RuleCall& call, const type
     sums.e += e_sum;
     sums.e_alpha += alpha_sum;
     sums.e_less += less_sum;
-    sums.raw += raw;
+    sums.d += static_cast<double>(differences) / kSmall;
+    sums.columns += columns;
   }
   sums.maximum = maximum;
   return merge_lanes<kForm>(sums, call.args.options.alpha);
@@ -123,10 +132,10 @@ __device__ __forceinline__ MaskedSums mask_stretch(const RuleGradient& gradient,
     for_logits<T>(v, [&](float x, int k) {
       const float d = x - gradient.maximum;
       const bool masked = k < chunk.left && d < gradient.threshold;
-      all += masked ? d : 0;
+      all = fused(masked ? d : 0, kSmall, all);
       count += masked ? 1 : 0;
     });
-    sums.d += all;
+    sums.d += static_cast<double>(all) / kSmall;
     sums.count += count;
   }
   return {warp_sum(sums.d), warp_sum(sums.count)};
@@ -168,14 +177,42 @@ __device__ __forceinline__ void write_stretch(const RuleCall& call, const RuleGr
 struct RuleScratch {
   RuleSums sums[kStretchWarps];
   MaskedSums masked[kStretchWarps];
-  RuleSums all;
+  math::RowRuleSums row;
+  double others_e[kStretchWarps], others_alpha[kStretchWarps];  // where the label is certain
   RuleGradient gradient;
 };
 
-// By one thread, which gets the label's gradient. Reads the label's logit, which an in-place run overwrites.
-template <class T>
-__device__ inline double finish_row(const RuleCall& call, const typename T::Element* row, int64_t r, int64_t label, double upstream,
-                                          RuleScratch* scratch) {
+// By a block that has met: the sums without the label, which is certain.
+template <class T, RuleForm kForm>
+__device__ inline void sum_others(const RuleCall& call, const typename T::Element* row, int64_t label, int64_t begin, int64_t end,
+                                  RuleScratch* scratch) {
+  const float maximum = static_cast<float>(scratch->row.all.maximum);
+  double e = 0, alpha = 0;
+#pragma unroll 1
+  for (int64_t column = begin + lane_index(); column < end; column += kWarp) {
+    if (column == label) continue;
+    const float d = T::widen(row[column]) - maximum, own = exponential(d);
+    e += own;
+    if constexpr (kForm == RuleForm::square) alpha += own * own;
+    if constexpr (kForm == RuleForm::power) alpha += own * power_of(d, call);
+  }
+  e = warp_sum(e);
+  alpha = warp_sum(alpha);
+  if (lane_index() == 0) {
+    scratch->others_e[warp_index()] = e;
+    scratch->others_alpha[warp_index()] = alpha;
+  }
+  __syncthreads();
+  if (threadIdx.x != 0) return;
+  scratch->row.others_e = scratch->row.others_alpha = 0;
+  for (int w = 0; w < call.stretches.count; ++w) {
+    scratch->row.others_e += scratch->others_e[w];
+    scratch->row.others_alpha += scratch->others_alpha[w];
+  }
+}
+
+// By one thread, which gets the label's gradient.
+__device__ inline double finish_row(const RuleCall& call, int64_t r, double upstream, RuleScratch* scratch) {
   const math::RuleOptions& options = call.args.options;
   MaskedSums masked{0, 0};
   if (math::has_mask(options)) {
@@ -184,7 +221,7 @@ __device__ inline double finish_row(const RuleCall& call, const typename T::Elem
       masked.count += scratch->masked[w].count;
     }
   }
-  const math::RuleResult result = math::rule_result(options, scratch->all, masked, T::widen(row[label]) - scratch->all.maximum);
+  const math::RuleResult result = math::rule_result(options, scratch->row, masked);
   math::finish_rule_gradient(options, result, upstream, &scratch->gradient);
   call.values[r] = result.value;
   write(call.args.values, r, result.value);
@@ -204,19 +241,23 @@ __device__ __forceinline__ void take_row(const RuleCall& call, int64_t r, int64_
   if (warp_index() == 0) {
     const RuleSums own = lane_index() < call.stretches.count ? scratch->sums[lane_index()] : math::no_rule_sums();
     const RuleSums all = merge_lanes<kForm>(own, args.options.alpha);
-    if (lane_index() == 0) {
-      scratch->all = all;
+    if (lane_index() == 0) {  // the label's logit is read here: an in-place run overwrites it
+      scratch->row = math::without_label(all, T::widen(row[label]) - all.maximum, args.options.alpha);
       scratch->gradient = math::begin_rule_gradient(args.options, all);
     }
   }
-  if (math::has_mask(args.options)) {
+  __syncthreads();
+  if (math::is_small(scratch->row)) {
+    sum_others<T, kForm>(call, row, label, begin, end, scratch);
     __syncthreads();
+  }
+  if (math::has_mask(args.options)) {
     const MaskedSums masked = mask_stretch<T>(scratch->gradient, row, begin, end);
     if (lane_index() == 0) scratch->masked[warp_index()] = masked;
     __syncthreads();
   }
   double label_gradient = 0;
-  if (threadIdx.x == 0) label_gradient = finish_row<T>(call, row, r, label, upstream, scratch);
+  if (threadIdx.x == 0) label_gradient = finish_row(call, r, upstream, scratch);
   if (!args.wants_gradient) return;
   typename T::Element* target = row_address<T>(args.gradient, r);
   if (upstream == 0) {

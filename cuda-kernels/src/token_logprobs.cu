@@ -7,7 +7,7 @@
 // where rows are few their segments go to blocks of their own, and a second launch merges the partials, in the same order and to the same bits.
 //
 // Backward reads the logits and writes the gradient, once each: 4 or 8 bytes an element. What a row's elements share is computed once, in
-// double, by one warp.
+// double, by one warp. A small launch before it looks whether the caller's lse has the digits for that, and sums a row again where not.
 #include "operations.h"
 #include "row_backward.cuh"
 #include "row_forward.cuh"
@@ -46,16 +46,17 @@ __device__ __forceinline__ LabelLogit read_label_logit(const ForwardCall& call, 
   return {label, label >= 0 ? T::widen(row[label]) : 0};
 }
 
-// By the lanes of a warp that all know the row.
-template <class Cap, bool kEverything>
-__device__ inline void write_row(const ForwardCall& call, int64_t r, const LabelLogit& label, const Partial& part) {
+// By the lanes of a warp that all know the row's sums.
+template <class T, class Cap, bool kEverything>
+__device__ inline void write_row(const ForwardCall& call, int64_t r, const LabelLogit& label, Partial part) {
   const int lane = static_cast<int>(threadIdx.x) % kWarp;
-  const RowFigures row = finish_row<Cap, kEverything>(part, label.x, call.logits.columns, call.transform);
+  sum_far_others<T, Cap>(row_address<T>(call.logits, r), call.logits.columns, call.transform, &part);
+  const RowFigures row = finish_row<Cap, kEverything>(part, label.x, call.transform);
   if (lane == 0 && label.label == kBadLabel && call.bad_values != nullptr) count_up(call.bad_values);
   if (lane == kArgmax) {
     write(call.outputs[kArgmax], r, row.argmax);
   } else if (lane < kArgmax) {
-    double value = label.label == kIgnored ? 0 : label.label == kBadLabel ? nan("") : row.logp;
+    double value = label.label == kIgnored ? 0 : label.label == kBadLabel ? nan("") : row.norm.logp;
     if (lane == kLse) value = row.lse;
     if (lane == kLse2) value = row.lse2;
     if (lane == kEntropy) value = row.entropy;
@@ -70,7 +71,7 @@ __global__ void __launch_bounds__(kBlockThreads, kBlocksAtOnce) forward_warps(co
     const typename T::Element* row = row_address<T>(call.logits, r);
     const LabelLogit label = read_label_logit<T>(call, row, r);
     const Partial part = sum_segment<T, Cap, kEverything, kWarp>(row, 0, call.logits.columns, call.wants_argmax(), call.transform, nullptr);
-    write_row<Cap, kEverything>(call, r, label, part);
+    write_row<T, Cap, kEverything>(call, r, label, part);
   }
 }
 
@@ -83,18 +84,9 @@ __global__ void __launch_bounds__(kBlockThreads, kBlocksAtOnce) forward_blocks(c
     const typename T::Element* row = row_address<T>(call.logits, r);
     LabelLogit label{};
     if (first_warp) label = read_label_logit<T>(call, row, r);
-    Partial part;
-    for (int64_t s = 0; s < call.segments.count; ++s) {
-      const int64_t begin = s * call.segments.columns, end = std::min(begin + call.segments.columns, call.logits.columns);
-      part = sum_segment<T, Cap, kEverything, kBlockThreads>(row, begin, end, call.wants_argmax(), call.transform, scratch);
-      if (threadIdx.x == 0 && call.segments.count > 1) partials[s] = part;
-    }
-    if (!first_warp) continue;
-    if (call.segments.count > 1) {
-      __syncwarp();
-      part = merge_segments<kEverything>(threadIdx.x < call.segments.count ? partials[threadIdx.x] : empty_partial(), call.transform);
-    }
-    write_row<Cap, kEverything>(call, r, label, part);
+    const Partial part =
+        sum_row<T, Cap, kEverything, kBlockThreads>(row, call.logits.columns, call.segments, call.wants_argmax(), call.transform, scratch, partials);
+    if (first_warp) write_row<T, Cap, kEverything>(call, r, label, part);
   }
 }
 
@@ -115,7 +107,7 @@ __global__ void __launch_bounds__(kWarp) forward_merge(const ForwardCall call, c
   const LabelLogit label = read_label_logit<T>(call, row_address<T>(call.logits, r), r);
   const bool has_segment = threadIdx.x < call.segments.count;
   const Partial part = merge_segments<kEverything>(has_segment ? partials[r * call.segments.count + threadIdx.x] : empty_partial(), call.transform);
-  write_row<Cap, kEverything>(call, r, label, part);
+  write_row<T, Cap, kEverything>(call, r, label, part);
 }
 
 template <class T, class Cap, bool kEverything>
@@ -136,6 +128,9 @@ void launch_forward(const ForwardCall& call, Partial* partials, const Machine& m
 // Read by a lane each, at once.
 enum Upstream { kGradLogp, kGradEntropy, kUpstreamLse, kUpstreamEntropy, kUpstreams };
 
+// The error that a probability may take from the rounding of a caller's lse.
+constexpr double kEnough = 0x1p-16;
+
 struct BackwardCall {
   cpu::LogitRows logits;
   cpu::LogitRows gradient;
@@ -145,8 +140,43 @@ struct BackwardCall {
   Transform transform;
   Labels labels;
   cpu::Grid upstream[kUpstreams];
+  double lse_epsilon;  // spacing next to 1 of the type that lse was rounded to
+  RowNorm* norms;      // by row, of those that have a gradient
   int64_t* bad_values;
+
+  // Neither a label out of range nor one that is ignored, and something upstream.
+  __device__ bool has_gradient(int64_t r, int64_t label) const {
+    return label >= 0 && (value(kGradLogp, r) != 0 || value(kGradEntropy, r) != 0);
+  }
+  __device__ double value(Upstream which, int64_t r) const { return upstream[which].present ? read_double(upstream[which], r) : 0; }
 };
+
+// A caller's lse serves as long as it holds enough digits of the row's log-sum and of the label's log-prob. Else the row is summed again. A
+// launch of its own: in place, a row of several pieces must have been read before the first of them is written. By a team of threads a row.
+template <class T, class Cap, int kThreads>
+__global__ void __launch_bounds__(kBlockThreads, kBlocksAtOnce) find_norms(const BackwardCall call, const Segments segments) {
+  LR_SHARED(Scratch, scratch, 1);
+  LR_SHARED(Partial, partials, kMaxSegments);
+  constexpr int kTeams = kBlockThreads / kThreads;
+  const int thread = static_cast<int>(threadIdx.x) % kThreads;
+  for (int64_t r = int64_t{blockIdx.x} * kTeams + threadIdx.x / kThreads; r < call.rows; r += int64_t{gridDim.x} * kTeams) {
+    const int64_t label = read_label(call.labels, r, call.logits.columns);
+    if (thread == 0 && label == kBadLabel && call.bad_values != nullptr) count_up(call.bad_values);
+    if (!call.has_gradient(r, label)) continue;
+    const typename T::Element* row = row_address<T>(call.logits, r);
+    const double lse = call.value(kUpstreamLse, r), pivot = lse * call.transform.temperature, unit = fabs(lse) * call.lse_epsilon;
+    const float x = T::widen(row[label]);
+    const double logp = (static_cast<double>(Cap::value(x, call.transform)) - pivot) / call.transform.temperature;
+    if (!(unit > kEnough || -logp * kEnough < unit)) {
+      if (thread == 0) call.norms[r] = {pivot, 0, logp};
+      continue;
+    }
+    Partial part = sum_row<T, Cap, false, kThreads>(row, call.logits.columns, segments, false, call.transform, scratch, partials);
+    if (thread >= kWarp) continue;
+    sum_far_others<T, Cap>(row, call.logits.columns, call.transform, &part);
+    if (thread == 0) call.norms[r] = finish_row<Cap, false>(part, x, call.transform).norm;
+  }
+}
 
 struct BackwardRow {
   bool zero;
@@ -156,14 +186,14 @@ struct BackwardRow {
 
 // By a warp, whose lanes all get the result.
 template <class T, class Cap>
-__device__ inline BackwardRow prepare_row(const BackwardCall& call, const typename T::Element* row, int64_t r, bool counts) {
+__device__ inline BackwardRow prepare_row(const BackwardCall& call, const typename T::Element* row, int64_t r) {
   const int lane = static_cast<int>(threadIdx.x) % kWarp;
   const int64_t label = read_label(call.labels, r, call.logits.columns);
   const double mine = lane < kUpstreams && call.upstream[lane].present ? read_double(call.upstream[lane], r) : 0;
-  const RowUpstream up{label, __shfl_sync(kAllLanes, mine, kUpstreamLse), __shfl_sync(kAllLanes, mine, kUpstreamEntropy),
-                       __shfl_sync(kAllLanes, mine, kGradLogp), __shfl_sync(kAllLanes, mine, kGradEntropy)};
-  if (lane == 0 && counts && label == kBadLabel && call.bad_values != nullptr) count_up(call.bad_values);
+  RowUpstream up{label, {}, __shfl_sync(kAllLanes, mine, kUpstreamEntropy), __shfl_sync(kAllLanes, mine, kGradLogp),
+                 __shfl_sync(kAllLanes, mine, kGradEntropy)};
   if (label < 0 || (up.grad_logp == 0 && up.grad_entropy == 0)) return {true, label, {}};
+  up.norm = call.norms[r];
   return {false, label, prepare_gradient<Cap>(up, T::widen(row[label]), call.transform)};
 }
 
@@ -172,7 +202,7 @@ __global__ void __launch_bounds__(kBlockThreads, kBlocksAtOnce) backward_warps(c
   for (int64_t r = int64_t{blockIdx.x} * kRowsPerBlock + threadIdx.x / kWarp; r < call.rows; r += int64_t{gridDim.x} * kRowsPerBlock) {
     const typename T::Element* logits = row_address<T>(call.logits, r);
     // No barrier: in place, the lane that overwrites the label's logit is the only one that uses what it read there.
-    const BackwardRow row = prepare_row<T, Cap>(call, logits, r, true);
+    const BackwardRow row = prepare_row<T, Cap>(call, logits, r);
     write_gradient<T, Cap, kEntropy, kWarp>(logits, row_address<T>(call.gradient, r), call.logits.columns, 0, call.piece_vectors, row.zero, row.label,
                                             row.gradient, call.transform);
   }
@@ -186,7 +216,7 @@ __global__ void __launch_bounds__(kBlockThreads, kBlocksAtOnce) backward_blocks(
     const typename T::Element* logits = row_address<T>(call.logits, r);
     __syncthreads();  // the row before has been read
     if (threadIdx.x < kWarp) {
-      const BackwardRow prepared = prepare_row<T, Cap>(call, logits, r, piece == 0);
+      const BackwardRow prepared = prepare_row<T, Cap>(call, logits, r);
       if (threadIdx.x == 0) *row = prepared;
     }
     __syncthreads();
@@ -197,9 +227,12 @@ __global__ void __launch_bounds__(kBlockThreads, kBlocksAtOnce) backward_blocks(
 
 template <class T, class Cap, bool kEntropy>
 void launch_backward(const BackwardCall& call, const Machine& machine) {
+  const Segments segments = cut(call.logits.columns);
   if (is_warp_row(call.logits)) {
+    launch(find_norms<T, Cap, kWarp>, machine.blocks(blocks_of_warps(call.rows)), kBlockThreads, 0, machine.stream, call, segments);
     launch(backward_warps<T, Cap, kEntropy>, machine.blocks(blocks_of_warps(call.rows)), kBlockThreads, 0, machine.stream, call);
   } else {
+    launch(find_norms<T, Cap, kBlockThreads>, machine.blocks(call.rows), kBlockThreads, 0, machine.stream, call, segments);
     launch(backward_blocks<T, Cap, kEntropy>, machine.blocks(call.rows * call.pieces), kBlockThreads, 0, machine.stream, call);
   }
 }
@@ -236,6 +269,7 @@ lr_status token_logprobs_backward(Execution* execution, const TokenBackward* bac
   return run(execution, [&] {
     Workspace workspace(*execution);
     const int64_t rows = backward->labels.values.size();
+    RowNorm* const norms = workspace.take<RowNorm>(rows);
     if (!workspace.ready() || rows == 0) return;
     const Machine machine(*execution);
     const Pieces pieces = cut_backward(rows, backward->logits, machine);
@@ -248,6 +282,8 @@ lr_status token_logprobs_backward(Execution* execution, const TokenBackward* bac
                             make_transform(backward->transform),
                             backward->labels,
                             {upstream.grad_logp, upstream.grad_entropy, upstream.lse, upstream.entropy},
+                            cpu::epsilon_of(upstream.lse.type),
+                            norms,
                             execution->bad_values};
     if (backward->gradient.base != backward->logits.base) poison(backward->gradient, rows);
     with_type(call.logits.type, [&]<class T>(T) {

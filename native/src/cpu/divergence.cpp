@@ -107,8 +107,8 @@ class PairRun {
       const double middle = math::count_from_mean(&result);
       for (TransportStart& start : starts_) start.signs -= middle;
     }
-    gradients_.a = math::side_coefficients(call_.spec.form, result.a, pair_.upstream, sums_.sum_a, sums_.sum_b);
-    gradients_.b = math::side_coefficients(call_.spec.form, result.b, pair_.upstream, sums_.sum_b, sums_.sum_a);
+    gradients_.a = math::side_coefficients(call_.spec.form, norm_.far, result.a, pair_.upstream, sums_.sum_a, sums_.sum_b);
+    gradients_.b = math::side_coefficients(call_.spec.form, norm_.far, result.b, pair_.upstream, sums_.sum_b, sums_.sum_a);
     gradients_.grad_a = call_.gradients.p == nullptr ? nullptr : row_address(*call_.gradients.p, pair_.p);
     gradients_.grad_b = call_.gradients.q == nullptr ? nullptr : row_address(*call_.gradients.q, pair_.q);
     return result.value;

@@ -6,8 +6,8 @@
 // the second pass for the gradient, one float32 a column. The caller takes a pair through all passes while it is in the cache, so that
 // memory itself is read once and written once.
 //
-// Sums are float32 over a tile and float64 beyond. A tile without -inf takes a shorter path than one with it: both exist as
-// kMasked of the same code.
+// Sums are float32 over a tile and float64 beyond. What follows from differences of logits exists twice: for rows near each other without
+// -inf, and, as kFar of the same code, for all others.
 
 #include "cpu/divergence_kernels.h"
 
@@ -23,7 +23,8 @@ using math::SecondSums;
 static_assert(kPair <= kKeptPadding);
 
 constexpr float kLargest = 3.40282347e38f;
-constexpr float kFar = 1e30f;  // beyond any difference of logits that matters; finite, so that 0 times it is 0
+using math::kDeep;
+using math::kDeepScale;
 
 // Float32 in the order of the narrow types, even columns first: where columns of two types meet, or neighbours have to.
 struct Float32Split {
@@ -51,7 +52,13 @@ struct Columns {
 };
 
 HWY_INLINE V clean(V v) {  // NaN, as of -inf - -inf, becomes one of the bounds: Max returns its second operand then
-  return hn::Min(hn::Max(v, hn::Set(kF, -kFar)), hn::Set(kF, kFar));
+  return hn::Min(hn::Max(v, hn::Set(kF, -kDeep)), hn::Set(kF, kDeep));
+}
+
+// kDeepScale (x - maximum): finite for any x, so that 0 times it is 0.
+HWY_INLINE V deep_difference(V x, V maximum) {
+  const V scale = hn::Set(kF, kDeepScale);
+  return hn::Max(hn::Set(kF, -kLargest), hn::Sub(hn::Mul(x, scale), hn::Mul(maximum, scale)));
 }
 
 // ---- First pass ----
@@ -60,7 +67,7 @@ struct Extremes {
   float minimum, maximum;
 };
 
-// The minimum tells whether a tile needs masks; forms without any are spared it.
+// The minimum tells whether a tile is far; forms that take no differences are spared it.
 template <class T, bool kMinimum>
 HWY_INLINE Extremes extremes(const typename T::Element* x, int64_t n) {
   V low0 = hn::Set(kF, kInfinity), low1 = low0, high0 = hn::Set(kF, -kInfinity), high1 = high0;
@@ -83,24 +90,30 @@ struct FirstSums {
   V ea[2] = {hn::Zero(kF), hn::Zero(kF)}, eb[2] = {hn::Zero(kF), hn::Zero(kF)};
   V x[2] = {hn::Zero(kF), hn::Zero(kF)}, y[2] = {hn::Zero(kF), hn::Zero(kF)}, z[2] = {hn::Zero(kF), hn::Zero(kF)};
   V a_alone = hn::Zero(kF), b_alone = hn::Zero(kF);  // not 0 where one side is -inf and the other is not
+  V lowest = hn::Zero(kF);                           // kDeepScale times the lowest difference that is finite
 
-  template <bool kMasked>
+  template <bool kMasked, bool kFar>
   HWY_INLINE void add(int which, V a, V b, V max_a, V max_b, V difference, const Exp& exp) {
     V da = hn::Sub(a, max_a), db = hn::Sub(b, max_b);
-    if constexpr (kMasked && !kPlain) {
-      const V low = hn::Set(kF, -kInfinity), one = hn::Set(kF, 1.0f);
-      const auto no_a = hn::Eq(a, low), no_b = hn::Eq(b, low);
-      a_alone = hn::IfThenElse(hn::AndNot(no_a, no_b), one, a_alone);
-      b_alone = hn::IfThenElse(hn::AndNot(no_b, no_a), one, b_alone);
-      da = hn::Max(hn::Set(kF, -kLargest), da);
-      db = hn::Max(hn::Set(kF, -kLargest), db);
-    }
     if constexpr (kPlain) {
       ea[which] = exp.add_to(ea[which], da);
       eb[which] = exp.add_to(eb[which], db);
       return;
     }
     const V pa = exp(da), pb = exp(db);
+    if constexpr (kMasked && !kFar) {
+      da = hn::Max(hn::Set(kF, -kLargest), da);
+      db = hn::Max(hn::Set(kF, -kLargest), db);
+    }
+    if constexpr (kFar) {
+      const V low = hn::Set(kF, -kInfinity), one = hn::Set(kF, 1.0f);
+      const auto no_a = hn::Eq(a, low), no_b = hn::Eq(b, low);
+      a_alone = hn::IfThenElse(hn::AndNot(no_a, no_b), one, a_alone);
+      b_alone = hn::IfThenElse(hn::AndNot(no_b, no_a), one, b_alone);
+      da = deep_difference(a, max_a);
+      db = deep_difference(b, max_b);
+      lowest = hn::Min(lowest, hn::Min(hn::IfThenZeroElse(no_a, da), hn::IfThenZeroElse(no_b, db)));
+    }
     ea[which] = hn::Add(ea[which], pa);
     eb[which] = hn::Add(eb[which], pb);
     if constexpr (kForm == PairForm::cross) {
@@ -108,7 +121,8 @@ struct FirstSums {
       y[which] = hn::MulAdd(pb, da, y[which]);
     }
     if constexpr (kForm == PairForm::relative) {
-      const V t = kMasked ? hn::Sub(da, db) : hn::Sub(hn::Sub(a, b), difference);
+      V t = kFar ? hn::Sub(da, db) : hn::Sub(hn::Sub(a, b), difference);
+      if (kMasked && !kFar) t = clean(t);
       x[which] = hn::MulAdd(pa, t, x[which]);
       y[which] = hn::NegMulAdd(pb, t, y[which]);
     }
@@ -120,7 +134,7 @@ struct FirstSums {
   }
 };
 
-template <class TA, class TB, PairForm kForm, bool kMasked>
+template <class TA, class TB, PairForm kForm, bool kFar>
 HWY_INLINE void add_tile(const typename TA::Element* a, const typename TB::Element* b, int64_t n, const Exp& exp, PairSums* sums) {
   FirstSums<kForm> tile;
   // A side that is nothing but -inf so far has no maximum; any finite number will do.
@@ -133,17 +147,18 @@ HWY_INLINE void add_tile(const typename TA::Element* a, const typename TB::Eleme
          prefetch_pair<TA>(a + i + kTile, 0);
          prefetch_pair<TB>(b + i + kTile, 0);
          const Columns<TA, TB> v(a + i, b + i);
-         tile.template add<kMasked>(0, v.a.a, v.b.a, max_a, max_b, difference, exp);
-         tile.template add<kMasked>(1, v.a.b, v.b.b, max_a, max_b, difference, exp);
+         tile.template add<kFar, kFar>(0, v.a.a, v.b.a, max_a, max_b, difference, exp);
+         tile.template add<kFar, kFar>(1, v.a.b, v.b.b, max_a, max_b, difference, exp);
        },
        [&](int64_t i, int64_t rest) LR_INLINE_LAMBDA {
          const auto v = Columns<TA, TB>::tail(a + i, b + i, rest);
-         tile.template add<true>(0, v.a.a, v.b.a, max_a, max_b, difference, exp);
-         tile.template add<true>(1, v.a.b, v.b.b, max_a, max_b, difference, exp);
+         tile.template add<true, kFar>(0, v.a.a, v.b.a, max_a, max_b, difference, exp);
+         tile.template add<true, kFar>(1, v.a.b, v.b.b, max_a, max_b, difference, exp);
        });
   const double sum_a = sum_of(hn::Add(tile.ea[0], tile.ea[1])), sum_b = sum_of(hn::Add(tile.eb[0], tile.eb[1]));
-  double x = sum_of(hn::Add(tile.x[0], tile.x[1])), y = sum_of(hn::Add(tile.y[0], tile.y[1]));
-  if constexpr (kForm == PairForm::relative && !kMasked) {  // what rounding took from the difference of the maxima
+  constexpr double kUnit = kFar && kForm <= PairForm::relative ? kDeepScale : 1;
+  double x = sum_of(hn::Add(tile.x[0], tile.x[1])) / kUnit, y = sum_of(hn::Add(tile.y[0], tile.y[1])) / kUnit;
+  if constexpr (kForm == PairForm::relative && !kFar) {  // what rounding took from the difference of the maxima
     const double slip = rounded - (raw_a - raw_b);
     x += slip * sum_a;
     y -= slip * sum_b;
@@ -155,6 +170,7 @@ HWY_INLINE void add_tile(const typename TA::Element* a, const typename TB::Eleme
   sums->z += sum_of(hn::Add(tile.z[0], tile.z[1]));
   sums->a_alone |= max_of(tile.a_alone) > 0;
   sums->b_alone |= max_of(tile.b_alone) > 0;
+  sums->deep |= hn::GetLane(hn::MinOfLanes(kF, tile.lowest)) < -kDeep * kDeepScale;
 }
 
 template <class TA, class TB, PairForm kForm>
@@ -162,13 +178,14 @@ void first_of(const PairSpec& spec, const void* row_a, const void* row_b, int64_
   const auto* a = static_cast<const typename TA::Element*>(row_a);
   const auto* b = static_cast<const typename TB::Element*>(row_b);
   const Exp exp(spec.temperature_scale);
-  *sums = PairSums{-kInfinity, -kInfinity, 0, 0, 0, 0, 0, false, false};
+  *sums = PairSums{-kInfinity, -kInfinity, 0, 0, 0, 0, 0, false, false, false};
   for_tiles(begin, end, [&](int64_t column, int64_t stop) {
     constexpr bool kMinimum = !FirstSums<kForm>::kPlain;
     const Extremes ea = extremes<TA, kMinimum>(a + column, stop - column), eb = extremes<TB, kMinimum>(b + column, stop - column);
     const double max_a = ea.maximum > sums->max_a ? ea.maximum : sums->max_a, max_b = eb.maximum > sums->max_b ? eb.maximum : sums->max_b;
     *sums = math::rebased(kForm, *sums, max_a, max_b, spec.temperature);
-    if (ea.minimum > -kFar && eb.minimum > -kFar) {
+    const bool near = kForm != PairForm::relative || !math::is_apart(max_a, max_b, spec.temperature);
+    if (near && ea.minimum - max_a > -kDeep && eb.minimum - max_b > -kDeep) {
       add_tile<TA, TB, kForm, false>(a + column, b + column, stop - column, exp, sums);
     } else {
       add_tile<TA, TB, kForm, true>(a + column, b + column, stop - column, exp, sums);
@@ -187,7 +204,11 @@ struct Norm {
   // p - q, times the sum of exponentials of a, from exponentials. The ratio's rounding would add up along the row.
   HWY_INLINE V difference(V u, V v) const { return hn::NegMulAdd(v, ratio_rest, hn::NegMulAdd(v, ratio, u)); }
   // temperature * log(p / q); NaN where both are 0.
-  HWY_INLINE V log_ratio(V a, V b) const { return hn::Sub(hn::Sub(hn::Sub(a, b), offset), offset_rest); }
+  template <bool kFar>
+  HWY_INLINE V log_ratio(V a, V b) const {
+    const V difference = kFar ? hn::Sub(hn::Sub(a, max_a), hn::Sub(b, max_b)) : hn::Sub(a, b);
+    return hn::Sub(hn::Sub(difference, offset), offset_rest);
+  }
 };
 
 HWY_INLINE V sign_of(V v) {  // 0 for NaN
@@ -198,13 +219,14 @@ HWY_INLINE V sign_of(V v) {  // 0 for NaN
 // p, q and log(p / m), log(q / m) with m = (p + q) / 2. With d = |log(p / q)|, the larger probability's is log 2 - log1p(exp(-d)), or
 // d/2 - log cosh(d/2) where d is small and log 2 would cancel; the smaller one's is that less d, and the smaller probability is the larger
 // times exp(-d).
+template <bool kFar>
 struct Mixture {
   V p, q, log_p, log_q;
   // `log_larger` is called with -d and exp(-d).
   template <class LogLarger>
   HWY_INLINE Mixture(const Norm& norm, const Exp& exp, V inverse_temperature, V a, V b, LogLarger&& log_larger_of) {
     const V larger = hn::Max(hn::Sub(hn::Sub(b, norm.max_b), norm.log_b), hn::Sub(hn::Sub(a, norm.max_a), norm.log_a));
-    const V ratio = norm.log_ratio(a, b);
+    const V ratio = norm.log_ratio<kFar>(a, b);
     // -|ratio| down to where exp is 0. Max returns its second operand where the ratio is NaN, as it is where both sides are -inf.
     const V minus_size = hn::Max(hn::Or(ratio, hn::SignBit(kF)), exp.lowest);
     const V e = exp(larger), t = exp(minus_size);
@@ -359,7 +381,7 @@ void transport_of(const PairSpec& spec, const PairNorm& pair, double distance, c
   sums->mass_q = total(moment_q.mass, pair.inverse_b);
 }
 
-template <class TA, class TB, PairForm kForm>
+template <class TA, class TB, PairForm kForm, bool kFar = false>
 void second_of(const PairSpec& spec, const PairNorm& pair, const void* row_a, const void* row_b, int64_t begin, int64_t end, float* kept,
                SecondSums* sums) {
   const auto* a = static_cast<const typename TA::Element*>(row_a);
@@ -374,8 +396,8 @@ void second_of(const PairSpec& spec, const PairNorm& pair, const void* row_a, co
     const auto q_of = [&](V x) LR_INLINE_LAMBDA { return hn::Mul(exp(hn::Sub(x, norm.max_b)), norm.inverse_b); };
     const auto add = [&](int which, V x, V y, V* log_larger) LR_INLINE_LAMBDA {
       if constexpr (kForm == PairForm::mixture) {
-        const Mixture m(norm, exp, inverse_temperature, x, y, [&](V minus_d, V t) LR_INLINE_LAMBDA {
-          return *log_larger = Mixture::log_of_larger(minus_d, t);
+        const Mixture<kFar> m(norm, exp, inverse_temperature, x, y, [&](V minus_d, V t) LR_INLINE_LAMBDA {
+          return *log_larger = Mixture<kFar>::log_of_larger(minus_d, t);
         });
         sum_p[which] = hn::MulAdd(m.p, m.log_p, sum_p[which]);
         sum_q[which] = hn::MulAdd(m.q, m.log_q, sum_q[which]);
@@ -386,7 +408,7 @@ void second_of(const PairSpec& spec, const PairNorm& pair, const void* row_a, co
           sum_p[which] = hn::MulAdd(p, d, sum_p[which]);
           sum_q[which] = hn::MulAdd(q, d, sum_q[which]);
         } else {  // signs: of the logits' difference, which is exactly 0 at ties
-          const V sign = sign_of(norm.log_ratio(x, y));
+          const V sign = sign_of(norm.log_ratio<kFar>(x, y));
           value[which] = hn::Add(value[which], hn::Abs(d));
           sum_p[which] = hn::MulAdd(p, sign, sum_p[which]);
           sum_q[which] = hn::MulAdd(q, sign, sum_q[which]);
@@ -414,7 +436,7 @@ struct Side {
   explicit HWY_INLINE Side(const SideCoefficients& c) : constant(hn::Set(kF, c.constant)), own(hn::Set(kF, c.own)), other(hn::Set(kF, c.other)) {}
 };
 
-template <PairForm kForm>
+template <PairForm kForm, bool kFar>
 struct PairGradient {
   const Exp exp;
   const Norm norm;
@@ -428,7 +450,7 @@ struct PairGradient {
 
   HWY_INLINE void operator()(V x, V y, V kept, V* gx, V* gy) const {
     if constexpr (kForm == PairForm::mixture) {
-      const Mixture m(norm, exp, inverse_temperature, x, y, [&](V, V) LR_INLINE_LAMBDA { return kept; });
+      const Mixture<kFar> m(norm, exp, inverse_temperature, x, y, [&](V, V) LR_INLINE_LAMBDA { return kept; });
       *gx = hn::Mul(m.p, hn::MulAdd(a.own, m.log_p, a.constant));
       *gy = hn::Mul(m.q, hn::MulAdd(b.own, m.log_q, b.constant));
       return;
@@ -436,22 +458,34 @@ struct PairGradient {
     const V dx = hn::Sub(x, norm.max_a), dy = hn::Sub(y, norm.max_b);
     const V u = exp(dx), v = exp(dy);
     const V low = hn::Set(kF, -kInfinity);
-    if constexpr (kForm == PairForm::cross) {
-      const V far = hn::Set(kF, -kFar);
-      *gx = hn::MulAdd(u, hn::MulAdd(a.own, hn::Max(far, dy), a.constant), hn::IfThenElseZero(hn::Gt(x, low), hn::Mul(a.other, v)));
-      *gy = hn::MulAdd(v, hn::MulAdd(b.own, hn::Max(far, dx), b.constant), hn::IfThenElseZero(hn::Gt(y, low), hn::Mul(b.other, u)));
-    }
-    if constexpr (kForm == PairForm::relative) {
-      const V t = clean(norm.log_ratio(x, y));
-      *gx = hn::MulAdd(u, hn::MulAdd(a.own, t, a.constant), hn::IfThenElseZero(hn::Gt(x, low), hn::Mul(a.other, v)));
-      *gy = hn::MulAdd(v, hn::NegMulAdd(b.own, t, b.constant), hn::IfThenElseZero(hn::Gt(y, low), hn::Mul(b.other, u)));
+    if constexpr (kForm == PairForm::cross || kForm == PairForm::relative) {
+      const V other_x = hn::IfThenElseZero(hn::Gt(x, low), hn::Mul(a.other, v));
+      const V other_y = hn::IfThenElseZero(hn::Gt(y, low), hn::Mul(b.other, u));
+      V of_x, of_y;  // what the own probabilities are weighed with
+      if constexpr (kFar) {
+        const V deep_x = deep_difference(x, norm.max_a), deep_y = deep_difference(y, norm.max_b);
+        const V t = hn::NegMulAdd(norm.offset, hn::Set(kF, kDeepScale), hn::Sub(deep_x, deep_y));
+        of_x = kForm == PairForm::cross ? deep_y : t;
+        of_y = kForm == PairForm::cross ? deep_x : hn::Neg(t);
+        const V unit = hn::Set(kF, 1 / kDeepScale);
+        *gx = hn::MulAdd(hn::MulAdd(hn::Mul(u, a.own), of_x, hn::Mul(u, a.constant)), unit, other_x);
+        *gy = hn::MulAdd(hn::MulAdd(hn::Mul(v, b.own), of_y, hn::Mul(v, b.constant)), unit, other_y);
+      } else if constexpr (kForm == PairForm::cross) {
+        const V lowest = hn::Set(kF, -kDeep);
+        *gx = hn::MulAdd(u, hn::MulAdd(a.own, hn::Max(lowest, dy), a.constant), other_x);
+        *gy = hn::MulAdd(v, hn::MulAdd(b.own, hn::Max(lowest, dx), b.constant), other_y);
+      } else {
+        const V t = clean(norm.log_ratio<false>(x, y));
+        *gx = hn::MulAdd(u, hn::MulAdd(a.own, t, a.constant), other_x);
+        *gy = hn::MulAdd(v, hn::NegMulAdd(b.own, t, b.constant), other_y);
+      }
     }
     if constexpr (kForm == PairForm::cosine || kForm == PairForm::squares) {
       *gx = hn::Mul(u, hn::MulAdd(a.own, u, hn::MulAdd(a.other, v, a.constant)));
       *gy = hn::Mul(v, hn::MulAdd(b.own, v, hn::MulAdd(b.other, u, b.constant)));
     }
     if constexpr (kForm == PairForm::signs) {
-      const V sign = sign_of(norm.log_ratio(x, y));
+      const V sign = sign_of(norm.log_ratio<kFar>(x, y));
       *gx = hn::Mul(u, hn::MulAdd(a.own, sign, a.constant));
       *gy = hn::Mul(v, hn::NegMulAdd(b.own, sign, b.constant));
     }
@@ -470,14 +504,14 @@ HWY_INLINE void store_first(Pair v, typename T::Element* target, int64_t n) {
   for (int64_t k = 0; k < n; ++k) target[k] = buffer[k];
 }
 
-template <class TA, class TB, PairForm kForm>
+template <class TA, class TB, PairForm kForm, bool kFar = false>
 void gradient_of(const PairSpec& spec, const PairNorm& pair, double signs, const PairGradients& gradients, const void* row_a,
                  const void* row_b, const float* kept, int64_t begin, int64_t end) {
   const auto* a = static_cast<const typename TA::Element*>(row_a);
   const auto* b = static_cast<const typename TB::Element*>(row_b);
   auto* const grad_a = static_cast<typename TA::Element*>(gradients.grad_a);
   auto* const grad_b = static_cast<typename TB::Element*>(gradients.grad_b);
-  const PairGradient<kForm> gradient(spec, pair, signs, gradients);
+  const PairGradient<kForm, kFar> gradient(spec, pair, signs, gradients);
   const auto gradient_at = [&](const Columns<TA, TB>& v, int64_t i, Pair* ga, Pair* gb) LR_INLINE_LAMBDA {
     Pair k = {hn::Zero(kF), hn::Zero(kF)};
     if constexpr (kForm == PairForm::transport || kForm == PairForm::mixture) k = Float32::load(kept + i);
@@ -548,24 +582,26 @@ struct Typed {
       default: return first_of<TA, TB, PairForm::squares>(spec, a, b, begin, end, sums);  // as all that have a second pass
     }
   }
+  template <bool kFar>
   static void second(const PairSpec& spec, const PairNorm& norm, double distance, const void* a, const void* b, int64_t begin,
                      int64_t end, float* kept, SecondSums* sums) {
     switch (spec.form) {
       case PairForm::squares: return second_of<TA, TB, PairForm::squares>(spec, norm, a, b, begin, end, kept, sums);
-      case PairForm::signs: return second_of<TA, TB, PairForm::signs>(spec, norm, a, b, begin, end, kept, sums);
-      case PairForm::mixture: return second_of<TA, TB, PairForm::mixture>(spec, norm, a, b, begin, end, kept, sums);
+      case PairForm::signs: return second_of<TA, TB, PairForm::signs, kFar>(spec, norm, a, b, begin, end, kept, sums);
+      case PairForm::mixture: return second_of<TA, TB, PairForm::mixture, kFar>(spec, norm, a, b, begin, end, kept, sums);
       default: return transport_of<Neighbours<TA>, Neighbours<TB>>(spec, norm, distance, a, b, begin, end, kept, sums);
     }
   }
+  template <bool kFar>
   static void gradient(const PairSpec& spec, const PairNorm& norm, double signs, const PairGradients& gradients, const void* a,
                        const void* b, const float* kept, int64_t begin, int64_t end) {
     switch (spec.form) {
-      case PairForm::cross: return gradient_of<TA, TB, PairForm::cross>(spec, norm, signs, gradients, a, b, kept, begin, end);
-      case PairForm::relative: return gradient_of<TA, TB, PairForm::relative>(spec, norm, signs, gradients, a, b, kept, begin, end);
+      case PairForm::cross: return gradient_of<TA, TB, PairForm::cross, kFar>(spec, norm, signs, gradients, a, b, kept, begin, end);
+      case PairForm::relative: return gradient_of<TA, TB, PairForm::relative, kFar>(spec, norm, signs, gradients, a, b, kept, begin, end);
       case PairForm::cosine:
       case PairForm::squares: return gradient_of<TA, TB, PairForm::squares>(spec, norm, signs, gradients, a, b, kept, begin, end);
-      case PairForm::signs: return gradient_of<TA, TB, PairForm::signs>(spec, norm, signs, gradients, a, b, kept, begin, end);
-      case PairForm::mixture: return gradient_of<TA, TB, PairForm::mixture>(spec, norm, signs, gradients, a, b, kept, begin, end);
+      case PairForm::signs: return gradient_of<TA, TB, PairForm::signs, kFar>(spec, norm, signs, gradients, a, b, kept, begin, end);
+      case PairForm::mixture: return gradient_of<TA, TB, PairForm::mixture, kFar>(spec, norm, signs, gradients, a, b, kept, begin, end);
       case PairForm::transport: return gradient_of<TA, TB, PairForm::transport>(spec, norm, signs, gradients, a, b, kept, begin, end);
     }
   }
@@ -598,13 +634,21 @@ void first(const PairSpec& spec, const void* a, const void* b, int64_t begin, in
 void second(const PairSpec& spec, const PairNorm& norm, double distance, const void* a, const void* b, int64_t begin, int64_t end,
             float* kept, SecondSums* sums) {
   const FlushSubnormals flush;
-  with_types(spec, [&](auto typed) { typed.second(spec, norm, distance, a, b, begin, end, kept, sums); });
+  with_types(spec, [&](auto typed) {
+    using T = decltype(typed);
+    const auto run = norm.far ? &T::template second<true> : &T::template second<false>;
+    run(spec, norm, distance, a, b, begin, end, kept, sums);
+  });
 }
 
 void gradient(const PairSpec& spec, const PairNorm& norm, double signs, const PairGradients& gradients, const void* a, const void* b,
               const float* kept, int64_t begin, int64_t end) {
   const FlushSubnormals flush;
-  with_types(spec, [&](auto typed) { typed.gradient(spec, norm, signs, gradients, a, b, kept, begin, end); });
+  with_types(spec, [&](auto typed) {
+    using T = decltype(typed);
+    const auto run = norm.far ? &T::template gradient<true> : &T::template gradient<false>;
+    run(spec, norm, signs, gradients, a, b, kept, begin, end);
+  });
 }
 
 }  // namespace

@@ -7,6 +7,11 @@ namespace logratio::cpu {
 
 enum class ElementType : uint8_t { f64, f32, bf16, f16, i64, i32, flag };  // flag: one byte, non-zero is 1
 
+// Spacing of a floating-point type's numbers next to 1.
+constexpr double epsilon_of(ElementType type) {
+  return type == ElementType::f64 ? 0x1p-52 : type == ElementType::f32 ? 0x1p-23 : type == ElementType::f16 ? 0x1p-10 : 0x1p-7;
+}
+
 // Element (o, i), the o * inner + i-th in row-major order, starts outer_stride * o + inner_stride * i elements after data.
 // A vector has one outer index.
 struct Grid {

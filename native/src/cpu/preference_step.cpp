@@ -74,7 +74,7 @@ std::vector<double> wpo_weights(const StepInput& input, const CountedRows& count
   for (size_t k = 0; k < counted.rows.size(); ++k) {
     const RowStats& row = counted.stats[k];
     const int64_t sequence = counted.rows[k] / input.tokens;
-    sum[sequence] += row.logp - (row.lse2 - 2 * row.lse);
+    sum[sequence] += row.logp - (row.log_sum2 - 2 * row.log_sum);
     tokens[sequence] += 1;
   }
   const auto mean = [&](int64_t sequence) { return tokens[sequence] > 0 ? sum[sequence] / tokens[sequence] : 0.0; };
@@ -174,14 +174,17 @@ class PairEvaluation {
 // weights: those of the sum, after the tail weight.
 GradTotals write_gradient(const StepInput& input, const std::vector<double>& weights, const CountedRows& counted,
                           const std::vector<SequenceSum>& sums, const Pairs& pairs, const LogitRows& target, bool totals_wanted) {
-  std::vector<RowGrad> rows(weights.size(), RowGrad{-1, 0, 0, 0, 0});
+  std::vector<RowGrad> rows(weights.size());
   for (size_t k = 0; k < counted.rows.size(); ++k) {
     const int64_t row = counted.rows[k];
     const int64_t sequence = row / input.tokens;
     double coefficient = weights[row] > 0 ? pairs.grad[sequence] * weights[row] / sums[sequence].divisor : 0.0;
     if (sequence < input.pairs) coefficient += pairs.chosen_token_grad;
     if (coefficient == 0) continue;
-    rows[row] = {counted.labels[k], counted.stats[k].lse, 0, coefficient, 0};
+    const RowStats& stats = counted.stats[k];
+    rows[row].label = counted.labels[k];
+    rows[row].norm = {stats.pivot, stats.log_sum, stats.logp};
+    rows[row].grad_logp = coefficient;
   }
   GradTotals totals{0, 0};
   backward_rows(input.logits, target, input.transform, rows.data(), static_cast<int64_t>(rows.size()), totals_wanted ? &totals : nullptr);

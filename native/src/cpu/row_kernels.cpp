@@ -79,10 +79,33 @@ HWY_INLINE float tile_maximum(const typename T::Element* x, int64_t n) {
 }
 
 // A tile's sums, as in Partial; with e alone if not everything is wanted.
-struct Sums {
-  double e = 0, e2 = 0, ed = 0, z = 0, raw = 0;
-  float maximum = -kInfinity;
+struct Sums : ExponentialSums {
+  double z, raw;
+  int64_t infinite;
+  float maximum;
 };
+
+// The values of a tile that has -inf among them.
+template <class T, class Cap>
+HWY_NOINLINE void sum_values(const typename T::Element* x, int64_t n, const Cap& cap, Sums* sums) {
+  V raw = hn::Zero(kF), z = hn::Zero(kF);
+  int64_t finite = 0;
+  const auto add = [&](V v) LR_INLINE_LAMBDA {
+    const auto is_finite = hn::Gt(v, hn::Set(kF, -kInfinity));
+    finite += static_cast<int64_t>(hn::CountTrue(kF, is_finite));
+    raw = hn::MulAdd(hn::IfThenElseZero(is_finite, v), hn::Set(kF, kSmall), raw);
+    z = hn::MulAdd(hn::IfThenElseZero(is_finite, cap(v)), hn::Set(kF, kSmall), z);
+  };
+  const auto add_pair = [&](Pair v) LR_INLINE_LAMBDA {
+    add(v.a);
+    add(v.b);
+  };
+  walk(0, n, [&](int64_t i) LR_INLINE_LAMBDA { add_pair(T::load(x + i)); },
+       [&](int64_t i, int64_t rest) LR_INLINE_LAMBDA { add_pair(T::load(Tail<T>(x + i, rest).x)); });
+  sums->raw = sum_of(raw) / kSmall;
+  sums->z = sum_of(z) / kSmall;
+  sums->infinite = n - finite;
+}
 
 // e alone takes the reference times `exp.scale`.
 template <class T, class Cap, bool kEverything>
@@ -103,8 +126,8 @@ HWY_INLINE Sums sums_of_tile(const typename T::Element* x, int64_t n, float refe
   };
   const auto add_values = [&](int which, V v) LR_INLINE_LAMBDA {
     if constexpr (kEverything) {
-      raw[which] = hn::Add(raw[which], v);
-      if constexpr (!__is_same(Cap, NoSoftcap)) z[which] = hn::Add(z[which], cap(v));
+      raw[which] = hn::MulAdd(v, hn::Set(kF, kSmall), raw[which]);
+      if constexpr (!__is_same(Cap, NoSoftcap)) z[which] = hn::MulAdd(cap(v), hn::Set(kF, kSmall), z[which]);
     }
   };
   const auto add_pair = [&](int64_t i) LR_INLINE_LAMBDA {
@@ -122,7 +145,7 @@ HWY_INLINE Sums sums_of_tile(const typename T::Element* x, int64_t n, float refe
   }
   int64_t i = 2 * half;
   for (; i + kPair <= n; i += kPair) add_pair(i);
-  Sums sums;
+  Sums sums{};
   if (i < n) {
     const Pair v = T::load(Tail<T>(x + i, n - i).x);
     add(0, v.a);
@@ -139,8 +162,9 @@ HWY_INLINE Sums sums_of_tile(const typename T::Element* x, int64_t n, float refe
   if constexpr (kEverything) {
     sums.e2 = sum_of(hn::Add(e2[0], e2[1]));
     sums.ed = sum_of(hn::Add(ed[0], ed[1]));
-    sums.raw += sum_of(hn::Add(raw[0], raw[1]));
-    if constexpr (!__is_same(Cap, NoSoftcap)) sums.z += sum_of(hn::Add(z[0], z[1]));
+    sums.raw += sum_of(hn::Add(raw[0], raw[1])) / kSmall;
+    if constexpr (!__is_same(Cap, NoSoftcap)) sums.z += sum_of(hn::Add(z[0], z[1])) / kSmall;
+    if (!(sums.raw > -kInfinity)) sum_values<T>(x, n, cap, &sums);
     sums.maximum = max_of(m);
   }
   return sums;
@@ -151,21 +175,24 @@ template <class T>
 HWY_INLINE void add_empty_tile(const typename T::Element* x, int64_t n, Partial* part) {
   for (int64_t i = 0; i < n; ++i) {
     const float raw = T::to_float(x[i]);
-    part->raw += raw;
-    part->z += raw;
-    if (raw != raw) part->e += raw;
+    if (raw != raw) part->others.e += raw;
   }
+  part->infinite += n;
 }
 
 HWY_INLINE void move_reference(double reference, const Exp& exp, Partial* part) {
   const double shift = part->reference - reference;
-  if (part->e != 0 && shift != 0) rebase(part, shift, __builtin_exp2(shift * hn::GetLane(exp.scale)));
+  if (part->e() != 0 && shift != 0) {
+    const double factor = __builtin_exp2(shift * hn::GetLane(exp.scale));
+    part->top.rebase(shift, factor);
+    part->others.rebase(shift, factor);
+  }
   part->reference = reference;
 }
 
 template <class T, class Cap, bool kEverything>
 void forward_segment(const typename T::Element* row, int64_t begin, int64_t end, const Exp& exp, const Cap& cap, Partial* part) {
-  *part = Partial{-static_cast<double>(kInfinity), -static_cast<double>(kInfinity), 0, 0, 0, 0, 0, begin};
+  *part = Partial{-static_cast<double>(kInfinity), -static_cast<double>(kInfinity), {}, {}, 0, 0, 0, begin};
   float value = -kInfinity;  // that the reference is taken from
   for_tiles(begin, end, [&](int64_t column, int64_t stop) {
     const auto* const x = row + column;
@@ -189,15 +216,17 @@ void forward_segment(const typename T::Element* row, int64_t begin, int64_t end,
         sums = sums_of();
       }
     }
-    if (kEverything && sums.maximum > part->maximum) {
-      part->maximum = sums.maximum;
+    if (kEverything ? sums.maximum > part->maximum : sums.e > part->top.e) {
+      part->others.add(part->top);
+      part->top = sums;
       part->tile = column;
+      if (kEverything) part->maximum = sums.maximum;
+    } else {
+      part->others.add(sums);
     }
-    part->e += sums.e;
-    part->e2 += sums.e2;
-    part->ed += sums.ed;
     part->z += sums.z;
     part->raw += sums.raw;
+    part->infinite += sums.infinite;
   });
 }
 
@@ -225,6 +254,29 @@ void forward(const ForwardSpec& spec, const void* row, int64_t begin, int64_t en
     case LogitType::bf16: return forward_type<BFloat16>(spec, row, begin, end, partials);
     case LogitType::f16: return forward_type<Float16>(spec, row, begin, end, partials);
   }
+}
+
+template <class T, class Cap>
+ExponentialSums sums_without(const ForwardSpec& spec, const void* row, int64_t begin, int64_t end, int64_t skip, float reference) {
+  typename T::Element tile[kTile];
+  const int64_t n = end - begin;
+  __builtin_memcpy(tile, static_cast<const typename T::Element*>(row) + begin, static_cast<size_t>(n) * sizeof(*tile));
+  tile[skip - begin] = T::kMinusInfinity;
+  return sums_of_tile<T, Cap, true>(tile, n, reference, Exp(spec.temperature_scale), Cap(spec.softcap));
+}
+
+ExponentialSums without(const ForwardSpec& spec, const void* row, int64_t begin, int64_t end, int64_t skip, float reference) {
+  const FlushSubnormals flush;
+  const auto run = [&]<class T>(T) {
+    return spec.softcap == 0 ? sums_without<T, NoSoftcap>(spec, row, begin, end, skip, reference)
+                             : sums_without<T, Softcap>(spec, row, begin, end, skip, reference);
+  };
+  switch (spec.type) {
+    case LogitType::f32: return run(Float32());
+    case LogitType::bf16: return run(BFloat16());
+    case LogitType::f16: return run(Float16());
+  }
+  return {};
 }
 
 float softcap(float x, float c) { return c == 0 ? x : hn::GetLane(Softcap(c)(hn::Set(kF, x))); }
@@ -400,6 +452,7 @@ namespace logratio::cpu {
 extern const RowKernels LR_ISA_TABLE = {
     LR_ISA_NAME,
     LR_ISA_NAMESPACE::forward,
+    LR_ISA_NAMESPACE::without,
     LR_ISA_NAMESPACE::softcap,
     LR_ISA_NAMESPACE::find,
     LR_ISA_NAMESPACE::backward,

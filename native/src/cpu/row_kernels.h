@@ -30,25 +30,43 @@ struct ForwardSpec {
   float softcap;            // 0: off
 };
 
-// Sums over a part of a row, with d = softcap(x) - reference and e = exp(d / temperature). Without `everything` only e is meant.
-struct Partial {
-  double maximum;   // of the raw logits; -inf if all are
-  double reference; // not far from the largest softcap(x)
-  double e;         // sum of e
-  double e2;        // sum of e * e
-  double ed;        // sum of e * d
-  double z;         // sum of softcap(x)
-  double raw;       // sum of x
-  int64_t tile;     // first column of the tile that holds the first maximum
+// Sums of exponentials, with d = softcap(x) - reference and e = exp(d / temperature). Its functions are inlined, as the files that are
+// compiled once per instruction set may share none.
+struct ExponentialSums {
+  double e;   // sum of e
+  double e2;  // sum of e * e
+  double ed;  // sum of e * d
+
+  [[gnu::always_inline]] inline void add(const ExponentialSums& other) {
+    e += other.e;
+    e2 += other.e2;
+    ed += other.ed;
+  }
+  // Moves the sums to a new reference, d' = d + shift; `factor` is exp(shift / temperature).
+  [[gnu::always_inline]] inline void rebase(double shift, double factor) {
+    ed = factor * (ed + shift * e);
+    e *= factor;
+    e2 *= factor * factor;
+  }
 };
 
-// Moves the sums to a new reference, d' = d + shift; `factor` is exp(shift / temperature). Inlined, as the files that are compiled once per
-// instruction set may share no function.
-[[gnu::always_inline]] inline void rebase(Partial* part, double shift, double factor) {
-  part->ed = factor * (part->ed + shift * part->e);
-  part->e *= factor;
-  part->e2 *= factor * factor;
-}
+// Sums over a part of a row. Without `everything` only e is meant, and there is no maximum. The tile that may hold nearly all of the
+// probability is kept apart: beside it, what the other tiles have would be lost.
+struct Partial {
+  double maximum;          // of the raw logits; -inf if all are
+  double reference;        // not far from the largest softcap(x)
+  ExponentialSums top;     // of the tile that leads: it holds the first maximum, or without `everything` has the largest sum
+  ExponentialSums others;  // of all other tiles
+  double z;                // sum of softcap(x) over the columns where it is not -inf
+  double raw;              // sum of x over these columns
+  int64_t infinite;        // number of columns with -inf; counted with `everything`
+  int64_t tile;            // first column of the tile that leads
+
+  [[gnu::always_inline]] inline double e() const { return top.e + others.e; }
+};
+
+constexpr int64_t kTile = 2048;  // columns that a row's float32 sums go over
+static_assert(kSegment % kTile == 0);
 
 // logp: one product and difference gives the exponent, x * temperature_scale - reference. any: it is taken of softcap(x) - reference.
 enum class BackwardMode : uint8_t { logp, logp_with_totals, any };
@@ -70,6 +88,8 @@ struct RowKernels {
   const char* name;
   // Columns [begin, end) of a row, begin a multiple of kSegment; one Partial a segment.
   void (*forward)(const ForwardSpec& spec, const void* row, int64_t begin, int64_t end, Partial* partials);
+  // The sums of columns [begin, end), at most a tile, without column `skip`, about a reference of the caller's.
+  ExponentialSums (*without)(const ForwardSpec& spec, const void* row, int64_t begin, int64_t end, int64_t skip, float reference);
   // softcap * tanh(x / softcap) as the loops compute it; x when softcap is 0.
   float (*softcap)(float x, float softcap);
   // First column at or after `from` whose logit equals `value`, or `columns`.

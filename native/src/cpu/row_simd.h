@@ -24,10 +24,13 @@ constexpr F kF;
 constexpr U kU;
 constexpr int64_t kLanes = HWY_MAX_BYTES / sizeof(float);
 constexpr int64_t kPair = 2 * kLanes;    // columns that one load of a Pair takes
-constexpr int64_t kTile = 2048;          // columns
-static_assert(kTile % (2 * kPair) == 0 && kSegment % kTile == 0);
+static_assert(kTile % (2 * kPair) == 0);
 
 constexpr float kInfinity = __builtin_inff();
+
+// Values of any size are summed in units of its inverse, so that no sum over a tile overflows.
+constexpr float kSmall = 0x1p-10f;
+static_assert(kTile / kLanes * kSmall < 1);
 
 // Two vectors of logits as float32. Their order within a pair is the load's own affair: for BF16 the even columns come first.
 struct Pair {

@@ -43,11 +43,12 @@ HWY_INLINE float maximum_of(const typename T::Element* x, int64_t n) {
   return max_of(hn::Max(m0, m1));
 }
 
-template <class T, Loop kLoop, bool kRaw>
+template <class T, Loop kLoop, bool kDifferences>
 HWY_INLINE void add_tile(const typename T::Element* x, int64_t n, const Exp& exp, const Exp& exp_order, RuleSums* sums) {
   const V maximum = hn::Set(kF, static_cast<float>(sums->maximum));
   V e[2] = {hn::Zero(kF), hn::Zero(kF)}, alpha[2] = {hn::Zero(kF), hn::Zero(kF)}, less[2] = {hn::Zero(kF), hn::Zero(kF)},
-    raw[2] = {hn::Zero(kF), hn::Zero(kF)};
+    differences[2] = {hn::Zero(kF), hn::Zero(kF)};
+  const V small = hn::Set(kF, kSmall), small_maximum = hn::Mul(maximum, small);
   const auto add = [&](int which, V v) LR_INLINE_LAMBDA {
     const V d = hn::Sub(v, maximum);
     if constexpr (kLoop == Loop::plain) {
@@ -77,45 +78,48 @@ HWY_INLINE void add_tile(const typename T::Element* x, int64_t n, const Exp& exp
          const Pair v = T::load(x + i);
          add(0, v.a);
          add(1, v.b);
-         if constexpr (kRaw) {
-           raw[0] = hn::Add(raw[0], v.a);
-           raw[1] = hn::Add(raw[1], v.b);
+         if constexpr (kDifferences) {
+           differences[0] = hn::Add(differences[0], hn::MulSub(v.a, small, small_maximum));
+           differences[1] = hn::Add(differences[1], hn::MulSub(v.b, small, small_maximum));
          }
        },
        [&](int64_t i, int64_t rest) LR_INLINE_LAMBDA {
          const Pair v = T::load(Tail<T>(x + i, rest).x);
          add(0, v.a);
          add(1, v.b);
-         for (int64_t k = i; kRaw && k < n; ++k) sums->raw += T::to_float(x[k]);
+         for (int64_t k = i; kDifferences && k < n; ++k) sums->d += T::to_float(x[k]) - sums->maximum;
        });
   sums->e += sum_of(hn::Add(e[0], e[1]));
   if constexpr (kLoop != Loop::plain) sums->e_alpha += sum_of(hn::Add(alpha[0], alpha[1]));
   if constexpr (kLoop >= Loop::root) sums->e_less += sum_of(hn::Add(less[0], less[1]));
-  if constexpr (kRaw) sums->raw += sum_of(hn::Add(raw[0], raw[1]));
+  if constexpr (kDifferences) {
+    sums->d += sum_of(hn::Add(differences[0], differences[1])) / kSmall;
+    sums->columns += static_cast<double>(n);
+  }
 }
 
 // A tile, all tiles before it included, that is nothing but -inf, or has NaN among it.
 template <class T>
 HWY_INLINE void add_empty_tile(const typename T::Element* x, int64_t n, RuleSums* sums) {
+  sums->d = -kInfinity;
   for (int64_t i = 0; i < n; ++i) {
-    const float raw = T::to_float(x[i]);
-    sums->raw += raw;
-    if (raw != raw) sums->e += raw;
+    const float value = T::to_float(x[i]);
+    if (value != value) sums->e += value;
   }
 }
 
-template <class T, Loop kLoop, bool kRaw>
+template <class T, Loop kLoop, bool kDifferences>
 void sums_of(const RuleSpec& spec, const void* row, int64_t begin, int64_t end, RuleSums* sums) {
   const auto* x = static_cast<const typename T::Element*>(row);
   const Exp exp(kLog2E), exp_order(spec.order_scale);
-  *sums = RuleSums{-kInfinity, 0, 0, 0, 0};
+  *sums = RuleSums{-kInfinity, 0, 0, 0, 0, 0};
   for_tiles(begin, end, [&](int64_t column, int64_t stop) {
     const float tile_maximum = maximum_of<T>(x + column, stop - column);
     *sums = math::rebased(*sums, tile_maximum > sums->maximum ? tile_maximum : sums->maximum, spec.alpha);
     if (sums->maximum == -static_cast<double>(kInfinity)) {
       add_empty_tile<T>(x + column, stop - column, sums);
     } else {
-      add_tile<T, kLoop, kRaw>(x + column, stop - column, exp, exp_order, sums);
+      add_tile<T, kLoop, kDifferences>(x + column, stop - column, exp, exp_order, sums);
     }
   });
 }
@@ -123,14 +127,14 @@ void sums_of(const RuleSpec& spec, const void* row, int64_t begin, int64_t end, 
 template <class T>
 void masked_of(float maximum, float threshold, const void* row, int64_t begin, int64_t end, MaskedSums* sums) {
   const auto* x = static_cast<const typename T::Element*>(row);
-  const V reference = hn::Set(kF, maximum), limit = hn::Set(kF, threshold), one = hn::Set(kF, 1.0f);
+  const V reference = hn::Set(kF, maximum), limit = hn::Set(kF, threshold), one = hn::Set(kF, 1.0f), small = hn::Set(kF, kSmall);
   *sums = MaskedSums{0, 0};
   for_tiles(begin, end, [&](int64_t column, int64_t stop) {
     V d[2] = {hn::Zero(kF), hn::Zero(kF)}, count[2] = {hn::Zero(kF), hn::Zero(kF)};
     const auto add = [&](int which, V v) LR_INLINE_LAMBDA {
       const V difference = hn::Sub(v, reference);
       const auto masked = hn::Lt(difference, limit);
-      d[which] = hn::Add(d[which], hn::IfThenElseZero(masked, difference));
+      d[which] = hn::MulAdd(hn::IfThenElseZero(masked, difference), small, d[which]);
       count[which] = hn::Add(count[which], hn::IfThenElseZero(masked, one));
     };
     walk(column, stop,
@@ -148,7 +152,7 @@ void masked_of(float maximum, float threshold, const void* row, int64_t begin, i
              }
            }
          });
-    sums->d += sum_of(hn::Add(d[0], d[1]));
+    sums->d += sum_of(hn::Add(d[0], d[1])) / kSmall;
     sums->count += sum_of(hn::Add(count[0], count[1]));
   });
 }
@@ -211,7 +215,7 @@ void sums(const RuleSpec& spec, const void* row, int64_t begin, int64_t end, Rul
     using T = decltype(element);
     switch (loop_of(spec)) {
       case Loop::plain:
-        return spec.raw ? sums_of<T, Loop::plain, true>(spec, row, begin, end, result)
+        return spec.differences ? sums_of<T, Loop::plain, true>(spec, row, begin, end, result)
                         : sums_of<T, Loop::plain, false>(spec, row, begin, end, result);
       case Loop::square: return sums_of<T, Loop::square, false>(spec, row, begin, end, result);
       case Loop::root: return sums_of<T, Loop::root, false>(spec, row, begin, end, result);

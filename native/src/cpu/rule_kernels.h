@@ -12,7 +12,7 @@ namespace logratio::cpu {
 struct RuleSpec {
   LogitType type;
   math::RuleForm form;
-  bool raw;           // the sum of the logits is wanted
+  bool differences;   // the sum of the differences from the maximum is wanted
   double alpha;
   float order_scale;  // (alpha - 1) log2(e)
 };

@@ -4,6 +4,7 @@
 #include <cmath>
 #include <cstring>
 #include <limits>
+#include <vector>
 
 #include "cpu/isa.h"
 #include "cpu/logit_rows.h"
@@ -43,20 +44,20 @@ class RowRun {
     all_ = math::no_rule_sums();
     for (const RuleSums& part : sums_) all_ = math::merged(all_, part, call_.options.alpha);
     gradient_ = math::begin_rule_gradient(call_.options, all_);
+    if (!ignored()) row_sums_ = sums_of_row();
   }
 
   void mask(int64_t s) {
     call_.kernels.masked(call_.logits.type, gradient_.maximum, gradient_.threshold, row_, begin_of(s), end_of(s), &masked_[static_cast<size_t>(s)]);
   }
 
-  // Returns the value, and readies the gradient; reads the label's logit, which an in-place run overwrites.
+  // Returns the value, and readies the gradient.
   double finish() {
     MaskedSums masked{0, 0};
     if (math::has_mask(call_.options)) {
       for (const MaskedSums& part : masked_) masked = {masked.d + part.d, masked.count + part.count};
     }
-    const double label_d = load(call_.logits.type, row_, label_) - all_.maximum;
-    const math::RuleResult result = math::rule_result(call_.options, all_, masked, label_d);
+    const math::RuleResult result = math::rule_result(call_.options, row_sums_, masked);
     math::finish_rule_gradient(call_.options, result, upstream_, &gradient_);
     label_gradient_ = upstream_ * result.label;
     return result.value;
@@ -76,6 +77,26 @@ class RowRun {
   }
 
  private:
+  // Reads the label's logit, which an in-place run overwrites.
+  math::RowRuleSums sums_of_row() const {
+    const LogitType type = call_.logits.type;
+    const double alpha = call_.options.alpha;
+    math::RowRuleSums sums = math::without_label(all_, load(type, row_, label_) - all_.maximum, alpha);
+    if (!math::is_small(sums)) return sums;
+    std::vector<char> others(row_, row_ + call_.options.vocabulary * element_bytes(type));
+    store(type, others.data(), label_, -std::numeric_limits<double>::infinity());
+    RuleSums all = math::no_rule_sums();
+    for (int64_t s = 0; s < call_.segments; ++s) {
+      RuleSums part;
+      call_.kernels.sums(call_.spec, others.data(), begin_of(s), end_of(s), &part);
+      all = math::merged(all, part, alpha);
+    }
+    all = math::rebased(all, all_.maximum, alpha);
+    sums.others_e = all.e;
+    sums.others_alpha = all.e_alpha;
+    return sums;
+  }
+
   int64_t begin_of(int64_t s) const { return s * kSegment; }
   int64_t end_of(int64_t s) const { return std::min((s + 1) * kSegment, call_.options.vocabulary); }
   const Call& call_;
@@ -86,6 +107,7 @@ class RowRun {
   std::vector<RuleSums> sums_;
   std::vector<MaskedSums> masked_;
   RuleSums all_{};
+  math::RowRuleSums row_sums_{};
   RuleGradient gradient_{};
   double label_gradient_ = 0;
 };

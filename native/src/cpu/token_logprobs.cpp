@@ -31,11 +31,13 @@ void token_logprobs_backward(const LogitRows& logits, const LogitRows& gradient,
     for (int64_t row = 0; row < count; ++row) grads[row].*field = column[row];
   };
   load(upstream.lse, &RowGrad::lse);
+  const double epsilon = epsilon_of(upstream.lse.type);
   load(upstream.entropy, &RowGrad::entropy);
   load(upstream.grad_logp, &RowGrad::grad_logp);
   load(upstream.grad_entropy, &RowGrad::grad_entropy);
   for (int64_t row = 0; row < count; ++row) {
     RowGrad& grad = grads[row];
+    grad.lse_epsilon = epsilon;
     grad.label = grad.grad_logp == 0 && grad.grad_entropy == 0 ? -1 : labels[row];  // without an upstream gradient the row is not read
   }
   backward_rows(logits, gradient, transform, grads.data(), count, nullptr);

@@ -33,25 +33,23 @@ Plan plan(int64_t count, const LogitRows& rows) {
 
 // ---- Forward ----
 
-constexpr Partial kNothing = {-kInfinity, 0, 0, 0, 0, 0, 0, 0};
+constexpr Partial kNothing = {-kInfinity, 0, {}, {}, 0, 0, 0, 0};
+
+// A token is certain where the others have less than this of the probability. There sums that hold its own 1 would have lost what they have.
+constexpr double kOthersOfCertain = 0x1p-6;
+
+// Sums of exponentials down to here are far from the smallest float32.
+constexpr double kFloat32Holds = 1e-30;
 
 // Moves a partial's sums to a reference at or above its own. One that saw only -inf has no sums to move.
 Partial rebased(Partial part, double reference, double temperature) {
-  if (part.e != 0 && part.reference != reference) {
-    const double shift = part.reference - reference;
-    rebase(&part, shift, std::exp(shift / temperature));
+  if (part.e() != 0 && part.reference != reference) {
+    const double shift = part.reference - reference, factor = std::exp(shift / temperature);
+    part.top.rebase(shift, factor);
+    part.others.rebase(shift, factor);
   }
   part.reference = reference;
   return part;
-}
-
-Partial merged(const Partial& before, const Partial& after, double temperature) {
-  const double reference =
-      before.e == 0 ? after.reference : after.e == 0 ? before.reference : std::max(before.reference, after.reference);
-  const Partial a = rebased(before, reference, temperature);
-  const Partial b = rebased(after, reference, temperature);
-  const Partial& highest = b.maximum > a.maximum ? b : a;
-  return {highest.maximum, reference, a.e + b.e, a.e2 + b.e2, a.ed + b.ed, a.z + b.z, a.raw + b.raw, highest.tile};
 }
 
 class Forward {
@@ -63,48 +61,99 @@ class Forward {
 
   const char* row(int64_t r) const { return row_address(logits_, r); }
 
+  Partial merged(const Partial& before, const Partial& after) const {
+    const double reference =
+        before.e() == 0 ? after.reference : after.e() == 0 ? before.reference : std::max(before.reference, after.reference);
+    Partial first = rebased(before, reference, transform_.temperature);
+    Partial second = rebased(after, reference, transform_.temperature);
+    const bool second_leads = spec_.everything ? second.maximum > first.maximum : second.top.e > first.top.e;
+    Partial& leading = second_leads ? second : first;
+    const Partial& other = second_leads ? first : second;
+    leading.others.add(other.others);
+    leading.others.add(other.top);
+    leading.z += other.z;
+    leading.raw += other.raw;
+    leading.infinite += other.infinite;
+    return leading;
+  }
+
   void segment(int64_t r, int64_t s, Partial* partial) const {
     kernels_.forward(spec_, row(r), s * kSegment, std::min((s + 1) * kSegment, logits_.columns), partial);
   }
 
-  RowStats whole_row(int64_t r, int64_t label) const {
+  RowStats whole_row(int64_t r, int64_t label) const { return finish(r, label, sum(r)); }
+
+  Partial sum(int64_t r) const {
     Partial sum = kNothing;
     Partial partials[16];
     constexpr int64_t kGroup = 16 * kSegment;
     for (int64_t begin = 0; begin < logits_.columns; begin += kGroup) {
       const int64_t end = std::min(begin + kGroup, logits_.columns);
       kernels_.forward(spec_, row(r), begin, end, partials);
-      for (int64_t s = 0; s * kSegment < end - begin; ++s) sum = merged(sum, partials[s], transform_.temperature);
+      for (int64_t s = 0; s * kSegment < end - begin; ++s) sum = merged(sum, partials[s]);
     }
-    return finish(r, label, sum);
+    return sum;
   }
 
   RowStats finish(int64_t r, int64_t label, const Partial& sum) const {
     const double temperature = transform_.temperature;
-    const double columns = static_cast<double>(logits_.columns);
+    ExponentialSums sums = sum.top;
+    sums.add(sum.others);
     RowStats stats{};
     if (wants_.argmax) stats.argmax = argmax(r, sum);
-    if (std::isnan(sum.e) || sum.e == 0) {  // +inf or NaN among the logits, or nothing but -inf
+    if (std::isnan(sums.e) || sums.e == 0) {  // +inf or NaN among the logits, or nothing but -inf
       stats.logp = label < 0 ? 0 : kNaN;
-      stats.lse = stats.lse2 = stats.entropy = stats.mean_z = stats.mean_raw = kNaN;
+      stats.lse = stats.lse2 = stats.pivot = stats.log_sum = stats.log_sum2 = kNaN;
+      stats.entropy = stats.mean_z = stats.mean_raw = kNaN;
       return stats;
     }
-    const double log_sum = std::log(sum.e);
-    stats.lse = sum.reference / temperature + log_sum;
-    stats.lse2 = 2 * sum.reference / temperature + std::log(sum.e2);
-    stats.entropy = log_sum - sum.ed / sum.e / temperature;
-    stats.mean_raw = sum.raw / columns;
-    stats.mean_z = (spec_.softcap == 0 ? sum.raw : sum.z) / columns / temperature;
-    if (label >= 0) {
-      const float z = kernels_.softcap(load(logits_.type, row(r), label), spec_.softcap);
-      stats.logp = (z - sum.reference) / temperature - log_sum;
+    stats.pivot = sum.reference;
+    stats.log_sum = std::log(sums.e);
+    stats.log_sum2 = std::log(sums.e2);
+    const float z = label < 0 ? -std::numeric_limits<float>::infinity() : capped(load(logits_.type, row(r), label));
+    const float highest = spec_.everything ? capped(static_cast<float>(sum.maximum)) : z;
+    if ((highest - stats.pivot) / temperature - stats.log_sum > -kOthersOfCertain) {
+      sums = sums_of_others(r, spec_.everything ? argmax(r, sum) : label, highest, sum);
+      stats.pivot = highest;
+      stats.log_sum = std::log1p(sums.e);
+      stats.log_sum2 = std::log1p(sums.e2);
+      sums.e += 1;
     }
+    stats.lse = stats.pivot / temperature + stats.log_sum;
+    stats.lse2 = 2 * stats.pivot / temperature + stats.log_sum2;
+    stats.entropy = stats.log_sum - sums.ed / sums.e / temperature;
+    const auto finite = static_cast<double>(logits_.columns - sum.infinite);
+    stats.mean_raw = sum.raw / finite;
+    stats.mean_z = (spec_.softcap == 0 ? sum.raw : sum.z) / finite / temperature;
+    if (label >= 0) stats.logp = (z - stats.pivot) / temperature - stats.log_sum;
     return stats;
   }
 
  private:
+  float capped(float x) const { return kernels_.softcap(x, spec_.softcap); }
+
+  // The sums of a row about its largest value, without the one column that holds it.
+  ExponentialSums sums_of_others(int64_t r, int64_t column, float largest, const Partial& sum) const {
+    const auto moved = [&](ExponentialSums sums, double reference) {
+      const double shift = reference - largest;
+      if (sums.e != 0) sums.rebase(shift, std::exp(shift / transform_.temperature));
+      return sums;
+    };
+    ExponentialSums others = moved(sum.others, sum.reference);
+    others.add(kernels_.without(spec_, row(r), sum.tile, std::min(sum.tile + kTile, logits_.columns), column, largest));
+    if (others.e > kFloat32Holds) return others;
+    // They are so far below that a float32 holds nothing of them: a row of its own, they have a maximum of their own.
+    const int64_t bytes = element_bytes(logits_.type);
+    std::vector<char> copy(row(r), row(r) + logits_.columns * bytes);
+    store(logits_.type, copy.data(), column, -kInfinity);
+    const Partial rest = Forward({copy.data(), logits_.type, 1, 0, 0, logits_.columns}, transform_, wants_).sum(0);
+    ExponentialSums sums = rest.top;
+    sums.add(rest.others);
+    return moved(sums, rest.reference);
+  }
+
   int64_t argmax(int64_t r, const Partial& sum) const {
-    if (std::isnan(sum.e)) {
+    if (std::isnan(sum.e())) {
       for (int64_t i = 0; i < logits_.columns; ++i) {
         if (std::isnan(load(logits_.type, row(r), i))) return i;
       }
@@ -121,10 +170,14 @@ class Forward {
 
 // ---- Backward ----
 
+// The error that a probability may take from the rounding of a caller's lse.
+constexpr double kEnough = 0x1p-16;
+
 class Backward {
  public:
   Backward(const LogitRows& logits, const LogitRows& gradient, const RowTransform& transform, bool totals)
-      : logits_(logits), gradient_(gradient), transform_(transform), totals_(totals), kernels_(*row_kernels()) {}
+      : logits_(logits), gradient_(gradient), transform_(transform), totals_(totals), kernels_(*row_kernels()),
+        forward_(logits, transform, {}) {}
 
   struct Row {
     bool zero;
@@ -142,14 +195,18 @@ class Backward {
     if (row.zero) return row;
     const double temperature = transform_.temperature;
     const double entropy = h == 0 ? 0 : grad.entropy;
-    // p = exp((z - lse * temperature) / temperature), with the subtrahend in two parts: a float, or what scales to a float, and the rest,
-    // which becomes a factor.
-    const double subtrahend = grad.lse * temperature;
+    const float x = load(logits_.type, row_address(logits_, r), grad.label);
+    const RowNorm norm = norm_of(r, grad, kernels_.softcap(x, static_cast<float>(transform_.softcap)));
+    // p = exp((softcap(x) - subtrahend) / temperature), with the subtrahend in two parts: a float next to the pivot, or what scales to a
+    // float, and the rest, which becomes a factor. An upstream gradient beyond all measure, as orpo's of a certain token, meets
+    // probabilities next to 0: it goes into the exponents.
+    const double log_sum = norm.log_sum * temperature;
+    const double raise = std::fabs(g) > 0x1p60 ? std::log(std::fabs(g)) * temperature : 0;
     const float temperature_scale = exp2_scale(temperature);
-    const ScaledReference from = scaled_reference(subtrahend, temperature_scale);
+    const ScaledReference from = scaled_reference(norm.pivot + log_sum - raise, temperature_scale);
     const bool scales = h == 0 && from.is_near;
-    const float reference = scales ? from.scaled : static_cast<float>(subtrahend);
-    const double rest = !std::isfinite(reference) ? 0 : subtrahend - (scales ? from.reference : reference);
+    const float reference = scales ? from.scaled : static_cast<float>(norm.pivot - raise);
+    const double rest = scales ? norm.pivot + log_sum - from.reference : norm.pivot - reference + log_sum;
     const double factor = std::exp(-rest / temperature) / temperature;
     row.spec = {logits_.type,
                 !scales ? BackwardMode::any : totals_ ? BackwardMode::logp_with_totals : BackwardMode::logp,
@@ -159,11 +216,9 @@ class Backward {
                 quiet(-(g + h * (entropy - rest / temperature)) * factor),
                 quiet(-h * factor / temperature),
                 grad.label};
-    const float x = load(logits_.type, row_address(logits_, r), grad.label);
-    const double logp = (kernels_.softcap(x, row.spec.softcap) - subtrahend) / temperature;
-    if (logp != -kInfinity) {
-      const double p = std::exp(logp);
-      row.label_value = (-g * std::expm1(logp) - (h == 0 ? 0 : h * p * (logp + entropy))) / temperature * softcap_slope(x);
+    if (norm.logp != -kInfinity) {
+      const double p = std::exp(norm.logp);
+      row.label_value = (-g * std::expm1(norm.logp) - (h == 0 ? 0 : h * p * (norm.logp + entropy))) / temperature * softcap_slope(x);
     }
     row.squares = row.label_value * row.label_value;
     return row;
@@ -198,6 +253,17 @@ class Backward {
   }
 
  private:
+  // A caller's lse serves as long as it holds enough digits of the row's log-sum and of the label's log-prob, `z` being the label's
+  // softcap(x). Else the row is summed again.
+  RowNorm norm_of(int64_t r, const RowGrad& grad, float z) const {
+    if (grad.lse_epsilon == 0) return grad.norm;
+    const double pivot = grad.lse * transform_.temperature, logp = (z - pivot) / transform_.temperature;
+    const double unit = std::fabs(grad.lse) * grad.lse_epsilon;
+    if (!(unit > kEnough || -logp * kEnough < unit)) return {pivot, 0, logp};
+    const RowStats row = forward_.whole_row(r, grad.label);
+    return {row.pivot, row.log_sum, row.logp};
+  }
+
   // The vector loops count on a NaN without a payload.
   static float quiet(double value) {
     return std::isnan(value) ? std::numeric_limits<float>::quiet_NaN() : static_cast<float>(value);
@@ -214,6 +280,7 @@ class Backward {
   const RowTransform& transform_;
   const bool totals_;
   const RowKernels& kernels_;
+  const Forward forward_;  // of rows whose lse does not serve
 };
 
 }  // namespace
@@ -235,7 +302,7 @@ void forward_rows(const LogitRows& logits, const RowTransform& transform, RowWan
   for (int64_t k = 0; k < count; ++k) {
     Partial sum = kNothing;
     for (int64_t s = 0; s < plan.segments; ++s) {
-      sum = merged(sum, partials[static_cast<size_t>(k * plan.segments + s)], transform.temperature);
+      sum = forward.merged(sum, partials[static_cast<size_t>(k * plan.segments + s)]);
     }
     stats[k] = forward.finish(row_of(k), labels[k], sum);
   }

@@ -37,18 +37,31 @@ struct RowStats {
   double logp;      // z[label] - lse; 0 where there is no label
   double lse;       // log-sum-exp(z)
   double lse2;      // log-sum-exp(2 z)
+  // Far from 0, lse has no digits left for the logarithms: lse is pivot / temperature + log_sum, lse2 is 2 pivot / temperature + log_sum2.
+  double pivot;
+  double log_sum;
+  double log_sum2;
   double entropy;   // nats
-  double mean_z;    // mean of z
-  double mean_raw;  // mean of the raw logits
+  double mean_z;    // mean of z over the columns where it is not -inf
+  double mean_raw;  // mean of the raw logits over these columns
   int64_t argmax;   // of the raw logits, lowest index on ties, a NaN counting as the largest
 };
 
+// What a row's probabilities are, and its label's: p = exp((softcap(x) - pivot) / temperature - log_sum).
+struct RowNorm {
+  double pivot;
+  double log_sum;
+  double logp;
+};
+
 struct RowGrad {     // gradient of one row: grad_logp * d logp + grad_entropy * d entropy
-  int64_t label;     // < 0: the row gets 0 and is not read
-  double lse;
-  double entropy;    // read only where grad_entropy is not 0
-  double grad_logp;
-  double grad_entropy;
+  int64_t label = -1;      // < 0: the row gets 0 and is not read
+  RowNorm norm = {};       // given where lse_epsilon is 0
+  double lse = 0;          // a caller's
+  double lse_epsilon = 0;  // spacing next to 1 of the type that lse was rounded to
+  double entropy = 0;      // read only where grad_entropy is not 0
+  double grad_logp = 0;
+  double grad_entropy = 0;
 };
 
 struct GradTotals {

@@ -51,13 +51,18 @@ struct PairSums {
   double x;             // cross: ea db    relative: ea (da - db)    cosine: ea eb
   double y;             // cross: eb da    relative: eb (db - da)    cosine: ea ea
   double z;             //                                           cosine: eb eb
-  bool a_alone;         // a column has a > -inf and b = -inf; seen in cross and relative
+  bool a_alone;         // a column has a > -inf and b = -inf; seen in cross and relative, as the next
   bool b_alone;
+  bool deep;            // a logit lies more than kDeep below its row's maximum, and is not -inf
 };
+
+// Where differences of logits may be larger than this, loops take them kDeepScale times, which keeps their products within float32.
+constexpr float kDeep = 1e30f;
+constexpr float kDeepScale = 0x1p-24f;
 
 LR_HD inline PairSums no_sums() {
   constexpr double kInfinity = std::numeric_limits<double>::infinity();
-  return {-kInfinity, -kInfinity, 0, 0, 0, 0, 0, false, false};
+  return {-kInfinity, -kInfinity, 0, 0, 0, 0, 0, false, false, false};
 }
 
 // What maxima that rise by -shift_a and -shift_b make of the sums. The factors are exp(shift / temperature).
@@ -80,6 +85,7 @@ LR_FORCE_INLINE LR_HD PairSums shifted_sums(PairForm form, PairSums s, double sh
   }
   s.sum_a *= factor_a;
   s.sum_b *= factor_b;
+  s.deep |= shift_a < -kDeep || shift_b < -kDeep;
   return s;
 }
 
@@ -100,29 +106,30 @@ LR_HD inline PairSums merged(PairForm form, const PairSums& before, const PairSu
   const PairSums s = rebased(form, before, max_a, max_b, temperature);
   const PairSums t = rebased(form, after, max_a, max_b, temperature);
   return {max_a,   max_b,   s.sum_a + t.sum_a,      s.sum_b + t.sum_b,     s.x + t.x,
-          s.y + t.y, s.z + t.z, s.a_alone || t.a_alone, s.b_alone || t.b_alone};
+          s.y + t.y, s.z + t.z, s.a_alone || t.a_alone, s.b_alone || t.b_alone, s.deep || t.deep};
 }
 
 // Neither row is all -inf, or holds +inf or NaN.
 LR_HD inline bool is_defined(const PairSums& s) { return s.sum_a > 0 && s.sum_b > 0; }
 
-LR_HD inline double offset(const PairSums& s, double temperature) {
-  return (s.max_a - s.max_b) + temperature * (std::log(s.sum_a) - std::log(s.sum_b));
-}
+// Whether the difference of two logits has lost digits that the differences from their maxima have.
+LR_HD inline bool is_apart(double max_a, double max_b, double temperature) { return !(std::fabs(max_a - max_b) <= 4 * temperature); }
 
 // What the loops of the second pass and of the gradient take of a pair, in float32. NaN if either row is undefined.
 struct PairNorm {
   float max_a, max_b;
   float log_a, log_b;            // temperature * log(sum of exponentials)
   float inverse_a, inverse_b;    // 1 / sum of exponentials
-  float offset, offset_rest;     // their sum is the offset
+  float offset, offset_rest;     // log(p / q) = ((a - b) - offset - offset_rest) / temperature; of a - max_a and b - max_b if far
   float ratio, ratio_rest;       // their sum is the sum of exponentials of a over that of b
+  bool far;                      // the rows lie apart, or one of them is deep
 };
 
 LR_HD inline PairNorm pair_norm(const PairSums& s, double temperature) {
   constexpr float kNaN = std::numeric_limits<float>::quiet_NaN();
-  if (!is_defined(s)) return {kNaN, kNaN, kNaN, kNaN, kNaN, kNaN, kNaN, kNaN, kNaN, kNaN};
-  const double all = offset(s, temperature), ratio = s.sum_a / s.sum_b;
+  if (!is_defined(s)) return {kNaN, kNaN, kNaN, kNaN, kNaN, kNaN, kNaN, kNaN, kNaN, kNaN, false};
+  const bool far = s.deep || is_apart(s.max_a, s.max_b, temperature);
+  const double all = (far ? 0 : s.max_a - s.max_b) + temperature * (std::log(s.sum_a) - std::log(s.sum_b)), ratio = s.sum_a / s.sum_b;
   const auto rounded = static_cast<float>(all), rounded_ratio = static_cast<float>(ratio);
   return {static_cast<float>(s.max_a),
           static_cast<float>(s.max_b),
@@ -133,7 +140,8 @@ LR_HD inline PairNorm pair_norm(const PairSums& s, double temperature) {
           rounded,
           static_cast<float>(all - rounded),
           rounded_ratio,
-          static_cast<float>(ratio - rounded_ratio)};
+          static_cast<float>(ratio - rounded_ratio),
+          far};
 }
 
 // ---- Second pass ----
@@ -199,6 +207,7 @@ LR_HD inline double count_from_mean(PairResult* result) {
 }
 
 // A side's gradient times the upstream one, for the loops: these multiply exponentials, not probabilities; only the mixture's are normalised.
+// The constant is kDeepScale times what it is where the form is cross or relative and the pair is far.
 struct SideCoefficients {
   float constant, own, other;
 };
@@ -207,11 +216,13 @@ LR_HD inline float quiet(double value) {  // a NaN without a payload, which vect
   return value != value ? std::numeric_limits<float>::quiet_NaN() : static_cast<float>(value);
 }
 
-LR_HD inline SideCoefficients side_coefficients(PairForm form, const SideGradient& side, double upstream, double own_sum, double other_sum) {
+LR_HD inline SideCoefficients side_coefficients(PairForm form, bool far, const SideGradient& side, double upstream, double own_sum,
+                                                double other_sum) {
+  const double unit = far && form <= PairForm::relative ? kDeepScale : 1;
   const bool products = form == PairForm::cosine || form == PairForm::squares;
   const double own = form == PairForm::mixture ? 1 : 1 / own_sum;
   const double other = 1 / other_sum;
-  return {quiet(side.constant * upstream * own), quiet(side.own * upstream * own * (products ? own : 1)),
+  return {quiet(side.constant * upstream * own * unit), quiet(side.own * upstream * own * (products ? own : 1)),
           quiet(side.other * upstream * other * (products ? own : 1))};
 }
 

@@ -37,10 +37,11 @@ struct RuleSums {
   double e;        // exp(d)
   double e_alpha;  // exp(alpha d)      of square and power
   double e_less;   // exp((alpha-1) d)  of power
-  double raw;      // x
+  double d;        // d                 of plain
+  double columns;  // their number      of plain
 };
 
-LR_HD inline RuleSums no_rule_sums() { return {-std::numeric_limits<double>::infinity(), 0, 0, 0, 0}; }
+LR_HD inline RuleSums no_rule_sums() { return {-std::numeric_limits<double>::infinity(), 0, 0, 0, 0, 0}; }
 
 // The same sums about a maximum at or above their own.
 LR_FORCE_INLINE LR_HD RuleSums rebased(RuleSums s, double maximum, double alpha) {
@@ -49,6 +50,7 @@ LR_FORCE_INLINE LR_HD RuleSums rebased(RuleSums s, double maximum, double alpha)
     s.e *= std::exp(shift);
     s.e_alpha *= std::exp(alpha * shift);
     s.e_less *= std::exp((alpha - 1) * shift);
+    s.d += s.columns * shift;
   }
   s.maximum = maximum;
   return s;
@@ -57,8 +59,22 @@ LR_FORCE_INLINE LR_HD RuleSums rebased(RuleSums s, double maximum, double alpha)
 LR_HD inline RuleSums merged(const RuleSums& before, const RuleSums& after, double alpha) {
   const double maximum = before.maximum > after.maximum ? before.maximum : after.maximum;
   const RuleSums s = rebased(before, maximum, alpha), t = rebased(after, maximum, alpha);
-  return {maximum, s.e + t.e, s.e_alpha + t.e_alpha, s.e_less + t.e_less, s.raw + t.raw};
+  return {maximum, s.e + t.e, s.e_alpha + t.e_alpha, s.e_less + t.e_less, s.d + t.d, s.columns + t.columns};
 }
+
+// Sums over a row. Where the label has nearly all of the probability, those over the other columns have to be known by themselves.
+struct RowRuleSums {
+  RuleSums all;
+  double label_d;
+  double others_e, others_alpha;  // as e and e_alpha, without the label
+};
+
+// By the difference, as long as it is not a small one.
+LR_HD inline RowRuleSums without_label(const RuleSums& all, double label_d, double alpha) {
+  return {all, label_d, std::fmax(all.e - std::exp(label_d), 0), std::fmax(all.e_alpha - std::exp(alpha * label_d), 0)};
+}
+
+LR_HD inline bool is_small(const RowRuleSums& sums) { return sums.others_e < 0x1p-6 * sums.all.e; }
 
 // Sums over the columns of which p < epsilon / vocabulary, that is d < mask_threshold.
 struct MaskedSums {
@@ -80,27 +96,31 @@ struct RuleResult {
   double label;
 };
 
-// label_d is the label's d.
-LR_HD inline RuleResult rule_result(const RuleOptions& options, const RuleSums& sums, const MaskedSums& masked, double label_d) {
+LR_HD inline RuleResult rule_result(const RuleOptions& options, const RowRuleSums& row, const MaskedSums& masked) {
   constexpr double kNaN = std::numeric_limits<double>::quiet_NaN();
+  const RuleSums& sums = row.all;
   if (!(sums.e > 0)) return {kNaN, kNaN, kNaN, kNaN, kNaN, kNaN, kNaN};
+  const double label_d = row.label_d;
   const double epsilon = options.epsilon;
   const double each = epsilon / static_cast<double>(options.vocabulary);
   const double of_label = 1 - epsilon;
-  const double log_sum = std::log(sums.e);
-  const double label_logp = label_d - log_sum;
+  const double label_e = std::exp(label_d);
+  const double log_sum = label_e > row.others_e ? label_d + std::log1p(row.others_e / label_e) : std::log(sums.e);
+  const double label_logp = label_e > row.others_e ? -std::log1p(row.others_e / label_e) : label_d - log_sum;
   const double label_p = std::exp(label_logp);
+  const double others_p = label_e > row.others_e ? row.others_e / (label_e + row.others_e) : 1 - label_p;
   RuleResult result{};
   if (options.family == RuleFamily::log) {
     result.value = -of_label * label_logp;
-    if (epsilon > 0) result.value += epsilon * (log_sum + sums.maximum - sums.raw / static_cast<double>(options.vocabulary));
+    if (epsilon > 0) result.value += epsilon * (log_sum - sums.d / static_cast<double>(options.vocabulary));
     result.linear = 1 / sums.e;
     result.constant = -each;
-    result.label = std::expm1(label_logp) + epsilon - each;
+    result.label = (epsilon - each) - others_p;
   } else {
     const double alpha = options.alpha, order = alpha - 1;
     const bool power = options.family == RuleFamily::power;
-    const double log_alpha = std::log(sums.e_alpha);
+    const double label_alpha = std::exp(alpha * label_d);
+    const double log_alpha = label_alpha > row.others_alpha ? alpha * label_d + std::log1p(row.others_alpha / label_alpha) : std::log(sums.e_alpha);
     // A column's score is s = exp(order (d - norm)), norm being log_sum for the power rule, and that of the pseudo-spherical one else.
     const double norm = power ? log_sum : log_alpha / alpha;
     const double unit = std::exp(-order * norm);
@@ -109,6 +129,7 @@ LR_HD inline RuleResult rule_result(const RuleOptions& options, const RuleSums& 
     const double mean_s = of_label * label_s + each * all_s;
     const double factor = options.jnw ? 1 : power ? alpha * order : order;
     const double log_power_sum = log_alpha - alpha * log_sum;  // of the sum of p^alpha
+    const double others_power = row.others_alpha * std::exp(-alpha * log_sum);  // that sum without the label
     if (options.jnw) {
       result.value = -(of_label * std::expm1(order * (label_d - norm)) + epsilon * (all_s / static_cast<double>(options.vocabulary) - 1)) / order;
       if (power) result.value += std::expm1(log_power_sum) / alpha;
@@ -117,13 +138,16 @@ LR_HD inline RuleResult rule_result(const RuleOptions& options, const RuleSums& 
     }
     result.less = -factor * each * unit;
     if (power) {
-      const double rest = mean_s - std::exp(log_power_sum);
-      result.linear = factor * rest / sums.e;
+      // mean_s less the sum of p^alpha: of a certain label nothing but the others' share is left, and of its own gradient the share's square.
+      const double smoothing = each * all_s - epsilon * label_s;
+      result.linear = factor * (label_s * others_p - others_power + smoothing) / sums.e;
       result.product = factor * std::exp(-alpha * log_sum);
-      result.label = factor * (label_p * (rest + label_s) - (of_label + each) * label_s);
+      result.label = factor * (label_p * (smoothing - others_power) + label_s * (epsilon - each - others_p * others_p));
     } else {
+      const double label_share = std::exp(alpha * label_d - log_alpha);
+      const double others_share = row.others_alpha * std::exp(-log_alpha);
       result.product = factor * mean_s / sums.e_alpha;
-      result.label = factor * (std::exp(alpha * label_d - log_alpha) * mean_s - (of_label + each) * label_s);
+      result.label = factor * (each * (label_share * all_s - label_s) - of_label * label_s * others_share);
     }
   }
   if (has_mask(options)) {

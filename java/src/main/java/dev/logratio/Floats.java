@@ -4,6 +4,17 @@ package dev.logratio;
 final class Floats {
     private Floats() {}
 
+    /** The spacing of a floating-point type's numbers next to 1. */
+    static double epsilon(DType dtype) {
+        return switch (dtype) {
+            case F64 -> 0x1p-52;
+            case F32 -> 0x1p-23;
+            case F16 -> 0x1p-10;
+            case BF16 -> 0x1p-7;
+            default -> throw new IllegalArgumentException(dtype + " is no floating-point type");
+        };
+    }
+
     static float fromBfloat16(short bits) {
         return Float.intBitsToFloat(bits << 16);
     }

@@ -57,7 +57,8 @@ final class ReferenceBackend extends Backend {
                 gradient = new double[Math.toIntExact(call.logits.size(call.logits.rank() - 1))];
             } else {
                 ReferenceRow row = new ReferenceRow(call.logits, rowStarts.offsetOf(n), call.options);
-                gradient = row.gradient((int) label, load(call.lse, n, 0), load(call.entropy, n, 0), gradLogp, gradEntropy);
+                double epsilon = Floats.epsilon(call.lse.dtype());
+                gradient = row.gradient((int) label, load(call.lse, n, 0), epsilon, load(call.entropy, n, 0), gradLogp, gradEntropy);
             }
             storeRow(call.gradLogits, targetStarts.offsetOf(n), gradient);
         }

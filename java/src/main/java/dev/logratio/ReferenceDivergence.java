@@ -90,11 +90,7 @@ final class ReferenceDivergence {
     /** All NaN for a row that is all -inf, or holds +inf or NaN. */
     private static double[] logSoftmax(double[] logits, double temperature) {
         double largest = Arrays.stream(logits).max().orElseThrow(); // NaN if there is one
-        double sum = 0;
-        for (double logit : logits) {
-            sum += Math.exp((logit - largest) / temperature);
-        }
-        double logSum = Math.log(sum);
+        double logSum = ReferenceMath.logSumAboutLargest(logits, 1 / temperature);
         return Arrays.stream(logits)
                 .map(logit -> Double.isNaN(logSum) ? Double.NaN : (logit - largest) / temperature - logSum)
                 .toArray();

@@ -42,6 +42,21 @@ final class ReferenceMath {
         return a == 0 && !Double.isNaN(b) || b == 0 && !Double.isNaN(a) ? 0 : a * b;
     }
 
+    /** {@code log(sum exp(scale (x - max x)))}, with relative accuracy where all but one value are far below. NaN where one is, or all are -inf. */
+    static double logSumAboutLargest(double[] values, double scale) {
+        int top = 0;
+        for (int k = 0; k < values.length; k++) {
+            if (values[k] > values[top] || Double.isNaN(values[k])) {
+                top = k;
+            }
+        }
+        double others = 0;
+        for (int k = 0; k < values.length; k++) {
+            others += k == top ? 0 : Math.exp(scale * (values[k] - values[top]));
+        }
+        return Double.isFinite(values[top]) ? Math.log1p(others) : Double.NaN;
+    }
+
     static double mean(double[] values) {
         double sum = 0;
         for (double value : values) {

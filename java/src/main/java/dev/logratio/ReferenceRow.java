@@ -8,6 +8,8 @@ import java.util.Arrays;
  * not even where one probability is close to 1.
  */
 final class ReferenceRow {
+    private static final double ENOUGH = 0x1p-16; // error of a probability, relative
+
     private final double[] raw;
     private final double[] z;
     private final double[] slope; // dz / d raw
@@ -86,6 +88,11 @@ final class ReferenceRow {
         return entropy;
     }
 
+    /** The log of the sum of p^2. */
+    double logCollision() {
+        return undefined ? Double.NaN : Math.log1p(sumOfOthers(2)) - 2 * logSum;
+    }
+
     /** Of the raw logits: the lowest index on ties, a NaN counting as the largest. */
     int argmax() {
         int best = 0;
@@ -105,12 +112,9 @@ final class ReferenceRow {
         return undefined ? Double.NaN : mean(raw);
     }
 
+    /** Over the columns that are not -inf. */
     private static double mean(double[] values) {
-        double sum = 0;
-        for (double value : values) {
-            sum += value;
-        }
-        return sum / values.length;
+        return Arrays.stream(values).filter(value -> value > Double.NEGATIVE_INFINITY).average().orElseThrow();
     }
 
     /** The gradient of {@code upstream * log-prob(label)} with respect to the raw logits. */
@@ -123,10 +127,15 @@ final class ReferenceRow {
     /**
      * The gradient of {@code gradLogp * log-prob(label) + gradEntropy * entropy} with respect to the raw logits, given the row's
      * log-sum-exp and entropy.
+     *
+     * @param lseEpsilon the spacing next to 1 of the type that lse was rounded to; where it left too few digits for the row's
+     *     probabilities, or for what the label's is short of 1, the row's own log-sum-exp takes its place
      */
-    double[] gradient(int label, double lse, double entropy, double gradLogp, double gradEntropy) {
+    double[] gradient(int label, double lse, double lseEpsilon, double entropy, double gradLogp, double gradEntropy) {
+        double error = Math.abs(lse) * lseEpsilon;
+        boolean holds = !(error > ENOUGH || (lse - z[label]) * ENOUGH < error);
         double[] logProbs = new double[z.length];
-        Arrays.setAll(logProbs, k -> z[k] - lse);
+        Arrays.setAll(logProbs, k -> holds ? z[k] - lse : logProb(k));
         return gradient(logProbs, label, gradLogp, entropy, gradEntropy);
     }
 

@@ -70,11 +70,7 @@ final class ReferenceScoringRule {
     /** All NaN for a row that is all -inf, or holds +inf or NaN. */
     private static double[] logSoftmax(double[] logits) {
         double largest = Arrays.stream(logits).max().orElseThrow();
-        double sum = 0;
-        for (double logit : logits) {
-            sum += Math.exp(logit - largest);
-        }
-        double logSum = Math.log(sum);
+        double logSum = ReferenceMath.logSumAboutLargest(logits, 1);
         return Arrays.stream(logits).map(logit -> Double.isNaN(logSum) ? Double.NaN : logit - largest - logSum).toArray();
     }
 
@@ -97,12 +93,14 @@ final class ReferenceScoringRule {
         for (int k = 0; k < logP.length; k++) {
             double powerLess = Math.exp((alpha - 1) * logP[k]);
             value -= weight[k] * (jnw ? Math.expm1((alpha - 1) * logP[k]) / (alpha - 1) : alpha * powerLess);
-            slope[k] = alpha * (alpha - 1) * (Math.exp(alpha * logP[k]) - weight[k] * powerLess) / divisor;
+            slope[k] = alpha * (alpha - 1) * powerLess * (Math.expm1(logP[k]) + (1 - weight[k])) / divisor;
         }
     }
 
     private void pseudoSpherical(double alpha, double divisor) {
+        double largest = Arrays.stream(logP).max().orElseThrow();
         double logPowerSum = logPowerSum(alpha);
+        double logSum = ReferenceMath.logSumAboutLargest(logP, alpha);
         double mean = 0;
         double[] score = new double[logP.length];
         for (int k = 0; k < logP.length; k++) {
@@ -112,7 +110,8 @@ final class ReferenceScoringRule {
             value -= weight[k] * (options.normalisation() == Normalisation.JNW ? Math.expm1(exponent) / (alpha - 1) : score[k]);
         }
         for (int k = 0; k < logP.length; k++) {
-            slope[k] = (alpha - 1) * (Math.exp(alpha * logP[k] - logPowerSum) * mean - weight[k] * score[k]) / divisor;
+            double logShare = alpha * (logP[k] - largest) - logSum;
+            slope[k] = (alpha - 1) * (Math.expm1(logShare) * mean + (mean - weight[k] * score[k])) / divisor;
         }
     }
 
@@ -128,20 +127,25 @@ final class ReferenceScoringRule {
 
     /** log of the sum of p^alpha. */
     private double logPowerSum(double alpha) {
-        double largest = Arrays.stream(logP).max().orElseThrow();
-        double sum = 0;
-        for (double log : logP) {
-            sum += Math.exp(alpha * (log - largest));
-        }
-        return alpha * largest + Math.log(sum);
+        return alpha * Arrays.stream(logP).max().orElseThrow() + ReferenceMath.logSumAboutLargest(logP, alpha);
     }
 
     private double[] gradient(double upstream) {
-        double sum = Arrays.stream(slope).sum();
+        double sum = 0;
+        int top = 0;
+        for (int k = 0; k < logP.length; k++) {
+            sum += slope[k];
+            top = logP[k] > logP[top] ? k : top;
+        }
+        double sumOfOthers = 0; // by itself: beside the slope of a certain label it would be lost
+        for (int k = 0; k < logP.length; k++) {
+            sumOfOthers += k == top ? 0 : slope[k];
+        }
         double[] gradient = new double[logP.length];
         for (int k = 0; k < logP.length; k++) {
             if (logP[k] != Double.NEGATIVE_INFINITY && upstream != 0) {
-                gradient[k] = upstream * (slope[k] - Math.exp(logP[k]) * sum);
+                double p = Math.exp(logP[k]);
+                gradient[k] = upstream * (k == top ? -slope[k] * Math.expm1(logP[k]) - p * sumOfOthers : slope[k] - p * sum);
             }
         }
         return gradient;

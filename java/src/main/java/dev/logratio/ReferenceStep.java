@@ -175,7 +175,7 @@ final class ReferenceStep {
         for (int t = 0; t < tokens; t++) {
             if (counted[b][t] > 0) {
                 ReferenceRow row = row(b, t);
-                sum += row.logProb((int) label(b, t)) - (row.lse2() - 2 * row.lse());
+                sum += row.logProb((int) label(b, t)) - row.logCollision();
                 count++;
             }
         }
