@@ -30,9 +30,10 @@ template <class Cap>
 __device__ inline RowGradient prepare_gradient(const RowUpstream& up, float label_logit, const Transform& t) {
   const double g = up.grad_logp, h = up.grad_entropy;
   const double entropy = h == 0 ? 0 : up.entropy;
-  // p = exp((softcap(x) - reference) / temperature) times what the rest of the norm comes to. An upstream gradient beyond all measure, as
-  // orpo's of a certain token, meets probabilities next to 0: it goes into the exponents.
-  const double raise = fabs(g) > 0x1p60 ? log(fabs(g)) * t.temperature : 0;
+  // p = exp((softcap(x) - reference) / temperature) times what the rest of the norm comes to. A large upstream gradient, as orpo's of
+  // a certain token, meets probabilities next to 0: it goes into the exponents.
+  const bool is_large = fabs(g) > (up.norm.logp > -0x1p-6 ? 0x1p10 : 0x1p60);
+  const double raise = is_large ? log(fabs(g)) * t.temperature : 0;
   const float reference = static_cast<float>(up.norm.pivot - raise);
   const double rest = up.norm.pivot - reference + up.norm.log_sum * t.temperature;
   const double factor = exp(-rest / t.temperature) / t.temperature;

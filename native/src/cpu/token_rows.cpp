@@ -198,10 +198,11 @@ class Backward {
     const float x = load(logits_.type, row_address(logits_, r), grad.label);
     const RowNorm norm = norm_of(r, grad, kernels_.softcap(x, static_cast<float>(transform_.softcap)));
     // p = exp((softcap(x) - subtrahend) / temperature), with the subtrahend in two parts: a float next to the pivot, or what scales to a
-    // float, and the rest, which becomes a factor. An upstream gradient beyond all measure, as orpo's of a certain token, meets
+    // float, and the rest, which becomes a factor. A large upstream gradient, as orpo's of a certain token, meets
     // probabilities next to 0: it goes into the exponents.
     const double log_sum = norm.log_sum * temperature;
-    const double raise = std::fabs(g) > 0x1p60 ? std::log(std::fabs(g)) * temperature : 0;
+    const bool is_large = std::fabs(g) > (norm.logp > -kOthersOfCertain ? 0x1p10 : 0x1p60);
+    const double raise = is_large ? std::log(std::fabs(g)) * temperature : 0;
     const float temperature_scale = exp2_scale(temperature);
     const ScaledReference from = scaled_reference(norm.pivot + log_sum - raise, temperature_scale);
     const bool scales = h == 0 && from.is_near;
