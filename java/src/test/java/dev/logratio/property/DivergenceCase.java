@@ -1,0 +1,187 @@
+package dev.logratio.property;
+
+import dev.logratio.Backend;
+import dev.logratio.DType;
+import dev.logratio.Divergence;
+import dev.logratio.DivergenceKind;
+import dev.logratio.DivergenceOptions;
+import dev.logratio.DivergenceOptions.Detach;
+import dev.logratio.Tensor;
+import java.util.ArrayList;
+import java.util.Arrays;
+import java.util.List;
+
+/** Divergences of rows, of logits or of logits and weights. */
+record DivergenceCase(
+        Draw draw,
+        DivergenceOptions options,
+        List<String> pKinds,
+        List<String> qKinds,
+        Tensor p,
+        Tensor q,
+        boolean weighted,
+        Tensor[] rows,
+        Tensor rowWeights,
+        Tensor gradLoss,
+        DType[] outputs)
+        implements PropertyCase {
+    static DivergenceCase drawn(Draw draw) {
+        int columns = draw.vocabulary();
+        int most = columns > 5000 ? 1 : 7;
+        int pRows = Math.min(most, draw.size(0, 1, 1, 1, 2, 7));
+        boolean chosenRows = draw.chance(.3);
+        int qRows = chosenRows ? Math.min(most, draw.size(1, 2, 7)) : pRows;
+        int pairs = chosenRows ? draw.below(Math.min(pRows, qRows) + 1) : pRows;
+        DType dtype = draw.logitType();
+        LogitRows p = LogitRows.drawn(draw, dtype, pRows, columns);
+        boolean weighted = draw.chance(.2);
+        LogitRows q = weighted ? weights(draw, qRows, columns) : LogitRows.drawn(draw, dtype, qRows, columns);
+        for (int row = 0; !weighted && row < Math.min(pRows, qRows); row++) {
+            if (draw.chance(.1)) { // the same distribution, perhaps somewhere else
+                double apart = draw.chance(.5) ? 0 : draw.number(1000, 1e4, 1e9, -1e9);
+                for (int k = row * columns; k < (row + 1) * columns; k++) {
+                    q.values()[k] = p.values()[k] + apart;
+                }
+                q.kinds().set(row, "p + " + apart);
+            }
+        }
+        double[] rowWeights = new double[pairs];
+        Arrays.setAll(rowWeights, k -> draw.chance(.2) ? 0 : draw.magnitude(.1, 10));
+        return new DivergenceCase(
+                draw,
+                options(draw),
+                p.kinds(),
+                q.kinds(),
+                draw.tensor(dtype, p.values(), pRows, columns),
+                draw.tensor(weighted ? DType.F32 : dtype, q.values(), qRows, columns),
+                weighted,
+                chosenRows ? new Tensor[] {someOf(draw, pRows, pairs), someOf(draw, qRows, pairs)} : null,
+                draw.chance(.5) ? null : draw.tensor(draw.wideFloat(), rowWeights, pairs),
+                draw.chance(.5) ? null : draw.tensor(draw.wideFloat(), draw.upstreams(1), 1),
+                new DType[] {draw.wideFloat(), draw.wideFloat()});
+    }
+
+    private static DivergenceOptions options(Draw draw) {
+        DivergenceKind kind = draw.oneOf(DivergenceKind.values());
+        boolean sce = kind == DivergenceKind.SCE && draw.chance(.5);
+        return new DivergenceOptions(
+                kind,
+                sce ? draw.number(0, 1, .5, 3) : 1,
+                sce ? draw.number(0, 1, .5, 3) : 1,
+                draw.chance(.4) ? 1 : draw.magnitude(.01, 100),
+                draw.oneOf(Detach.values()),
+                draw.oneOf(DivergenceOptions.Reduction.values()));
+    }
+
+    /** Of any scale, some of them 0, but never a whole row. */
+    private static LogitRows weights(Draw draw, int rows, int columns) {
+        double[] weights = new double[rows * columns];
+        List<String> kinds = new ArrayList<>();
+        for (int row = 0; row < rows; row++) {
+            double scale = draw.number(1, 1, 1e-30, 1e30);
+            kinds.add("weights to " + scale);
+            int sure = draw.below(columns);
+            for (int k = 0; k < columns; k++) {
+                weights[row * columns + k] = k != sure && draw.chance(.2) ? 0 : scale * draw.magnitude(1e-4, 1);
+            }
+        }
+        return new LogitRows(weights, kinds);
+    }
+
+    /** Some row numbers, none twice, in any order. */
+    private static Tensor someOf(Draw draw, int rows, int count) {
+        double[] numbers = new double[rows];
+        Arrays.setAll(numbers, row -> row);
+        for (int k = 0; k < count; k++) {
+            int other = k + draw.below(rows - k);
+            double number = numbers[k];
+            numbers[k] = numbers[other];
+            numbers[other] = number;
+        }
+        return draw.tensor(draw.integer(), Arrays.copyOf(numbers, count), count);
+    }
+
+    @Override
+    public String description() {
+        return "p_logits " + p + " " + pKinds + (weighted ? ", q_weights " : ", q_logits ") + q + " " + qKinds + ", " + options + (rows == null ? "" : ", rows " + rows[0])
+                + (rowWeights == null ? "" : ", row_weights") + (gradLoss == null ? "" : ", grad_loss");
+    }
+
+    @Override
+    public List<Output> run(Backend backend) {
+        if (backend != Backend.reference()) {
+            return run(backend, p);
+        }
+        List<Output> outputs = withSlack(run(backend, draw.doubles(p)));
+        // A sign of p - q, or of a sum of them, that rounding decides; of equal rows it is 0 everywhere.
+        boolean signs = options.kind() == DivergenceKind.TVD || options.kind() == DivergenceKind.WASSERSTEIN1;
+        boolean equal = Arrays.stream(outputs.getFirst().values()).anyMatch(value -> value == 0);
+        return !signs || equal
+                ? outputs
+                : Wobble.withSlack(outputs, Wobble.moved(draw, p, options.temperature()).stream().map(moved -> run(backend, moved)).toList());
+    }
+
+    private List<Output> run(Backend backend, Tensor ownP) {
+        boolean exact = backend == Backend.reference();
+        DType dtype = ownP.dtype();
+        Tensor ownQ = exact && !weighted ? draw.doubles(q) : q;
+        long pairs = rows == null ? p.size(0) : rows[0].size(0);
+        Tensor values = draw.zeros(exact ? DType.F64 : outputs[0], pairs);
+        Tensor loss = draw.zeros(exact ? DType.F64 : outputs[1], 1);
+        Divergence call = (weighted ? Divergence.ofWeights(ownP, ownQ) : Divergence.of(ownP, ownQ)).options(options).values(values).loss(loss);
+        Tensor gradP = draw.zeros(dtype, p.shape());
+        Tensor gradQ = draw.zeros(dtype, q.shape());
+        if (options.detach() != Detach.P) {
+            call.gradP(gradP);
+        }
+        if (options.detach() != Detach.Q && !weighted) {
+            call.gradQ(gradQ);
+        }
+        if (rows != null) {
+            call.rows(rows[0], rows[1]);
+        }
+        if (rowWeights != null) {
+            call.rowWeights(rowWeights);
+        }
+        if (gradLoss != null) {
+            call.gradLoss(gradLoss);
+        }
+        call.run(backend);
+        return List.of(
+                new Output("values", values),
+                new Output("loss", loss),
+                new Output("grad_p_logits", gradP),
+                new Output("grad_q_logits", gradQ));
+    }
+
+    /**
+     * Of rows that are nearly equal or certain little is left where terms of both signs cancel: then a value is as good as the log of a sum
+     * of float32, and a gradient as good as a probability near 1 times the slope that it is multiplied with.
+     */
+    private List<Output> withSlack(List<Output> all) {
+        double[] values = all.getFirst().values();
+        double[] weights = new double[values.length];
+        Arrays.setAll(weights, k -> rowWeights == null ? 1 : rowWeights.getDouble(k));
+        double total = Arrays.stream(weights).sum();
+        double divisor = options.reduction() == DivergenceOptions.Reduction.SUM || total == 0 ? 1 : total;
+        double upstream = gradLoss == null ? 1 : Math.abs(gradLoss.getDouble(0));
+        double[] ofP = new double[(int) p.elementCount()];
+        double[] ofQ = new double[(int) q.elementCount()];
+        int columns = (int) p.size(1);
+        for (int k = 0; k < values.length; k++) {
+            double slope = Double.isFinite(values[k]) ? 1 + Math.abs(values[k]) : 1;
+            double slack = 0x1p-22 * slope * upstream * weights[k] / divisor / options.temperature();
+            int rowP = rows == null ? k : (int) rows[0].getLong(k);
+            int rowQ = rows == null ? k : (int) rows[1].getLong(k);
+            Arrays.fill(ofP, rowP * columns, (rowP + 1) * columns, slack);
+            Arrays.fill(ofQ, rowQ * columns, (rowQ + 1) * columns, slack);
+        }
+        double[] ofValues = new double[values.length];
+        Arrays.fill(ofValues, 0x1p-21);
+        return List.of(
+                all.get(0).withSlack(ofValues),
+                all.get(1).withSlack(new double[] {0x1p-21 * total / divisor}),
+                all.get(2).withSlack(ofP),
+                all.get(3).withSlack(ofQ));
+    }
+}

@@ -1,0 +1,153 @@
+package dev.logratio.property;
+
+import dev.logratio.Backend;
+import dev.logratio.DType;
+import dev.logratio.PreferenceStep;
+import dev.logratio.SequenceOptions;
+import dev.logratio.SequenceOptions.Reduction;
+import dev.logratio.StepMetrics;
+import dev.logratio.Tensor;
+import dev.logratio.loss.Loss;
+import dev.logratio.loss.WeightedLoss;
+import java.util.ArrayList;
+import java.util.Arrays;
+import java.util.List;
+
+/** Whole preference steps. */
+record PreferenceStepCase(
+        Draw draw,
+        List<WeightedLoss> losses,
+        TokenRows rows,
+        Tensor mask,
+        Tensor reference,
+        SequenceOptions options,
+        boolean wpo,
+        boolean inPlace,
+        DType[] outputs)
+        implements PropertyCase {
+    static PreferenceStepCase drawn(Draw draw) {
+        List<WeightedLoss> losses = new ArrayList<>();
+        do {
+            losses.add(new WeightedLoss(RandomLoss.drawn(draw, Loss.OfStep.class), draw.chance(.6) ? 1 : draw.number(0, -.5, .3, 2)));
+        } while (draw.chance(.25));
+        List<Loss.Paired> paired = losses.stream().map(WeightedLoss::loss).filter(Loss.Paired.class::isInstance).map(Loss.Paired.class::cast).toList();
+        int smallest = paired.stream().mapToInt(Loss.Paired::smallestBatch).max().orElse(1);
+        int drawn = draw.size(0, 1, 1, 3);
+        int pairs = drawn == 0 ? 0 : Math.max(drawn, smallest);
+        int tokens = draw.size(1, 2, 5);
+        int vocabulary = draw.stepVocabulary();
+        TokenRows rows = TokenRows.of(draw, vocabulary, 2 * pairs, tokens);
+        boolean byLength = losses.stream().anyMatch(term -> term.loss().dividesByLength());
+        SequenceOptions options = SequenceLogpsCase.options(draw);
+        boolean takesReference = paired.stream().anyMatch(loss -> !(loss instanceof Loss.ReferenceFree));
+        return new PreferenceStepCase(
+                draw,
+                losses,
+                rows,
+                draw.chance(.4) ? null : SequenceLogpsCase.mask(draw, 2 * pairs, tokens),
+                takesReference && draw.chance(.9) ? reference(draw, 2 * pairs, tokens) : null,
+                byLength ? options.withReduction(Reduction.SUM) : options,
+                paired.stream().noneMatch(Loss.Paired::ofRanks) && draw.chance(.25),
+                draw.chance(.4),
+                new DType[] {draw.wideFloat(), draw.wideFloat(), draw.wideFloat()});
+    }
+
+    /** Log-probs of sequences, or of tokens. */
+    private static Tensor reference(Draw draw, int sequences, int tokens) {
+        boolean ofTokens = draw.chance(.5);
+        double[] logps = new double[ofTokens ? sequences * tokens : sequences];
+        Arrays.setAll(logps, i -> -draw.magnitude(1e-2, 10) * (ofTokens ? 1 : tokens));
+        return ofTokens ? draw.tensor(draw.wideFloat(), logps, sequences, tokens) : draw.tensor(draw.wideFloat(), logps, sequences);
+    }
+
+    @Override
+    public String description() {
+        return losses + ", " + rows.description() + (mask == null ? "" : ", mask " + mask)
+                + (reference == null ? "" : ", reference " + reference) + ", " + options + (wpo ? ", wpo" : "");
+    }
+
+    @Override
+    public List<Output> run(Backend backend) {
+        boolean exact = backend == Backend.reference();
+        if (!exact) {
+            return run(backend, draw.zeros(rows.logits().dtype(), rows.logits().shape()).copyFrom(rows.logits()));
+        }
+        List<Output> outputs = run(backend, draw.doubles(rows.logits()));
+        List<Output> withSlack = Wobble.withSlack(outputs, List.of(run(backend, moved(1)), run(backend, moved(-1))));
+        // What is too large for its type is not finite there.
+        double beyond = beyond(outputs.getFirst(), this.outputs[0]) + beyond(outputs.get(3), rows.logits().dtype());
+        withSlack.set(withSlack.size() - 1, withSlack.getLast().withSlack(new double[] {beyond}));
+        return withSlack;
+    }
+
+    private static long beyond(Output output, DType dtype) {
+        double largest = dtype == DType.F64 ? Double.MAX_VALUE : .99 * LogitRows.largest(dtype);
+        return Arrays.stream(output.values()).filter(value -> Double.isFinite(value) && Math.abs(value) > largest).count();
+    }
+
+    /** The logits with every label's moved by what float32 loops may be off in its log-prob, apart on the two sides of a pair. */
+    private Tensor moved(int sign) {
+        Tensor logits = draw.doubles(rows.logits());
+        long sequences = logits.size(0);
+        for (long b = 0; b < sequences; b++) {
+            for (long t = 0; t < logits.size(1); t++) {
+                long label = rows.labels().getLong(b, t);
+                if (label != rows.options().ignoreIndex()) {
+                    Tensor row = logits.select(0, b).select(0, t);
+                    double largest = Arrays.stream(row.toDoubles()).max().orElseThrow();
+                    double at = row.getDouble(label);
+                    double step = 1e-6 * (rows.options().temperature() + (largest - at));
+                    row.setDouble(at + (b < sequences / 2 ? sign : -sign) * (Double.isFinite(step) ? step : 0), label);
+                }
+            }
+        }
+        return logits;
+    }
+
+    private List<Output> run(Backend backend, Tensor logits) {
+        boolean exact = backend == Backend.reference();
+        long sequences = rows.labels().size(0);
+        Tensor lossValues = draw.zeros(exact ? DType.F64 : outputs[0], sequences / 2);
+        Tensor logps = draw.zeros(exact ? DType.F64 : outputs[1], sequences);
+        Tensor counts = draw.zeros(exact ? DType.F64 : outputs[2], sequences);
+        Tensor gradient = inPlace ? logits : draw.zeros(logits.dtype(), logits.shape());
+        PreferenceStep call = PreferenceStep.of(losses, logits, rows.labels())
+                .tokenOptions(rows.options())
+                .sequenceOptions(options)
+                .wpo(wpo)
+                .losses(lossValues)
+                .logps(logps)
+                .counts(counts)
+                .gradLogits(gradient);
+        if (mask != null) {
+            call.mask(mask);
+        }
+        if (reference != null && reference.rank() == 1) {
+            call.referenceLogps(reference);
+        } else if (reference != null) {
+            call.referenceTokenLogps(reference);
+        }
+        StepMetrics metrics = call.run(backend);
+        List<Output> all = new ArrayList<>();
+        all.add(new Output("losses", lossValues));
+        all.add(new Output("logps", logps));
+        all.add(new Output("counts", counts));
+        all.add(new Output("grad_logits", gradient));
+        all.add(metric("loss", metrics.loss()));
+        all.add(metric("rewards_chosen", metrics.rewardsChosen()));
+        all.add(metric("rewards_rejected", metrics.rewardsRejected()));
+        all.add(metric("rewards_margin", metrics.rewardsMargin()));
+        all.add(metric("rewards_accuracy", metrics.rewardsAccuracy()));
+        all.add(metric("entropy", metrics.entropy()));
+        all.add(metric("token_accuracy", metrics.tokenAccuracy()));
+        all.add(metric("logits_chosen", metrics.logitsChosen()));
+        all.add(metric("logits_rejected", metrics.logitsRejected()));
+        all.add(metric("grad_norm", metrics.gradNorm()));
+        all.add(metric("nonfinite", metrics.nonfinite()));
+        return all;
+    }
+
+    private static Output metric(String name, double value) {
+        return new Output(name, DType.F32, new double[] {value});
+    }
+}

@@ -1,0 +1,49 @@
+package dev.logratio.property;
+
+import dev.logratio.Backend;
+import dev.logratio.DType;
+import dev.logratio.Tensor;
+import dev.logratio.TokenLogprobs;
+import dev.logratio.TokenOptions;
+import java.util.ArrayList;
+import java.util.List;
+
+/** The forward of per-token log-probs. */
+record TokenLogprobsCase(Draw draw, TokenRows rows) implements PropertyCase {
+    static TokenLogprobsCase drawn(Draw draw) {
+        return new TokenLogprobsCase(draw, TokenRows.drawn(draw));
+    }
+
+    @Override
+    public String description() {
+        return rows.description();
+    }
+
+    @Override
+    public List<Output> run(Backend backend) {
+        boolean exact = backend == Backend.reference();
+        Tensor[] outputs = new Tensor[5];
+        for (int i = 0; i < outputs.length; i++) {
+            DType drawn = draw.wideFloat();
+            outputs[i] = draw.zeros(exact ? DType.F64 : drawn, rows.labels().shape());
+        }
+        Tensor argmax = draw.zeros(draw.integer(), rows.labels().shape());
+        TokenLogprobs.of(exact ? draw.doubles(rows.logits()) : rows.logits(), rows.labels())
+                .options(rows.options())
+                .logp(outputs[0])
+                .lse(outputs[1])
+                .lse2(outputs[2])
+                .entropy(outputs[3])
+                .meanLogit(outputs[4])
+                .argmax(argmax)
+                .run(backend);
+        List<Output> all = new ArrayList<>();
+        all.add(new Output("logp", outputs[0]));
+        all.add(new Output("lse", outputs[1]));
+        all.add(new Output("lse2", outputs[2]));
+        all.add(new Output("entropy", outputs[3]));
+        all.add(new Output("mean_logit", outputs[4]));
+        all.add(new Output("argmax", argmax));
+        return all;
+    }
+}

@@ -1,0 +1,44 @@
+package dev.logratio.property;
+
+import dev.logratio.DType;
+import dev.logratio.Tensor;
+import dev.logratio.TokenOptions;
+import java.util.Arrays;
+
+/** Logits with labels, [N,V] or [B,T,V], and how a logit becomes z. */
+record TokenRows(LogitRows rows, Tensor logits, Tensor labels, TokenOptions options) {
+    static TokenRows drawn(Draw draw) {
+        int vocabulary = draw.vocabulary();
+        int most = vocabulary > 5000 ? 2 : 7;
+        int rows = Math.min(most, draw.size(0, 1, 1, 1, 2, 7));
+        long[] shape = draw.chance(.3) && rows % 2 == 0 ? new long[] {2, rows / 2} : new long[] {rows};
+        return of(draw, vocabulary, shape);
+    }
+
+    static TokenRows of(Draw draw, int vocabulary, long... shape) {
+        long rows = 1;
+        long[] withColumns = Arrays.copyOf(shape, shape.length + 1);
+        withColumns[shape.length] = vocabulary;
+        for (long size : shape) {
+            rows *= size;
+        }
+        DType dtype = draw.logitType();
+        TokenOptions options = options(draw);
+        LogitRows drawn = LogitRows.drawn(draw, dtype, (int) rows, vocabulary);
+        return new TokenRows(
+                drawn,
+                draw.tensor(dtype, drawn.values(), withColumns),
+                draw.tensor(draw.integer(), LogitRows.labels(draw, drawn.values(), vocabulary, options.ignoreIndex()), shape),
+                options);
+    }
+
+    private static TokenOptions options(Draw draw) {
+        double temperature = draw.chance(.4) ? 1 : draw.magnitude(.01, 100);
+        double softcap = draw.chance(.7) ? 0 : draw.magnitude(1, 100);
+        return new TokenOptions(draw.size(-100, -100, -1, 0), temperature, softcap);
+    }
+
+    String description() {
+        return "logits " + logits + " " + rows.kinds() + ", labels " + labels.dtype() + " " + Arrays.toString(labels.toLongs()) + ", " + options;
+    }
+}
