@@ -4,8 +4,8 @@ import dev.logratio.Backend;
 import dev.logratio.DType;
 import dev.logratio.Divergence;
 import dev.logratio.DivergenceKind;
-import dev.logratio.DivergenceOptions;
 import dev.logratio.DivergenceOptions.Detach;
+import dev.logratio.DivergenceOptions;
 import dev.logratio.Tensor;
 import java.util.ArrayList;
 import java.util.Arrays;
@@ -35,7 +35,10 @@ record DivergenceCase(
         DType dtype = draw.logitType();
         LogitRows p = LogitRows.drawn(draw, dtype, pRows, columns);
         boolean weighted = draw.chance(.2);
-        LogitRows q = weighted ? weights(draw, qRows, columns) : LogitRows.drawn(draw, dtype, qRows, columns);
+        LogitRows q =
+                weighted
+                        ? weights(draw, qRows, columns)
+                        : LogitRows.drawn(draw, dtype, qRows, columns);
         for (int row = 0; !weighted && row < Math.min(pRows, qRows); row++) {
             if (draw.chance(.1)) { // the same distribution, perhaps somewhere else
                 double apart = draw.chance(.5) ? 0 : draw.number(1000, 1e4, 1e9, -1e9);
@@ -55,7 +58,9 @@ record DivergenceCase(
                 draw.tensor(dtype, p.values(), pRows, columns),
                 draw.tensor(weighted ? DType.F32 : dtype, q.values(), qRows, columns),
                 weighted,
-                chosenRows ? new Tensor[] {someOf(draw, pRows, pairs), someOf(draw, qRows, pairs)} : null,
+                chosenRows
+                        ? new Tensor[] {someOf(draw, pRows, pairs), someOf(draw, qRows, pairs)}
+                        : null,
                 draw.chance(.5) ? null : draw.tensor(draw.wideFloat(), rowWeights, pairs),
                 draw.chance(.5) ? null : draw.tensor(draw.wideFloat(), draw.upstreams(1), 1),
                 new DType[] {draw.wideFloat(), draw.wideFloat()});
@@ -82,7 +87,8 @@ record DivergenceCase(
             kinds.add("weights to " + scale);
             int sure = draw.below(columns);
             for (int k = 0; k < columns; k++) {
-                weights[row * columns + k] = k != sure && draw.chance(.2) ? 0 : scale * draw.magnitude(1e-4, 1);
+                weights[row * columns + k] =
+                        k != sure && draw.chance(.2) ? 0 : scale * draw.magnitude(1e-4, 1);
             }
         }
         return new LogitRows(weights, kinds);
@@ -103,8 +109,11 @@ record DivergenceCase(
 
     @Override
     public String description() {
-        return "p_logits " + p + " " + pKinds + (weighted ? ", q_weights " : ", q_logits ") + q + " " + qKinds + ", " + options + (rows == null ? "" : ", rows " + rows[0])
-                + (rowWeights == null ? "" : ", row_weights") + (gradLoss == null ? "" : ", grad_loss");
+        String qName = weighted ? "q_weights" : "q_logits";
+        return "p_logits %s %s, %s %s %s, %s".formatted(p, pKinds, qName, q, qKinds, options)
+                + (rows == null ? "" : ", rows " + rows[0])
+                + (rowWeights == null ? "" : ", row_weights")
+                + (gradLoss == null ? "" : ", grad_loss");
     }
 
     @Override
@@ -113,12 +122,18 @@ record DivergenceCase(
             return run(backend, p);
         }
         List<Output> outputs = withSlack(run(backend, draw.doubles(p)));
-        // A sign of p - q, or of a sum of them, that rounding decides; of equal rows it is 0 everywhere.
-        boolean signs = options.kind() == DivergenceKind.TVD || options.kind() == DivergenceKind.WASSERSTEIN1;
+        // Rounding may decide the sign of p - q, or of a sum of them; of equal rows it is 0.
+        boolean signs =
+                options.kind() == DivergenceKind.TVD
+                        || options.kind() == DivergenceKind.WASSERSTEIN1;
         boolean equal = Arrays.stream(outputs.getFirst().values()).anyMatch(value -> value == 0);
         return !signs || equal
                 ? outputs
-                : Wobble.withSlack(outputs, Wobble.moved(draw, p, options.temperature()).stream().map(moved -> run(backend, moved)).toList());
+                : Wobble.withSlack(
+                        outputs,
+                        Wobble.moved(draw, p, options.temperature()).stream()
+                                .map(moved -> run(backend, moved))
+                                .toList());
     }
 
     private List<Output> run(Backend backend, Tensor ownP) {
@@ -128,7 +143,11 @@ record DivergenceCase(
         long pairs = rows == null ? p.size(0) : rows[0].size(0);
         Tensor values = draw.zeros(exact ? DType.F64 : outputs[0], pairs);
         Tensor loss = draw.zeros(exact ? DType.F64 : outputs[1], 1);
-        Divergence call = (weighted ? Divergence.ofWeights(ownP, ownQ) : Divergence.of(ownP, ownQ)).options(options).values(values).loss(loss);
+        Divergence call =
+                (weighted ? Divergence.ofWeights(ownP, ownQ) : Divergence.of(ownP, ownQ))
+                        .options(options)
+                        .values(values)
+                        .loss(loss);
         Tensor gradP = draw.zeros(dtype, p.shape());
         Tensor gradQ = draw.zeros(dtype, q.shape());
         if (options.detach() != Detach.P) {
@@ -155,22 +174,25 @@ record DivergenceCase(
     }
 
     /**
-     * Of rows that are nearly equal or certain little is left where terms of both signs cancel: then a value is as good as the log of a sum
-     * of float32, and a gradient as good as a probability near 1 times the slope that it is multiplied with.
+     * Of rows that are nearly equal or certain little is left where terms of both signs cancel:
+     * then a value is as good as the log of a sum of float32, and a gradient as good as a
+     * probability near 1 times the slope that it is multiplied with.
      */
     private List<Output> withSlack(List<Output> all) {
         double[] values = all.getFirst().values();
         double[] weights = new double[values.length];
         Arrays.setAll(weights, k -> rowWeights == null ? 1 : rowWeights.getDouble(k));
         double total = Arrays.stream(weights).sum();
-        double divisor = options.reduction() == DivergenceOptions.Reduction.SUM || total == 0 ? 1 : total;
+        double divisor =
+                options.reduction() == DivergenceOptions.Reduction.SUM || total == 0 ? 1 : total;
         double upstream = gradLoss == null ? 1 : Math.abs(gradLoss.getDouble(0));
         double[] ofP = new double[(int) p.elementCount()];
         double[] ofQ = new double[(int) q.elementCount()];
         int columns = (int) p.size(1);
         for (int k = 0; k < values.length; k++) {
             double slope = Double.isFinite(values[k]) ? 1 + Math.abs(values[k]) : 1;
-            double slack = 0x1p-22 * slope * upstream * weights[k] / divisor / options.temperature();
+            double slack =
+                    0x1p-22 * slope * upstream * weights[k] / divisor / options.temperature();
             int rowP = rows == null ? k : (int) rows[0].getLong(k);
             int rowQ = rows == null ? k : (int) rows[1].getLong(k);
             Arrays.fill(ofP, rowP * columns, (rowP + 1) * columns, slack);

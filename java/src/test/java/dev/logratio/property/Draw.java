@@ -7,7 +7,10 @@ import java.util.Arrays;
 import java.util.List;
 import java.util.SplittableRandom;
 
-/** What a random case is drawn from: choices, numbers, and tensors of any layout. The same seed gives the same case. */
+/**
+ * What a random case is drawn from: choices, numbers, and tensors of any layout. The same seed
+ * gives the same case.
+ */
 final class Draw {
     private final SplittableRandom random;
     private final Arena arena;
@@ -107,12 +110,16 @@ final class Draw {
         return oneOf(DType.I32, DType.I64);
     }
 
-    /** Zeros: a whole tensor or, as often, a view of part of a larger one, whose other elements are no use to anyone. */
+    /**
+     * Zeros: a whole tensor or, as often, a view of part of a larger one, whose other elements are
+     * no use to anyone.
+     */
     Tensor zeros(DType dtype, long... shape) {
         if (chance(.5)) {
             return Tensor.zeros(arena, dtype, shape);
         }
-        // Every second row of a longer and wider tensor: [rows + 1, 2, ..., columns + 3] at [1:, 1, ..., offset:]
+        // Every second row of a longer and wider tensor: [rows + 1, 2, ..., columns + 3] at [1:, 1,
+        // ..., offset:]
         long[] whole = new long[shape.length + 1];
         whole[0] = shape[0] + 1;
         whole[1] = 2;
@@ -136,6 +143,11 @@ final class Draw {
     /** Values, each rounded to the dtype, in a tensor of any layout. */
     Tensor tensor(DType dtype, double[] values, long... shape) {
         return zeros(dtype, shape).copyFrom(Tensor.of(arena, dtype, values, shape));
+    }
+
+    /** A copy in any layout. */
+    Tensor copy(Tensor tensor) {
+        return zeros(tensor.dtype(), tensor.shape()).copyFrom(tensor);
     }
 
     /** A copy in float64, exact. */

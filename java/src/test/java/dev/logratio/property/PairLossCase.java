@@ -11,7 +11,14 @@ import java.util.Arrays;
 import java.util.List;
 
 /** Losses of pairs of sequences. */
-record PairLossCase(Draw draw, Loss.Paired loss, Tensor[] logps, Tensor[] counts, Tensor gradLoss, Tensor[] learned, DType output)
+record PairLossCase(
+        Draw draw,
+        Loss.Paired loss,
+        Tensor[] logps,
+        Tensor[] counts,
+        Tensor gradLoss,
+        Tensor[] learned,
+        DType output)
         implements PropertyCase {
     static PairLossCase drawn(Draw draw) {
         Loss.Paired loss = RandomLoss.drawn(draw, Loss.Paired.class);
@@ -20,17 +27,37 @@ record PairLossCase(Draw draw, Loss.Paired loss, Tensor[] logps, Tensor[] counts
         boolean referenceFree = loss instanceof Loss.ReferenceFree || draw.chance(.1);
         double[][] values = logps(draw, pairs, loss instanceof Loss.ReferenceFree);
         Tensor[] logps = new Tensor[referenceFree ? 2 : 4];
-        // Equal log-probs are to stay equal: of their rounding alone a loss would make nothing but noise.
-        DType common = Arrays.equals(values[0], values[2]) || draw.chance(.5) ? draw.wideFloat() : null;
-        Arrays.setAll(logps, k -> draw.tensor(
-                common != null ? common : draw.oneOf(DType.F64, DType.F32, DType.F32, DType.BF16), values[k], pairs));
-        Tensor[] counts = draw.chance(.2) ? null : new Tensor[] {counts(draw, pairs), counts(draw, pairs)};
-        Tensor gradLoss = draw.chance(.5) ? null : draw.tensor(draw.wideFloat(), draw.upstreams(loss.lossesPerPair() * pairs),
-                loss.lossesPerPair() * pairs);
+        // Equal log-probs are to stay equal: of their rounding alone a loss would make nothing but
+        // noise.
+        DType common =
+                Arrays.equals(values[0], values[2]) || draw.chance(.5) ? draw.wideFloat() : null;
+        Arrays.setAll(
+                logps,
+                k ->
+                        draw.tensor(
+                                common != null
+                                        ? common
+                                        : draw.oneOf(DType.F64, DType.F32, DType.F32, DType.BF16),
+                                values[k],
+                                pairs));
+        Tensor[] counts =
+                draw.chance(.2) ? null : new Tensor[] {counts(draw, pairs), counts(draw, pairs)};
+        Tensor gradLoss =
+                draw.chance(.5)
+                        ? null
+                        : draw.tensor(
+                                draw.wideFloat(),
+                                draw.upstreams(loss.lossesPerPair() * pairs),
+                                loss.lossesPerPair() * pairs);
         Tensor[] learned = new Tensor[3];
         if (loss instanceof Dlrml dlrml && draw.chance(.4)) {
             double[] options = {dlrml.betaKl(), dlrml.betaMix(), dlrml.tau()};
-            Arrays.setAll(learned, k -> draw.chance(.7) ? draw.tensor(draw.wideFloat(), new double[] {options[k]}, 1) : null);
+            Arrays.setAll(
+                    learned,
+                    k ->
+                            draw.chance(.7)
+                                    ? draw.tensor(draw.wideFloat(), new double[] {options[k]}, 1)
+                                    : null);
         }
         return new PairLossCase(draw, loss, logps, counts, gradLoss, learned, draw.wideFloat());
     }
@@ -41,7 +68,10 @@ record PairLossCase(Draw draw, Loss.Paired loss, Tensor[] logps, Tensor[] counts
         return draw.tensor(draw.oneOf(DType.I64, DType.I32, DType.F32), counts, pairs);
     }
 
-    /** Policy chosen and rejected, reference chosen and rejected; a policy near its reference, far from it, or the same. */
+    /**
+     * Policy chosen and rejected, reference chosen and rejected; a policy near its reference, far
+     * from it, or the same.
+     */
     static double[][] logps(Draw draw, int pairs, boolean nearZero) {
         double scale = draw.number(1.0, 10.0, 100.0, 1000.0);
         double apart = draw.number(0.0, 1e-3, 1.0, 1.0, 10.0, 100.0);
@@ -51,10 +81,18 @@ record PairLossCase(Draw draw, Loss.Paired loss, Tensor[] logps, Tensor[] counts
             for (int i = 0; i < pairs; i++) {
                 double policy = -draw.magnitude(1e-3, 1) * scale;
                 if (nearZero && draw.chance(.15)) {
-                    policy = draw.chance(.4) ? 0 : draw.magnitude(1e-30, 1e-6) * (draw.chance(.2) ? 1 : -1); // rounding may leave it above 0
+                    // Rounding may leave a log-prob just above 0.
+                    policy =
+                            draw.chance(.4)
+                                    ? 0
+                                    : draw.magnitude(1e-30, 1e-6) * (draw.chance(.2) ? 1 : -1);
                 }
-                logps[side + 2][i] = apart == 0 ? policy : Math.min(0, policy + apart * draw.gaussian());
-                logps[side][i] = bad && draw.chance(.2) ? draw.number(Double.NaN, Double.NEGATIVE_INFINITY) : policy;
+                logps[side + 2][i] =
+                        apart == 0 ? policy : Math.min(0, policy + apart * draw.gaussian());
+                logps[side][i] =
+                        bad && draw.chance(.2)
+                                ? draw.number(Double.NaN, Double.NEGATIVE_INFINITY)
+                                : policy;
             }
         }
         return logps;
@@ -62,9 +100,12 @@ record PairLossCase(Draw draw, Loss.Paired loss, Tensor[] logps, Tensor[] counts
 
     @Override
     public String description() {
-        return loss + ", " + logps[0] + (logps.length == 2 ? ", reference-free" : "") + (gradLoss == null ? "" : ", grad_loss")
-                + (counts == null ? "" : ", counts " + counts[0] + ", " + counts[1])
-                + ", learned " + Arrays.stream(learned).map(tensor -> tensor == null ? "-" : tensor.dtype().name()).toList();
+        return "%s, policy_chosen %s".formatted(loss, logps[0])
+                + (logps.length == 2 ? ", reference-free" : "")
+                + (counts == null ? "" : ", counts %s, %s".formatted(counts[0], counts[1]))
+                + (gradLoss == null ? "" : ", grad_loss")
+                + ", learned "
+                + Arrays.toString(learned);
     }
 
     @Override
@@ -73,12 +114,15 @@ record PairLossCase(Draw draw, Loss.Paired loss, Tensor[] logps, Tensor[] counts
         List<String> names = new ArrayList<>();
         List<Tensor> tensors = new ArrayList<>();
         long pairs = logps[0].size(0);
-        PairLoss call = PairLoss.of(loss, logps[0], logps[1])
-                .loss(output("loss", dtype, loss.lossesPerPair() * pairs, names, tensors))
-                .rewards(output("chosen_rewards", dtype, pairs, names, tensors), output("rejected_rewards", dtype, pairs, names, tensors))
-                .gradPolicy(
-                        output("grad_policy_chosen", dtype, pairs, names, tensors),
-                        output("grad_policy_rejected", dtype, pairs, names, tensors));
+        PairLoss call =
+                PairLoss.of(loss, logps[0], logps[1])
+                        .loss(output("loss", dtype, loss.lossesPerPair() * pairs, names, tensors))
+                        .rewards(
+                                output("chosen_rewards", dtype, pairs, names, tensors),
+                                output("rejected_rewards", dtype, pairs, names, tensors))
+                        .gradPolicy(
+                                output("grad_policy_chosen", dtype, pairs, names, tensors),
+                                output("grad_policy_rejected", dtype, pairs, names, tensors));
         if (logps.length == 4) {
             call.reference(logps[2], logps[3])
                     .gradReference(
@@ -119,7 +163,8 @@ record PairLossCase(Draw draw, Loss.Paired loss, Tensor[] logps, Tensor[] counts
         return outputs;
     }
 
-    private Tensor output(String name, DType dtype, long size, List<String> names, List<Tensor> tensors) {
+    private Tensor output(
+            String name, DType dtype, long size, List<String> names, List<Tensor> tensors) {
         names.add(name);
         tensors.add(draw.zeros(dtype, size));
         return tensors.getLast();

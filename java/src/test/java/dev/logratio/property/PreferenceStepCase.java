@@ -3,8 +3,8 @@ package dev.logratio.property;
 import dev.logratio.Backend;
 import dev.logratio.DType;
 import dev.logratio.PreferenceStep;
-import dev.logratio.SequenceOptions;
 import dev.logratio.SequenceOptions.Reduction;
+import dev.logratio.SequenceOptions;
 import dev.logratio.StepMetrics;
 import dev.logratio.Tensor;
 import dev.logratio.loss.Loss;
@@ -28,9 +28,15 @@ record PreferenceStepCase(
     static PreferenceStepCase drawn(Draw draw) {
         List<WeightedLoss> losses = new ArrayList<>();
         do {
-            losses.add(new WeightedLoss(RandomLoss.drawn(draw, Loss.OfStep.class), draw.chance(.6) ? 1 : draw.number(0, -.5, .3, 2)));
+            double weight = draw.chance(.6) ? 1 : draw.number(0, -.5, .3, 2);
+            losses.add(new WeightedLoss(RandomLoss.drawn(draw, Loss.OfStep.class), weight));
         } while (draw.chance(.25));
-        List<Loss.Paired> paired = losses.stream().map(WeightedLoss::loss).filter(Loss.Paired.class::isInstance).map(Loss.Paired.class::cast).toList();
+        List<Loss.Paired> paired = new ArrayList<>();
+        for (WeightedLoss term : losses) {
+            if (term.loss() instanceof Loss.Paired loss) {
+                paired.add(loss);
+            }
+        }
         int smallest = paired.stream().mapToInt(Loss.Paired::smallestBatch).max().orElse(1);
         int drawn = draw.size(0, 1, 1, 3);
         int pairs = drawn == 0 ? 0 : Math.max(drawn, smallest);
@@ -39,7 +45,8 @@ record PreferenceStepCase(
         TokenRows rows = TokenRows.of(draw, vocabulary, 2 * pairs, tokens);
         boolean byLength = losses.stream().anyMatch(term -> term.loss().dividesByLength());
         SequenceOptions options = SequenceLogpsCase.options(draw);
-        boolean takesReference = paired.stream().anyMatch(loss -> !(loss instanceof Loss.ReferenceFree));
+        boolean takesReference =
+                paired.stream().anyMatch(loss -> !(loss instanceof Loss.ReferenceFree));
         return new PreferenceStepCase(
                 draw,
                 losses,
@@ -57,35 +64,45 @@ record PreferenceStepCase(
         boolean ofTokens = draw.chance(.5);
         double[] logps = new double[ofTokens ? sequences * tokens : sequences];
         Arrays.setAll(logps, i -> -draw.magnitude(1e-2, 10) * (ofTokens ? 1 : tokens));
-        return ofTokens ? draw.tensor(draw.wideFloat(), logps, sequences, tokens) : draw.tensor(draw.wideFloat(), logps, sequences);
+        long[] shape = ofTokens ? new long[] {sequences, tokens} : new long[] {sequences};
+        return draw.tensor(draw.wideFloat(), logps, shape);
     }
 
     @Override
     public String description() {
-        return losses + ", " + rows.description() + (mask == null ? "" : ", mask " + mask)
-                + (reference == null ? "" : ", reference " + reference) + ", " + options + (wpo ? ", wpo" : "");
+        return "%s, %s, %s".formatted(losses, rows.description(), options)
+                + (mask == null ? "" : ", mask " + mask)
+                + (reference == null ? "" : ", reference " + reference)
+                + (wpo ? ", wpo" : "");
     }
 
     @Override
     public List<Output> run(Backend backend) {
-        boolean exact = backend == Backend.reference();
-        if (!exact) {
-            return run(backend, draw.zeros(rows.logits().dtype(), rows.logits().shape()).copyFrom(rows.logits()));
+        if (backend != Backend.reference()) {
+            return run(backend, draw.copy(rows.logits()));
         }
         List<Output> outputs = run(backend, draw.doubles(rows.logits()));
-        List<Output> withSlack = Wobble.withSlack(outputs, List.of(run(backend, moved(1)), run(backend, moved(-1))));
+        List<Output> withSlack =
+                Wobble.withSlack(outputs, List.of(run(backend, moved(1)), run(backend, moved(-1))));
         // What is too large for its type is not finite there.
-        double beyond = beyond(outputs.getFirst(), this.outputs[0]) + beyond(outputs.get(3), rows.logits().dtype());
+        double beyond =
+                beyond(outputs.getFirst(), this.outputs[0])
+                        + beyond(outputs.get(3), rows.logits().dtype());
         withSlack.set(withSlack.size() - 1, withSlack.getLast().withSlack(new double[] {beyond}));
         return withSlack;
     }
 
     private static long beyond(Output output, DType dtype) {
         double largest = dtype == DType.F64 ? Double.MAX_VALUE : .99 * LogitRows.largest(dtype);
-        return Arrays.stream(output.values()).filter(value -> Double.isFinite(value) && Math.abs(value) > largest).count();
+        return Arrays.stream(output.values())
+                .filter(value -> Double.isFinite(value) && Math.abs(value) > largest)
+                .count();
     }
 
-    /** The logits with every label's moved by what float32 loops may be off in its log-prob, apart on the two sides of a pair. */
+    /**
+     * The logits with every label's moved by what float32 loops may be off in its log-prob, apart
+     * on the two sides of a pair.
+     */
     private Tensor moved(int sign) {
         Tensor logits = draw.doubles(rows.logits());
         long sequences = logits.size(0);
@@ -97,7 +114,9 @@ record PreferenceStepCase(
                     double largest = Arrays.stream(row.toDoubles()).max().orElseThrow();
                     double at = row.getDouble(label);
                     double step = 1e-6 * (rows.options().temperature() + (largest - at));
-                    row.setDouble(at + (b < sequences / 2 ? sign : -sign) * (Double.isFinite(step) ? step : 0), label);
+                    if (Double.isFinite(step)) {
+                        row.setDouble(at + (b < sequences / 2 ? sign : -sign) * step, label);
+                    }
                 }
             }
         }
@@ -111,14 +130,15 @@ record PreferenceStepCase(
         Tensor logps = draw.zeros(exact ? DType.F64 : outputs[1], sequences);
         Tensor counts = draw.zeros(exact ? DType.F64 : outputs[2], sequences);
         Tensor gradient = inPlace ? logits : draw.zeros(logits.dtype(), logits.shape());
-        PreferenceStep call = PreferenceStep.of(losses, logits, rows.labels())
-                .tokenOptions(rows.options())
-                .sequenceOptions(options)
-                .wpo(wpo)
-                .losses(lossValues)
-                .logps(logps)
-                .counts(counts)
-                .gradLogits(gradient);
+        PreferenceStep call =
+                PreferenceStep.of(losses, logits, rows.labels())
+                        .tokenOptions(rows.options())
+                        .sequenceOptions(options)
+                        .wpo(wpo)
+                        .losses(lossValues)
+                        .logps(logps)
+                        .counts(counts)
+                        .gradLogits(gradient);
         if (mask != null) {
             call.mask(mask);
         }

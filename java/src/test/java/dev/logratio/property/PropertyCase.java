@@ -21,11 +21,15 @@ interface PropertyCase {
     /**
      * What a call put out.
      *
-     * @param slack by how much each value may be off beyond what is promised, where the call amplifies what rounding did to its inputs
+     * @param slack by how much each value may be off beyond what is promised, where the call
+     *     amplifies what rounding did to its inputs
      */
     record Output(String name, DType dtype, double[] values, double[] slack) {
         Output(String name, Tensor tensor) {
-            this(name, tensor.dtype(), tensor.dtype().isFloat() ? tensor.toDoubles() : asDoubles(tensor.toLongs()));
+            this(
+                    name,
+                    tensor.dtype(),
+                    tensor.dtype().isFloat() ? tensor.toDoubles() : asDoubles(tensor.toLongs()));
         }
 
         Output(String name, DType dtype, double[] values) {

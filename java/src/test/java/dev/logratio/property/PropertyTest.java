@@ -17,11 +17,11 @@ import org.junit.jupiter.params.provider.Arguments;
 import org.junit.jupiter.params.provider.MethodSource;
 
 /**
- * Random calls of every operation against the reference: no output beyond what is promised, no NaN where the reference has a value and
- * none missing where it has none.
+ * Random calls of every operation against the reference: no output beyond what is promised, no NaN
+ * where the reference has a value and none missing where it has none.
  *
- * <p>The seed is fixed; {@code -Dlogratio.seed=N} draws other cases, {@code -Dlogratio.cases=N} as many of each operation and
- * {@code -Dlogratio.case=N} runs one alone.
+ * <p>The seed is fixed; {@code -Dlogratio.seed=N} draws other cases, {@code -Dlogratio.cases=N} as
+ * many of each operation and {@code -Dlogratio.case=N} runs one alone.
  */
 class PropertyTest {
     private static final long SEED = Long.getLong("logratio.seed", 1);
@@ -34,21 +34,36 @@ class PropertyTest {
     static Stream<Arguments> operations() {
         return TestBackends.names()
                 .filter(name -> !name.equals("reference"))
-                .flatMap(name -> Stream.of(Operation.values()).map(operation -> arguments(name, operation)));
+                .flatMap(
+                        name ->
+                                Stream.of(Operation.values())
+                                        .map(operation -> arguments(name, operation)));
     }
 
-    @ParameterizedTest(name = "{0}: {1}", allowZeroInvocations = true) // on the reference alone there are none
+    // On the reference alone there are no invocations.
+    @ParameterizedTest(name = "{0}: {1}", allowZeroInvocations = true)
     @MethodSource("operations")
     void agreesWithTheReference(String backend, Operation operation) {
+        int cases = Integer.getInteger("logratio.cases", isSlow(backend) ? 500 : 1500);
         int first = ONE == null ? 0 : ONE;
-        int end = ONE == null ? Integer.getInteger("logratio.cases", isSlow(backend) ? 500 : 1500) : ONE + 1;
+        int end = ONE == null ? cases : ONE + 1;
         List<String> faults = new ArrayList<>();
         for (int number = first; number < end; number++) {
             faults.addAll(faults(backend, operation, number));
         }
         total += end - first;
-        LOG.log(Level.INFO, "{0} {1}: {2} cases of seed {3}, {4} faults", backend, operation, end - first, String.valueOf(SEED), faults.size());
-        assertEquals(List.of(), faults.subList(0, Math.min(faults.size(), SHOWN)), () -> faults.size() + " faults");
+        LOG.log(
+                Level.INFO,
+                "{0} {1}: {2} cases of seed {3}, {4} faults",
+                backend,
+                operation,
+                end - first,
+                String.valueOf(SEED),
+                faults.size());
+        assertEquals(
+                List.of(),
+                faults.subList(0, Math.min(faults.size(), SHOWN)),
+                () -> faults.size() + " faults");
     }
 
     @AfterAll
@@ -63,11 +78,16 @@ class PropertyTest {
     /** What is wrong with one case: one line an output. */
     static List<String> faults(String backend, Operation operation, int number) {
         try (Arena arena = Arena.ofConfined()) {
-            PropertyCase drawn = operation.drawn(new Draw(seed(operation, number), arena, isSlow(backend)));
+            PropertyCase drawn =
+                    operation.drawn(new Draw(seed(operation, number), arena, isSlow(backend)));
             String which = "seed " + SEED + ", case " + number + ": ";
             try {
-                List<String> faults = Comparison.faults(drawn.run(Backend.reference()), drawn.run(Backend.named(backend)));
-                return faults.stream().map(fault -> which + fault + "; " + drawn.description()).toList();
+                List<String> faults =
+                        Comparison.faults(
+                                drawn.run(Backend.reference()), drawn.run(Backend.named(backend)));
+                return faults.stream()
+                        .map(fault -> which + fault + "; " + drawn.description())
+                        .toList();
             } catch (RuntimeException e) {
                 throw new AssertionError(which + drawn.description(), e);
             }
@@ -77,6 +97,7 @@ class PropertyTest {
     /** Cases are independent of one another, so that one can be run alone. */
     private static long seed(Operation operation, int number) {
         long ofOperation = new SplittableRandom(SEED).nextLong() + operation.ordinal();
-        return new SplittableRandom(ofOperation).nextLong() ^ new SplittableRandom(~number).nextLong();
+        return new SplittableRandom(ofOperation).nextLong()
+                ^ new SplittableRandom(~number).nextLong();
     }
 }

@@ -12,7 +12,14 @@ import java.util.List;
 
 /** Scoring rules. */
 record ScoringRuleCase(
-        Draw draw, ScoringRuleOptions options, LogitRows rows, Tensor logits, Tensor labels, Tensor gradLoss, boolean inPlace, DType[] outputs)
+        Draw draw,
+        ScoringRuleOptions options,
+        LogitRows rows,
+        Tensor logits,
+        Tensor labels,
+        Tensor gradLoss,
+        boolean inPlace,
+        DType[] outputs)
         implements PropertyCase {
     static ScoringRuleCase drawn(Draw draw) {
         int columns = draw.vocabulary();
@@ -28,20 +35,22 @@ record ScoringRuleCase(
         }
         Rule rule = draw.oneOf(Rule.values());
         boolean hasOrder = rule == Rule.POWER || rule == Rule.PSEUDO_SPHERICAL;
-        ScoringRuleOptions options = new ScoringRuleOptions(
-                rule,
-                hasOrder ? 1 + draw.magnitude(1e-2, 5) : 2,
-                hasOrder ? draw.oneOf(Normalisation.values()) : Normalisation.SELTEN,
-                draw.chance(.4) ? 0 : draw.magnitude(1e-3, .95),
-                draw.chance(.4),
-                vocab,
-                ignoreIndex);
+        ScoringRuleOptions options =
+                new ScoringRuleOptions(
+                        rule,
+                        hasOrder ? 1 + draw.magnitude(1e-2, 5) : 2,
+                        hasOrder ? draw.oneOf(Normalisation.values()) : Normalisation.SELTEN,
+                        draw.chance(.4) ? 0 : draw.magnitude(1e-3, .95),
+                        draw.chance(.4),
+                        vocab,
+                        ignoreIndex);
         return new ScoringRuleCase(
                 draw,
                 options,
                 drawn,
                 draw.tensor(dtype, drawn.values(), rows, columns),
-                draw.tensor(draw.integer(), LogitRows.labels(draw, read, counted, ignoreIndex), rows),
+                draw.tensor(
+                        draw.integer(), LogitRows.labels(draw, read, counted, ignoreIndex), rows),
                 draw.chance(.5) ? null : draw.tensor(draw.wideFloat(), draw.upstreams(rows), rows),
                 draw.chance(.3),
                 new DType[] {draw.wideFloat(), draw.wideFloat()});
@@ -49,19 +58,29 @@ record ScoringRuleCase(
 
     @Override
     public String description() {
-        return "logits " + logits + " " + rows.kinds() + ", labels " + Arrays.toString(labels.toLongs()) + ", " + options + (gradLoss == null ? "" : ", grad_loss");
+        return "logits %s %s, labels %s, %s"
+                        .formatted(
+                                logits, rows.kinds(), Arrays.toString(labels.toLongs()), options)
+                + (gradLoss == null ? "" : ", grad_loss");
     }
 
     @Override
     public List<Output> run(Backend backend) {
         if (backend != Backend.reference()) {
-            return run(backend, draw.zeros(logits.dtype(), logits.shape()).copyFrom(logits));
+            return run(backend, draw.copy(logits));
         }
         List<Output> outputs = run(backend, draw.doubles(logits));
-        outputs = options.rule() == Rule.LOG ? outputs : outputs.stream().map(this::withSlack).toList();
+        outputs =
+                options.rule() == Rule.LOG
+                        ? outputs
+                        : outputs.stream().map(this::withSlack).toList();
         // A probability beside the threshold of the masked log, on one side or the other of it.
         return options.maskedLog()
-                ? Wobble.withSlack(outputs, Wobble.moved(draw, logits, 1).stream().map(moved -> run(backend, moved)).toList())
+                ? Wobble.withSlack(
+                        outputs,
+                        Wobble.moved(draw, logits, 1).stream()
+                                .map(moved -> run(backend, moved))
+                                .toList())
                 : outputs;
     }
 
@@ -70,26 +89,32 @@ record ScoringRuleCase(
         Tensor values = draw.zeros(exact ? DType.F64 : outputs[0], labels.shape());
         Tensor loss = draw.zeros(exact ? DType.F64 : outputs[1], 1);
         Tensor gradient = inPlace ? own : draw.zeros(own.dtype(), logits.shape());
-        ScoringRule call = ScoringRule.of(own, labels).options(options).values(values).loss(loss).gradLogits(gradient);
+        ScoringRule call =
+                ScoringRule.of(own, labels)
+                        .options(options)
+                        .values(values)
+                        .loss(loss)
+                        .gradLogits(gradient);
         if (gradLoss != null) {
             call.gradLoss(gradLoss);
         }
         call.run(backend);
-        return List.of(new Output("values", values), new Output("loss", loss), new Output("grad_logits", gradient));
+        return List.of(
+                new Output("values", values),
+                new Output("loss", loss),
+                new Output("grad_logits", gradient));
     }
 
     /**
-     * Sums of powers of probabilities near 1 are good to float32's last bit of 1: what cancels in them may be nothing else. The log rule
-     * has no such sum.
+     * Sums of powers of probabilities near 1 are good to float32's last bit of 1: what cancels in
+     * them may be nothing else. The log rule has no such sum.
      */
     private Output withSlack(Output output) {
         double[] slack = new double[output.values().length];
         double rounding = 0x1p-22 * options.alpha() * options.alpha();
-        int columns = (int) logits.size(1);
-        int rows = (int) logits.size(0);
-        for (int i = 0; i < slack.length; i++) {
-            boolean ofGradient = output.name().equals("grad_logits");
-            slack[i] = rounding * (!ofGradient ? 1 : gradLoss == null ? 1.0 / rows : Math.abs(gradLoss.getDouble(i / columns)));
+        Arrays.fill(slack, rounding);
+        if (output.name().equals("grad_logits") && gradLoss != null) {
+            Arrays.setAll(slack, i -> rounding * Math.abs(gradLoss.getDouble(i / logits.size(1))));
         }
         return output.withSlack(slack);
     }

@@ -9,7 +9,13 @@ import java.util.Arrays;
 import java.util.List;
 
 /** Token log-probs to sequences, and the gradient back. */
-record SequenceLogpsCase(Draw draw, Tensor tokenLogps, Tensor mask, SequenceOptions options, Tensor gradLogps, DType[] outputs)
+record SequenceLogpsCase(
+        Draw draw,
+        Tensor tokenLogps,
+        Tensor mask,
+        SequenceOptions options,
+        Tensor gradLogps,
+        DType[] outputs)
         implements PropertyCase {
     static SequenceLogpsCase drawn(Draw draw) {
         SequenceOptions options = options(draw);
@@ -19,19 +25,31 @@ record SequenceLogpsCase(Draw draw, Tensor tokenLogps, Tensor mask, SequenceOpti
         double[] weights = mask.toDoubles();
         double[] logps = new double[sequences * tokens];
         boolean masked = draw.chance(.05);
-        Arrays.setAll(logps, i -> {
-            if (weights[i] == 0 && draw.chance(.2)) {
-                return Double.NaN; // what does not count is not read
-            }
-            return masked && draw.chance(.1) ? Double.NEGATIVE_INFINITY : -draw.magnitude(1e-6, 100);
-        });
+        Arrays.setAll(
+                logps,
+                i -> {
+                    if (weights[i] == 0 && draw.chance(.2)) {
+                        return Double.NaN; // what does not count is not read
+                    }
+                    return masked && draw.chance(.1)
+                            ? Double.NEGATIVE_INFINITY
+                            : -draw.magnitude(1e-6, 100);
+                });
         return new SequenceLogpsCase(
                 draw,
-                draw.tensor(draw.oneOf(DType.F64, DType.F32, DType.F32, DType.BF16, DType.F16), logps, sequences, tokens),
+                draw.tensor(
+                        draw.oneOf(DType.F64, DType.F32, DType.F32, DType.BF16, DType.F16),
+                        logps,
+                        sequences,
+                        tokens),
                 mask,
                 options,
                 draw.tensor(draw.wideFloat(), draw.upstreams(sequences), sequences),
-                new DType[] {draw.wideFloat(), draw.wideFloat(), draw.oneOf(DType.F64, DType.F32, DType.F32, DType.BF16, DType.F16)});
+                new DType[] {
+                    draw.wideFloat(),
+                    draw.wideFloat(),
+                    draw.oneOf(DType.F64, DType.F32, DType.F32, DType.BF16, DType.F16)
+                });
     }
 
     static SequenceOptions options(Draw draw) {
@@ -46,7 +64,10 @@ record SequenceLogpsCase(Draw draw, Tensor tokenLogps, Tensor mask, SequenceOpti
                 draw.chance(.5) ? 1 : draw.between(.05, 1));
     }
 
-    /** A mask of any type: answers after prompts, before padding, or holes anywhere; some sequences without a token. */
+    /**
+     * A mask of any type: answers after prompts, before padding, or holes anywhere; some sequences
+     * without a token.
+     */
     static Tensor mask(Draw draw, int sequences, int tokens) {
         DType dtype = draw.oneOf(DType.BOOL, DType.U8, DType.F32);
         double[] values = new double[sequences * tokens];
@@ -55,11 +76,17 @@ record SequenceLogpsCase(Draw draw, Tensor tokenLogps, Tensor mask, SequenceOpti
             int from = draw.chance(.5) ? 0 : draw.below(tokens);
             int to = draw.chance(.1) ? from : from + 1 + draw.below(tokens - from);
             for (int t = from; t < to; t++) {
-                double weight = dtype == DType.F32 && draw.chance(.3) ? draw.magnitude(1e-3, 10) : 1;
-                values[b * tokens + t] = holes && draw.chance(.4) ? 0 : weight;
+                values[b * tokens + t] = holes && draw.chance(.4) ? 0 : weight(draw, dtype);
             }
         }
         return draw.tensor(dtype, values, sequences, tokens);
+    }
+
+    private static double weight(Draw draw, DType dtype) {
+        if (dtype == DType.BOOL || draw.chance(.7)) {
+            return 1;
+        }
+        return dtype == DType.F32 ? draw.magnitude(1e-3, 10) : 1 + draw.below(255);
     }
 
     @Override
@@ -80,6 +107,9 @@ record SequenceLogpsCase(Draw draw, Tensor tokenLogps, Tensor mask, SequenceOpti
                 .counts(counts)
                 .gradTokenLogps(gradTokenLogps)
                 .run(backend);
-        return List.of(new Output("logps", logps), new Output("counts", counts), new Output("grad_token_logps", gradTokenLogps));
+        return List.of(
+                new Output("logps", logps),
+                new Output("counts", counts),
+                new Output("grad_token_logps", gradTokenLogps));
     }
 }

@@ -9,36 +9,56 @@ import java.util.Arrays;
 import java.util.List;
 
 /** The backward of per-token log-probs, after the backend's own forward. */
-record TokenLogprobsBackwardCase(Draw draw, TokenRows rows, DType carried, Tensor gradLogp, Tensor gradEntropy, boolean inPlace)
+record TokenLogprobsBackwardCase(
+        Draw draw,
+        TokenRows rows,
+        DType carried,
+        Tensor gradLogp,
+        Tensor gradEntropy,
+        boolean inPlace)
         implements PropertyCase {
     static TokenLogprobsBackwardCase drawn(Draw draw) {
         TokenRows rows = TokenRows.drawn(draw);
         int count = (int) rows.labels().elementCount();
-        boolean both = draw.chance(.4);
-        boolean ofEntropy = both || draw.chance(.3);
-        Tensor gradLogp = both || !ofEntropy ? draw.tensor(draw.wideFloat(), draw.upstreams(count), rows.labels().shape()) : null;
-        Tensor gradEntropy = ofEntropy ? draw.tensor(draw.wideFloat(), draw.upstreams(count), rows.labels().shape()) : null;
-        return new TokenLogprobsBackwardCase(draw, rows, draw.wideFloat(), gradLogp, gradEntropy, draw.chance(.3));
+        Tensor[] upstream = new Tensor[2];
+        Arrays.setAll(
+                upstream,
+                i -> draw.tensor(draw.wideFloat(), draw.upstreams(count), rows.labels().shape()));
+        boolean ofLogp = draw.chance(.7);
+        boolean ofEntropy = !ofLogp || draw.chance(.5);
+        return new TokenLogprobsBackwardCase(
+                draw,
+                rows,
+                draw.wideFloat(),
+                ofLogp ? upstream[0] : null,
+                ofEntropy ? upstream[1] : null,
+                draw.chance(.3));
     }
 
     @Override
     public String description() {
-        return rows.description() + ", lse and entropy " + carried
-                + (gradLogp == null ? "" : ", grad_logp " + gradLogp) + (gradEntropy == null ? "" : ", grad_entropy " + gradEntropy);
+        return "%s, lse and entropy %s".formatted(rows.description(), carried)
+                + (gradLogp == null ? "" : ", grad_logp " + gradLogp)
+                + (gradEntropy == null ? "" : ", grad_entropy " + gradEntropy);
     }
 
     @Override
     public List<Output> run(Backend backend) {
         boolean exact = backend == Backend.reference();
         DType dtype = exact ? DType.F64 : rows.logits().dtype();
-        Tensor logits = exact ? draw.doubles(rows.logits()) : draw.zeros(dtype, rows.logits().shape()).copyFrom(rows.logits());
+        Tensor logits = exact ? draw.doubles(rows.logits()) : draw.copy(rows.logits());
         Tensor lse = draw.zeros(exact ? DType.F64 : carried, rows.labels().shape());
         Tensor entropy = draw.zeros(exact ? DType.F64 : carried, rows.labels().shape());
-        TokenLogprobs.of(logits, rows.labels()).options(rows.options()).lse(lse).entropy(entropy).run(backend);
-        Tensor gradient = inPlace ? logits : draw.zeros(dtype, logits.shape());
-        TokenLogprobsBackward call = TokenLogprobsBackward.of(logits, rows.labels(), lse)
+        TokenLogprobs.of(logits, rows.labels())
                 .options(rows.options())
-                .gradLogits(gradient);
+                .lse(lse)
+                .entropy(entropy)
+                .run(backend);
+        Tensor gradient = inPlace ? logits : draw.zeros(dtype, logits.shape());
+        TokenLogprobsBackward call =
+                TokenLogprobsBackward.of(logits, rows.labels(), lse)
+                        .options(rows.options())
+                        .gradLogits(gradient);
         if (gradLogp != null) {
             call.gradLogp(gradLogp);
         }
@@ -47,12 +67,14 @@ record TokenLogprobsBackwardCase(Draw draw, TokenRows rows, DType carried, Tenso
         }
         call.run(backend);
         Output output = new Output("grad_logits", gradient);
-        return List.of(exact ? output.withSlack(slack(lse.toDoubles(), entropy.toDoubles())) : output);
+        return List.of(
+                exact ? output.withSlack(slack(lse.toDoubles(), entropy.toDoubles())) : output);
     }
 
     /**
-     * Where a whole tensor is nearly 0, as it is where rows are certain or tied, what float32 leaves of its log-sum-exp and entropy, of
-     * the size that they have to be good for, and of probabilities near 1.
+     * Where a whole tensor is nearly 0, as it is where rows are certain or tied, what float32
+     * leaves of its log-sum-exp and entropy, of the size that they have to be good for, and of
+     * probabilities near 1.
      */
     private double[] slack(double[] lse, double[] entropy) {
         int vocabulary = (int) rows.logits().size(rows.logits().rank() - 1);
@@ -60,9 +82,17 @@ record TokenLogprobsBackwardCase(Draw draw, TokenRows rows, DType carried, Tenso
         double[] ofEntropy = gradEntropy == null ? new double[lse.length] : gradEntropy.toDoubles();
         double[] slack = new double[lse.length * vocabulary];
         for (int row = 0; row < lse.length; row++) {
-            double rounding = 0x1p-23 * Math.clamp(Math.abs(lse[row]), 1, 128) / rows.options().temperature();
-            double ofRow = rounding * (Math.abs(ofLogp[row]) + 2 * Math.abs(ofEntropy[row]) * (1 + entropy[row]));
-            Arrays.fill(slack, row * vocabulary, (row + 1) * vocabulary, Double.isFinite(ofRow) ? ofRow : 0);
+            double rounding =
+                    0x1p-23 * Math.clamp(Math.abs(lse[row]), 1, 128) / rows.options().temperature();
+            double ofRow =
+                    rounding
+                            * (Math.abs(ofLogp[row])
+                                    + 2 * Math.abs(ofEntropy[row]) * (1 + entropy[row]));
+            Arrays.fill(
+                    slack,
+                    row * vocabulary,
+                    (row + 1) * vocabulary,
+                    Double.isFinite(ofRow) ? ofRow : 0);
         }
         return slack;
     }

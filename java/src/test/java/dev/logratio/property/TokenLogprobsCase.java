@@ -4,7 +4,6 @@ import dev.logratio.Backend;
 import dev.logratio.DType;
 import dev.logratio.Tensor;
 import dev.logratio.TokenLogprobs;
-import dev.logratio.TokenOptions;
 import java.util.ArrayList;
 import java.util.List;
 

@@ -11,7 +11,8 @@ record TokenRows(LogitRows rows, Tensor logits, Tensor labels, TokenOptions opti
         int vocabulary = draw.vocabulary();
         int most = vocabulary > 5000 ? 2 : 7;
         int rows = Math.min(most, draw.size(0, 1, 1, 1, 2, 7));
-        long[] shape = draw.chance(.3) && rows % 2 == 0 ? new long[] {2, rows / 2} : new long[] {rows};
+        long[] shape =
+                draw.chance(.3) && rows % 2 == 0 ? new long[] {2, rows / 2} : new long[] {rows};
         return of(draw, vocabulary, shape);
     }
 
@@ -28,7 +29,10 @@ record TokenRows(LogitRows rows, Tensor logits, Tensor labels, TokenOptions opti
         return new TokenRows(
                 drawn,
                 draw.tensor(dtype, drawn.values(), withColumns),
-                draw.tensor(draw.integer(), LogitRows.labels(draw, drawn.values(), vocabulary, options.ignoreIndex()), shape),
+                draw.tensor(
+                        draw.integer(),
+                        LogitRows.labels(draw, drawn.values(), vocabulary, options.ignoreIndex()),
+                        shape),
                 options);
     }
 
@@ -39,6 +43,12 @@ record TokenRows(LogitRows rows, Tensor logits, Tensor labels, TokenOptions opti
     }
 
     String description() {
-        return "logits " + logits + " " + rows.kinds() + ", labels " + labels.dtype() + " " + Arrays.toString(labels.toLongs()) + ", " + options;
+        return "logits %s %s, labels %s %s, %s"
+                .formatted(
+                        logits,
+                        rows.kinds(),
+                        labels.dtype(),
+                        Arrays.toString(labels.toLongs()),
+                        options);
     }
 }

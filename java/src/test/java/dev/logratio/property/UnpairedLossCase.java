@@ -11,22 +11,32 @@ import java.util.List;
 
 /** Losses of single examples. */
 record UnpairedLossCase(
-        Draw draw, Loss.Unpaired loss, Tensor policy, Tensor reference, Tensor chosen, Tensor[] mismatched, Tensor gradLoss, DType output)
+        Draw draw,
+        Loss.Unpaired loss,
+        Tensor policy,
+        Tensor reference,
+        Tensor chosen,
+        Tensor[] mismatched,
+        Tensor gradLoss,
+        DType output)
         implements PropertyCase {
     static UnpairedLossCase drawn(Draw draw) {
         Loss.Unpaired loss = RandomLoss.drawn(draw, Loss.Unpaired.class);
         int examples = draw.size(0, 1, 2, 3, 7, 33);
         double[] chosen = new double[examples];
         DType flag = draw.oneOf(DType.BOOL, DType.U8);
-        Arrays.setAll(chosen, i -> draw.chance(.5) ? 0 : flag == DType.BOOL ? 1 : 1 + draw.below(255));
+        Arrays.setAll(
+                chosen, i -> draw.chance(.5) ? 0 : flag == DType.BOOL ? 1 : 1 + draw.below(255));
         double[][] logps = PairLossCase.logps(draw, examples, false);
         Tensor[] mismatched = null;
         if (loss instanceof Kto && draw.chance(.7)) {
             int others = draw.size(0, 1, 2, 33);
             double[][] otherLogps = PairLossCase.logps(draw, others, false);
-            mismatched = new Tensor[] {
-                draw.tensor(draw.wideFloat(), otherLogps[0], others), draw.tensor(draw.wideFloat(), otherLogps[2], others)
-            };
+            mismatched =
+                    new Tensor[] {
+                        draw.tensor(draw.wideFloat(), otherLogps[0], others),
+                        draw.tensor(draw.wideFloat(), otherLogps[2], others)
+                    };
         }
         return new UnpairedLossCase(
                 draw,
@@ -35,13 +45,17 @@ record UnpairedLossCase(
                 draw.tensor(draw.wideFloat(), logps[2], examples),
                 draw.tensor(flag, chosen, examples),
                 mismatched,
-                draw.chance(.5) ? null : draw.tensor(draw.wideFloat(), draw.upstreams(examples), examples),
+                draw.chance(.5)
+                        ? null
+                        : draw.tensor(draw.wideFloat(), draw.upstreams(examples), examples),
                 draw.wideFloat());
     }
 
     @Override
     public String description() {
-        return loss + ", policy_logps " + policy + (mismatched == null ? "" : ", kl of " + mismatched[0]) + (gradLoss == null ? "" : ", grad_loss");
+        return "%s, policy_logps %s".formatted(loss, policy)
+                + (mismatched == null ? "" : ", kl of " + mismatched[0])
+                + (gradLoss == null ? "" : ", grad_loss");
     }
 
     @Override
@@ -53,12 +67,13 @@ record UnpairedLossCase(
         Tensor kl = draw.zeros(dtype, 1);
         Tensor gradPolicy = draw.zeros(dtype, examples);
         Tensor gradReference = draw.zeros(dtype, examples);
-        UnpairedLoss call = UnpairedLoss.of(loss, policy, reference, chosen)
-                .loss(losses)
-                .rewards(rewards)
-                .kl(kl)
-                .gradPolicy(gradPolicy)
-                .gradReference(gradReference);
+        UnpairedLoss call =
+                UnpairedLoss.of(loss, policy, reference, chosen)
+                        .loss(losses)
+                        .rewards(rewards)
+                        .kl(kl)
+                        .gradPolicy(gradPolicy)
+                        .gradReference(gradReference);
         if (mismatched != null) {
             call.klLogps(mismatched[0], mismatched[1]);
         }
