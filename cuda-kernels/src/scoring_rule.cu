@@ -178,7 +178,7 @@ struct RuleScratch {
   RuleSums sums[kStretchWarps];
   MaskedSums masked[kStretchWarps];
   math::RowRuleSums row;
-  double others_e[kStretchWarps], others_alpha[kStretchWarps];  // where the label is certain
+  double others[kStretchWarps][3];  // where the label is certain: e, e_alpha and e_less without it
   RuleGradient gradient;
 };
 
@@ -187,27 +187,34 @@ template <class T, RuleForm kForm>
 __device__ inline void sum_others(const RuleCall& call, const typename T::Element* row, int64_t label, int64_t begin, int64_t end,
                                   RuleScratch* scratch) {
   const float maximum = static_cast<float>(scratch->row.all.maximum);
-  double e = 0, alpha = 0;
+  double e = 0, alpha = 0, less = 0;
 #pragma unroll 1
   for (int64_t column = begin + lane_index(); column < end; column += kWarp) {
     if (column == label) continue;
     const float d = T::widen(row[column]) - maximum, own = exponential(d);
     e += own;
     if constexpr (kForm == RuleForm::square) alpha += own * own;
-    if constexpr (kForm == RuleForm::power) alpha += own * power_of(d, call);
+    if constexpr (kForm == RuleForm::power) {
+      const float power = power_of(d, call);
+      alpha += own * power;
+      less += power;
+    }
   }
   e = warp_sum(e);
   alpha = warp_sum(alpha);
+  less = warp_sum(less);
   if (lane_index() == 0) {
-    scratch->others_e[warp_index()] = e;
-    scratch->others_alpha[warp_index()] = alpha;
+    scratch->others[warp_index()][0] = e;
+    scratch->others[warp_index()][1] = alpha;
+    scratch->others[warp_index()][2] = less;
   }
   __syncthreads();
   if (threadIdx.x != 0) return;
-  scratch->row.others_e = scratch->row.others_alpha = 0;
+  scratch->row.others_e = scratch->row.others_alpha = scratch->row.others_less = 0;
   for (int w = 0; w < call.stretches.count; ++w) {
-    scratch->row.others_e += scratch->others_e[w];
-    scratch->row.others_alpha += scratch->others_alpha[w];
+    scratch->row.others_e += scratch->others[w][0];
+    scratch->row.others_alpha += scratch->others[w][1];
+    scratch->row.others_less += scratch->others[w][2];
   }
 }
 

@@ -94,6 +94,7 @@ class RowRun {
     all = math::rebased(all, all_.maximum, alpha);
     sums.others_e = all.e;
     sums.others_alpha = all.e_alpha;
+    sums.others_less = all.e_less;
     return sums;
   }
 

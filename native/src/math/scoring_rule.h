@@ -66,12 +66,13 @@ LR_HD inline RuleSums merged(const RuleSums& before, const RuleSums& after, doub
 struct RowRuleSums {
   RuleSums all;
   double label_d;
-  double others_e, others_alpha;  // as e and e_alpha, without the label
+  double others_e, others_alpha, others_less;  // as e, e_alpha and e_less, without the label
 };
 
 // By the difference, as long as it is not a small one.
 LR_HD inline RowRuleSums without_label(const RuleSums& all, double label_d, double alpha) {
-  return {all, label_d, std::fmax(all.e - std::exp(label_d), 0), std::fmax(all.e_alpha - std::exp(alpha * label_d), 0)};
+  const auto rest = [label_d](double sum, double order) { return std::fmax(sum - std::exp(order * label_d), 0); };
+  return {all, label_d, rest(all.e, 1), rest(all.e_alpha, alpha), rest(all.e_less, alpha - 1)};
 }
 
 LR_HD inline bool is_small(const RowRuleSums& sums) { return sums.others_e < 0x1p-6 * sums.all.e; }
@@ -126,6 +127,7 @@ LR_HD inline RuleResult rule_result(const RuleOptions& options, const RowRuleSum
     const double unit = std::exp(-order * norm);
     const double label_s = std::exp(order * (label_d - norm));
     const double all_s = (options.alpha == 2 ? sums.e : sums.e_less) * unit;
+    const double others_s = (options.alpha == 2 ? row.others_e : row.others_less) * unit;
     const double mean_s = of_label * label_s + each * all_s;
     const double factor = options.jnw ? 1 : power ? alpha * order : order;
     const double log_power_sum = log_alpha - alpha * log_sum;  // of the sum of p^alpha
@@ -139,15 +141,14 @@ LR_HD inline RuleResult rule_result(const RuleOptions& options, const RowRuleSum
     result.less = -factor * each * unit;
     if (power) {
       // mean_s less the sum of p^alpha: of a certain label nothing but the others' share is left, and of its own gradient the share's square.
-      const double smoothing = each * all_s - epsilon * label_s;
-      result.linear = factor * (label_s * others_p - others_power + smoothing) / sums.e;
+      result.linear = factor * (label_s * others_p - others_power + (each * all_s - epsilon * label_s)) / sums.e;
       result.product = factor * std::exp(-alpha * log_sum);
-      result.label = factor * (label_p * (smoothing - others_power) + label_s * (epsilon - each - others_p * others_p));
+      result.label = factor * (each * (label_p * others_s - label_s * others_p) + (epsilon - others_p) * label_s * others_p - label_p * others_power);
     } else {
       const double label_share = std::exp(alpha * label_d - log_alpha);
       const double others_share = row.others_alpha * std::exp(-log_alpha);
       result.product = factor * mean_s / sums.e_alpha;
-      result.label = factor * (each * (label_share * all_s - label_s) - of_label * label_s * others_share);
+      result.label = factor * (each * (label_share * others_s - label_s * others_share) - of_label * label_s * others_share);
     }
   }
   if (has_mask(options)) {

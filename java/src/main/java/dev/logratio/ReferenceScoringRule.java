@@ -93,7 +93,7 @@ final class ReferenceScoringRule {
         for (int k = 0; k < logP.length; k++) {
             double powerLess = Math.exp((alpha - 1) * logP[k]);
             value -= weight[k] * (jnw ? Math.expm1((alpha - 1) * logP[k]) / (alpha - 1) : alpha * powerLess);
-            slope[k] = alpha * (alpha - 1) * powerLess * (Math.expm1(logP[k]) + (1 - weight[k])) / divisor;
+            slope[k] = alpha * (alpha - 1) * powerLess * lessWeight(logP[k], 1, k, 1) / divisor;
         }
     }
 
@@ -111,8 +111,14 @@ final class ReferenceScoringRule {
         }
         for (int k = 0; k < logP.length; k++) {
             double logShare = alpha * (logP[k] - largest) - logSum;
-            slope[k] = (alpha - 1) * (Math.expm1(logShare) * mean + (mean - weight[k] * score[k])) / divisor;
+            slope[k] = (alpha - 1) * lessWeight(logShare, mean, k, score[k]) / divisor;
         }
+    }
+
+    /** {@code exp(log) * mean - weight[k] * score}, where both may be next to each other. */
+    private double lessWeight(double log, double mean, int k, double score) {
+        double product = weight[k] * score;
+        return product > mean / 2 ? Math.expm1(log) * mean + (mean - product) : Math.exp(log) * mean - product;
     }
 
     private void maskedLog() {

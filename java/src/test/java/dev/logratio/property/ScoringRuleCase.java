@@ -73,7 +73,7 @@ record ScoringRuleCase(
         outputs =
                 options.rule() == Rule.LOG
                         ? outputs
-                        : outputs.stream().map(this::withSlack).toList();
+                        : withSlack(outputs);
         // A probability beside the threshold of the masked log, on one side or the other of it.
         return options.maskedLog()
                 ? Wobble.withSlack(
@@ -107,15 +107,45 @@ record ScoringRuleCase(
 
     /**
      * Sums of powers of probabilities near 1 are good to float32's last bit of 1: what cancels in
-     * them may be nothing else. The log rule has no such sum.
+     * them may be nothing else. Not so where it is the label that is certain, and the log rule has no
+     * such sum.
      */
-    private Output withSlack(Output output) {
-        double[] slack = new double[output.values().length];
-        double rounding = 0x1p-22 * options.alpha() * options.alpha();
-        Arrays.fill(slack, rounding);
-        if (output.name().equals("grad_logits") && gradLoss != null) {
-            Arrays.setAll(slack, i -> rounding * Math.abs(gradLoss.getDouble(i / logits.size(1))));
-        }
-        return output.withSlack(slack);
+    private List<Output> withSlack(List<Output> outputs) {
+        Tensor minusLogp = draw.zeros(DType.F64, labels.shape());
+        ScoringRule.of(draw.doubles(logits), labels)
+                .options(
+                        ScoringRuleOptions.DEFAULT
+                                .withVocab(options.vocab())
+                                .withIgnoreIndex(options.ignoreIndex()))
+                .values(minusLogp)
+                .run(Backend.reference());
+        double[] rounding =
+                Arrays.stream(minusLogp.toDoubles())
+                        .map(x -> x < 0x1p-6 ? 0 : 0x1p-22 * options.alpha() * options.alpha())
+                        .toArray();
+        double worst = Arrays.stream(rounding).max().orElse(0);
+        return outputs.stream()
+                .map(
+                        output -> {
+                            double[] slack = new double[output.values().length];
+                            switch (output.name()) {
+                                case "loss" -> Arrays.fill(slack, worst);
+                                case "values" -> System.arraycopy(rounding, 0, slack, 0, slack.length);
+                                default ->
+                                        Arrays.setAll(
+                                                slack,
+                                                i -> rounding[row(i)] * Math.abs(upstream(row(i))));
+                            }
+                            return output.withSlack(slack);
+                        })
+                .toList();
+    }
+
+    private int row(int element) {
+        return (int) (element / logits.size(1));
+    }
+
+    private double upstream(int row) {
+        return gradLoss == null ? 1 : gradLoss.getDouble(row);
     }
 }
