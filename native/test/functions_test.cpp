@@ -5,6 +5,7 @@
 
 #include <cmath>
 #include <limits>
+#include <string>
 
 #include "math/f_divergence.h"
 
@@ -70,23 +71,60 @@ TEST(FDivergence, ScoresAndSlopes) {
     for (const FDivergence& score : {score_of(LR_REVERSE_KL, .5), score_of(LR_FORWARD_KL, .5), score_of(LR_JS, .5), score_of(LR_ALPHA, .5),
                                      score_of(LR_ALPHA, 2.5), score_of(LR_ALPHA, -1)}) {
       const double slope = (score(x + h).value - score(x - h).value) / (2 * h);
-      EXPECT_NEAR(score(x).slope, slope, 1e-8 * (1 + std::fabs(slope))) << score.kind << " " << x;
+      EXPECT_NEAR(score(x).slope, slope, 1e-8 * (1 + std::fabs(slope))) << x;
     }
-    EXPECT_DOUBLE_EQ(score_of(LR_FORWARD_KL, .5)(x).value, -std::exp(-x));
-    EXPECT_DOUBLE_EQ(score_of(LR_ALPHA, .5)(x).value, -2 * std::exp(-.5 * x));
-    EXPECT_NEAR(score_of(LR_JS, .5)(x).value, -std::log(1 + std::exp(-x)), 1e-15);
+    EXPECT_DOUBLE_EQ(score_of(LR_FORWARD_KL, .5)(x).value, -std::expm1(-x));
+    EXPECT_DOUBLE_EQ(score_of(LR_ALPHA, .5)(x).value, -2 * std::expm1(-.5 * x));
+    EXPECT_NEAR(score_of(LR_JS, .5)(x).value, std::log(2) - std::log(1 + std::exp(-x)), 2e-15);
     EXPECT_EQ(score_of(LR_ALPHA, 1 + 5e-7)(x).value, x);
+  }
+}
+
+TEST(FDivergence, ScoresAre0At0) {
+  for (int32_t kind : {LR_REVERSE_KL, LR_FORWARD_KL, LR_JS, LR_ALPHA}) EXPECT_EQ(score_of(kind, .5)(0.0).value, 0) << kind;
+}
+
+TEST(FDivergence, DifferencesKeepTheirDigits) {
+  using Long = long double;
+  const auto softplus = [](double x) { return std::log1p(std::exp(static_cast<Long>(x))); };
+  for (double chosen : {-79.0, -30.0, -1.0, -1e-9, 0.0, 1e-12, .5, 30.0, 700.0}) {
+    for (double rejected : {-79.0, -30.0, -1.0 - 1e-9, 0.0, 1e-9, .5, 31.0, 650.0}) {
+      const std::string what = std::to_string(chosen) + " and " + std::to_string(rejected);
+      for (double alpha : {0.0, .5, 1 + 2e-6}) {
+        const FDivergence score = score_of(alpha == 0 ? LR_FORWARD_KL : LR_ALPHA, alpha);
+        const ScoreDifference<double> difference = score(chosen, rejected);
+        const double order = alpha - 1, a = order * chosen, b = order * rejected;
+        const auto expected = static_cast<double>(std::exp(static_cast<Long>(b)) * std::expm1(static_cast<Long>(a) - b) / order);
+        EXPECT_NEAR(difference.value, expected, 4e-15 * std::fabs(expected)) << what << ", alpha " << alpha;
+        EXPECT_EQ(difference.chosen_slope, score(chosen).slope) << what;
+        EXPECT_EQ(difference.rejected_slope, score(rejected).slope) << what;
+      }
+      const Long of_chosen = softplus(-chosen), of_rejected = softplus(-rejected);
+      EXPECT_NEAR(score_of(LR_JS, .5)(chosen, rejected).value, static_cast<double>(of_rejected - of_chosen),
+                  4e-16 * static_cast<double>(of_chosen + of_rejected))
+          << what;
+    }
+  }
+}
+
+TEST(FDivergence, DifferencesOfInfinities) {
+  for (const FDivergence& score : {score_of(LR_FORWARD_KL, .5), score_of(LR_ALPHA, .5)}) {
+    EXPECT_EQ(score(kInf, kInf).value, 0);
+    EXPECT_EQ(score(-kInf, -kInf).value, 0);
+    EXPECT_EQ(score(-kInf, -200.0).value, 0);  // both beyond the clamp
+    EXPECT_EQ(score(kInf, 0.0).value, score(kInf).value);
+    EXPECT_TRUE(std::isnan(score(0.0, static_cast<double>(NAN)).value));
   }
 }
 
 TEST(FDivergence, ExponentsStopAt80) {
   const FDivergence forward = score_of(LR_FORWARD_KL, .5), alpha = score_of(LR_ALPHA, .5);
-  EXPECT_EQ(forward(-80.0).value, -std::exp(80.0));
+  EXPECT_DOUBLE_EQ(forward(-80.0).value, -std::exp(80.0));
   EXPECT_EQ(forward(-80.0).slope, std::exp(80.0));
-  EXPECT_EQ(forward(-81.0).value, -std::exp(80.0));
+  EXPECT_DOUBLE_EQ(forward(-81.0).value, -std::exp(80.0));
   EXPECT_EQ(forward(-81.0).slope, 0);
-  EXPECT_EQ(forward(-kInf).value, -std::exp(80.0));
-  EXPECT_EQ(alpha(-170.0).value, std::exp(80.0) / -.5);
+  EXPECT_DOUBLE_EQ(forward(-kInf).value, -std::exp(80.0));
+  EXPECT_DOUBLE_EQ(alpha(-170.0).value, std::exp(80.0) / -.5);
   EXPECT_EQ(alpha(-170.0).slope, 0);
   EXPECT_EQ(alpha(kInf).slope, 0);
 }

@@ -181,11 +181,11 @@ struct DifferenceOutput {
 
 template <class Real, class Formula>
 LR_FORCE_INLINE LR_HD PairOutput<Real> difference_loss(const PairInput<Real>& pair, const FDivergence& score, const Formula& formula) {
-  const Score<Real> chosen = score(pair.chosen_ratio());
-  const Score<Real> rejected = score(pair.rejected_ratio());
-  const DifferenceOutput<Real> loss = formula(chosen.value - rejected.value);
+  const ScoreDifference<Real> difference = score(pair.chosen_ratio(), pair.rejected_ratio());
+  const DifferenceOutput<Real> loss = formula(difference.value);
   return {loss.value,
-          PairGradient<Real>::of_ratios(vanishing_product(loss.d_difference, chosen.slope), -vanishing_product(loss.d_difference, rejected.slope)),
+          PairGradient<Real>::of_ratios(vanishing_product(loss.d_difference, difference.chosen_slope),
+                                        -vanishing_product(loss.d_difference, difference.rejected_slope)),
           loss.parameters};
 }
 

@@ -42,7 +42,9 @@ final class ReferenceMargin {
             Slope ofRejected = score(loss.fDivergence(), rejected[i]);
             double chosenLength = loss.dividesByLength() ? pairs.chosenCounts()[i] : 1;
             double rejectedLength = loss.dividesByLength() ? pairs.rejectedCounts()[i] : 1;
-            OfMargin result = at(loss, ofChosen.value() / chosenLength - ofRejected.value() / rejectedLength);
+            double margin = ofChosen.value() / chosenLength - ofRejected.value() / rejectedLength;
+            double ofConstants = constant(loss.fDivergence()) * (1 / chosenLength - 1 / rejectedLength);
+            OfMargin result = at(loss, margin + ofConstants);
             double ofMargin = product(upstream[i], result.slope);
             out.losses[i] = result.value;
             out.addRatios(i, product(ofMargin, ofChosen.slope()) / chosenLength, -product(ofMargin, ofRejected.slope()) / rejectedLength);
@@ -150,6 +152,7 @@ final class ReferenceMargin {
         }
     }
 
+    /** A score without its constant, which would swamp the last digits of scores that differ by little. */
     private static Slope score(FDivergence divergence, double x) {
         return switch (divergence) {
             case FDivergence.ReverseKl() -> new Slope(x, 1);
@@ -159,13 +162,27 @@ final class ReferenceMargin {
             }
             case FDivergence.Js() -> new Slope(-softplus(-x), logistic(-x));
             case FDivergence.Alpha(double alpha) -> {
-                if (Math.abs(alpha - 1) < 1e-6) {
+                if (isReverseKl(alpha)) {
                     yield new Slope(x, 1);
                 }
                 Slope power = clampedExp((alpha - 1) * x);
                 yield new Slope(power.value() / (alpha - 1), power.slope());
             }
         };
+    }
+
+    /** With which a score is 0 at 0; scores of answers of one length cancel it. */
+    private static double constant(FDivergence divergence) {
+        return switch (divergence) {
+            case FDivergence.ReverseKl() -> 0;
+            case FDivergence.ForwardKl() -> 1;
+            case FDivergence.Js() -> Math.log(2);
+            case FDivergence.Alpha(double alpha) -> isReverseKl(alpha) ? 0 : -1 / (alpha - 1);
+        };
+    }
+
+    private static boolean isReverseKl(double alpha) {
+        return Math.abs(alpha - 1) < 1e-6;
     }
 
     private static Slope clampedExp(double exponent) {

@@ -202,9 +202,9 @@ final class TorchLosses {
     static Tensor score(FDivergence divergence, Tensor x) {
         return switch (divergence) {
             case FDivergence.ReverseKl ignored -> x;
-            case FDivergence.ForwardKl ignored -> x.neg().exp().neg();
-            case FDivergence.Js ignored -> torch.log_sigmoid(x);
-            case FDivergence.Alpha(double alpha) -> times(times(x, alpha - 1).exp(), 1 / (alpha - 1));
+            case FDivergence.ForwardKl ignored -> one().sub(x.neg().exp());
+            case FDivergence.Js ignored -> plus(torch.log_sigmoid(x), Math.log(2));
+            case FDivergence.Alpha(double alpha) -> times(times(x, alpha - 1).expm1(), 1 / (alpha - 1));
         };
     }
 

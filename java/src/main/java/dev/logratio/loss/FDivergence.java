@@ -1,22 +1,23 @@
 package dev.logratio.loss;
 
 /**
- * Which f-divergence regularises: it gives the score {@code f(x)} of a log-ratio {@code x} = log policy/reference.
+ * Which f-divergence regularises: it gives the score {@code f'(exp(x))} of a log-ratio {@code x} = log policy/reference. Each
+ * score is 0 at {@code x = 0}; its constant cancels in the difference of two scores, but not where each is divided by a length.
  *
  * <p>Exponents are clamped at 80; beyond, the gradient of the score is 0.
  */
 public sealed interface FDivergence {
-    /** Reverse KL: {@code f(x) = x}. The default of every loss. */
+    /** Reverse KL: {@code x}. The default of every loss. */
     record ReverseKl() implements FDivergence {}
 
-    /** Forward KL: {@code f(x) = -exp(-x)}. */
+    /** Forward KL: {@code 1 - exp(-x)}. */
     record ForwardKl() implements FDivergence {}
 
-    /** Jensen-Shannon: {@code f(x) = LS(x)}. */
+    /** Jensen-Shannon: {@code log(2) + LS(x)}. */
     record Js() implements FDivergence {}
 
     /**
-     * Alpha divergence: {@code f(x) = exp((alpha-1)x) / (alpha-1)}, and {@code x} where {@code |alpha-1| < 1e-6}.
+     * Alpha divergence: {@code (exp((alpha-1)x) - 1) / (alpha-1)}, and {@code x} where {@code |alpha-1| < 1e-6}.
      *
      * @param alpha finite, default .5
      */
