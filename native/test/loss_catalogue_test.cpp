@@ -224,6 +224,24 @@ TEST(LossCatalogue, OrpoWhereTheChosenIsCertain) {
   EXPECT_NEAR(near_one.loss[0], 1e-12 + .1 * std::log1p(std::exp(-odds)), 1e-24);
 }
 
+// Rounding puts a log-prob above 0 now and then; it is the limit at 0 that counts.
+TEST(LossCatalogue, OrpoAtTheLimits) {
+  const Configuration c{"orpo", loss_options("orpo"), true};
+  const double pw = std::exp(-1.0);
+  for (double zero : {0.0, -0.0, 1e-17, 2e-7}) {
+    const Result r = run(c, {{{-4, zero, zero}, {zero, zero, -2}, {0, 0, 0}, {0, 0, 0}}, {{4, 4, 4}, {2, 2, 2}}, {1, 1, 1}});
+    EXPECT_EQ(r.loss[0], INFINITY) << zero;
+    EXPECT_NEAR(r.gradient[0][0], -.25 - .1 / (1 - pw) / 4, 1e-15) << zero;
+    EXPECT_EQ(r.gradient[1][0], INFINITY) << zero;
+    EXPECT_NEAR(r.loss[1], .1 * std::log(2), 1e-16) << zero;
+    EXPECT_EQ(r.gradient[0][1], -.25) << zero;
+    EXPECT_EQ(r.gradient[1][1], 0) << zero;
+    EXPECT_EQ(r.loss[2], 0) << zero;
+    EXPECT_NEAR(r.gradient[0][2], -.25 - .1 * pw / (1 - pw) / 4, 1e-15) << zero;
+    EXPECT_EQ(r.gradient[1][2], 0) << zero;
+  }
+}
+
 TEST(LossCatalogue, OrpoWhereTheChosenIsImpossible) {
   const Configuration c{"orpo", loss_options("orpo"), true};
   const double pl = std::exp(-2.0);

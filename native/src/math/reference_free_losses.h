@@ -134,7 +134,8 @@ class Cpo {
   int32_t nll_;
 };
 
-// orpo: NLL(chosen) - beta log sigmoid(o), o the log of the odds ratio of the mean token probabilities exp(aw) and exp(al).
+// orpo: NLL(chosen) - beta log sigmoid(o), o the log of the odds ratio of the mean token probabilities exp(aw) and exp(al). A log-prob that
+// rounding has put above 0 counts as 0. Two that are 0 have even odds, whose gradient is left out: its limit depends on the way there.
 class Orpo {
   static constexpr ChoiceOption kChoicesHere[] = {kNll};
 
@@ -146,22 +147,25 @@ class Orpo {
 
   template <class Real>
   LR_FORCE_INLINE LR_HD Features<Real> features(const PairInput<Real>& pair) const {
-    return nll_features(pair);
+    return nll_features(at_most_certain(pair));
   }
   template <class Real>
-  LR_FORCE_INLINE LR_HD CoupledOutput<Real> evaluate(const PairInput<Real>& pair, const Statistics& statistics) const {
-    const Real beta(beta_);
+  LR_FORCE_INLINE LR_HD CoupledOutput<Real> evaluate(const PairInput<Real>& given, const Statistics& statistics) const {
+    const PairInput<Real> pair = at_most_certain(given);
+    const Real beta(beta_), zero(0);
     const Real chosen = pair.policy_chosen / pair.chosen_count, rejected = pair.policy_rejected / pair.rejected_count;
     // Equal log-probs have equal odds, infinite ones too.
     const Logistic<Real> odds(
-        select(chosen == rejected, Real(0), (chosen - rejected) - (log1mexp(chosen) - log1mexp(rejected))));
+        select(chosen == rejected, zero, (chosen - rejected) - (log1mexp(chosen) - log1mexp(rejected))));
     // sigmoid(-o) / (1 - pw) = pl / (pw (1 - pl) + pl (1 - pw)), without the odds, which overflow as pw nears 1; the greater
     // probability is taken out, so that neither underflows.
     const Real highest = select(chosen > rejected, chosen, rejected);
-    const Real chosen_rest = -expm1(chosen), rejected_rest = -expm1(rejected);
+    const Real chosen_rest = zero - expm1(chosen), rejected_rest = zero - expm1(rejected);  // never -0
     const Real chosen_share = exp(chosen - highest), rejected_share = exp(rejected - highest);
-    const Real d_chosen = beta * rejected_share / (chosen_share * rejected_rest + rejected_share * chosen_rest);
-    const Real d_rejected = beta * odds.sigmoid_negated / rejected_rest;
+    const auto both_certain = (chosen == zero) & (rejected == zero);
+    const Real d_chosen =
+        select(both_certain, zero, beta * rejected_share / (chosen_share * rejected_rest + rejected_share * chosen_rest));
+    const Real d_rejected = select(both_certain, zero, beta * odds.sigmoid_negated / rejected_rest);
     const ChosenNll<Real> nll(pair, statistics, nll_);
     return {{nll.value + vanishing_product(beta, odds.loss),
              PairGradient<Real>::of_policy(nll.d_policy_chosen - d_chosen / pair.chosen_count, d_rejected / pair.rejected_count), {}},
@@ -173,6 +177,13 @@ class Orpo {
   }
 
  private:
+  template <class Real>
+  LR_FORCE_INLINE LR_HD static PairInput<Real> at_most_certain(PairInput<Real> pair) {
+    pair.policy_chosen = select(pair.policy_chosen >= Real(0), Real(0), pair.policy_chosen);
+    pair.policy_rejected = select(pair.policy_rejected >= Real(0), Real(0), pair.policy_rejected);
+    return pair;
+  }
+
   double beta_;
   int32_t nll_;
 };

@@ -12,12 +12,14 @@ import dev.logratio.loss.Loss;
 import dev.logratio.loss.Nll;
 import dev.logratio.loss.Orpo;
 import dev.logratio.loss.SimPo;
+import java.util.Arrays;
 
 /** Losses of the policy's log-probs alone. */
 final class ReferencePolicy {
     private ReferencePolicy() {}
 
-    static void evaluate(Loss.ReferenceFree loss, ReferencePairs pairs, double[] upstream, ReferenceGradient out) {
+    static void evaluate(Loss.ReferenceFree loss, ReferencePairs given, double[] upstream, ReferenceGradient out) {
+        ReferencePairs pairs = loss instanceof Orpo ? atMostCertain(given) : given;
         for (int i = 0; i < pairs.size(); i++) {
             double chosen = pairs.policyChosen()[i];
             double rejected = pairs.policyRejected()[i];
@@ -34,6 +36,18 @@ final class ReferencePolicy {
             case SimPo simPo -> {}
             case AlphaPo alphaPo -> {}
         }
+    }
+
+    /** A log-prob above 0 is a rounded 0, and counts as 0. */
+    private static ReferencePairs atMostCertain(ReferencePairs pairs) {
+        return new ReferencePairs(
+                Arrays.stream(pairs.policyChosen()).map(logProb -> Math.min(logProb, 0)).toArray(),
+                Arrays.stream(pairs.policyRejected()).map(logProb -> Math.min(logProb, 0)).toArray(),
+                pairs.referenceChosen(),
+                pairs.referenceRejected(),
+                pairs.chosenCounts(),
+                pairs.rejectedCounts(),
+                pairs.perToken());
     }
 
     /** A pair's loss and its derivatives with respect to the log-probs, each a token where the loss divides by length. */
@@ -72,6 +86,9 @@ final class ReferencePolicy {
 
     /** {@code -beta LS(o)}, o the difference of the two log-odds. */
     private static Pair oddsRatio(double beta, double chosen, double rejected) {
+        if (chosen == 0 && rejected == 0) {
+            return new Pair(beta * Math.log(2), 0, 0); // even odds; their gradient has no limit
+        }
         double o = chosen == rejected ? 0 : logOdds(chosen) - logOdds(rejected);
         // The slope of the log-odds at a is 1/(1-exp(a)), and that of -LS(o) is -S(-o); their product is formed as logarithms.
         // As the chosen log-prob goes to 0, it goes to the odds of the rejected one.
