@@ -2,6 +2,7 @@
 #pragma once
 
 #include "elements.cuh"
+#include "math/steep_gradient.h"
 #include "row_forward.cuh"
 #include "team.cuh"
 #include "transform.cuh"
@@ -30,20 +31,19 @@ template <class Cap>
 __device__ inline RowGradient prepare_gradient(const RowUpstream& up, float label_logit, const Transform& t) {
   const double g = up.grad_logp, h = up.grad_entropy;
   const double entropy = h == 0 ? 0 : up.entropy;
-  // p = exp((softcap(x) - reference) / temperature) times what the rest of the norm comes to. A large upstream gradient, as orpo's of
-  // a certain token, meets probabilities next to 0: it goes into the exponents.
-  const bool is_large = fabs(g) > (up.norm.logp > -0x1p-6 ? 0x1p10 : 0x1p60);
-  const double raise = is_large ? log(fabs(g)) * t.temperature : 0;
-  const float reference = static_cast<float>(up.norm.pivot - raise);
-  const double rest = up.norm.pivot - reference + up.norm.log_sum * t.temperature;
+  // p = exp((softcap(x) - reference) / temperature) times what the rest of the norm comes to.
+  const math::RowScale fitted =
+      h == 0 ? math::row_scale(up.norm.pivot, g, t.temperature, up.norm.logp) : math::RowScale{up.norm.pivot, g, false};
+  const float reference = static_cast<float>(fitted.pivot);
+  const double rest = fitted.pivot - reference + up.norm.log_sum * t.temperature;
   const double factor = exp(-rest / t.temperature) / t.temperature;
-  RowGradient row{reference, static_cast<float>(-(g + h * (entropy - rest / t.temperature)) * factor),
+  RowGradient row{reference, static_cast<float>(-(fitted.upstream + h * (entropy - rest / t.temperature)) * factor),
                   static_cast<float>(-h * factor / t.temperature), 0};
   const double logp = up.norm.logp;
   if (logp != -static_cast<double>(kInfinity)) {
     const double p = exp(logp);
     const double slope = Cap::kCaps ? static_cast<double>(Cap::slope(label_logit, t)) : 1;
-    row.label_value = (-g * expm1(logp) - (h == 0 ? 0 : h * p * (logp + entropy))) / t.temperature * slope;
+    row.label_value = (math::vanishing_product(-g, expm1(logp)) - (h == 0 ? 0 : h * p * (logp + entropy))) / t.temperature * slope;
   }
   return row;
 }

@@ -8,6 +8,7 @@
 #include <string>
 
 #include "math/f_divergence.h"
+#include "math/steep_gradient.h"
 
 namespace logratio::math {
 namespace {
@@ -127,6 +128,37 @@ TEST(FDivergence, ExponentsStopAt80) {
   EXPECT_DOUBLE_EQ(alpha(-170.0).value, std::exp(80.0) / -.5);
   EXPECT_EQ(alpha(-170.0).slope, 0);
   EXPECT_EQ(alpha(kInf).slope, 0);
+}
+
+// exp((z - subtrahend) / temperature) * upstream as the loops over a row compute it.
+float gradient_at(double z, double lse, double upstream, double temperature) {
+  const RowScale scale = row_scale(lse * temperature, upstream, temperature, -1);
+  return std::exp(static_cast<float>((z - scale.pivot) / temperature)) * static_cast<float>(scale.upstream);
+}
+
+TEST(SteepGradient, IsThatOfDoubles) {
+  const RowScale plain = row_scale(3, -1e30, .5, -1);
+  EXPECT_EQ(plain.pivot, 3);
+  EXPECT_EQ(plain.upstream, -1e30);
+  EXPECT_FALSE(plain.steep);
+  for (double temperature : {.01, 1.0, 100.0}) {
+    for (double upstream : {2e30, -1e40, 1e217, -1e308, static_cast<double>(kInf), -static_cast<double>(kInf)}) {
+      for (double log_p : {0.0, -20.0, -90.0, -450.0, -700.0, -745.0, -950.0, -1e4, -1e38}) {
+        const double p = std::exp(log_p);
+        const auto expected = static_cast<float>(p == 0 ? 0 : p * upstream);
+        const float actual = gradient_at((log_p + 2) * temperature, 2, upstream, temperature);
+        if (std::isinf(expected)) {
+          EXPECT_EQ(actual, expected) << upstream << " " << log_p;
+        } else {
+          EXPECT_NEAR(actual, expected, 1e-4 * std::fabs(expected) + 1e-13) << upstream << " " << log_p;
+        }
+      }
+      EXPECT_EQ(gradient_at(-kInf, 2, upstream, temperature), 0);
+    }
+    EXPECT_TRUE(std::isnan(gradient_at(0, 2, NAN, temperature)));
+    EXPECT_EQ(gradient_at(-kInf, 2, NAN, temperature), 0);
+    EXPECT_TRUE(std::isnan(gradient_at(0, NAN, 1e40, temperature)));
+  }
 }
 
 }  // namespace

@@ -9,6 +9,7 @@
 #include "cpu/isa.h"
 #include "cpu/logit_rows.h"
 #include "cpu/thread_pool.h"
+#include "math/steep_gradient.h"
 
 namespace logratio::cpu {
 namespace {
@@ -197,29 +198,28 @@ class Backward {
     const double entropy = h == 0 ? 0 : grad.entropy;
     const float x = load(logits_.type, row_address(logits_, r), grad.label);
     const RowNorm norm = norm_of(r, grad, kernels_.softcap(x, static_cast<float>(transform_.softcap)));
-    // p = exp((softcap(x) - subtrahend) / temperature), with the subtrahend in two parts: a float next to the pivot, or what scales to a
-    // float, and the rest, which becomes a factor. A large upstream gradient, as orpo's of a certain token, meets
-    // probabilities next to 0: it goes into the exponents.
+    const math::RowScale fitted = h == 0 ? math::row_scale(norm.pivot, g, temperature, norm.logp) : math::RowScale{norm.pivot, g, false};
+    // p = exp((softcap(x) - pivot) / temperature - log_sum), with what is subtracted in two parts: a float next to the pivot, or what
+    // scales to a float, and the rest, which becomes a factor.
     const double log_sum = norm.log_sum * temperature;
-    const bool is_large = std::fabs(g) > (norm.logp > -kOthersOfCertain ? 0x1p10 : 0x1p60);
-    const double raise = is_large ? std::log(std::fabs(g)) * temperature : 0;
     const float temperature_scale = exp2_scale(temperature);
-    const ScaledReference from = scaled_reference(norm.pivot + log_sum - raise, temperature_scale);
-    const bool scales = h == 0 && from.is_near;
-    const float reference = scales ? from.scaled : static_cast<float>(norm.pivot - raise);
-    const double rest = scales ? norm.pivot + log_sum - from.reference : norm.pivot - reference + log_sum;
+    const ScaledReference from = scaled_reference(fitted.pivot + log_sum, temperature_scale);
+    const bool scales = h == 0 && from.is_near && !fitted.steep;
+    const float reference = scales ? from.scaled : static_cast<float>(fitted.pivot);
+    const double rest = scales ? fitted.pivot + log_sum - from.reference : fitted.pivot - reference + log_sum;
     const double factor = std::exp(-rest / temperature) / temperature;
     row.spec = {logits_.type,
                 !scales ? BackwardMode::any : totals_ ? BackwardMode::logp_with_totals : BackwardMode::logp,
                 temperature_scale,
                 static_cast<float>(transform_.softcap),
                 quiet(reference),
-                quiet(-(g + h * (entropy - rest / temperature)) * factor),
+                quiet(-(fitted.upstream + h * (entropy - rest / temperature)) * factor),
                 quiet(-h * factor / temperature),
                 grad.label};
     if (norm.logp != -kInfinity) {
       const double p = std::exp(norm.logp);
-      row.label_value = (-g * std::expm1(norm.logp) - (h == 0 ? 0 : h * p * (norm.logp + entropy))) / temperature * softcap_slope(x);
+      const double of_logp = math::vanishing_product(-g, std::expm1(norm.logp));
+      row.label_value = (of_logp - (h == 0 ? 0 : h * p * (norm.logp + entropy))) / temperature * softcap_slope(x);
     }
     row.squares = row.label_value * row.label_value;
     return row;

@@ -143,12 +143,12 @@ final class ReferenceRow {
         double[] gradient = new double[z.length];
         for (int k = 0; k < z.length; k++) {
             double probability = Math.exp(logProbs[k]);
-            if (probability == 0 && raw[k] == Double.NEGATIVE_INFINITY) {
-                continue;
+            if (probability == 0 && (k != label || raw[k] == Double.NEGATIVE_INFINITY)) {
+                continue; // no gradient, whatever is upstream
             }
             double ofLogProb = k == label ? -Math.expm1(logProbs[k]) : -probability;
             double ofEntropy = probability == 0 || gradEntropy == 0 ? 0 : -probability * (logProbs[k] + entropy);
-            gradient[k] = (gradLogp * ofLogProb + gradEntropy * ofEntropy) * slope[k];
+            gradient[k] = (ReferenceMath.product(gradLogp, ofLogProb) + gradEntropy * ofEntropy) * slope[k];
         }
         return gradient;
     }
