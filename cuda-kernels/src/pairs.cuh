@@ -110,8 +110,8 @@ __device__ inline void take_statistics(const Loss& loss, const PairBatch& batch,
   for (int64_t k = batch.first; k < batch.pairs; k += batch.step) {
     const LoadedPair in = load_pair(batch, k, kReferenceFree, kTwoValues);
     const math::CoupledOutput<double> out = loss.evaluate(in.input, *statistics);
-    for (int i = 0; i < kMeans; ++i) sums[i] += math::vanishing_product(in.upstream[kTwoValues ? i : 0], out.d_mean[i]);
-    if (kVariance) sums[2] += math::vanishing_product(in.upstream[0], out.d_variance);
+    for (int i = 0; i < kMeans; ++i) sums[i] += math::by_statistic(in.upstream[kTwoValues ? i : 0], out.d_mean[i]);
+    if (kVariance) sums[2] += math::by_statistic(in.upstream[0], out.d_variance);
   }
   block_sum(sums, batch.scratch);
   *derivatives = {count, {sums[0], sums[1]}, sums[2]};

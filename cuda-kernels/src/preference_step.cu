@@ -406,7 +406,7 @@ __device__ inline void evaluate_list(const PairsCall& call, BlockScratch* scratc
   for (int i = 0; i < call.loss_count; ++i) {
     const ListedLoss& loss = call.list[i];
     if (loss.is_sft) {
-      const double value = loss.weight * mean_of(tokens.nll, tokens.chosen);
+      const double value = math::vanishing_product(loss.weight, mean_of(tokens.nll, tokens.chosen));
       for (int64_t k = threadIdx.x; k < pairs; k += kListThreads) call.total_loss[k] += value;
       if (tokens.chosen > 0) chosen_token_gradient -= loss.weight / tokens.chosen;
       continue;
@@ -422,7 +422,7 @@ __device__ inline void evaluate_list(const PairsCall& call, BlockScratch* scratc
     rewarded = true;
     for (int64_t k = threadIdx.x; k < pairs; k += kListThreads) {
       const double value = two_values ? (call.value[k] + call.value[pairs + k]) / 2 : call.value[k];
-      call.total_loss[k] += loss.weight * pair_weight(call, k) * value;
+      call.total_loss[k] += math::vanishing_product(loss.weight * pair_weight(call, k), value);
       call.total_gradient[k] += call.gradient[k];
       call.total_gradient[pairs + k] += call.gradient[pairs + k];
     }

@@ -242,6 +242,22 @@ TEST(LossCatalogue, OrpoAtTheLimits) {
   }
 }
 
+// A NaN of one pair, in a log-prob or upstream, is no matter of the others.
+TEST(LossCatalogue, PairsWithoutStatisticsStandAlone) {
+  for (const char* name : {"cpo", "orpo", "sigmoid", "pfl"}) {
+    const Configuration c{name, loss_options(name), std::string(name) == "cpo" || std::string(name) == "orpo"};
+    const Batch good{{{-3, -2, -1}, {-4, -1, -2}, {-3, -3, -3}, {-2, -2, -2}}, {{1, 1, 1}, {1, 1, 1}}, {1, 2, 3}};
+    Batch bad = good;
+    bad.columns[0][1] = bad.upstream[1] = NAN;
+    const Result expected = run(c, good), actual = run(c, bad);
+    for (size_t k : {0u, 2u}) {
+      EXPECT_EQ(actual.loss[k], expected.loss[k]) << name;
+      for (int column = 0; column < 4; ++column) EXPECT_EQ(actual.gradient[column][k], expected.gradient[column][k]) << name;
+    }
+    EXPECT_TRUE(std::isnan(actual.loss[1])) << name;
+  }
+}
+
 TEST(LossCatalogue, OrpoWhereTheChosenIsImpossible) {
   const Configuration c{"orpo", loss_options("orpo"), true};
   const double pl = std::exp(-2.0);

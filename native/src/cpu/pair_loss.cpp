@@ -102,8 +102,8 @@ class Pairs {
       kernels_.evaluate(options_, statistics_, n, in_, &out_);
       const double* const upstream[2] = {in_.upstream, info_.two_values ? in_.second_upstream : in_.upstream};
       for (int64_t k = 0; k < n; ++k) {
-        for (int i = 0; i < info_.means; ++i) d_statistics_.mean[i] += vanishing_product(upstream[i][k], out_.mean[i][k]);
-        if (info_.variance) d_statistics_.variance += vanishing_product(in_.upstream[k], out_.variance[k]);
+        for (int i = 0; i < info_.means; ++i) d_statistics_.mean[i] += math::by_statistic(upstream[i][k], out_.mean[i][k]);
+        if (info_.variance) d_statistics_.variance += math::by_statistic(in_.upstream[k], out_.variance[k]);
       }
     }
   }

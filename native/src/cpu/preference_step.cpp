@@ -142,7 +142,7 @@ class PairEvaluation {
     pair_loss(loss.options, count_, t);
     for (int64_t k = 0; k < count_; ++k) {
       const double both = info.two_values ? (value[k] + value[count_ + k]) / 2 : value[k];
-      pairs_.loss[k] += loss.weight * weight_of(k) * both;
+      pairs_.loss[k] += math::vanishing_product(loss.weight * weight_of(k), both);
     }
     for (int64_t k = 0; k < 2 * count_; ++k) pairs_.grad[k] += grad[k];
     if (!rewarded_) {
@@ -153,7 +153,7 @@ class PairEvaluation {
   }
 
   void add_sft(double weight, const Sft& sft) {
-    for (double& loss : pairs_.loss) loss += weight * sft.value;
+    for (double& loss : pairs_.loss) loss += math::vanishing_product(weight, sft.value);
     if (sft.tokens > 0) pairs_.chosen_token_grad -= weight / static_cast<double>(sft.tokens);
   }
 

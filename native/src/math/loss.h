@@ -88,6 +88,12 @@ struct CoupledOutput {
   Real d_variance = Real(0);
 };
 
+// What a pair's value adds to the derivative by a statistic: nothing where it does not depend on it, so that a pair whose upstream is NaN
+// keeps that to itself.
+LR_FORCE_INLINE LR_HD double by_statistic(double upstream, double derivative) {
+  return derivative == 0 ? 0 : vanishing_product(upstream, derivative);
+}
+
 // The gradient by a pair's features of a function whose derivatives by the statistics are `d`.
 template <class Real>
 LR_FORCE_INLINE LR_HD Features<Real> feature_gradient(const Features<Real>& features, const Statistics& s, const Statistics& d) {

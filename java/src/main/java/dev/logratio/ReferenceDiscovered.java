@@ -5,6 +5,7 @@ import static dev.logratio.ReferenceMath.hinge;
 import static dev.logratio.ReferenceMath.logistic;
 import static dev.logratio.ReferenceMath.mean;
 import static dev.logratio.ReferenceMath.product;
+import static dev.logratio.ReferenceMath.share;
 import static dev.logratio.ReferenceMath.softplus;
 import static dev.logratio.ReferenceMath.square;
 
@@ -40,7 +41,7 @@ final class ReferenceDiscovered {
             out.losses[i] = product(weight, penalty) + exponential;
             double ofY = -weight / temperature * logistic(-y / temperature) - temperature * exponential;
             slope[i] = product(upstream[i], loss.beta() * ofY);
-            ofVariance += product(upstream[i], weight * (product(logistic(-variance), penalty) - exponential));
+            ofVariance += share(upstream[i], weight * (product(logistic(-variance), penalty) - exponential));
         }
         for (int j = 0; j < x.length; j++) {
             slope[j] += product(ofVariance, 2 * (x[j] - mean(x)) / (x.length - 1)) * scale;
@@ -64,7 +65,7 @@ final class ReferenceDiscovered {
             out.losses[i] = blend.value;
             double ofX = -sharpness * blend.ofGate;
             slope[i] = product(upstream[i], loss.beta() * blend.ofY + scale * ofX);
-            ofQuantile -= product(upstream[i], ofX);
+            ofQuantile -= share(upstream[i], ofX);
         }
         for (int j = 0; j < x.length; j++) {
             slope[j] += ofQuantile * weight * bell(mean(x)) / x.length * scale;
@@ -95,7 +96,7 @@ final class ReferenceDiscovered {
             out.losses[i] = blend.value;
             double ofX = sharpness * Math.signum(x[i] - anchor) * blend.ofGate;
             slope[i] = product(upstream[i], loss.beta() * blend.ofY + scale * ofX);
-            ofAnchor -= product(upstream[i], ofX);
+            ofAnchor -= share(upstream[i], ofX);
         }
         for (int j = 0; j < count; j++) {
             double deviation = (x[j] - mean(x)) / (count - 1);
@@ -119,7 +120,8 @@ final class ReferenceDiscovered {
             double hard = hinge(y).value();
             value = product(logistic(gate), soft) + product(logistic(-gate), hard);
             ofY = -logistic(gate) * logistic(-y) + logistic(-gate) * hinge(y).slope();
-            ofGate = product(bell(gate), soft - hard);
+            double gap = y == Double.NEGATIVE_INFINITY ? -1 : soft - hard; // the limit of log(1 + exp(y)) - 1
+            ofGate = product(bell(gate), gap);
         }
     }
 

@@ -57,6 +57,11 @@ final class ReferenceMath {
         return Double.isFinite(values[top]) ? Math.log1p(others) : Double.NaN;
     }
 
+    /** What a loss adds to the derivative of the whole by a statistic: nothing if it does not depend on that, not even of a NaN. */
+    static double share(double upstream, double derivative) {
+        return derivative == 0 ? 0 : product(upstream, derivative);
+    }
+
     static double mean(double[] values) {
         double sum = 0;
         for (double value : values) {

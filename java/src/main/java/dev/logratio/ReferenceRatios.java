@@ -4,6 +4,7 @@ import static dev.logratio.ReferenceMath.bell;
 import static dev.logratio.ReferenceMath.logistic;
 import static dev.logratio.ReferenceMath.mean;
 import static dev.logratio.ReferenceMath.product;
+import static dev.logratio.ReferenceMath.share;
 import static dev.logratio.ReferenceMath.softplus;
 import static dev.logratio.ReferenceMath.square;
 
@@ -92,8 +93,8 @@ final class ReferenceRatios {
             double ofChosen = -product(upstream[i], beta * bell(desirable));
             double ofRejected = product(upstream[count + i], beta * bell(undesirable));
             out.addRatios(i, ofChosen, ofRejected);
-            ofKlOfRejected -= ofChosen;
-            ofKlOfChosen -= ofRejected;
+            ofKlOfRejected += share(upstream[i], beta * bell(desirable));
+            ofKlOfChosen -= share(upstream[count + i], beta * bell(undesirable));
         }
         boolean chosenCarries = !loss.detach() && mean(chosen) >= 0; // at 0 too, as trainers' clamp does
         boolean rejectedCarries = !loss.detach() && mean(rejected) >= 0;

@@ -164,6 +164,34 @@ class EveryPairLossTest {
         Expect.near("d rejected", reference.gradient()[1], run.gradient()[1], 1e-9, 0);
     }
 
+    static Stream<Arguments> lossesOfTheBatch() {
+        return losses().filter(arguments -> TestLosses.ofTheBatch((Loss.Paired) arguments.get()[1]));
+    }
+
+    /** What others make of an infinite log-prob or a NaN among them, by a mean, a variance or a rank, is the same on every backend. */
+    @ParameterizedTest(name = "{0}: {1}")
+    @MethodSource("lossesOfTheBatch")
+    void infiniteLogProbsAndNanInABatch(Backend backend, Loss.Paired loss) {
+        for (double odd : new double[] {Double.NEGATIVE_INFINITY, Double.POSITIVE_INFINITY, Double.NaN}) {
+            for (int column = 0; column < (loss instanceof Loss.ReferenceFree ? 2 : 4); column++) {
+                if (loss instanceof Loss.ReferenceFree && odd > 0) {
+                    continue;
+                }
+                Batch batch = random(5, 7);
+                batch.logps()[column][3] = odd;
+                for (double[] upstream : new double[][] {batch.upstream(), {1, 2, 3, Double.NaN, 5, 6, 7, 8, Double.NaN, 1}}) {
+                    PairRun expected = PairRun.of(Backend.reference(), loss, batch.withUpstream(upstream));
+                    PairRun actual = PairRun.of(backend, loss, batch.withUpstream(upstream));
+                    String what = odd + " in column " + column + ", upstream " + upstream[3];
+                    Expect.near(what + ": losses", expected.losses(), actual.losses(), 1e-9, 1e-12);
+                    for (int k = 0; k < 4; k++) {
+                        Expect.near(what + ": gradients " + k, expected.gradient()[k], actual.gradient()[k], 1e-9, 1e-12);
+                    }
+                }
+            }
+        }
+    }
+
     @ParameterizedTest(name = "{0}: {1}")
     @MethodSource("losses")
     void noPairs(Backend backend, Loss.Paired loss) {
