@@ -1,5 +1,5 @@
-// Scores of a log-ratio: the derivative f' of an f-divergence at exp(x), for x = log(policy / reference), which takes the place of x itself.
-// Every score is 0 where policy and reference agree.
+// Scores of a log-ratio: the derivative f' of an f-divergence at exp(x), for x = log(policy / reference), which
+// takes the place of x itself. Every score is 0 where policy and reference agree.
 #pragma once
 
 #include <cstdint>
@@ -43,20 +43,23 @@ class FDivergence {
     return {expm1(power.exponent) / Real(order_), power.slope};
   }
 
-  // The constants cancel in a difference, which therefore is formed without them: scores far from 0 differ by less than their last place.
+  // The constants cancel in a difference, which therefore is formed without them: scores far from 0 differ by
+  // less than their last place.
   template <class Real>
   LR_FORCE_INLINE LR_HD ScoreDifference<Real> operator()(Real chosen, Real rejected) const {
     if (kind_ == LR_REVERSE_KL) return {chosen - rejected, Real(1), Real(1)};
     if (kind_ == LR_JS) {
       const Logistic<Real> of_chosen(chosen), of_rejected(rejected);
-      return {of_rejected.loss - of_chosen.loss, of_chosen.sigmoid_negated, of_rejected.sigmoid_negated};
+      return {of_rejected.loss - of_chosen.loss, of_chosen.sigmoid_negated,
+              of_rejected.sigmoid_negated};
     }
     const Power<Real> of_chosen(Real(order_) * chosen), of_rejected(Real(order_) * rejected);
     return {of_chosen.minus(of_rejected) / Real(order_), of_chosen.slope, of_rejected.slope};
   }
 
  private:
-  // exp of a clamped exponent. Forward KL and the alpha divergences have (exp((alpha - 1) x) - 1) / (alpha - 1), forward KL with alpha 0.
+  // exp of a clamped exponent. Forward KL and the alpha divergences have (exp((alpha - 1) x) - 1) / (alpha - 1),
+  // forward KL with alpha 0.
   template <class Real>
   struct Power {
     Real exponent;
@@ -69,7 +72,7 @@ class FDivergence {
       value = exp(exponent);
       slope = select(beyond, Real(0), value);
     }
-    // The larger power taken out, so that neither nearly equal ones cancel nor what is left overflows.
+    // The larger power is taken out: nearly equal ones do not cancel, and what is left does not overflow.
     LR_FORCE_INLINE LR_HD Real minus(const Power& other) const {
       const Real gap = exponent - other.exponent;
       const Real rest = select(exponent == other.exponent, Real(0), expm1(-abs(gap)));

@@ -88,8 +88,8 @@ struct CoupledOutput {
   Real d_variance = Real(0);
 };
 
-// What a pair's value adds to the derivative by a statistic: nothing where it does not depend on it, so that a pair whose upstream is NaN
-// keeps that to itself.
+// What a pair's value adds to the derivative by a statistic: nothing where it does not depend on it, so that a
+// pair whose upstream is NaN keeps that to itself.
 LR_FORCE_INLINE LR_HD double by_statistic(double upstream, double derivative) {
   return derivative == 0 ? 0 : vanishing_product(upstream, derivative);
 }
@@ -190,8 +190,9 @@ LR_FORCE_INLINE LR_HD PairOutput<Real> difference_loss(const PairInput<Real>& pa
   const ScoreDifference<Real> difference = score(pair.chosen_ratio(), pair.rejected_ratio());
   const DifferenceOutput<Real> loss = formula(difference.value);
   return {loss.value,
-          PairGradient<Real>::of_ratios(vanishing_product(loss.d_difference, difference.chosen_slope),
-                                        -vanishing_product(loss.d_difference, difference.rejected_slope)),
+          PairGradient<Real>::of_ratios(
+              vanishing_product(loss.d_difference, difference.chosen_slope),
+              -vanishing_product(loss.d_difference, difference.rejected_slope)),
           loss.parameters};
 }
 

@@ -134,8 +134,9 @@ class Cpo {
   int32_t nll_;
 };
 
-// orpo: NLL(chosen) - beta log sigmoid(o), o the log of the odds ratio of the mean token probabilities exp(aw) and exp(al). A log-prob that
-// rounding has put above 0 counts as 0. Two that are 0 have even odds, whose gradient is left out: its limit depends on the way there.
+// orpo: NLL(chosen) - beta log sigmoid(o), o the log of the odds ratio of the mean token probabilities exp(aw)
+// and exp(al). A log-prob that rounding has put above 0 counts as 0. Two that are 0 have even odds, whose
+// gradient is left out: its limit depends on the way there.
 class Orpo {
   static constexpr ChoiceOption kChoicesHere[] = {kNll};
 
@@ -160,11 +161,12 @@ class Orpo {
     // sigmoid(-o) / (1 - pw) = pl / (pw (1 - pl) + pl (1 - pw)), without the odds, which overflow as pw nears 1; the greater
     // probability is taken out, so that neither underflows.
     const Real highest = select(chosen > rejected, chosen, rejected);
-    const Real chosen_rest = zero - expm1(chosen), rejected_rest = zero - expm1(rejected);  // never -0
+    const Real chosen_rest = zero - expm1(chosen);  // never -0
+    const Real rejected_rest = zero - expm1(rejected);
     const Real chosen_share = exp(chosen - highest), rejected_share = exp(rejected - highest);
     const auto both_certain = (chosen == zero) & (rejected == zero);
-    const Real d_chosen =
-        select(both_certain, zero, beta * rejected_share / (chosen_share * rejected_rest + rejected_share * chosen_rest));
+    const Real either_rest = chosen_share * rejected_rest + rejected_share * chosen_rest;
+    const Real d_chosen = select(both_certain, zero, beta * rejected_share / either_rest);
     const Real d_rejected = select(both_certain, zero, beta * odds.sigmoid_negated / rejected_rest);
     const ChosenNll<Real> nll(pair, statistics, nll_);
     return {{nll.value + vanishing_product(beta, odds.loss),

@@ -1,7 +1,9 @@
-// Gradients of rows whose upstream float32 cannot hold: of a loss that is infinite, NaN, or exponential in a log-prob.
+// Gradients of rows whose upstream float32 cannot hold: of a loss that is infinite, NaN, or exponential
+// in a log-prob.
 //
-// A row's gradient is exp((softcap(x) - pivot) / temperature - log_sum) * upstream, computed in float32. Where the upstream leaves that range, it goes
-// into the exponent. So each column gets what double arithmetic gives it, and one of probability 0 gets 0, whatever the upstream.
+// A row's gradient is exp((softcap(x) - pivot) / temperature - log_sum) * upstream, computed in float32.
+// Where the upstream leaves that range, it goes into the exponent. So each column gets what double
+// arithmetic gives it, and one of probability 0 gets 0, whatever the upstream.
 #pragma once
 
 #include "math/functions.h"

@@ -41,7 +41,8 @@ final class ReferenceDiscovered {
             out.losses[i] = product(weight, penalty) + exponential;
             double ofY = -weight / temperature * logistic(-y / temperature) - temperature * exponential;
             slope[i] = product(upstream[i], loss.beta() * ofY);
-            ofVariance += share(upstream[i], weight * (product(logistic(-variance), penalty) - exponential));
+            double ofWeight = product(logistic(-variance), penalty) - exponential;
+            ofVariance += share(upstream[i], weight * ofWeight);
         }
         for (int j = 0; j < x.length; j++) {
             slope[j] += product(ofVariance, 2 * (x[j] - mean(x)) / (x.length - 1)) * scale;
@@ -120,7 +121,8 @@ final class ReferenceDiscovered {
             double hard = hinge(y).value();
             value = product(logistic(gate), soft) + product(logistic(-gate), hard);
             ofY = -logistic(gate) * logistic(-y) + logistic(-gate) * hinge(y).slope();
-            double gap = y == Double.NEGATIVE_INFINITY ? -1 : soft - hard; // the limit of log(1 + exp(y)) - 1
+            // Both are infinite at minus infinity; their difference is log(1 + exp(y)) - 1.
+            double gap = y == Double.NEGATIVE_INFINITY ? -1 : soft - hard;
             ofGate = product(bell(gate), gap);
         }
     }

@@ -43,7 +43,8 @@ final class ReferenceMargin {
             double chosenLength = loss.dividesByLength() ? pairs.chosenCounts()[i] : 1;
             double rejectedLength = loss.dividesByLength() ? pairs.rejectedCounts()[i] : 1;
             double margin = ofChosen.value() / chosenLength - ofRejected.value() / rejectedLength;
-            double ofConstants = constant(loss.fDivergence()) * (1 / chosenLength - 1 / rejectedLength);
+            double ofConstants =
+                    constant(loss.fDivergence()) * (1 / chosenLength - 1 / rejectedLength);
             OfMargin result = at(loss, margin + ofConstants);
             double ofMargin = product(upstream[i], result.slope);
             out.losses[i] = result.value;
@@ -152,7 +153,7 @@ final class ReferenceMargin {
         }
     }
 
-    /** A score without its constant, which would swamp the last digits of scores that differ by little. */
+    /** A score without its constant, which would swamp what scores far from 0 differ by. */
     private static Slope score(FDivergence divergence, double x) {
         return switch (divergence) {
             case FDivergence.ReverseKl() -> new Slope(x, 1);
@@ -171,7 +172,7 @@ final class ReferenceMargin {
         };
     }
 
-    /** With which a score is 0 at 0; scores of answers of one length cancel it. */
+    /** What makes a score 0 at 0; it cancels between answers of one length. */
     private static double constant(FDivergence divergence) {
         return switch (divergence) {
             case FDivergence.ReverseKl() -> 0;

@@ -42,7 +42,10 @@ final class ReferenceMath {
         return a == 0 && !Double.isNaN(b) || b == 0 && !Double.isNaN(a) ? 0 : a * b;
     }
 
-    /** {@code log(sum exp(scale (x - max x)))}, with relative accuracy where all but one value are far below. NaN where one is, or all are -inf. */
+    /**
+     * {@code log(sum exp(scale (x - max x)))}, with relative accuracy where all but one value are far
+     * below. NaN where one is, or all are -inf.
+     */
     static double logSumAboutLargest(double[] values, double scale) {
         int top = 0;
         for (int k = 0; k < values.length; k++) {
@@ -57,7 +60,10 @@ final class ReferenceMath {
         return Double.isFinite(values[top]) ? Math.log1p(others) : Double.NaN;
     }
 
-    /** What a loss adds to the derivative of the whole by a statistic: nothing if it does not depend on that, not even of a NaN. */
+    /**
+     * What a loss adds to the derivative of the whole by a statistic: nothing if it does not depend on
+     * that, not even of a NaN.
+     */
     static double share(double upstream, double derivative) {
         return derivative == 0 ? 0 : product(upstream, derivative);
     }

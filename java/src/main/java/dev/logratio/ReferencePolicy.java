@@ -13,12 +13,14 @@ import dev.logratio.loss.Nll;
 import dev.logratio.loss.Orpo;
 import dev.logratio.loss.SimPo;
 import java.util.Arrays;
+import java.util.function.DoubleUnaryOperator;
 
 /** Losses of the policy's log-probs alone. */
 final class ReferencePolicy {
     private ReferencePolicy() {}
 
-    static void evaluate(Loss.ReferenceFree loss, ReferencePairs given, double[] upstream, ReferenceGradient out) {
+    static void evaluate(
+            Loss.ReferenceFree loss, ReferencePairs given, double[] upstream, ReferenceGradient out) {
         ReferencePairs pairs = loss instanceof Orpo ? atMostCertain(given) : given;
         for (int i = 0; i < pairs.size(); i++) {
             double chosen = pairs.policyChosen()[i];
@@ -40,9 +42,10 @@ final class ReferencePolicy {
 
     /** A log-prob above 0 is a rounded 0, and counts as 0. */
     private static ReferencePairs atMostCertain(ReferencePairs pairs) {
+        DoubleUnaryOperator atMostZero = logProb -> Math.min(logProb, 0);
         return new ReferencePairs(
-                Arrays.stream(pairs.policyChosen()).map(logProb -> Math.min(logProb, 0)).toArray(),
-                Arrays.stream(pairs.policyRejected()).map(logProb -> Math.min(logProb, 0)).toArray(),
+                Arrays.stream(pairs.policyChosen()).map(atMostZero).toArray(),
+                Arrays.stream(pairs.policyRejected()).map(atMostZero).toArray(),
                 pairs.referenceChosen(),
                 pairs.referenceRejected(),
                 pairs.chosenCounts(),

@@ -148,7 +148,8 @@ final class ReferenceRow {
             }
             double ofLogProb = k == label ? -Math.expm1(logProbs[k]) : -probability;
             double ofEntropy = probability == 0 || gradEntropy == 0 ? 0 : -probability * (logProbs[k] + entropy);
-            gradient[k] = (ReferenceMath.product(gradLogp, ofLogProb) + gradEntropy * ofEntropy) * slope[k];
+            double ofZ = ReferenceMath.product(gradLogp, ofLogProb) + gradEntropy * ofEntropy;
+            gradient[k] = ofZ * slope[k];
         }
         return gradient;
     }

@@ -23,7 +23,10 @@ import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.Arguments;
 import org.junit.jupiter.params.provider.MethodSource;
 
-/** A pair whose rows hold what they must not, or whose label is impossible, harms no pair that has nothing to do with it. */
+/**
+ * A pair whose rows hold what they must not, or whose label is impossible, harms no
+ * pair that has nothing to do with it.
+ */
 class BadPairTest {
     private static final int TOKENS = 2;
     private static final int VOCABULARY = 9;
@@ -47,12 +50,13 @@ class BadPairTest {
     private static Stream<Arguments> times(List<Loss.Paired> losses) {
         return backends().flatMap(backend -> losses.stream()
                 .flatMap(loss -> Stream.of(false, true)
-                        .filter(wpo -> !(wpo && (loss instanceof Aot || loss instanceof AotUnpaired)))
+                        .filter(wpo -> !wpo || !(loss instanceof Aot || loss instanceof AotUnpaired))
                         .map(wpo -> Arguments.of(backend, loss, wpo))));
     }
 
     static Stream<Arguments> lossesOfSinglePairs() {
-        return times(TestLosses.all().stream().filter(loss -> !TestLosses.ofTheBatch(loss)).toList());
+        return times(
+                TestLosses.all().stream().filter(loss -> !TestLosses.ofTheBatch(loss)).toList());
     }
 
     static Stream<Arguments> lossesOfTheBatch() {
@@ -61,7 +65,8 @@ class BadPairTest {
 
     /** The same logits for the same number of pairs, but for what is bad. */
     private record Step(double[] losses, double[][] gradient) {
-        static Step of(Backend backend, Loss.OfStep loss, boolean wpo, int pairs, List<Bad> faults) {
+        static Step of(
+                Backend backend, Loss.OfStep loss, boolean wpo, int pairs, List<Bad> faults) {
             Random random = new Random(17);
             double[] values = random.doubles(2L * pairs * TOKENS * VOCABULARY, -2, 2).toArray();
             for (int row = 0; row < 2 * pairs * TOKENS; row++) {
@@ -71,30 +76,40 @@ class BadPairTest {
             double[] reference = random.doubles(2L * pairs, -6, -4).toArray();
             for (Bad bad : faults) {
                 int row = bad.sequence * TOKENS + 1;
+                int start = row * VOCABULARY;
                 switch (bad.fault) {
-                    case NAN -> values[row * VOCABULARY + 3] = Double.NaN;
-                    case INFINITE -> values[row * VOCABULARY + 8] = Double.POSITIVE_INFINITY;
+                    case NAN -> values[start + 3] = Double.NaN;
+                    case INFINITE -> values[start + 8] = Double.POSITIVE_INFINITY;
                     case NOTHING_POSSIBLE ->
-                        Arrays.fill(values, row * VOCABULARY, (row + 1) * VOCABULARY, Double.NEGATIVE_INFINITY);
+                        Arrays.fill(values, start, start + VOCABULARY, Double.NEGATIVE_INFINITY);
                     case IMPOSSIBLE_LABEL -> labels[row] = MASKED;
                 }
             }
             return of(backend, loss, wpo, values, labels, reference);
         }
 
-        static Step of(Backend backend, Loss.OfStep loss, boolean wpo, double[] values, long[] labels, double[] reference) {
+        static Step of(
+                Backend backend,
+                Loss.OfStep loss,
+                boolean wpo,
+                double[] values,
+                long[] labels,
+                double[] reference) {
             try (Arena arena = Arena.ofConfined()) {
                 int sequences = reference.length;
                 Tensor logits = Tensor.of(arena, DType.F32, values, sequences, TOKENS, VOCABULARY);
                 Tensor losses = Tensor.zeros(arena, DType.F64, sequences / 2);
                 Tensor gradient = Tensor.zeros(arena, DType.F32, logits.shape());
+                Tensor labelled = Tensor.of(arena, labels, sequences, TOKENS);
                 PreferenceStep step = PreferenceStep.of(
-                                List.of(new WeightedLoss(loss, 1)), logits, Tensor.of(arena, labels, sequences, TOKENS))
+                                List.of(new WeightedLoss(loss, 1)), logits, labelled)
                         .wpo(wpo)
                         .losses(losses)
                         .gradLogits(gradient);
-                boolean free = loss instanceof Loss.ReferenceFree || loss instanceof Sft;
-                (free ? step : step.referenceLogps(Tensor.of(arena, DType.F64, reference, sequences))).run(backend);
+                if (!(loss instanceof Loss.ReferenceFree || loss instanceof Sft)) {
+                    step.referenceLogps(Tensor.of(arena, DType.F64, reference, sequences));
+                }
+                step.run(backend);
                 double[] flat = gradient.toDoubles();
                 double[][] ofSequence = new double[sequences][];
                 int size = TOKENS * VOCABULARY;
@@ -104,7 +119,7 @@ class BadPairTest {
         }
     }
 
-    /** Every other pair is bad, each in its own way: by its chosen answer or by its rejected one. */
+    /** Every other pair is bad, each in its own way, by its chosen answer or by its rejected one. */
     private static final int PAIRS = 9;
 
     private static final List<Bad> EVERY_FAULT = List.of(
@@ -119,15 +134,22 @@ class BadPairTest {
 
     private static void assertSameBits(String what, double[] expected, double[] actual) {
         for (int k = 0; k < expected.length; k++) {
-            assertEquals(Double.doubleToRawLongBits(expected[k]), Double.doubleToRawLongBits(actual[k]), what + " " + k + ": " + actual[k]);
+            assertEquals(
+                    Double.doubleToRawLongBits(expected[k]),
+                    Double.doubleToRawLongBits(actual[k]),
+                    what + " " + k + ": " + actual[k]);
         }
     }
 
     private static void assertSameGradients(Step expected, Step actual) {
         for (int pair = 0; pair < PAIRS; pair++) {
             if (isGood(pair)) {
-                assertSameBits("chosen gradient of pair " + pair, expected.gradient[pair], actual.gradient[pair]);
-                assertSameBits("rejected gradient of pair " + pair, expected.gradient[PAIRS + pair], actual.gradient[PAIRS + pair]);
+                for (int sequence : new int[] {pair, PAIRS + pair}) {
+                    assertSameBits(
+                            "gradient of sequence " + sequence,
+                            expected.gradient[sequence],
+                            actual.gradient[sequence]);
+                }
             }
         }
     }
@@ -140,14 +162,15 @@ class BadPairTest {
         for (int pair = 0; pair < PAIRS; pair++) {
             if (isGood(pair)) {
                 assertTrue(Double.isFinite(without.losses[pair]));
-                assertSameBits("loss of pair " + pair, new double[] {without.losses[pair]}, new double[] {with.losses[pair]});
+                assertEquals(without.losses[pair], with.losses[pair], "loss of pair " + pair);
             }
         }
         assertSameGradients(without, with);
         for (Bad bad : EVERY_FAULT) {
             int pair = bad.sequence % PAIRS;
             // An impossible label has the loss's limit; its weight of 0 in WPO leaves nothing.
-            assertEquals(bad.fault != Fault.IMPOSSIBLE_LABEL, Double.isNaN(with.losses[pair]), bad + ": " + with.losses[pair]);
+            boolean isNan = Double.isNaN(with.losses[pair]);
+            assertEquals(bad.fault != Fault.IMPOSSIBLE_LABEL, isNan, bad + ": " + with.losses[pair]);
         }
         assertAgree(Step.of(Backend.reference(), loss, wpo, PAIRS, EVERY_FAULT), with);
     }
@@ -165,11 +188,14 @@ class BadPairTest {
     @ParameterizedTest(name = "{0}: {1}, wpo {2}")
     @MethodSource("lossesOfSinglePairs")
     void impossibleColumnsHaveNoGradient(Backend backend, Loss.Paired loss, boolean wpo) {
-        Step step = Step.of(
-                backend, loss, wpo, 2, List.of(new Bad(0, Fault.IMPOSSIBLE_LABEL), new Bad(3, Fault.IMPOSSIBLE_LABEL)));
+        List<Bad> faults = List.of(
+                new Bad(0, Fault.IMPOSSIBLE_LABEL), new Bad(3, Fault.IMPOSSIBLE_LABEL));
+        Step step = Step.of(backend, loss, wpo, 2, faults);
         for (double[] gradient : step.gradient) {
             for (int k = 0; k < gradient.length; k++) {
-                assertTrue(k % VOCABULARY == MASKED ? gradient[k] == 0 : !Double.isNaN(gradient[k]), k + ": " + gradient[k]);
+                boolean isMasked = k % VOCABULARY == MASKED;
+                assertTrue(isMasked ? gradient[k] == 0 : !Double.isNaN(gradient[k]),
+                        k + ": " + gradient[k]);
             }
         }
     }
@@ -181,16 +207,18 @@ class BadPairTest {
         for (Fault fault : List.of(Fault.NAN, Fault.IMPOSSIBLE_LABEL)) {
             for (int sequence : new int[] {1, 4}) {
                 List<Bad> faults = List.of(new Bad(sequence, fault));
-                assertAgree(Step.of(Backend.reference(), loss, wpo, 3, faults), Step.of(backend, loss, wpo, 3, faults));
+                Step expected = Step.of(Backend.reference(), loss, wpo, 3, faults);
+                assertAgree(expected, Step.of(backend, loss, wpo, 3, faults));
             }
         }
     }
 
-    /** A mean over the batch's tokens is NaN with any of them, but its gradient looks at no other token. */
+    /** A mean over the batch's tokens is NaN with any of them; its gradient looks at no other token. */
     @ParameterizedTest
     @MethodSource("backends")
     void meansOverTokensTieValuesAlone(Backend backend) {
-        for (Loss.OfStep loss : List.of(new Sft(), new Cpo(.1, 1, 0, Nll.TOKEN), new Orpo(.1, Nll.TOKEN))) {
+        for (Loss.OfStep loss :
+                List.of(new Sft(), new Cpo(.1, 1, 0, Nll.TOKEN), new Orpo(.1, Nll.TOKEN))) {
             Step without = Step.of(backend, loss, false, PAIRS, List.of());
             Step with = Step.of(backend, loss, false, PAIRS, EVERY_FAULT);
             assertTrue(Arrays.stream(with.losses).allMatch(Double::isNaN), loss.toString());
@@ -198,7 +226,10 @@ class BadPairTest {
         }
     }
 
-    /** A token that is not impossible but nearly so: cell's exponential leaves the range of float32, not that of float64. */
+    /**
+     * A token that is not impossible but nearly so: cell's exponential leaves the range of float32,
+     * then that of float64.
+     */
     @ParameterizedTest
     @MethodSource("backends")
     void slopesBeyondFloat32(Backend backend) {
@@ -215,7 +246,8 @@ class BadPairTest {
             }
             long[] labels = {0, 3, 4, 3, 7, 3, 8, 3};
             double[] reference = {-3, -3, -3, -3};
-            Step expected = Step.of(Backend.reference(), new Cell(), false, values, labels, reference);
+            Step expected =
+                    Step.of(Backend.reference(), new Cell(), false, values, labels, reference);
             Step actual = Step.of(backend, new Cell(), false, values, labels, reference);
             assertTrue(Arrays.stream(flat(expected.gradient)).noneMatch(Double::isNaN), "gap " + gap);
             assertAgree(expected, actual);
@@ -234,7 +266,10 @@ class BadPairTest {
                 assertSameBits("losses", plain.losses(), run.losses());
                 for (int k = 0; k < (loss instanceof Loss.ReferenceFree ? 2 : 4); k++) {
                     for (int pair : new int[] {0, 2}) {
-                        assertEquals(plain.gradient()[k][pair], run.gradient()[k][pair], loss + ", gradient " + k);
+                        assertEquals(
+                                plain.gradient()[k][pair],
+                                run.gradient()[k][pair],
+                                loss + ", gradient " + k);
                     }
                     assertTrue(Double.isNaN(run.gradient()[k][1]), loss + ", gradient " + k);
                 }
@@ -247,12 +282,13 @@ class BadPairTest {
     @MethodSource("backends")
     void weightZero(Backend backend) {
         try (Arena arena = Arena.ofConfined()) {
-            double infinity = Double.NEGATIVE_INFINITY;
-            Tensor logits = Tensor.of(arena, DType.F32, new double[] {infinity, 1, 2, 0, 1, 2}, 2, 1, 3);
+            double[] values = {Double.NEGATIVE_INFINITY, 1, 2, 0, 1, 2};
+            Tensor logits = Tensor.of(arena, DType.F32, values, 2, 1, 3);
             Tensor labels = Tensor.of(arena, new long[] {0, 0}, 2, 1);
             Tensor losses = Tensor.zeros(arena, DType.F64, 1);
-            PreferenceStep.of(
-                            List.of(new WeightedLoss(new Sigmoid(), 0), new WeightedLoss(new Sft(), 0)), logits, labels)
+            List<WeightedLoss> terms =
+                    List.of(new WeightedLoss(new Sigmoid(), 0), new WeightedLoss(new Sft(), 0));
+            PreferenceStep.of(terms, logits, labels)
                     .referenceLogps(Tensor.zeros(arena, DType.F64, 2))
                     .losses(losses)
                     .run(backend);

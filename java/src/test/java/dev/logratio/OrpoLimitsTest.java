@@ -10,7 +10,10 @@ import java.util.stream.Stream;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.MethodSource;
 
-/** ORPO where an answer is nearly or wholly certain: every digit that the mean log-probs have, and the limits at 0. */
+/**
+ * ORPO where an answer is nearly or wholly certain: every digit that the mean log-probs have, and the
+ * limits at 0.
+ */
 class OrpoLimitsTest {
     private static final double INFINITY = Double.POSITIVE_INFINITY;
 
@@ -18,8 +21,8 @@ class OrpoLimitsTest {
     private static final double ODDS = Math.exp(-1) / -Math.expm1(-1);
 
     /**
-     * Mean log-prob of the chosen and of the rejected answer, loss, and its derivatives by these means, at beta .1: the formula in
-     * arithmetic of 700 digits, rounded to 17.
+     * Mean log-prob of the chosen and of the rejected answer, loss, and its derivatives by these means, at
+     * beta .1: the formula in arithmetic of 700 digits, rounded to 17.
      */
     private static final double[][] EXACT = {
         {-4.25e-18, -4.25e-18, 6.9314718055994539e-2, -1.1764705882352944e16, 1.1764705882352943e16},
@@ -65,9 +68,11 @@ class OrpoLimitsTest {
     }
 
     /** Answers of four and of two tokens; gradients of the sum of the losses. */
-    private static PairRun run(Backend backend, Orpo loss, double[] chosenMeans, double[] rejectedMeans) {
+    private static PairRun run(
+            Backend backend, Orpo loss, double[] chosenMeans, double[] rejectedMeans) {
         int pairs = chosenMeans.length;
-        Batch batch = Batch.of(scaled(4, chosenMeans), scaled(2, rejectedMeans)).withCounts(filled(pairs, 4), filled(pairs, 2));
+        Batch batch = Batch.of(scaled(4, chosenMeans), scaled(2, rejectedMeans))
+                .withCounts(filled(pairs, 4), filled(pairs, 2));
         return PairRun.of(backend, loss, batch.withUpstream(filled(pairs, 1)));
     }
 
@@ -94,7 +99,7 @@ class OrpoLimitsTest {
         Expect.near("d rejected", scaled(1.0 / 2, column(4)), run.gradient()[1], 1e-13, 0);
     }
 
-    /** The limits of a log-prob that goes to 0 from below; one above 0 is a rounded 0, and -0 is 0. */
+    /** The limits of a log-prob that goes to 0 from below; one above 0 is a rounded 0, -0 is 0. */
     @ParameterizedTest
     @MethodSource("backends")
     void limitsAtZero(Backend backend) {
@@ -102,10 +107,12 @@ class OrpoLimitsTest {
             double[] chosen = {zero, -1, zero, zero, -INFINITY};
             double[] rejected = {-1, zero, zero, -INFINITY, zero};
             PairRun run = run(backend, new Orpo(), chosen, rejected);
-            Expect.near("loss", new double[] {0, INFINITY, .1 * Math.log(2), 0, INFINITY}, run.losses(), 1e-14, 0, 0);
+            double[] losses = {0, INFINITY, .1 * Math.log(2), 0, INFINITY};
+            Expect.near("loss", losses, run.losses(), 1e-14, 0, 0);
             double[] byChosen = {-1 - .1 * ODDS, -1 - .1 * (1 + ODDS), -1, -1, -1 - .1};
+            double[] byRejected = {0, INFINITY, 0, 0, INFINITY};
             Expect.near("d chosen", scaled(1.0 / 4, byChosen), run.gradient()[0], 1e-14, 0, 0);
-            Expect.near("d rejected", new double[] {0, INFINITY, 0, 0, INFINITY}, run.gradient()[1], 1e-14, 0, 0);
+            Expect.near("d rejected", byRejected, run.gradient()[1], 1e-14, 0, 0);
         }
     }
 
@@ -113,12 +120,16 @@ class OrpoLimitsTest {
     @ParameterizedTest
     @MethodSource("backends")
     void finiteBesideTheLimits(Backend backend) {
-        PairRun run = run(backend, new Orpo(), new double[] {-1e-300, -1, -1e-300}, new double[] {-1, -1e-300, -1e-300});
+        double[] chosen = {-1e-300, -1, -1e-300};
+        double[] rejected = {-1, -1e-300, -1e-300};
+        PairRun run = run(backend, new Orpo(), chosen, rejected);
         double minusOdds = 300 * Math.log(10) - Math.log(ODDS); // their sigmoid is 1 to the last digit
-        Expect.near("loss", new double[] {0, 1 + .1 * minusOdds, .1 * Math.log(2)}, run.losses(), 1e-13, 0, 1e-299);
+        double[] losses = {0, 1 + .1 * minusOdds, .1 * Math.log(2)};
+        Expect.near("loss", losses, run.losses(), 1e-13, 0, 1e-299);
         double[] byChosen = {-1 - .1 * ODDS, -1 - .1 * (1 + ODDS), -5e298};
         Expect.near("d chosen", scaled(1.0 / 4, byChosen), run.gradient()[0], 1e-13, 0);
-        Expect.near("d rejected", scaled(1.0 / 2, 0, 1e299, 5e298), run.gradient()[1], 1e-13, 0, 1e-298);
+        double[] byRejected = {0, 1e299, 5e298};
+        Expect.near("d rejected", scaled(1.0 / 2, byRejected), run.gradient()[1], 1e-13, 0, 1e-298);
     }
 
     /** A rounded 0 counts as 0 in the mean over the batch's tokens, too. */
