@@ -41,7 +41,7 @@ void describe(int32_t, lr_device_info* info) {
 }
 
 void poison(const cpu::Grid& output) {
-  if (!output.present) return;
+  if (!output.present || output.size() == 0) return;
   const int64_t size = bytes_of(output.type);
   for (int64_t o = 0; o < output.outer; ++o) {
     for (int64_t i = 0; i < output.inner; ++i) {

@@ -62,7 +62,7 @@ class Workspace {
 
   template <class T>
   T* take(int64_t count) {
-    T* piece = reinterpret_cast<T*>(static_cast<char*>(execution_.workspace) + used_);
+    T* piece = reinterpret_cast<T*>(reinterpret_cast<uintptr_t>(execution_.workspace) + used_);  // of NULL there is no memory yet
     used_ += (static_cast<uint64_t>(count) * sizeof(T) + kAlignment - 1) / kAlignment * kAlignment;
     return piece;
   }

@@ -114,6 +114,31 @@ TEST(Abi, StructSize) {
   EXPECT_STREQ(lr_last_error(), "size of lr_pair_loss_args is 216 with fields that this library (ABI 1, 208 bytes) does not know; compare lr_abi_version()");
 }
 
+TEST(Abi, StructSizeBeyondAnyRelease) {
+  Bench b;
+  char text[] = "untouched";
+  const auto expect = [&](uint64_t size) {
+    lr_pair_loss_args args = b.pair;
+    args.size = size;
+    args.error = text;  // of a struct that holds anything, this would point anywhere
+    args.error_capacity = sizeof text;
+    EXPECT_EQ(lr_pair_loss(&args), LR_INVALID_ARGUMENT);
+    EXPECT_EQ(lr_last_error(), "size of lr_pair_loss_args is " + std::to_string(size) + ", expected at most 4096: set it to sizeof(lr_pair_loss_args)");
+    EXPECT_STREQ(text, "untouched");
+  };
+  expect(4097);
+  expect(uint64_t{1} << 40);
+  expect(std::numeric_limits<uint64_t>::max());
+  std::vector<uint64_t> longest(4096 / 8);
+  std::memcpy(longest.data(), &b.pair, sizeof b.pair);
+  longest[0] = 4096;
+  EXPECT_EQ(lr_pair_loss(reinterpret_cast<const lr_pair_loss_args*>(longest.data())), LR_OK) << lr_last_error();
+  lr_device_info info{};
+  info.size = 4104;
+  EXPECT_EQ(lr_device(kDLCUDA, 0, &info), LR_INVALID_ARGUMENT);
+  EXPECT_STREQ(lr_last_error(), "size of lr_device_info is 4104, expected at most 4096: set it to sizeof(lr_device_info)");
+}
+
 TEST(Abi, ErrorBufferIsCutAndCleared) {
   Bench b;
   char small[8] = "xxxxxxx";
@@ -257,6 +282,8 @@ TEST(Abi, MemoryAndDevice) {
   DLTensor logits = *f.logits;
   f.logits = &logits;
   logits.data = nullptr;
+  EXPECT_INVALID(lr_token_logprobs, f, "logits (float32 [4,3,5]) has NULL data");
+  logits.byte_offset = 64;
   EXPECT_INVALID(lr_token_logprobs, f, "logits (float32 [4,3,5]) has NULL data");
   logits = *b.forward.logits;
   logits.byte_offset = 2;

@@ -51,8 +51,8 @@ RowsArgument check_q(const Argument& q, bool is_weights, const RowsArgument& p) 
   if (!is_weights && rows.rows.type != p.rows.type) {
     invalid(name + " has dtype " + type_name(rows.rows.type) + ", expected " + type_name(p.rows.type) + " (the dtype of " + kP + ")");
   }
-  if (rows.rows.columns != p.rows.columns) {
-    invalid(name + " has " + std::to_string(rows.rows.columns) + " columns, expected " + std::to_string(p.rows.columns) + " (as " + kP + " has)");
+  if (rows.columns != p.columns) {
+    invalid(name + " has " + std::to_string(rows.columns) + " columns, expected " + std::to_string(p.columns) + " (as " + kP + " has)");
   }
   return rows;
 }

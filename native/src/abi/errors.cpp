@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cstring>
+#include <utility>
 
 #include "cpu/isa.h"
 #include "cpu/thread_pool.h"
@@ -34,8 +35,9 @@ void check_struct(const char* name, const void* args, uint64_t first_size, uint6
   if (args == nullptr) invalid(std::string("args is NULL, expected ") + name);
   uint64_t size;
   std::memcpy(&size, args, sizeof size);
-  if (size < first_size) {
-    invalid("size of " + std::string(name) + " is " + std::to_string(size) + ", expected at least " + std::to_string(first_size) +
+  if (!is_struct_size(size, first_size)) {
+    const auto [bound, limit] = size < first_size ? std::pair{"at least ", first_size} : std::pair{"at most ", kMaxStructSize};
+    invalid("size of " + std::string(name) + " is " + std::to_string(size) + ", expected " + bound + std::to_string(limit) +
             ": set it to sizeof(" + name + ")");
   }
   const auto* bytes = static_cast<const unsigned char*>(args);

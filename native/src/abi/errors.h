@@ -58,7 +58,8 @@ lr_status guarded(ErrorBuffer buffer, Body&& body) {
 
 // The arguments of an operation begin with their size, the error buffer and its capacity. Callers of an older library pass
 // a shorter struct: not shorter than the first published one. Callers of a newer one pass a longer struct, whose tail
-// must be zero, that is ask for nothing this library does not know.
+// must be zero, that is ask for nothing this library does not know. No release will need kMaxStructSize bytes: a larger size is that
+// of a struct that nobody filled in, and neither its tail nor its error buffer is touched.
 template <class Args>
 struct Published;  // Published<Args>::size: sizeof(Args) when it was first released
 
@@ -83,6 +84,10 @@ struct Published<lr_cuda> { static constexpr uint64_t size = 40; };
 template <>
 struct Published<lr_device_info> { static constexpr uint64_t size = 288; };
 
+inline constexpr uint64_t kMaxStructSize = 4096;
+
+inline bool is_struct_size(uint64_t size, uint64_t first_size) { return size >= first_size && size <= kMaxStructSize; }
+
 void check_struct(const char* name, const void* args, uint64_t first_size, uint64_t known_size);
 
 // LOGRATIO_CPU and the processor leave something to run on, and LOGRATIO_THREADS is a number of threads.
@@ -90,7 +95,7 @@ void check_environment();
 
 template <class Args, class Body>
 lr_status operation(const char* name, const Args* args, Body&& body) {
-  const bool has_buffer = args != nullptr && args->size >= Published<Args>::size;
+  const bool has_buffer = args != nullptr && is_struct_size(args->size, Published<Args>::size);
   return guarded(has_buffer ? ErrorBuffer{args->error, args->error_capacity} : ErrorBuffer{}, [&] {
     check_struct(name, args, Published<Args>::size, sizeof(Args));
     check_environment();

@@ -96,6 +96,11 @@ bool MemoryMap::overlaps_itself(const Region& region) {
     return (small_count == 1 || small_step >= region.piece) && (large_count == 1 || large_step >= (small_count - 1) * small_step + region.piece);
   };
   if (nested(region.inner, inner_step, region.outer, outer_step) || nested(region.outer, outer_step, region.inner, inner_step)) return false;
+  // Neighbours that meet, or more pieces than there is room for: what is left to compare piece by piece lies in memory of its size.
+  const int64_t reach = (region.outer - 1) * outer_step + (region.inner - 1) * inner_step + region.piece;
+  if (region.inner > 1 && inner_step < region.piece) return true;
+  if (region.outer > 1 && outer_step < region.piece) return true;
+  if (region.outer > reach / region.piece / region.inner) return true;
   std::vector<std::pair<uintptr_t, uintptr_t>> pieces;
   for (int64_t o = 0; o < region.outer; ++o) {
     for (int64_t i = 0; i < region.inner; ++i) {

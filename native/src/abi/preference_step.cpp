@@ -44,6 +44,14 @@ std::vector<cpu::WeightedLoss> check_losses(const lr_preference_step_args& a) {
   return losses;
 }
 
+// A batch without a token may have 2^61 pairs, or 2^62 tokens in each of none. Its pairs are all alike, and where nothing tells them
+// apart or is wanted of each, two of them have the means of all; a variance takes no fewer.
+void shrink(const lr_preference_step_args& a, cpu::StepInput* input) {
+  if (input->pairs == 0) input->tokens = 0;
+  const bool each = a.reference_logps != nullptr || a.losses != nullptr || a.logps != nullptr || a.counts != nullptr;
+  if (!each) input->pairs = std::min<int64_t>(input->pairs, 2);
+}
+
 void check_for_device(const std::vector<cpu::WeightedLoss>& losses, const lr_step_metrics* metrics) {
   if (losses.size() > device::kMaxStepLosses) {
     invalid("loss_count is " + std::to_string(losses.size()) + ", expected at most " + std::to_string(device::kMaxStepLosses) + " on a device");
@@ -71,7 +79,7 @@ lr_status lr_preference_step(const lr_preference_step_args* args) {
     const int64_t sequences = token_shape.size[0];
     if (sequences % 2 != 0) {
       invalid("logits has shape [" + std::to_string(sequences) + "," + std::to_string(token_shape.size[1]) + "," +
-              std::to_string(logits.rows.columns) + "], expected [2P,T,V] with an even first dimension (chosen, then rejected)");
+              std::to_string(logits.columns) + "], expected [2P,T,V] with an even first dimension (chosen, then rejected)");
     }
     input.pairs = sequences / 2;
     input.tokens = token_shape.size[1];
@@ -116,6 +124,7 @@ lr_status lr_preference_step(const lr_preference_step_args* args) {
       output.grad_logits = &gradient.rows;
     }
     memory.check();
+    if (logits.count == 0) shrink(a, &input);
 
     if (placement.on_device()) {
       check_for_device(losses, a.metrics);
@@ -124,7 +133,7 @@ lr_status lr_preference_step(const lr_preference_step_args* args) {
                                         input.logits, input.transform, {labels, a.token_options.ignore_index}, mask, input.reference_logps,
                                         input.reference_token_logps, output});
     }
-    input.labels = read_labels("labels", labels, logits.rows.columns, a.token_options.ignore_index);
+    input.labels = read_labels("labels", labels, logits.columns, a.token_options.ignore_index);
     input.weights = mask ? read_mask("mask", mask) : std::vector<double>(input.labels.size(), 1.0);
     for (size_t k = 0; k < input.weights.size(); ++k) {
       if (input.labels[k] < 0) input.weights[k] = 0;

@@ -1,5 +1,6 @@
 #include "cpu/scoring_rule.h"
 
+#include <algorithm>
 #include <cmath>
 
 #include "abi/device.h"
@@ -16,7 +17,7 @@ namespace {
 
 constexpr const char* kLogitsName = "logits";
 
-math::RuleOptions check_options(const lr_rule_options& options, int64_t columns) {
+math::RuleOptions check_options(const lr_rule_options& options, const RowsArgument& logits) {
   check_choice("rule", options.rule, LR_RULE_PSEUDO_SPHERICAL + 1);
   check_choice("normalisation", options.normalisation, LR_JNW + 1);
   check_choice("masked_log", options.masked_log, 2);
@@ -30,8 +31,9 @@ math::RuleOptions check_options(const lr_rule_options& options, int64_t columns)
                  "LR_SELTEN: only the rules power and pseudo_spherical have another");
   }
   check_number("epsilon", options.epsilon, options.epsilon >= 0 && options.epsilon < 1, "a number in [0, 1)");
-  if (options.vocab < 0 || options.vocab > columns) {
-    invalid("vocab is " + std::to_string(options.vocab) + ", expected 1 to " + std::to_string(columns) + " (the columns of logits), or 0 for all");
+  if (options.vocab < 0 || options.vocab > logits.columns) {
+    invalid("vocab is " + std::to_string(options.vocab) + ", expected 1 to " + std::to_string(logits.columns) +
+            " (the columns of logits), or 0 for all");
   }
   const bool pseudo = options.rule == LR_RULE_SPHERICAL || options.rule == LR_RULE_PSEUDO_SPHERICAL;
   return {options.rule == LR_RULE_LOG ? math::RuleFamily::log : pseudo ? math::RuleFamily::pseudo_spherical : math::RuleFamily::power,
@@ -39,7 +41,7 @@ math::RuleOptions check_options(const lr_rule_options& options, int64_t columns)
           options.masked_log == 1,
           options.alpha,
           options.epsilon,
-          options.vocab == 0 ? columns : options.vocab};
+          options.vocab == 0 ? logits.rows.columns : std::min(options.vocab, logits.rows.columns)};
 }
 
 }  // namespace
@@ -66,7 +68,7 @@ lr_status lr_scoring_rule(const lr_scoring_rule_args* args) {
       gradient = gradient_rows({"grad_logits", a.grad_logits}, {kLogitsName, a.logits}, logits);
       memory.add_output("grad_logits", gradient.rows, gradient.count, kLogitsName);
     }
-    const math::RuleOptions options = check_options(a.options, logits.rows.columns);
+    const math::RuleOptions options = check_options(a.options, logits);
     memory.check();
     if (placement.on_device()) {
       return placement.run(&device::Table::scoring_rule,

@@ -15,7 +15,7 @@ lr_status lr_sequence_logps(const lr_sequence_logps_args* args) {
     const Placement placement({{"mask", a.mask}, {"token_logps", a.token_logps}, {"grad_logps", a.grad_logps}, {"logps", a.logps},
                                {"counts", a.counts}, {"grad_token_logps", a.grad_token_logps}},
                               a.cuda);
-    const cpu::Grid mask = grid({"mask", a.mask}, kMasks, 2, "[B,T]");
+    cpu::Grid mask = grid({"mask", a.mask}, kMasks, 2, "[B,T]");
     const int64_t sequences = mask.outer, tokens = mask.inner;
     const Shape token_shape = shape_of(sequences, tokens), sequence_shape = shape_of(sequences);
     constexpr const char* kLikeMask = "the shape of mask";
@@ -42,7 +42,9 @@ lr_status lr_sequence_logps(const lr_sequence_logps_args* args) {
     memory.add_output("counts", tensors.counts);
     memory.add_output("grad_token_logps", tensors.grad_token_logps);
     memory.check();
+    // Sequences without a token, of which nothing is wanted, may be 2^62 and are as good as none.
+    if (mask.size() == 0 && !tensors.logps && !tensors.counts) mask.outer = 0;
     if (placement.on_device()) return placement.run(&device::Table::sequence_logps, device::SequenceReduction{a.options, mask, tensors});
-    cpu::sequence_logps(a.options, sequences, tokens, read_mask("mask", mask), tensors);
+    if (mask.outer > 0) cpu::sequence_logps(a.options, sequences, tokens, read_mask("mask", mask), tensors);
   });
 }

@@ -102,7 +102,10 @@ void check_memory(const Argument& argument, int64_t size) {
   }
 }
 
-void* first_element(const DLTensor& tensor) { return static_cast<char*>(tensor.data) + tensor.byte_offset; }
+// Of an empty tensor, whose data may be NULL, it is an address like any other that nobody follows.
+void* first_element(const DLTensor& tensor) {
+  return reinterpret_cast<void*>(reinterpret_cast<uintptr_t>(tensor.data) + static_cast<uintptr_t>(tensor.byte_offset));
+}
 
 // In elements; that of a dimension that is never stepped along is 0.
 int64_t stride_of(const DLTensor& tensor, int dimension) {
@@ -145,10 +148,11 @@ RowsArgument rows_of(const Argument& argument, ElementType type) {
   rows.ndim = last;
   rows.size[last] = 0;
   const bool batched = last == 2;
-  const int64_t inner = tensor.shape[last - 1];
-  return {{first_element(tensor), logit_type(type), inner, batched ? stride_of(tensor, 0) : 0, stride_of(tensor, last - 1), tensor.shape[last]},
-          rows,
-          batched ? tensor.shape[0] * inner : inner};
+  const int64_t inner = tensor.shape[last - 1], columns = tensor.shape[last];
+  const int64_t count = batched ? tensor.shape[0] * inner : inner;
+  if (count == 0) return {{first_element(tensor), logit_type(type), 0, 0, 0, 1}, rows, 0, columns};
+  return {{first_element(tensor), logit_type(type), inner, batched ? stride_of(tensor, 0) : 0, stride_of(tensor, last - 1), columns},
+          rows, count, columns};
 }
 
 }  // namespace

@@ -62,9 +62,10 @@ inline cpu::Grid optional_grid(const Argument& argument, const Types& types, con
 
 // Vocabulary rows: logits, or their gradient.
 struct RowsArgument {
-  cpu::LogitRows rows;
-  Shape row_shape;  // without the vocabulary: [N] or [B,T]
+  cpu::LogitRows rows;  // the kernels' view. Without a row it has one column: what is planned by columns must not ask for 2^62 of none
+  Shape row_shape;      // without the vocabulary: [N] or [B,T]
   int64_t count;
+  int64_t columns;      // of the tensor, for the checks
 };
 RowsArgument logit_rows(const Argument& argument, int min_rank, const char* expected);
 // The gradient of rows: of their shape and dtype.

@@ -53,7 +53,7 @@ lr_status lr_token_logprobs(const lr_token_logprobs_args* args) {
     outputs.entropy = output("entropy", a.entropy, kFloats);
     outputs.argmax = output("argmax", a.argmax, kInts);
     outputs.mean_logit = output("mean_logit", a.mean_logit, kFloats);
-    if (outputs.argmax && outputs.argmax.type == cpu::ElementType::i32 && tokens.logits.rows.columns - 1 > std::numeric_limits<int32_t>::max()) {
+    if (outputs.argmax && outputs.argmax.type == cpu::ElementType::i32 && tokens.logits.columns - 1 > std::numeric_limits<int32_t>::max()) {
       invalid("argmax has dtype int32, expected int64: logits has more columns than int32 can number");
     }
     const cpu::RowTransform transform = check_token_options(a.options);
@@ -62,7 +62,7 @@ lr_status lr_token_logprobs(const lr_token_logprobs_args* args) {
       const device::Labels labels{tokens.labels, a.options.ignore_index};
       return placement.run(&device::Table::token_logprobs, device::TokenForward{tokens.logits.rows, transform, labels, outputs});
     }
-    const auto labels = read_labels("labels", tokens.labels, tokens.logits.rows.columns, a.options.ignore_index);
+    const auto labels = read_labels("labels", tokens.labels, tokens.logits.columns, a.options.ignore_index);
     cpu::token_logprobs(tokens.logits.rows, transform, labels, outputs);
   });
 }
@@ -97,7 +97,7 @@ lr_status lr_token_logprobs_backward(const lr_token_logprobs_backward_args* args
       return placement.run(&device::Table::token_logprobs_backward,
                            device::TokenBackward{tokens.logits.rows, gradient.rows, transform, labels, upstream});
     }
-    const auto labels = read_labels("labels", tokens.labels, tokens.logits.rows.columns, a.options.ignore_index);
+    const auto labels = read_labels("labels", tokens.labels, tokens.logits.columns, a.options.ignore_index);
     cpu::token_logprobs_backward(tokens.logits.rows, gradient.rows, transform, labels, upstream);
   });
 }
