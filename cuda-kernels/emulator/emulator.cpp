@@ -1,10 +1,13 @@
 #include "emulator.h"
 
+#include <pthread.h>
 #include <sys/mman.h>
 
 #include <algorithm>
+#include <atomic>
 #include <boost/context/detail/fcontext.hpp>
 #include <cstdlib>
+#include <memory>
 #include <mutex>
 #include <new>
 #include <stdexcept>
@@ -408,25 +411,39 @@ class Block {
   size_t host_size_ = 0;
 };
 
-Block& the_block() {
-  static Block* block = new Block;  // never destroyed: a call may come while the process ends
-  return *block;
-}
-
-std::mutex& launch_mutex() {
-  static auto* mutex = new std::mutex;
-  return *mutex;
-}
-
 uint64_t initial_seed() {
   const char* text = std::getenv("LOGRATIO_EMULATOR_SEED");
   return text == nullptr ? 1 : std::strtoull(text, nullptr, 10);
 }
 
-uint64_t& seed() {
-  static uint64_t value = initial_seed();
-  return value;
+struct Device {
+  std::mutex mutex;  // of a launch
+  Block block;
+  uint64_t seed = initial_seed();
+};
+
+// Never destroyed: a call may come while the process ends.
+std::atomic<Device*> g_device{nullptr};
+
+// A child of fork() leaves its parent's device as it was at that moment, perhaps in the middle of a launch, and has a new one.
+void start_anew() {
+  const Device* const inherited = g_device.load(std::memory_order_relaxed);
+  if (inherited == nullptr) return;
+  auto* const fresh = new Device;
+  fresh->seed = inherited->seed;
+  g_device.store(fresh, std::memory_order_relaxed);
 }
+
+Device& the_device() {
+  Device* current = g_device.load(std::memory_order_acquire);
+  if (current != nullptr) return *current;
+  if (pthread_atfork(nullptr, nullptr, start_anew) != 0) throw std::bad_alloc();
+  auto made = std::make_unique<Device>();
+  if (g_device.compare_exchange_strong(current, made.get(), std::memory_order_acq_rel)) current = made.release();
+  return *current;
+}
+
+Block& the_block() { return the_device().block; }
 
 void check_launch(dim3 grid, dim3 block, size_t shared_bytes) {
   const uint64_t threads = uint64_t{block.x} * block.y * block.z;
@@ -452,16 +469,16 @@ void* shared(const void* key, size_t bytes, size_t alignment) { return the_block
 void* dynamic_shared() { return the_block().dynamic_shared(); }
 
 void set_seed(uint64_t value) {
-  const std::lock_guard lock(launch_mutex());
-  seed() = value;
+  const std::lock_guard lock(the_device().mutex);
+  the_device().seed = value;
 }
 
 void run_grid(dim3 grid, dim3 block, size_t shared_bytes, Thread thread, void* arguments) {
   check_launch(grid, block, shared_bytes);
-  const std::lock_guard lock(launch_mutex());
+  const std::lock_guard lock(the_device().mutex);
   blockDim = block;
   gridDim = grid;
-  Random random{seed()};
+  Random random{the_device().seed};
   for (unsigned z = 0; z < grid.z; ++z) {
     for (unsigned y = 0; y < grid.y; ++y) {
       for (unsigned x = 0; x < grid.x; ++x) {

@@ -2,6 +2,7 @@
 
 #include <cpuid.h>
 
+#include <atomic>
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
@@ -9,81 +10,87 @@
 namespace logratio::cpu {
 namespace {
 
+// The order is the preference.
 struct Level {
   const RowKernels* rows;
   const PairKernels* pairs;
-  bool supported;
 };
-
-struct Choice {
-  const RowKernels* rows = nullptr;
-  const PairKernels* pairs = nullptr;
-  char error[256] = "";
-};
+constexpr Level kLevels[] = {{&kRowKernelsBaseline, &kPairKernelsBaseline},
+                             {&kRowKernelsAvx2, &kPairKernelsAvx2},
+                             {&kRowKernelsAvx512, &kPairKernelsAvx512},
+                             {&kRowKernelsAvx512Bf16, &kPairKernelsAvx512Bf16}};
+constexpr int kLevelCount = 4;
 
 bool has_avx512_bf16() {  // gcc 12's __builtin_cpu_supports does not know it by this name everywhere
   unsigned eax = 0, ebx = 0, ecx = 0, edx = 0;
   return __get_cpuid_count(7, 1, &eax, &ebx, &ecx, &edx) && (eax & (1u << 5));
 }
 
-// The order is the preference. __builtin_cpu_supports also asks the operating system whether it saves the wide registers.
-void list_levels(Level (&levels)[4]) {
+// __builtin_cpu_supports also asks the operating system whether it saves the wide registers.
+void list_supported(bool (&supported)[kLevelCount]) {
   __builtin_cpu_init();
-  const bool baseline = __builtin_cpu_supports("sse4.2") && __builtin_cpu_supports("pclmul") && __builtin_cpu_supports("aes");
-  const bool avx2 = baseline && __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && __builtin_cpu_supports("bmi") &&
-                    __builtin_cpu_supports("bmi2");
-  const bool avx512 = avx2 && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
-                      __builtin_cpu_supports("avx512cd") && __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl");
-  levels[0] = {&kRowKernelsBaseline, &kPairKernelsBaseline, baseline};
-  levels[1] = {&kRowKernelsAvx2, &kPairKernelsAvx2, avx2};
-  levels[2] = {&kRowKernelsAvx512, &kPairKernelsAvx512, avx512};
-  levels[3] = {&kRowKernelsAvx512Bf16, &kPairKernelsAvx512Bf16, avx512 && has_avx512_bf16()};
+  supported[0] = __builtin_cpu_supports("sse4.2") && __builtin_cpu_supports("pclmul") && __builtin_cpu_supports("aes");
+  supported[1] = supported[0] && __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && __builtin_cpu_supports("bmi") &&
+                 __builtin_cpu_supports("bmi2");
+  supported[2] = supported[1] && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
+                 __builtin_cpu_supports("avx512cd") && __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl");
+  supported[3] = supported[2] && has_avx512_bf16();
 }
 
-Choice choose() {
-  Level levels[4];
-  list_levels(levels);
-  Choice choice;
+using ErrorText = char[256];
+constexpr int kNone = -1;
+
+// The number of a level, or kNone and why.
+int choose(ErrorText& error) {
+  bool supported[kLevelCount];
+  list_supported(supported);
   const char* cap = std::getenv("LOGRATIO_CPU");
   const bool capped = cap != nullptr && *cap != '\0';
-  bool known = !capped;
-  for (const Level& level : levels) {
-    if (level.supported) {
-      choice.rows = level.rows;
-      choice.pairs = level.pairs;
-    }
-    if (capped && std::strcmp(cap, level.rows->name) == 0) {
-      known = true;
-      if (!level.supported) {
-        choice.rows = nullptr;
-        std::snprintf(choice.error, sizeof choice.error, "LOGRATIO_CPU is %s, which this processor does not have", cap);
-      }
-      break;
-    }
+  int best = kNone;
+  for (int level = 0; level < kLevelCount; ++level) {
+    if (supported[level]) best = level;
+    if (!capped || std::strcmp(cap, kLevels[level].rows->name) != 0) continue;
+    if (supported[level]) return level;
+    std::snprintf(error, sizeof error, "LOGRATIO_CPU is %s, which this processor does not have", cap);
+    return kNone;
   }
-  if (!known) {
-    choice.rows = nullptr;
-    std::snprintf(choice.error, sizeof choice.error,
-                  "LOGRATIO_CPU is \"%.64s\", expected baseline, avx2, avx512 or avx512_bf16", cap);
-  } else if (choice.rows == nullptr && choice.error[0] == '\0') {
-    std::snprintf(choice.error, sizeof choice.error, "this processor lacks SSE4.2, PCLMUL or AES, which the CPU kernels need");
+  if (capped) {
+    std::snprintf(error, sizeof error, "LOGRATIO_CPU is \"%.64s\", expected baseline, avx2, avx512 or avx512_bf16", cap);
+    return kNone;
   }
-  return choice;
+  if (best == kNone) {
+    std::snprintf(error, sizeof error, "this processor lacks SSE4.2, PCLMUL or AES, which the CPU kernels need");
+  }
+  return best;
 }
 
-const Choice& chosen() {
-  static const Choice choice = choose();
-  return choice;
+// Chosen when it is first needed, perhaps by several threads at once, which choose the same. It is no static local variable: a child
+// of fork() would wait for ever where another thread was about to initialise it.
+constexpr int kUnchosen = -2;
+std::atomic<int> g_level{kUnchosen};
+
+int chosen() {
+  int level = g_level.load(std::memory_order_relaxed);
+  if (level == kUnchosen) {
+    ErrorText unread;
+    g_level.store(level = choose(unread), std::memory_order_relaxed);
+  }
+  return level;
 }
 
 }  // namespace
 
-const RowKernels* row_kernels() { return chosen().rows; }
+const RowKernels* row_kernels() { return chosen() == kNone ? nullptr : kLevels[chosen()].rows; }
 
-const PairKernels* pair_kernels() { return chosen().pairs; }
+const PairKernels* pair_kernels() { return chosen() == kNone ? nullptr : kLevels[chosen()].pairs; }
 
-const char* instruction_set_name() { return chosen().rows == nullptr ? nullptr : chosen().rows->name; }
+const char* instruction_set_name() { return chosen() == kNone ? nullptr : row_kernels()->name; }
 
-const char* instruction_set_error() { return chosen().rows == nullptr ? chosen().error : nullptr; }
+const char* instruction_set_error() {
+  if (chosen() != kNone) return nullptr;
+  thread_local ErrorText error;
+  choose(error);
+  return error;
+}
 
 }  // namespace logratio::cpu

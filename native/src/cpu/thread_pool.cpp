@@ -1,41 +1,22 @@
 #include "cpu/thread_pool.h"
 
-#include <sched.h>
+#include <pthread.h>
 
 #include <algorithm>
 #include <atomic>
+#include <chrono>
 #include <condition_variable>
-#include <cstdlib>
+#include <memory>
 #include <mutex>
+#include <new>
+#include <system_error>
 #include <thread>
-#include <vector>
 
 namespace logratio::cpu {
 namespace {
 
-// What LOGRATIO_THREADS asks for: 0 if it is not set, -1 if it is no number of threads.
-int requested_thread_count() {
-  static const int requested = [] {
-    const char* const text = std::getenv("LOGRATIO_THREADS");
-    if (text == nullptr || *text == '\0') return 0;
-    char* end = nullptr;
-    const long threads = std::strtol(text, &end, 10);
-    return *end == '\0' && threads >= 1 && threads <= 1024 ? static_cast<int>(threads) : -1;
-  }();
-  return requested;
-}
-
-int default_thread_count() {
-  if (requested_thread_count() > 0) return requested_thread_count();
-  cpu_set_t set;
-  if (sched_getaffinity(0, sizeof set, &set) == 0) return std::max(1, std::min(1024, CPU_COUNT(&set)));
-  return std::max(1u, std::thread::hardware_concurrency());
-}
-
-std::atomic<int> g_threads{0};  // 0: not chosen yet
-
 // One job at a time. Workers join the job of the moment, take tasks from its counter and leave; the caller returns once the counter
-// is used up and nobody is inside. A process that forked has no workers and still finishes: the caller takes every task.
+// is used up and nobody is inside. A job needs no worker: the caller takes the tasks that nobody else does.
 class Pool {
  public:
   bool try_run(int64_t count, Task task, void* context, int threads) {
@@ -43,7 +24,7 @@ class Pool {
     if (!caller.owns_lock()) return false;
     {
       std::lock_guard<std::mutex> lock(mutex_);
-      grow(threads - 1);
+      if (started_ < threads - 1) grow(threads - 1);
       task_ = task;
       context_ = context;
       count_ = count;
@@ -60,10 +41,18 @@ class Pool {
   }
 
  private:
+  using Clock = std::chrono::steady_clock;
+
+  // A refusal, which is of moments, such as a limit on a user's processes, costs as much as a small call. So the system is asked again
+  // after a while only.
+  static constexpr std::chrono::milliseconds kPatience{100};
+
   void grow(int workers) {
-    while (started_ < workers) {
-      std::thread([this] { worker(); }).detach();
-      ++started_;
+    if (Clock::now() < next_attempt_) return;
+    try {
+      for (; started_ < workers; ++started_) std::thread([this] { worker(); }).detach();
+    } catch (const std::system_error&) {
+      next_attempt_ = Clock::now() + kPatience;
     }
   }
 
@@ -101,31 +90,29 @@ class Pool {
   int seats_ = 0;
   int inside_ = 0;
   int started_ = 0;
+  Clock::time_point next_attempt_{};
 };
 
 // Never destroyed: detached workers may outlive static destruction.
+std::atomic<Pool*> g_pool{nullptr};
+
+// A child of fork() has none of its parent's workers, and has its parent's locks as they were at that moment, held by threads that
+// are no more. The child begins with a pool as good as new, in the place of the old one, before anything else runs in it.
+void start_anew() {
+  if (Pool* const inherited = g_pool.load(std::memory_order_relaxed)) new (inherited) Pool;
+}
+
 Pool& pool() {
-  static Pool* const instance = new Pool;
-  return *instance;
+  Pool* current = g_pool.load(std::memory_order_acquire);
+  if (current != nullptr) return *current;
+  if (pthread_atfork(nullptr, nullptr, start_anew) != 0) throw std::bad_alloc();
+  auto made = std::make_unique<Pool>();
+  // Of several threads that come here at once one wins. start_anew() may be called more than once.
+  if (g_pool.compare_exchange_strong(current, made.get(), std::memory_order_acq_rel)) current = made.release();
+  return *current;
 }
 
 }  // namespace
-
-int thread_count() {
-  int threads = g_threads.load(std::memory_order_relaxed);
-  if (threads == 0) {
-    int expected = 0;
-    threads = default_thread_count();
-    if (!g_threads.compare_exchange_strong(expected, threads)) threads = expected;
-  }
-  return threads;
-}
-
-const char* thread_count_error() {
-  return requested_thread_count() < 0 ? "LOGRATIO_THREADS is set, and not to a number from 1 to 1024" : nullptr;
-}
-
-void set_thread_count(int threads) { g_threads.store(threads, std::memory_order_relaxed); }
 
 void parallel_for(int64_t count, Task task, void* context) {
   const int threads = static_cast<int>(std::min<int64_t>(thread_count(), count));

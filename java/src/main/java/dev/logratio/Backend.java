@@ -80,7 +80,7 @@ public abstract sealed class Backend permits ReferenceBackend, NativeBackend {
 
     /**
      * The emulator, which runs the CUDA kernels on the host, on host tensors: for tests. Its library is not in the jar; the environment
-     * variable {@code LOGRATIO_EMULATOR} names the file {@code liblogratio_emulator.so} of a build.
+     * variable {@code LOGRATIO_EMULATOR} names the file {@code liblogratio_emulator.so} of a build by an absolute path.
      *
      * @return the backend, always the same
      * @throws BackendUnavailableException if its library is not found

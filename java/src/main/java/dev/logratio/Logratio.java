@@ -30,7 +30,8 @@ public final class Logratio {
     /**
      * Threads that an operation of the CPU backend may use, the caller included. It never changes results.
      *
-     * @return by default the environment variable {@code LOGRATIO_THREADS}, else the CPUs that this process may run on
+     * @return by default the environment variable {@code LOGRATIO_THREADS}, else the CPUs that this process may run on or the CPU quota of
+     *     its control groups, rounded up, whichever is less
      * @throws BackendUnavailableException if the CPU backend cannot run here
      */
     public static int threads() {
