@@ -5,7 +5,8 @@
  *
  * Conventions
  *  - Every operation is one function that takes one argument struct. Set the struct to zero, then `size` to its
- *    sizeof, then what you need: a NULL tensor is an optional input that is absent or an output that is not wanted.
+ *    sizeof, then what you need: a NULL tensor is an optional input that is absent or an output that is not wanted. A size above
+ *    4096 is an error, of which lr_last_error() alone tells.
  *  - Tensors are DLPack's DLTensor: dtype, shape, strides (in elements; NULL means contiguous) and device in one argument.
  *    Nothing is copied, and the caller keeps ownership of everything. "float" below means float64, float32, bfloat16 or float16,
  *    "int" means int64 or int32, a mask is bool, uint8 (non-zero counts 1) or float32 (weights, finite and >= 0).
@@ -17,6 +18,8 @@
  *    runs the CUDA kernels on the host, over host memory; it is for tests.
  *  - Functions may be called from any thread at any time. The same input gives the same bits for any number of threads,
  *    any batch around a row and any run; bits may differ between instruction sets and devices.
+ *  - A child of fork() may call them, too, whatever its parent's threads were doing, except that CUDA itself cannot be used in the
+ *    child of a process that has used it. The library stays mapped when it is closed.
  */
 #ifndef LOGRATIO_H_
 #define LOGRATIO_H_
@@ -85,7 +88,9 @@ LR_API const char* lr_last_error(void);
 LR_API const char* lr_cpu_instruction_set(void);
 /*
  * Threads that a CPU operation may use, the caller included. Default: the environment variable LOGRATIO_THREADS, whose value makes
- * every operation return LR_UNAVAILABLE if it is no number from 1 to 1024, else the CPUs that this process may run on. Setting it returns LR_INVALID_ARGUMENT unless 1 <= threads <= 1024. It never changes results.
+ * every operation return LR_UNAVAILABLE if it is no number from 1 to 1024, else the CPUs that this process may run on or the CPU quota
+ * of its control groups, rounded up, whichever is less. Setting it returns LR_INVALID_ARGUMENT unless 1 <= threads <= 1024. It never
+ * changes results. Where the system refuses threads, calls go on with those there are.
  */
 LR_API int32_t lr_threads(void);
 LR_API lr_status lr_set_threads(int32_t threads);
@@ -121,7 +126,11 @@ typedef struct lr_device_info {
   int32_t multiprocessors;
   uint64_t memory_bytes;
 } lr_device_info;
-/* Opens the CUDA library if needed. LR_UNAVAILABLE says in one sentence what is missing. device_type is kDLCUDA or kDLExtDev. */
+/*
+ * Opens the CUDA library if needed: liblogratio_cuda.so beside the real path of this library, as it was when this library was loaded,
+ * or else on the loader's path. LR_UNAVAILABLE says in one sentence what is missing. device_type is kDLCUDA or kDLExtDev, whose
+ * library the environment variable LOGRATIO_EMULATOR may name by an absolute path.
+ */
 LR_API lr_status lr_device(DLDeviceType device_type, int32_t device_id, lr_device_info* info);
 
 /* ---- token_logprobs: a differentiable log-prob per token ---- */

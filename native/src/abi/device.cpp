@@ -3,9 +3,10 @@
 #include <dlfcn.h>
 #include <unistd.h>
 
+#include <atomic>
+#include <climits>
 #include <cstdlib>
 #include <cstring>
-#include <mutex>
 #include <string>
 
 #include "abi/probe.h"
@@ -15,30 +16,33 @@ namespace {
 
 using device::Table;
 
-// One of the libraries that run kernels. Opened when it is first needed; a failure is not remembered, so that it can be mended.
+// The folder of this library's own file, with a slash at its end; "" where the file cannot be told. It is found while the library is
+// being loaded: a library that was opened by a relative path knows itself by that path for good, which means another file as soon as
+// the current folder changes.
+char own_folder[PATH_MAX] = "";
+
+__attribute__((constructor)) void find_own_folder() {
+  Dl_info info;
+  if (dladdr(reinterpret_cast<const void*>(&lr_abi_version), &info) == 0 || info.dli_fname == nullptr) return;
+  if (realpath(info.dli_fname, own_folder) == nullptr) own_folder[0] = '\0';
+  if (char* const slash = std::strrchr(own_folder, '/')) slash[1] = '\0';
+}
+
+// One of the libraries that run kernels. Opened when it is first needed; a failure is not remembered, so that it can be mended. Threads
+// that come at once open it each for itself, and get the same: a lock might be held for ever in a child of fork().
 class DeviceLibrary {
  public:
-  DeviceLibrary(const char* what, const char* file, const char* variable) : what_(what), file_(file), variable_(variable) {}
+  constexpr DeviceLibrary(const char* what, const char* file, const char* variable) : what_(what), file_(file), variable_(variable) {}
 
   const Table& table() {
-    const std::lock_guard lock(mutex_);
-    if (table_ == nullptr) table_ = open();
-    return *table_;
+    const Table* table = table_.load(std::memory_order_acquire);
+    if (table == nullptr) table_.store(table = open(), std::memory_order_release);
+    return *table;
   }
 
  private:
-  const Table* open() {
-    std::string tried;
-    const std::string beside = folder() + file_;
-    void* library = exists(beside) ? open(beside) : nullptr;
-    tried = "not beside liblogratio.so (" + beside + ")";
-    if (library == nullptr && variable_ != nullptr) {
-      const char* named = std::getenv(variable_);
-      if (named != nullptr) library = open(named);
-      tried += std::string(", not by the environment variable ") + variable_;
-    }
-    if (library == nullptr) library = dlopen(file_, RTLD_NOW | RTLD_LOCAL);
-    if (library == nullptr) unavailable(std::string(file_) + " was found " + tried + " and not on the loader's path");
+  const Table* open() const {
+    void* const library = find();
     const auto function = reinterpret_cast<device::TableFunction>(dlsym(library, device::kTableSymbol));
     const Table* table = function == nullptr ? nullptr : function();
     if (table == nullptr || table->version != device::kTableVersion) {
@@ -50,38 +54,43 @@ class DeviceLibrary {
     return table;
   }
 
+  // No path is taken from the current folder, neither here nor by the loader, whose path for a bare name does not hold it.
+  void* find() const {
+    const std::string beside = std::string(own_folder) + file_;
+    if (*own_folder != '\0' && access(beside.c_str(), F_OK) == 0) return open_file(beside);
+    std::string tried = "not beside liblogratio.so (" + (*own_folder == '\0' ? "whose folder is unknown" : beside) + ")";
+    if (variable_ != nullptr) {
+      const char* const named = std::getenv(variable_);
+      if (named != nullptr && *named != '\0') {
+        if (*named != '/') unavailable(std::string(variable_) + " is \"" + named + "\", expected an absolute path");
+        return open_file(named);
+      }
+      tried += std::string(", not by the environment variable ") + variable_;
+    }
+    void* const library = dlopen(file_, RTLD_NOW | RTLD_LOCAL);
+    if (library == nullptr) unavailable(std::string(file_) + " was found " + tried + " and not on the loader's path");
+    return library;
+  }
+
   // A file that is there and cannot be loaded is the fault to name; nothing else is looked for.
-  void* open(const std::string& path) const {
-    void* library = dlopen(path.c_str(), RTLD_NOW | RTLD_LOCAL);
+  void* open_file(const std::string& path) const {
+    void* const library = dlopen(path.c_str(), RTLD_NOW | RTLD_LOCAL);
     if (library == nullptr) unavailable(std::string(file_) + " could not be loaded: " + dlerror());
     return library;
   }
 
   [[noreturn]] void unavailable(const std::string& why) const { throw Error(LR_UNAVAILABLE, std::string(what_) + " is unavailable: " + why); }
 
-  static bool exists(const std::string& path) { return access(path.c_str(), F_OK) == 0; }
-
-  // Of this library's own file, with a slash at its end.
-  static std::string folder() {
-    Dl_info info;
-    if (dladdr(reinterpret_cast<const void*>(&lr_abi_version), &info) == 0 || info.dli_fname == nullptr) return "./";
-    const std::string path = info.dli_fname;
-    const size_t slash = path.rfind('/');
-    return slash == std::string::npos ? "./" : path.substr(0, slash + 1);
-  }
-
   const char* what_;
   const char* file_;
-  const char* variable_;  // may name the file; nullptr: none
-  std::mutex mutex_;
-  const Table* table_ = nullptr;
+  const char* variable_;  // may name the file by an absolute path; nullptr: none
+  std::atomic<const Table*> table_{nullptr};
 };
 
-const Table& table_of(int32_t type) {
-  static DeviceLibrary cuda("CUDA", "liblogratio_cuda.so", nullptr);
-  static DeviceLibrary emulator("the emulator", "liblogratio_emulator.so", "LOGRATIO_EMULATOR");
-  return (type == kDLCUDA ? cuda : emulator).table();
-}
+constinit DeviceLibrary cuda_library("CUDA", "liblogratio_cuda.so", nullptr);
+constinit DeviceLibrary emulator_library("the emulator", "liblogratio_emulator.so", "LOGRATIO_EMULATOR");
+
+const Table& table_of(int32_t type) { return (type == kDLCUDA ? cuda_library : emulator_library).table(); }
 
 // DLPack has more device types than this header's enum may hold.
 int32_t type_of(const DLDevice& device) {
