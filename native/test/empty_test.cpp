@@ -132,7 +132,7 @@ TEST(Empty, SequenceLogps) {
   EXPECT_EQ(call(lr_sequence_logps, args), LR_OK) << lr_last_error();
 }
 
-lr_step_metrics step(const char* loss, std::vector<int64_t> shape, bool tail, bool wpo) {
+lr_step_metrics step(const char* loss, std::vector<int64_t> shape, bool tail_and_wpo) {
   const std::vector<int64_t> rows(shape.begin(), shape.end() - 1);
   Shaped logits(D::bf16, shape), labels(D::i64, rows), mask(D::f32, rows), reference(D::f32, rows), gradient(D::bf16, shape);
   const lr_loss_options options = loss_options(loss);
@@ -140,32 +140,29 @@ lr_step_metrics step(const char* loss, std::vector<int64_t> shape, bool tail, bo
   auto args = make_args<lr_preference_step_args>();
   args.loss_options = &options;
   args.token_options = default_token_options();
-  args.sequence_options = {LR_SUM, LR_ALIGN_COMPLETION, tail ? .5 : 1, 1};
+  args.sequence_options = {LR_SUM, LR_ALIGN_COMPLETION, tail_and_wpo ? .5 : 1, 1};
   args.logits = logits;
   args.labels = labels;
   args.mask = mask;
   args.reference_token_logps = reference;
   args.grad_logits = gradient;
   args.metrics = &metrics;
-  args.wpo = wpo;
+  args.wpo = tail_and_wpo;
   EXPECT_EQ(call(lr_preference_step, args), LR_OK) << lr_last_error();
   return metrics;
 }
 
 TEST(Empty, PreferenceStep) {
   for (const int64_t huge : kHuge) {
-    for (const bool tail : {false, true}) {
-      for (const bool wpo : {false, true}) {
-        EXPECT_EQ(step("sigmoid", {0, huge, huge}, tail, wpo).loss, 0);
-        EXPECT_EQ(step("sigmoid", {0, 3, huge}, tail, wpo).loss, 0);
-        for (const char* loss : {"sigmoid", "ipo", "kto_pair", "aqfl", "dlrml"}) {
-          const lr_step_metrics few = step(loss, {8, 0, 5}, tail, wpo);
-          const lr_step_metrics many = step(loss, {huge, 0, huge}, tail, wpo);
-          EXPECT_NEAR(many.loss, few.loss, 1e-15 * std::fabs(few.loss)) << loss;
-          EXPECT_EQ(many.rewards_margin, few.rewards_margin) << loss;
-          EXPECT_EQ(many.nonfinite, 0) << loss;
-        }
-        EXPECT_NEAR(step("sigmoid", {huge, 0, 5}, tail, wpo).loss, std::log(2), 1e-15);
+    for (const bool tail_and_wpo : {false, true}) {
+      EXPECT_EQ(step("sigmoid", {0, huge, huge}, tail_and_wpo).loss, 0);
+      EXPECT_EQ(step("sigmoid", {0, 3, huge}, tail_and_wpo).loss, 0);
+      EXPECT_NEAR(step("sigmoid", {huge, 0, 5}, tail_and_wpo).loss, std::log(2), 1e-15);
+      for (const char* loss : {"ipo", "kto_pair", "aqfl", "dlrml"}) {
+        const lr_step_metrics few = step(loss, {8, 0, 5}, tail_and_wpo), many = step(loss, {huge, 0, huge}, tail_and_wpo);
+        EXPECT_NEAR(many.loss, few.loss, 1e-15 * std::fabs(few.loss)) << loss;
+        EXPECT_EQ(many.rewards_margin, few.rewards_margin) << loss;
+        EXPECT_EQ(many.nonfinite, 0) << loss;
       }
     }
   }
