@@ -9,6 +9,7 @@ import dev.logratio.DType;
 import dev.logratio.Tensor;
 import java.lang.foreign.MemorySegment;
 import java.util.Arrays;
+import java.util.Objects;
 
 /** Views of DJL's arrays as tensors of this library. (DJL 0.35's PyTorch engine has no BFLOAT16: making such an array ends the JVM.) */
 public final class DjlTensors {
@@ -24,8 +25,10 @@ public final class DjlTensors {
      *     BOOLEAN
      * @return a contiguous tensor of the array's shape and type
      * @throws IllegalArgumentException if the array lies on another device, is not contiguous, or has a type that tensors do not have
+     * @throws NullPointerException if the array is null; the message is its name
      */
     public static Tensor view(String name, NDArray array) {
+        Objects.requireNonNull(array, name);
         if (!Device.cpu().equals(array.getDevice())) {
             throw new IllegalArgumentException(
                     name + " lies on " + array.getDevice() + "; expected an array on the CPU (array.toDevice(Device.cpu(), false) makes one)");
@@ -79,6 +82,8 @@ public final class DjlTensors {
     }
 
     static void checkLogits(NDArray logits, NDArray labels) {
+        Objects.requireNonNull(logits, "logits");
+        Objects.requireNonNull(labels, "labels");
         switch (logits.getDataType()) {
             case FLOAT32, FLOAT16 -> {}
             default -> throw new IllegalArgumentException("logits are of type " + logits.getDataType() + "; expected FLOAT32 or FLOAT16");

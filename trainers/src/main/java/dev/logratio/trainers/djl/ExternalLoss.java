@@ -4,14 +4,10 @@ import ai.djl.ndarray.NDArray;
 import ai.djl.ndarray.NDList;
 import ai.djl.pytorch.jni.JniUtils;
 import ai.djl.training.loss.Loss;
-import java.util.List;
-import java.util.stream.Stream;
+import java.util.Objects;
 
 /** A DJL loss whose value and gradient come from this library. */
 abstract class ExternalLoss extends Loss {
-    private List<String> lastArrays = List.of();
-    private double lastLoss;
-
     ExternalLoss(String name) {
         super(name);
     }
@@ -22,28 +18,31 @@ abstract class ExternalLoss extends Loss {
     abstract Value value(NDList labels, NDArray logits, boolean wantGradient);
 
     /**
-     * The loss. Within a gradient collector the result carries the gradient too. DJL evaluates a batch a second time, after its
-     * collector has closed, to collect its metrics; that call gets the value of the first.
+     * The loss of the arrays as they are now. Within a gradient collector the result carries the
+     * gradient too.
+     *
+     * <p>Nothing is kept from one call to the next: arrays and options may change in between, and
+     * to find out whether they did would take as long as the loss. DJL's trainer evaluates a batch
+     * a second time, after its collector has closed, for its metrics; that call costs another read
+     * of the logits and gives the same bits. A training loop on the {@code step} of a loss does
+     * without it.
      *
      * @param labels see the class
      * @param predictions one array, the logits
      * @return FLOAT32, no dimensions
      * @throws IllegalArgumentException if an array is wrong; the message names it
+     * @throws NullPointerException if a list is null; the message names it
      */
     @Override
     public final NDArray evaluate(NDList labels, NDList predictions) {
+        Objects.requireNonNull(labels, "labels");
+        Objects.requireNonNull(predictions, "predictions");
         if (predictions.size() != 1) {
             throw new IllegalArgumentException("predictions hold " + predictions.size() + " arrays; expected one, the logits");
         }
         NDArray logits = predictions.singletonOrThrow();
         boolean training = JniUtils.isGradMode();
-        List<String> arrays = Stream.concat(labels.stream(), predictions.stream()).map(NDArray::getUid).toList();
-        if (!training && arrays.equals(lastArrays)) {
-            return logits.getManager().create((float) lastLoss);
-        }
         Value value = value(labels, logits, training);
-        lastArrays = arrays;
-        lastLoss = value.loss();
         return training ? LogitsGradient.surrogate(logits, value.gradient(), value.loss()) : logits.getManager().create((float) value.loss());
     }
 }

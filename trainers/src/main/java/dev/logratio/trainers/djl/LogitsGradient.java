@@ -5,6 +5,7 @@ import ai.djl.ndarray.NDArrays;
 import ai.djl.ndarray.types.DataType;
 import ai.djl.pytorch.engine.PtNDArray;
 import ai.djl.pytorch.jni.JniUtils;
+import java.util.Objects;
 
 /** Two ways to hand a gradient of the logits, computed outside of DJL, to DJL's autograd. */
 public final class LogitsGradient {
@@ -18,8 +19,11 @@ public final class LogitsGradient {
      * @param gradient of the logits' shape
      * @param loss the value
      * @return FLOAT32, no dimensions
+     * @throws NullPointerException if an array is null; the message names it
      */
     public static NDArray surrogate(NDArray logits, NDArray gradient, double loss) {
+        Objects.requireNonNull(logits, "logits");
+        Objects.requireNonNull(gradient, "gradient");
         // An infinite logit has gradient 0, but would make the product 0 * inf = NaN.
         NDArray finite = NDArrays.where(logits.isInfinite(), logits.zerosLike(), logits);
         // The FLOAT32 factor makes the product FLOAT32; DJL's toType of the logits would cut the graph.
@@ -35,8 +39,11 @@ public final class LogitsGradient {
      * @param logits of any floating-point type and shape, part of the graph that the current gradient collector records
      * @param gradient of the logits' shape and type
      * @throws IllegalArgumentException if the arrays are not of the PyTorch engine or do not match
+     * @throws NullPointerException if an array is null; the message names it
      */
     public static void backward(NDArray logits, NDArray gradient) {
+        Objects.requireNonNull(logits, "logits");
+        Objects.requireNonNull(gradient, "gradient");
         if (!(logits instanceof PtNDArray target) || !(gradient instanceof PtNDArray upstream)) {
             throw new IllegalArgumentException("logits and gradient must be arrays of DJL's PyTorch engine");
         }

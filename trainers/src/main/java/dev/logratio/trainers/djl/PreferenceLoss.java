@@ -41,9 +41,10 @@ public final class PreferenceLoss extends ExternalLoss {
      *
      * @param loss the loss on sequence log-probs
      * @param backend what computes it
+     * @throws NullPointerException if an argument is null; the message names it
      */
     public PreferenceLoss(Loss.OfStep loss, Backend backend) {
-        super(loss.id());
+        super(Objects.requireNonNull(loss, "loss").id());
         this.loss = loss;
         this.backend = Objects.requireNonNull(backend, "backend");
     }
@@ -53,9 +54,10 @@ public final class PreferenceLoss extends ExternalLoss {
      *
      * @param options default {@link TokenOptions#DEFAULT}
      * @return this
+     * @throws NullPointerException if the options are null; the message names them
      */
     public PreferenceLoss tokenOptions(TokenOptions options) {
-        tokenOptions = Objects.requireNonNull(options, "options");
+        tokenOptions = Objects.requireNonNull(options, "tokenOptions");
         return this;
     }
 
@@ -64,9 +66,10 @@ public final class PreferenceLoss extends ExternalLoss {
      *
      * @param options default {@link SequenceOptions#DEFAULT}
      * @return this
+     * @throws NullPointerException if the options are null; the message names them
      */
     public PreferenceLoss sequenceOptions(SequenceOptions options) {
-        sequenceOptions = Objects.requireNonNull(options, "options");
+        sequenceOptions = Objects.requireNonNull(options, "sequenceOptions");
         return this;
     }
 
@@ -79,6 +82,7 @@ public final class PreferenceLoss extends ExternalLoss {
      * @param wantGradient whether to compute the gradient
      * @return the metrics and the gradient
      * @throws IllegalArgumentException if an array is wrong; the message names it
+     * @throws NullPointerException if logits or labels are null; the message names them
      */
     public Step step(NDArray logits, NDArray labels, NDArray reference, boolean wantGradient) {
         DjlTensors.checkLogits(logits, labels);
@@ -94,7 +98,8 @@ public final class PreferenceLoss extends ExternalLoss {
     }
 
     /**
-     * The metrics of the last batch.
+     * The metrics of the last call. One outside a gradient collector computes no gradient, so that
+     * its {@code gradNorm} is 0.
      *
      * @return null before the first
      */

@@ -34,6 +34,7 @@ public final class TokenLogprobLoss extends ExternalLoss {
      * A loss with default options.
      *
      * @param backend what computes it
+     * @throws NullPointerException if the backend is null; the message names it
      */
     public TokenLogprobLoss(Backend backend) {
         super("token_nll");
@@ -45,6 +46,7 @@ public final class TokenLogprobLoss extends ExternalLoss {
      *
      * @param options default {@link TokenOptions#DEFAULT}
      * @return this
+     * @throws NullPointerException if the options are null; the message names them
      */
     public TokenLogprobLoss options(TokenOptions options) {
         this.options = Objects.requireNonNull(options, "options");
@@ -59,6 +61,7 @@ public final class TokenLogprobLoss extends ExternalLoss {
      * @param wantGradient whether to compute the gradient
      * @return the loss and the gradient
      * @throws IllegalArgumentException if an array is wrong; the message names it
+     * @throws NullPointerException if an array is null; the message names it
      */
     public Step step(NDArray logits, NDArray labels, boolean wantGradient) {
         DjlTensors.checkLogits(logits, labels);

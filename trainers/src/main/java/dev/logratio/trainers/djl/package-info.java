@@ -4,5 +4,8 @@
  * <p>DJL has no custom autograd function. {@link dev.logratio.trainers.djl.LogitsGradient} hands a gradient that was computed outside to
  * DJL's autograd instead: through a surrogate scalar whose value and gradient are exactly the given ones, or, in a training loop of
  * one's own, directly.
+ *
+ * <p>Each call computes its loss anew from the arrays and options as they are then; nothing is kept
+ * between calls.
  */
 package dev.logratio.trainers.djl;

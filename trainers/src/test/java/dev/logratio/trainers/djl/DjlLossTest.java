@@ -2,7 +2,6 @@ package dev.logratio.trainers.djl;
 
 import static org.junit.jupiter.api.Assertions.assertArrayEquals;
 import static org.junit.jupiter.api.Assertions.assertEquals;
-import static org.junit.jupiter.api.Assertions.assertSame;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
@@ -11,12 +10,14 @@ import ai.djl.engine.Engine;
 import ai.djl.ndarray.NDArray;
 import ai.djl.ndarray.NDList;
 import ai.djl.ndarray.NDManager;
+import ai.djl.ndarray.index.NDIndex;
 import ai.djl.ndarray.types.DataType;
 import ai.djl.ndarray.types.Shape;
 import ai.djl.nn.Activation;
 import ai.djl.training.GradientCollector;
 import dev.logratio.Backend;
-import dev.logratio.StepMetrics;
+import dev.logratio.SequenceOptions;
+import dev.logratio.TokenOptions;
 import dev.logratio.loss.DiscoPop;
 import dev.logratio.loss.Dlrml;
 import dev.logratio.loss.Loss;
@@ -24,6 +25,7 @@ import dev.logratio.loss.Sigmoid;
 import java.util.Arrays;
 import java.util.Random;
 import java.util.function.Function;
+import java.util.function.Supplier;
 import java.util.stream.Stream;
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.Test;
@@ -193,16 +195,97 @@ class DjlLossTest {
     }
 
     @Test
-    void theMetricsCallDoesNotComputeAgain() {
+    void theMetricsCallGivesTheSameBits() {
         PreferenceLoss preference = new PreferenceLoss(new Sigmoid(), Backend.cpu());
         NDList target = target();
         NDArray x = logits();
         Outcome first = backward(x, leaf -> preference.evaluate(target, new NDList(leaf)));
-        StepMetrics metrics = preference.metrics();
         assertEquals((float) first.loss(), preference.evaluate(target, new NDList(x)).getFloat());
-        assertSame(metrics, preference.metrics());
-        preference.evaluate(target, new NDList(logits()));
-        assertTrue(metrics != preference.metrics(), "other logits are computed");
+        assertEquals((float) first.loss(), (float) preference.metrics().loss());
+        assertEquals(0, preference.metrics().gradNorm(), "no gradient was wanted");
+    }
+
+    @ParameterizedTest
+    @MethodSource("losses")
+    void aPreferenceLossSeesEveryChangeInPlace(Loss.Paired loss) {
+        PreferenceLoss kept = new PreferenceLoss(loss, Backend.cpu());
+        Supplier<PreferenceLoss> fresh = () -> new PreferenceLoss(loss, Backend.cpu());
+        NDArray x = manager.create(logits, new Shape(2 * PAIRS, TIME, VOCABULARY));
+        NDArray y = labels();
+        NDArray r = manager.create(reference);
+        NDList target = new NDList(y, r);
+        float before = kept.evaluate(target, new NDList(x)).getFloat();
+        x.muli(3);
+        before = assertAnew(before, kept, fresh.get(), target, x);
+        y.set(new NDIndex("0,0"), IGNORE);
+        before = assertAnew(before, kept, fresh.get(), target, x);
+        r.addi(manager.create(new float[] {1, 2, 3, 4, 5, 6}));
+        before = assertAnew(before, kept, fresh.get(), target, x);
+        TokenOptions warm = TokenOptions.DEFAULT.withTemperature(4);
+        before =
+                assertAnew(
+                        before, kept.tokenOptions(warm), fresh.get().tokenOptions(warm), target, x);
+        SequenceOptions means =
+                SequenceOptions.DEFAULT.withReduction(SequenceOptions.Reduction.MEAN);
+        assertAnew(
+                before,
+                kept.sequenceOptions(means),
+                fresh.get().tokenOptions(warm).sequenceOptions(means),
+                target,
+                x);
+    }
+
+    @Test
+    void theSupervisedLossSeesEveryChangeInPlace() {
+        TokenLogprobLoss kept = new TokenLogprobLoss(Backend.cpu());
+        NDArray x = manager.create(logits, new Shape(2 * PAIRS, TIME, VOCABULARY));
+        NDArray y = labels();
+        NDList target = new NDList(y);
+        float before = kept.evaluate(target, new NDList(x)).getFloat();
+        y.set(new NDIndex("0,0"), IGNORE);
+        before = assertAnew(before, kept, new TokenLogprobLoss(Backend.cpu()), target, x);
+        TokenOptions warm = TokenOptions.DEFAULT.withTemperature(4);
+        before =
+                assertAnew(
+                        before,
+                        kept.options(warm),
+                        new TokenLogprobLoss(Backend.cpu()).options(warm),
+                        target,
+                        x);
+        x.muli(0);
+        assertEquals(
+                Math.log(VOCABULARY),
+                assertAnew(
+                        before, kept, new TokenLogprobLoss(Backend.cpu()).options(warm), target, x),
+                TOLERANCE);
+    }
+
+    /** A kept instance gives what a fresh one does, and not what it gave before. */
+    private static float assertAnew(
+            float before,
+            ai.djl.training.loss.Loss kept,
+            ai.djl.training.loss.Loss fresh,
+            NDList target,
+            NDArray x) {
+        float expected = fresh.evaluate(target, new NDList(x)).getFloat();
+        assertEquals(expected, kept.evaluate(target, new NDList(x)).getFloat());
+        assertTrue(Math.abs(expected - before) > 1e-4, expected + " must differ from " + before);
+        return expected;
+    }
+
+    @Test
+    void aChangeAfterTrainingIsSeenByTheMetricsCall() {
+        PreferenceLoss kept = new PreferenceLoss(new Sigmoid(), Backend.cpu());
+        NDList target = target();
+        NDArray x = logits();
+        Outcome trained = backward(x, leaf -> kept.evaluate(target, new NDList(leaf)));
+        target.get(1).addi(manager.create(new float[] {1, 2, 3, 4, 5, 6}));
+        assertAnew(
+                (float) trained.loss(),
+                kept,
+                new PreferenceLoss(new Sigmoid(), Backend.cpu()),
+                target,
+                x);
     }
 
     @Test
@@ -238,6 +321,29 @@ class DjlLossTest {
         assertMessage("logits are of type", () -> preference.evaluate(target(), new NDList(logits().toType(DataType.FLOAT64, true))));
         assertMessage("predictions hold 2 arrays", () -> preference.evaluate(target(), new NDList(logits(), logits())));
         assertMessage("labels hold 0 arrays", () -> preference.evaluate(new NDList(), new NDList(logits())));
+    }
+
+    @Test
+    void namesWhatIsNull() {
+        PreferenceLoss preference = new PreferenceLoss(new Sigmoid(), Backend.cpu());
+        TokenLogprobLoss supervised = new TokenLogprobLoss(Backend.cpu());
+        assertNull("loss", () -> new PreferenceLoss(null, Backend.cpu()));
+        assertNull("backend", () -> new PreferenceLoss(new Sigmoid(), null));
+        assertNull("backend", () -> new TokenLogprobLoss(null));
+        assertNull("tokenOptions", () -> preference.tokenOptions(null));
+        assertNull("sequenceOptions", () -> preference.sequenceOptions(null));
+        assertNull("options", () -> supervised.options(null));
+        assertNull("labels", () -> preference.evaluate(null, new NDList(logits())));
+        assertNull("predictions", () -> supervised.evaluate(new NDList(labels()), null));
+        assertNull("logits", () -> preference.step(null, labels(), null, true));
+        assertNull("labels", () -> supervised.step(logits(), null, false));
+        assertNull("gradient", () -> LogitsGradient.surrogate(logits(), null, 0));
+        assertNull("logits", () -> LogitsGradient.backward(null, logits()));
+        assertNull("array", () -> DjlTensors.view("array", null));
+    }
+
+    private static void assertNull(String name, Executable call) {
+        assertEquals(name, assertThrows(NullPointerException.class, call).getMessage());
     }
 
     private static void assertMessage(String start, Executable call) {
