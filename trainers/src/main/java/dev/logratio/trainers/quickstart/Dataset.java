@@ -13,8 +13,15 @@ import java.util.stream.Stream;
  * @param training what the model learns from
  * @param heldOut what it is measured on
  * @param heldOutPairs the same as text
+ * @param leftOut how many pairs are in neither: cut to the longest length, an answer of theirs has
+ *     no token that counts
  */
-record Dataset(Tokenizer tokenizer, List<EncodedPair> training, List<EncodedPair> heldOut, List<PreferencePair> heldOutPairs) {
+record Dataset(
+        Tokenizer tokenizer,
+        List<EncodedPair> training,
+        List<EncodedPair> heldOut,
+        List<PreferencePair> heldOutPairs,
+        int leftOut) {
     /** Fewer leave nothing to learn from or to measure on. */
     static final int LEAST_PAIRS = 10;
 
@@ -27,10 +34,26 @@ record Dataset(Tokenizer tokenizer, List<EncodedPair> training, List<EncodedPair
         List<PreferencePair> order = new ArrayList<>(pairs);
         Collections.shuffle(order, new Random(seed));
         int held = Math.min(MAX_HELD_OUT, (int) Math.ceil(HELD_OUT_SHARE * order.size()));
-        List<PreferencePair> heldOut = List.copyOf(order.subList(0, held));
         List<PreferencePair> training = order.subList(held, order.size());
         Tokenizer tokenizer = Tokenizer.train(training.stream().flatMap(Dataset::texts), MAX_WORDS);
-        return new Dataset(tokenizer, encode(training, tokenizer, maxTokens), encode(heldOut, tokenizer, maxTokens), heldOut);
+        List<PreferencePair> heldOut =
+                order.subList(0, held).stream()
+                        .filter(pair -> EncodedPair.of(pair, tokenizer, maxTokens).counts())
+                        .toList();
+        List<EncodedPair> encoded = encode(training, tokenizer, maxTokens);
+        return new Dataset(
+                tokenizer,
+                encoded,
+                encode(heldOut, tokenizer, maxTokens),
+                heldOut,
+                order.size() - encoded.size() - heldOut.size());
+    }
+
+    /** Whether enough is left to learn from and to measure on. */
+    boolean isEnough() {
+        return training.size() + heldOut.size() >= LEAST_PAIRS
+                && !training.isEmpty()
+                && !heldOut.isEmpty();
     }
 
     private static Stream<String> texts(PreferencePair pair) {
@@ -38,7 +61,10 @@ record Dataset(Tokenizer tokenizer, List<EncodedPair> training, List<EncodedPair
     }
 
     private static List<EncodedPair> encode(List<PreferencePair> pairs, Tokenizer tokenizer, int maxTokens) {
-        return pairs.stream().map(pair -> EncodedPair.of(pair, tokenizer, maxTokens)).toList();
+        return pairs.stream()
+                .map(pair -> EncodedPair.of(pair, tokenizer, maxTokens))
+                .filter(EncodedPair::counts)
+                .toList();
     }
 
     long truncated() {

@@ -22,6 +22,18 @@ record EncodedPair(Sequence chosen, Sequence rejected, boolean truncated) {
         int length() {
             return tokens.size();
         }
+
+        boolean counts() {
+            return counted.contains(true);
+        }
+    }
+
+    /**
+     * Whether each answer has a token to learn: long turns of others before it may have taken its
+     * room.
+     */
+    boolean counts() {
+        return chosen.counts() && rejected.counts();
     }
 
     /**

@@ -131,10 +131,12 @@ final class Experiment {
 
     private void printSamples(List<RunResult> results, Frozen reference) {
         out.println();
-        out.println("A held-out prompt: " + data.tokenizer().decode(prompts().getFirst()).strip());
-        out.println("  before tuning: " + answer(reference.model()));
+        out.println(
+                "A held-out prompt: "
+                        + Printable.of(data.tokenizer().decode(prompts().getFirst()).strip()));
+        out.println("  before tuning: " + Printable.of(answer(reference.model())));
         for (RunResult result : results) {
-            out.println("  " + result.name() + ": " + result.answer());
+            out.println("  " + result.name() + ": " + Printable.of(result.answer()));
         }
     }
 }

@@ -1,25 +1,27 @@
 package dev.logratio.trainers.quickstart;
 
-import dev.logratio.trainers.quickstart.PreferenceParser.BadLineException;
-import java.io.BufferedReader;
+import com.fasterxml.jackson.databind.JsonNode;
+import java.io.EOFException;
 import java.io.IOException;
 import java.io.InputStream;
-import java.io.InputStreamReader;
-import java.nio.charset.StandardCharsets;
+import java.nio.charset.CharacterCodingException;
+import java.nio.file.FileSystemException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.function.Consumer;
+import java.util.zip.ZipException;
 
 /**
  * A preference file, read.
  *
  * @param pairs every pair of the file, in its order
- * @param badLines how many lines were not pairs
+ * @param badLines how many records were not pairs
+ * @param notes what to tell about the file's columns, a sentence each
  */
-record PreferenceFile(List<PreferencePair> pairs, int badLines) {
-    /** What to do about a line that is not a preference pair. */
+record PreferenceFile(List<PreferencePair> pairs, int badLines, List<String> notes) {
+    /** What to do about a record that is not a preference pair. */
     enum OnBadLine {
         /** Report it and read on. */
         SKIP,
@@ -35,42 +37,82 @@ record PreferenceFile(List<PreferencePair> pairs, int badLines) {
     }
 
     /**
-     * Reads JSONL in UTF-8; empty lines and a byte order mark are allowed.
+     * Reads JSON lines or a JSON array in UTF-8, plain or compressed by gzip; empty lines and a
+     * byte order mark are allowed.
      *
-     * @param report receives one message a bad line, with its number
-     * @throws IOException if the file cannot be read, or at the first bad line if asked to stop there
+     * @param report receives one message per bad record, with its place, once the file has been
+     *     read
+     * @throws IOException if the file cannot be read, holds no pair among its records, or at the
+     *     first bad record if asked to stop there; the message names the file and is one sentence
      */
-    static PreferenceFile read(Path file, OnBadLine onBadLine, Consumer<String> report) throws IOException {
+    static PreferenceFile read(Path file, OnBadLine onBadLine, Consumer<String> report)
+            throws IOException {
+        if (Files.isDirectory(file)) {
+            throw new FileSystemException(file.toString(), null, "it is a folder; expected a file");
+        }
         try (InputStream in = Files.newInputStream(file)) {
             return read(in, file.toString(), onBadLine, report);
         }
     }
 
-    private static PreferenceFile read(InputStream in, String name, OnBadLine onBadLine, Consumer<String> report) throws IOException {
+    private static PreferenceFile read(
+            InputStream in, String name, OnBadLine onBadLine, Consumer<String> report)
+            throws IOException {
         PreferenceParser parser = new PreferenceParser();
         List<PreferencePair> pairs = new ArrayList<>();
-        int badLines = 0;
-        int number = 0;
-        // Bytes that are not UTF-8 become U+FFFD, so that one damaged line cannot hide the rest of the file.
-        try (BufferedReader lines = new BufferedReader(new InputStreamReader(in, StandardCharsets.UTF_8))) {
-            for (String line = lines.readLine(); line != null; line = lines.readLine()) {
-                number++;
-                String text = number == 1 && line.startsWith("\uFEFF") ? line.substring(1) : line;
-                if (text.isBlank()) {
-                    continue;
-                }
-                try {
-                    pairs.add(parser.parse(text));
-                } catch (BadLineException e) {
-                    String message = name + ", line " + number + ": " + e.getMessage();
-                    if (onBadLine == OnBadLine.STOP) {
-                        throw new IOException(message);
-                    }
-                    badLines++;
-                    report.accept(message);
-                }
+        List<String> faults = new ArrayList<>();
+        try {
+            Records records = Container.open(in);
+            boolean goOn = true;
+            while (goOn) {
+                goOn =
+                        addNext(records, parser, pairs, faults)
+                                && (onBadLine == OnBadLine.SKIP || faults.isEmpty());
             }
+            if (onBadLine == OnBadLine.SKIP && pairs.isEmpty() && !faults.isEmpty()) {
+                throw records.otherKind()
+                        .map(NotPreferencesException::of)
+                        .orElseGet(
+                                () ->
+                                        new NotPreferencesException(
+                                                "holds no preference pair; " + faults.getFirst()));
+            }
+        } catch (IOException e) {
+            throw new IOException(name + " " + reason(e), e);
         }
-        return new PreferenceFile(List.copyOf(pairs), badLines);
+        if (onBadLine == OnBadLine.STOP && !faults.isEmpty()) {
+            throw new IOException(name + ", " + faults.getFirst());
+        }
+        faults.forEach(fault -> report.accept(name + ", " + fault));
+        return new PreferenceFile(List.copyOf(pairs), faults.size(), parser.notes());
+    }
+
+    /** Reads one record into a pair or a fault; false if there is none left. */
+    private static boolean addNext(
+            Records records,
+            PreferenceParser parser,
+            List<PreferencePair> pairs,
+            List<String> faults)
+            throws IOException {
+        try {
+            JsonNode next = records.next();
+            if (next == null) {
+                return false;
+            }
+            pairs.add(parser.parse(next));
+        } catch (BadRecordException e) {
+            faults.add(records.place() + ": " + e.getMessage());
+        }
+        return true;
+    }
+
+    private static String reason(IOException e) {
+        return switch (e) {
+            case NotPreferencesException other -> other.getMessage();
+            case CharacterCodingException _ -> "is not UTF-8";
+            case EOFException _ -> "is cut short: its gzip data do not end";
+            case ZipException _ -> "holds damaged gzip data: " + e.getMessage();
+            default -> "cannot be read: " + e.getMessage();
+        };
     }
 }

@@ -1,134 +1,131 @@
 package dev.logratio.trainers.quickstart;
 
-import com.fasterxml.jackson.core.JsonProcessingException;
-import com.fasterxml.jackson.databind.DeserializationFeature;
 import com.fasterxml.jackson.databind.JsonNode;
-import com.fasterxml.jackson.databind.ObjectMapper;
 import dev.logratio.trainers.quickstart.Message.Role;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.Optional;
 
 /**
- * Turns one line of a JSONL preference file into a pair. The fields {@code prompt}, {@code chosen} and {@code rejected} are strings or
- * lists of {@code {"role", "content"}}. A prompt that is absent is what the two answers have in common at their start, and a prompt that
- * the answers repeat is taken off them: public data sets have all of these forms.
+ * Turns records of a preference file into pairs. The answers are texts, transcripts, messages or
+ * lists of them. A prompt without a column is what the two answers have in common at their start,
+ * and a prompt that the answers repeat is taken off them: public data sets have all of these forms.
  */
 final class PreferenceParser {
-    private final ObjectMapper json = new ObjectMapper().enable(DeserializationFeature.FAIL_ON_TRAILING_TOKENS);
+    private final ColumnNotes notes = new ColumnNotes();
 
-    /** Says in one sentence why a line is not a preference pair. */
-    static final class BadLineException extends Exception {
-        private static final long serialVersionUID = 1;
-
-        BadLineException(String reason) {
-            super(reason);
-        }
-    }
-
-    PreferencePair parse(String line) throws BadLineException {
-        JsonNode row;
-        try {
-            row = json.readTree(line);
-        } catch (JsonProcessingException e) {
-            throw new BadLineException("not valid JSON: " + e.getOriginalMessage().lines().findFirst().orElse("unreadable"));
-        }
+    /** Reads one record, any JSON value. */
+    PreferencePair parse(JsonNode row) throws BadRecordException {
         if (!row.isObject()) {
-            throw new BadLineException("expected a JSON object with prompt, chosen and rejected");
+            throw new BadRecordException("expected a JSON object with prompt, chosen and rejected");
         }
-        JsonNode chosen = required(row, "chosen");
-        JsonNode rejected = required(row, "rejected");
-        if (chosen.isTextual() != rejected.isTextual()) {
-            throw new BadLineException("chosen and rejected must both be strings or both be message lists");
-        }
-        boolean explicit = row.hasNonNull("prompt");
-        PreferencePair pair;
-        if (chosen.isTextual() && !explicit) {
-            pair = splitTexts(chosen.textValue(), rejected.textValue());
-        } else {
-            pair = splitMessages(explicit ? messages(row.get("prompt"), "prompt", Role.USER) : List.of(), explicit,
-                    messages(chosen, "chosen", Role.ASSISTANT), messages(rejected, "rejected", Role.ASSISTANT));
-        }
+        Columns columns = Columns.of(row);
+        PreferencePair pair = withSystem(row, columns, split(row, columns));
         check(pair);
+        notes.add(row, columns);
         return pair;
     }
 
-    private static JsonNode required(JsonNode row, String field) throws BadLineException {
-        if (!row.hasNonNull(field)) {
-            throw new BadLineException("the field " + field + " is missing");
-        }
-        return row.get(field);
+    /** What there is to tell about the columns of all pairs so far. */
+    List<String> notes() {
+        return notes.toTell();
     }
 
-    private static List<Message> messages(JsonNode value, String field, Role roleOfText) throws BadLineException {
-        if (value.isTextual()) {
-            return value.textValue().isEmpty() ? List.of() : List.of(new Message(roleOfText, value.textValue()));
+    private static PreferencePair split(JsonNode row, Columns columns) throws BadRecordException {
+        List<JsonNode> answers = columns.answersOf(row);
+        JsonNode chosen = answers.getFirst();
+        JsonNode rejected = answers.getLast();
+        if (chosen.isTextual() != rejected.isTextual()) {
+            throw new BadRecordException(
+                    "chosen and rejected must both be strings or both be message lists");
         }
-        if (!value.isArray()) {
-            throw new BadLineException(field + " must be a string or a list of messages");
+        Optional<List<Message>> prompt = prompt(row, columns.prompt());
+        if (chosen.isTextual()) {
+            return splitTexts(prompt, chosen.textValue(), rejected.textValue());
+        }
+        List<Message> chosenTurns = Messages.of(chosen, "chosen", Role.ASSISTANT);
+        List<Message> rejectedTurns = Messages.of(rejected, "rejected", Role.ASSISTANT);
+        return splitTurns(prompt, chosenTurns, rejectedTurns)
+                .orElseGet(
+                        () -> new PreferencePair(prompt.orElseThrow(), chosenTurns, rejectedTurns));
+    }
+
+    private static PreferencePair splitTexts(
+            Optional<List<Message>> prompt, String chosen, String rejected) {
+        List<Message> chosenTurns = Transcript.turns(chosen);
+        List<Message> rejectedTurns = Transcript.turns(rejected);
+        boolean transcripts =
+                !chosenTurns.isEmpty()
+                        && !rejectedTurns.isEmpty()
+                        && (Transcript.isConversation(chosenTurns)
+                                || Transcript.isConversation(rejectedTurns));
+        // A dialogue that does not repeat its prompt is what the prompt asked for: one text.
+        Optional<PreferencePair> split =
+                transcripts ? splitTurns(prompt, chosenTurns, rejectedTurns) : Optional.empty();
+        return split.orElseGet(
+                () ->
+                        prompt.map(given -> SharedPrompt.ofTexts(given, chosen, rejected))
+                                .orElseGet(() -> SharedPrompt.ofTexts(chosen, rejected)));
+    }
+
+    /** Empty if there is a prompt that the answers do not repeat. */
+    private static Optional<PreferencePair> splitTurns(
+            Optional<List<Message>> prompt, List<Message> chosen, List<Message> rejected) {
+        return prompt.isEmpty()
+                ? Optional.of(SharedPrompt.ofMessages(chosen, rejected))
+                : SharedPrompt.ofMessages(prompt.get(), chosen, rejected);
+    }
+
+    /** The prompt that stands in columns of its own; empty if none is there. */
+    private static Optional<List<Message>> prompt(JsonNode row, List<String> columns)
+            throws BadRecordException {
+        if (columns.isEmpty()) {
+            return Optional.empty();
         }
         List<Message> messages = new ArrayList<>();
-        for (JsonNode message : value) {
-            JsonNode role = message.get("role");
-            JsonNode content = message.get("content");
-            if (role == null || !role.isTextual() || content == null || !content.isTextual()) {
-                throw new BadLineException(field + " holds a message without a role and a content that are strings");
-            }
-            messages.add(new Message(switch (role.textValue()) {
-                case "system" -> Role.SYSTEM;
-                case "user" -> Role.USER;
-                case "assistant" -> Role.ASSISTANT;
-                default -> throw new BadLineException(
-                        field + " holds the role \"" + role.textValue() + "\"; expected system, user or assistant");
-            }, content.textValue()));
+        for (String column : columns) {
+            messages.addAll(Messages.of(row.get(column), column, Role.USER));
         }
-        return messages;
+        if (columns.size() > 1 && messages.size() > 1) {
+            // An instruction and its input are one turn.
+            List<String> texts = messages.stream().map(Message::text).toList();
+            return Optional.of(List.of(new Message(Role.USER, String.join("\n", texts))));
+        }
+        JsonNode first = row.get(columns.getFirst());
+        return Optional.of(
+                first.isTextual()
+                        ? Transcript.ofPrompt(first.textValue()).orElse(messages)
+                        : messages);
     }
 
-    /** Two whole transcripts: the prompt is their common start, cut back to the last white space so that no word is split. */
-    private static PreferencePair splitTexts(String chosen, String rejected) {
-        int common = 0;
-        while (common < Math.min(chosen.length(), rejected.length()) && chosen.charAt(common) == rejected.charAt(common)) {
-            common++;
+    private static PreferencePair withSystem(JsonNode row, Columns columns, PreferencePair pair) {
+        String system = columns.system().map(column -> row.get(column).textValue()).orElse("");
+        if (system.isBlank()
+                || !pair.prompt().isEmpty() && pair.prompt().getFirst().role() == Role.SYSTEM) {
+            return pair;
         }
-        while (common > 0 && !Character.isWhitespace(chosen.charAt(common - 1))) {
-            common--;
-        }
-        String prompt = chosen.substring(0, common).stripTrailing();
-        return new PreferencePair(prompt.isEmpty() ? List.of() : List.of(new Message(Role.USER, prompt)),
-                List.of(new Message(Role.ASSISTANT, chosen.substring(common))), List.of(new Message(Role.ASSISTANT, rejected.substring(common))));
+        List<Message> prompt = new ArrayList<>(pair.prompt());
+        prompt.addFirst(new Message(Role.SYSTEM, system));
+        return new PreferencePair(prompt, pair.chosen(), pair.rejected());
     }
 
-    private static PreferencePair splitMessages(List<Message> prompt, boolean explicit, List<Message> chosen, List<Message> rejected) {
-        int common = 0;
-        if (!explicit) {
-            while (common < Math.min(chosen.size(), rejected.size()) && chosen.get(common).equals(rejected.get(common))) {
-                common++;
-            }
-            prompt = chosen.subList(0, common);
-        } else if (!prompt.isEmpty() && startsWith(chosen, prompt) && startsWith(rejected, prompt)) {
-            common = prompt.size();
-        }
-        return new PreferencePair(prompt, chosen.subList(common, chosen.size()), rejected.subList(common, rejected.size()));
-    }
-
-    private static boolean startsWith(List<Message> messages, List<Message> start) {
-        return messages.size() > start.size() && messages.subList(0, start.size()).equals(start);
-    }
-
-    private static void check(PreferencePair pair) throws BadLineException {
+    private static void check(PreferencePair pair) throws BadRecordException {
         if (pair.chosen().equals(pair.rejected())) {
-            throw new BadLineException("chosen and rejected are the same");
+            throw new BadRecordException("chosen and rejected are the same");
         }
         checkAnswer(pair.chosen(), "chosen");
         checkAnswer(pair.rejected(), "rejected");
     }
 
-    private static void checkAnswer(List<Message> answer, String field) throws BadLineException {
-        if (answer.isEmpty() || answer.stream().allMatch(message -> message.text().isBlank())) {
-            throw new BadLineException(field + " has no answer");
+    private static void checkAnswer(List<Message> answer, String column) throws BadRecordException {
+        if (answer.stream().allMatch(message -> message.text().isBlank())) {
+            throw new BadRecordException(column + " has no answer");
         }
         if (answer.getLast().role() != Role.ASSISTANT) {
-            throw new BadLineException(field + " must end with a message of the assistant");
+            throw new BadRecordException(column + " must end with a message of the assistant");
+        }
+        if (answer.getLast().text().isBlank()) {
+            throw new BadRecordException(column + " has no answer");
         }
     }
 }

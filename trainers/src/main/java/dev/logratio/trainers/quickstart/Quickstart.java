@@ -33,7 +33,19 @@ public final class Quickstart implements Callable<Integer> {
     @Mixin
     private Settings settings;
 
-    @Option(names = "--data", paramLabel = "FILE", description = "JSONL with prompt, chosen and rejected as strings or message lists (default: bundled pairs).")
+    @Option(
+            names = "--data",
+            paramLabel = "FILE",
+            description = {
+                "Preference pairs (default: bundled ones): JSON lines or a JSON array in UTF-8,"
+                        + " plain or compressed by gzip.",
+                "chosen and rejected are strings, transcripts of the form"
+                        + " \"Human: ... Assistant: ...\", or lists of messages with role and"
+                        + " content or from and value. In their place, output may hold both.",
+                "The prompt is prompt, conversations, question, or instruction and input, with"
+                        + " system before it; without these it is what both answers start with."
+                        + " A prompt that both answers repeat is taken off them."
+            })
     private Path data;
 
     @Option(names = "--out", paramLabel = "DIR", defaultValue = "quickstart-out", description = "Folder for the curves (default: ${DEFAULT-VALUE}).")
@@ -82,7 +94,13 @@ public final class Quickstart implements Callable<Integer> {
         PreferenceFile file;
         Backend backend;
         try {
-            file = data == null ? PreferenceFile.bundled() : PreferenceFile.read(data, onBadLine, errors::println);
+            file =
+                    data == null
+                            ? PreferenceFile.bundled()
+                            : PreferenceFile.read(
+                                    data,
+                                    onBadLine,
+                                    message -> errors.println(Printable.of(message)));
             if (file.pairs().size() < Dataset.LEAST_PAIRS) {
                 throw new IOException(data + " has " + file.pairs().size() + " usable pairs; expected " + Dataset.LEAST_PAIRS + " or more");
             }
@@ -90,23 +108,42 @@ public final class Quickstart implements Callable<Integer> {
             // Now rather than after minutes of training.
             Files.createDirectories(out);
         } catch (NoSuchFileException e) {
-            errors.println("logratio quickstart: no such file: " + e.getMessage());
-            return BAD_INPUT;
+            return fail("no such file: " + e.getMessage(), BAD_INPUT);
         } catch (FileSystemException e) {
-            errors.println("logratio quickstart: cannot use " + e.getFile() + ": " + (e.getReason() == null ? e.getClass().getSimpleName() : e.getReason()));
-            return BAD_INPUT;
+            String reason = e.getReason() == null ? e.getClass().getSimpleName() : e.getReason();
+            return fail("cannot use " + e.getFile() + ": " + reason, BAD_INPUT);
         } catch (IOException | IllegalArgumentException e) {
-            errors.println("logratio quickstart: " + e.getMessage());
-            return BAD_INPUT;
+            return fail(e.getMessage(), BAD_INPUT);
         } catch (BackendUnavailableException e) {
-            errors.println("logratio quickstart: " + e.getMessage());
-            return 1;
+            return fail(e.getMessage(), 1);
+        }
+        Dataset dataset = Dataset.split(file.pairs(), settings.maxTokens, settings.seed);
+        String name = data == null ? "Bundled preferences" : Printable.of(data.toString());
+        String leftOut =
+                "pairs left out because an answer has no token within "
+                        + settings.maxTokens
+                        + ": "
+                        + dataset.leftOut()
+                        + " of "
+                        + file.pairs().size();
+        if (!dataset.isEnough()) {
+            return fail(name + ": " + leftOut + "; a larger --max-tokens keeps more", BAD_INPUT);
+        }
+        file.notes().forEach(note -> errors.println(name + ": " + note + "."));
+        if (dataset.leftOut() > 0) {
+            errors.println(name + ": " + leftOut + ".");
         }
         prepareEngine(backend, threads);
-        Dataset dataset = Dataset.split(file.pairs(), settings.maxTokens, settings.seed);
-        printer.println(Report.format("%s: %d pairs to train on, %d held out, %d cut to %d tokens, bad lines left out: %d.",
-                data == null ? "Bundled preferences" : data, dataset.training().size(), dataset.heldOut().size(), dataset.truncated(),
-                settings.maxTokens, file.badLines()));
+        printer.println(
+                Report.format(
+                        "%s: %d pairs to train on, %d held out, %d cut to %d tokens, "
+                                + "bad lines left out: %d.",
+                        name,
+                        dataset.training().size(),
+                        dataset.heldOut().size(),
+                        dataset.truncated(),
+                        settings.maxTokens,
+                        file.badLines()));
         List<RunResult> runs = new Experiment(dataset, settings, backend, printer).run();
         report(printer, runs);
         for (Path chart : Charts.write(out, runs)) {
@@ -114,6 +151,11 @@ public final class Quickstart implements Callable<Integer> {
         }
         printer.println(Report.format("Done in %.0f s.", (System.nanoTime() - start) / 1e9));
         return 0;
+    }
+
+    private int fail(String message, int status) {
+        spec.commandLine().getErr().println("logratio quickstart: " + Printable.of(message));
+        return status;
     }
 
     /** Fixes what decides speed and repeatability, before DJL loads its engine. */

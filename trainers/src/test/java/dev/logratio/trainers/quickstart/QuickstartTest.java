@@ -73,6 +73,84 @@ class QuickstartTest {
         assertBadInput(stopped, data + ", line 5: not valid JSON");
     }
 
+    private static String pair(int i, String more) {
+        return "{\"system\": \"Be \\u001b[31mkind.\\u0007\", \"question\": \"Why\\r\\n"
+                + i
+                + "?\", \"chosen\": \"yes \\u202e"
+                + i
+                + "\", \"rejected\": \"no "
+                + i
+                + "\""
+                + more
+                + "}";
+    }
+
+    /** Chosen and rejected go on with a question before they answer. */
+    private static String withQuestionBeforeTheAnswer(int words) {
+        String turns =
+                "\": [{\"role\": \"user\", \"content\": \"%s"
+                        + " x".repeat(words)
+                        + "\"}, {\"role\": \"assistant\", \"content\": \"z\"}]";
+        return "{\"question\": \"q\", \"chosen"
+                + turns.formatted("a")
+                + ", \"rejected"
+                + turns.formatted("b")
+                + "}";
+    }
+
+    @Test
+    void tellsWhatItMadeOfAFileAndLetsNothingOfItSteerTheTerminal() throws IOException {
+        List<String> lines = new ArrayList<>();
+        for (int i = 0; i < 11; i++) {
+            lines.add(pair(i, i < 5 ? ", \"id\": 1, \"\\u001b]0;x\": 2" : ""));
+        }
+        lines.add(withQuestionBeforeTheAnswer(60));
+        lines.add(pair(12, "").replace("yes \\u202e12", ""));
+        lines.add("{a\u001b[2J\u202e}");
+        Path data = Files.write(folder.resolve("data.jsonl"), lines);
+        Outcome outcome = shortRun("--data", data.toString());
+        assertEquals(0, outcome.status(), outcome.err());
+        assertEquals(
+                List.of(
+                        data + ", line 13: chosen has no answer",
+                        data
+                                + ", line 14: not valid JSON: Unexpected character ('a' (code 97)):"
+                                + " was expecting double-quote to start field name",
+                        data + ": columns used as the prompt: system, question.",
+                        data + ": columns left out: id, \\u001b]0;x.",
+                        data
+                                + ": pairs left out because an answer has no token within 40:"
+                                + " 1 of 12."),
+                outcome.err().lines().toList());
+        assertTrue(
+                outcome.out().contains(" held out, 0 cut to 40 tokens, bad lines left out: 2."),
+                outcome.out());
+        assertTrue(
+                outcome.out().contains("A held-out prompt: Be \\u001b[31mkind.\\u0007Why\\r\\n"),
+                outcome.out());
+        (outcome.out() + outcome.err())
+                .codePoints()
+                .filter(c -> c != '\n')
+                .forEach(
+                        c ->
+                                assertFalse(
+                                        Character.isISOControl(c) || c == 0x202e,
+                                        () -> "the character " + Integer.toHexString(c)));
+    }
+
+    @Test
+    void aRunInWhichNoTokenCountsIsAnError() throws IOException {
+        Path data =
+                Files.writeString(
+                        folder.resolve("long.jsonl"),
+                        (withQuestionBeforeTheAnswer(60) + "\n").repeat(12));
+        assertBadInput(
+                shortRun("--data", data.toString()),
+                data
+                        + ": pairs left out because an answer has no token within 40:"
+                        + " 12 of 12; a larger --max-tokens keeps more");
+    }
+
     @Test
     void badInputEndsInOneLine() throws IOException {
         assertBadInput(run("--steps", "0"), "Invalid value for option '--steps'");
@@ -86,6 +164,14 @@ class QuickstartTest {
         assertBadInput(run("--backend", "abacus"), "");
         Path few = Files.writeString(folder.resolve("few.jsonl"), "{\"prompt\": \"a\", \"chosen\": \"b\", \"rejected\": \"c\"}");
         assertBadInput(run("--data", few.toString()), few + " has 1 usable pairs; expected 10 or more");
+        Path table =
+                Files.writeString(folder.resolve("table.csv"), "prompt,chosen,rejected\na,b,c\n");
+        assertBadInput(
+                run("--data", table.toString()),
+                table + " is text, by its first line CSV or TSV; expected JSON lines");
+        assertBadInput(
+                run("--data", folder.toString()),
+                "cannot use " + folder + ": it is a folder; expected a file");
     }
 
     private static void assertBadInput(Outcome outcome, String start) {

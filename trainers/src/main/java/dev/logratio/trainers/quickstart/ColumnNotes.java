@@ -1,0 +1,43 @@
+package dev.logratio.trainers.quickstart;
+
+import com.fasterxml.jackson.databind.JsonNode;
+import java.util.ArrayList;
+import java.util.LinkedHashSet;
+import java.util.List;
+import java.util.Set;
+
+/** Remembers which columns of a file were used and which were not, to tell it once. */
+final class ColumnNotes {
+    private final Set<String> prompts = new LinkedHashSet<>();
+    private final Set<String> answers = new LinkedHashSet<>();
+    private final Set<String> leftOut = new LinkedHashSet<>();
+
+    /** Adds the columns of a record that is a pair. */
+    void add(JsonNode record, Columns columns) {
+        columns.system().ifPresent(prompts::add);
+        prompts.addAll(columns.prompt());
+        answers.addAll(columns.answers());
+        record.fieldNames()
+                .forEachRemaining(
+                        column -> {
+                            if (!columns.uses(column)) {
+                                leftOut.add(column);
+                            }
+                        });
+    }
+
+    /** What there is to tell; nothing where all columns have their usual names. */
+    List<String> toTell() {
+        List<String> notes = new ArrayList<>();
+        if (!Set.of("prompt").containsAll(prompts)) {
+            notes.add("columns used as the prompt: " + Printable.list(prompts));
+        }
+        if (!Set.of("chosen", "rejected").containsAll(answers)) {
+            notes.add("columns used as the answers: " + Printable.list(answers));
+        }
+        if (!leftOut.isEmpty()) {
+            notes.add("columns left out: " + Printable.list(leftOut));
+        }
+        return notes;
+    }
+}

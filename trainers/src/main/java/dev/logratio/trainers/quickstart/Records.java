@@ -1,0 +1,47 @@
+package dev.logratio.trainers.quickstart;
+
+import com.fasterxml.jackson.core.JsonProcessingException;
+import com.fasterxml.jackson.core.json.JsonReadFeature;
+import com.fasterxml.jackson.databind.JsonNode;
+import com.fasterxml.jackson.databind.json.JsonMapper;
+import java.io.IOException;
+import java.util.Optional;
+
+/** The records of a preference file, one after another. */
+sealed interface Records permits JsonLines, JsonArray {
+    /**
+     * Reads the next record.
+     *
+     * @return any JSON value, or null after the last one
+     * @throws BadRecordException if this record cannot be read; the next one may be
+     * @throws IOException if nothing more can be read
+     */
+    JsonNode next() throws IOException, BadRecordException;
+
+    /** Where the record that was read last stands, such as "line 5". */
+    String place();
+
+    /** What the file seems to be if none of its records is a pair. */
+    Optional<String> otherKind();
+
+    /** Reads what Python writes, NaN among it. */
+    static JsonMapper.Builder json() {
+        return JsonMapper.builder().enable(JsonReadFeature.ALLOW_NON_NUMERIC_NUMBERS);
+    }
+
+    /**
+     * Whether JSON ended too early. The parser has an exception for that, but throws others as
+     * well.
+     */
+    static boolean isCutShort(JsonProcessingException e) {
+        return e.getOriginalMessage().startsWith("Unexpected end-of-input");
+    }
+
+    /** The reason that JSON could not be read, without the parser's internals. */
+    static String reason(JsonProcessingException e) {
+        if (isCutShort(e)) {
+            return "not valid JSON: it is cut short";
+        }
+        return "not valid JSON: " + e.getOriginalMessage().lines().findFirst().orElse("unreadable");
+    }
+}
