@@ -1,7 +1,5 @@
 package dev.logratio;
 
-import dev.logratio.bindings.NativeLibrary;
-import dev.logratio.bindings.NativeLibraryException;
 import dev.logratio.bindings.logratio_h;
 import java.lang.foreign.MemorySegment;
 
@@ -27,11 +25,7 @@ final class CpuBackend extends NativeBackend {
     }
 
     private static CpuBackend load() {
-        try {
-            NativeLibrary.load();
-        } catch (NativeLibraryException e) {
-            throw new BackendUnavailableException("the cpu backend is unavailable: " + e.getMessage(), e);
-        }
+        loadLibrary("cpu");
         MemorySegment name = logratio_h.lr_cpu_instruction_set();
         if (name.address() == 0) {
             throw new BackendUnavailableException(

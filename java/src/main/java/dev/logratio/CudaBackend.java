@@ -31,7 +31,8 @@ final class CudaBackend extends DeviceBackend {
 
     /** What a CUDA device is. */
     static DeviceInfo info(int index) {
-        return info("cuda", logratio_h.kDLCUDA(), index);
+        loadLibrary("cuda");
+        return info(logratio_h.kDLCUDA(), index);
     }
 
     private static String version(int number) {

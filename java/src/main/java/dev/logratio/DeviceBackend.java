@@ -2,8 +2,6 @@ package dev.logratio;
 
 import static java.lang.foreign.ValueLayout.JAVA_LONG;
 
-import dev.logratio.bindings.NativeLibrary;
-import dev.logratio.bindings.NativeLibraryException;
 import dev.logratio.bindings.logratio_h;
 import dev.logratio.bindings.lr_cuda;
 import dev.logratio.bindings.lr_device_info;
@@ -17,17 +15,12 @@ abstract sealed class DeviceBackend extends NativeBackend permits CudaBackend, E
     }
 
     /**
-     * What runs calls on a device.
+     * What runs calls on a device. The library must be loaded.
      *
      * @param deviceType DLPack's number
      * @throws BackendUnavailableException if nothing does; the message says what is missing
      */
-    static DeviceInfo info(String name, int deviceType, int index) {
-        try {
-            NativeLibrary.load();
-        } catch (NativeLibraryException e) {
-            throw new BackendUnavailableException("the " + name + " backend is unavailable: " + e.getMessage(), e);
-        }
+    static DeviceInfo info(int deviceType, int index) {
         try (Arena arena = Arena.ofConfined()) {
             MemorySegment info = arena.allocate(lr_device_info.layout());
             lr_device_info.size(info, lr_device_info.sizeof());

@@ -22,7 +22,8 @@ final class EmulatorBackend extends DeviceBackend {
     static EmulatorBackend instance() {
         EmulatorBackend ready = instance;
         if (ready == null) {
-            ready = new EmulatorBackend(info("emulator", logratio_h.kDLExtDev(), 0).name(), null);
+            loadLibrary("emulator");
+            ready = new EmulatorBackend(info(logratio_h.kDLExtDev(), 0).name(), null);
             instance = ready;
         }
         return ready;

@@ -2,6 +2,8 @@ package dev.logratio;
 
 import static java.lang.foreign.ValueLayout.JAVA_DOUBLE;
 
+import dev.logratio.bindings.NativeLibrary;
+import dev.logratio.bindings.NativeLibraryException;
 import dev.logratio.bindings.logratio_h;
 import dev.logratio.bindings.lr_divergence_args;
 import dev.logratio.bindings.lr_divergence_options;
@@ -33,6 +35,19 @@ abstract sealed class NativeBackend extends Backend permits CpuBackend, DeviceBa
 
     NativeBackend(String name) {
         super(name);
+    }
+
+    /**
+     * Loads the native library if it is not loaded yet. Its bindings cannot be touched before.
+     *
+     * @throws BackendUnavailableException if it cannot be loaded; the message begins with the backend, and says why
+     */
+    static void loadLibrary(String backend) {
+        try {
+            NativeLibrary.load();
+        } catch (NativeLibraryException e) {
+            throw new BackendUnavailableException("the " + backend + " backend is unavailable: " + e.getMessage(), e);
+        }
     }
 
     @Override

@@ -20,10 +20,10 @@ public class logratio_h extends logratio_h$shared {
 
     static final Arena LIBRARY_ARENA = Arena.ofAuto();
 
-    static final SymbolLookup SYMBOL_LOOKUP = SymbolLookup.loaderLookup()
+    static final SymbolLookup SYMBOL_LOOKUP = NativeLibrary.functions()
             .or(Linker.nativeLinker().defaultLookup());
 
-    private static final int LR_ABI_VERSION = (int)1L;
+    static final int LR_ABI_VERSION = (int)1L;
     /**
      * {@snippet lang=c :
      * #define LR_ABI_VERSION 1

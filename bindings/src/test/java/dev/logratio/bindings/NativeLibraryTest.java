@@ -2,15 +2,23 @@ package dev.logratio.bindings;
 
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertFalse;
+import static org.junit.jupiter.api.Assertions.assertNotSame;
+import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import java.io.File;
 import java.io.IOException;
+import java.lang.reflect.InvocationTargetException;
+import java.lang.reflect.Method;
+import java.net.URL;
+import java.net.URLClassLoader;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.nio.file.attribute.PosixFilePermissions;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.stream.IntStream;
+import java.util.stream.Stream;
 import org.junit.jupiter.api.BeforeAll;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
@@ -83,8 +91,90 @@ class NativeLibraryTest {
     void saysWhatToDoWhereNothingCanBeWritten() throws Exception {
         Files.createFile(cache);
         String line = run(onClassPath("-Djava.io.tmpdir=/proc")); // there not even root may make a folder
-        assertTrue(line.startsWith("failed: the native library could not be copied out of the jar"), line);
-        assertTrue(line.endsWith("make /proc writable, or set XDG_CACHE_HOME to a folder that is"), line);
+        assertEquals("failed: the native library could not be copied out of the jar (no folder can be made in java.io.tmpdir, which is"
+                + " /proc): make /proc a folder that libraries can be written to and loaded from, or set XDG_CACHE_HOME to one", line);
+    }
+
+    @Test
+    void aDefaultCacheThatOthersCanWriteIsWarnedOfAndPassedBy() throws Exception {
+        Path shared = Files.createDirectories(temporary.toRealPath().resolve("home").resolve(".cache"));
+        Files.setPosixFilePermissions(shared, PosixFilePermissions.fromString("rwxrwxrwx"));
+        ProcessBuilder builder = program(onClassPath("-Duser.home=" + shared.getParent(), "-Djava.io.tmpdir=" + temporary));
+        builder.environment().remove("XDG_CACHE_HOME");
+        List<String> lines = lines(builder.start());
+        assertEquals(3, lines.size(), lines::toString); // the first is the logger's
+        assertEquals("WARNING: " + shared.resolve("logratio") + " is not safe to load libraries from: " + shared
+                + " can be written by other users; they are copied to a temporary folder instead, which takes longer", lines.get(1));
+        assertTrue(lines.get(2).startsWith("loaded " + temporary.resolve("logratio-")), lines::toString);
+        assertFalse(Files.exists(shared.resolve("logratio")));
+    }
+
+    @Test
+    void aCacheOfTheUsersChoiceThatOthersCanWriteIsRefused() throws Exception {
+        Files.createDirectory(cache);
+        Files.setPosixFilePermissions(cache, PosixFilePermissions.fromString("rwxrwxr-x"));
+        assertEquals("failed: XDG_CACHE_HOME leads to " + cache.resolve("logratio") + ", which is not safe to load libraries from: "
+                + cache.toRealPath() + " can be written by other users; name a folder that you alone can write", run(onClassPath()));
+    }
+
+    @Test
+    void aTemporaryFolderThatOthersCanReplaceIsRefused() throws Exception {
+        Files.createFile(cache);
+        Path shared = Files.createDirectory(temporary.toRealPath().resolve("shared"));
+        Files.setPosixFilePermissions(shared, PosixFilePermissions.fromString("rwxrwxrwx"));
+        String line = run(onClassPath("-Djava.io.tmpdir=" + shared));
+        assertTrue(line.startsWith("failed: the native library could not be copied out of the jar (" + shared
+                + " can be written by other users)"), line);
+        try (Stream<Path> files = Files.list(shared)) {
+            assertEquals(0, files.count());
+        }
+    }
+
+    @Test
+    void aCacheThatTheLocaleCannotSpellIsPassedBy() throws Exception {
+        List<String> command = new ArrayList<>(List.of("sh", "-c",
+                "XDG_CACHE_HOME=$(printf '%s/\\303\\274' \"$1\"); export XDG_CACHE_HOME; shift; LC_ALL=C exec \"$@\"", "sh", temporary.toString()));
+        command.addAll(program(onClassPath("-Djava.io.tmpdir=" + temporary)).command());
+        String line = output(new ProcessBuilder(command).redirectErrorStream(true).start());
+        assertTrue(line.startsWith("loaded " + temporary.resolve("logratio-")), line);
+    }
+
+    @Test
+    void everyClassLoaderHasTheLibrary() throws Exception {
+        Class<?> first = inItsOwnClassLoader(logratio_h.class);
+        Class<?> second = inItsOwnClassLoader(logratio_h.class);
+        assertNotSame(first, second);
+        NativeLibrary.load();
+        int before = logratio_h.lr_threads();
+        assertEquals(0, first.getMethod("lr_set_threads", int.class).invoke(null, before + 1));
+        assertEquals(before + 1, second.getMethod("lr_threads").invoke(null)); // one library, one pool of threads
+        assertEquals(0, logratio_h.lr_set_threads(before));
+    }
+
+    @Test
+    void aFailureThatPassesIsForgotten() throws Exception {
+        System.setProperty(NativeLibrary.PATH_PROPERTY, temporary.resolve("missing.so").toString());
+        Method load;
+        try {
+            load = classLoader().loadClass(NativeLibrary.class.getName()).getMethod("load");
+            Method again = load;
+            Throwable failure = assertThrows(InvocationTargetException.class, () -> again.invoke(null)).getCause();
+            assertTrue(failure.getMessage().endsWith("missing.so, which is not a file"), failure::toString);
+        } finally {
+            System.clearProperty(NativeLibrary.PATH_PROPERTY);
+        }
+        assertEquals(NativeLibrary.load(), load.invoke(null));
+    }
+
+    private static URLClassLoader classLoader() throws IOException {
+        return new URLClassLoader(new URL[] {CLASSES.toUri().toURL()}, ClassLoader.getPlatformClassLoader());
+    }
+
+    /** A class once more, with the library loaded. */
+    private static Class<?> inItsOwnClassLoader(Class<?> type) throws Exception {
+        ClassLoader loader = classLoader();
+        loader.loadClass(NativeLibrary.class.getName()).getMethod("load").invoke(null);
+        return loader.loadClass(type.getName());
     }
 
     @Test
@@ -92,6 +182,29 @@ class NativeLibraryTest {
         run(onClassPath());
         Path copy = Files.copy(cached(), temporary.resolve("mine.so"));
         assertEquals("loaded " + copy, run(onClassPath("-Dlogratio.library=" + copy)));
+    }
+
+    @Test
+    void aFileWhereEverybodyCanWriteIsRefused() throws Exception {
+        run(onClassPath());
+        Path shared = Files.createDirectory(temporary.toRealPath().resolve("shared"));
+        Files.setAttribute(shared, "unix:mode", 01777); // sticky, as /tmp is
+        Path copy = Files.copy(cached(), shared.resolve("mine.so"));
+        assertEquals("failed: the system property logratio.library names " + copy + ", which is not loaded: " + shared
+                + " can be written by everybody", run(onClassPath("-Dlogratio.library=" + copy)));
+    }
+
+    @Test
+    void theCurrentFolderIsNoLibraryPath() throws Exception {
+        run(onClassPath());
+        Path current = Files.createDirectory(temporary.resolve("current"));
+        Files.copy(cached(), current.resolve("liblogratio.so"));
+        Path classes = temporary.resolve("classes");
+        copyClassesWithoutNatives(classes);
+        ProcessBuilder builder = program("--enable-native-access=ALL-UNNAMED", "-Djava.library.path=/nowhere:", "-cp",
+                classes + File.pathSeparator + TEST_CLASSES, LoadingProgram.class.getName());
+        assertEquals("failed: java.library.path leads to liblogratio.so in the current folder, which is not loaded: give its folders by"
+                + " absolute paths", output(builder.directory(current.toFile()).start()));
     }
 
     @Test
@@ -173,8 +286,8 @@ class NativeLibraryTest {
         assertEquals(logratio_h.LR_ABI_VERSION(), logratio_h.lr_abi_version());
     }
 
-    private Path cached() {
-        return cache.resolve("logratio").resolve(hash).resolve("liblogratio.so");
+    private Path cached() throws IOException {
+        return temporary.toRealPath().resolve("cache").resolve("logratio").resolve(hash).resolve("liblogratio.so");
     }
 
     private static String classPath() {
@@ -194,20 +307,29 @@ class NativeLibraryTest {
     }
 
     private Process start(String... arguments) throws IOException {
+        return program(arguments).start();
+    }
+
+    private ProcessBuilder program(String... arguments) {
         List<String> command = new ArrayList<>(List.of(Path.of(System.getProperty("java.home"), "bin", "java").toString()));
         command.addAll(List.of("-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1"));
         command.addAll(List.of(arguments));
         ProcessBuilder builder = new ProcessBuilder(command).redirectErrorStream(true);
         builder.environment().put("XDG_CACHE_HOME", cache.toString());
         builder.environment().remove("JAVA_TOOL_OPTIONS");
-        return builder.start();
+        return builder;
     }
 
     private static String output(Process process) throws Exception {
+        List<String> lines = lines(process);
+        assertEquals(1, lines.size(), lines::toString);
+        return lines.getFirst();
+    }
+
+    private static List<String> lines(Process process) throws Exception {
         String text = new String(process.getInputStream().readAllBytes());
         assertEquals(0, process.waitFor(), text);
-        assertEquals(1, text.lines().count(), text);
-        return text.strip();
+        return text.lines().toList();
     }
 
     private Path compile(String source) throws Exception {

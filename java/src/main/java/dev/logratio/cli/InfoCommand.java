@@ -3,7 +3,7 @@ package dev.logratio.cli;
 import dev.logratio.Backend;
 import dev.logratio.BackendInfo;
 import dev.logratio.Logratio;
-import dev.logratio.bindings.logratio_h;
+import dev.logratio.bindings.NativeLibrary;
 import java.io.PrintWriter;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Model.CommandSpec;
@@ -22,7 +22,7 @@ final class InfoCommand implements Runnable {
     public void run() {
         PrintWriter out = spec.commandLine().getOut();
         line(out, "Logratio", Logratio.version());
-        line(out, "ABI", Integer.toString(logratio_h.LR_ABI_VERSION()));
+        line(out, "ABI", Integer.toString(NativeLibrary.ABI_VERSION));
         line(out, "Java", Runtime.version() + ", " + System.getProperty("java.vm.name"));
         line(out, "System", System.getProperty("os.name") + " " + System.getProperty("os.version") + ", "
                 + System.getProperty("os.arch"));

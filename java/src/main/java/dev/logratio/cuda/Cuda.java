@@ -76,13 +76,7 @@ public final class Cuda {
             return;
         }
         Logratio.cudaDevice(0);
-        try {
-            JCudaCalls.deviceCount();
-        } catch (UnsatisfiedLinkError | NoClassDefFoundError e) {
-            throw new BackendUnavailableException("CUDA is unavailable: JCuda's native library does not load: put the jar jcuda-natives on "
-                    + "the class path, or with modules pass --patch-module jcuda=FILE with it, or name a folder that holds libJCudaRuntime "
-                    + "with -Djava.library.path", e);
-        }
+        JCudaLibrary.load();
         available = true;
     }
 }
