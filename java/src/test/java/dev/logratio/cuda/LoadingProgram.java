@@ -43,8 +43,9 @@ final class LoadingProgram {
         if (args.length > 0) {
             // Without a driver, JCuda itself: its natives load, and CUDA answers.
             try {
+                JCudaLibrary.load();
                 System.out.println("JCuda: " + JCudaCalls.deviceCount());
-            } catch (IllegalStateException e) {
+            } catch (IllegalStateException | BackendUnavailableException e) {
                 System.out.println("JCuda: " + e.getMessage());
             }
             System.out.println(JCudaCalls.streamAt(0x1234));

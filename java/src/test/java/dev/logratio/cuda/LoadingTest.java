@@ -12,6 +12,8 @@ import java.util.HashSet;
 import java.util.List;
 import java.util.Set;
 import java.util.stream.Stream;
+import jcuda.JCudaVersion;
+import jcuda.LibUtils;
 import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
@@ -27,23 +29,55 @@ class LoadingTest {
     @Test
     void classPath() throws Exception {
         expectSentences(run(List.of("--enable-native-access=ALL-UNNAMED", "-cp", paths(true)), List.of()), "ALL-UNNAMED");
-        expectNothingExtracted();
+        assertEquals(List.of(), filesOfJCuda());
     }
 
     @Test
     void modulePath() throws Exception {
         expectSentences(run(modules(), List.of()), "dev.logratio.bindings");
-        expectNothingExtracted();
+        assertEquals(List.of(), filesOfJCuda());
+    }
+
+    @Test
+    void deniedNativeAccess() throws Exception {
+        List<String> lines = run(List.of("--illegal-native-access=deny", "-cp", paths(true)), List.of());
+        String reason = " backend is unavailable: native access is denied: start java with --enable-native-access=ALL-UNNAMED";
+        assertEquals(List.of("cpu: the cpu" + reason, "cuda: the cuda" + reason, "emulator: the emulator" + reason), lines.subList(1, 4));
+        assertEquals(Set.of("the cuda" + reason), new HashSet<>(lines.subList(4, lines.size())));
     }
 
     @Test
     void jcudaLoadsOnTheClassPath() throws Exception {
-        expectJCuda(run(List.of("--enable-native-access=ALL-UNNAMED", "-cp", paths(true)), List.of("jcuda")));
+        Path planted = plant(temporary);
+        // A second class loader has classes of its own, and natives of JCuda for them.
+        List<String> lines = run(List.of("--enable-native-access=ALL-UNNAMED", "-cp", paths(true), TwiceProgram.class.getName()),
+                List.of("jcuda"));
+        assertEquals(0, lines.size() % 2);
+        expectJCuda(lines.subList(0, lines.size() / 2));
+        expectJCuda(lines.subList(lines.size() / 2, lines.size()));
+        assertEquals(List.of(planted), filesOfJCuda());
     }
 
     @Test
     void jcudaLoadsOnTheModulePath() throws Exception {
+        Path planted = plant(temporary);
         expectJCuda(run(modules(), List.of("jcuda")));
+        assertEquals(List.of(planted), filesOfJCuda());
+    }
+
+    @Test
+    void jcudaDoesNotLoadFromTheCurrentFolder() throws Exception {
+        Path planted = plant(temporary);
+        List<String> lines = run(List.of("--enable-native-access=ALL-UNNAMED", "-Djava.library.path=/nowhere:", "-cp", paths(true)),
+                List.of("jcuda"));
+        assertEquals("JCuda: CUDA is unavailable: java.library.path leads to " + planted.getFileName()
+                + " in the current folder, which is not loaded: give its folders by absolute paths", lines.get(lines.size() - 2));
+    }
+
+    /** What JCuda by itself would take for its library. */
+    private static Path plant(Path folder) throws IOException {
+        String name = LibUtils.createLibraryFileName(LibUtils.createPlatformLibraryName("JCudaRuntime-" + JCudaVersion.get()));
+        return Files.writeString(folder.resolve(name), "not a library");
     }
 
     private static void expectSentences(List<String> lines, String whom) {
@@ -64,9 +98,9 @@ class LoadingTest {
         assertEquals("cudaStream_t[nativePointer=" + 0x1234 + "]", lines.getLast());
     }
 
-    private void expectNothingExtracted() throws IOException {
-        try (Stream<Path> files = Files.list(temporary)) {
-            assertEquals(List.of(), files.filter(file -> file.toString().contains("JCuda")).toList());
+    private List<Path> filesOfJCuda() throws IOException {
+        try (Stream<Path> files = Files.walk(temporary)) {
+            return files.filter(file -> file.getFileName().toString().contains("JCuda")).toList();
         }
     }
 
@@ -74,11 +108,11 @@ class LoadingTest {
         List<String> command = new ArrayList<>(List.of(Path.of(System.getProperty("java.home"), "bin", "java").toString(),
                 "-Djava.io.tmpdir=" + temporary, "-XX:TieredStopAtLevel=1", "-XX:-UsePerfData"));
         command.addAll(options);
-        if (!options.contains("-m")) {
+        if (Stream.of("-m", TwiceProgram.class.getName()).noneMatch(options::contains)) {
             command.add(PROGRAM);
         }
         command.addAll(arguments);
-        Process process = new ProcessBuilder(command).redirectErrorStream(true).start();
+        Process process = new ProcessBuilder(command).directory(temporary.toFile()).redirectErrorStream(true).start();
         String output = new String(process.getInputStream().readAllBytes());
         assertEquals(0, process.waitFor(), output);
         return output.lines().toList();
