@@ -8,7 +8,6 @@ bundle_megabytes=60
 make_bundle() {
   [ $# -eq 0 ] || fail "unknown argument '$1' of bundle; it takes none" 2
   find_jdk
-  mkdir -p "$state"
   with_lock make_bundle_locked
 }
 

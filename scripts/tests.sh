@@ -9,7 +9,6 @@ run_tests() {
     *) fail "unknown argument '$1' of test; it takes --sanitize or nothing" 2 ;;
   esac
   find_jdk
-  mkdir -p "$state"
   with_lock run_tests_locked "$sanitize"
 }
 
@@ -19,7 +18,7 @@ run_tests_locked() {
   # Reports of an earlier run must not count.
   rm -rf "${reports[@]}"
   echo "logratio: mvn verify (log: $state/test.log)" >&2
-  started=$(mktemp "$state/started.XXXXXX")
+  started=$(note_start)
   if run_maven -fae verify >"$state/test.log" 2>&1; then
     mark_built "$started" java trainers bench
   else
@@ -47,7 +46,7 @@ run_sanitized_tests() {
       -DLR_SANITIZE=ON -DLR_BUILD_TESTS=ON &&
       cmake --build "$build" --parallel 2 &&
       ctest --test-dir "$build" --parallel 2 --output-on-failure --no-tests=error --output-junit "$state/sanitize.xml"
-  } >"$log" 2>&1 9>&-; then
+  } >"$log" 2>&1; then
     tail -n 40 "$log" >&2
     echo "logratio: native tests with sanitizers failed; see $log" >&2
     return 1
