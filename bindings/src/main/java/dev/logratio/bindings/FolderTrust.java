@@ -41,6 +41,8 @@ final class FolderTrust {
         }
     }
 
+    private static volatile Set<Integer> trusted;
+
     private FolderTrust() {}
 
     /**
@@ -136,8 +138,13 @@ final class FolderTrust {
 
     /** This user, root, and whoever owns the root folder: in a user namespace, root of the system outside has another number. */
     private static Set<Integer> trustedUsers() throws IOException {
-        // Java itself knows the name of a user alone, which not every user has.
-        int user = NativeLibrary.call(Linker.nativeLinker().defaultLookup().findOrThrow("geteuid"));
-        return new HashSet<>(List.of(user, 0, Entry.of(Path.of("/")).owner()));
+        Set<Integer> users = trusted;
+        if (users == null) {
+            // Java itself knows the name of a user alone, which not every user has.
+            int user = NativeLibrary.call(Linker.nativeLinker().defaultLookup().findOrThrow("geteuid"));
+            users = new HashSet<>(List.of(user, 0, Entry.of(Path.of("/")).owner()));
+            trusted = users;
+        }
+        return users;
     }
 }
