@@ -1,5 +1,6 @@
 # shellcheck shell=bash
-# Sourced by the launcher. Builds a module and those that it needs, when it was never built or its sources have changed.
+# Sourced by the launcher. Builds a module and those that it needs, when it was never built or its
+# sources have changed.
 
 # ensure_built MODULE
 ensure_built() {
@@ -7,8 +8,9 @@ ensure_built() {
   with_lock build_if_stale "$1"
 }
 
-# with_lock COMMAND [ARGUMENT]...: one build at a time; a second one waits. Whatever the command starts inherits the lock, so that a build
-# that goes on after the launcher was killed still holds it.
+# with_lock COMMAND [ARGUMENT]...: one build at a time; a second one waits. Whatever the command
+# starts inherits the lock, so that a build that goes on after the launcher was killed still holds
+# it.
 with_lock() {
   make_state
   (
@@ -52,7 +54,8 @@ note_start() {
   echo "$started"
 }
 
-# mark_built FILE MODULE...: their jars are as new as FILE, made before the build: what is edited while it runs counts as changed.
+# mark_built FILE MODULE...: their jars are as new as FILE, made before the build: what is edited
+# while it runs counts as changed.
 mark_built() {
   local module
   for module in "${@:2}"; do
@@ -61,13 +64,15 @@ mark_built() {
   done
 }
 
-# LOGRATIO_CUDA=all compiles the CUDA kernels for every GPU, which takes several times as long as for one and PTX.
+# LOGRATIO_CUDA=all compiles the CUDA kernels for every GPU, which takes several times as long as
+# for one and PTX.
 run_maven() {
   forget_moved_builds
   JAVA_HOME=$jdk mvn -B -ntp -f "$root/pom.xml" ${LOGRATIO_CUDA:+-Dnative.cuda="$LOGRATIO_CUDA"} "$@" </dev/null
 }
 
-# CMake refuses a build folder that was made under another path, before the checkout was moved or copied.
+# CMake refuses a build folder that was made under another path, before the checkout was moved or
+# copied.
 forget_moved_builds() {
   local cache made_in
   for cache in "$root"/bindings/target/native*/CMakeCache.txt "$state/sanitize/CMakeCache.txt"; do
@@ -111,7 +116,8 @@ is_class_path_there() {
   done
 }
 
-# class_path MODULE: its own jar, and what the build wrote down of its dependencies, ours where the checkout is now.
+# class_path MODULE: its own jar, and what the build wrote down of its dependencies, ours where the
+# checkout is now.
 class_path() {
   local jar built_in dependencies
   read -r built_in <"$(stamp "$1")"

@@ -1,8 +1,10 @@
 # shellcheck shell=bash
-# Sourced by the launcher. Makes names of files and folders fit for Java, whatever letters they hold.
+# Sourced by the launcher. Makes names of files and folders fit for Java, whatever letters they
+# hold.
 
-# Java knows names of files in the encoding of the locale. In one that has ASCII alone, such as C, it cannot open others; what
-# changes with this is the encoding, neither language nor format of numbers.
+# Java knows names of files in the encoding of the locale. In one that has ASCII alone, such as C,
+# it cannot open others; what changes with this is the encoding, neither language nor format of
+# numbers.
 use_utf8_names() {
   local encoding
   encoding=$(locale charmap 2>/dev/null) || encoding=
@@ -13,8 +15,9 @@ use_utf8_names() {
   esac
 }
 
-# without_colon FOLDER: the folder under a name without ':', which separates the folders of a class path. Where its own name has one,
-# that is a symbolic link in the user's cache, the same at every start, because CMake remembers the path that it built in.
+# without_colon FOLDER: the folder under a name without ':', which separates the folders of a class
+# path. Where its own name has one, that is a symbolic link in the user's cache, the same at every
+# start, because CMake remembers the path that it built in.
 without_colon() {
   case $1 in
     *:*) ;;

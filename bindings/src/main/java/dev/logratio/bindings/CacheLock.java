@@ -10,8 +10,9 @@ import java.nio.file.StandardOpenOption;
 import java.time.Duration;
 
 /**
- * Keeps processes, and class loaders of one process, from writing to the cache at once. It only saves work: where it cannot be had in
- * time, because somebody stopped holds it or something else than a file is in its place, the cache is written without it.
+ * Keeps processes, and class loaders of one process, from writing to the cache at once. It only
+ * saves work: where it cannot be had in time, because somebody stopped holds it or something else
+ * than a file is in its place, the cache is written without it.
  */
 final class CacheLock implements AutoCloseable {
     private static final long POLL_MILLIS = 10;

@@ -13,11 +13,14 @@ import java.util.Optional;
 import java.util.Set;
 
 /**
- * Who could put a file of theirs in the place of one that is about to be loaded. Paths are judged after their symbolic links are
- * resolved, and only the resolved path may be used afterwards.
+ * Who could put a file of theirs in the place of one that is about to be loaded. Paths are judged
+ * after their symbolic links are resolved, and only the resolved path may be used afterwards.
  */
 final class FolderTrust {
-    /** A file or folder as the system describes it: the number of its owner, and its type and permissions as chmod counts them. */
+    /**
+     * A file or folder as the system describes it: the number of its owner, and its type and
+     * permissions as chmod counts them.
+     */
     record Entry(Path path, int owner, int mode) {
         private static final int STICKY = 01000;
         private static final int WRITABLE_BY_GROUP_OR_OTHERS = 022;
@@ -46,7 +49,8 @@ final class FolderTrust {
     private FolderTrust() {}
 
     /**
-     * Checks that nobody but this user and root can change what lies in a folder, or put another folder in its place.
+     * Checks that nobody but this user and root can change what lies in a folder, or put another
+     * folder in its place.
      *
      * @param folder an existing folder, without symbolic links
      * @throws UntrustedFolderException if somebody can; the message names the folder of the path and says why
@@ -56,7 +60,8 @@ final class FolderTrust {
     }
 
     /**
-     * Checks that a folder of one's own can be made in another, where nobody can change or replace it.
+     * Checks that a folder of one's own can be made in another, where nobody can change or replace
+     * it.
      *
      * @param parent an existing folder, without symbolic links
      * @throws UntrustedFolderException if somebody could
@@ -66,8 +71,8 @@ final class FolderTrust {
     }
 
     /**
-     * Checks that not everybody can change a file that the user named, or put another file beside it. Its owner may be anybody: who
-     * names a file decides whom to trust.
+     * Checks that not everybody can change a file that the user named, or put another file beside
+     * it. Its owner may be anybody: who names a file decides whom to trust.
      *
      * @param file an existing file, without symbolic links
      * @throws UntrustedFolderException if everybody can; the message names the file or folder
@@ -84,14 +89,20 @@ final class FolderTrust {
         return trustedUsers().contains(entry.owner()) && !entry.isWritableByGroupOrOthers();
     }
 
-    /** Why a folder, the last of the entries from the root folder down to it, is not this user's own. */
+    /**
+     * Why a folder, the last of the entries from the root folder down to it, is not this user's
+     * own.
+     */
     static Optional<String> objectionToOwn(List<Entry> entries, Set<Integer> trusted) {
         Entry folder = entries.getLast();
         return objectionToParents(entries, trusted)
                 .or(() -> folder.isWritableByGroupOrOthers() ? Optional.of(writableBy("other users", folder)) : Optional.empty());
     }
 
-    /** In a sticky folder nobody can rename or remove what belongs to others, so that a folder below it is safe. */
+    /**
+     * In a sticky folder nobody can rename or remove what belongs to others, so that a folder below
+     * it is safe.
+     */
     private static Optional<String> objectionToParents(List<Entry> entries, Set<Integer> trusted) {
         for (Entry entry : entries) {
             if (!trusted.contains(entry.owner())) {
@@ -104,7 +115,10 @@ final class FolderTrust {
         return Optional.empty();
     }
 
-    /** Why a file, the last of the entries from the root folder down to it, should not be loaded even if its user named it. */
+    /**
+     * Why a file, the last of the entries from the root folder down to it, should not be loaded
+     * even if its user named it.
+     */
     static Optional<String> objectionToNamed(List<Entry> entries) {
         int folder = entries.size() - 2;
         for (int i = 0; i < entries.size(); i++) {
@@ -136,7 +150,10 @@ final class FolderTrust {
         return entries;
     }
 
-    /** This user, root, and whoever owns the root folder: in a user namespace, root of the system outside has another number. */
+    /**
+     * This user, root, and whoever owns the root folder: in a user namespace, root of the system
+     * outside has another number.
+     */
     private static Set<Integer> trustedUsers() throws IOException {
         Set<Integer> users = trusted;
         if (users == null) {

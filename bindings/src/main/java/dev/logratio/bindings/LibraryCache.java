@@ -17,12 +17,15 @@ import java.util.Optional;
 /**
  * Puts a jar's libraries on disk, where the system's loader can open them.
  *
- * <p>They are shared by all processes of a user, in one folder for each set of libraries. A folder appears there as a whole
- * or not at all, and its content is compared with the jar's on every start: a copy that somebody cut short or changed is
- * replaced, never loaded. Neither is anything loaded that another user than root could change between that look and the loading.
+ * <p>They are shared by all processes of a user, in one folder for each set of libraries. A folder
+ * appears there as a whole or not at all, and its content is compared with the jar's on every
+ * start: a copy that somebody cut short or changed is replaced, never loaded. Neither is anything
+ * loaded that another user than root could change between that look and the loading.
  */
 final class LibraryCache {
-    /** How the names of folders begin that a process is still filling, or was when it was killed. */
+    /**
+     * How the names of folders begin that a process is still filling, or was when it was killed.
+     */
     static final String UNFINISHED = "unfinished-";
 
     private static final Duration LONGEST_WAIT = Duration.ofSeconds(10);
@@ -42,7 +45,10 @@ final class LibraryCache {
         return root(System.getenv("XDG_CACHE_HOME"), System.getProperty("user.home"));
     }
 
-    /** Relative paths do not count: the XDG specification says so, and a user without a home has {@code ?} for one. */
+    /**
+     * Relative paths do not count: the XDG specification says so, and a user without a home has
+     * {@code ?} for one.
+     */
     static Optional<Root> root(String xdgCacheHome, String userHome) {
         try {
             if (xdgCacheHome != null && Path.of(xdgCacheHome).isAbsolute()) {
@@ -83,7 +89,10 @@ final class LibraryCache {
         return folder;
     }
 
-    /** Makes a cache's folder if it is not there, and resolves symbolic links; only a folder of this user's own will do. */
+    /**
+     * Makes a cache's folder if it is not there, and resolves symbolic links; only a folder of this
+     * user's own will do.
+     */
     static Path prepare(Path root) throws IOException {
         Path existing = root;
         while (!Files.exists(existing)) {
@@ -99,8 +108,8 @@ final class LibraryCache {
     }
 
     /**
-     * Puts a good copy in place. The lock is what makes it safe to remove a bad one, and what others have not finished: nobody else can
-     * have just written it.
+     * Puts a good copy in place. The lock is what makes it safe to remove a bad one, and what
+     * others have not finished: nobody else can have just written it.
      */
     private static void replace(Path folder, NativeBundle bundle, boolean alone) throws IOException {
         Path cache = folder.getParent();

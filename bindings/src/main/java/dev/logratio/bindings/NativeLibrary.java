@@ -19,14 +19,16 @@ import java.util.Optional;
 /**
  * Loads the native library, so that the functions of {@link logratio_h} can be called.
  *
- * <p>It is looked for, in this order: the file that the system property {@value #PATH_PROPERTY} names; the libraries in the
- * jar, copied to {@code $XDG_CACHE_HOME/logratio} (by default {@code ~/.cache/logratio}), or to a folder for this process
- * alone in {@code java.io.tmpdir} where that cannot be written or loaded from; {@code liblogratio.so} in
+ * <p>It is looked for, in this order: the file that the system property {@value #PATH_PROPERTY}
+ * names; the libraries in the jar, copied to {@code $XDG_CACHE_HOME/logratio} (by default {@code
+ * ~/.cache/logratio}), or to a folder for this process alone in {@code java.io.tmpdir} where that
+ * cannot be written or loaded from; {@code liblogratio.so} in
  * {@code java.library.path}.
  *
- * <p>Nothing is loaded from a folder where other users could have put it: where {@code ~/.cache/logratio} or a folder above
- * it is such, the temporary folder is used and a warning logged; where XDG_CACHE_HOME leads to such a folder, or the named
- * file lies where everybody can write, that is an error.
+ * <p>Nothing is loaded from a folder where other users could have put it: where {@code
+ * ~/.cache/logratio} or a folder above it is such, the temporary folder is used and a warning
+ * logged; where XDG_CACHE_HOME leads to such a folder, or the named file lies where everybody can
+ * write, that is an error.
  */
 public final class NativeLibrary {
     /** The system property that names the library's file. */
@@ -45,7 +47,8 @@ public final class NativeLibrary {
     private NativeLibrary() {}
 
     /**
-     * Loads the library if it is not loaded yet. Safe from any thread. Success stays; after a failure the next call tries again.
+     * Loads the library if it is not loaded yet. Safe from any thread. Success stays; after a
+     * failure the next call tries again.
      *
      * @return where the library comes from: its file, or {@code java.library.path}
      * @throws NativeLibraryException if it is missing, has another ABI version than these bindings, or may not be loaded
@@ -121,7 +124,10 @@ public final class NativeLibrary {
         return folder.path();
     }
 
-    /** What went wrong, in words: those exceptions of the JDK that tell a file's name alone need their own name beside it. */
+    /**
+     * What went wrong, in words: those exceptions of the JDK that tell a file's name alone need
+     * their own name beside it.
+     */
     private static String reason(IOException e) {
         return e instanceof FileSystemException ? e.toString() : e.getMessage();
     }
@@ -188,8 +194,8 @@ public final class NativeLibrary {
     }
 
     /**
-     * Opens a library past the JVM, which would let one class loader alone have it: every class loader of a process gets the same
-     * library, with one pool of threads. It stays open for good.
+     * Opens a library past the JVM, which would let one class loader alone have it: every class
+     * loader of a process gets the same library, with one pool of threads. It stays open for good.
      */
     private static void loadFile(Path file) {
         try (Arena trial = Arena.ofConfined()) {
@@ -207,7 +213,10 @@ public final class NativeLibrary {
         }
     }
 
-    /** What the system's loader has to say about a library that it does not load; the lookup above does not tell. */
+    /**
+     * What the system's loader has to say about a library that it does not load; the lookup above
+     * does not tell.
+     */
     private static String reasonNotToLoad(Path file) {
         try {
             System.load(file.toString());
@@ -229,7 +238,10 @@ public final class NativeLibrary {
         }
     }
 
-    /** Calls {@code int function(void)}. The bindings would remember its address, of a library that may be the wrong one. */
+    /**
+     * Calls {@code int function(void)}. The bindings would remember its address, of a library that
+     * may be the wrong one.
+     */
     static int call(MemorySegment function) {
         try {
             return (int) Linker.nativeLinker().downcallHandle(function, FunctionDescriptor.of(ValueLayout.JAVA_INT)).invokeExact();

@@ -3,7 +3,9 @@ package dev.logratio.bindings;
 import java.io.IOException;
 import java.nio.file.Path;
 
-/** A folder's file system is mounted so that nothing on it can be executed, or loaded as a library. */
+/**
+ * A folder's file system is mounted so that nothing on it can be executed, or loaded as a library.
+ */
 final class NoExecutionException extends IOException {
     private static final long serialVersionUID = 1L;
 

@@ -13,9 +13,15 @@ import java.util.Map;
 import java.util.Set;
 import java.util.stream.Stream;
 
-/** A new folder that only this process uses, under a name that nobody can guess, with libraries to load from it. */
+/**
+ * A new folder that only this process uses, under a name that nobody can guess, with libraries to
+ * load from it.
+ */
 public final class PrivateFolder implements AutoCloseable {
-    /** What folders and files of ours may be used for. Libraries can be executed, so that the system tells where that is forbidden. */
+    /**
+     * What folders and files of ours may be used for. Libraries can be executed, so that the system
+     * tells where that is forbidden.
+     */
     static final FileAttribute<Set<PosixFilePermission>> FOR_THIS_USER_ALONE =
             PosixFilePermissions.asFileAttribute(PosixFilePermissions.fromString("rwx------"));
 
@@ -26,7 +32,8 @@ public final class PrivateFolder implements AutoCloseable {
     }
 
     /**
-     * Makes a folder in {@code java.io.tmpdir} or, where nothing can be loaded from there, in the library cache.
+     * Makes a folder in {@code java.io.tmpdir} or, where nothing can be loaded from there, in the
+     * library cache.
      *
      * @param libraries file name to content
      * @return the folder; close it, or have it deleted on exit

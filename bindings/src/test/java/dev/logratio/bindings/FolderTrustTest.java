@@ -26,7 +26,9 @@ class FolderTrustTest {
     @TempDir
     private Path temporary;
 
-    /** Owner and octal permissions of /a, /a/b and /a/b/c; the folder that is objected to, and why. */
+    /**
+     * Owner and octal permissions of /a, /a/b and /a/b/c; the folder that is objected to, and why.
+     */
     @ParameterizedTest
     @CsvSource(nullValues = "-", value = {
         "0 755,  0 755,     1000 700, -,      -",
@@ -49,7 +51,10 @@ class FolderTrustTest {
                 FolderTrust.objectionToOwn(entries(first, second, third), TRUSTED));
     }
 
-    /** The same of a file /a/b/c that the user named: whoever owns it, not everybody may put another there or beside it. */
+    /**
+     * The same of a file /a/b/c that the user named: whoever owns it, not everybody may put another
+     * there or beside it.
+     */
     @ParameterizedTest
     @CsvSource(nullValues = "-", value = {
         "77 755, 77 775,  77 775,   -",

@@ -13,8 +13,8 @@ import jcuda.LibUtils;
 import jcuda.runtime.JCuda;
 
 /**
- * Has JCuda load its native library from where nobody else can have put it. By itself JCuda takes any file of the right name that lies
- * in {@code java.io.tmpdir}, where everybody can write.
+ * Has JCuda load its native library from where nobody else can have put it. By itself JCuda takes
+ * any file of the right name that lies in {@code java.io.tmpdir}, where everybody can write.
  */
 final class JCudaLibrary {
     private static final String TEMPORARY_FOLDER = "java.io.tmpdir";
@@ -70,8 +70,9 @@ final class JCudaLibrary {
     }
 
     /**
-     * JCuda reads the property when it loads the library. That is done once before its class is initialised, which does it again to no
-     * effect: a class whose initialisation fails stays unusable.
+     * JCuda reads the property when it loads the library. That is done once before its class is
+     * initialised, which does it again to no effect: a class whose initialisation fails stays
+     * unusable.
      */
     private static void load(String name, PrivateFolder folder) {
         String before = System.setProperty(TEMPORARY_FOLDER, folder.path().toString());

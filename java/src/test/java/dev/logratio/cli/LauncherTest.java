@@ -20,7 +20,10 @@ import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
 import org.junit.jupiter.params.provider.ValueSource;
 
-/** The launcher {@code ./logratio} in a checkout of nothing but itself, with a Maven and a JDK that only tell what is asked of them. */
+/**
+ * The launcher {@code ./logratio} in a checkout of nothing but itself, with a Maven and a JDK that
+ * only tell what is asked of them.
+ */
 @Tag("build")
 class LauncherTest {
     /** Makes a checkout: {@code checkout FOLDER}. */
@@ -89,7 +92,9 @@ class LauncherTest {
         assertEquals(List.of("begin", "end"), Files.readAllLines(folder.resolve("log")));
     }
 
-    /** CMake refuses to build in a folder that was another's; one that stays where it was is kept. */
+    /**
+     * CMake refuses to build in a folder that was another's; one that stays where it was is kept.
+     */
     @ParameterizedTest
     @CsvSource({"old, old, kept", "old, new, gone"})
     void theBuildFolderOfAMovedCheckoutIsForgotten(String before, String after, String expected) throws Exception {
@@ -129,7 +134,10 @@ class LauncherTest {
         assertEquals("status 1", lines.getLast());
     }
 
-    /** A command as a user who may write what its permissions say: not as root, who may write everything. */
+    /**
+     * A command as a user who may write what its permissions say: not as root, who may write
+     * everything.
+     */
     private static String asNobodySpecial(String command) {
         return "if [ \"$(id -u)\" -eq 0 ]; then as=(setpriv --reuid 65534 --regid 65534 --clear-groups); fi; \"${as[@]}\" " + command
                 + " 2>&1 || echo \"status $?\"; chmod -R u+w it";

@@ -5,7 +5,10 @@ import java.net.URL;
 import java.net.URLClassLoader;
 import java.nio.file.Path;
 
-/** Runs {@link LoadingProgram} twice in one JVM, each time in a class loader of its own, as a program does that is deployed anew. */
+/**
+ * Runs {@link LoadingProgram} twice in one JVM, each time in a class loader of its own, as a
+ * program does that is deployed anew.
+ */
 final class TwiceProgram {
     private TwiceProgram() {}
 
