@@ -33,7 +33,7 @@ __device__ inline RowGradient prepare_gradient(const RowUpstream& up, float labe
   const double entropy = h == 0 ? 0 : up.entropy;
   // p = exp((softcap(x) - reference) / temperature) times what the rest of the norm comes to.
   const math::RowScale fitted =
-      h == 0 ? math::row_scale(up.norm.pivot, g, t.temperature, up.norm.logp) : math::RowScale{up.norm.pivot, g, false};
+      h == 0 ? math::row_scale(up.norm.pivot, up.norm.log_sum, g, t.temperature, up.norm.logp) : math::RowScale{up.norm.pivot, g, false};
   const float reference = static_cast<float>(fitted.pivot);
   const double rest = fitted.pivot - reference + up.norm.log_sum * t.temperature;
   const double factor = exp(-rest / t.temperature) / t.temperature;

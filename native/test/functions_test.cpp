@@ -132,12 +132,12 @@ TEST(FDivergence, ExponentsStopAt80) {
 
 // exp((z - subtrahend) / temperature) * upstream as the loops over a row compute it.
 float gradient_at(double z, double lse, double upstream, double temperature) {
-  const RowScale scale = row_scale(lse * temperature, upstream, temperature, -1);
+  const RowScale scale = row_scale(lse * temperature, 0, upstream, temperature, -1);
   return std::exp(static_cast<float>((z - scale.pivot) / temperature)) * static_cast<float>(scale.upstream);
 }
 
 TEST(SteepGradient, IsThatOfDoubles) {
-  const RowScale plain = row_scale(3, -1e30, .5, -1);
+  const RowScale plain = row_scale(3, 0, -1e30, .5, -1);
   EXPECT_EQ(plain.pivot, 3);
   EXPECT_EQ(plain.upstream, -1e30);
   EXPECT_FALSE(plain.steep);

@@ -198,7 +198,7 @@ class Backward {
     const double entropy = h == 0 ? 0 : grad.entropy;
     const float x = load(logits_.type, row_address(logits_, r), grad.label);
     const RowNorm norm = norm_of(r, grad, kernels_.softcap(x, static_cast<float>(transform_.softcap)));
-    const math::RowScale fitted = h == 0 ? math::row_scale(norm.pivot, g, temperature, norm.logp) : math::RowScale{norm.pivot, g, false};
+    const math::RowScale fitted = h == 0 ? math::row_scale(norm.pivot, norm.log_sum, g, temperature, norm.logp) : math::RowScale{norm.pivot, g, false};
     // p = exp((softcap(x) - pivot) / temperature - log_sum), with what is subtracted in two parts: a float next to the pivot, or what
     // scales to a float, and the rest, which becomes a factor.
     const double log_sum = norm.log_sum * temperature;

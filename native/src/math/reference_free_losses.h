@@ -156,14 +156,14 @@ class Orpo {
     const Real beta(beta_), zero(0);
     const Real chosen = pair.policy_chosen / pair.chosen_count, rejected = pair.policy_rejected / pair.rejected_count;
     // Equal log-probs have equal odds, infinite ones too.
-    const Logistic<Real> odds(
-        select(chosen == rejected, zero, (chosen - rejected) - (log1mexp(chosen) - log1mexp(rejected))));
+    const auto equal = chosen == rejected;
+    const Logistic<Real> odds(select(equal, zero, (chosen - rejected) - (log1mexp(chosen) - log1mexp(rejected))));
     // sigmoid(-o) / (1 - pw) = pl / (pw (1 - pl) + pl (1 - pw)), without the odds, which overflow as pw nears 1; the greater
     // probability is taken out, so that neither underflows.
     const Real highest = select(chosen > rejected, chosen, rejected);
     const Real chosen_rest = zero - expm1(chosen);  // never -0
     const Real rejected_rest = zero - expm1(rejected);
-    const Real chosen_share = exp(chosen - highest), rejected_share = exp(rejected - highest);
+    const Real chosen_share = exp(select(equal, zero, chosen - highest)), rejected_share = exp(select(equal, zero, rejected - highest));
     const auto both_certain = (chosen == zero) & (rejected == zero);
     const Real either_rest = chosen_share * rejected_rest + rejected_share * chosen_rest;
     const Real d_chosen = select(both_certain, zero, beta * rejected_share / either_rest);
