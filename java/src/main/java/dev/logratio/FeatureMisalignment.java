@@ -1,7 +1,6 @@
 package dev.logratio;
 
 import dev.logratio.DivergenceOptions.Detach;
-import java.lang.foreign.Arena;
 import java.util.Arrays;
 
 /**
@@ -156,8 +155,7 @@ public final class FeatureMisalignment {
      * @throws IllegalStateException if a tensor is closed
      */
     public double run(Backend backend) {
-        try (Arena arena = Arena.ofShared()) {
-            Tensor loss = Tensor.zeros(arena, DType.F64, 1);
+        try (Tensor loss = Tensor.zeros(DType.F64, 1)) {
             Tensor live = rows(mapped);
             Divergence divergence = targetIsWeights ? Divergence.ofWeights(live, rows(target)) : Divergence.of(live, rows(target));
             divergence

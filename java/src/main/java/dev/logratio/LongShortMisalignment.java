@@ -177,7 +177,7 @@ public final class LongShortMisalignment {
      * @throws IllegalStateException if a tensor is closed
      */
     public double run(Backend backend) {
-        try (Arena arena = Arena.ofShared()) {
+        try (Arena arena = Arena.ofConfined()) {
             long sequences = first.size(0);
             long length = first.size(1);
             long from = positions == Positions.LAST ? length - 1 : extra;

@@ -1,13 +1,15 @@
 package dev.logratio;
 
+import dev.logratio.bindings.NativeMemory;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.lang.invoke.MethodHandles;
 import java.lang.invoke.VarHandle;
 
 /**
- * The memory behind a tensor and all its views, with a count of the calls that use it: memory in use cannot be freed, so that a close
- * at the wrong time is an exception and never a crash.
+ * The memory behind a tensor and all its views, with a count of those that use it: memory in use cannot be freed, so that a close at
+ * the wrong time is an exception and never a crash. The count alone guards memory that is ours to close. (An arena would too, but to
+ * close a shared one takes milliseconds where other threads are busy.)
  */
 final class Memory {
     private static final VarHandle USES;
@@ -22,34 +24,37 @@ final class Memory {
         }
     }
 
+    /** What a {@code try} releases at its end. */
+    interface Use extends AutoCloseable {
+        @Override
+        void close();
+    }
+
     private final MemorySegment segment;
-    private final Arena owned;
-    private final Runnable onClose;
     private final boolean closable;
+    private final Runnable onClose;
+    private final Use use = this::release;
 
     @SuppressWarnings("unused") // through USES
     private volatile int uses;
 
-    private Memory(MemorySegment segment, Arena owned, Runnable onClose, boolean closable) {
+    /** Of the segments that callers were given; null until the first. Guarded by this. */
+    private Arena lent;
+
+    private Memory(MemorySegment segment, boolean closable, Runnable onClose) {
         this.segment = segment;
-        this.owned = owned;
-        this.onClose = onClose;
         this.closable = closable;
+        this.onClose = onClose;
     }
 
     /** Memory that lives as long as its segment does; closing it does nothing. */
     static Memory borrowed(MemorySegment segment) {
-        return new Memory(segment, null, null, false);
+        return new Memory(segment, false, null);
     }
 
-    /** Memory whose arena is closed with it; {@code onClose} runs after that if it is not null. */
-    static Memory owned(MemorySegment segment, Arena arena, Runnable onClose) {
-        return new Memory(segment, arena, onClose, true);
-    }
-
-    /** Memory of a device, of which Java knows the address alone; {@code onClose} runs when it is closed if it is not null. */
-    static Memory onDevice(long address, Runnable onClose) {
-        return new Memory(MemorySegment.ofAddress(address), null, onClose, true);
+    /** Memory that is there until it is closed; {@code onClose} runs then if it is not null. */
+    static Memory owned(MemorySegment segment, Runnable onClose) {
+        return new Memory(segment, true, onClose);
     }
 
     MemorySegment segment() {
@@ -72,26 +77,57 @@ final class Memory {
         return false;
     }
 
+    /** Releases the memory when it is closed; for one who has acquired it. */
+    Use use() {
+        return use;
+    }
+
     void release() {
         if (closable) {
             USES.getAndAdd(this, -1);
         }
     }
 
-    /** Frees owned memory; false if a call is using it. Closing twice does nothing. */
+    /**
+     * A part of the memory as a caller may keep it: a segment that is closed with the memory. The caller has acquired the memory.
+     */
+    synchronized MemorySegment lend(MemorySegment part) {
+        boolean closesByItself = !part.scope().equals(Arena.global().scope());
+        if (!closable || closesByItself) {
+            return part;
+        }
+        if (lent == null) {
+            lent = Arena.ofShared();
+        }
+        return NativeMemory.within(part, lent);
+    }
+
+    /** Frees owned memory; false if it is in use. Closing twice does nothing. */
     boolean close() {
         if (!closable) {
             return true;
         }
-        if (USES.compareAndSet(this, 0, CLOSED)) {
-            if (owned != null) {
-                owned.close();
-            }
-            if (onClose != null) {
-                onClose.run();
+        if (!USES.compareAndSet(this, 0, CLOSED)) {
+            return uses < 0;
+        }
+        if (!closeLent()) {
+            USES.getAndAdd(this, -CLOSED);
+            return false;
+        }
+        if (onClose != null) {
+            onClose.run();
+        }
+        return true;
+    }
+
+    private synchronized boolean closeLent() {
+        try {
+            if (lent != null) {
+                lent.close();
             }
             return true;
+        } catch (IllegalStateException e) {
+            return false; // a native function was given a segment, and runs
         }
-        return uses < 0;
     }
 }

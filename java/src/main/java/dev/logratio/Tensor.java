@@ -7,6 +7,7 @@ import static java.lang.foreign.ValueLayout.JAVA_INT;
 import static java.lang.foreign.ValueLayout.JAVA_LONG;
 import static java.lang.foreign.ValueLayout.JAVA_SHORT;
 
+import dev.logratio.bindings.NativeMemory;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.nio.ByteBuffer;
@@ -18,10 +19,13 @@ import java.util.Objects;
  * device. Slicing, selecting and reshaping are free, and foreign memory is wrapped without a copy.
  *
  * <p>Ownership is explicit. A tensor from {@link #zeros(DType, long...)}, an {@code of} without an arena, or {@link #ofAddress} owns its
- * memory, and {@link #close} frees it for the tensor and all its views. (Freeing costs some tens of microseconds, as any thread might be
- * using it; many short-lived tensors are better made in one arena.) Every other tensor borrows: closing it does nothing, and its memory
- * goes with its arena or whatever else holds it. Owned memory cannot be closed while an operation uses it; a borrowed tensor's arena
- * must stay open until the operation has returned. Use after close is an {@link IllegalStateException}.
+ * memory, and {@link #close} frees it for the tensor and all its views. Any thread may close it, and opening and closing take less than
+ * a microsecond, for memory at an address and small new tensors, however busy other threads are. Owned memory cannot be closed while an
+ * operation or another method uses it. Use after close is an {@link IllegalStateException}.
+ *
+ * <p>Every other tensor borrows: closing it does nothing, and its memory goes with its arena or whatever else holds it. The arena must
+ * stay open until every operation on its tensors has returned. To close a shared arena ({@link Arena#ofShared}), Java waits for every
+ * thread of the process, which takes milliseconds where they are busy. A confined arena has no such wait, nor has an owned tensor.
  *
  * <p>The host cannot read the memory of a device: methods that read or write elements are an {@link IllegalStateException} there, and
  * {@link dev.logratio.cuda.CudaTensors} copies between the two. All else is the same on both.
@@ -73,11 +77,13 @@ public final class Tensor implements AutoCloseable {
      * @throws IllegalArgumentException if a size is negative or the whole too large
      */
     public static Tensor zeros(DType dtype, long... shape) {
-        Arena arena = Arena.ofShared();
+        long[] sizes = shape.clone();
+        long[] strides = Shapes.contiguousStrides(sizes);
+        NativeMemory.Block block = NativeMemory.allocate(Shapes.extentBytes(dtype, sizes, strides), ALIGNMENT);
         try {
-            return allocate(arena, true, dtype, shape);
+            return new Tensor(Memory.owned(block.segment(), block.free()), block.segment(), dtype, sizes, strides);
         } catch (RuntimeException | Error e) {
-            arena.close();
+            block.free().run();
             throw e;
         }
     }
@@ -92,16 +98,11 @@ public final class Tensor implements AutoCloseable {
      * @throws IllegalArgumentException if a size is negative or the whole too large
      */
     public static Tensor zeros(Arena arena, DType dtype, long... shape) {
-        return allocate(arena, false, dtype, shape);
-    }
-
-    private static Tensor allocate(Arena arena, boolean owned, DType dtype, long[] shape) {
         long[] sizes = shape.clone();
         long[] strides = Shapes.contiguousStrides(sizes);
         long bytes = Shapes.extentBytes(dtype, sizes, strides);
         MemorySegment segment = arena.allocate(Math.max(bytes, 1), ALIGNMENT);
-        Memory memory = owned ? Memory.owned(segment, arena, null) : Memory.borrowed(segment);
-        return new Tensor(memory, segment.asSlice(0, bytes), dtype, sizes, strides);
+        return new Tensor(Memory.borrowed(segment), segment.asSlice(0, bytes), dtype, sizes, strides);
     }
 
     /**
@@ -139,7 +140,7 @@ public final class Tensor implements AutoCloseable {
                 tensor.storeDouble(i, values[i]);
             }
             return tensor;
-        } catch (RuntimeException e) {
+        } catch (RuntimeException | Error e) {
             tensor.close();
             throw e;
         }
@@ -239,7 +240,8 @@ public final class Tensor implements AutoCloseable {
     }
 
     /**
-     * A contiguous tensor over the beginning of a segment, without a copy. The segment keeps its owner.
+     * A contiguous tensor over the beginning of a segment, without a copy. The segment keeps its owner, and its arena must stay open
+     * until every operation on the tensor has returned.
      *
      * @param segment native memory, aligned to the dtype's size
      * @param dtype element type
@@ -252,7 +254,8 @@ public final class Tensor implements AutoCloseable {
     }
 
     /**
-     * A strided tensor over a segment, its first element at the segment's beginning, without a copy. The segment keeps its owner.
+     * A strided tensor over a segment, its first element at the segment's beginning, without a copy. The segment keeps its owner, and
+     * its arena must stay open until every operation on the tensor has returned.
      *
      * @param segment native memory, aligned to the dtype's size
      * @param dtype element type
@@ -300,7 +303,7 @@ public final class Tensor implements AutoCloseable {
 
     /**
      * A tensor over foreign memory at an address, without a copy. The caller vouches that the memory is there, for as long as the tensor
-     * is open. (This is a restricted operation: the JVM wants {@code --enable-native-access} for this module, as for the native library.)
+     * is open. (This is a restricted operation: Java wants {@code --enable-native-access}, as for the native library.)
      *
      * @param address of the first element, a multiple of the dtype's size
      * @param dtype element type
@@ -310,18 +313,10 @@ public final class Tensor implements AutoCloseable {
      * @return the tensor; close it
      * @throws IllegalArgumentException if the address is not aligned or a stride is negative
      */
-    @SuppressWarnings("restricted") // documented above
     public static Tensor ofAddress(long address, DType dtype, long[] shape, long[] strides, Runnable onClose) {
         long bytes = Shapes.extentBytes(dtype, shape, strides);
         requireMemory(address, bytes, dtype, shape);
-        Arena arena = Arena.ofShared();
-        try {
-            MemorySegment segment = MemorySegment.ofAddress(address).reinterpret(bytes, arena, null);
-            return wrap(Memory.owned(segment, arena, onClose), dtype, shape.clone(), strides.clone());
-        } catch (RuntimeException | Error e) {
-            arena.close();
-            throw e;
-        }
+        return wrap(Memory.owned(NativeMemory.at(address, bytes), onClose), dtype, shape.clone(), strides.clone());
     }
 
     /**
@@ -344,7 +339,7 @@ public final class Tensor implements AutoCloseable {
         long bytes = Shapes.extentBytes(dtype, shape, strides);
         requireMemory(address, bytes, dtype, shape);
         requireAligned(address, dtype, shape);
-        Memory memory = Memory.onDevice(address, onClose);
+        Memory memory = Memory.owned(MemorySegment.ofAddress(address), onClose); // of no bytes: the host cannot read them
         return new Tensor(memory, device, memory.segment(), bytes, dtype, shape.clone(), strides.clone());
     }
 
@@ -453,14 +448,17 @@ public final class Tensor implements AutoCloseable {
     }
 
     /**
-     * The memory from the first element to the last.
+     * The memory from the first element to the last. The segment of an owned tensor is closed with it. From then on an access is an
+     * {@link IllegalStateException}, and closing the tensor takes as long as closing a shared arena does: milliseconds where other
+     * threads are busy. {@link #fill}, {@link #copyFrom} and the methods that read or write elements have no such cost.
      *
      * @return a segment that lives as long as the tensor's memory
      * @throws IllegalStateException if the tensor is closed or on a device
      */
     public MemorySegment segment() {
-        requireReadable();
-        return data;
+        try (Memory.Use _ = hold()) {
+            return memory.lend(data);
+        }
     }
 
     /**
@@ -556,8 +554,9 @@ public final class Tensor implements AutoCloseable {
      * @throws IllegalStateException if the tensor is closed or on a device
      */
     public double getDouble(long... index) {
-        requireReadable();
-        return loadDouble(offset(index));
+        try (Memory.Use _ = hold()) {
+            return loadDouble(offset(index));
+        }
     }
 
     /**
@@ -570,9 +569,10 @@ public final class Tensor implements AutoCloseable {
      * @throws IllegalStateException if the tensor is closed or on a device
      */
     public long getLong(long... index) {
-        requireReadable();
-        requireWhole();
-        return loadLong(offset(index));
+        try (Memory.Use _ = hold()) {
+            requireWhole();
+            return loadLong(offset(index));
+        }
     }
 
     /**
@@ -585,8 +585,9 @@ public final class Tensor implements AutoCloseable {
      * @throws IllegalStateException if the tensor is closed or on a device
      */
     public void setDouble(double value, long... index) {
-        requireReadable();
-        storeDouble(offset(index), value);
+        try (Memory.Use _ = hold()) {
+            storeDouble(offset(index), value);
+        }
     }
 
     /**
@@ -599,8 +600,9 @@ public final class Tensor implements AutoCloseable {
      * @throws IllegalStateException if the tensor is closed or on a device
      */
     public void setLong(long value, long... index) {
-        requireReadable();
-        storeLong(offset(index), value);
+        try (Memory.Use _ = hold()) {
+            storeLong(offset(index), value);
+        }
     }
 
     /**
@@ -610,12 +612,13 @@ public final class Tensor implements AutoCloseable {
      * @throws IllegalStateException if the tensor is closed or on a device
      */
     public double[] toDoubles() {
-        requireReadable();
-        double[] values = new double[Math.toIntExact(count)];
-        for (int i = 0; i < values.length; i++) {
-            values[i] = loadDouble(offsetOf(i));
+        try (Memory.Use _ = hold()) {
+            double[] values = new double[arrayLength()];
+            for (int i = 0; i < values.length; i++) {
+                values[i] = loadDouble(offsetOf(i));
+            }
+            return values;
         }
-        return values;
     }
 
     /**
@@ -625,12 +628,13 @@ public final class Tensor implements AutoCloseable {
      * @throws IllegalStateException if the tensor is closed or on a device
      */
     public float[] toFloats() {
-        requireReadable();
-        float[] values = new float[Math.toIntExact(count)];
-        for (int i = 0; i < values.length; i++) {
-            values[i] = (float) loadDouble(offsetOf(i));
+        try (Memory.Use _ = hold()) {
+            float[] values = new float[arrayLength()];
+            for (int i = 0; i < values.length; i++) {
+                values[i] = (float) loadDouble(offsetOf(i));
+            }
+            return values;
         }
-        return values;
     }
 
     /**
@@ -641,13 +645,14 @@ public final class Tensor implements AutoCloseable {
      * @throws IllegalStateException if the tensor is closed or on a device
      */
     public long[] toLongs() {
-        requireReadable();
-        requireWhole();
-        long[] values = new long[Math.toIntExact(count)];
-        for (int i = 0; i < values.length; i++) {
-            values[i] = loadLong(offsetOf(i));
+        try (Memory.Use _ = hold()) {
+            requireWhole();
+            long[] values = new long[arrayLength()];
+            for (int i = 0; i < values.length; i++) {
+                values[i] = loadLong(offsetOf(i));
+            }
+            return values;
         }
-        return values;
     }
 
     /**
@@ -659,11 +664,17 @@ public final class Tensor implements AutoCloseable {
      * @throws IllegalStateException if the tensor is closed or on a device
      */
     public Tensor fill(double value) {
-        requireReadable();
-        for (long i = 0; i < count; i++) {
-            storeDouble(offsetOf(i), value);
+        try (Memory.Use _ = hold()) {
+            if (contiguous && count > 0) {
+                storeDouble(0, value);
+                repeatFirst();
+            } else {
+                for (long i = 0; i < count; i++) {
+                    storeDouble(offsetOf(i), value);
+                }
+            }
+            return this;
         }
-        return this;
     }
 
     /**
@@ -675,8 +686,13 @@ public final class Tensor implements AutoCloseable {
      * @throws IllegalStateException if a tensor is closed or on a device
      */
     public Tensor copyFrom(Tensor source) {
-        requireReadable();
-        source.requireReadable();
+        try (Memory.Use _ = hold(); Memory.Use _ = source.hold()) {
+            copyHeld(source);
+            return this;
+        }
+    }
+
+    private void copyHeld(Tensor source) {
         if (!Arrays.equals(shape, source.shape)) {
             throw new IllegalArgumentException(
                     "source is " + source + ", expected shape " + Arrays.toString(shape));
@@ -692,7 +708,21 @@ public final class Tensor implements AutoCloseable {
                 storeLong(offsetOf(i), source.loadLong(source.offsetOf(i)));
             }
         }
-        return this;
+    }
+
+    /** Copies the first element to all others, twice as many each time. */
+    private void repeatFirst() {
+        long bytes = data.byteSize();
+        for (long done = dtype.bytes(); done < bytes; done *= 2) {
+            MemorySegment.copy(data, 0, data, done, Math.min(done, bytes - done));
+        }
+    }
+
+    private int arrayLength() {
+        if (count > Integer.MAX_VALUE) {
+            throw new IllegalArgumentException("tensor is " + this + ", expected at most 2^31-1 elements, as an array holds");
+        }
+        return (int) count;
     }
 
     // ---- Closing ----
@@ -700,7 +730,7 @@ public final class Tensor implements AutoCloseable {
     /**
      * Frees the memory if this tensor, or the one it is a view of, owns it; does nothing otherwise, or the second time.
      *
-     * @throws IllegalStateException if an operation is using the memory
+     * @throws IllegalStateException if an operation, or a method that reads or writes elements, is using the memory
      */
     @Override
     public void close() {
@@ -716,12 +746,17 @@ public final class Tensor implements AutoCloseable {
         }
     }
 
-    private void requireReadable() {
-        requireOpen();
+    /** Keeps the memory from being closed while elements are read or written. */
+    private Memory.Use hold() {
+        if (!memory.acquire()) {
+            throw new IllegalStateException("tensor " + this + " is closed");
+        }
         if (!device.isHost()) {
+            memory.release();
             throw new IllegalStateException(
                     "tensor " + this + " is in device memory: copy it to the host first, with CudaTensors.toHost");
         }
+        return memory.use();
     }
 
     // ---- For the operations of this package ----

@@ -1,5 +1,6 @@
 package dev.logratio;
 
+import static java.lang.foreign.ValueLayout.JAVA_FLOAT;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertThrows;
@@ -8,9 +9,15 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 import dev.logratio.loss.Dlrml;
 import java.io.IOException;
 import java.lang.foreign.Arena;
+import java.lang.foreign.MemorySegment;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.Arrays;
+import java.util.List;
+import java.util.concurrent.atomic.AtomicBoolean;
 import java.util.concurrent.atomic.AtomicInteger;
+import java.util.function.Supplier;
+import java.util.stream.IntStream;
 import java.util.stream.Stream;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.Timeout;
@@ -62,6 +69,124 @@ class TensorClosingTest {
             assertEquals(1, closed.get());
             assertThrows(IllegalStateException.class, () -> tensor.getDouble(0));
         }
+    }
+
+    @Test
+    void segmentsEndWithTheirTensor() {
+        Tensor tensor = Tensor.of(new float[] {1, 2, 3}, 3);
+        MemorySegment whole = tensor.segment();
+        MemorySegment part = tensor.slice(0, 2, 3).segment();
+        assertEquals(4, part.byteSize());
+        assertEquals(3, part.get(JAVA_FLOAT, 0));
+        tensor.close();
+        assertThrows(IllegalStateException.class, () -> whole.get(JAVA_FLOAT, 0));
+        assertThrows(IllegalStateException.class, () -> part.set(JAVA_FLOAT, 0, 1));
+    }
+
+    /** Whoever reads beside a close gets a value or an exception. */
+    @Timeout(value = 60, threadMode = Timeout.ThreadMode.SEPARATE_THREAD)
+    @Test
+    void elementsAreNotReadOnceTheMemoryIsFreed() throws InterruptedException {
+        for (int round = 0; round < 50; round++) {
+            Tensor tensor = Tensor.zeros(DType.F64, 1 << 16).fill(7);
+            AtomicInteger reads = new AtomicInteger();
+            String[] ending = new String[1];
+            Thread reader = new Thread(() -> {
+                try {
+                    for (long i = 0; ; i = (i + 4099) & 0xffff) {
+                        double value = tensor.getDouble(i);
+                        if (value != 7) {
+                            ending[0] = "read " + value;
+                            return;
+                        }
+                        reads.incrementAndGet();
+                    }
+                } catch (IllegalStateException e) {
+                    ending[0] = e.getMessage();
+                }
+            });
+            reader.start();
+            while (reads.get() == 0) {
+                Thread.onSpinWait();
+            }
+            while (true) {
+                try {
+                    tensor.close();
+                    break;
+                } catch (IllegalStateException e) {
+                    assertTrue(e.getMessage().contains("is in use"), e.getMessage());
+                }
+            }
+            reader.join();
+            assertEquals("tensor F64 [65536] is closed", ending[0]);
+        }
+    }
+
+    /** A shared arena for each tensor would make every close wait for all of these threads, which takes milliseconds. */
+    @Test
+    void otherThreadsDoNotSlowClosingDown() throws InterruptedException {
+        AtomicBoolean stop = new AtomicBoolean();
+        List<Thread> busy = IntStream.range(0, 8).mapToObj(k -> Thread.ofPlatform().start(() -> {
+            double x = k;
+            while (!stop.get()) {
+                for (int i = 0; i < 1000; i++) {
+                    x = Math.sin(x) + 1;
+                }
+            }
+        })).toList();
+        try (Arena arena = Arena.ofConfined()) {
+            MemorySegment memory = arena.allocate(64, 64);
+            long[] shape = {16};
+            long[] strides = {1};
+            assertTakesUnderAMillisecond(() -> Tensor.ofAddress(memory.address(), DType.F32, shape, strides, null));
+            assertTakesUnderAMillisecond(() -> Tensor.wrap(memory, DType.F32, shape));
+            assertTakesUnderAMillisecond(() -> Tensor.zeros(DType.F32, shape));
+        } finally {
+            stop.set(true);
+            for (Thread thread : busy) {
+                thread.join();
+            }
+        }
+    }
+
+    private static void assertTakesUnderAMillisecond(Supplier<Tensor> open) {
+        long[] nanoseconds = new long[201];
+        for (int i = 0; i < nanoseconds.length; i++) {
+            long start = System.nanoTime();
+            open.get().close();
+            nanoseconds[i] = System.nanoTime() - start;
+        }
+        Arrays.sort(nanoseconds);
+        long median = nanoseconds[nanoseconds.length / 2];
+        assertTrue(median < 1_000_000, median + " ns"); // some 100 ns
+    }
+
+    @Test
+    void largeZerosTakeMemoryOnlyWhereTheyAreTouched() throws IOException {
+        long before = residentKilobytes();
+        for (int i = 0; i < 20; i++) { // of 1 GiB each
+            try (Tensor zeros = Tensor.zeros(DType.F32, 1L << 28)) {
+                assertEquals(0, zeros.getDouble((1L << 28) - 1));
+                assertEquals(0, zeros.address() % 64);
+            }
+        }
+        assertTrue(residentKilobytes() - before < 1_000_000, before + " KB grew to " + residentKilobytes());
+    }
+
+    @Test
+    void closingGivesMemoryBack() throws IOException {
+        long before = residentKilobytes();
+        for (int i = 0; i < 100; i++) {
+            Tensor.zeros(DType.U8, 10 << 20).fill(1).close();
+            assertThrows(IllegalArgumentException.class, () -> Tensor.of(DType.BOOL, new double[] {1, 2}, 2));
+        }
+        assertTrue(residentKilobytes() - before < 500_000, before + " KB grew to " + residentKilobytes());
+    }
+
+    @Test
+    void memoryThatIsNotThereIsAnError() {
+        assertThrows(OutOfMemoryError.class, () -> Tensor.zeros(DType.U8, Long.MAX_VALUE / 2));
+        assertThrows(OutOfMemoryError.class, () -> Tensor.zeros(DType.U8, Long.MAX_VALUE));
     }
 
     static Stream<Backend> backends() {

@@ -11,6 +11,7 @@ import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
 import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
+import java.util.Arrays;
 import org.junit.jupiter.api.Test;
 
 class TensorTest {
@@ -60,6 +61,11 @@ class TensorTest {
                 assertEquals(-2, tensor.getDouble(1));
                 assertEquals(Double.NEGATIVE_INFINITY, tensor.getDouble(2));
                 assertTrue(Double.isNaN(tensor.getDouble(3)));
+            }
+            for (DType dtype : DType.values()) {
+                double[] ones = new double[7];
+                Arrays.fill(ones, 1);
+                assertArrayEquals(ones, Tensor.zeros(arena, dtype, 7).fill(1).toDoubles());
             }
             Tensor target = Tensor.zeros(arena, DType.F32, 3);
             target.copyFrom(Tensor.of(arena, new long[] {1, 1L << 53, -7}, 3));

@@ -4,8 +4,6 @@ import dev.logratio.BackendUnavailableException;
 import dev.logratio.DType;
 import dev.logratio.Device;
 import dev.logratio.Tensor;
-import java.lang.foreign.Arena;
-import java.lang.foreign.MemorySegment;
 import java.util.Arrays;
 
 /** Tensors in the memory of a CUDA device and in pinned host memory, and copies between them. */
@@ -28,8 +26,13 @@ public final class CudaTensors {
         long bytes = Math.max(bytes(dtype, shape), 1);
         long[] address = new long[1];
         Cuda.on(device, () -> address[0] = JCudaCalls.allocate(bytes));
-        return Tensor.ofAddress(
-                Device.cuda(device), address[0], dtype, shape, () -> Cuda.on(device, () -> JCudaCalls.free(address[0])));
+        Runnable free = () -> Cuda.on(device, () -> JCudaCalls.free(address[0]));
+        try {
+            return Tensor.ofAddress(Device.cuda(device), address[0], dtype, shape, free);
+        } catch (RuntimeException | Error e) {
+            free.run();
+            throw e;
+        }
     }
 
     /**
@@ -65,17 +68,28 @@ public final class CudaTensors {
      * @throws OutOfMemoryError if there is no such memory left
      */
     public static Tensor pinned(int device, DType dtype, long... shape) {
-        long bytes = Math.max(bytes(dtype, shape), 1);
-        Arena arena = Arena.ofShared();
+        long pages = Math.ceilDiv(Math.max(bytes(dtype, shape), 1), PAGE) * PAGE;
+        Tensor memory = Tensor.zeros(DType.U8, pages + PAGE);
         try {
-            MemorySegment memory = arena.allocate(bytes, PAGE);
-            Cuda.on(device, () -> JCudaCalls.register(memory.address(), bytes));
-            return Tensor.ofAddress(Device.CPU, memory.address(), dtype, shape, () -> {
-                Cuda.on(device, () -> JCudaCalls.unregister(memory.address()));
-                arena.close();
+            // Whole pages, so that no two pinned tensors share one: it cannot be pinned twice.
+            long address = Math.ceilDiv(memory.address(), PAGE) * PAGE;
+            Cuda.on(device, () -> JCudaCalls.register(address, pages));
+            return registered(device, address, dtype, shape, memory);
+        } catch (RuntimeException | Error e) {
+            memory.close();
+            throw e;
+        }
+    }
+
+    private static Tensor registered(int device, long address, DType dtype, long[] shape, Tensor memory) {
+        Runnable unregister = () -> Cuda.on(device, () -> JCudaCalls.unregister(address));
+        try {
+            return Tensor.ofAddress(Device.CPU, address, dtype, shape, () -> {
+                unregister.run();
+                memory.close();
             });
         } catch (RuntimeException | Error e) {
-            arena.close();
+            unregister.run();
             throw e;
         }
     }
@@ -122,12 +136,14 @@ public final class CudaTensors {
      * @throws IllegalStateException if the tensor is closed or on a device
      */
     public static Tensor toDevice(Tensor host, CudaStream stream) {
+        if (!host.device().isHost()) {
+            throw new IllegalStateException("host is " + host + ", expected a tensor in host memory");
+        }
         if (!host.isContiguous()) {
-            try (Tensor packed = Tensor.zeros(host.dtype(), host.shape()).copyFrom(host)) {
-                return toDevice(packed, stream);
+            try (Tensor packed = Tensor.zeros(host.dtype(), host.shape())) {
+                return toDevice(packed.copyFrom(host), stream);
             }
         }
-        host.segment(); // refuses a tensor on a device
         return copied(empty(stream.device(), host.dtype(), host.shape()), host, stream);
     }
 
@@ -149,9 +165,9 @@ public final class CudaTensors {
             elements[0] += (tensor.size(d) - 1) * tensor.strides()[d];
         }
         try (Tensor all = Tensor.ofAddress(tensor.device(), tensor.address(), tensor.dtype(), elements, null);
-                Tensor here = toHost(all, stream)) {
-            return Tensor.zeros(tensor.dtype(), tensor.shape())
-                    .copyFrom(Tensor.wrap(here.segment(), tensor.dtype(), tensor.shape(), tensor.strides()));
+                Tensor here = toHost(all, stream);
+                Tensor view = Tensor.ofAddress(here.address(), tensor.dtype(), tensor.shape(), tensor.strides(), null)) {
+            return Tensor.zeros(tensor.dtype(), tensor.shape()).copyFrom(view);
         }
     }
 

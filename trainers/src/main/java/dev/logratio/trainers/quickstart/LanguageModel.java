@@ -98,14 +98,14 @@ final class LanguageModel implements AutoCloseable {
 
     private static void clear(NDArray array) {
         try (Tensor view = DjlTensors.view("array", array)) {
-            view.segment().fill((byte) 0);
+            view.fill(0);
         }
     }
 
     private static void overwrite(NDArray array, NDArray values) {
         try (Tensor to = DjlTensors.view("array", array);
                 Tensor from = DjlTensors.view("values", values)) {
-            to.segment().copyFrom(from.segment());
+            to.copyFrom(from);
         }
     }
 
