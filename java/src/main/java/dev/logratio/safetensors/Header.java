@@ -4,6 +4,7 @@ import com.fasterxml.jackson.core.JsonFactory;
 import com.fasterxml.jackson.core.JsonParser;
 import com.fasterxml.jackson.core.JsonProcessingException;
 import com.fasterxml.jackson.core.JsonToken;
+import com.fasterxml.jackson.core.StreamReadConstraints;
 import com.fasterxml.jackson.core.StreamReadFeature;
 import com.fasterxml.jackson.core.io.JsonStringEncoder;
 import java.io.IOException;
@@ -26,8 +27,18 @@ final class Header {
     /** One tensor as the header describes it; {@code begin} and {@code end} count bytes from the start of the data. */
     record Entry(StoredType type, long[] shape, long begin, long end) {}
 
-    private static final JsonFactory JSON =
-            JsonFactory.builder().enable(StreamReadFeature.STRICT_DUPLICATE_DETECTION).build();
+    /**
+     * Names are not kept for the next file: the table of them refuses names that share a hash, in all files after the first that has
+     * them. What limits a name or text is the header's own length.
+     */
+    private static final JsonFactory JSON = JsonFactory.builder()
+            .enable(StreamReadFeature.STRICT_DUPLICATE_DETECTION)
+            .disable(JsonFactory.Feature.CANONICALIZE_FIELD_NAMES)
+            .streamReadConstraints(StreamReadConstraints.builder()
+                    .maxNameLength((int) MAX_BYTES)
+                    .maxStringLength((int) MAX_BYTES)
+                    .build())
+            .build();
 
     private final Map<String, String> metadata = new LinkedHashMap<>();
     private final Map<String, Entry> entries = new LinkedHashMap<>();
@@ -191,8 +202,13 @@ final class Header {
     private static long byteSize(String what, StoredType type, long[] shape) throws SafetensorsException {
         try {
             long bits = type.bits();
-            for (long size : shape) {
-                bits = Math.multiplyExact(bits, size);
+            boolean empty = false;
+            for (long size : shape) { // a size of 0 does not excuse the others
+                empty |= size == 0;
+                bits = Math.multiplyExact(bits, Math.max(size, 1));
+            }
+            if (empty) {
+                return 0;
             }
             if (bits % Byte.SIZE != 0) {
                 throw new SafetensorsException(what + " does not fill whole bytes");

@@ -2,9 +2,7 @@ package dev.logratio.safetensors;
 
 import dev.logratio.Tensor;
 import java.io.IOException;
-import java.lang.foreign.Arena;
-import java.lang.foreign.MemorySegment;
-import java.lang.foreign.ValueLayout;
+import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
 import java.nio.channels.FileChannel;
 import java.nio.file.Files;
@@ -15,13 +13,11 @@ import java.util.Map;
 
 /** Reads and writes safetensors files. */
 public final class Safetensors {
-    private static final ValueLayout.OfLong LENGTH =
-            ValueLayout.JAVA_LONG_UNALIGNED.withOrder(ByteOrder.LITTLE_ENDIAN);
-
     private Safetensors() {}
 
     /**
-     * Maps a file and checks all of its header.
+     * Opens a file and checks all of its header. A tensor's bytes are read when it is first asked for, into memory that the file keeps
+     * until it is closed.
      *
      * @param path a regular file
      * @return the open file; close it
@@ -30,32 +26,53 @@ public final class Safetensors {
      * @throws IOException if it cannot be read
      */
     public static SafetensorsFile read(Path path) throws IOException {
+        return open(path, FileBytes.Read::new);
+    }
+
+    /**
+     * Maps a file into memory, as a way to open one that is larger than memory, or of which little is used. Nothing is read before its
+     * elements are. <b>Another process that cuts the file short while it is mapped ends this one:</b> the system answers an access to
+     * bytes that are no longer there by a signal, SIGBUS, which no code of ours can handle. All else is as with {@link #read}.
+     *
+     * @param path a regular file that no other process shortens until this one has closed it
+     * @return the open file; close it
+     * @throws SafetensorsException if the file is not valid, as with {@link #read}
+     * @throws IOException if it cannot be read
+     */
+    public static SafetensorsFile map(Path path) throws IOException {
+        return open(path, FileBytes.Mapped::new);
+    }
+
+    /** How the bytes after the header come into memory. */
+    private interface Access {
+        FileBytes of(FileChannel channel, long begin, long bytes) throws IOException;
+    }
+
+    private static SafetensorsFile open(Path path, Access access) throws IOException {
         if (!Files.exists(path)) {
             throw new NoSuchFileException(path.toString());
         }
         if (!Files.isRegularFile(path)) {
             throw new SafetensorsException("not a regular file, expected a safetensors file");
         }
-        Arena arena = Arena.ofShared();
-        try (FileChannel channel = FileChannel.open(path, StandardOpenOption.READ)) {
-            long fileBytes = channel.size();
-            if (fileBytes < LENGTH.byteSize()) {
-                throw new SafetensorsException(
-                        "the file has " + fileBytes + " bytes, expected a header length of 8 bytes and a header");
-            }
-            MemorySegment file = channel.map(FileChannel.MapMode.READ_ONLY, 0, fileBytes, arena);
-            long headerBytes = headerLength(file);
-            MemorySegment data = file.asSlice(LENGTH.byteSize() + headerBytes);
-            byte[] json = file.asSlice(LENGTH.byteSize(), headerBytes).toArray(ValueLayout.JAVA_BYTE);
-            return new SafetensorsFile(arena, data, Header.parse(json, data.byteSize()));
+        FileChannel channel = FileChannel.open(path, StandardOpenOption.READ);
+        try {
+            long headerBytes = headerLength(channel);
+            byte[] json = new byte[(int) headerBytes];
+            FileBytes.readFully(channel, ByteBuffer.wrap(json), Long.BYTES);
+            long begin = Long.BYTES + headerBytes;
+            long bytes = channel.size() - begin;
+            Header header = Header.parse(json, bytes);
+            return new SafetensorsFile(access.of(channel, begin, bytes), header);
         } catch (Throwable e) {
-            arena.close();
+            channel.close();
             throw e;
         }
     }
 
     /**
-     * Writes a file whole or not at all: into a temporary one beside it, which then takes its place in one step.
+     * Writes a file whole or not at all: into a temporary one beside it, {@code .logratio-*.tmp}, which then takes its place in one step.
+     * Temporary files that killed processes of this user left in the folder are removed.
      *
      * @param path the file, in a folder that exists
      * @param metadata the {@code __metadata__}, left out if empty
@@ -67,9 +84,15 @@ public final class Safetensors {
         Writer.write(path, metadata, tensors);
     }
 
-    private static long headerLength(MemorySegment file) throws SafetensorsException {
-        long length = file.get(LENGTH, 0);
-        long rest = file.byteSize() - LENGTH.byteSize();
+    private static long headerLength(FileChannel channel) throws IOException {
+        if (channel.size() < Long.BYTES) {
+            throw new SafetensorsException(
+                    "the file has " + channel.size() + " bytes, expected a header length of 8 bytes and a header");
+        }
+        ByteBuffer bytes = ByteBuffer.allocate(Long.BYTES).order(ByteOrder.LITTLE_ENDIAN);
+        FileBytes.readFully(channel, bytes, 0);
+        long length = bytes.getLong(0);
+        long rest = channel.size() - Long.BYTES;
         if (length < 0 || length > rest) {
             throw new SafetensorsException("the header length is " + Long.toUnsignedString(length) + " bytes, but only "
                     + rest + " follow: the file is truncated or not safetensors");

@@ -2,8 +2,7 @@ package dev.logratio.safetensors;
 
 import dev.logratio.DType;
 import dev.logratio.Tensor;
-import java.lang.foreign.Arena;
-import java.lang.foreign.MemorySegment;
+import java.io.IOException;
 import java.util.Collections;
 import java.util.LinkedHashMap;
 import java.util.Map;
@@ -11,17 +10,15 @@ import java.util.Map;
 /**
  * An open file: its metadata and its tensors. Any number of threads may read from it.
  *
- * <p>Tensors are read-only views of the mapped file, valid until it is closed: writing to one fails. Nothing is copied, but for
- * tensors that do not lie on a multiple of their element size, which the format allows.
+ * <p>Tensors are read-only and valid until the file is closed: writing to one fails. Every operation on them must have returned before
+ * the file is closed.
  */
 public final class SafetensorsFile implements AutoCloseable {
-    private final Arena arena;
-    private final MemorySegment data;
+    private final FileBytes data;
     private final Header header;
     private final Map<String, Tensor> tensors = new LinkedHashMap<>();
 
-    SafetensorsFile(Arena arena, MemorySegment data, Header header) {
-        this.arena = arena;
+    SafetensorsFile(FileBytes data, Header header) {
         this.data = data;
         this.header = header;
     }
@@ -47,14 +44,16 @@ public final class SafetensorsFile implements AutoCloseable {
     }
 
     /**
-     * One tensor.
+     * One tensor; its bytes are read now, unless they were before or the file is mapped.
      *
      * @param name as the file has it
-     * @return a read-only view; closing it does nothing
+     * @return a read-only tensor; closing it does nothing
      * @throws IllegalArgumentException if the file has none of that name
-     * @throws SafetensorsException if its dtype has no {@link DType}
+     * @throws SafetensorsException if its dtype has no {@link DType}, or the file has become shorter since it was opened
+     * @throws IOException if it cannot be read
+     * @throws OutOfMemoryError if there is not that much memory left
      */
-    public synchronized Tensor tensor(String name) throws SafetensorsException {
+    public synchronized Tensor tensor(String name) throws IOException {
         Header.Entry entry = header.entries().get(name);
         if (entry == null) {
             throw new IllegalArgumentException("no tensor " + Header.quoted(name) + " in the file");
@@ -71,9 +70,11 @@ public final class SafetensorsFile implements AutoCloseable {
      * Every tensor.
      *
      * @return unmodifiable, by name, in the header's order
-     * @throws SafetensorsException if the dtype of one has no {@link DType}
+     * @throws SafetensorsException if the dtype of one has no {@link DType}, or the file has become shorter since it was opened
+     * @throws IOException if it cannot be read
+     * @throws OutOfMemoryError if there is not that much memory left
      */
-    public Map<String, Tensor> tensors() throws SafetensorsException {
+    public Map<String, Tensor> tensors() throws IOException {
         Map<String, Tensor> all = new LinkedHashMap<>();
         for (String name : header.entries().keySet()) {
             all.put(name, tensor(name));
@@ -81,22 +82,22 @@ public final class SafetensorsFile implements AutoCloseable {
         return Collections.unmodifiableMap(all);
     }
 
-    /** Unmaps the file; its tensors must not be used any more. */
+    /**
+     * Closes the file and frees its tensors; an access to one is then an {@link IllegalStateException}.
+     *
+     * @throws IOException if the file cannot be closed
+     */
     @Override
-    public void close() {
-        arena.close();
+    public void close() throws IOException {
+        data.close();
     }
 
-    private Tensor view(String name, Header.Entry entry) throws SafetensorsException {
+    private Tensor view(String name, Header.Entry entry) throws IOException {
         DType dtype = entry.type().dtype();
         if (dtype == null) {
             throw new SafetensorsException("tensor " + Header.quoted(name) + " has dtype " + entry.type()
                     + ", which is not supported; expected one of " + StoredType.supported());
         }
-        MemorySegment bytes = data.asSlice(entry.begin(), entry.end() - entry.begin());
-        if (bytes.address() % dtype.bytes() != 0) {
-            bytes = arena.allocate(bytes.byteSize(), dtype.bytes()).copyFrom(bytes).asReadOnly();
-        }
-        return Tensor.wrap(bytes, dtype, entry.shape());
+        return Tensor.wrap(data.part(entry.begin(), entry.end(), dtype.bytes()), dtype, entry.shape());
     }
 }

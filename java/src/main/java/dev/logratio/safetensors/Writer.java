@@ -3,32 +3,25 @@ package dev.logratio.safetensors;
 import com.fasterxml.jackson.core.JsonFactory;
 import com.fasterxml.jackson.core.JsonGenerator;
 import dev.logratio.Tensor;
+import dev.logratio.internal.WholeFile;
 import java.io.ByteArrayOutputStream;
 import java.io.IOException;
-import java.lang.foreign.MemorySegment;
 import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
-import java.nio.channels.FileChannel;
-import java.nio.channels.WritableByteChannel;
 import java.nio.charset.StandardCharsets;
-import java.nio.file.FileSystemException;
-import java.nio.file.Files;
 import java.nio.file.Path;
-import java.nio.file.StandardCopyOption;
-import java.nio.file.StandardOpenOption;
 import java.util.ArrayList;
 import java.util.Comparator;
 import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
-import java.util.UUID;
 
 /** Lays out and writes a file. */
 final class Writer {
     /** The data begins on a multiple of this, so that a reader who maps the file finds every tensor aligned. */
     private static final int ALIGNMENT = Long.BYTES;
 
-    private static final long CHUNK_BYTES = 1 << 30;
+    private static final int CHUNK_BYTES = 1 << 20;
 
     private Writer() {}
 
@@ -41,27 +34,14 @@ final class Writer {
         places.sort(Comparator.comparingInt((Map.Entry<String, Tensor> e) -> e.getValue().dtype().bytes()).reversed());
         byte[] header = header(metadata, tensors, offsets(places));
 
-        Path target = path.toAbsolutePath();
-        if (!Files.isDirectory(target.getParent())) {
-            throw new FileSystemException(target.getParent().toString(), null, "no such directory");
-        }
-        if (Files.exists(target) && !Files.isRegularFile(target)) {
-            throw new FileSystemException(path.toString(), null, "not a regular file");
-        }
-        Path temporary = target.resolveSibling("." + target.getFileName() + "." + UUID.randomUUID() + ".tmp");
-        try {
-            try (FileChannel channel =
-                    FileChannel.open(temporary, StandardOpenOption.CREATE_NEW, StandardOpenOption.WRITE)) {
-                ByteBuffer length = ByteBuffer.allocate(Long.BYTES).order(ByteOrder.LITTLE_ENDIAN);
-                writeAll(channel, length.putLong(header.length).flip());
-                writeAll(channel, ByteBuffer.wrap(header));
-                for (Map.Entry<String, Tensor> place : places) {
-                    writeTensor(channel, place.getValue());
-                }
+        try (WholeFile file = WholeFile.create(path)) {
+            ByteBuffer length = ByteBuffer.allocate(Long.BYTES).order(ByteOrder.LITTLE_ENDIAN);
+            file.write(length.putLong(header.length).flip());
+            file.write(ByteBuffer.wrap(header));
+            for (Map.Entry<String, Tensor> place : places) {
+                writeTensor(file, place.getValue());
             }
-            Files.move(temporary, target, StandardCopyOption.ATOMIC_MOVE);
-        } finally {
-            Files.deleteIfExists(temporary);
+            file.finish();
         }
     }
 
@@ -112,24 +92,21 @@ final class Writer {
         return tensor.elementCount() * tensor.dtype().bytes();
     }
 
-    private static void writeTensor(WritableByteChannel channel, Tensor tensor) throws IOException {
+    private static void writeTensor(WholeFile file, Tensor tensor) throws IOException {
         if (!tensor.isContiguous()) {
             try (Tensor copy = Tensor.zeros(tensor.dtype(), tensor.shape())) {
-                copy.copyFrom(tensor);
-                writeTensor(channel, copy);
+                writeTensor(file, copy.copyFrom(tensor));
             }
             return;
         }
-        MemorySegment bytes = tensor.segment();
-        long size = byteSize(tensor);
-        for (long begin = 0; begin < size; begin += CHUNK_BYTES) {
-            writeAll(channel, bytes.asSlice(begin, Math.min(CHUNK_BYTES, size - begin)).asByteBuffer());
-        }
-    }
-
-    private static void writeAll(WritableByteChannel channel, ByteBuffer buffer) throws IOException {
-        while (buffer.hasRemaining()) {
-            channel.write(buffer);
+        Tensor elements = tensor.reshape(tensor.elementCount());
+        int chunk = (int) Math.min(elements.elementCount(), CHUNK_BYTES / tensor.dtype().bytes());
+        ByteBuffer bytes = ByteBuffer.allocateDirect(chunk * tensor.dtype().bytes()).order(ByteOrder.nativeOrder());
+        for (long begin = 0, end; begin < elements.elementCount(); begin = end) {
+            end = Math.min(begin + chunk, elements.elementCount());
+            bytes.clear().limit((int) (end - begin) * tensor.dtype().bytes());
+            Tensor.wrap(bytes, tensor.dtype(), end - begin).copyFrom(elements.slice(0, begin, end));
+            file.write(bytes);
         }
     }
 }

@@ -13,19 +13,35 @@ import java.lang.foreign.Arena;
 import java.lang.foreign.ValueLayout;
 import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
+import java.nio.channels.FileChannel;
 import java.nio.file.FileSystemException;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.nio.file.StandardOpenOption;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.stream.Collectors;
+import java.util.stream.IntStream;
+import java.util.stream.LongStream;
+import java.util.stream.Stream;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.Arguments;
 import org.junit.jupiter.params.provider.EnumSource;
-import org.junit.jupiter.params.provider.ValueSource;
+import org.junit.jupiter.params.provider.MethodSource;
 
 class RoundTripTest {
+    /** A way to open a file. */
+    private interface Opening {
+        SafetensorsFile file(Path path) throws IOException;
+    }
+
+    static Stream<Opening> openings() {
+        return Stream.of(Safetensors::read, Safetensors::map);
+    }
+
     private final Arena arena = Arena.ofAuto();
 
     @TempDir
@@ -95,7 +111,7 @@ class RoundTripTest {
         Safetensors.write(file, Map.of("k", "odd"), tensors);
         ByteBuffer bytes = ByteBuffer.wrap(Files.readAllBytes(file)).order(ByteOrder.LITTLE_ENDIAN);
         assertEquals(0, bytes.getLong(0) % 8);
-        try (SafetensorsFile read = Safetensors.read(file)) {
+        try (SafetensorsFile read = Safetensors.map(file)) {
             long data = read.tensor("c").address();
             assertEquals(0, data % 8);
             assertEquals(data + 8, read.tensor("d").address());
@@ -104,16 +120,21 @@ class RoundTripTest {
         }
     }
 
+    static Stream<Arguments> paddings() {
+        return openings().flatMap(open -> IntStream.range(0, 8).mapToObj(padding -> Arguments.of(open, padding)));
+    }
+
     @ParameterizedTest
-    @ValueSource(ints = {0, 1, 2, 3, 4, 5, 6, 7})
-    void tensorsNeedNotLieAligned(int padding) throws IOException {
+    @MethodSource("paddings")
+    void tensorsNeedNotLieAligned(Opening open, int padding) throws IOException {
         String header = "{\"byte\":{\"dtype\":\"U8\",\"shape\":[1],\"data_offsets\":[0,1]},"
                 + "\"x\":{\"dtype\":\"F64\",\"shape\":[2],\"data_offsets\":[1,17]},"
                 + "\"none\":{\"dtype\":\"F32\",\"shape\":[0],\"data_offsets\":[17,17]}}" + " ".repeat(padding);
         byte[] bytes = RawFile.of(header, 17);
         ByteBuffer.wrap(bytes).order(ByteOrder.LITTLE_ENDIAN).putDouble(bytes.length - 16, -1.5).putDouble(bytes.length - 8, 7);
         Path file = Files.write(folder.resolve("x.safetensors"), bytes);
-        try (SafetensorsFile read = Safetensors.read(file)) {
+        try (SafetensorsFile read = open.file(file)) {
+            assertEquals(0, read.tensor("x").address() % 8);
             assertArrayEquals(new double[] {-1.5, 7}, read.tensor("x").toDoubles());
             assertEquals(0, read.tensor("none").elementCount());
         }
@@ -139,25 +160,104 @@ class RoundTripTest {
         }
     }
 
-    @Test
-    void tensorsEndWithTheFile() throws IOException {
+    @ParameterizedTest
+    @MethodSource("openings")
+    void tensorsEndWithTheFile(Opening open) throws IOException {
         Path file = Files.write(folder.resolve("x.safetensors"), RawFile.of(RawFile.header("F32", "[2]", "[0,8]"), 8));
         Tensor tensor;
-        try (SafetensorsFile read = Safetensors.read(file)) {
+        try (SafetensorsFile read = open.file(file)) {
             tensor = read.tensor("x");
             assertEquals(0, tensor.getDouble(1));
         }
         assertThrows(IllegalStateException.class, () -> tensor.getDouble(1));
     }
 
-    @Test
-    void aMappedTensorCannotBeWritten() throws IOException {
+    @ParameterizedTest
+    @MethodSource("openings")
+    void tensorsCannotBeWritten(Opening open) throws IOException {
         byte[] bytes = RawFile.of(RawFile.header("F32", "[2]", "[0,8]"), 8);
         Path file = Files.write(folder.resolve("x.safetensors"), bytes);
-        try (SafetensorsFile read = Safetensors.read(file)) {
+        try (SafetensorsFile read = open.file(file)) {
             assertThrows(IllegalArgumentException.class, () -> read.tensor("x").fill(1));
         }
         assertArrayEquals(bytes, Files.readAllBytes(file));
+    }
+
+    /** A mapped file would end the process here. */
+    @Test
+    void aFileThatBecomesShorterIsAnError() throws IOException {
+        byte[] bytes = RawFile.of(RawFile.header("U8", "[100000]", "[0,100000]"), 100_000);
+        Path file = Files.write(folder.resolve("x.safetensors"), bytes);
+        try (SafetensorsFile read = Safetensors.read(file);
+                FileChannel other = FileChannel.open(file, StandardOpenOption.WRITE)) {
+            other.truncate(5000);
+            SafetensorsException refused = assertThrows(SafetensorsException.class, () -> read.tensor("x"));
+            assertEquals("the file ends at byte 5000: it has become shorter since it was opened", refused.getMessage());
+        }
+    }
+
+    @Test
+    void whatHasBeenReadStays() throws IOException {
+        byte[] bytes = RawFile.of(RawFile.header("U8", "[100000]", "[0,100000]"), 100_000);
+        bytes[bytes.length - 1] = 7;
+        Path file = Files.write(folder.resolve("x.safetensors"), bytes);
+        try (SafetensorsFile read = Safetensors.read(file);
+                FileChannel other = FileChannel.open(file, StandardOpenOption.WRITE)) {
+            Tensor tensor = read.tensor("x");
+            other.truncate(0);
+            assertEquals(7, tensor.getLong(99_999));
+        }
+    }
+
+    /** Larger than the pieces that files are written in. */
+    @Test
+    void largeTensorsComeBack() throws IOException {
+        Path file = folder.resolve("x.safetensors");
+        long[] values = LongStream.range(0, 300_001).toArray();
+        try (Tensor tensor = Tensor.of(values, 300_001)) {
+            Safetensors.write(file, Map.of(), Map.of("x", tensor));
+        }
+        try (SafetensorsFile read = Safetensors.read(file)) {
+            assertArrayEquals(values, read.tensor("x").toLongs());
+        }
+    }
+
+    /** 512 names of one hash: "Aa" and "BB" have the same. */
+    @Test
+    void namesMayShareAHash() throws IOException {
+        List<String> names = IntStream.range(0, 512)
+                .mapToObj(k -> IntStream.range(0, 9).mapToObj(bit -> (k >> bit & 1) == 0 ? "Aa" : "BB").collect(Collectors.joining()))
+                .toList();
+        assertEquals(1, names.stream().mapToInt(String::hashCode).distinct().count());
+        Map<String, String> metadata = new LinkedHashMap<>();
+        Map<String, Tensor> tensors = new LinkedHashMap<>();
+        for (String name : names) {
+            metadata.put(name, name);
+            tensors.put(name, Tensor.of(arena, new long[] {tensors.size()}, 1));
+        }
+        Path file = folder.resolve("x.safetensors");
+        Safetensors.write(file, metadata, tensors);
+        Path other = Files.write(folder.resolve("y.safetensors"), RawFile.of(RawFile.header("F32", "[2]", "[0,8]"), 8));
+        for (int again = 0; again < 3; again++) {
+            try (SafetensorsFile read = Safetensors.read(file)) {
+                assertEquals(metadata, read.metadata());
+                assertEquals(names, List.copyOf(read.layout().keySet()));
+                assertEquals(511, read.tensor(names.getLast()).getLong(0));
+            }
+            Safetensors.read(other).close();
+        }
+    }
+
+    @Test
+    void namesAndTextsMayBeLong() throws IOException {
+        String name = "n".repeat(70_000);
+        String text = "t".repeat(21_000_000);
+        Path file = folder.resolve("x.safetensors");
+        Safetensors.write(file, Map.of("text", text), Map.of(name, Tensor.zeros(arena, DType.U8, 1)));
+        try (SafetensorsFile read = Safetensors.read(file)) {
+            assertEquals(text, read.metadata().get("text"));
+            assertEquals(0, read.tensor(name).getLong(0));
+        }
     }
 
     @Test

@@ -1,0 +1,2 @@
+/** What several packages of this module share; not exported. */
+package dev.logratio.internal;
