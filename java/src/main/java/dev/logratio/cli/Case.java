@@ -67,13 +67,13 @@ final class Case {
             inputs.put(input.name(), tensor(input));
         }
         List<Loss> losses = settings.losses(optionTensors(given, inputs));
-        Map<String, Tensor> outputs = allocate(inputs, losses);
         try {
+            Map<String, Tensor> outputs = allocate(inputs, losses);
             operation.run(new Call(backend, arena, settings, losses, inputs, outputs));
+            return outputs;
         } catch (IllegalArgumentException e) {
             throw new CaseException(e.getMessage());
         }
-        return outputs;
     }
 
     // ---- Which tensors are there ----

@@ -20,7 +20,7 @@ final class DivergenceOperation extends Operation {
     private static final Input Q = Input.optional("q_logits", Elements.LOGITS, "M,V").orElse("q_weights, of which there is exactly one");
     private static final Input Q_WEIGHTS = Input.optional("q_weights", Elements.WEIGHTS, "M,V").orElse("q_logits; constant, normalised per row");
 
-    private static final Option KIND = Option.choice(
+    private static final Option KIND = Option.required(
             "divergence", Arrays.stream(DivergenceKind.values()).map(DivergenceKind::id).toArray(String[]::new));
     private static final Option W1 = Option.number("w1", "1", Range.NOT_NEGATIVE);
     private static final Option W2 = Option.number("w2", "1", Range.NOT_NEGATIVE);

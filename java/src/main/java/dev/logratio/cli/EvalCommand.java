@@ -3,11 +3,10 @@ package dev.logratio.cli;
 import dev.logratio.Backend;
 import dev.logratio.BackendUnavailableException;
 import java.io.IOException;
-import java.nio.file.AccessDeniedException;
-import java.nio.file.FileSystemException;
+import java.lang.System.Logger;
+import java.lang.System.Logger.Level;
 import java.nio.file.Files;
 import java.nio.file.InvalidPathException;
-import java.nio.file.NoSuchFileException;
 import java.nio.file.Path;
 import java.util.HashSet;
 import java.util.List;
@@ -31,6 +30,8 @@ import picocli.CommandLine.Spec;
             "logratio eval --list"
         })
 final class EvalCommand implements Callable<Integer> {
+    private static final Logger LOGGER = System.getLogger(EvalCommand.class.getName());
+
     @Spec
     private CommandSpec spec;
 
@@ -89,7 +90,7 @@ final class EvalCommand implements Callable<Integer> {
         try {
             Files.createDirectories(Path.of(outDirectory));
         } catch (IOException | InvalidPathException e) {
-            throw usage("--out-dir " + outDirectory + " cannot be made: " + reason(e));
+            throw usage("--out-dir " + outDirectory + " cannot be made: " + Text.reason(e));
         }
         Set<Path> taken = new HashSet<>();
         int status = CommandLine.ExitCode.OK;
@@ -128,9 +129,12 @@ final class EvalCommand implements Callable<Integer> {
         } catch (CaseException | BackendUnavailableException e) {
             return e.getMessage();
         } catch (IOException | InvalidPathException e) {
-            return reason(e);
+            return Text.reason(e);
         } catch (OutOfMemoryError e) {
             return "not enough memory for its tensors: " + e.getMessage();
+        } catch (RuntimeException | StackOverflowError e) {
+            LOGGER.log(Level.DEBUG, in, e);
+            return "it cannot be evaluated, by a fault of this program: " + e; // the other files can, all the same
         }
     }
 
@@ -140,16 +144,6 @@ final class EvalCommand implements Callable<Integer> {
         }
         spec.commandLine().getErr().println(OneLine.of(in + ": " + error));
         return CommandLine.ExitCode.USAGE;
-    }
-
-    private static String reason(Exception e) {
-        return switch (e) {
-            case NoSuchFileException missing -> "no such file or directory: " + missing.getFile();
-            case AccessDeniedException denied -> "permission denied: " + denied.getFile();
-            case FileSystemException failed when failed.getReason() != null ->
-                    failed.getReason() + ": " + failed.getFile();
-            default -> String.valueOf(e.getMessage());
-        };
     }
 
     private ParameterException usage(String message) {

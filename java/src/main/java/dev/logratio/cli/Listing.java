@@ -23,7 +23,7 @@ final class Listing {
             out.println(operation.name());
             operation.inputs().forEach(input -> line("in", input.name(), input.shapeNames(), notes(input)));
             if (operation.hasLoss()) {
-                line("option", Settings.LOSS, Losses.ids(operation.lossKind()).getFirst(), losses(operation));
+                line("option", Settings.LOSS, Option.REQUIRED, losses(operation));
             }
             operation.options().forEach(o -> line("option", o.name(), o.defaultText(), o.values().description()));
             operation.outputs().forEach(output -> line("out", output.name(), output.shapeNames(), notes(output)));

@@ -2,6 +2,7 @@ package dev.logratio.cli;
 
 import dev.logratio.Logratio;
 import java.io.PrintWriter;
+import java.nio.charset.Charset;
 import picocli.CommandLine;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.IVersionProvider;
@@ -9,7 +10,10 @@ import picocli.CommandLine.Model.CommandSpec;
 import picocli.CommandLine.ParameterException;
 import picocli.CommandLine.Spec;
 
-/** The command line. Exit status 0: done; 2: a mistake in the arguments or the files, said in one line each on standard error. */
+/**
+ * The command line. Exit status 0: done; 2: a mistake in the arguments or the files; 1: another failure, such as standard output that
+ * cannot be written. What is not 0 is said on standard error, each in one line.
+ */
 @Command(
         name = "logratio",
         mixinStandardHelpOptions = true,
@@ -29,17 +33,24 @@ public final class Main implements Runnable {
      * @param args the command and its arguments
      */
     public static void main(String[] args) {
-        System.exit(run(new PrintWriter(System.out, true), new PrintWriter(System.err, true), args));
+        System.exit(run(StandardOutput.ofProcess(), System.out.charset(), new PrintWriter(System.err, true), args));
     }
 
     /** Runs a command and gives its exit status. */
-    static int run(PrintWriter out, PrintWriter err, String... args) {
-        return new CommandLine(new Main())
-                .setOut(out)
+    static int run(StandardOutput out, Charset charset, PrintWriter err, String... args) {
+        PrintWriter printer = new PrintWriter(out, false, charset);
+        int status = new CommandLine(new Main())
+                .setOut(printer)
                 .setErr(err)
                 .setExpandAtFiles(false) // a file may well be named @something
                 .setParameterExceptionHandler(Main::reportUsage)
                 .execute(args);
+        printer.flush();
+        if (out.failure().isPresent()) {
+            err.println(OneLine.of("logratio: standard output cannot be written: " + out.failure().get().getMessage()));
+            return Math.max(status, CommandLine.ExitCode.SOFTWARE);
+        }
+        return status;
     }
 
     @Override

@@ -13,7 +13,7 @@ import java.util.Locale;
 final class ScoringRuleOperation extends Operation {
     private static final Input LOGITS = Input.required("logits", Elements.LOGITS, "N,V");
 
-    private static final Option RULE = Option.choice("rule", Arrays.stream(Rule.values()).map(Rule::id).toArray(String[]::new));
+    private static final Option RULE = Option.required("rule", Arrays.stream(Rule.values()).map(Rule::id).toArray(String[]::new));
     private static final Option ALPHA = Option.number("alpha", "2", Range.POSITIVE);
     private static final Option NORMALISATION = Option.choice("normalisation", "selten", "jnw");
     private static final Option EPSILON = Option.number("epsilon", "0", Range.UNIT_BELOW_ONE);

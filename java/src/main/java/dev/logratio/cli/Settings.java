@@ -37,17 +37,27 @@ final class Settings {
      * @param metadata the file's, with keys that are no options
      */
     static Settings read(Operation operation, Map<String, String> metadata) throws CaseException {
-        Settings settings = new Settings(
-                operation,
-                operation.hasLoss() ? metadata.getOrDefault(LOSS, Losses.ids(operation.lossKind()).getFirst()) : null);
+        if (operation.hasLoss() && !metadata.containsKey(LOSS)) {
+            throw missing(LOSS, Losses.ids(operation.lossKind()));
+        }
+        Settings settings = new Settings(operation, operation.hasLoss() ? metadata.get(LOSS) : null);
         for (Map.Entry<String, String> entry : metadata.entrySet()) {
             if (!NOT_OPTIONS.contains(entry.getKey())) {
                 settings.put(entry.getKey(), entry.getValue());
             }
         }
         settings.losses(Map.of());
+        for (Option option : operation.options()) {
+            if (option.isRequired() && !settings.isGiven(option)) {
+                throw missing(option.name(), List.of(option.values().description().split("\\|")));
+            }
+        }
         operation.checkOptions(settings);
         return settings;
+    }
+
+    private static CaseException missing(String name, List<String> values) {
+        return new CaseException(name + " is missing in __metadata__, expected " + Text.alternatives(values));
     }
 
     String text(Option option) {

@@ -5,6 +5,7 @@ import dev.logratio.DType;
 import dev.logratio.DlrmlShape;
 import dev.logratio.PairLoss;
 import dev.logratio.Tensor;
+import dev.logratio.internal.WholeFile;
 import dev.logratio.loss.DiscoPop;
 import dev.logratio.loss.Dlrml;
 import dev.logratio.loss.FDivergence;
@@ -14,16 +15,16 @@ import dev.logratio.loss.Variant;
 import java.awt.BasicStroke;
 import java.awt.Color;
 import java.awt.Font;
-import java.io.BufferedOutputStream;
+import java.io.ByteArrayOutputStream;
 import java.io.IOException;
-import java.io.OutputStream;
 import java.lang.foreign.Arena;
-import java.nio.file.Files;
+import java.nio.ByteBuffer;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.stream.IntStream;
 import java.util.stream.Stream;
+import javax.imageio.ImageIO;
 import org.knowm.xchart.BitmapEncoder;
 import org.knowm.xchart.BitmapEncoder.BitmapFormat;
 import org.knowm.xchart.XYChart;
@@ -48,7 +49,7 @@ final class ShapeChart {
     /** The losses that are drawn, by name. */
     private record Drawn(String name, Loss.Paired loss, Color color, float width) {}
 
-    /** Writes a PNG file. */
+    /** Writes a PNG file, whole or not at all. */
     static void write(DlrmlShape shape, Path file) throws IOException {
         System.setProperty("java.awt.headless", "true");
         // Later lines are thinner, so that one does not hide another where they coincide.
@@ -73,8 +74,12 @@ final class ShapeChart {
         }
         mark(shape, losses);
         line(gradients, "0", new double[] {-reach, reach}, new double[2], Color.GRAY, DASHED);
-        try (OutputStream out = new BufferedOutputStream(Files.newOutputStream(file))) {
-            BitmapEncoder.saveBitmap(List.of(losses, gradients), 1, 2, out, BitmapFormat.PNG);
+        ByteArrayOutputStream png = new ByteArrayOutputStream();
+        ImageIO.setUseCache(false); // which would be a file in a folder that may be full
+        BitmapEncoder.saveBitmap(List.of(losses, gradients), 1, 2, png, BitmapFormat.PNG);
+        try (WholeFile out = WholeFile.create(file)) {
+            out.write(ByteBuffer.wrap(png.toByteArray()));
+            out.finish();
         }
     }
 

@@ -59,7 +59,7 @@ final class ShapeCommand implements Runnable {
         try {
             ShapeChart.write(shape, Path.of(png));
         } catch (IOException | InvalidPathException e) {
-            throw new ParameterException(spec.commandLine(), "--png " + png + " cannot be written: " + e.getMessage());
+            throw new ParameterException(spec.commandLine(), "--png " + png + " cannot be written: " + Text.reason(e));
         } catch (NoClassDefFoundError e) {
             throw new ParameterException(spec.commandLine(), "--png needs org.knowm.xchart:xchart on the class path");
         }

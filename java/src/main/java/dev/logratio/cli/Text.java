@@ -1,5 +1,8 @@
 package dev.logratio.cli;
 
+import java.nio.file.AccessDeniedException;
+import java.nio.file.FileSystemException;
+import java.nio.file.NoSuchFileException;
 import java.util.Arrays;
 import java.util.Collection;
 import java.util.List;
@@ -19,6 +22,17 @@ final class Text {
     /** "[2,3]". */
     static String shape(long[] shape) {
         return Arrays.stream(shape).mapToObj(Long::toString).collect(Collectors.joining(",", "[", "]"));
+    }
+
+    /** Why a file cannot be read or written, with the name of the file at fault if the system gives one. */
+    static String reason(Exception e) {
+        return switch (e) {
+            case NoSuchFileException missing -> "no such file or directory: " + missing.getFile();
+            case AccessDeniedException denied -> "permission denied: " + denied.getFile();
+            case FileSystemException failed when failed.getReason() != null ->
+                    failed.getReason() + ": " + failed.getFile();
+            default -> String.valueOf(e.getMessage());
+        };
     }
 
     /** A name from a file, as messages show it. */

@@ -42,6 +42,7 @@ final class CaseFile {
     /** pair_loss of 3 pairs with a reference. */
     static CaseFile pair() {
         return of("pair_loss")
+                .option("loss", "dlrml")
                 .random("policy_chosen", DType.F32, 3)
                 .random("policy_rejected", DType.F32, 3)
                 .random("reference_chosen", DType.F32, 3)
@@ -51,6 +52,7 @@ final class CaseFile {
     /** unpaired_loss of 4 examples with KL log-probs of 2. */
     static CaseFile unpaired() {
         return of("unpaired_loss")
+                .option("loss", "kto")
                 .random("policy_logps", DType.F32, 4)
                 .random("reference_logps", DType.F32, 4)
                 .tensor("chosen", DType.BOOL, new double[] {1, 0, 0, 1}, 4)
@@ -61,6 +63,7 @@ final class CaseFile {
     /** preference_step of 2 pairs of 3 tokens of 5 with the reference's token log-probs. */
     static CaseFile step() {
         return of("preference_step")
+                .option("loss", "dlrml")
                 .random("logits", DType.F32, 4, 3, 5)
                 .labels("labels", new long[] {0, 1, 2, 3, 4, 0, 1, -100, 3, 4, 0, -100}, 4, 3)
                 .mask("mask", DType.BOOL, 4, 3)
@@ -69,12 +72,12 @@ final class CaseFile {
 
     /** divergence of 3 rows with 3 of 5. */
     static CaseFile divergence() {
-        return of("divergence").random("p_logits", DType.F32, 3, 5).random("q_logits", DType.F32, 3, 5);
+        return of("divergence").option("divergence", "sce").random("p_logits", DType.F32, 3, 5).random("q_logits", DType.F32, 3, 5);
     }
 
     /** scoring_rule of 4 rows of 5, one of them ignored. */
     static CaseFile rule() {
-        return of("scoring_rule").random("logits", DType.F32, 4, 5).labels("labels", new long[] {0, 3, -100, 2}, 4);
+        return of("scoring_rule").option("rule", "log").random("logits", DType.F32, 4, 5).labels("labels", new long[] {0, 3, -100, 2}, 4);
     }
 
     CaseFile option(String name, String value) {

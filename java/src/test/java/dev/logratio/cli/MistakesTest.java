@@ -36,6 +36,12 @@ class MistakesTest {
         add(all, backend, CaseFile.of("token_logprob"), "op is \"token_logprob\"", "expected token_logprobs");
         add(all, backend, CaseFile.of(""), "op is \"\"");
         add(all, backend, CaseFile.of("a\nb\u2028c\u0085d"), "op is \"a\\u000ab\\u2028c\\u0085d\"");
+        // What is computed has no default.
+        add(all, backend, CaseFile.pair().without("loss"), "loss is missing in __metadata__", "dlrml");
+        add(all, backend, CaseFile.unpaired().without("loss"), "loss is missing in __metadata__, expected kto, apo_zero_unpaired or bco");
+        add(all, backend, CaseFile.step().without("loss").without("logits"), "loss is missing in __metadata__", "sft");
+        add(all, backend, CaseFile.divergence().without("divergence"), "divergence is missing in __metadata__", "wasserstein1 or cosine");
+        add(all, backend, CaseFile.rule().without("rule"), "rule is missing in __metadata__", "power or pseudo_spherical");
         // Unknown options.
         add(all, backend, CaseFile.token().option("temprature", "1"), "option \"temprature\"", "temperature");
         add(all, backend, CaseFile.token().option("reduction", "sum"), "option \"reduction\"");
