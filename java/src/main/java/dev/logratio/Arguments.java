@@ -1,5 +1,7 @@
 package dev.logratio;
 
+import java.util.Objects;
+
 /**
  * The tensors of one call. They are kept from being closed from the moment they are added until the call is over, and the outputs among
  * them must have memory of their own.
@@ -16,7 +18,7 @@ final class Arguments implements AutoCloseable {
 
     /** Arguments of a call on a backend, none as yet. */
     Arguments(Backend backend) {
-        this.backend = backend;
+        this.backend = Objects.requireNonNull(backend, "backend");
     }
 
     /** Adds an input; does nothing if it is absent. */

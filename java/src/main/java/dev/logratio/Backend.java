@@ -2,6 +2,7 @@ package dev.logratio;
 
 import dev.logratio.cuda.CudaStream;
 import java.util.List;
+import java.util.Objects;
 import java.util.Optional;
 
 /**
@@ -64,7 +65,7 @@ public abstract sealed class Backend permits ReferenceBackend, NativeBackend {
      * @throws BackendUnavailableException if there is no GPU, driver or CUDA library; the message says which
      */
     public static Backend cuda(CudaStream stream) {
-        return CudaBackend.on(stream, false);
+        return CudaBackend.on(Objects.requireNonNull(stream, "stream"), false);
     }
 
     /**
@@ -98,7 +99,7 @@ public abstract sealed class Backend permits ReferenceBackend, NativeBackend {
      * @throws BackendUnavailableException if it cannot run here
      */
     public static Backend named(String name) {
-        return switch (name) {
+        return switch (Objects.requireNonNull(name, "name")) {
             case "reference" -> reference();
             case "cpu" -> cpu();
             case "cuda" -> cudaOnHostTensors();

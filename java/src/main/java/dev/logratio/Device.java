@@ -1,5 +1,7 @@
 package dev.logratio;
 
+import java.util.Objects;
+
 /**
  * Where a tensor's memory is.
  *
@@ -24,6 +26,7 @@ public record Device(Kind kind, int index) {
      * @throws IllegalArgumentException if the index is negative, or not 0 for the host
      */
     public Device {
+        Objects.requireNonNull(kind, "kind");
         if (index < 0 || kind == Kind.CPU && index != 0) {
             throw new IllegalArgumentException(
                     "device index is " + index + ", expected " + (kind == Kind.CPU ? "0 for the host" : "a number >= 0"));

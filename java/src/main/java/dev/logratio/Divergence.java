@@ -1,5 +1,7 @@
 package dev.logratio;
 
+import java.util.Objects;
+
 /**
  * How far rows of two sets of distributions are apart, with the gradient of the logits of both sides.
  *
@@ -83,7 +85,7 @@ public final class Divergence {
      * @return this
      */
     public Divergence options(DivergenceOptions options) {
-        this.options = options;
+        this.options = Objects.requireNonNull(options, "options");
         return this;
     }
 

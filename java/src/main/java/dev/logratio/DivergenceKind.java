@@ -2,6 +2,7 @@ package dev.logratio;
 
 import java.util.Arrays;
 import java.util.Locale;
+import java.util.Objects;
 
 /**
  * A divergence of two distributions {@code p} and {@code q} over a vocabulary. {@code H(p,q)} is the cross entropy
@@ -44,6 +45,7 @@ public enum DivergenceKind {
      * @throws IllegalArgumentException if no kind has this name
      */
     public static DivergenceKind of(String id) {
+        Objects.requireNonNull(id, "id");
         for (DivergenceKind kind : values()) {
             if (kind.id().equals(id)) {
                 return kind;

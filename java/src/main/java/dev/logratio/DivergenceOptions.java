@@ -1,5 +1,7 @@
 package dev.logratio;
 
+import java.util.Objects;
+
 /**
  * Which divergence, and how the values of the rows become one loss.
  *
@@ -39,6 +41,9 @@ public record DivergenceOptions(
      * @throws IllegalArgumentException if a value is out of range; the message names it
      */
     public DivergenceOptions {
+        Objects.requireNonNull(kind, "kind");
+        Objects.requireNonNull(detach, "detach");
+        Objects.requireNonNull(reduction, "reduction");
         requireWeight("w1", w1, kind);
         requireWeight("w2", w2, kind);
         if (!(temperature > 0) || Double.isInfinite(temperature)) {

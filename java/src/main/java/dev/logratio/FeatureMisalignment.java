@@ -2,6 +2,7 @@ package dev.logratio;
 
 import dev.logratio.DivergenceOptions.Detach;
 import java.util.Arrays;
+import java.util.Objects;
 
 /**
  * Feature misalignment of "Machine Learning from Explanations" (Tao and Shokri 2025, arXiv 2507.04788): the divergence between the features
@@ -28,8 +29,8 @@ public final class FeatureMisalignment {
     private Tensor gradMapped;
 
     private FeatureMisalignment(Tensor target, Tensor mapped, boolean targetIsWeights) {
-        this.target = target;
-        this.mapped = mapped;
+        this.target = Objects.requireNonNull(target, "target");
+        this.mapped = Objects.requireNonNull(mapped, "mapped");
         this.targetIsWeights = targetIsWeights;
         requireMaps("mapped", mapped);
         requireMaps("target", target);
@@ -108,7 +109,7 @@ public final class FeatureMisalignment {
      * @return this
      */
     public FeatureMisalignment axis(Axis axis) {
-        this.axis = axis;
+        this.axis = Objects.requireNonNull(axis, "axis");
         return this;
     }
 
@@ -119,7 +120,7 @@ public final class FeatureMisalignment {
      * @return this
      */
     public FeatureMisalignment options(DivergenceOptions options) {
-        this.options = options;
+        this.options = Objects.requireNonNull(options, "options");
         return this;
     }
 
@@ -155,6 +156,7 @@ public final class FeatureMisalignment {
      * @throws IllegalStateException if a tensor is closed
      */
     public double run(Backend backend) {
+        Objects.requireNonNull(backend, "backend");
         try (Tensor loss = Tensor.zeros(DType.F64, 1)) {
             Tensor live = rows(mapped);
             Divergence divergence = targetIsWeights ? Divergence.ofWeights(live, rows(target)) : Divergence.of(live, rows(target));
@@ -217,6 +219,7 @@ public final class FeatureMisalignment {
     }
 
     private static void requireRank(String name, Tensor tensor, int rank, String shape) {
+        Objects.requireNonNull(tensor, name);
         if (tensor.rank() != rank) {
             throw new IllegalArgumentException(name + " is " + tensor + ", expected shape " + shape);
         }

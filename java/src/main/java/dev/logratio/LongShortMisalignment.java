@@ -1,6 +1,7 @@
 package dev.logratio;
 
 import java.lang.foreign.Arena;
+import java.util.Objects;
 import java.util.random.RandomGenerator;
 
 /**
@@ -98,6 +99,7 @@ public final class LongShortMisalignment {
      * @throws IllegalArgumentException if it is {@code MASK}, which {@link #mask} sets
      */
     public LongShortMisalignment positions(Positions positions) {
+        Objects.requireNonNull(positions, "positions");
         if (positions == Positions.MASK) {
             throw new IllegalArgumentException("positions is MASK, expected a mask: call mask(...)");
         }
@@ -113,6 +115,7 @@ public final class LongShortMisalignment {
      * @return this
      */
     public LongShortMisalignment mask(Tensor mask) {
+        Objects.requireNonNull(mask, "mask");
         long overlap = first.size(1) - extra;
         if (mask.rank() != 2 || mask.size(0) != first.size(0) || mask.size(1) != overlap) {
             throw new IllegalArgumentException("mask is " + mask + ", expected shape [" + first.size(0) + ", " + overlap + "]");
@@ -129,7 +132,7 @@ public final class LongShortMisalignment {
      * @return this
      */
     public LongShortMisalignment options(DivergenceOptions options) {
-        this.options = options;
+        this.options = Objects.requireNonNull(options, "options");
         return this;
     }
 
@@ -177,6 +180,7 @@ public final class LongShortMisalignment {
      * @throws IllegalStateException if a tensor is closed
      */
     public double run(Backend backend) {
+        Objects.requireNonNull(backend, "backend");
         try (Arena arena = Arena.ofConfined()) {
             long sequences = first.size(0);
             long length = first.size(1);
@@ -204,6 +208,7 @@ public final class LongShortMisalignment {
     }
 
     private static void requireSequences(String name, Tensor tensor) {
+        Objects.requireNonNull(tensor, name);
         if (tensor.rank() != 3 || !tensor.isContiguous()) {
             throw new IllegalArgumentException(name + " is " + tensor + ", expected a contiguous tensor of shape [B,L,V]");
         }

@@ -3,6 +3,7 @@ package dev.logratio;
 import dev.logratio.loss.Loss;
 import dev.logratio.loss.WeightedLoss;
 import java.util.List;
+import java.util.Objects;
 
 /**
  * The whole chain in one call: logits to losses, the logits' gradient and metrics, with nothing copied in between. The logits are read
@@ -28,9 +29,11 @@ public final class PreferenceStep {
     Tensor gradLogits;
 
     private PreferenceStep(List<WeightedLoss> terms, Tensor logits, Tensor labels) {
+        Objects.requireNonNull(terms, "losses");
         if (terms.isEmpty()) {
             throw new IllegalArgumentException("losses are empty, expected at least one");
         }
+        terms.forEach(term -> Objects.requireNonNull(term, "losses hold null"));
         this.terms = List.copyOf(terms);
         this.logits = logits;
         this.labels = labels;
@@ -69,7 +72,7 @@ public final class PreferenceStep {
      * @return this
      */
     public PreferenceStep tokenOptions(TokenOptions options) {
-        this.tokenOptions = options;
+        this.tokenOptions = Objects.requireNonNull(options, "options");
         return this;
     }
 
@@ -81,7 +84,7 @@ public final class PreferenceStep {
      * @return this
      */
     public PreferenceStep sequenceOptions(SequenceOptions options) {
-        this.sequenceOptions = options;
+        this.sequenceOptions = Objects.requireNonNull(options, "options");
         return this;
     }
 

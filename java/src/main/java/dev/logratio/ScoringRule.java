@@ -1,5 +1,7 @@
 package dev.logratio;
 
+import java.util.Objects;
+
 /**
  * Strictly proper scoring rules as token losses, with the gradient of the logits (Shao et al. 2024, arXiv 2405.18906).
  *
@@ -39,7 +41,7 @@ public final class ScoringRule {
      * @return this
      */
     public ScoringRule options(ScoringRuleOptions options) {
-        this.options = options;
+        this.options = Objects.requireNonNull(options, "options");
         return this;
     }
 

@@ -1,6 +1,7 @@
 package dev.logratio;
 
 import java.util.Locale;
+import java.util.Objects;
 
 /**
  * A strictly proper scoring rule as a token loss (arXiv 2405.18906). With {@code p = softmax(logits)}, {@code y} the label and
@@ -69,6 +70,8 @@ public record ScoringRuleOptions(
      * @throws IllegalArgumentException if a value is out of range; the message names it
      */
     public ScoringRuleOptions {
+        Objects.requireNonNull(rule, "rule");
+        Objects.requireNonNull(normalisation, "normalisation");
         if (rule.hasOrder() && (!(alpha > 1) || Double.isInfinite(alpha))) {
             throw new IllegalArgumentException("alpha is " + alpha + ", expected a finite number > 1");
         }

@@ -1,5 +1,7 @@
 package dev.logratio;
 
+import java.util.Objects;
+
 /**
  * Token log-probs to one log-prob a sequence, and the gradient back.
  *
@@ -38,7 +40,7 @@ public final class SequenceLogps {
      * @return this
      */
     public SequenceLogps options(SequenceOptions options) {
-        this.options = options;
+        this.options = Objects.requireNonNull(options, "options");
         return this;
     }
 

@@ -1,12 +1,14 @@
 package dev.logratio;
 
 import java.util.Arrays;
+import java.util.Objects;
 
 /** Arithmetic on shapes and strides, in elements unless said otherwise. */
 final class Shapes {
     private Shapes() {}
 
     static long elementCount(long[] shape) {
+        Objects.requireNonNull(shape, "shape");
         long count = 1;
         boolean empty = false;
         for (long size : shape) {
@@ -37,6 +39,7 @@ final class Shapes {
     }
 
     static long[] contiguousStrides(long[] shape) {
+        Objects.requireNonNull(shape, "shape");
         long[] strides = new long[shape.length];
         long stride = 1;
         try {
@@ -66,6 +69,9 @@ final class Shapes {
 
     /** Bytes from the first element to the end of the last; 0 if there is none. */
     static long extentBytes(DType dtype, long[] shape, long[] strides) {
+        Objects.requireNonNull(dtype, "dtype");
+        Objects.requireNonNull(shape, "shape");
+        Objects.requireNonNull(strides, "strides");
         if (shape.length != strides.length) {
             throw new IllegalArgumentException("strides are " + Arrays.toString(strides) + ", expected one for each size of "
                     + Arrays.toString(shape));

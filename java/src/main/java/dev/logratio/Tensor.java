@@ -77,8 +77,8 @@ public final class Tensor implements AutoCloseable {
      * @throws IllegalArgumentException if a size is negative or the whole too large
      */
     public static Tensor zeros(DType dtype, long... shape) {
+        long[] strides = Shapes.contiguousStrides(shape);
         long[] sizes = shape.clone();
-        long[] strides = Shapes.contiguousStrides(sizes);
         NativeMemory.Block block = NativeMemory.allocate(Shapes.extentBytes(dtype, sizes, strides), ALIGNMENT);
         try {
             return new Tensor(Memory.owned(block.segment(), block.free()), block.segment(), dtype, sizes, strides);
@@ -98,10 +98,10 @@ public final class Tensor implements AutoCloseable {
      * @throws IllegalArgumentException if a size is negative or the whole too large
      */
     public static Tensor zeros(Arena arena, DType dtype, long... shape) {
+        long[] strides = Shapes.contiguousStrides(shape);
         long[] sizes = shape.clone();
-        long[] strides = Shapes.contiguousStrides(sizes);
         long bytes = Shapes.extentBytes(dtype, sizes, strides);
-        MemorySegment segment = arena.allocate(Math.max(bytes, 1), ALIGNMENT);
+        MemorySegment segment = Objects.requireNonNull(arena, "arena").allocate(Math.max(bytes, 1), ALIGNMENT);
         return new Tensor(Memory.borrowed(segment), segment.asSlice(0, bytes), dtype, sizes, strides);
     }
 
@@ -115,7 +115,7 @@ public final class Tensor implements AutoCloseable {
      * @throws IllegalArgumentException if the shape does not have as many elements, or an integer dtype cannot hold a value
      */
     public static Tensor of(DType dtype, double[] values, long... shape) {
-        Shapes.requireElements(values.length, shape);
+        Shapes.requireElements(Objects.requireNonNull(values, "values").length, shape);
         return filledOrClosed(zeros(dtype, shape), values);
     }
 
@@ -130,7 +130,7 @@ public final class Tensor implements AutoCloseable {
      * @throws IllegalArgumentException if the shape does not have as many elements, or an integer dtype cannot hold a value
      */
     public static Tensor of(Arena arena, DType dtype, double[] values, long... shape) {
-        Shapes.requireElements(values.length, shape);
+        Shapes.requireElements(Objects.requireNonNull(values, "values").length, shape);
         return filledOrClosed(zeros(arena, dtype, shape), values);
     }
 
@@ -155,7 +155,7 @@ public final class Tensor implements AutoCloseable {
      * @throws IllegalArgumentException if the shape does not have as many elements
      */
     public static Tensor of(float[] values, long... shape) {
-        Shapes.requireElements(values.length, shape);
+        Shapes.requireElements(Objects.requireNonNull(values, "values").length, shape);
         return zeros(DType.F32, shape).filledFrom(MemorySegment.ofArray(values));
     }
 
@@ -169,7 +169,7 @@ public final class Tensor implements AutoCloseable {
      * @throws IllegalArgumentException if the shape does not have as many elements
      */
     public static Tensor of(Arena arena, float[] values, long... shape) {
-        Shapes.requireElements(values.length, shape);
+        Shapes.requireElements(Objects.requireNonNull(values, "values").length, shape);
         return zeros(arena, DType.F32, shape).filledFrom(MemorySegment.ofArray(values));
     }
 
@@ -182,7 +182,7 @@ public final class Tensor implements AutoCloseable {
      * @throws IllegalArgumentException if the shape does not have as many elements
      */
     public static Tensor of(long[] values, long... shape) {
-        Shapes.requireElements(values.length, shape);
+        Shapes.requireElements(Objects.requireNonNull(values, "values").length, shape);
         return zeros(DType.I64, shape).filledFrom(MemorySegment.ofArray(values));
     }
 
@@ -196,7 +196,7 @@ public final class Tensor implements AutoCloseable {
      * @throws IllegalArgumentException if the shape does not have as many elements
      */
     public static Tensor of(Arena arena, long[] values, long... shape) {
-        Shapes.requireElements(values.length, shape);
+        Shapes.requireElements(Objects.requireNonNull(values, "values").length, shape);
         return zeros(arena, DType.I64, shape).filledFrom(MemorySegment.ofArray(values));
     }
 
@@ -209,7 +209,7 @@ public final class Tensor implements AutoCloseable {
      * @throws IllegalArgumentException if the shape does not have as many elements
      */
     public static Tensor of(boolean[] values, long... shape) {
-        Shapes.requireElements(values.length, shape);
+        Shapes.requireElements(Objects.requireNonNull(values, "values").length, shape);
         return zeros(DType.BOOL, shape).filledFrom(values);
     }
 
@@ -223,7 +223,7 @@ public final class Tensor implements AutoCloseable {
      * @throws IllegalArgumentException if the shape does not have as many elements
      */
     public static Tensor of(Arena arena, boolean[] values, long... shape) {
-        Shapes.requireElements(values.length, shape);
+        Shapes.requireElements(Objects.requireNonNull(values, "values").length, shape);
         return zeros(arena, DType.BOOL, shape).filledFrom(values);
     }
 
@@ -265,6 +265,9 @@ public final class Tensor implements AutoCloseable {
      * @throws IllegalArgumentException if the segment is on the Java heap, too small or not aligned, or a stride is negative
      */
     public static Tensor wrap(MemorySegment segment, DType dtype, long[] shape, long[] strides) {
+        Objects.requireNonNull(segment, "segment");
+        Objects.requireNonNull(shape, "shape");
+        Objects.requireNonNull(strides, "strides");
         return wrap(Memory.borrowed(segment), dtype, shape.clone(), strides.clone());
     }
 
@@ -294,7 +297,7 @@ public final class Tensor implements AutoCloseable {
      * @throws IllegalArgumentException if the buffer is not direct, or what remains of it too small or not aligned
      */
     public static Tensor wrap(ByteBuffer buffer, DType dtype, long... shape) {
-        if (!buffer.isDirect()) {
+        if (!Objects.requireNonNull(buffer, "buffer").isDirect()) {
             throw new IllegalArgumentException(
                     "buffer of " + describe(dtype, shape) + " is on the Java heap, expected a direct buffer");
         }
@@ -333,7 +336,7 @@ public final class Tensor implements AutoCloseable {
      * @throws IllegalArgumentException if the address is not aligned or a stride is negative
      */
     public static Tensor ofAddress(Device device, long address, DType dtype, long[] shape, long[] strides, Runnable onClose) {
-        if (device.isHost()) {
+        if (Objects.requireNonNull(device, "device").isHost()) {
             return ofAddress(address, dtype, shape, strides, onClose);
         }
         long bytes = Shapes.extentBytes(dtype, shape, strides);
@@ -686,6 +689,7 @@ public final class Tensor implements AutoCloseable {
      * @throws IllegalStateException if a tensor is closed or on a device
      */
     public Tensor copyFrom(Tensor source) {
+        Objects.requireNonNull(source, "source");
         try (Memory.Use _ = hold(); Memory.Use _ = source.hold()) {
             copyHeld(source);
             return this;

@@ -1,5 +1,7 @@
 package dev.logratio;
 
+import java.util.Objects;
+
 /**
  * Per-token log-probs and what else one read of the logits gives.
  *
@@ -45,7 +47,7 @@ public final class TokenLogprobs {
      * @return this
      */
     public TokenLogprobs options(TokenOptions options) {
-        this.options = options;
+        this.options = Objects.requireNonNull(options, "options");
         return this;
     }
 

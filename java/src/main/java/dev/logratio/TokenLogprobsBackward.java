@@ -1,5 +1,7 @@
 package dev.logratio;
 
+import java.util.Objects;
+
 /**
  * The gradient of {@link TokenLogprobs}: {@code grad_logits = gradLogp * d logp/d logits + gradEntropy * d entropy/d logits}, with one
  * read and one write of a row.
@@ -43,7 +45,7 @@ public final class TokenLogprobsBackward {
      * @return this
      */
     public TokenLogprobsBackward options(TokenOptions options) {
-        this.options = options;
+        this.options = Objects.requireNonNull(options, "options");
         return this;
     }
 

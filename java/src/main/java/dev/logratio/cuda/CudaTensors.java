@@ -5,6 +5,7 @@ import dev.logratio.DType;
 import dev.logratio.Device;
 import dev.logratio.Tensor;
 import java.util.Arrays;
+import java.util.Objects;
 
 /** Tensors in the memory of a CUDA device and in pinned host memory, and copies between them. */
 public final class CudaTensors {
@@ -105,6 +106,9 @@ public final class CudaTensors {
      * @throws IllegalStateException if a tensor is closed
      */
     public static void copyAsync(Tensor to, Tensor from, CudaStream stream) {
+        Objects.requireNonNull(to, "to");
+        Objects.requireNonNull(from, "from");
+        Objects.requireNonNull(stream, "stream");
         if (to.dtype() != from.dtype() || !Arrays.equals(to.shape(), from.shape())) {
             throw new IllegalArgumentException("from is " + from + ", expected " + to + ", as to is");
         }
@@ -136,7 +140,8 @@ public final class CudaTensors {
      * @throws IllegalStateException if the tensor is closed or on a device
      */
     public static Tensor toDevice(Tensor host, CudaStream stream) {
-        if (!host.device().isHost()) {
+        Objects.requireNonNull(stream, "stream");
+        if (!Objects.requireNonNull(host, "host").device().isHost()) {
             throw new IllegalStateException("host is " + host + ", expected a tensor in host memory");
         }
         if (!host.isContiguous()) {
@@ -157,6 +162,8 @@ public final class CudaTensors {
      * @throws IllegalStateException if the tensor is closed
      */
     public static Tensor toHost(Tensor tensor, CudaStream stream) {
+        Objects.requireNonNull(tensor, "tensor");
+        Objects.requireNonNull(stream, "stream");
         if (tensor.isContiguous()) {
             return copied(Tensor.zeros(tensor.dtype(), tensor.shape()), tensor, stream);
         }
@@ -183,9 +190,9 @@ public final class CudaTensors {
     }
 
     private static long bytes(DType dtype, long[] shape) {
-        long bytes = dtype.bytes();
+        long bytes = Objects.requireNonNull(dtype, "dtype").bytes();
         try {
-            for (long size : shape) {
+            for (long size : Objects.requireNonNull(shape, "shape")) {
                 if (size < 0) {
                     throw new IllegalArgumentException("shape is " + Arrays.toString(shape) + ", expected sizes >= 0");
                 }

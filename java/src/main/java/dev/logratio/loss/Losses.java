@@ -9,6 +9,7 @@ import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Locale;
 import java.util.Map;
+import java.util.Objects;
 import java.util.regex.Pattern;
 import java.util.stream.Collectors;
 import java.util.stream.Stream;
@@ -51,6 +52,7 @@ public final class Losses {
      * @return without aliases
      */
     public static List<String> ids(Class<? extends Loss> kind) {
+        Objects.requireNonNull(kind, "kind");
         return DEFAULTS.values().stream().filter(kind::isInstance).map(Loss::id).toList();
     }
 
@@ -61,6 +63,7 @@ public final class Losses {
      * @return none for most
      */
     public static List<String> aliases(String id) {
+        Objects.requireNonNull(id, "id");
         return ALIASES.entrySet().stream().filter(alias -> alias.getValue().equals(id)).map(Map.Entry::getKey).toList();
     }
 
@@ -72,7 +75,7 @@ public final class Losses {
      * @throws IllegalArgumentException if there is no such loss
      */
     public static List<OptionInfo> options(String id) {
-        Loss defaults = defaults(Loss.class, id);
+        Loss defaults = defaults(Loss.class, Objects.requireNonNull(id, "id"));
         List<OptionInfo> options = new ArrayList<>();
         for (RecordComponent component : defaults.getClass().getRecordComponents()) {
             if (component.getType() == FDivergence.class) {
@@ -115,7 +118,9 @@ public final class Losses {
      * @throws IllegalArgumentException if there is no such loss of this kind, it has no such option, or a value is out of range
      */
     public static <T extends Loss> T of(Class<T> kind, String id, Map<String, String> options) {
-        T defaults = defaults(kind, id);
+        Objects.requireNonNull(kind, "kind");
+        Objects.requireNonNull(options, "options");
+        T defaults = defaults(kind, Objects.requireNonNull(id, "id"));
         requireKnown(id, options);
         RecordComponent[] components = defaults.getClass().getRecordComponents();
         Object[] values = new Object[components.length];

@@ -10,6 +10,7 @@ import java.nio.file.NoSuchFileException;
 import java.nio.file.Path;
 import java.nio.file.StandardOpenOption;
 import java.util.Map;
+import java.util.Objects;
 
 /** Reads and writes safetensors files. */
 public final class Safetensors {
@@ -49,7 +50,7 @@ public final class Safetensors {
     }
 
     private static SafetensorsFile open(Path path, Access access) throws IOException {
-        if (!Files.exists(path)) {
+        if (!Files.exists(Objects.requireNonNull(path, "path"))) {
             throw new NoSuchFileException(path.toString());
         }
         if (!Files.isRegularFile(path)) {
@@ -81,6 +82,9 @@ public final class Safetensors {
      * @throws IllegalArgumentException if a tensor is named {@code __metadata__}
      */
     public static void write(Path path, Map<String, String> metadata, Map<String, Tensor> tensors) throws IOException {
+        Objects.requireNonNull(path, "path");
+        Objects.requireNonNull(metadata, "metadata");
+        Objects.requireNonNull(tensors, "tensors");
         Writer.write(path, metadata, tensors);
     }
 
