@@ -6,8 +6,12 @@ import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 import static org.junit.jupiter.params.provider.Arguments.arguments;
 
+import dev.logratio.safetensors.RawFile;
 import java.awt.image.BufferedImage;
 import java.io.IOException;
+import java.io.OutputStream;
+import java.io.PrintWriter;
+import java.io.StringWriter;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
@@ -21,6 +25,7 @@ import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.Arguments;
 import org.junit.jupiter.params.provider.MethodSource;
+import org.junit.jupiter.params.provider.ValueSource;
 
 /** Arguments, right and wrong, and where outputs go. */
 @Tag("build") // charts need more of the JDK than the bundle has
@@ -255,6 +260,53 @@ class UsageTest {
         assertTrue(run.out().lines().anyMatch(line -> line.matches("Backend cpu +available: .+")), run.out());
         assertTrue(run.out().lines().anyMatch(line -> line.matches("Backend cuda +(available|unavailable): .+")), run.out());
         assertTrue(run.out().lines().anyMatch(line -> line.matches("Backend emulator +available: .+")), run.out());
+    }
+
+    /** As {@code >/dev/full} or a closed pipe. */
+    @ParameterizedTest
+    @ValueSource(strings = {"--help", "--version", "eval --help", "eval --list", "info", "shape"})
+    void outputThatCannotBePrintedIsAnError(String command) {
+        OutputStream full = new OutputStream() {
+            @Override
+            public void write(int b) throws IOException {
+                throw new IOException("No space left on device");
+            }
+        };
+        StringWriter errors = new StringWriter();
+        int status = Main.run(new StandardOutput(full), StandardCharsets.UTF_8, new PrintWriter(errors, true), command.split(" "));
+        assertEquals(1, status);
+        assertEquals(List.of("logratio: standard output cannot be written: No space left on device"), errors.toString().lines().toList());
+    }
+
+    @Test
+    void aChartThatCannotBeWrittenIsAnError() {
+        CommandLineRun run = CommandLineRun.of("shape", "--png", "/dev/full");
+        assertEquals(2, run.status());
+        assertEquals(List.of("logratio shape: --png /dev/full cannot be written: not a regular file: /dev/full"), run.errors());
+    }
+
+    @Test
+    void namesMayBeAsLongAsTheSystemAllows() throws IOException {
+        String longest = "n".repeat(255);
+        Path in = CaseFile.pair().write(folder.resolve(longest));
+        Path out = folder.resolve("out");
+        assertEquals(new CommandLineRun(0, "", List.of()), CommandLineRun.of("eval", "--backend", "reference", "--out-dir", out, in));
+        assertEquals(List.of(longest), names(out));
+    }
+
+    /** Their product overflows, though there is no element. */
+    @Test
+    void aBatchGoesOnPastAFileOfImpossibleSizes() throws IOException {
+        String huge = "4611686018427387904";
+        String header = "{\"__metadata__\":{\"op\":\"token_logprobs\"},\"logits\":{\"dtype\":\"F32\",\"shape\":[0," + huge + "," + huge
+                + "],\"data_offsets\":[0,0]},\"labels\":{\"dtype\":\"I64\",\"shape\":[0," + huge + "],\"data_offsets\":[0,0]}}";
+        Path bad = Files.write(folder.resolve("bad"), RawFile.of(header, 0));
+        Path good = CaseFile.pair().write(folder.resolve("good"));
+        Path out = folder.resolve("out");
+        CommandLineRun run = CommandLineRun.of("eval", "--backend", "reference", "--out-dir", out, bad, good);
+        assertEquals(2, run.status());
+        assertEquals(List.of(bad + ": tensor 'logits': shape [0, " + huge + ", " + huge + "] overflows"), run.errors());
+        assertEquals(List.of("good"), names(out));
     }
 
     @Test
