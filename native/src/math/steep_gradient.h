@@ -39,7 +39,7 @@ LR_HD inline RowScale row_scale(double pivot, double log_sum, double upstream, d
   }
   if (is_nan(upstream)) return {beyond, 0, true};
   const double sign = upstream > 0 ? 1 : -1;
-  if (abs(upstream) == kInfinity) return {beyond, sign * 0x1p-119, true};
+  if (abs(upstream) == kInfinity) return {beyond, sign * 0x1p-119 * temperature * std::exp(log_sum), true};  // 2^-119 as a factor
   return {pivot - (std::log(abs(upstream)) - kLogOfRest) * temperature, sign * 0x1p64, true};
 }
 

@@ -189,21 +189,44 @@ record DivergenceCase(
         double[] ofP = new double[(int) p.elementCount()];
         double[] ofQ = new double[(int) q.elementCount()];
         int columns = (int) p.size(1);
+        double[] lost = new double[values.length];
         for (int k = 0; k < values.length; k++) {
-            double slope = Double.isFinite(values[k]) ? 1 + Math.abs(values[k]) : 1;
-            double slack =
-                    0x1p-22 * slope * upstream * weights[k] / divisor / options.temperature();
             int rowP = rows == null ? k : (int) rows[0].getLong(k);
             int rowQ = rows == null ? k : (int) rows[1].getLong(k);
+            double spread =
+                    (spread(p, rowP) + (weighted ? 0 : spread(q, rowQ))) / options.temperature();
+            double slope = 1 + (Double.isFinite(values[k]) ? Math.abs(values[k]) : spread);
+            // A probability below float32's normal numbers is 0, whatever it is multiplied with.
+            lost[k] = 0x1p-126 * columns * spread;
+            double slack =
+                    (0x1p-22 * slope + lost[k])
+                            * upstream
+                            * weights[k]
+                            / divisor
+                            / options.temperature();
             Arrays.fill(ofP, rowP * columns, (rowP + 1) * columns, slack);
             Arrays.fill(ofQ, rowQ * columns, (rowQ + 1) * columns, slack);
         }
         double[] ofValues = new double[values.length];
-        Arrays.fill(ofValues, 0x1p-21);
+        double ofLoss = 0;
+        for (int k = 0; k < values.length; k++) {
+            ofValues[k] = 0x1p-21 + lost[k];
+            ofLoss += ofValues[k] * weights[k] / divisor;
+        }
         return List.of(
                 all.get(0).withSlack(ofValues),
-                all.get(1).withSlack(new double[] {0x1p-21 * total / divisor}),
+                all.get(1).withSlack(new double[] {ofLoss}),
                 all.get(2).withSlack(ofP),
                 all.get(3).withSlack(ofQ));
+    }
+
+    /** The largest difference of two finite logits of a row. */
+    private static double spread(Tensor logits, int row) {
+        double[] finite =
+                Arrays.stream(logits.select(0, row).toDoubles())
+                        .filter(Double::isFinite)
+                        .sorted()
+                        .toArray();
+        return finite.length == 0 ? 0 : finite[finite.length - 1] - finite[0];
     }
 }

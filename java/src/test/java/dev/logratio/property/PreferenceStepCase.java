@@ -84,12 +84,38 @@ record PreferenceStepCase(
         List<Output> outputs = run(backend, draw.doubles(rows.logits()));
         List<Output> withSlack =
                 Wobble.withSlack(outputs, List.of(run(backend, moved(1)), run(backend, moved(-1))));
+        withSlack.replaceAll(this::withSlack);
         // What is too large for its type is not finite there.
         double beyond =
                 beyond(outputs.getFirst(), this.outputs[0])
                         + beyond(outputs.get(3), rows.logits().dtype());
         withSlack.set(withSlack.size() - 1, withSlack.getLast().withSlack(new double[] {beyond}));
         return withSlack;
+    }
+
+    private Output withSlack(Output output) {
+        double[] slack = output.slack().clone();
+        switch (output.name()) {
+            // Means whose terms cancel are good to float32's last places of the terms.
+            case "logits_chosen", "logits_rejected" ->
+                    slack[0] +=
+                            Arrays.stream(rows.slackOfMeans()).max().orElse(0)
+                                    * rows.options().temperature();
+            // A reward is the difference of two log-probs, which float32 loops sum.
+            case "rewards_chosen", "rewards_rejected", "rewards_margin" -> slack[0] += 0x1p-21;
+            // Beside an infinite gradient, a column whose probability is next to nothing in float64,
+            // too, may have any small one.
+            case "grad_logits" -> {
+                int columns = (int) rows.logits().size(2);
+                for (int i = 0; i < slack.length; i++) {
+                    int row = i / columns * columns;
+                    double[] values = Arrays.copyOfRange(output.values(), row, row + columns);
+                    slack[i] += Arrays.stream(values).anyMatch(Double::isInfinite) ? 512 : 0;
+                }
+            }
+            default -> {}
+        }
+        return output.withSlack(slack);
     }
 
     private static long beyond(Output output, DType dtype) {

@@ -36,6 +36,22 @@ record TokenRows(LogitRows rows, Tensor logits, Tensor labels, TokenOptions opti
                 options);
     }
 
+    /**
+     * By how much the mean of each row's logits may be off: where they cancel, by some of float32's
+     * last places of theirs.
+     */
+    double[] slackOfMeans() {
+        double[] values = logits.toDoubles();
+        int columns = (int) logits.size(logits.rank() - 1);
+        double[] slack = new double[columns == 0 ? 0 : values.length / columns];
+        double largest = options.softcap() == 0 ? Double.MAX_VALUE : options.softcap();
+        for (int i = 0; i < values.length; i++) {
+            double size = Double.isFinite(values[i]) ? Math.min(Math.abs(values[i]), largest) : 0;
+            slack[i / columns] += 0x1p-22 * size / options.temperature() / columns;
+        }
+        return slack;
+    }
+
     private static TokenOptions options(Draw draw) {
         double temperature = draw.chance(.4) ? 1 : draw.magnitude(.01, 100);
         // A capped logit is good to some last places of the cap in float32, which an exponential over a
