@@ -166,8 +166,9 @@ class NativeLibraryTest {
         assertEquals(NativeLibrary.load(), load.invoke(null));
     }
 
+    /** Its parent is the boot loader: the platform's would hand over the classes of the module under test. */
     private static URLClassLoader classLoader() throws IOException {
-        return new URLClassLoader(new URL[] {CLASSES.toUri().toURL()}, ClassLoader.getPlatformClassLoader());
+        return new URLClassLoader(new URL[] {CLASSES.toUri().toURL()}, null);
     }
 
     /** A class once more, with the library loaded. */
