@@ -2,16 +2,24 @@
 # Sourced by the launcher. Runs every test of every module and counts what the test frameworks reported.
 
 run_tests() {
-  local sanitize=no
-  case ${1:-} in
-    '') ;;
-    --sanitize) sanitize=yes ;;
-    *) fail "unknown argument '$1' of test; it takes --sanitize or nothing" 2 ;;
-  esac
+  local sanitize=no seed=()
+  while [ $# -gt 0 ]; do
+    case $1 in
+      --sanitize) sanitize=yes ;;
+      --seed)
+        [[ ${2:-} =~ ^-?[0-9]+$ ]] || fail "--seed takes a whole number, not '${2:-}'" 2
+        seed=("-Dlogratio.seed=$2")
+        shift
+        ;;
+      *) fail "unknown argument '$1' of test; it takes --sanitize and --seed NUMBER" 2 ;;
+    esac
+    shift
+  done
   find_jdk
-  with_lock run_tests_locked "$sanitize"
+  with_lock run_tests_locked "$sanitize" "${seed[@]}"
 }
 
+# run_tests_locked SANITIZE [MAVEN-ARGUMENT]...
 run_tests_locked() {
   local started failed=() reports=("$root"/*/target/surefire-reports "$root"/bindings/target/native-reports "$state/sanitize-reports")
   require_packages tests
@@ -19,7 +27,7 @@ run_tests_locked() {
   rm -rf "${reports[@]}"
   echo "logratio: mvn verify (log: $state/test.log)" >&2
   started=$(note_start)
-  if run_maven -fae verify >"$state/test.log" 2>&1; then
+  if run_maven "${@:2}" -fae verify >"$state/test.log" 2>&1; then
     mark_built "$started" java trainers bench
   else
     grep -E '^\[ERROR\]|^The following tests FAILED|^[[:space:]]+[0-9]+ - .*\(Failed|\[  FAILED  \]' "$state/test.log" | head -n 60 >&2 || true

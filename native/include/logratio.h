@@ -152,7 +152,7 @@ typedef struct lr_token_options {
  *     lse2       float        log-sum-exp(2 z)
  *     entropy    float        of softmax(z), in nats
  *     argmax     int          of the raw logits; the lowest index on ties, a NaN counting as the largest
- *     mean_logit float        mean of z
+ *     mean_logit float        mean of z over the columns where it is not -inf
  * A logit of -inf has probability 0. A row whose raw logits are all -inf, or hold +inf or NaN, gives NaN in that row only.
  */
 typedef struct lr_token_logprobs_args {
@@ -175,6 +175,8 @@ LR_API lr_status lr_token_logprobs(const lr_token_logprobs_args* args);
 /*
  * Backward: grad_logits = grad_logp * d logp/d logits + grad_entropy * d entropy/d logits; one read and one write of a row.
  *   lse          float, from the forward   entropy  float, from the forward; needed with grad_entropy
+ *                Where the type of lse leaves too few digits for a row's probabilities, or for what the label's is short of 1, the row
+ *                is read once more and summed again.
  *   grad_logp, grad_entropy  float, of the labels' shape; at least one
  *   grad_logits  the logits' shape and dtype; it may be the logits themselves (in place), but not overlap them otherwise
  * A row that is ignored gets 0, as does one whose upstream gradients are all 0.

@@ -107,7 +107,7 @@ public final class TokenLogprobs {
     }
 
     /**
-     * Wants the mean of {@code z}.
+     * Wants the mean of {@code z} over the columns where it is not -inf.
      *
      * @param out float, of the labels' shape
      * @return this

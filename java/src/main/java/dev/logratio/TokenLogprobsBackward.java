@@ -32,6 +32,8 @@ public final class TokenLogprobsBackward {
      * @param logits [N,V] or [B,T,V], F32, BF16 or F16
      * @param labels [N] or [B,T], int
      * @param lse float, of the labels' shape: the forward's log-sum-exp
+     *     (F64 loses nothing; where the type leaves too few digits for a row's probabilities, or for what
+     *     the label's is short of 1, the row is read once more and summed again)
      * @return the operation
      */
     public static TokenLogprobsBackward of(Tensor logits, Tensor labels, Tensor lse) {

@@ -210,7 +210,7 @@ record DivergenceCase(
         double[] ofValues = new double[values.length];
         double ofLoss = 0;
         for (int k = 0; k < values.length; k++) {
-            ofValues[k] = 0x1p-21 + lost[k];
+            ofValues[k] = 0x1p-18 + lost[k];
             ofLoss += ofValues[k] * weights[k] / divisor;
         }
         return List.of(
