@@ -155,11 +155,13 @@ __device__ __forceinline__ int64_t find_nan(const typename T::Element* row, int6
   return end;
 }
 
+enum RowSum { kOnes, kFinite, kE, kE2, kEd, kRaw, kZ, kRowSums };
+
 // What the warps of a block tell each other. One is enough for any number of calls: each field is read before the barrier that comes
 // before it is written again.
 struct Scratch {
   float maximum[kBlockThreads / kWarp];
-  double sums[kBlockThreads / kWarp][7];
+  double sums[kBlockThreads / kWarp][kRowSums];
   unsigned long long key[kBlockThreads / kWarp];
 };
 
@@ -206,45 +208,38 @@ __device__ __forceinline__ Partial sum_segment(const typename T::Element* row, i
   part.maximum = maximum;
   part.reference = maximum == -kInfinity ? 0 : Cap::value(maximum, t);
   sums.rebase(part.reference, t);
-  // Counts are exact as float32.
-  constexpr int kCounts = kEverything ? 2 : 1, kSums = kCounts + (!kEverything ? 1 : Cap::kCaps ? 5 : 4);
-  double all[7] = {warp_sum(sums.ones), sums.e};
-  if constexpr (kEverything) {
-    all[1] = warp_sum(static_cast<float>(sums.finite));
-    all[2] = sums.e;
-    all[3] = sums.e2;
-    all[4] = sums.ed;
-    all[5] = sums.raw;
-    all[6] = sums.z;
-  }
+  // Counts are exact as float32. The sums from kWanted on are 0.
+  constexpr int kWanted = !kEverything ? kE2 : Cap::kCaps ? kRowSums : kZ;
+  const float finite = kEverything ? warp_sum(static_cast<float>(sums.finite)) : 0;
+  double all[kRowSums] = {warp_sum(sums.ones), finite, sums.e, sums.e2, sums.ed, sums.raw, sums.z};
 #pragma unroll
-  for (int k = kCounts; k < kSums; ++k) all[k] = warp_sum(all[k]);
+  for (int k = kE; k < kWanted; ++k) all[k] = warp_sum(all[k]);
   if constexpr (kThreads > kWarp) {
     if (lane == 0) {
 #pragma unroll
-      for (int k = 0; k < kSums; ++k) scratch->sums[warp][k] = all[k];
+      for (int k = 0; k < kWanted; ++k) scratch->sums[warp][k] = all[k];
       scratch->key[warp] = key;
     }
     __syncthreads();
     if (warp == 0) {
 #pragma unroll
-      for (int k = 0; k < kSums; ++k) all[k] = scratch->sums[0][k];
+      for (int k = 0; k < kWanted; ++k) all[k] = scratch->sums[0][k];
       key = scratch->key[0];
 #pragma unroll
       for (int w = 1; w < kThreads / kWarp; ++w) {
 #pragma unroll
-        for (int k = 0; k < kSums; ++k) all[k] += scratch->sums[w][k];
+        for (int k = 0; k < kWanted; ++k) all[k] += scratch->sums[w][k];
         key = scratch->key[w] < key ? scratch->key[w] : key;
       }
     }
   }
-  part.ones = all[0];
-  part.e = all[kCounts];
-  part.finite = all[1];
-  part.e2 = all[3];
-  part.ed = all[4];
-  part.raw = all[5] / kSmall;
-  part.z = all[6] / kSmall;
+  part.ones = all[kOnes];
+  part.finite = all[kFinite];
+  part.e = all[kE];
+  part.e2 = all[kE2];
+  part.ed = all[kEd];
+  part.raw = all[kRaw] / kSmall;
+  part.z = all[kZ] / kSmall;
   set_argmax(key, &part);
   return part;
 }

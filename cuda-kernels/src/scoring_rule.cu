@@ -182,7 +182,7 @@ struct RuleScratch {
   RuleGradient gradient;
 };
 
-// By a block that has met: the sums without the label, which is certain.
+// Called by a block that has met: the sums without the label, which is certain.
 template <class T, RuleForm kForm>
 __device__ inline void sum_others(const RuleCall& call, const typename T::Element* row, int64_t label, int64_t begin, int64_t end,
                                   RuleScratch* scratch) {
@@ -218,7 +218,7 @@ __device__ inline void sum_others(const RuleCall& call, const typename T::Elemen
   }
 }
 
-// By one thread, which gets the label's gradient.
+// Called by one thread, which gets the label's gradient.
 __device__ inline double finish_row(const RuleCall& call, int64_t r, double upstream, RuleScratch* scratch) {
   const math::RuleOptions& options = call.args.options;
   MaskedSums masked{0, 0};

@@ -46,7 +46,7 @@ __device__ __forceinline__ LabelLogit read_label_logit(const ForwardCall& call, 
   return {label, label >= 0 ? T::widen(row[label]) : 0};
 }
 
-// By the lanes of a warp that all know the row's sums.
+// Called by the lanes of a warp that all know the row's sums.
 template <class T, class Cap, bool kEverything>
 __device__ inline void write_row(const ForwardCall& call, int64_t r, const LabelLogit& label, Partial part) {
   const int lane = static_cast<int>(threadIdx.x) % kWarp;

@@ -102,7 +102,7 @@ void check_memory(const Argument& argument, int64_t size) {
   }
 }
 
-// Of an empty tensor, whose data may be NULL, it is an address like any other that nobody follows.
+// The address of an empty tensor, whose data may be NULL, is one like any other that nobody follows.
 void* first_element(const DLTensor& tensor) {
   return reinterpret_cast<void*>(reinterpret_cast<uintptr_t>(tensor.data) + static_cast<uintptr_t>(tensor.byte_offset));
 }

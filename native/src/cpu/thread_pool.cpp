@@ -107,7 +107,7 @@ Pool& pool() {
   if (current != nullptr) return *current;
   if (pthread_atfork(nullptr, nullptr, start_anew) != 0) throw std::bad_alloc();
   auto made = std::make_unique<Pool>();
-  // Of several threads that come here at once one wins. start_anew() may be called more than once.
+  // One of the threads that come here at once wins. start_anew() may be called more than once.
   if (g_pool.compare_exchange_strong(current, made.get(), std::memory_order_acq_rel)) current = made.release();
   return *current;
 }

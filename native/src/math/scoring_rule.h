@@ -69,7 +69,7 @@ struct RowRuleSums {
   double others_e, others_alpha, others_less;  // as e, e_alpha and e_less, without the label
 };
 
-// By the difference, as long as it is not a small one.
+// They follow from the difference, as long as it is not a small one.
 LR_HD inline RowRuleSums without_label(const RuleSums& all, double label_d, double alpha) {
   const auto rest = [label_d](double sum, double order) { return std::fmax(sum - std::exp(order * label_d), 0); };
   return {all, label_d, rest(all.e, 1), rest(all.e_alpha, alpha), rest(all.e_less, alpha - 1)};

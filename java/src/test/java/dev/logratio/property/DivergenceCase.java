@@ -174,7 +174,7 @@ record DivergenceCase(
     }
 
     /**
-     * Of rows that are nearly equal or certain little is left where terms of both signs cancel:
+     * Little is left of rows that are nearly equal or certain, where terms of both signs cancel:
      * then a value is as good as the log of a sum of float32, and a gradient as good as a
      * probability near 1 times the slope that it is multiplied with.
      */

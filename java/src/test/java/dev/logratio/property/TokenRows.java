@@ -37,8 +37,8 @@ record TokenRows(LogitRows rows, Tensor logits, Tensor labels, TokenOptions opti
     }
 
     /**
-     * By how much the mean of each row's logits may be off: where they cancel, by some of float32's
-     * last places of theirs.
+     * How far the mean of each row's logits may be off: where they cancel, some of float32's last
+     * places of theirs.
      */
     double[] slackOfMeans() {
         double[] values = logits.toDoubles();
