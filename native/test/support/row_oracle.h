@@ -1,6 +1,7 @@
 // Token rows in plain double arithmetic, one obvious loop for each figure: what the kernels are compared with.
 #pragma once
 
+#include <algorithm>
 #include <cmath>
 #include <cstdint>
 #include <limits>
@@ -48,9 +49,11 @@ inline OracleRow oracle_forward(const std::vector<double>& x, int64_t label, dou
   }
   row.lse = oracle_log_sum_exp(z, 1);
   row.lse2 = oracle_log_sum_exp(z, 2);
+  const auto finite = static_cast<double>(std::count_if(z.begin(), z.end(), [](double value) { return value != -INFINITY; }));
   for (double value : z) {
-    if (value != -INFINITY) row.entropy -= std::exp(value - row.lse) * (value - row.lse);
-    row.mean_logit += value / static_cast<double>(z.size());
+    if (value == -INFINITY) continue;
+    row.entropy -= std::exp(value - row.lse) * (value - row.lse);
+    row.mean_logit += value / finite;
   }
   row.logp = label < 0 ? 0 : z[static_cast<size_t>(label)] - row.lse;
   return row;
