@@ -300,6 +300,7 @@ class OutputsTest {
                         "reference", CaseFile.of("sequence_logps").random("token_logps", DType.F32, 2, 2).mask("mask", DType.F32, 2, 2).option("reduction", "mean"))
                 .of("logps");
         CaseFile step = CaseFile.of("preference_step")
+                .option("loss", "dlrml")
                 .random("logits", DType.F32, 2, 2, 3)
                 .labels("labels", new long[] {0, 1, 2, 0}, 2, 2)
                 .mask("mask", DType.BOOL, 2, 2)
@@ -333,6 +334,7 @@ class OutputsTest {
     @ValueSource(strings = {"reference", "cpu"})
     void dlrmlHasItsKnownValues(String backend) throws IOException {
         CaseFile file = CaseFile.of("pair_loss")
+                .option("loss", "dlrml")
                 .tensor("policy_chosen", DType.F64, new double[] {-205, -1.5, 25}, 3)
                 .tensor("policy_rejected", DType.F64, new double[] {-4, -.5, 4}, 3)
                 .tensor("reference_chosen", DType.F64, new double[] {-2, -1, 3}, 3)
