@@ -120,7 +120,7 @@ __device__ inline void finish_first(const PairCall& call, const RowsOfPair<T>& r
   const PairSums sums = merge_lanes<kForm>(own, static_cast<float>(own.max_a), static_cast<float>(own.max_b), call.scale);
   if (lane == 0) {
     scratch->sums = sums;
-    scratch->norm = math::pair_norm(sums, temperature);
+    scratch->norm = math::pair_norm(kForm, sums, temperature);
   }
   if constexpr (kForm == PairForm::transport) {
     const int64_t columns = call.args.sides.p.columns;

@@ -250,7 +250,7 @@ __device__ __forceinline__ float exponential_of_a(float x, const PairNorm& norm,
 __device__ __forceinline__ float exponential_of_b(float y, const PairNorm& norm, const PairScale& scale) { return exponential(y - norm.max_b, scale); }
 // p - q, times the sum of exponentials of a, from exponentials. The ratio's rounding would add up along the row.
 __device__ __forceinline__ float scaled_difference(float u, float v, const PairNorm& norm) { return fused(-v, norm.ratio_rest, fused(-v, norm.ratio, u)); }
-// temperature * log(p / q); NaN where both are 0.
+// temperature * log(p / q), in the form relative as far as it differs between columns; NaN where both are 0.
 __device__ __forceinline__ float log_ratio(float x, float y, const PairNorm& norm) {
   const float difference = norm.far ? (x - norm.max_a) - (y - norm.max_b) : x - y;
   return (difference - norm.offset) - norm.offset_rest;
@@ -426,7 +426,7 @@ __device__ __forceinline__ void differentiate(float x, float y, const PairNorm& 
     const float other_x = x > -kInfinity ? a.other * v : 0, other_y = y > -kInfinity ? b.other * u : 0;
     if (norm.far) {
       const float deep_x = deep_difference(x, norm.max_a), deep_y = deep_difference(y, norm.max_b);
-      const float t = fused(-norm.offset, kDeepScale, deep_x - deep_y);
+      const float t = deep_x - deep_y;
       const float of_x = kForm == PairForm::cross ? deep_y : t, of_y = kForm == PairForm::cross ? deep_x : -t;
       *grad_x = fused(fused(u * a.own, of_x, u * a.constant), 1 / kDeepScale, other_x);
       *grad_y = fused(fused(v * b.own, of_y, v * b.constant), 1 / kDeepScale, other_y);

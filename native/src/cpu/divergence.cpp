@@ -67,7 +67,7 @@ class PairRun {
     const double temperature = call_.options.temperature;
     sums_ = math::no_sums();
     for (const PairSums& part : first_) sums_ = math::merged(call_.spec.form, sums_, part, temperature);
-    norm_ = math::pair_norm(sums_, temperature);
+    norm_ = math::pair_norm(call_.spec.form, sums_, temperature);
     live_ = call_.sides.p.columns;
     if (!math::is_defined(sums_)) return;
     if (call_.spec.form != math::PairForm::transport) return;

@@ -203,7 +203,7 @@ struct Norm {
         offset_rest(hn::Set(kF, n.offset_rest)), ratio(hn::Set(kF, n.ratio)), ratio_rest(hn::Set(kF, n.ratio_rest)) {}
   // p - q, times the sum of exponentials of a, from exponentials. The ratio's rounding would add up along the row.
   HWY_INLINE V difference(V u, V v) const { return hn::NegMulAdd(v, ratio_rest, hn::NegMulAdd(v, ratio, u)); }
-  // temperature * log(p / q); NaN where both are 0.
+  // temperature * log(p / q), in the form relative as far as it differs between columns; NaN where both are 0.
   template <bool kFar>
   HWY_INLINE V log_ratio(V a, V b) const {
     const V difference = kFar ? hn::Sub(hn::Sub(a, max_a), hn::Sub(b, max_b)) : hn::Sub(a, b);
@@ -464,7 +464,7 @@ struct PairGradient {
       V of_x, of_y;  // what the own probabilities are weighed with
       if constexpr (kFar) {
         const V deep_x = deep_difference(x, norm.max_a), deep_y = deep_difference(y, norm.max_b);
-        const V t = hn::NegMulAdd(norm.offset, hn::Set(kF, kDeepScale), hn::Sub(deep_x, deep_y));
+        const V t = hn::Sub(deep_x, deep_y);
         of_x = kForm == PairForm::cross ? deep_y : t;
         of_y = kForm == PairForm::cross ? deep_x : hn::Neg(t);
         const V unit = hn::Set(kF, 1 / kDeepScale);

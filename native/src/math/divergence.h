@@ -120,16 +120,18 @@ struct PairNorm {
   float max_a, max_b;
   float log_a, log_b;            // temperature * log(sum of exponentials)
   float inverse_a, inverse_b;    // 1 / sum of exponentials
-  float offset, offset_rest;     // log(p / q) = ((a - b) - offset - offset_rest) / temperature; of a - max_a and b - max_b if far
+  float offset, offset_rest;     // log(p / q) = ((a - b) - offset - offset_rest) / temperature; of a - max_a and b - max_b if far.
+                                 // The form relative has the logs of the sums in its constant instead
   float ratio, ratio_rest;       // their sum is the sum of exponentials of a over that of b
   bool far;                      // the rows lie apart, or one of them is deep
 };
 
-LR_HD inline PairNorm pair_norm(const PairSums& s, double temperature) {
+LR_HD inline PairNorm pair_norm(PairForm form, const PairSums& s, double temperature) {
   constexpr float kNaN = std::numeric_limits<float>::quiet_NaN();
   if (!is_defined(s)) return {kNaN, kNaN, kNaN, kNaN, kNaN, kNaN, kNaN, kNaN, kNaN, kNaN, false};
   const bool far = s.deep || is_apart(s.max_a, s.max_b, temperature);
-  const double all = (far ? 0 : s.max_a - s.max_b) + temperature * (std::log(s.sum_a) - std::log(s.sum_b)), ratio = s.sum_a / s.sum_b;
+  const double of_logs = form == PairForm::relative ? 0 : temperature * (std::log(s.sum_a) - std::log(s.sum_b));
+  const double all = (far ? 0 : s.max_a - s.max_b) + of_logs, ratio = s.sum_a / s.sum_b;
   const auto rounded = static_cast<float>(all), rounded_ratio = static_cast<float>(ratio);
   return {static_cast<float>(s.max_a),
           static_cast<float>(s.max_b),
@@ -183,7 +185,7 @@ LR_HD inline void append(SecondSums* sums, const SecondSums& part) {
 
 // How one side's gradient follows from its own probability, u, and the other side's, v:
 //   cross      u (constant + own * dv) + other * v      dv: the other side's logit less its maximum
-//   relative   u (constant + own * t) + other * v       t = (a - b) - offset; for the side of b, -t
+//   relative   u (constant + own * t) + other * v       t = (a - max_a) - (b - max_b); for the side of b, -t
 //   cosine, squares   u (constant + own * u + other * v)
 //   signs      u (constant + own * sgn(p - q)); for the side of b, -sgn
 //   transport  u (constant + own * N)
@@ -251,11 +253,11 @@ LR_HD inline PairResult pair_result(const DivergenceOptions& options, const Pair
     case Divergence::kl_pq:
     case Divergence::kl_qp: {
       const double forward = options.kind == Divergence::kl_qp ? 0 : 1, backward = options.kind == Divergence::kl_pq ? 0 : 1;
-      const double kl_pq = s.a_alone ? kInfinity : s.x / s.sum_a * unit - log_a + log_b;
-      const double kl_qp = s.b_alone ? kInfinity : s.y / s.sum_b * unit - log_b + log_a;
-      return {weighted(forward, kl_pq) + weighted(backward, kl_qp),
-              {(backward - weighted(forward, finite(kl_pq))) * unit, forward * unit * unit, -backward * unit},
-              {(forward - weighted(backward, finite(kl_qp))) * unit, backward * unit * unit, -forward * unit}};
+      const double mean_a = s.a_alone ? kInfinity : s.x / s.sum_a * unit;  // of t under p
+      const double mean_b = s.b_alone ? kInfinity : s.y / s.sum_b * unit;
+      return {weighted(forward, mean_a - log_a + log_b) + weighted(backward, mean_b - log_b + log_a),
+              {(backward - weighted(forward, finite(mean_a))) * unit, forward * unit * unit, -backward * unit},
+              {(forward - weighted(backward, finite(mean_b))) * unit, backward * unit * unit, -forward * unit}};
     }
     case Divergence::cosine: {
       const double norms = std::sqrt(s.y) * std::sqrt(s.z);  // times the two sums of exponentials

@@ -188,6 +188,23 @@ class FarAndCertainRowsTest {
         }
     }
 
+    /** p is certain, and its gradient is not what rounding leaves of two large terms. */
+    @ParameterizedTest
+    @MethodSource("backends")
+    void aCertainRowHasNoGradientOfItsDivergence(Backend backend) {
+        try (Arena arena = Arena.ofConfined()) {
+            Tensor p = Tensor.of(arena, DType.F32, new double[] {-198, 325.385, 258, 14.5}, 1, 4);
+            for (double q : new double[] {-1e4, 0, 325}) {
+                Tensor flat = Tensor.of(arena, DType.F32, new double[] {q, q, q, q}, 1, 4);
+                Tensor value = zeros(arena, 1);
+                Tensor gradP = Tensor.zeros(arena, DType.F32, 1, 4);
+                Divergence.of(p, flat).options(DivergenceOptions.of(DivergenceKind.KL_PQ).withTemperature(.0214)).values(value).gradP(gradP).run(backend);
+                Expect.near("kl_pq", new double[] {Math.log(4)}, value.toDoubles(), 1e-6, 0);
+                Expect.near("grad_p", new double[4], gradP.toDoubles(), 0, 0);
+            }
+        }
+    }
+
     /** One column of q at the smallest float: a cross entropy of 1e38, and its gradient, are numbers. */
     @ParameterizedTest
     @MethodSource("backends")
