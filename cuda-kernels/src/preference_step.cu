@@ -93,8 +93,12 @@ __device__ inline void write_figures(const ForwardCall& call, int64_t r, int64_t
   }
 }
 
+// Under a softcap a thread has more sums than a third block on a multiprocessor would leave registers for.
+template <class Cap>
+constexpr int kForwardBlocks = Cap::kCaps ? kBlocksAtOnce - 1 : kBlocksAtOnce;
+
 template <class T, class Cap, bool kEverything, int kThreads>
-__global__ void __launch_bounds__(kBlockThreads, kBlocksAtOnce) step_forward(const LR_PARAMETER ForwardCall call) {
+__global__ void __launch_bounds__(kBlockThreads, kForwardBlocks<Cap>) step_forward(const LR_PARAMETER ForwardCall call) {
   LR_SHARED(Scratch, scratch, 1);
   LR_SHARED(Partial, partials, kMaxSegments);
   constexpr int kTeams = kBlockThreads / kThreads;
