@@ -1,3 +1,6 @@
+import org.w3c.dom.Element;
+import org.w3c.dom.NodeList;
+
 import java.io.IOException;
 import java.nio.file.DirectoryStream;
 import java.nio.file.Files;
@@ -10,26 +13,34 @@ import java.util.TreeMap;
 import java.util.regex.Matcher;
 import java.util.regex.Pattern;
 import java.util.stream.Stream;
+
 import javax.xml.parsers.DocumentBuilderFactory;
-import org.w3c.dom.Element;
-import org.w3c.dom.NodeList;
 
 /**
- * Counts the tests of a run from the XML that Surefire and CTest wrote, and exits with 1 unless all passed. What has tests but
- * no report counts as one failure, and so does a step that failed while no test did.
+ * Counts the tests of a run from the XML that Surefire and CTest wrote, and exits with 1 unless all
+ * passed. What has tests but no report counts as one failure, and so does a step that failed while
+ * no test did.
  *
- * <p>Arguments: the project's root, then FILE=LABEL for every report of CTest, relative to the root, and the name of every step
- * that failed.
+ * <p>Arguments: the project's root, then FILE=LABEL for every report of CTest, relative to the
+ * root, and the name of every step that failed.
  */
 class TestReport {
     private static final List<String> MODULES = List.of("bindings", "java", "trainers", "bench");
 
-    /** The arguments of a test that runs on every backend begin with the backend, or end with "on" it. */
+    /**
+     * The arguments of a test that runs on every backend begin with the backend, or end with "on"
+     * it.
+     */
     private static final Pattern BACKEND =
-            Pattern.compile("\\)(?:\\[\\d+])? (?:.* on )?\"?(reference|cpu|cuda|emulator)\"?(?=[:, ]|$)");
+            Pattern.compile(
+                    "\\)(?:\\[\\d+])? (?:.* on )?\"?(reference|cpu|cuda|emulator)\"?(?=[:, ]|$)");
 
-    /** A native test that runs on every instruction set, and on the emulated device, begins with it, {@code avx2.}. */
-    private static final Pattern INSTRUCTION_SET = Pattern.compile("^(baseline|avx2|avx512|avx512_bf16|emulator)\\.");
+    /**
+     * A native test that runs on every instruction set, and on the emulated device, begins with it,
+     * {@code avx2.}.
+     */
+    private static final Pattern INSTRUCTION_SET =
+            Pattern.compile("^(baseline|avx2|avx512|avx512_bf16|emulator)\\.");
 
     enum Outcome {
         PASSED,
@@ -41,7 +52,10 @@ class TestReport {
 
     record Count(int passed, int failed, int skipped) {
         static Count of(List<Test> tests) {
-            return new Count(number(tests, Outcome.PASSED), number(tests, Outcome.FAILED), number(tests, Outcome.SKIPPED));
+            return new Count(
+                    number(tests, Outcome.PASSED),
+                    number(tests, Outcome.FAILED),
+                    number(tests, Outcome.SKIPPED));
         }
 
         private static int number(List<Test> tests, Outcome outcome) {
@@ -50,7 +64,11 @@ class TestReport {
 
         @Override
         public String toString() {
-            return passed + " passed, " + failed + " failed" + (skipped == 0 ? "" : ", " + skipped + " skipped");
+            return passed
+                    + " passed, "
+                    + failed
+                    + " failed"
+                    + (skipped == 0 ? "" : ", " + skipped + " skipped");
         }
     }
 
@@ -62,10 +80,19 @@ class TestReport {
         for (String module : MODULES) {
             List<String> classes = testClasses(root.resolve(module).resolve("src/test/java"));
             if (!classes.isEmpty()) {
-                java.addAll(report("JUnit " + module, readFolder(root.resolve(module).resolve("target/surefire-reports"), classes)));
+                java.addAll(
+                        report(
+                                "JUnit " + module,
+                                readFolder(
+                                        root.resolve(module).resolve("target/surefire-reports"),
+                                        classes)));
             }
         }
-        groups(java, BACKEND).forEach((backend, tests) -> System.out.println("JUnit on backend " + backend + ": " + Count.of(tests)));
+        groups(java, BACKEND)
+                .forEach(
+                        (backend, tests) ->
+                                System.out.println(
+                                        "JUnit on backend " + backend + ": " + Count.of(tests)));
         all.addAll(java);
 
         List<String> failedSteps = new ArrayList<>();
@@ -79,7 +106,10 @@ class TestReport {
             Path file = root.resolve(fileAndLabel[0]);
             List<Test> tests = report(label, Files.exists(file) ? readFile(file) : List.of());
             groups(tests, INSTRUCTION_SET)
-                    .forEach((set, group) -> System.out.println(label + " on " + set + ": " + Count.of(group)));
+                    .forEach(
+                            (set, group) ->
+                                    System.out.println(
+                                            label + " on " + set + ": " + Count.of(group)));
             all.addAll(tests);
         }
 
@@ -131,7 +161,10 @@ class TestReport {
         }
     }
 
-    /** A class that has no report, because the tests never came to it or the JVM went down in it, has failed. */
+    /**
+     * A class that has no report, because the tests never came to it or the JVM went down in it,
+     * has failed.
+     */
     private static List<Test> readFolder(Path folder, List<String> classes) throws Exception {
         if (!Files.isDirectory(folder)) {
             return List.of();
@@ -151,16 +184,20 @@ class TestReport {
     }
 
     private static List<Test> readFile(Path report) throws Exception {
-        NodeList cases = DocumentBuilderFactory.newInstance()
-                .newDocumentBuilder()
-                .parse(report.toFile())
-                .getElementsByTagName("testcase");
+        NodeList cases =
+                DocumentBuilderFactory.newInstance()
+                        .newDocumentBuilder()
+                        .parse(report.toFile())
+                        .getElementsByTagName("testcase");
         List<Test> tests = new ArrayList<>();
         for (int i = 0; i < cases.getLength(); i++) {
             Element test = (Element) cases.item(i);
             String owner = test.getAttribute("classname");
             String name = test.getAttribute("name");
-            tests.add(new Test(owner.isEmpty() || owner.equals(name) ? name : owner + ": " + name, outcome(test)));
+            tests.add(
+                    new Test(
+                            owner.isEmpty() || owner.equals(name) ? name : owner + ": " + name,
+                            outcome(test)));
         }
         return tests;
     }
@@ -177,8 +214,9 @@ class TestReport {
             return Outcome.PASSED;
         }
         // CTest says "skipped" of a test that it could not start, too.
-        boolean notStarted = test.getAttribute("status").equals("notrun")
-                && !skipped.get().getAttribute("message").startsWith("SKIP_");
+        boolean notStarted =
+                test.getAttribute("status").equals("notrun")
+                        && !skipped.get().getAttribute("message").startsWith("SKIP_");
         return notStarted ? Outcome.FAILED : Outcome.SKIPPED;
     }
 

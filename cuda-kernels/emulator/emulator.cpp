@@ -46,16 +46,20 @@ class Stacks {
   static constexpr size_t kStride = kStackBytes + kPage;
 
   char* bottom(size_t thread) {
-    if (base_ == nullptr) map();
+    if (base_ == nullptr)
+      map();
     return base_ + thread * kStride + kPage;
   }
 
  private:
   void map() {
-    void* memory = mmap(nullptr, kMaxThreads * kStride, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-    if (memory == MAP_FAILED) throw std::bad_alloc();
+    void* memory = mmap(nullptr, kMaxThreads * kStride, PROT_READ | PROT_WRITE,
+                        MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    if (memory == MAP_FAILED)
+      throw std::bad_alloc();
     base_ = static_cast<char*>(memory);
-    for (size_t k = 0; k < kMaxThreads; ++k) mprotect(base_ + k * kStride, kPage, PROT_NONE);
+    for (size_t k = 0; k < kMaxThreads; ++k)
+      mprotect(base_ + k * kStride, kPage, PROT_NONE);
   }
 
   char* base_ = nullptr;
@@ -63,12 +67,14 @@ class Stacks {
 
 // What AddressSanitizer must know of a change of stacks; nothing without it.
 struct StackSwitch {
-  static void leave([[maybe_unused]] void** saved, [[maybe_unused]] const void* bottom, [[maybe_unused]] size_t size) {
+  static void leave([[maybe_unused]] void** saved, [[maybe_unused]] const void* bottom,
+                    [[maybe_unused]] size_t size) {
 #if LR_ASAN
     __sanitizer_start_switch_fiber(saved, bottom, size);
 #endif
   }
-  static void arrive([[maybe_unused]] void* saved, [[maybe_unused]] const void** from, [[maybe_unused]] size_t* size) {
+  static void arrive([[maybe_unused]] void* saved, [[maybe_unused]] const void** from,
+                     [[maybe_unused]] size_t* size) {
 #if LR_ASAN
     __sanitizer_finish_switch_fiber(saved, from, size);
 #endif
@@ -77,12 +83,13 @@ struct StackSwitch {
 
 // ---- Shared memory ----
 
-// Pieces between red zones. What is read of a red zone is NaN, what is written there is found at the end of the block; under
-// AddressSanitizer both are errors at once.
+// Pieces between red zones. What is read of a red zone is NaN, what is written there is found at
+// the end of the block; under AddressSanitizer both are errors at once.
 class SharedMemory {
  public:
   SharedMemory() : arena_(static_cast<char*>(std::aligned_alloc(kPage, kArena))) {
-    if (arena_ == nullptr) throw std::bad_alloc();
+    if (arena_ == nullptr)
+      throw std::bad_alloc();
   }
 
   void start(size_t dynamic_bytes) {
@@ -92,15 +99,18 @@ class SharedMemory {
     static_bytes_ = 0;
     dynamic_ = nullptr;
     red_zone();
-    if (dynamic_bytes > 0) dynamic_ = add(nullptr, dynamic_bytes, 16);
+    if (dynamic_bytes > 0)
+      dynamic_ = add(nullptr, dynamic_bytes, 16);
   }
 
   void* piece(const void* key, size_t bytes, size_t alignment) {
     for (const Piece& piece : pieces_) {
-      if (piece.key == key) return piece.memory;
+      if (piece.key == key)
+        return piece.memory;
     }
     static_bytes_ += bytes;
-    if (static_bytes_ > kMaxStaticShared) return nullptr;
+    if (static_bytes_ > kMaxStaticShared)
+      return nullptr;
     return add(key, bytes, alignment);
   }
 
@@ -111,14 +121,16 @@ class SharedMemory {
     size_t at = 0;
     for (const Piece& piece : pieces_) {
       const auto begin = static_cast<size_t>(piece.memory - arena_);
-      if (!is_red(at, begin)) return false;
+      if (!is_red(at, begin))
+        return false;
       at = begin + piece.bytes;
     }
     return is_red(at, used_);
   }
 
  private:
-  static constexpr size_t kArena = (kMaxShared + 64 * (2 * kRedZone + 64) + kPage - 1) / kPage * kPage;
+  static constexpr size_t kArena =
+      (kMaxShared + 64 * (2 * kRedZone + 64) + kPage - 1) / kPage * kPage;
 
   struct Piece {
     const void* key;
@@ -128,7 +140,8 @@ class SharedMemory {
 
   char* add(const void* key, size_t bytes, size_t alignment) {
     const size_t begin = (used_ + alignment - 1) / alignment * alignment;
-    if (begin + bytes + kRedZone > kArena) return nullptr;
+    if (begin + bytes + kRedZone > kArena)
+      return nullptr;
     std::memset(arena_ + used_, kRedZoneByte, begin - used_);
     poison(arena_ + used_, begin - used_);
     std::memset(arena_ + begin, 0xff, bytes);
@@ -146,7 +159,8 @@ class SharedMemory {
 
   bool is_red(size_t begin, size_t end) const {
     for (size_t k = begin; k < end; ++k) {
-      if (static_cast<unsigned char>(arena_[k]) != kRedZoneByte) return false;
+      if (static_cast<unsigned char>(arena_[k]) != kRedZoneByte)
+        return false;
     }
     return true;
   }
@@ -184,18 +198,24 @@ struct Random {  // splitmix64
 
 const char* text_of(Meeting meeting) {
   switch (meeting) {
-    case Meeting::none: return "nothing";
-    case Meeting::barrier: return "__syncthreads";
-    case Meeting::shuffle: return "a shuffle";
-    case Meeting::ballot: return "a vote";
-    case Meeting::warp_barrier: return "__syncwarp";
+    case Meeting::none:
+      return "nothing";
+    case Meeting::barrier:
+      return "__syncthreads";
+    case Meeting::shuffle:
+      return "a shuffle";
+    case Meeting::ballot:
+      return "a vote";
+    case Meeting::warp_barrier:
+      return "__syncwarp";
   }
   return "";
 }
 
 std::string text_of(Meeting meeting, const Site& site) {
   const std::string file = site.file_name();
-  return std::string(text_of(meeting)) + " in " + file.substr(file.rfind('/') + 1) + ":" + std::to_string(site.line());
+  return std::string(text_of(meeting)) + " in " + file.substr(file.rfind('/') + 1) + ":" +
+         std::to_string(site.line());
 }
 
 class Block {
@@ -214,10 +234,12 @@ class Block {
       fiber = Fiber{};
       fiber.stack = stacks_.bottom(k);
       fiber.context = context::make_fcontext(fiber.stack + kStackBytes, kStackBytes, &Block::enter);
-      fiber.index = {static_cast<unsigned>(k % size.x), static_cast<unsigned>(k / size.x % size.y), static_cast<unsigned>(k / size.x / size.y)};
+      fiber.index = {static_cast<unsigned>(k % size.x), static_cast<unsigned>(k / size.x % size.y),
+                     static_cast<unsigned>(k / size.x / size.y)};
       ready_[k] = static_cast<uint32_t>(k);
     }
-    for (Warp& warp : warps_) warp.waiting = 0;
+    for (Warp& warp : warps_)
+      warp.waiting = 0;
     haste_ = random_.below(4) == 0 ? 16 : 0;
     ahead_ = random_.below((count_ + 31) / 32);
     while (!ready_.empty() && failure_.empty()) {
@@ -226,12 +248,14 @@ class Block {
       ready_.pop_back();
       resume();
     }
-    if (failure_.empty() && ended_ < count_) failure_ = deadlock();
+    if (failure_.empty() && ended_ < count_)
+      failure_ = deadlock();
     if (!failure_.empty()) {
       abandon();
       throw std::runtime_error(failure_);
     }
-    if (!shared_.intact()) throw std::runtime_error("a thread wrote beside its shared memory");
+    if (!shared_.intact())
+      throw std::runtime_error("a thread wrote beside its shared memory");
   }
 
   int meet(bool predicate, Site site) {
@@ -243,13 +267,15 @@ class Block {
       yield();
     } else {
       for (size_t k = 0; k < count_; ++k) {
-        if (fibers_[k].site.line() != site.line()) fail(text_of(Meeting::barrier, fibers_[k].site) + " and " + text_of(Meeting::barrier, site) +
-                                                        " are reached by different threads of a block");
+        if (fibers_[k].site.line() != site.line())
+          fail(text_of(Meeting::barrier, fibers_[k].site) + " and " +
+               text_of(Meeting::barrier, site) + " are reached by different threads of a block");
       }
       outcome_ = trues_;
       arrived_ = trues_ = 0;
       for (size_t k = 0; k < count_; ++k) {
-        if (k != current_) ready_.push_back(static_cast<uint32_t>(k));
+        if (k != current_)
+          ready_.push_back(static_cast<uint32_t>(k));
       }
     }
     fiber.meeting = Meeting::none;
@@ -260,7 +286,8 @@ class Block {
     const uint32_t lane = current_ % 32;
     Warp& warp = warps_[current_ / 32];
     Fiber& fiber = fibers_[current_];
-    if ((mask >> lane & 1) == 0) fail(text_of(meeting, site) + " is reached by a lane that its mask does not name");
+    if ((mask >> lane & 1) == 0)
+      fail(text_of(meeting, site) + " is reached by a lane that its mask does not name");
     fiber.meeting = meeting;
     fiber.site = site;
     warp.values[lane] = value;
@@ -278,7 +305,9 @@ class Block {
 
   void* shared(const void* key, size_t bytes, size_t alignment) {
     void* memory = shared_.piece(key, bytes, alignment);
-    if (memory == nullptr) fail("a block has more than " + std::to_string(kMaxStaticShared) + " bytes of static shared memory");
+    if (memory == nullptr)
+      fail("a block has more than " + std::to_string(kMaxStaticShared) +
+           " bytes of static shared memory");
     return memory;
   }
   void* dynamic_shared() const { return shared_.dynamic(); }
@@ -301,10 +330,12 @@ class Block {
     int sources[32];
   };
 
-  // Which of the ready threads goes on: any, or in some blocks one of a warp that runs ahead of the others if it can.
+  // Which of the ready threads goes on: any, or in some blocks one of a warp that runs ahead of the
+  // others if it can.
   size_t next() {
     size_t k = random_.below(ready_.size());
-    for (int tries = haste_; tries > 0 && ready_[k] / 32 != ahead_; --tries) k = random_.below(ready_.size());
+    for (int tries = haste_; tries > 0 && ready_[k] / 32 != ahead_; --tries)
+      k = random_.below(ready_.size());
     return k;
   }
 
@@ -348,23 +379,29 @@ class Block {
     const size_t first = current_ / 32 * 32;
     uint64_t ballot = 0;
     for (uint32_t lane = 0; lane < 32; ++lane) {
-      if ((mask >> lane & 1) == 0) continue;
+      if ((mask >> lane & 1) == 0)
+        continue;
       const Fiber& other = fibers_[first + lane];
-      if (warp.masks[lane] != mask || other.meeting != meeting || other.site.line() != site.line()) {
-        fail(text_of(other.meeting, other.site) + " and " + text_of(meeting, site) + " are reached by lanes of one warp at once");
+      if (warp.masks[lane] != mask || other.meeting != meeting ||
+          other.site.line() != site.line()) {
+        fail(text_of(other.meeting, other.site) + " and " + text_of(meeting, site) +
+             " are reached by lanes of one warp at once");
       }
       ballot |= uint64_t{warp.values[lane] != 0} << lane;
     }
     for (uint32_t lane = 0; lane < 32; ++lane) {
-      if ((mask >> lane & 1) == 0) continue;
+      if ((mask >> lane & 1) == 0)
+        continue;
       const int source = warp.sources[lane];
       if (meeting == Meeting::shuffle) {
-        if (source < 0 || source > 31 || (mask >> source & 1) == 0) fail(text_of(meeting, site) + " reads a lane that its mask does not name");
+        if (source < 0 || source > 31 || (mask >> source & 1) == 0)
+          fail(text_of(meeting, site) + " reads a lane that its mask does not name");
         warp.answers[lane] = warp.values[source];
       } else {
         warp.answers[lane] = ballot;
       }
-      if (first + lane != current_) ready_.push_back(static_cast<uint32_t>(first + lane));
+      if (first + lane != current_)
+        ready_.push_back(static_cast<uint32_t>(first + lane));
     }
     warp.waiting &= ~mask;
   }
@@ -373,24 +410,29 @@ class Block {
     size_t waiting = 0;
     const Fiber* example = nullptr;
     for (size_t k = 0; k < count_; ++k) {
-      if (fibers_[k].ended) continue;
+      if (fibers_[k].ended)
+        continue;
       ++waiting;
-      if (example == nullptr) example = &fibers_[k];
+      if (example == nullptr)
+        example = &fibers_[k];
     }
     std::string elsewhere;
     for (size_t k = 0; k < count_; ++k) {
-      if (fibers_[k].ended || fibers_[k].site.line() == example->site.line()) continue;
+      if (fibers_[k].ended || fibers_[k].site.line() == example->site.line())
+        continue;
       elsewhere = ", some of them at " + text_of(fibers_[k].meeting, fibers_[k].site);
       break;
     }
-    return "deadlock: " + std::to_string(waiting) + " of " + std::to_string(count_) + " threads wait at " +
-           text_of(example->meeting, example->site) + elsewhere + ", " + std::to_string(ended_) + " have ended";
+    return "deadlock: " + std::to_string(waiting) + " of " + std::to_string(count_) +
+           " threads wait at " + text_of(example->meeting, example->site) + elsewhere + ", " +
+           std::to_string(ended_) + " have ended";
   }
 
   // Leaves unfinished threads where they are; their stacks are used again.
   void abandon() {
 #if LR_ASAN
-    for (size_t k = 0; k < count_; ++k) __asan_unpoison_memory_region(fibers_[k].stack, kStackBytes);
+    for (size_t k = 0; k < count_; ++k)
+      __asan_unpoison_memory_region(fibers_[k].stack, kStackBytes);
 #endif
   }
 
@@ -425,10 +467,12 @@ struct Device {
 // Never destroyed: a call may come while the process ends.
 std::atomic<Device*> g_device{nullptr};
 
-// A child of fork() leaves its parent's device as it was at that moment, perhaps in the middle of a launch, and has a new one.
+// A child of fork() leaves its parent's device as it was at that moment, perhaps in the middle of a
+// launch, and has a new one.
 void start_anew() {
   const Device* const inherited = g_device.load(std::memory_order_relaxed);
-  if (inherited == nullptr) return;
+  if (inherited == nullptr)
+    return;
   auto* const fresh = new Device;
   fresh->seed = inherited->seed;
   g_device.store(fresh, std::memory_order_relaxed);
@@ -436,10 +480,13 @@ void start_anew() {
 
 Device& the_device() {
   Device* current = g_device.load(std::memory_order_acquire);
-  if (current != nullptr) return *current;
-  if (pthread_atfork(nullptr, nullptr, start_anew) != 0) throw std::bad_alloc();
+  if (current != nullptr)
+    return *current;
+  if (pthread_atfork(nullptr, nullptr, start_anew) != 0)
+    throw std::bad_alloc();
   auto made = std::make_unique<Device>();
-  if (g_device.compare_exchange_strong(current, made.get(), std::memory_order_acq_rel)) current = made.release();
+  if (g_device.compare_exchange_strong(current, made.get(), std::memory_order_acq_rel))
+    current = made.release();
   return *current;
 }
 
@@ -448,13 +495,18 @@ Block& the_block() { return the_device().block; }
 void check_launch(dim3 grid, dim3 block, size_t shared_bytes) {
   const uint64_t threads = uint64_t{block.x} * block.y * block.z;
   if (threads == 0 || threads > kMaxThreads || threads % 32 != 0) {
-    throw std::runtime_error("a block of " + std::to_string(threads) + " threads, expected a multiple of 32 up to 1024");
+    throw std::runtime_error("a block of " + std::to_string(threads) +
+                             " threads, expected a multiple of 32 up to 1024");
   }
-  if (grid.x == 0 || grid.x > 0x7fffffffu || grid.y == 0 || grid.y > 65535 || grid.z == 0 || grid.z > 65535) {
-    throw std::runtime_error("a grid of " + std::to_string(grid.x) + " x " + std::to_string(grid.y) + " x " + std::to_string(grid.z) +
+  if (grid.x == 0 || grid.x > 0x7fffffffu || grid.y == 0 || grid.y > 65535 || grid.z == 0 ||
+      grid.z > 65535) {
+    throw std::runtime_error("a grid of " + std::to_string(grid.x) + " x " +
+                             std::to_string(grid.y) + " x " + std::to_string(grid.z) +
                              " blocks, expected 1 to 2^31-1, 65535 and 65535");
   }
-  if (shared_bytes > kMaxShared) throw std::runtime_error(std::to_string(shared_bytes) + " bytes of shared memory, expected at most 227 KiB");
+  if (shared_bytes > kMaxShared)
+    throw std::runtime_error(std::to_string(shared_bytes) +
+                             " bytes of shared memory, expected at most 227 KiB");
 }
 
 }  // namespace
@@ -465,7 +517,9 @@ uint64_t meet_warp(Meeting meeting, uint32_t mask, uint64_t value, int source, S
   return the_block().meet(meeting, mask, value, source, site);
 }
 
-void* shared(const void* key, size_t bytes, size_t alignment) { return the_block().shared(key, bytes, alignment); }
+void* shared(const void* key, size_t bytes, size_t alignment) {
+  return the_block().shared(key, bytes, alignment);
+}
 void* dynamic_shared() { return the_block().dynamic_shared(); }
 
 void set_seed(uint64_t value) {

@@ -1,8 +1,10 @@
-// CUDA's execution model on the host, for tests: a block's threads are fibers of one host thread, and every barrier, shuffle and vote
-// is a point where they meet. Which runnable thread goes next is drawn from a seed, so that a missing barrier shows; shared memory
-// starts as NaN and has red zones around it. A block whose threads cannot all meet is reported, not waited for.
+// CUDA's execution model on the host, for tests: a block's threads are fibers of one host thread,
+// and every barrier, shuffle and vote is a point where they meet. Which runnable thread goes next
+// is drawn from a seed, so that a missing barrier shows; shared memory starts as NaN and has red
+// zones around it. A block whose threads cannot all meet is reported, not waited for.
 //
-// Blocks run one after the other, and so do launches: kernels see plain globals where CUDA has special registers.
+// Blocks run one after the other, and so do launches: kernels see plain globals where CUDA has
+// special registers.
 #pragma once
 
 #include <cmath>
@@ -20,7 +22,8 @@
 
 struct dim3 {
   unsigned x, y, z;
-  constexpr dim3(unsigned x_size = 1, unsigned y_size = 1, unsigned z_size = 1) : x(x_size), y(y_size), z(z_size) {}
+  constexpr dim3(unsigned x_size = 1, unsigned y_size = 1, unsigned z_size = 1)
+      : x(x_size), y(y_size), z(z_size) {}
 };
 struct uint3 {
   unsigned x, y, z;
@@ -37,7 +40,8 @@ enum class Meeting : uint8_t { none, barrier, shuffle, ballot, warp_barrier };
 
 // All threads of the block meet; returns how many brought a true predicate.
 int meet_block(bool predicate, Site site);
-// The lanes of the mask meet. A shuffle returns what lane `source` brought, a ballot the set of lanes that brought something other than 0.
+// The lanes of the mask meet. A shuffle returns what lane `source` brought, a ballot the set of
+// lanes that brought something other than 0.
 uint64_t meet_warp(Meeting meeting, uint32_t mask, uint64_t value, int source, Site site);
 
 // Shared memory of the running block: one piece a key, the same for all its threads.
@@ -48,7 +52,8 @@ void* dynamic_shared();
 void set_seed(uint64_t seed);
 
 using Thread = void (*)(void* arguments);
-// Throws std::runtime_error where the threads of a block cannot meet, or write beside their shared memory.
+// Throws std::runtime_error where the threads of a block cannot meet, or write beside their shared
+// memory.
 void run_grid(dim3 grid, dim3 block, size_t shared_bytes, Thread thread, void* arguments);
 
 template <class T>
@@ -65,51 +70,71 @@ inline int lane() { return static_cast<int>(threadIdx.x & 31); }
 
 }  // namespace logratio::emulator
 
-// Shared memory is declared by these, in kernels and in device functions; the CUDA build has its own.
-#define LR_SHARED(type, name, count)            \
-  static char name##_key;                       \
-  type* const name = static_cast<type*>(logratio::emulator::shared(&name##_key, sizeof(type) * (count), alignof(type)))
-#define LR_DYNAMIC_SHARED(type, name) type* const name = static_cast<type*>(logratio::emulator::dynamic_shared())
+// Shared memory is declared by these, in kernels and in device functions; the CUDA build has its
+// own.
+#define LR_SHARED(type, name, count)     \
+  static char name##_key;                \
+  type* const name = static_cast<type*>( \
+      logratio::emulator::shared(&name##_key, sizeof(type) * (count), alignof(type)))
+#define LR_DYNAMIC_SHARED(type, name) \
+  type* const name = static_cast<type*>(logratio::emulator::dynamic_shared())
 
-inline void __syncthreads(logratio::emulator::Site site = std::source_location::current()) { logratio::emulator::meet_block(false, site); }
-inline int __syncthreads_or(int predicate, logratio::emulator::Site site = std::source_location::current()) {
+inline void __syncthreads(logratio::emulator::Site site = std::source_location::current()) {
+  logratio::emulator::meet_block(false, site);
+}
+inline int __syncthreads_or(int predicate,
+                            logratio::emulator::Site site = std::source_location::current()) {
   return logratio::emulator::meet_block(predicate != 0, site) != 0;
 }
-inline int __syncthreads_and(int predicate, logratio::emulator::Site site = std::source_location::current()) {
+inline int __syncthreads_and(int predicate,
+                             logratio::emulator::Site site = std::source_location::current()) {
   return logratio::emulator::meet_block(predicate == 0, site) == 0;
 }
-inline int __syncthreads_count(int predicate, logratio::emulator::Site site = std::source_location::current()) {
+inline int __syncthreads_count(int predicate,
+                               logratio::emulator::Site site = std::source_location::current()) {
   return logratio::emulator::meet_block(predicate != 0, site);
 }
-inline void __syncwarp(uint32_t mask = 0xffffffffu, logratio::emulator::Site site = std::source_location::current()) {
+inline void __syncwarp(uint32_t mask = 0xffffffffu,
+                       logratio::emulator::Site site = std::source_location::current()) {
   logratio::emulator::meet_warp(logratio::emulator::Meeting::warp_barrier, mask, 0, 0, site);
 }
 template <class T>
-T __shfl_sync(uint32_t mask, T value, int source, int width = 32, logratio::emulator::Site site = std::source_location::current()) {
+T __shfl_sync(uint32_t mask, T value, int source, int width = 32,
+              logratio::emulator::Site site = std::source_location::current()) {
   const int first = logratio::emulator::lane() & ~(width - 1);
   return logratio::emulator::shuffle(mask, value, first + (source & (width - 1)), site);
 }
 template <class T>
-T __shfl_xor_sync(uint32_t mask, T value, int lane_mask, int width = 32, logratio::emulator::Site site = std::source_location::current()) {
+T __shfl_xor_sync(uint32_t mask, T value, int lane_mask, int width = 32,
+                  logratio::emulator::Site site = std::source_location::current()) {
   const int lane = logratio::emulator::lane(), source = lane ^ lane_mask;
-  return logratio::emulator::shuffle(mask, value, source < (lane & ~(width - 1)) + width ? source : lane, site);
+  return logratio::emulator::shuffle(mask, value,
+                                     source < (lane & ~(width - 1)) + width ? source : lane, site);
 }
 template <class T>
-T __shfl_down_sync(uint32_t mask, T value, unsigned delta, int width = 32, logratio::emulator::Site site = std::source_location::current()) {
+T __shfl_down_sync(uint32_t mask, T value, unsigned delta, int width = 32,
+                   logratio::emulator::Site site = std::source_location::current()) {
   const int lane = logratio::emulator::lane(), source = lane + static_cast<int>(delta);
-  return logratio::emulator::shuffle(mask, value, source < (lane & ~(width - 1)) + width ? source : lane, site);
+  return logratio::emulator::shuffle(mask, value,
+                                     source < (lane & ~(width - 1)) + width ? source : lane, site);
 }
 template <class T>
-T __shfl_up_sync(uint32_t mask, T value, unsigned delta, int width = 32, logratio::emulator::Site site = std::source_location::current()) {
+T __shfl_up_sync(uint32_t mask, T value, unsigned delta, int width = 32,
+                 logratio::emulator::Site site = std::source_location::current()) {
   const int lane = logratio::emulator::lane(), source = lane - static_cast<int>(delta);
-  return logratio::emulator::shuffle(mask, value, source >= (lane & ~(width - 1)) ? source : lane, site);
+  return logratio::emulator::shuffle(mask, value, source >= (lane & ~(width - 1)) ? source : lane,
+                                     site);
 }
-inline uint32_t __ballot_sync(uint32_t mask, int predicate, logratio::emulator::Site site = std::source_location::current()) {
-  return static_cast<uint32_t>(logratio::emulator::meet_warp(logratio::emulator::Meeting::ballot, mask, predicate != 0, 0, site));
+inline uint32_t __ballot_sync(uint32_t mask, int predicate,
+                              logratio::emulator::Site site = std::source_location::current()) {
+  return static_cast<uint32_t>(logratio::emulator::meet_warp(logratio::emulator::Meeting::ballot,
+                                                             mask, predicate != 0, 0, site));
 }
-inline int __any_sync(uint32_t mask, int predicate, logratio::emulator::Site site = std::source_location::current()) {
+inline int __any_sync(uint32_t mask, int predicate,
+                      logratio::emulator::Site site = std::source_location::current()) {
   return __ballot_sync(mask, predicate, site) != 0;
 }
-inline int __all_sync(uint32_t mask, int predicate, logratio::emulator::Site site = std::source_location::current()) {
+inline int __all_sync(uint32_t mask, int predicate,
+                      logratio::emulator::Site site = std::source_location::current()) {
   return __ballot_sync(mask, predicate == 0, site) == 0;
 }

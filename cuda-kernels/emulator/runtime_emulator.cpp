@@ -1,4 +1,5 @@
-// The emulated device: one, with a single multiprocessor, so that small batches are enough to try every way of sharing out the work.
+// The emulated device: one, with a single multiprocessor, so that small batches are enough to try
+// every way of sharing out the work.
 #include <unistd.h>
 
 #include "runtime.h"
@@ -11,12 +12,16 @@ constexpr int32_t kMultiprocessors = 1;
 int64_t bytes_of(cpu::ElementType type) {
   switch (type) {
     case cpu::ElementType::f64:
-    case cpu::ElementType::i64: return 8;
+    case cpu::ElementType::i64:
+      return 8;
     case cpu::ElementType::f32:
-    case cpu::ElementType::i32: return 4;
+    case cpu::ElementType::i32:
+      return 4;
     case cpu::ElementType::bf16:
-    case cpu::ElementType::f16: return 2;
-    case cpu::ElementType::flag: return 1;
+    case cpu::ElementType::f16:
+      return 2;
+    case cpu::ElementType::flag:
+      return 1;
   }
   return 1;
 }
@@ -24,7 +29,9 @@ int64_t bytes_of(cpu::ElementType type) {
 }  // namespace
 
 CurrentDevice::CurrentDevice(int32_t device) {
-  if (device != 0) throw Failure(LR_UNAVAILABLE, "there is no emulated device " + std::to_string(device) + ", only number 0");
+  if (device != 0)
+    throw Failure(LR_UNAVAILABLE,
+                  "there is no emulated device " + std::to_string(device) + ", only number 0");
 }
 
 CurrentDevice::~CurrentDevice() = default;
@@ -37,15 +44,19 @@ void describe(int32_t, lr_device_info* info) {
   info->runtime_version = 0;
   info->compute_capability = 90;
   info->multiprocessors = kMultiprocessors;
-  info->memory_bytes = static_cast<uint64_t>(sysconf(_SC_PHYS_PAGES)) * static_cast<uint64_t>(sysconf(_SC_PAGESIZE));
+  info->memory_bytes =
+      static_cast<uint64_t>(sysconf(_SC_PHYS_PAGES)) * static_cast<uint64_t>(sysconf(_SC_PAGESIZE));
 }
 
 void poison(const cpu::Grid& output) {
-  if (!output.present || output.size() == 0) return;
+  if (!output.present || output.size() == 0)
+    return;
   const int64_t size = bytes_of(output.type);
   for (int64_t o = 0; o < output.outer; ++o) {
     for (int64_t i = 0; i < output.inner; ++i) {
-      std::memset(static_cast<char*>(output.data) + (o * output.outer_stride + i * output.inner_stride) * size, 0xff, static_cast<size_t>(size));
+      std::memset(static_cast<char*>(output.data) +
+                      (o * output.outer_stride + i * output.inner_stride) * size,
+                  0xff, static_cast<size_t>(size));
     }
   }
 }
@@ -53,12 +64,16 @@ void poison(const cpu::Grid& output) {
 void poison(const cpu::LogitRows& output, int64_t rows) {
   const int64_t size = output.type == cpu::LogitType::f32 ? 4 : 2;
   for (int64_t r = 0; r < rows; ++r) {
-    const int64_t element = r / output.inner * output.outer_stride + r % output.inner * output.inner_stride;
-    std::memset(static_cast<char*>(output.base) + element * size, 0xff, static_cast<size_t>(output.columns * size));
+    const int64_t element =
+        r / output.inner * output.outer_stride + r % output.inner * output.inner_stride;
+    std::memset(static_cast<char*>(output.base) + element * size, 0xff,
+                static_cast<size_t>(output.columns * size));
   }
 }
 
 }  // namespace logratio::device
 
 // For tests: the order in which the emulator runs a block's threads.
-extern "C" __attribute__((visibility("default"))) void logratio_emulator_set_seed(uint64_t seed) { logratio::emulator::set_seed(seed); }
+extern "C" __attribute__((visibility("default"))) void logratio_emulator_set_seed(uint64_t seed) {
+  logratio::emulator::set_seed(seed);
+}

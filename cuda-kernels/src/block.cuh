@@ -1,4 +1,5 @@
-// A block of threads that works on sequences or pairs: sums in a fixed order, and the last block of a grid to finish.
+// A block of threads that works on sequences or pairs: sums in a fixed order, and the last block of
+// a grid to finish.
 #pragma once
 
 #include "intrinsics.h"
@@ -22,28 +23,35 @@ struct BlockScratch {
   bool last;
 };
 
-// Every thread gets the sums over all threads of the block: a tree in each warp, then the warps in their order.
+// Every thread gets the sums over all threads of the block: a tree in each warp, then the warps in
+// their order.
 template <int kCount>
 __device__ inline void block_sum(double (&values)[kCount], BlockScratch* scratch) {
   static_assert(kCount <= kMaxSums);
-  const int warp = static_cast<int>(threadIdx.x) / kWarp, lane = static_cast<int>(threadIdx.x) % kWarp;
-  for (double& value : values) value = warp_sum(value);
+  const int warp = static_cast<int>(threadIdx.x) / kWarp,
+            lane = static_cast<int>(threadIdx.x) % kWarp;
+  for (double& value : values)
+    value = warp_sum(value);
   __syncthreads();  // the sums before have been read
   if (lane == 0) {
-    for (int k = 0; k < kCount; ++k) scratch->sums[warp][k] = values[k];
+    for (int k = 0; k < kCount; ++k)
+      scratch->sums[warp][k] = values[k];
   }
   __syncthreads();
   for (int k = 0; k < kCount; ++k) {
     values[k] = 0;
-    for (int w = 0; w < kListWarps; ++w) values[k] += scratch->sums[w][k];
+    for (int w = 0; w < kListWarps; ++w)
+      values[k] += scratch->sums[w][k];
   }
 }
 
-// Called by every thread of every block of a grid, once. True in the block that comes last, which then sees all that the others wrote before.
+// Called by every thread of every block of a grid, once. True in the block that comes last, which
+// then sees all that the others wrote before.
 __device__ inline bool last_of_grid(uint32_t* arrivals, BlockScratch* scratch) {
   make_visible();
   __syncthreads();
-  if (threadIdx.x == 0) scratch->last = count_arrival(arrivals) == gridDim.x - 1;
+  if (threadIdx.x == 0)
+    scratch->last = count_arrival(arrivals) == gridDim.x - 1;
   __syncthreads();
   make_visible();
   return scratch->last;

@@ -1,14 +1,18 @@
 // divergence: values, loss and both gradients.
 //
-// One kernel takes a pair of rows through everything: the log-sum-exps of both sides and, where the kind's value follows from sums about the
-// running maxima (sce, jeffreys, kl, cosine), the value, in one read of each side; the second read that the others need (js, l2, tvd,
-// wasserstein1); and one read and one write of each live side for the gradients. p and q are never stored. A block has its pair for itself,
-// so that all reads after the first find the rows in L2, and memory itself is read once and written once: 2 (BF16, F16) or 4 (F32) bytes
-// an element and side forward, as many again backward.
+// One kernel takes a pair of rows through everything: the log-sum-exps of both sides and, where the
+// kind's value follows from sums about the running maxima (sce, jeffreys, kl, cosine), the value,
+// in one read of each side; the second read that the others need (js, l2, tvd, wasserstein1); and
+// one read and one write of each live side for the gradients. p and q are never stored. A block has
+// its pair for itself, so that all reads after the first find the rows in L2, and memory itself is
+// read once and written once: 2 (BF16, F16) or 4 (F32) bytes an element and side forward, as many
+// again backward.
 //
-// Each warp has a stretch of the columns: no barrier within a pass, and Wasserstein's running sums need only to know what the stretches before
-// add up to. Where the mean is weighted, or pairs are given by row numbers, a small launch comes first: it sums the weights, so that the
-// upstream gradient is known, and finds which pair has which row. A last one sums the loss, in a fixed order.
+// Each warp has a stretch of the columns: no barrier within a pass, and Wasserstein's running sums
+// need only to know what the stretches before add up to. Where the mean is weighted, or pairs are
+// given by row numbers, a small launch comes first: it sums the weights, so that the upstream
+// gradient is known, and finds which pair has which row. A last one sums the loss, in a fixed
+// order.
 #include "block.cuh"
 #include "operations.h"
 #include "row_pair.cuh"
@@ -23,18 +27,21 @@ struct PairCall {
   Divergences args;
   PairScale scale;
   Stretches stretches;
-  int64_t* owners_p;  // by row: the first pair that names it, or kNobody. NULL where row k meets row k
+  int64_t*
+      owners_p;  // by row: the first pair that names it, or kNobody. NULL where row k meets row k
   int64_t* owners_q;
-  double* total;      // of the weights; NULL: the number of pairs
-  double* values;     // of the pairs, in double
+  double* total;   // of the weights; NULL: the number of pairs
+  double* values;  // of the pairs, in double
   int64_t* bad_values;
 
   __device__ void count_bad() const {
-    if (bad_values != nullptr) count_up(bad_values);
+    if (bad_values != nullptr)
+      count_up(bad_values);
   }
   // What is no weight counts as 0.
   __device__ double weight(int64_t pair) const {
-    if (!args.row_weights.present) return 1;
+    if (!args.row_weights.present)
+      return 1;
     const double weight = read_double(args.row_weights, pair);
     return is_weight(weight) ? weight : 0;
   }
@@ -50,7 +57,8 @@ struct PairCall {
 
 __device__ inline void claim(const cpu::Grid& rows, int64_t pair, int64_t count, int64_t* owners) {
   const int64_t row = read_int(rows, pair);
-  if (row >= 0 && row < count) lower_to(&owners[row], pair);
+  if (row >= 0 && row < count)
+    lower_to(&owners[row], pair);
 }
 
 // By one block.
@@ -58,8 +66,10 @@ __global__ void __launch_bounds__(kListThreads) prepare_pairs(const LR_PARAMETER
   LR_SHARED(BlockScratch, scratch, 1);
   const Divergences& args = call.args;
   if (call.owners_p != nullptr) {
-    for (int64_t r = threadIdx.x; r < args.sides.p_count; r += kListThreads) call.owners_p[r] = kNobody;
-    for (int64_t r = threadIdx.x; r < args.sides.q_count; r += kListThreads) call.owners_q[r] = kNobody;
+    for (int64_t r = threadIdx.x; r < args.sides.p_count; r += kListThreads)
+      call.owners_p[r] = kNobody;
+    for (int64_t r = threadIdx.x; r < args.sides.q_count; r += kListThreads)
+      call.owners_q[r] = kNobody;
     make_visible();
     __syncthreads();
     for (int64_t k = threadIdx.x; k < args.pairs; k += kListThreads) {
@@ -69,11 +79,13 @@ __global__ void __launch_bounds__(kListThreads) prepare_pairs(const LR_PARAMETER
   }
   double sum[1] = {0};
   for (int64_t k = threadIdx.x; k < args.pairs; k += kListThreads) {
-    if (args.row_weights.present && !is_weight(read_double(args.row_weights, k))) call.count_bad();
+    if (args.row_weights.present && !is_weight(read_double(args.row_weights, k)))
+      call.count_bad();
     sum[0] += call.weight(k);
   }
   block_sum(sum, scratch);
-  if (threadIdx.x == 0) *call.total = sum[0];
+  if (threadIdx.x == 0)
+    *call.total = sum[0];
 }
 
 // ---- Pairs of rows ----
@@ -92,57 +104,72 @@ struct PairScratch {
 
 // Neither side has a probability in the column.
 template <class T>
-__device__ inline bool vanishes(const RowsOfPair<T>& rows, int64_t column, const PairSums& sums, const PairScale& scale) {
+__device__ inline bool vanishes(const RowsOfPair<T>& rows, int64_t column, const PairSums& sums,
+                                const PairScale& scale) {
   constexpr float kUnderflow = -88;
-  return (T::widen(rows.a[column]) - static_cast<float>(sums.max_a)) * scale.inverse_temperature < kUnderflow &&
-         (logit_of_q(rows, column) - static_cast<float>(sums.max_b)) * scale.inverse_temperature < kUnderflow;
+  return (T::widen(rows.a[column]) - static_cast<float>(sums.max_a)) * scale.inverse_temperature <
+             kUnderflow &&
+         (logit_of_q(rows, column) - static_cast<float>(sums.max_b)) * scale.inverse_temperature <
+             kUnderflow;
 }
 
-// Transport's running sum is 0 behind the last column that has a probability; the rounding left of it would count once for every column of a
-// padded vocabulary. By a warp.
+// Transport's running sum is 0 behind the last column that has a probability; the rounding left of
+// it would count once for every column of a padded vocabulary. By a warp.
 template <class T>
-__device__ inline int64_t count_live(const RowsOfPair<T>& rows, int64_t columns, const PairSums& sums, const PairScale& scale) {
+__device__ inline int64_t count_live(const RowsOfPair<T>& rows, int64_t columns,
+                                     const PairSums& sums, const PairScale& scale) {
 #pragma unroll 1
   for (int64_t end = columns; end > 0; end -= kWarp) {
     const int64_t column = end - 1 - lane_index();
-    const uint32_t live = __ballot_sync(kAllLanes, column >= 0 && !vanishes(rows, column, sums, scale));
-    if (live != 0) return end - bit_count((live & (0u - live)) - 1);  // the lowest lane has the last column
+    const uint32_t live =
+        __ballot_sync(kAllLanes, column >= 0 && !vanishes(rows, column, sums, scale));
+    if (live != 0)
+      return end - bit_count((live & (0u - live)) - 1);  // the lowest lane has the last column
   }
   return 1;
 }
 
 // By the first warp, of which lane w has warp w's sums.
 template <class T, PairForm kForm>
-__device__ inline void finish_first(const PairCall& call, const RowsOfPair<T>& rows, PairScratch* scratch) {
+__device__ inline void finish_first(const PairCall& call, const RowsOfPair<T>& rows,
+                                    PairScratch* scratch) {
   const int lane = lane_index();
   const double temperature = call.scale.temperature;
   const PairSums own = lane < call.stretches.count ? scratch->first[lane] : math::no_sums();
-  const PairSums sums = merge_lanes<kForm>(own, static_cast<float>(own.max_a), static_cast<float>(own.max_b), call.scale);
+  const PairSums sums = merge_lanes<kForm>(own, static_cast<float>(own.max_a),
+                                           static_cast<float>(own.max_b), call.scale);
   if (lane == 0) {
     scratch->sums = sums;
     scratch->norm = math::pair_norm(kForm, sums, temperature);
   }
   if constexpr (kForm == PairForm::transport) {
     const int64_t columns = call.args.sides.p.columns;
-    const int64_t live = math::is_defined(sums) ? count_live(rows, columns, sums, call.scale) : columns;
-    const double moved = sums.sum_a * (math::share_of_p(own, sums, temperature) - math::share_of_q(own, sums, temperature));
+    const int64_t live =
+        math::is_defined(sums) ? count_live(rows, columns, sums, call.scale) : columns;
+    const double moved = sums.sum_a * (math::share_of_p(own, sums, temperature) -
+                                       math::share_of_q(own, sums, temperature));
     double before = 0;
     for (int w = 0; w < kStretchWarps; ++w) {
       const double there = __shfl_sync(kAllLanes, moved, w);
-      if (w < lane) before += there;
+      if (w < lane)
+        before += there;
     }
-    if (lane < call.stretches.count) scratch->starts[lane].distance = before;
-    if (lane == 0) scratch->live = live;
+    if (lane < call.stretches.count)
+      scratch->starts[lane].distance = before;
+    if (lane == 0)
+      scratch->live = live;
   }
 }
 
 // By one thread.
 template <PairForm kForm>
-__device__ inline void finish_second(const PairCall& call, int64_t pair, double upstream, PairScratch* scratch) {
+__device__ inline void finish_second(const PairCall& call, int64_t pair, double upstream,
+                                     PairScratch* scratch) {
   SecondSums second{};
   if constexpr (math::needs_second_pass(kForm)) {
     for (int w = 0; w < call.stretches.count; ++w) {
-      if constexpr (kForm == PairForm::transport) scratch->starts[w].signs = second.signs;
+      if constexpr (kForm == PairForm::transport)
+        scratch->starts[w].signs = second.signs;
       math::append(&second, scratch->second[w]);
     }
   }
@@ -150,71 +177,92 @@ __device__ inline void finish_second(const PairCall& call, int64_t pair, double 
   math::PairResult result = math::pair_result(call.args.options, sums, second);
   if constexpr (kForm == PairForm::transport) {
     const double middle = math::count_from_mean(&result);
-    for (int w = 0; w < call.stretches.count; ++w) scratch->starts[w].signs -= middle;
+    for (int w = 0; w < call.stretches.count; ++w)
+      scratch->starts[w].signs -= middle;
   }
-  scratch->a = math::side_coefficients(kForm, scratch->norm.far, result.a, upstream, sums.sum_a, sums.sum_b);
-  scratch->b = math::side_coefficients(kForm, scratch->norm.far, result.b, upstream, sums.sum_b, sums.sum_a);
+  scratch->a =
+      math::side_coefficients(kForm, scratch->norm.far, result.a, upstream, sums.sum_a, sums.sum_b);
+  scratch->b =
+      math::side_coefficients(kForm, scratch->norm.far, result.b, upstream, sums.sum_b, sums.sum_a);
   call.values[pair] = result.value;
   write(call.args.values, pair, result.value);
 }
 
 template <class T>
 __device__ inline void clear_row(bool wanted, const cpu::LogitRows& gradient, int64_t row) {
-  if (wanted) clear_columns<T>(row_address<T>(gradient, row), 0, gradient.columns);
+  if (wanted)
+    clear_columns<T>(row_address<T>(gradient, row), 0, gradient.columns);
 }
 
 // A pair of which both rows are its own, by a block.
 template <class T, PairForm kForm>
-__device__ __forceinline__ void take_pair(const PairCall& call, int64_t pair, int64_t row_p, int64_t row_q, PairScratch* scratch) {
+__device__ __forceinline__ void take_pair(const PairCall& call, int64_t pair, int64_t row_p,
+                                          int64_t row_q, PairScratch* scratch) {
   const Divergences& args = call.args;
   const int64_t columns = args.sides.p.columns, begin = warp_index() * call.stretches.columns;
-  const int64_t stretch_end = begin + call.stretches.columns, end = stretch_end < columns ? stretch_end : columns;
+  const int64_t stretch_end = begin + call.stretches.columns,
+                end = stretch_end < columns ? stretch_end : columns;
   const int lane = lane_index();
-  RowsOfPair<T> rows{row_address<T>(args.sides.p, row_p), nullptr, nullptr, 0, static_cast<float>(call.scale.temperature)};
+  RowsOfPair<T> rows{row_address<T>(args.sides.p, row_p), nullptr, nullptr, 0,
+                     static_cast<float>(call.scale.temperature)};
   if (args.sides.q_is_weights) {
     rows.weights = row_address<Float32>(args.sides.q, row_q);
     int bad = 0;
     float largest = largest_weight(rows.weights, begin, end, &bad);
-    for (; bad > 0; --bad) call.count_bad();
-    if (lane == 0) scratch->largest[warp_index()] = largest;
+    for (; bad > 0; --bad)
+      call.count_bad();
+    if (lane == 0)
+      scratch->largest[warp_index()] = largest;
     __syncthreads();
-    for (int w = 0; w < call.stretches.count; ++w) largest = fmaxf(largest, scratch->largest[w]);
+    for (int w = 0; w < call.stretches.count; ++w)
+      largest = fmaxf(largest, scratch->largest[w]);
     rows.exponent = static_cast<int>(float_to_bits(largest) >> 23) - 127;
   } else {
     rows.b = row_address<T>(args.sides.q, row_q);
   }
 
   const PairSums first = first_pass<T, kForm>(rows, begin, end, call.scale);
-  if (lane == 0) scratch->first[warp_index()] = first;
+  if (lane == 0)
+    scratch->first[warp_index()] = first;
   __syncthreads();
-  if (warp_index() == 0) finish_first<T, kForm>(call, rows, scratch);
+  if (warp_index() == 0)
+    finish_first<T, kForm>(call, rows, scratch);
   __syncthreads();
 
   if constexpr (math::needs_second_pass(kForm)) {
     const int64_t live = kForm == PairForm::transport && scratch->live < end ? scratch->live : end;
-    const SecondSums second = second_pass<T, kForm>(rows, scratch->norm, kForm == PairForm::transport ? scratch->starts[warp_index()].distance : 0,
-                                                    begin, live, call.scale);
-    if (lane == 0) scratch->second[warp_index()] = second;
+    const SecondSums second = second_pass<T, kForm>(
+        rows, scratch->norm,
+        kForm == PairForm::transport ? scratch->starts[warp_index()].distance : 0, begin, live,
+        call.scale);
+    if (lane == 0)
+      scratch->second[warp_index()] = second;
     __syncthreads();
   }
   const double share = call.share(pair);
-  const double upstream = share == 0 ? 0 : share * (args.grad_loss.present ? read_double(args.grad_loss, 0) : 1);
-  if (threadIdx.x == 0) finish_second<kForm>(call, pair, upstream, scratch);
-  if (!args.wants_p && !args.wants_q) return;
+  const double upstream =
+      share == 0 ? 0 : share * (args.grad_loss.present ? read_double(args.grad_loss, 0) : 1);
+  if (threadIdx.x == 0)
+    finish_second<kForm>(call, pair, upstream, scratch);
+  if (!args.wants_p && !args.wants_q)
+    return;
   if (upstream == 0) {
     clear_row<T>(args.wants_p, args.grad_p, row_p);
     clear_row<T>(args.wants_q, args.grad_q, row_q);
     return;
   }
   __syncthreads();
-  write_gradients<T, kForm>(rows, scratch->norm, kForm == PairForm::transport ? scratch->starts[warp_index()] : TransportStart{0, 0}, scratch->a, scratch->b,
-                            args.wants_p ? row_address<T>(args.grad_p, row_p) : nullptr,
-                            args.wants_q ? row_address<T>(args.grad_q, row_q) : nullptr, begin, end, call.scale);
+  write_gradients<T, kForm>(
+      rows, scratch->norm,
+      kForm == PairForm::transport ? scratch->starts[warp_index()] : TransportStart{0, 0},
+      scratch->a, scratch->b, args.wants_p ? row_address<T>(args.grad_p, row_p) : nullptr,
+      args.wants_q ? row_address<T>(args.grad_q, row_q) : nullptr, begin, end, call.scale);
 }
 
 // First the pairs, then the rows of either side that take no part: their gradient is 0.
 template <class T, PairForm kForm>
-__global__ void __launch_bounds__(kStretchThreads, kStretchBlocks) divergence_rows(const LR_PARAMETER PairCall call) {
+__global__ void __launch_bounds__(kStretchThreads, kStretchBlocks)
+    divergence_rows(const LR_PARAMETER PairCall call) {
   LR_SHARED(PairScratch, scratch, 1);
   const Divergences& args = call.args;
   const int64_t rows_p = args.wants_p && call.owners_p != nullptr ? args.sides.p_count : 0;
@@ -223,7 +271,8 @@ __global__ void __launch_bounds__(kStretchThreads, kStretchBlocks) divergence_ro
     if (unit >= args.pairs) {
       const bool is_p = unit < args.pairs + rows_p;
       const int64_t row = unit - args.pairs - (is_p ? 0 : rows_p);
-      if ((is_p ? call.owners_p : call.owners_q)[row] == kNobody) clear_row<T>(true, is_p ? args.grad_p : args.grad_q, row);
+      if ((is_p ? call.owners_p : call.owners_q)[row] == kNobody)
+        clear_row<T>(true, is_p ? args.grad_p : args.grad_q, row);
       continue;
     }
     __syncthreads();  // the pair before has been read
@@ -234,8 +283,10 @@ __global__ void __launch_bounds__(kStretchThreads, kStretchBlocks) divergence_ro
       const bool owns_p = row_p >= 0 && row_p < args.sides.p_count && call.owners_p[row_p] == unit;
       const bool owns_q = row_q >= 0 && row_q < args.sides.q_count && call.owners_q[row_q] == unit;
       if (!owns_p || !owns_q) {
-        if (owns_p) clear_row<T>(args.wants_p, args.grad_p, row_p);
-        if (owns_q) clear_row<T>(args.wants_q, args.grad_q, row_q);
+        if (owns_p)
+          clear_row<T>(args.wants_p, args.grad_p, row_p);
+        if (owns_q)
+          clear_row<T>(args.wants_q, args.grad_q, row_q);
         if (threadIdx.x == 0) {
           call.count_bad();
           call.values[unit] = nan("");
@@ -244,7 +295,8 @@ __global__ void __launch_bounds__(kStretchThreads, kStretchBlocks) divergence_ro
         continue;
       }
     }
-    take_pair<T, kForm>(call, unit, row_p, row_q, scratch);  // here alone: it is most of the kernel, and inlined
+    take_pair<T, kForm>(call, unit, row_p, row_q,
+                        scratch);  // here alone: it is most of the kernel, and inlined
   }
 }
 
@@ -256,27 +308,40 @@ __global__ void __launch_bounds__(kListThreads) sum_pairs(const LR_PARAMETER Pai
   double sum[1] = {0};
   for (int64_t k = threadIdx.x; k < call.args.pairs; k += kListThreads) {
     const double share = call.share(k);
-    if (share != 0) sum[0] += share * call.values[k];
+    if (share != 0)
+      sum[0] += share * call.values[k];
   }
   block_sum(sum, scratch);
-  if (threadIdx.x == 0) write(call.args.loss, 0, sum[0]);
+  if (threadIdx.x == 0)
+    write(call.args.loss, 0, sum[0]);
 }
 
 template <class T>
 void launch_pairs(const PairCall& call, const Machine& machine) {
   const Divergences& args = call.args;
   const bool by_index = call.owners_p != nullptr;
-  const int64_t units = args.pairs + (by_index && args.wants_p ? args.sides.p_count : 0) + (by_index && args.wants_q ? args.sides.q_count : 0);
-  if (units == 0) return;
-  const auto start = [&](auto kernel) { launch(kernel, machine.blocks(units), call.stretches.count * kWarp, 0, machine.stream, call); };
+  const int64_t units = args.pairs + (by_index && args.wants_p ? args.sides.p_count : 0) +
+                        (by_index && args.wants_q ? args.sides.q_count : 0);
+  if (units == 0)
+    return;
+  const auto start = [&](auto kernel) {
+    launch(kernel, machine.blocks(units), call.stretches.count * kWarp, 0, machine.stream, call);
+  };
   switch (math::form_of(args.options.kind)) {
-    case PairForm::cross: return start(divergence_rows<T, PairForm::cross>);
-    case PairForm::relative: return start(divergence_rows<T, PairForm::relative>);
-    case PairForm::cosine: return start(divergence_rows<T, PairForm::cosine>);
-    case PairForm::squares: return start(divergence_rows<T, PairForm::squares>);
-    case PairForm::signs: return start(divergence_rows<T, PairForm::signs>);
-    case PairForm::transport: return start(divergence_rows<T, PairForm::transport>);
-    case PairForm::mixture: return start(divergence_rows<T, PairForm::mixture>);
+    case PairForm::cross:
+      return start(divergence_rows<T, PairForm::cross>);
+    case PairForm::relative:
+      return start(divergence_rows<T, PairForm::relative>);
+    case PairForm::cosine:
+      return start(divergence_rows<T, PairForm::cosine>);
+    case PairForm::squares:
+      return start(divergence_rows<T, PairForm::squares>);
+    case PairForm::signs:
+      return start(divergence_rows<T, PairForm::signs>);
+    case PairForm::transport:
+      return start(divergence_rows<T, PairForm::transport>);
+    case PairForm::mixture:
+      return start(divergence_rows<T, PairForm::mixture>);
   }
 }
 
@@ -291,28 +356,34 @@ lr_status divergence(Execution* execution, const Divergences* divergences) {
     const bool by_index = args.p_rows.present;
     int64_t* const owners_p = workspace.take<int64_t>(by_index ? args.sides.p_count : 0);
     int64_t* const owners_q = workspace.take<int64_t>(by_index ? args.sides.q_count : 0);
-    if (!workspace.ready()) return;
+    if (!workspace.ready())
+      return;
     const Machine machine(*execution);
-    const double temperature = args.options.temperature, scale = std::fmin(1.4426950408889634074 / temperature, 1e30);
-    const PairCall call{args,
-                        {temperature, static_cast<float>(scale), static_cast<float>(scale) / 1.44269504f},
-                        cut_stretches(args.sides.p.columns),
-                        by_index ? owners_p : nullptr,
-                        by_index ? owners_q : nullptr,
-                        args.row_weights.present ? total : nullptr,
-                        values,
-                        execution->bad_values};
+    const double temperature = args.options.temperature,
+                 scale = std::fmin(1.4426950408889634074 / temperature, 1e30);
+    const PairCall call{
+        args,
+        {temperature, static_cast<float>(scale), static_cast<float>(scale) / 1.44269504f},
+        cut_stretches(args.sides.p.columns),
+        by_index ? owners_p : nullptr,
+        by_index ? owners_q : nullptr,
+        args.row_weights.present ? total : nullptr,
+        values,
+        execution->bad_values};
     poison(args.values);
     poison(args.loss);
-    if (args.wants_p && args.grad_p.base != args.sides.p.base) poison(args.grad_p, args.sides.p_count);
-    if (args.wants_q && args.grad_q.base != args.sides.q.base) poison(args.grad_q, args.sides.q_count);
+    if (args.wants_p && args.grad_p.base != args.sides.p.base)
+      poison(args.grad_p, args.sides.p_count);
+    if (args.wants_q && args.grad_q.base != args.sides.q.base)
+      poison(args.grad_q, args.sides.q_count);
     if (by_index || args.row_weights.present) {
       PairCall prepared = call;
       prepared.total = total;
       launch(prepare_pairs, 1, kListThreads, 0, machine.stream, prepared);
     }
     with_type(args.sides.p.type, [&]<class T>(T) { launch_pairs<T>(call, machine); });
-    if (args.loss.present) launch(sum_pairs, 1, kListThreads, 0, machine.stream, call);
+    if (args.loss.present)
+      launch(sum_pairs, 1, kListThreads, 0, machine.stream, call);
   });
 }
 

@@ -1,5 +1,6 @@
-// The instructions that C++ has no word for: 128-bit loads and stores with hints, the hardware's exponential and conversions, NaN-keeping
-// maxima. All PTX is here, and each function has a portable twin below, which the emulator runs.
+// The instructions that C++ has no word for: 128-bit loads and stores with hints, the hardware's
+// exponential and conversions, NaN-keeping maxima. All PTX is here, and each function has a
+// portable twin below, which the emulator runs.
 #pragma once
 
 #include <cmath>
@@ -27,7 +28,9 @@ __device__ __forceinline__ Vector load_once(const Vector* address) {
 // Read by two neighbouring threads, in turn.
 __device__ __forceinline__ Vector load_shared_line(const Vector* address) {
   Vector v;
-  asm("ld.global.nc.v4.u32 {%0,%1,%2,%3}, [%4];" : "=r"(v.word[0]), "=r"(v.word[1]), "=r"(v.word[2]), "=r"(v.word[3]) : "l"(address));
+  asm("ld.global.nc.v4.u32 {%0,%1,%2,%3}, [%4];"
+      : "=r"(v.word[0]), "=r"(v.word[1]), "=r"(v.word[2]), "=r"(v.word[3])
+      : "l"(address));
   return v;
 }
 // Read once, from memory that the kernel writes later.
@@ -40,7 +43,8 @@ __device__ __forceinline__ Vector load_before_write(const Vector* address) {
 }
 // Written once and not read again here.
 __device__ __forceinline__ void store_once(Vector* address, const Vector& v) {
-  asm volatile("st.global.cs.v4.u32 [%0], {%1,%2,%3,%4};" ::"l"(address), "r"(v.word[0]), "r"(v.word[1]), "r"(v.word[2]), "r"(v.word[3])
+  asm volatile("st.global.cs.v4.u32 [%0], {%1,%2,%3,%4};" ::"l"(address), "r"(v.word[0]),
+               "r"(v.word[1]), "r"(v.word[2]), "r"(v.word[3])
                : "memory");
 }
 // 2^x to two units in the last place; 0 below the normal range, NaN for NaN.
@@ -75,16 +79,25 @@ __device__ __forceinline__ float from_float16(uint16_t half) {
   asm("cvt.f32.f16 %0, %1;" : "=f"(value) : "h"(half));
   return value;
 }
-__device__ __forceinline__ void count_up(int64_t* counter) { atomicAdd(reinterpret_cast<unsigned long long*>(counter), 1ull); }
-__device__ __forceinline__ void lower_to(int64_t* target, int64_t value) { atomicMin(reinterpret_cast<long long*>(target), static_cast<long long>(value)); }
+__device__ __forceinline__ void count_up(int64_t* counter) {
+  atomicAdd(reinterpret_cast<unsigned long long*>(counter), 1ull);
+}
+__device__ __forceinline__ void lower_to(int64_t* target, int64_t value) {
+  atomicMin(reinterpret_cast<long long*>(target), static_cast<long long>(value));
+}
 // How many came before.
-__device__ __forceinline__ uint32_t count_arrival(uint32_t* counter) { return atomicAdd(counter, 1u); }
-// What this thread wrote before is seen by whoever sees what it writes after, and the other way round for reads.
+__device__ __forceinline__ uint32_t count_arrival(uint32_t* counter) {
+  return atomicAdd(counter, 1u);
+}
+// What this thread wrote before is seen by whoever sees what it writes after, and the other way
+// round for reads.
 __device__ __forceinline__ void make_visible() { __threadfence(); }
 __device__ __forceinline__ int bit_count(uint32_t bits) { return __popc(bits); }
 
 // The 16 bytes that begin `bytes` bytes into two neighbouring vectors, 0 < bytes < 16.
-__device__ __forceinline__ uint32_t funnel(uint32_t low, uint32_t high, uint32_t bits) { return __funnelshift_r(low, high, bits); }
+__device__ __forceinline__ uint32_t funnel(uint32_t low, uint32_t high, uint32_t bits) {
+  return __funnelshift_r(low, high, bits);
+}
 
 #else
 
@@ -98,19 +111,30 @@ inline float exp2_fast(float x) {
 }
 inline float divide_fast(float a, float b) { return a / b; }
 inline float max_nan(float a, float b) { return a != a || b != b ? std::nanf("") : a > b ? a : b; }
-// The product is exact in double, and the sum is rounded twice, which differs from once in the rarest of cases: here that does not matter.
-inline float fused(float a, float b, float c) { return static_cast<float>(static_cast<double>(a) * b + c); }
+// The product is exact in double, and the sum is rounded twice, which differs from once in the
+// rarest of cases: here that does not matter.
+inline float fused(float a, float b, float c) {
+  return static_cast<float>(static_cast<double>(a) * b + c);
+}
 inline float bits_to_float(uint32_t bits) { return std::bit_cast<float>(bits); }
 inline uint32_t float_to_bits(float value) { return std::bit_cast<uint32_t>(value); }
-inline uint32_t to_bfloat16_pair(float low, float high) { return math::Bfloat16::narrow(low) | uint32_t{math::Bfloat16::narrow(high)} << 16; }
-inline uint32_t to_float16_pair(float low, float high) { return math::Float16::narrow(low) | uint32_t{math::Float16::narrow(high)} << 16; }
+inline uint32_t to_bfloat16_pair(float low, float high) {
+  return math::Bfloat16::narrow(low) | uint32_t{math::Bfloat16::narrow(high)} << 16;
+}
+inline uint32_t to_float16_pair(float low, float high) {
+  return math::Float16::narrow(low) | uint32_t{math::Float16::narrow(high)} << 16;
+}
 inline float from_float16(uint16_t half) { return static_cast<float>(math::Float16::widen(half)); }
 inline void count_up(int64_t* counter) { ++*counter; }
-inline void lower_to(int64_t* target, int64_t value) { *target = value < *target ? value : *target; }
+inline void lower_to(int64_t* target, int64_t value) {
+  *target = value < *target ? value : *target;
+}
 inline uint32_t count_arrival(uint32_t* counter) { return (*counter)++; }
 inline void make_visible() {}
 inline int bit_count(uint32_t bits) { return std::popcount(bits); }
-inline uint32_t funnel(uint32_t low, uint32_t high, uint32_t bits) { return static_cast<uint32_t>((uint64_t{high} << 32 | low) >> (bits & 31)); }
+inline uint32_t funnel(uint32_t low, uint32_t high, uint32_t bits) {
+  return static_cast<uint32_t>((uint64_t{high} << 32 | low) >> (bits & 31));
+}
 
 #endif
 

@@ -10,20 +10,15 @@ lr_status describe_device(Execution* execution, lr_device_info* info) {
 }
 
 constexpr Table kTable = {
-    kTableVersion,
-    describe_device,
-    token_logprobs,
-    token_logprobs_backward,
-    sequence_logps,
-    pair_loss,
-    unpaired_loss,
-    preference_step,
-    divergence,
-    scoring_rule,
-    bandwidth_probe,
+    kTableVersion,  describe_device, token_logprobs,  token_logprobs_backward,
+    sequence_logps, pair_loss,       unpaired_loss,   preference_step,
+    divergence,     scoring_rule,    bandwidth_probe,
 };
 
 }  // namespace
 }  // namespace logratio::device
 
-extern "C" __attribute__((visibility("default"))) const logratio::device::Table* logratio_device_table() { return &logratio::device::kTable; }
+extern "C" __attribute__((visibility("default"))) const logratio::device::Table*
+logratio_device_table() {
+  return &logratio::device::kTable;
+}

@@ -1,8 +1,9 @@
 // pair_loss and unpaired_loss: sequence log-probs to losses, rewards and every gradient.
 //
-// One launch. A pair is some 100 bytes and one or two exponentials in double, so the launch itself is most of the time, and what matters is that
-// there is no second one: a loss that looks at the whole batch, by its means, its order or a parameter's gradient, has a block of its own that
-// meets between its passes over the pairs; pairs of any other loss are shared out over the grid.
+// One launch. A pair is some 100 bytes and one or two exponentials in double, so the launch itself
+// is most of the time, and what matters is that there is no second one: a loss that looks at the
+// whole batch, by its means, its order or a parameter's gradient, has a block of its own that meets
+// between its passes over the pairs; pairs of any other loss are shared out over the grid.
 #include <algorithm>
 
 #include "operations.h"
@@ -17,35 +18,53 @@ struct SortMemory {
   SortEntry* entries[2];
 };
 
-__global__ void __launch_bounds__(kListThreads) evaluate_pair_losses(const LR_PARAMETER PairLosses call, SortMemory sort) {
+__global__ void __launch_bounds__(kListThreads)
+    evaluate_pair_losses(const LR_PARAMETER PairLosses call, SortMemory sort) {
   LR_SHARED(BlockScratch, scratch, 1);
   lr_loss_options options = call.options;
-  if (call.beta_kl.present) options.beta_kl = read_double(call.beta_kl, 0);
-  if (call.beta_mix.present) options.beta_mix = read_double(call.beta_mix, 0);
-  if (call.tau.present) options.tau = read_double(call.tau, 0);
-  evaluate_pairs(options, {call.pairs, call.tensors, true, int64_t{blockIdx.x} * kListThreads + threadIdx.x, int64_t{gridDim.x} * kListThreads,
-                           {sort.entries[0], sort.entries[1]}, scratch});
+  if (call.beta_kl.present)
+    options.beta_kl = read_double(call.beta_kl, 0);
+  if (call.beta_mix.present)
+    options.beta_mix = read_double(call.beta_mix, 0);
+  if (call.tau.present)
+    options.tau = read_double(call.tau, 0);
+  evaluate_pairs(options, {call.pairs,
+                           call.tensors,
+                           true,
+                           int64_t{blockIdx.x} * kListThreads + threadIdx.x,
+                           int64_t{gridDim.x} * kListThreads,
+                           {sort.entries[0], sort.entries[1]},
+                           scratch});
 }
 
 // Every block takes the mean of the log-ratios given for kl itself, so that blocks need not meet.
-__device__ inline double mean_log_ratio(const cpu::Grid& policy, const cpu::Grid& reference, BlockScratch* scratch) {
+__device__ inline double mean_log_ratio(const cpu::Grid& policy, const cpu::Grid& reference,
+                                        BlockScratch* scratch) {
   const int64_t count = policy.outer * policy.inner;
   double sum[1] = {0};
-  for (int64_t k = threadIdx.x; k < count; k += kListThreads) sum[0] += read_double(policy, k) - read_double(reference, k);
+  for (int64_t k = threadIdx.x; k < count; k += kListThreads)
+    sum[0] += read_double(policy, k) - read_double(reference, k);
   block_sum(sum, scratch);
   return count > 0 ? math::positive_part(sum[0] / static_cast<double>(count)) : 0;
 }
 
-__global__ void __launch_bounds__(kListThreads) evaluate_example_losses(const LR_PARAMETER ExampleLosses call) {
+__global__ void __launch_bounds__(kListThreads)
+    evaluate_example_losses(const LR_PARAMETER ExampleLosses call) {
   LR_SHARED(BlockScratch, scratch, 1);
   const cpu::ExampleTensors& t = call.tensors;
-  const double kl = t.kl_policy_logps.present ? mean_log_ratio(t.kl_policy_logps, t.kl_reference_logps, scratch) : 0;
-  if (blockIdx.x == 0 && threadIdx.x == 0) write(t.kl, 0, kl);
+  const double kl = t.kl_policy_logps.present
+                        ? mean_log_ratio(t.kl_policy_logps, t.kl_reference_logps, scratch)
+                        : 0;
+  if (blockIdx.x == 0 && threadIdx.x == 0)
+    write(t.kl, 0, kl);
   math::visit_unpaired(call.options, [&](const auto& loss) {
-    for (int64_t k = int64_t{blockIdx.x} * kListThreads + threadIdx.x; k < call.examples; k += int64_t{gridDim.x} * kListThreads) {
+    for (int64_t k = int64_t{blockIdx.x} * kListThreads + threadIdx.x; k < call.examples;
+         k += int64_t{gridDim.x} * kListThreads) {
       const double ratio = read_double(t.policy_logps, k) - read_double(t.reference_logps, k);
-      const math::ExampleOutput<double> out = loss.evaluate(ratio, read_double(t.chosen, k) > 0, kl);
-      const double upstream = t.grad_loss.present ? read_double(t.grad_loss, k) : 1.0 / static_cast<double>(call.examples);
+      const math::ExampleOutput<double> out =
+          loss.evaluate(ratio, read_double(t.chosen, k) > 0, kl);
+      const double upstream = t.grad_loss.present ? read_double(t.grad_loss, k)
+                                                  : 1.0 / static_cast<double>(call.examples);
       const double gradient = math::vanishing_product(upstream, out.d_ratio);
       write(t.loss, k, out.value);
       write(t.rewards, k, call.options.beta * ratio);
@@ -64,24 +83,33 @@ lr_status pair_loss(Execution* execution, const PairLosses* losses) {
     Workspace workspace(*execution);
     SortMemory sort{};
     if (info.sorting != math::Sorting::none) {
-      for (SortEntry*& entries : sort.entries) entries = workspace.take<SortEntry>(sort_capacity(losses->pairs));
+      for (SortEntry*& entries : sort.entries)
+        entries = workspace.take<SortEntry>(sort_capacity(losses->pairs));
     }
-    if (!workspace.ready()) return;
-    for (const cpu::Grid* output : {&t.loss, &t.chosen_rewards, &t.rejected_rewards, &t.grad_policy_chosen, &t.grad_policy_rejected,
-                                    &t.grad_reference_chosen, &t.grad_reference_rejected, &t.grad_beta, &t.grad_beta_kl, &t.grad_beta_mix, &t.grad_tau}) {
+    if (!workspace.ready())
+      return;
+    for (const cpu::Grid* output :
+         {&t.loss, &t.chosen_rewards, &t.rejected_rewards, &t.grad_policy_chosen,
+          &t.grad_policy_rejected, &t.grad_reference_chosen, &t.grad_reference_rejected,
+          &t.grad_beta, &t.grad_beta_kl, &t.grad_beta_mix, &t.grad_tau}) {
       poison(*output);
     }
-    launch(evaluate_pair_losses, grid_of(needs_one_block(info) ? 1 : blocks_for(losses->pairs)), kListThreads, 0, execution->stream, *losses, sort);
+    launch(evaluate_pair_losses, grid_of(needs_one_block(info) ? 1 : blocks_for(losses->pairs)),
+           kListThreads, 0, execution->stream, *losses, sort);
   });
 }
 
 lr_status unpaired_loss(Execution* execution, const ExampleLosses* losses) {
   return run(execution, [&] {
     Workspace workspace(*execution);
-    if (!workspace.ready()) return;
+    if (!workspace.ready())
+      return;
     const cpu::ExampleTensors& t = losses->tensors;
-    for (const cpu::Grid* output : {&t.loss, &t.rewards, &t.kl, &t.grad_policy_logps, &t.grad_reference_logps}) poison(*output);
-    launch(evaluate_example_losses, grid_of(blocks_for(losses->examples)), kListThreads, 0, execution->stream, *losses);
+    for (const cpu::Grid* output :
+         {&t.loss, &t.rewards, &t.kl, &t.grad_policy_logps, &t.grad_reference_logps})
+      poison(*output);
+    launch(evaluate_example_losses, grid_of(blocks_for(losses->examples)), kListThreads, 0,
+           execution->stream, *losses);
   });
 }
 

@@ -1,5 +1,6 @@
-// Losses of pairs by the threads of a grid, in double, from the formulas of src/math: what pair_loss and the step share. Loads and stores
-// stay out of line, so that the losses, each of them a copy of what is around the formula, stay short.
+// Losses of pairs by the threads of a grid, in double, from the formulas of src/math: what
+// pair_loss and the step share. Loads and stores stay out of line, so that the losses, each of them
+// a copy of what is around the formula, stay short.
 #pragma once
 
 #include "block.cuh"
@@ -21,23 +22,28 @@ struct PairBatch {
   int64_t pairs;
   const cpu::PairTensors& tensors;
   bool wants_rewards;
-  int64_t first, step;      // this thread takes pairs first, first + step, ...; a loss that looks at others needs all of them in one block
-  SortEntry* entries[2];    // sort_capacity(pairs) each, of a loss that sorts
+  int64_t first, step;    // this thread takes pairs first, first + step, ...; a loss that looks at
+                          // others needs all of them in one block
+  SortEntry* entries[2];  // sort_capacity(pairs) each, of a loss that sorts
   BlockScratch* scratch;
 };
 
 // True if one block has to see all pairs.
-inline bool needs_one_block(const math::LossInfo& info) { return info.means > 0 || info.has_parameters() || info.sorting != math::Sorting::none; }
+inline bool needs_one_block(const math::LossInfo& info) {
+  return info.means > 0 || info.has_parameters() || info.sorting != math::Sorting::none;
+}
 
 LR_HD inline int64_t sort_capacity(int64_t pairs) {
   int64_t capacity = 1;
-  while (capacity < pairs) capacity *= 2;
+  while (capacity < pairs)
+    capacity *= 2;
   return capacity;
 }
 
 struct LoadedPair {
   PairInput input;
-  double upstream[2];  // of the chosen and of the rejected answer's value; the same for a loss with one value
+  double upstream[2];  // of the chosen and of the rejected answer's value; the same for a loss with
+                       // one value
 };
 
 __device__ inline double at_least_one(double count) { return count < 1 ? 1 : count; }
@@ -47,9 +53,11 @@ __device__ inline double read_upstream(const PairBatch& batch, int64_t value, in
   return grid.present ? read_double(grid, value) : 1.0 / static_cast<double>(values);
 }
 
-__device__ LR_NO_INLINE inline LoadedPair load_pair(const PairBatch& batch, int64_t k, bool reference_free, bool two_values) {
+__device__ LR_NO_INLINE inline LoadedPair load_pair(const PairBatch& batch, int64_t k,
+                                                    bool reference_free, bool two_values) {
   const cpu::PairTensors& t = batch.tensors;
-  LoadedPair loaded{{read_double(t.policy_chosen, k), read_double(t.policy_rejected, k), 0, 0, 1, 1}, {}};
+  LoadedPair loaded{
+      {read_double(t.policy_chosen, k), read_double(t.policy_rejected, k), 0, 0, 1, 1}, {}};
   if (!reference_free && t.reference_chosen.present) {
     loaded.input.reference_chosen = read_double(t.reference_chosen, k);
     loaded.input.reference_rejected = read_double(t.reference_rejected, k);
@@ -60,21 +68,26 @@ __device__ LR_NO_INLINE inline LoadedPair load_pair(const PairBatch& batch, int6
   }
   loaded.input.logps_are_means = t.logps_are_means;
   loaded.upstream[0] = read_upstream(batch, k, two_values ? 2 * batch.pairs : batch.pairs);
-  loaded.upstream[1] = two_values ? read_upstream(batch, batch.pairs + k, 2 * batch.pairs) : loaded.upstream[0];
+  loaded.upstream[1] =
+      two_values ? read_upstream(batch, batch.pairs + k, 2 * batch.pairs) : loaded.upstream[0];
   return loaded;
 }
 
-__device__ LR_NO_INLINE inline void store_rewards(const PairBatch& batch, int64_t k, const PairInput& pair, double beta) {
-  if (!batch.wants_rewards) return;
+__device__ LR_NO_INLINE inline void store_rewards(const PairBatch& batch, int64_t k,
+                                                  const PairInput& pair, double beta) {
+  if (!batch.wants_rewards)
+    return;
   write(batch.tensors.chosen_rewards, k, beta * pair.chosen_ratio());
   write(batch.tensors.rejected_rewards, k, beta * pair.rejected_ratio());
 }
 
 // The output's gradients are complete.
-__device__ LR_NO_INLINE inline void store_pair(const PairBatch& batch, int64_t k, const PairOutput& out, bool two_values) {
+__device__ LR_NO_INLINE inline void store_pair(const PairBatch& batch, int64_t k,
+                                               const PairOutput& out, bool two_values) {
   const cpu::PairTensors& t = batch.tensors;
   write(t.loss, k, out.value);
-  if (two_values) write(t.loss, batch.pairs + k, out.second_value);
+  if (two_values)
+    write(t.loss, batch.pairs + k, out.second_value);
   write(t.grad_policy_chosen, k, out.gradient.policy_chosen);
   write(t.grad_policy_rejected, k, out.gradient.policy_rejected);
   write(t.grad_reference_chosen, k, out.gradient.reference_chosen);
@@ -83,15 +96,20 @@ __device__ LR_NO_INLINE inline void store_pair(const PairBatch& batch, int64_t k
 
 // ---- Losses of the whole batch ----
 
-// Means of the features, the variance about the first of them, and the derivatives of the weighted losses by these statistics.
+// Means of the features, the variance about the first of them, and the derivatives of the weighted
+// losses by these statistics.
 template <class Loss>
-__device__ inline void take_statistics(const Loss& loss, const PairBatch& batch, math::Statistics* statistics, math::Statistics* derivatives) {
-  constexpr bool kReferenceFree = Loss::info.reference_free, kTwoValues = Loss::info.two_values, kVariance = Loss::info.variance;
+__device__ inline void take_statistics(const Loss& loss, const PairBatch& batch,
+                                       math::Statistics* statistics,
+                                       math::Statistics* derivatives) {
+  constexpr bool kReferenceFree = Loss::info.reference_free, kTwoValues = Loss::info.two_values,
+                 kVariance = Loss::info.variance;
   constexpr int kMeans = Loss::info.means;
   const double count = static_cast<double>(batch.pairs);
   double sums[3] = {0, 0, 0};
   for (int64_t k = batch.first; k < batch.pairs; k += batch.step) {
-    const math::Features<double> features = loss.features(load_pair(batch, k, kReferenceFree, kTwoValues).input);
+    const math::Features<double> features =
+        loss.features(load_pair(batch, k, kReferenceFree, kTwoValues).input);
     sums[0] += features.first;
     sums[1] += features.second;
   }
@@ -100,7 +118,9 @@ __device__ inline void take_statistics(const Loss& loss, const PairBatch& batch,
   if constexpr (kVariance) {
     double squares[1] = {0};
     for (int64_t k = batch.first; k < batch.pairs; k += batch.step) {
-      const double off = loss.features(load_pair(batch, k, kReferenceFree, kTwoValues).input).first - statistics->mean[0];
+      const double off =
+          loss.features(load_pair(batch, k, kReferenceFree, kTwoValues).input).first -
+          statistics->mean[0];
       squares[0] += off * off;
     }
     block_sum(squares, batch.scratch);
@@ -110,8 +130,10 @@ __device__ inline void take_statistics(const Loss& loss, const PairBatch& batch,
   for (int64_t k = batch.first; k < batch.pairs; k += batch.step) {
     const LoadedPair in = load_pair(batch, k, kReferenceFree, kTwoValues);
     const math::CoupledOutput<double> out = loss.evaluate(in.input, *statistics);
-    for (int i = 0; i < kMeans; ++i) sums[i] += math::by_statistic(in.upstream[kTwoValues ? i : 0], out.d_mean[i]);
-    if (kVariance) sums[2] += math::by_statistic(in.upstream[0], out.d_variance);
+    for (int i = 0; i < kMeans; ++i)
+      sums[i] += math::by_statistic(in.upstream[kTwoValues ? i : 0], out.d_mean[i]);
+    if (kVariance)
+      sums[2] += math::by_statistic(in.upstream[0], out.d_variance);
   }
   block_sum(sums, batch.scratch);
   *derivatives = {count, {sums[0], sums[1]}, sums[2]};
@@ -121,14 +143,18 @@ __device__ inline void take_statistics(const Loss& loss, const PairBatch& batch,
 
 // Orders as the numbers do, -0 being 0 and NaN last.
 __device__ inline uint64_t sort_key(double value) {
-  if (value != value) return ~uint64_t{0};
+  if (value != value)
+    return ~uint64_t{0};
   const uint64_t bits = std::bit_cast<uint64_t>(value == 0 ? 0.0 : value);
   return bits >> 63 != 0 ? ~bits : bits | uint64_t{1} << 63;
 }
 
-__device__ inline bool goes_before(const SortEntry& a, const SortEntry& b) { return a.key < b.key || (a.key == b.key && a.pair < b.pair); }
+__device__ inline bool goes_before(const SortEntry& a, const SortEntry& b) {
+  return a.key < b.key || (a.key == b.key && a.pair < b.pair);
+}
 
-// Bitonic, in ascending order; the count is a power of two. No two entries are equal, so the result is that of a stable sort.
+// Bitonic, in ascending order; the count is a power of two. No two entries are equal, so the result
+// is that of a stable sort.
 __device__ LR_NO_INLINE inline void sort_entries(SortEntry* entries, int64_t count) {
   for (int64_t run = 2; run <= count; run *= 2) {
     for (int64_t distance = run / 2; distance > 0; distance /= 2) {
@@ -153,16 +179,21 @@ struct SortKeys {
 
 template <bool kByModel>
 __device__ inline SortKeys sort_keys(const PairInput& pair) {
-  if (kByModel) return {pair.policy_chosen - pair.policy_rejected, pair.reference_chosen - pair.reference_rejected};
+  if (kByModel)
+    return {pair.policy_chosen - pair.policy_rejected,
+            pair.reference_chosen - pair.reference_rejected};
   return {pair.chosen_ratio(), pair.rejected_ratio()};
 }
 
-// The formula is evaluated on ranks as if they were pairs, and its gradient goes back to the pairs that hold the ranks.
+// The formula is evaluated on ranks as if they were pairs, and its gradient goes back to the pairs
+// that hold the ranks.
 template <class Loss>
 __device__ inline void evaluate_sorted(const Loss& loss, double beta, const PairBatch& batch) {
   constexpr bool kByModel = Loss::info.sorting == math::Sorting::by_model;
   const cpu::PairTensors& t = batch.tensors;
-  const auto keys_of = [&](int64_t pair) { return sort_keys<kByModel>(load_pair(batch, pair, false, false).input); };
+  const auto keys_of = [&](int64_t pair) {
+    return sort_keys<kByModel>(load_pair(batch, pair, false, false).input);
+  };
   const int64_t capacity = sort_capacity(batch.pairs);
   for (int64_t k = batch.first; k < capacity; k += batch.step) {  // what fills up goes last
     SortEntry first{~uint64_t{0}, k}, second = first;
@@ -179,7 +210,8 @@ __device__ inline void evaluate_sorted(const Loss& loss, double beta, const Pair
   for (int64_t rank = batch.first; rank < batch.pairs; rank += batch.step) {
     const int64_t first = batch.entries[0][rank].pair, second = batch.entries[1][rank].pair;
     const LoadedPair own = load_pair(batch, rank, false, false);
-    const PairOutput out = loss.evaluate(PairInput{keys_of(first).first, keys_of(second).second, 0, 0, 1, 1});
+    const PairOutput out =
+        loss.evaluate(PairInput{keys_of(first).first, keys_of(second).second, 0, 0, 1, 1});
     const double d_first = math::vanishing_product(own.upstream[0], out.gradient.policy_chosen);
     const double d_second = math::vanishing_product(own.upstream[0], out.gradient.policy_rejected);
     write(t.loss, rank, out.value);
@@ -195,10 +227,12 @@ __device__ inline void evaluate_sorted(const Loss& loss, double beta, const Pair
 
 template <class Loss>
 __device__ inline void evaluate_loss(const Loss& loss, double beta, const PairBatch& batch) {
-  constexpr bool kReferenceFree = Loss::info.reference_free, kTwoValues = Loss::info.two_values, kCoupled = Loss::info.means > 0;
+  constexpr bool kReferenceFree = Loss::info.reference_free, kTwoValues = Loss::info.two_values,
+                 kCoupled = Loss::info.means > 0;
   constexpr bool kHasParameters = Loss::info.has_parameters();
   math::Statistics statistics, derivatives;
-  if constexpr (kCoupled) take_statistics(loss, batch, &statistics, &derivatives);
+  if constexpr (kCoupled)
+    take_statistics(loss, batch, &statistics, &derivatives);
   double parameters[3] = {0, 0, 0};
   for (int64_t k = batch.first; k < batch.pairs; k += batch.step) {
     const LoadedPair in = load_pair(batch, k, kReferenceFree, kTwoValues);
@@ -212,10 +246,11 @@ __device__ inline void evaluate_loss(const Loss& loss, double beta, const PairBa
     gradient.policy_chosen = math::vanishing_product(in.upstream[0], gradient.policy_chosen);
     gradient.policy_rejected = math::vanishing_product(in.upstream[1], gradient.policy_rejected);
     gradient.reference_chosen = math::vanishing_product(in.upstream[0], gradient.reference_chosen);
-    gradient.reference_rejected = math::vanishing_product(in.upstream[1], gradient.reference_rejected);
+    gradient.reference_rejected =
+        math::vanishing_product(in.upstream[1], gradient.reference_rejected);
     if constexpr (kCoupled) {
-      const math::PairGradient<double> more =
-          loss.pull_back(in.input, math::feature_gradient(loss.features(in.input), statistics, derivatives));
+      const math::PairGradient<double> more = loss.pull_back(
+          in.input, math::feature_gradient(loss.features(in.input), statistics, derivatives));
       gradient.policy_chosen += more.policy_chosen;
       gradient.policy_rejected += more.policy_rejected;
       gradient.reference_chosen += more.reference_chosen;

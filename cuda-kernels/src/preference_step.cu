@@ -1,15 +1,20 @@
-// preference_step: logits to loss, gradient and metrics. Fused are token_logprobs, sequence_logps, every loss of the list, their gradients back
-// to the logits, and what a trainer logs.
+// preference_step: logits to loss, gradient and metrics. Fused are token_logprobs, sequence_logps,
+// every loss of the list, their gradients back to the logits, and what a trainer logs.
 //
-// The rows are read once forward, 2 or 4 bytes an element, and read and written once backward, 4 or 8; between lie some tens of bytes a token.
-// Rows that do not count are not read, and get zeros. The launches:
-//   tails       only where a tail of weight 0 makes rows drop out and nothing else needs them: which rows those are
-//   forward     a team of threads a row: a warp where the row is short, a block otherwise; figures of each token to the workspace
-//   pairs       a block a sequence; the last block to finish goes on with the pairs, as the only one that then has work
-//   backward    the teams of the forward again; a row's coefficient is four numbers away, so that no pass over the tokens is needed for it.
-//               With metrics it leaves each row's sum of squares and number of non-finite values behind
+// The rows are read once forward, 2 or 4 bytes an element, and read and written once backward, 4 or
+// 8; between lie some tens of bytes a token. Rows that do not count are not read, and get zeros.
+// The launches:
+//   tails       only where a tail of weight 0 makes rows drop out and nothing else needs them:
+//   which rows those are forward     a team of threads a row: a warp where the row is short, a
+//   block otherwise; figures of each token to the workspace pairs       a block a sequence; the
+//   last block to finish goes on with the pairs, as the only one that then has work backward    the
+//   teams of the forward again; a row's coefficient is four numbers away, so that no pass over the
+//   tokens is needed for it.
+//               With metrics it leaves each row's sum of squares and number of non-finite values
+//               behind
 //   norm        only with metrics and a gradient: one block adds these up, in a fixed order
-// That is two launches at least and four at most, as tails and norm exclude each other. None waits for a value on the host.
+// That is two launches at least and four at most, as tails and norm exclude each other. None waits
+// for a value on the host.
 #include <cstddef>
 
 #include "operations.h"
@@ -32,7 +37,7 @@ struct TokenFigures {
   double* weighed_logp;  // logp - log(sum of p^2), for wpo
   double* entropy;       // this and the next two for metrics
   double* mean_raw;
-  double* right;         // 1 where the argmax is the label
+  double* right;  // 1 where the argmax is the label
 };
 
 struct SequenceFigures {
@@ -42,7 +47,7 @@ struct SequenceFigures {
   double reference;
   // Over every token that the mask counts.
   double tokens;
-  double nll;            // of the chosen ones
+  double nll;  // of the chosen ones
   double weighed_logp;
   double entropy;
   double mean_raw;
@@ -61,30 +66,34 @@ struct Rows {
   int64_t count;
   Transform transform;
   Mask mask;
-  const double* dropped_weights;  // of tokens in their sums, where rows of weight 0 drop out; null: the mask alone decides
+  const double* dropped_weights;  // of tokens in their sums, where rows of weight 0 drop out; null:
+                                  // the mask alone decides
 };
 
 __device__ __forceinline__ bool is_read(const Rows& rows, int64_t r) {
-  return (rows.dropped_weights != nullptr ? rows.dropped_weights[r] : mask_weight(rows.mask, r)) > 0;
+  return (rows.dropped_weights != nullptr ? rows.dropped_weights[r] : mask_weight(rows.mask, r)) >
+         0;
 }
 
 struct ForwardCall {
   Rows rows;
   Segments segments;
   TokenFigures figures;
-  uint32_t* arrivals;   // of the next launch, set to 0 here
+  uint32_t* arrivals;  // of the next launch, set to 0 here
   int64_t* bad_values;
 };
 
 template <class Cap, bool kEverything>
-__device__ inline void write_figures(const ForwardCall& call, int64_t r, int64_t label, float label_logit, const Partial& part) {
+__device__ inline void write_figures(const ForwardCall& call, int64_t r, int64_t label,
+                                     float label_logit, const Partial& part) {
   const RowFigures row = finish_row<Cap, kEverything>(part, label_logit, call.rows.transform);
   const double logp = label >= 0 ? row.norm.logp : nan("");
   call.figures.logp[r] = logp;
   call.figures.pivot[r] = row.norm.pivot;
   call.figures.log_sum[r] = row.norm.log_sum;
   if constexpr (kEverything) {
-    if (call.figures.weighed_logp != nullptr) call.figures.weighed_logp[r] = logp - (row.log_sum2 - 2 * row.norm.log_sum);
+    if (call.figures.weighed_logp != nullptr)
+      call.figures.weighed_logp[r] = logp - (row.log_sum2 - 2 * row.norm.log_sum);
     if (call.figures.entropy != nullptr) {
       call.figures.entropy[r] = row.entropy;
       call.figures.mean_raw[r] = row.mean_raw;
@@ -93,32 +102,42 @@ __device__ inline void write_figures(const ForwardCall& call, int64_t r, int64_t
   }
 }
 
-// Under a softcap a thread has more sums than a third block on a multiprocessor would leave registers for.
+// Under a softcap a thread has more sums than a third block on a multiprocessor would leave
+// registers for.
 template <class Cap>
 constexpr int kForwardBlocks = Cap::kCaps ? kBlocksAtOnce - 1 : kBlocksAtOnce;
 
 template <class T, class Cap, bool kEverything, int kThreads>
-__global__ void __launch_bounds__(kBlockThreads, kForwardBlocks<Cap>) step_forward(const LR_PARAMETER ForwardCall call) {
+__global__ void __launch_bounds__(kBlockThreads, kForwardBlocks<Cap>)
+    step_forward(const LR_PARAMETER ForwardCall call) {
   LR_SHARED(Scratch, scratch, 1);
   LR_SHARED(Partial, partials, kMaxSegments);
   constexpr int kTeams = kBlockThreads / kThreads;
   const int thread = static_cast<int>(threadIdx.x) % kThreads;
   const int64_t columns = call.rows.logits.columns;
-  if (blockIdx.x == 0 && threadIdx.x == 0) *call.arrivals = 0;
-  for (int64_t r = int64_t{blockIdx.x} * kTeams + threadIdx.x / kThreads; r < call.rows.count; r += int64_t{gridDim.x} * kTeams) {
+  if (blockIdx.x == 0 && threadIdx.x == 0)
+    *call.arrivals = 0;
+  for (int64_t r = int64_t{blockIdx.x} * kTeams + threadIdx.x / kThreads; r < call.rows.count;
+       r += int64_t{gridDim.x} * kTeams) {
     const int64_t label = read_label(call.rows.mask.labels, r, columns);
     if (thread == 0 && call.bad_values != nullptr) {
-      if (label == kBadLabel) count_up(call.bad_values);
-      if (has_bad_weight(call.rows.mask, r)) count_up(call.bad_values);
+      if (label == kBadLabel)
+        count_up(call.bad_values);
+      if (has_bad_weight(call.rows.mask, r))
+        count_up(call.bad_values);
     }
-    if (!is_read(call.rows, r)) continue;
+    if (!is_read(call.rows, r))
+      continue;
     const typename T::Element* row = row_address<T>(call.rows.logits, r);
     const float label_logit = thread == 0 && label >= 0 ? T::widen(row[label]) : 0;
-    Partial part =
-        sum_row<T, Cap, kEverything, kThreads>(row, columns, call.segments, call.figures.right != nullptr, call.rows.transform, scratch, partials);
-    if (thread >= kWarp) continue;
+    Partial part = sum_row<T, Cap, kEverything, kThreads>(row, columns, call.segments,
+                                                          call.figures.right != nullptr,
+                                                          call.rows.transform, scratch, partials);
+    if (thread >= kWarp)
+      continue;
     sum_far_others<T, Cap>(row, columns, call.rows.transform, &part);
-    if (thread == 0) write_figures<Cap, kEverything>(call, r, label, label_logit, part);
+    if (thread == 0)
+      write_figures<Cap, kEverything>(call, r, label, label_logit, part);
   }
 }
 
@@ -146,26 +165,30 @@ struct BackwardRow {
 // Of the loss by the row's log-prob; 0 where it does not count.
 __device__ inline double coefficient(const BackwardCall& call, int64_t r) {
   const double mask = mask_weight(call.rows.mask, r);
-  if (!(mask > 0)) return 0;
+  if (!(mask > 0))
+    return 0;
   const double weight = call.weights != nullptr ? call.weights[r] : mask;
   const int64_t sequence = r / call.tokens;
-  const double own = weight > 0 ? call.sequence_gradient[sequence] * weight / call.sequences[sequence].divisor : 0;
+  const double own =
+      weight > 0 ? call.sequence_gradient[sequence] * weight / call.sequences[sequence].divisor : 0;
   return r < call.chosen_rows ? own + *call.chosen_token_gradient : own;
 }
 
 // By one thread for all of its row's.
 template <class T, class Cap>
-__device__ inline BackwardRow prepare_row(const BackwardCall& call, const typename T::Element* row, int64_t r) {
+__device__ inline BackwardRow prepare_row(const BackwardCall& call, const typename T::Element* row,
+                                          int64_t r) {
   RowUpstream up{};
   up.label = read_label(call.rows.mask.labels, r, call.rows.logits.columns);
   up.grad_logp = coefficient(call, r);
-  if (up.label < 0 || up.grad_logp == 0) return {true, up.label, {}};
+  if (up.label < 0 || up.grad_logp == 0)
+    return {true, up.label, {}};
   up.norm = {call.figures.pivot[r], call.figures.log_sum[r], call.figures.logp[r]};
   return {false, up.label, prepare_gradient<Cap>(up, T::widen(row[up.label]), call.rows.transform)};
 }
 
-// Sum of squares of what is written, in units of the row's scale so that it stays within float32, and the number of values that are stored
-// as inf or NaN. The label's value is added apart.
+// Sum of squares of what is written, in units of the row's scale so that it stays within float32,
+// and the number of values that are stored as inf or NaN. The label's value is added apart.
 struct Totals {
   static constexpr float kAlwaysFinite = 65504;  // what every type of logits can hold
   static constexpr float kLargest = 3.402823466e38f;
@@ -186,7 +209,8 @@ struct Totals {
       largest = max_nan(largest, fabsf(x[k]));
     }
     squares += sum;
-    if (largest <= kAlwaysFinite) return;
+    if (largest <= kAlwaysFinite)
+      return;
     float stored[T::kPerVector];
     T::unpack(packed, stored);
 #pragma unroll
@@ -197,15 +221,19 @@ struct Totals {
   }
 };
 
-// In place, only the piece that the label lies in has read its logit for certain before it was overwritten.
+// In place, only the piece that the label lies in has read its logit for certain before it was
+// overwritten.
 template <class T>
-__device__ __forceinline__ bool owns_label(const BackwardCall& call, const typename T::Element* gradient, int64_t label, int64_t piece) {
+__device__ __forceinline__ bool owns_label(const BackwardCall& call,
+                                           const typename T::Element* gradient, int64_t label,
+                                           int64_t piece) {
   const int64_t before = misalignment(gradient) / static_cast<int64_t>(sizeof(typename T::Element));
   return (label + before) / T::kPerVector / call.piece_vectors == piece;
 }
 
 template <class T, class Cap, bool kTotals, int kThreads>
-__global__ void __launch_bounds__(kBlockThreads, kBlocksAtOnce) step_backward(const LR_PARAMETER BackwardCall call) {
+__global__ void __launch_bounds__(kBlockThreads, kBlocksAtOnce)
+    step_backward(const LR_PARAMETER BackwardCall call) {
   constexpr int kTeams = kBlockThreads / kThreads;
   LR_SHARED(BackwardRow, rows, kTeams);
   LR_SHARED(RowTotals, warp_totals, kBlockThreads / kWarp);
@@ -216,19 +244,23 @@ __global__ void __launch_bounds__(kBlockThreads, kBlocksAtOnce) step_backward(co
       __syncthreads();
     }
   };
-  const int team = static_cast<int>(threadIdx.x) / kThreads, thread = static_cast<int>(threadIdx.x) % kThreads;
+  const int team = static_cast<int>(threadIdx.x) / kThreads,
+            thread = static_cast<int>(threadIdx.x) % kThreads;
   const int64_t columns = call.rows.logits.columns;
   BackwardRow& row = rows[team];
-  for (int64_t b = int64_t{blockIdx.x} * kTeams + team; b < call.rows.count * call.pieces; b += int64_t{gridDim.x} * kTeams) {
+  for (int64_t b = int64_t{blockIdx.x} * kTeams + team; b < call.rows.count * call.pieces;
+       b += int64_t{gridDim.x} * kTeams) {
     const int64_t r = call.pieces == 1 ? b : b / call.pieces, piece = b - r * call.pieces;
     const typename T::Element* logits = row_address<T>(call.rows.logits, r);
     meet();  // the row before has been read
-    if (thread == 0) row = prepare_row<T, Cap>(call, logits, r);
+    if (thread == 0)
+      row = prepare_row<T, Cap>(call, logits, r);
     meet();
     typename T::Element* const gradient = row_address<T>(call.gradient, r);
     const auto write_with = [&](auto&& watch) {
       write_gradient<T, Cap, false, kThreads>(logits, gradient, columns, piece * call.piece_vectors,
-                                              (piece + 1) * call.piece_vectors, row.zero, row.label, row.gradient, call.rows.transform, watch);
+                                              (piece + 1) * call.piece_vectors, row.zero, row.label,
+                                              row.gradient, call.rows.transform, watch);
     };
     if constexpr (!kTotals) {
       write_with(Unwatched{});
@@ -236,9 +268,11 @@ __global__ void __launch_bounds__(kBlockThreads, kBlocksAtOnce) step_backward(co
       const double scale = row.gradient.scale;
       Totals seen{columns, row.label, fabs(scale) > 1e-37 ? static_cast<float>(1 / scale) : 0};
       write_with(seen);
-      RowTotals totals{warp_sum(seen.squares) * scale * scale, static_cast<double>(warp_sum(seen.nonfinite))};
+      RowTotals totals{warp_sum(seen.squares) * scale * scale,
+                       static_cast<double>(warp_sum(seen.nonfinite))};
       if (kThreads > kWarp) {
-        if (thread % kWarp == 0) warp_totals[thread / kWarp] = totals;
+        if (thread % kWarp == 0)
+          warp_totals[thread / kWarp] = totals;
         __syncthreads();
         if (thread == 0) {
           for (int w = 1; w < kThreads / kWarp; ++w) {
@@ -252,7 +286,8 @@ __global__ void __launch_bounds__(kBlockThreads, kBlocksAtOnce) step_backward(co
           totals = {0, 0};
         } else if (owns_label<T>(call, gradient, row.label, piece)) {
           totals.squares += row.gradient.label_value * row.gradient.label_value;
-          totals.nonfinite += fabsf(T::widen(T::narrow(row.gradient.label_value))) <= Totals::kLargest ? 0 : 1;
+          totals.nonfinite +=
+              fabsf(T::widen(T::narrow(row.gradient.label_value))) <= Totals::kLargest ? 0 : 1;
         }
         call.totals[b] = totals;
       }
@@ -277,14 +312,14 @@ struct PairsCall {
   TokenFigures figures;
   cpu::Grid reference_logps;
   cpu::Grid reference_token_logps;
-  double* weights;                // of tokens in their sums; null: those of the mask
+  double* weights;  // of tokens in their sums; null: those of the mask
   SequenceFigures* sequences;
   uint32_t* arrivals;
   bool wpo;
   bool sft;
   // The pairs, by the last block.
-  cpu::PairTensors tensors;       // of one loss of the list, views of the workspace
-  double* upstream;               // [2P], as are the values and gradients
+  cpu::PairTensors tensors;  // of one loss of the list, views of the workspace
+  double* upstream;          // [2P], as are the values and gradients
   double* value;
   double* gradient;
   double* total_loss;             // [P]
@@ -299,50 +334,76 @@ struct PairsCall {
   ListedLoss list[kMaxStepLosses];
 };
 
-__global__ void __launch_bounds__(kListThreads) find_tails(const lr_sequence_options options, const LR_PARAMETER Mask mask, int64_t sequences,
-                                                           int64_t tokens, double* weights) {
+__global__ void __launch_bounds__(kListThreads)
+    find_tails(const lr_sequence_options options, const LR_PARAMETER Mask mask, int64_t sequences,
+               int64_t tokens, double* weights) {
   LR_SHARED(BlockScratch, scratch, 1);
   for (int64_t b = blockIdx.x; b < sequences; b += gridDim.x) {
-    for_tokens(options, mask, b, sequences, tokens, scratch, [&](int64_t token, double, double weight) { weights[token] = weight; });
+    for_tokens(options, mask, b, sequences, tokens, scratch,
+               [&](int64_t token, double, double weight) { weights[token] = weight; });
   }
 }
 
 __device__ inline void reduce_sequence(const PairsCall& call, int64_t b, BlockScratch* scratch) {
-  enum Sum { kCount, kLogp, kReference, kTokens, kNll, kWeighedLogp, kEntropy, kMeanRaw, kRight, kSums };
+  enum Sum {
+    kCount,
+    kLogp,
+    kReference,
+    kTokens,
+    kNll,
+    kWeighedLogp,
+    kEntropy,
+    kMeanRaw,
+    kRight,
+    kSums
+  };
   double sums[kSums] = {};
   const bool chosen = b < call.pairs, of_tokens = call.reference_token_logps.present;
   const TokenFigures& figures = call.figures;
-  for_tokens(call.options, call.mask, b, 2 * call.pairs, call.tokens, scratch, [&](int64_t token, double mask, double weight) {
-    if (call.weights != nullptr) call.weights[token] = weight;
-    if (weight > 0) {
-      sums[kCount] += weight;
-      sums[kLogp] += weight * figures.logp[token];
-      if (of_tokens) sums[kReference] += weight * read_double(call.reference_token_logps, token);
-    }
-    if (!(mask > 0)) return;
-    sums[kTokens] += 1;
-    if (call.sft && chosen) sums[kNll] -= figures.logp[token];
-    if (call.wpo) sums[kWeighedLogp] += figures.weighed_logp[token];
-    if (call.metrics != nullptr) {
-      sums[kEntropy] += figures.entropy[token];
-      sums[kMeanRaw] += figures.mean_raw[token];
-      sums[kRight] += figures.right[token];
-    }
-  });
+  for_tokens(call.options, call.mask, b, 2 * call.pairs, call.tokens, scratch,
+             [&](int64_t token, double mask, double weight) {
+               if (call.weights != nullptr)
+                 call.weights[token] = weight;
+               if (weight > 0) {
+                 sums[kCount] += weight;
+                 sums[kLogp] += weight * figures.logp[token];
+                 if (of_tokens)
+                   sums[kReference] += weight * read_double(call.reference_token_logps, token);
+               }
+               if (!(mask > 0))
+                 return;
+               sums[kTokens] += 1;
+               if (call.sft && chosen)
+                 sums[kNll] -= figures.logp[token];
+               if (call.wpo)
+                 sums[kWeighedLogp] += figures.weighed_logp[token];
+               if (call.metrics != nullptr) {
+                 sums[kEntropy] += figures.entropy[token];
+                 sums[kMeanRaw] += figures.mean_raw[token];
+                 sums[kRight] += figures.right[token];
+               }
+             });
   block_sum(sums, scratch);
-  if (threadIdx.x != 0) return;
+  if (threadIdx.x != 0)
+    return;
   const double divisor = divisor_of(call.options, sums[kCount]);
-  const double reference = call.reference_logps.present ? read_double(call.reference_logps, b) : sums[kReference] / divisor;
-  call.sequences[b] = {sums[kLogp] / divisor, sums[kCount],   divisor,        reference,      sums[kTokens],
-                       sums[kNll],            sums[kWeighedLogp], sums[kEntropy], sums[kMeanRaw], sums[kRight]};
+  const double reference = call.reference_logps.present ? read_double(call.reference_logps, b)
+                                                        : sums[kReference] / divisor;
+  call.sequences[b] = {
+      sums[kLogp] / divisor, sums[kCount],   divisor,        reference,   sums[kTokens], sums[kNll],
+      sums[kWeighedLogp],    sums[kEntropy], sums[kMeanRaw], sums[kRight]};
   write(call.logps, b, sums[kLogp] / divisor);
   write(call.counts, b, sums[kCount]);
 }
 
 // WPO's weight of a pair (arXiv 2406.11827).
 __device__ inline double pair_weight(const PairsCall& call, int64_t pair) {
-  if (!call.wpo) return 1;
-  const auto mean = [&](int64_t b) { return call.sequences[b].tokens > 0 ? call.sequences[b].weighed_logp / call.sequences[b].tokens : 0; };
+  if (!call.wpo)
+    return 1;
+  const auto mean = [&](int64_t b) {
+    return call.sequences[b].tokens > 0 ? call.sequences[b].weighed_logp / call.sequences[b].tokens
+                                        : 0;
+  };
   return exp(mean(pair) + mean(call.pairs + pair));
 }
 
@@ -362,16 +423,19 @@ __device__ inline TokenTotals add_sequences(const PairsCall& call, BlockScratch*
     sums[2] += sequence.nll;
     sums[3] += sequence.entropy;
     sums[chosen ? 4 : 5] += sequence.mean_raw;
-    if (chosen) sums[6] += sequence.right;
+    if (chosen)
+      sums[6] += sequence.right;
   }
   block_sum(sums, scratch);
   return {sums[0], sums[1], sums[2], sums[3], sums[4], sums[5], sums[6]};
 }
 
-__device__ inline void write_metrics(const PairsCall& call, const TokenTotals& tokens, BlockScratch* scratch) {
+__device__ inline void write_metrics(const PairsCall& call, const TokenTotals& tokens,
+                                     BlockScratch* scratch) {
   double sums[6] = {};
   for (int64_t k = threadIdx.x; k < call.pairs; k += kListThreads) {
-    const double chosen = read_double(call.tensors.chosen_rewards, k), rejected = read_double(call.tensors.rejected_rewards, k);
+    const double chosen = read_double(call.tensors.chosen_rewards, k),
+                 rejected = read_double(call.tensors.rejected_rewards, k);
     sums[0] += call.total_loss[k];
     sums[1] += chosen;
     sums[2] += rejected;
@@ -380,7 +444,8 @@ __device__ inline void write_metrics(const PairsCall& call, const TokenTotals& t
     sums[5] += fabs(call.total_loss[k]) < static_cast<double>(INFINITY) ? 0 : 1;
   }
   block_sum(sums, scratch);
-  if (threadIdx.x != 0) return;
+  if (threadIdx.x != 0)
+    return;
   const double pairs = static_cast<double>(call.pairs);
   *call.metrics = {mean_of(sums[0], pairs),
                    mean_of(sums[1], pairs),
@@ -395,7 +460,8 @@ __device__ inline void write_metrics(const PairsCall& call, const TokenTotals& t
                    static_cast<int64_t>(sums[5])};
 }
 
-// By the block that comes last. A thread meets the same pairs in every loop but those of a loss that sorts.
+// By the block that comes last. A thread meets the same pairs in every loop but those of a loss
+// that sorts.
 __device__ inline void evaluate_list(const PairsCall& call, BlockScratch* scratch) {
   const int64_t pairs = call.pairs;
   const TokenTotals tokens = add_sequences(call, scratch);
@@ -411,8 +477,10 @@ __device__ inline void evaluate_list(const PairsCall& call, BlockScratch* scratc
     const ListedLoss& loss = call.list[i];
     if (loss.is_sft) {
       const double value = math::vanishing_product(loss.weight, mean_of(tokens.nll, tokens.chosen));
-      for (int64_t k = threadIdx.x; k < pairs; k += kListThreads) call.total_loss[k] += value;
-      if (tokens.chosen > 0) chosen_token_gradient -= loss.weight / tokens.chosen;
+      for (int64_t k = threadIdx.x; k < pairs; k += kListThreads)
+        call.total_loss[k] += value;
+      if (tokens.chosen > 0)
+        chosen_token_gradient -= loss.weight / tokens.chosen;
       continue;
     }
     const bool two_values = loss.two_values;
@@ -421,7 +489,13 @@ __device__ inline void evaluate_list(const PairsCall& call, BlockScratch* scratc
       call.upstream[k] = call.upstream[pairs + k] = upstream;
     }
     __syncthreads();  // a loss that sorts reads the upstream of others' pairs
-    evaluate_pairs(loss.options, {pairs, call.tensors, !rewarded, threadIdx.x, kListThreads, {call.entries[0], call.entries[1]}, scratch});
+    evaluate_pairs(loss.options, {pairs,
+                                  call.tensors,
+                                  !rewarded,
+                                  threadIdx.x,
+                                  kListThreads,
+                                  {call.entries[0], call.entries[1]},
+                                  scratch});
     __syncthreads();
     rewarded = true;
     for (int64_t k = threadIdx.x; k < pairs; k += kListThreads) {
@@ -432,18 +506,24 @@ __device__ inline void evaluate_list(const PairsCall& call, BlockScratch* scratc
     }
     __syncthreads();  // values have been read
   }
-  for (int64_t k = threadIdx.x; k < pairs; k += kListThreads) write(call.losses, k, call.total_loss[k]);
-  if (threadIdx.x == 0) *call.chosen_token_gradient = chosen_token_gradient;
-  if (call.metrics != nullptr) write_metrics(call, tokens, scratch);
+  for (int64_t k = threadIdx.x; k < pairs; k += kListThreads)
+    write(call.losses, k, call.total_loss[k]);
+  if (threadIdx.x == 0)
+    *call.chosen_token_gradient = chosen_token_gradient;
+  if (call.metrics != nullptr)
+    write_metrics(call, tokens, scratch);
 }
 
 __global__ void __launch_bounds__(kListThreads) step_pairs(const LR_PARAMETER PairsCall call) {
   LR_SHARED(BlockScratch, scratch, 1);
-  for (int64_t b = blockIdx.x; b < 2 * call.pairs; b += gridDim.x) reduce_sequence(call, b, scratch);
-  if (last_of_grid(call.arrivals, scratch)) evaluate_list(call, scratch);
+  for (int64_t b = blockIdx.x; b < 2 * call.pairs; b += gridDim.x)
+    reduce_sequence(call, b, scratch);
+  if (last_of_grid(call.arrivals, scratch))
+    evaluate_list(call, scratch);
 }
 
-__global__ void __launch_bounds__(kListThreads) step_norm(const RowTotals* totals, int64_t count, lr_step_metrics* metrics) {
+__global__ void __launch_bounds__(kListThreads)
+    step_norm(const RowTotals* totals, int64_t count, lr_step_metrics* metrics) {
   LR_SHARED(BlockScratch, scratch, 1);
   double sums[2] = {0, 0};
   for (int64_t k = threadIdx.x; k < count; k += kListThreads) {
@@ -451,14 +531,17 @@ __global__ void __launch_bounds__(kListThreads) step_norm(const RowTotals* total
     sums[1] += totals[k].nonfinite;
   }
   block_sum(sums, scratch);
-  if (threadIdx.x != 0) return;
+  if (threadIdx.x != 0)
+    return;
   metrics->grad_norm = sqrt(sums[0]);
   metrics->nonfinite += static_cast<int64_t>(sums[1]);
 }
 
 // ---- The host's side ----
 
-cpu::Grid view(double* values, int64_t count, int64_t stride = 1) { return {true, cpu::ElementType::f64, values, 1, count, 0, stride}; }
+cpu::Grid view(double* values, int64_t count, int64_t stride = 1) {
+  return {true, cpu::ElementType::f64, values, 1, count, 0, stride};
+}
 
 // The part of the pairs' memory, and what the list says.
 void plan_pairs(const Step& step, Workspace& workspace, PairsCall* call) {
@@ -475,16 +558,20 @@ void plan_pairs(const Step& step, Workspace& workspace, PairsCall* call) {
   call->loss_count = step.loss_count;
   for (int i = 0; i < step.loss_count; ++i) {
     const math::LossInfo& info = *math::loss_info(step.losses[i].options.loss);
-    call->list[i] = {step.losses[i].options, step.losses[i].weight, info.kind == math::LossKind::auxiliary, info.two_values};
+    call->list[i] = {step.losses[i].options, step.losses[i].weight,
+                     info.kind == math::LossKind::auxiliary, info.two_values};
     call->sft |= call->list[i].is_sft;
     sorts |= info.sorting != math::Sorting::none;
   }
   if (sorts) {
-    for (SortEntry*& entries : call->entries) entries = workspace.take<SortEntry>(sort_capacity(pairs));
+    for (SortEntry*& entries : call->entries)
+      entries = workspace.take<SortEntry>(sort_capacity(pairs));
   }
   const auto figure = [&](size_t offset, int64_t first) {
     constexpr int64_t kStride = sizeof(SequenceFigures) / sizeof(double);
-    return view(reinterpret_cast<double*>(call->sequences) + first * kStride + offset / sizeof(double), pairs, kStride);
+    return view(
+        reinterpret_cast<double*>(call->sequences) + first * kStride + offset / sizeof(double),
+        pairs, kStride);
   };
   cpu::PairTensors& t = call->tensors;
   t.policy_chosen = figure(offsetof(SequenceFigures, logp), 0);
@@ -507,18 +594,23 @@ void plan_pairs(const Step& step, Workspace& workspace, PairsCall* call) {
 template <class T, class Cap, bool kEverything>
 void launch_forward(const ForwardCall& call, const Machine& machine) {
   if (is_warp_row(call.rows.logits)) {
-    launch(step_forward<T, Cap, kEverything, kWarp>, machine.blocks(blocks_of_warps(call.rows.count)), kBlockThreads, 0, machine.stream, call);
+    launch(step_forward<T, Cap, kEverything, kWarp>,
+           machine.blocks(blocks_of_warps(call.rows.count)), kBlockThreads, 0, machine.stream,
+           call);
   } else {
-    launch(step_forward<T, Cap, kEverything, kBlockThreads>, machine.blocks(call.rows.count), kBlockThreads, 0, machine.stream, call);
+    launch(step_forward<T, Cap, kEverything, kBlockThreads>, machine.blocks(call.rows.count),
+           kBlockThreads, 0, machine.stream, call);
   }
 }
 
 template <class T, class Cap, bool kTotals>
 void launch_backward(const BackwardCall& call, const Machine& machine) {
   if (is_warp_row(call.rows.logits)) {
-    launch(step_backward<T, Cap, kTotals, kWarp>, machine.blocks(blocks_of_warps(call.rows.count)), kBlockThreads, 0, machine.stream, call);
+    launch(step_backward<T, Cap, kTotals, kWarp>, machine.blocks(blocks_of_warps(call.rows.count)),
+           kBlockThreads, 0, machine.stream, call);
   } else {
-    launch(step_backward<T, Cap, kTotals, kBlockThreads>, machine.blocks(call.rows.count * call.pieces), kBlockThreads, 0, machine.stream, call);
+    launch(step_backward<T, Cap, kTotals, kBlockThreads>,
+           machine.blocks(call.rows.count * call.pieces), kBlockThreads, 0, machine.stream, call);
   }
 }
 
@@ -531,7 +623,9 @@ lr_status preference_step(Execution* execution, const Step* step) {
     const int64_t sequences = 2 * step->pairs, rows = sequences * step->tokens;
     const bool metrics = output.metrics != nullptr, has_tails = step->sequence.tail_weight != 1;
     Workspace workspace(*execution);
-    const auto figures = [&](bool wanted) { return wanted ? workspace.take<double>(rows) : nullptr; };
+    const auto figures = [&](bool wanted) {
+      return wanted ? workspace.take<double>(rows) : nullptr;
+    };
 
     PairsCall pairs{};
     pairs.pairs = step->pairs;
@@ -545,12 +639,14 @@ lr_status preference_step(Execution* execution, const Step* step) {
     pairs.logps = output.logps;
     pairs.counts = output.counts;
     pairs.metrics = output.metrics;
-    pairs.figures = {figures(true), figures(true), figures(true), figures(step->wpo), figures(metrics), figures(metrics), figures(metrics)};
+    pairs.figures = {figures(true),    figures(true),    figures(true),   figures(step->wpo),
+                     figures(metrics), figures(metrics), figures(metrics)};
     pairs.weights = figures(has_tails);
     pairs.arrivals = workspace.take<uint32_t>(1);
     plan_pairs(*step, workspace, &pairs);
     const bool drops_rows = step->sequence.tail_weight == 0 && !metrics && !pairs.wpo && !pairs.sft;
-    const Rows all{step->logits, rows, make_transform(step->transform), pairs.mask, drops_rows ? pairs.weights : nullptr};
+    const Rows all{step->logits, rows, make_transform(step->transform), pairs.mask,
+                   drops_rows ? pairs.weights : nullptr};
 
     BackwardCall backward{};
     backward.rows = all;
@@ -569,27 +665,39 @@ lr_status preference_step(Execution* execution, const Step* step) {
       backward.piece_vectors = pieces.vectors;
       backward.totals = metrics ? workspace.take<RowTotals>(rows * pieces.count) : nullptr;
     }
-    if (!workspace.ready()) return;
+    if (!workspace.ready())
+      return;
 
-    for (const cpu::Grid* grid : {&output.losses, &output.logps, &output.counts}) poison(*grid);
-    if (has_backward && output.grad_logits->base != step->logits.base) poison(*output.grad_logits, rows);
+    for (const cpu::Grid* grid : {&output.losses, &output.logps, &output.counts})
+      poison(*grid);
+    if (has_backward && output.grad_logits->base != step->logits.base)
+      poison(*output.grad_logits, rows);
     if (drops_rows && rows > 0) {
-      launch(find_tails, grid_of(sequences), kListThreads, 0, machine.stream, step->sequence, pairs.mask, sequences, step->tokens, pairs.weights);
+      launch(find_tails, grid_of(sequences), kListThreads, 0, machine.stream, step->sequence,
+             pairs.mask, sequences, step->tokens, pairs.weights);
     }
-    const ForwardCall forward{all, cut(step->logits.columns), pairs.figures, pairs.arrivals, execution->bad_values};
+    const ForwardCall forward{all, cut(step->logits.columns), pairs.figures, pairs.arrivals,
+                              execution->bad_values};
     const bool everything = metrics || pairs.wpo, caps = all.transform.softcap != 0;
     with_type(step->logits.type, [&]<class T>(T) {
-      const auto start = caps ? launch_forward<T, Softcap, true> : everything ? launch_forward<T, NoSoftcap, true> : launch_forward<T, NoSoftcap, false>;
+      const auto start = caps         ? launch_forward<T, Softcap, true>
+                         : everything ? launch_forward<T, NoSoftcap, true>
+                                      : launch_forward<T, NoSoftcap, false>;
       start(forward, machine);
     });
     launch(step_pairs, grid_of(sequences), kListThreads, 0, machine.stream, pairs);
-    if (!has_backward) return;
+    if (!has_backward)
+      return;
     with_type(step->logits.type, [&]<class T>(T) {
-      const auto start = caps ? (metrics ? launch_backward<T, Softcap, true> : launch_backward<T, Softcap, false>)
-                              : (metrics ? launch_backward<T, NoSoftcap, true> : launch_backward<T, NoSoftcap, false>);
+      const auto start =
+          caps ? (metrics ? launch_backward<T, Softcap, true> : launch_backward<T, Softcap, false>)
+               : (metrics ? launch_backward<T, NoSoftcap, true>
+                          : launch_backward<T, NoSoftcap, false>);
       start(backward, machine);
     });
-    if (metrics) launch(step_norm, dim3(1), kListThreads, 0, machine.stream, backward.totals, rows * backward.pieces, output.metrics);
+    if (metrics)
+      launch(step_norm, dim3(1), kListThreads, 0, machine.stream, backward.totals,
+             rows * backward.pieces, output.metrics);
   });
 }
 

@@ -12,21 +12,27 @@ constexpr int64_t kWarpRowBytes = 4096;        // rows up to this long belong to
 constexpr int kBlocksAtOnce = 3;               // on a multiprocessor: 48 KiB of loads under way
 constexpr int64_t kRowsPerMultiprocessor = 8;  // fewer rows than that are shared out by segment
 constexpr int kRowsPerBlock = kBlockThreads / kWarp;
-constexpr int64_t kBlocksPerMultiprocessor = 256;  // more work than that, and each block does several rows
+constexpr int64_t kBlocksPerMultiprocessor =
+    256;  // more work than that, and each block does several rows
 
 // Calls body(T{}) with the loads and stores of the logits' type.
 template <class Body>
 void with_type(cpu::LogitType type, Body&& body) {
   switch (type) {
-    case cpu::LogitType::f32: return body(Float32{});
-    case cpu::LogitType::bf16: return body(BFloat16{});
-    case cpu::LogitType::f16: return body(Float16{});
+    case cpu::LogitType::f32:
+      return body(Float32{});
+    case cpu::LogitType::bf16:
+      return body(BFloat16{});
+    case cpu::LogitType::f16:
+      return body(Float16{});
   }
 }
 
 inline int64_t element_bytes(cpu::LogitType type) { return type == cpu::LogitType::f32 ? 4 : 2; }
 
-inline bool is_warp_row(const cpu::LogitRows& rows) { return rows.columns * element_bytes(rows.type) <= kWarpRowBytes; }
+inline bool is_warp_row(const cpu::LogitRows& rows) {
+  return rows.columns * element_bytes(rows.type) <= kWarpRowBytes;
+}
 inline int64_t blocks_of_warps(int64_t rows) { return (rows + kRowsPerBlock - 1) / kRowsPerBlock; }
 
 // Where a call runs. Neither changes a result.
@@ -34,10 +40,17 @@ struct Machine {
   void* stream;
   int64_t multiprocessors;
 
-  explicit Machine(const Execution& execution) : stream(execution.stream), multiprocessors(logratio::device::multiprocessors(execution.device)) {}
+  explicit Machine(const Execution& execution)
+      : stream(execution.stream),
+        multiprocessors(logratio::device::multiprocessors(execution.device)) {}
 
-  dim3 blocks(int64_t count) const { return dim3(static_cast<unsigned>(std::clamp<int64_t>(count, 1, kBlocksPerMultiprocessor * multiprocessors))); }
-  bool shares_out(int64_t rows, const Segments& segments) const { return segments.count > 1 && rows < kRowsPerMultiprocessor * multiprocessors; }
+  dim3 blocks(int64_t count) const {
+    return dim3(static_cast<unsigned>(
+        std::clamp<int64_t>(count, 1, kBlocksPerMultiprocessor * multiprocessors)));
+  }
+  bool shares_out(int64_t rows, const Segments& segments) const {
+    return segments.count > 1 && rows < kRowsPerMultiprocessor * multiprocessors;
+  }
 };
 
 // A row's backward is cut into pieces, each a block's, where rows are few.
@@ -50,7 +63,8 @@ inline Pieces cut_backward(int64_t rows, const cpu::LogitRows& logits, const Mac
   const Segments segments = cut(logits.columns);
   const int64_t count = machine.shares_out(rows, segments) ? segments.count : 1;
   const int64_t per_vector = 16 / element_bytes(logits.type);
-  const int64_t vectors = (logits.columns + per_vector - 1) / per_vector + 1;  // one more where the row begins within a vector
+  const int64_t vectors = (logits.columns + per_vector - 1) / per_vector +
+                          1;  // one more where the row begins within a vector
   return {count, (vectors + count - 1) / count};
 }
 

@@ -1,5 +1,6 @@
-// What divergence and scoring_rule share: a block takes a row, and each of its warps one stretch of the columns. A warp needs no barrier
-// within a stretch; the block meets between passes only. Which lane gets which column depends on the length of the row alone.
+// What divergence and scoring_rule share: a block takes a row, and each of its warps one stretch of
+// the columns. A warp needs no barrier within a stretch; the block meets between passes only. Which
+// lane gets which column depends on the length of the row alone.
 #pragma once
 
 #include "elements.cuh"
@@ -10,9 +11,10 @@ namespace logratio::device {
 
 constexpr int kStretchWarps = 8;
 constexpr int kStretchThreads = kStretchWarps * kWarp;
-constexpr int kStretchBlocks = 2;          // on a multiprocessor, 32 KiB of loads under way: a third would leave too few registers
+constexpr int kStretchBlocks =
+    2;  // on a multiprocessor, 32 KiB of loads under way: a third would leave too few registers
 constexpr int64_t kStretchColumns = 1024;  // fewer are not worth a warp
-constexpr int64_t kStretchUnit = 512;      // stretches begin at multiples of it: of every warp's chunk
+constexpr int64_t kStretchUnit = 512;  // stretches begin at multiples of it: of every warp's chunk
 
 struct Stretches {
   int count;        // of a row, each a warp's
@@ -20,8 +22,10 @@ struct Stretches {
 };
 
 inline Stretches cut_stretches(int64_t columns) {
-  const int64_t warps = std::clamp<int64_t>((columns + kStretchColumns - 1) / kStretchColumns, 1, kStretchWarps);
-  const int64_t each = ((columns + warps - 1) / warps + kStretchUnit - 1) / kStretchUnit * kStretchUnit;
+  const int64_t warps =
+      std::clamp<int64_t>((columns + kStretchColumns - 1) / kStretchColumns, 1, kStretchWarps);
+  const int64_t each =
+      ((columns + warps - 1) / warps + kStretchUnit - 1) / kStretchUnit * kStretchUnit;
   return {static_cast<int>((columns + each - 1) / each), each};
 }
 
@@ -30,56 +34,73 @@ __device__ __forceinline__ int lane_index() { return static_cast<int>(threadIdx.
 
 // Elements [from, to) of a vector that begins at a column.
 template <class T>
-__device__ __forceinline__ void store_elements(typename T::Element* row, int64_t column, Vector v, int from, int to) {
+__device__ __forceinline__ void store_elements(typename T::Element* row, int64_t column, Vector v,
+                                               int from, int to) {
 #pragma unroll 1
   for (int k = 0; k < T::kPerVector; ++k) {
     const bool inside = k >= from && k < to;
     if constexpr (sizeof(typename T::Element) == 4) {
-      if (inside) row[column + k] = bits_to_float(v.word[0]);
+      if (inside)
+        row[column + k] = bits_to_float(v.word[0]);
       v = {{v.word[1], v.word[2], v.word[3], 0}};
     } else {
-      if (inside) row[column + k] = static_cast<uint16_t>(v.word[0]);
-      v = {{funnel(v.word[0], v.word[1], 16), funnel(v.word[1], v.word[2], 16), funnel(v.word[2], v.word[3], 16), v.word[3] >> 16}};
+      if (inside)
+        row[column + k] = static_cast<uint16_t>(v.word[0]);
+      v = {{funnel(v.word[0], v.word[1], 16), funnel(v.word[1], v.word[2], 16),
+            funnel(v.word[2], v.word[3], 16), v.word[3] >> 16}};
     }
   }
 }
 
-// Vector j of every lane's chunk, by a whole warp whose chunks lie one after the other. Where the row begins off a multiple of 16, by `shift`
-// bytes, a lane writes what its left neighbour has of the aligned vector together with its own, so that stores are whole there, too.
+// Vector j of every lane's chunk, by a whole warp whose chunks lie one after the other. Where the
+// row begins off a multiple of 16, by `shift` bytes, a lane writes what its left neighbour has of
+// the aligned vector together with its own, so that stores are whole there, too.
 template <class T, int kCount, int kStep>
-__device__ __forceinline__ void store_columns(typename T::Element* row, const Chunk<T, kCount, kStep>& chunk, int j, const Vector& v, uint32_t shift) {
+__device__ __forceinline__ void store_columns(typename T::Element* row,
+                                              const Chunk<T, kCount, kStep>& chunk, int j,
+                                              const Vector& v, uint32_t shift) {
   if (shift == 0) {
-    if (chunk.exists(j)) store_vector(row, chunk, j, v);
+    if (chunk.exists(j))
+      store_vector(row, chunk, j, v);
     return;
   }
   Vector left;
 #pragma unroll
-  for (int k = 0; k < 4; ++k) left.word[k] = __shfl_up_sync(kAllLanes, v.word[k], 1);
-  const int lane = lane_index(), kept = static_cast<int>(shift / sizeof(typename T::Element));  // at the end, for the right neighbour
+  for (int k = 0; k < 4; ++k)
+    left.word[k] = __shfl_up_sync(kAllLanes, v.word[k], 1);
+  const int lane = lane_index(),
+            kept = static_cast<int>(
+                shift / sizeof(typename T::Element));  // at the end, for the right neighbour
   const int64_t column = chunk.first + j * kStep;
   const int here = chunk.left - j * kStep < T::kPerVector ? chunk.left - j * kStep : T::kPerVector;
   int from = 0, to = here;
   if (here == T::kPerVector && lane > 0) {
-    store_once(reinterpret_cast<Vector*>(reinterpret_cast<uintptr_t>(row + column) - shift), shifted(left, v, 16 - shift));
+    store_once(reinterpret_cast<Vector*>(reinterpret_cast<uintptr_t>(row + column) - shift),
+               shifted(left, v, 16 - shift));
     from = T::kPerVector - kept;
   }
-  if (lane < kWarp - 1 && j * kStep + 2 * T::kPerVector <= chunk.left) to = T::kPerVector - kept;
-  if (from < to) store_elements<T>(row, column, v, from, to);
+  if (lane < kWarp - 1 && j * kStep + 2 * T::kPerVector <= chunk.left)
+    to = T::kPerVector - kept;
+  if (from < to)
+    store_elements<T>(row, column, v, from, to);
 }
 
 // Columns [begin, end) of a row become 0, by the whole block.
 template <class T>
 __device__ inline void clear_columns(typename T::Element* row, int64_t begin, int64_t end) {
   const int threads = static_cast<int>(blockDim.x);
-  const int64_t skew = static_cast<int64_t>((16 - misalignment(row + begin)) % 16 / sizeof(typename T::Element));
+  const int64_t skew =
+      static_cast<int64_t>((16 - misalignment(row + begin)) % 16 / sizeof(typename T::Element));
   const int64_t aligned = begin + skew < end ? begin + skew : end;
   const int64_t vectors = (end - aligned) / T::kPerVector;
   const int64_t rest = aligned + vectors * T::kPerVector;
-  for (int64_t k = begin + threadIdx.x; k < aligned; k += threads) row[k] = typename T::Element{};
+  for (int64_t k = begin + threadIdx.x; k < aligned; k += threads)
+    row[k] = typename T::Element{};
   for (int64_t k = threadIdx.x; k < vectors; k += threads) {
     store_once(reinterpret_cast<Vector*>(row + aligned + k * T::kPerVector), Vector{{0, 0, 0, 0}});
   }
-  for (int64_t k = rest + threadIdx.x; k < end; k += threads) row[k] = typename T::Element{};
+  for (int64_t k = rest + threadIdx.x; k < end; k += threads)
+    row[k] = typename T::Element{};
 }
 
 }  // namespace logratio::device

@@ -1,7 +1,7 @@
 // What every operation's host code is made of, for CUDA and, with LR_EMULATOR, for the emulator:
-//   run(execution, body)   makes the device current, turns what body throws into a status and its text
-//   Workspace              cuts the caller's device memory into pieces, or counts how much that would take
-//   launch(kernel, ...)    the only place that starts kernels
+//   run(execution, body)   makes the device current, turns what body throws into a status and its
+//   text Workspace              cuts the caller's device memory into pieces, or counts how much
+//   that would take launch(kernel, ...)    the only place that starts kernels
 #pragma once
 
 #include <cstdint>
@@ -37,7 +37,8 @@ class Failure : public std::runtime_error {
   lr_status status_;
 };
 
-// Makes a device current for as long as this lives. Throws Failure if it cannot be used, or an earlier launch on it has failed.
+// Makes a device current for as long as this lives. Throws Failure if it cannot be used, or an
+// earlier launch on it has failed.
 class CurrentDevice {
  public:
   explicit CurrentDevice(int32_t device);
@@ -53,7 +54,8 @@ class CurrentDevice {
 int32_t multiprocessors(int32_t device);
 void describe(int32_t device, lr_device_info* info);
 
-// Pieces of the caller's workspace, each aligned to kAlignment. The same calls of take() come with and without memory.
+// Pieces of the caller's workspace, each aligned to kAlignment. The same calls of take() come with
+// and without memory.
 class Workspace {
  public:
   static constexpr uint64_t kAlignment = 256;
@@ -62,7 +64,8 @@ class Workspace {
 
   template <class T>
   T* take(int64_t count) {
-    T* piece = reinterpret_cast<T*>(reinterpret_cast<uintptr_t>(execution_.workspace) + used_);  // of NULL there is no memory yet
+    T* piece = reinterpret_cast<T*>(reinterpret_cast<uintptr_t>(execution_.workspace) +
+                                    used_);  // of NULL there is no memory yet
     used_ += (static_cast<uint64_t>(count) * sizeof(T) + kAlignment - 1) / kAlignment * kAlignment;
     return piece;
   }
@@ -75,8 +78,10 @@ class Workspace {
       return false;
     }
     if (execution_.workspace_bytes < needed) {
-      throw Failure(LR_INVALID_ARGUMENT, "cuda.workspace_bytes is " + std::to_string(execution_.workspace_bytes) + ", expected at least " +
-                                             std::to_string(needed) + " for this call: ask for it with workspace NULL");
+      throw Failure(LR_INVALID_ARGUMENT, "cuda.workspace_bytes is " +
+                                             std::to_string(execution_.workspace_bytes) +
+                                             ", expected at least " + std::to_string(needed) +
+                                             " for this call: ask for it with workspace NULL");
     }
 #ifdef LR_EMULATOR
     std::memset(execution_.workspace, 0xff, needed);  // whoever reads before writing gets NaN
@@ -113,7 +118,8 @@ lr_status run(Execution* execution, Body&& body) {
 #ifdef LR_EMULATOR
 
 template <class... Parameters, class... Arguments>
-void launch(void (*kernel)(Parameters...), dim3 grid, dim3 block, size_t shared_bytes, void*, Arguments&&... arguments) {
+void launch(void (*kernel)(Parameters...), dim3 grid, dim3 block, size_t shared_bytes, void*,
+            Arguments&&... arguments) {
   struct Call {
     void (*kernel)(Parameters...);
     std::tuple<Parameters...> parameters;
@@ -134,13 +140,16 @@ void poison(const cpu::LogitRows& output, int64_t rows);
 [[noreturn]] void fail_cuda(cudaError_t error, const char* what);
 
 template <class... Parameters, class... Arguments>
-void launch(void (*kernel)(Parameters...), dim3 grid, dim3 block, size_t shared_bytes, void* stream, Arguments&&... arguments) {
+void launch(void (*kernel)(Parameters...), dim3 grid, dim3 block, size_t shared_bytes, void* stream,
+            Arguments&&... arguments) {
   const auto start = [&](Parameters... parameters) {
     void* addresses[] = {static_cast<void*>(&parameters)...};
-    return cudaLaunchKernel(reinterpret_cast<const void*>(kernel), grid, block, addresses, shared_bytes, static_cast<cudaStream_t>(stream));
+    return cudaLaunchKernel(reinterpret_cast<const void*>(kernel), grid, block, addresses,
+                            shared_bytes, static_cast<cudaStream_t>(stream));
   };
   const cudaError_t error = start(std::forward<Arguments>(arguments)...);
-  if (error != cudaSuccess) fail_cuda(error, "a kernel could not be started");
+  if (error != cudaSuccess)
+    fail_cuda(error, "a kernel could not be started");
 }
 
 inline void poison(const cpu::Grid&) {}

@@ -6,29 +6,35 @@
 namespace logratio::device {
 namespace {
 
-std::string version_text(int version) { return std::to_string(version / 1000) + "." + std::to_string(version % 1000 / 10); }
+std::string version_text(int version) {
+  return std::to_string(version / 1000) + "." + std::to_string(version % 1000 / 10);
+}
 
 std::string driver_text() {
   int version = 0;
   if (cudaDriverGetVersion(&version) == cudaSuccess && version > 0) {
-    return "the NVIDIA driver is for CUDA " + version_text(version) + ", and this library needs " + version_text(CUDART_VERSION) +
-           ": install driver r580 or newer";
+    return "the NVIDIA driver is for CUDA " + version_text(version) + ", and this library needs " +
+           version_text(CUDART_VERSION) + ": install driver r580 or newer";
   }
   void* driver = dlopen("libcuda.so.1", RTLD_NOW | RTLD_LOCAL);
-  if (driver == nullptr) return "libcuda.so.1 was not found: install an NVIDIA driver, r580 or newer";
+  if (driver == nullptr)
+    return "libcuda.so.1 was not found: install an NVIDIA driver, r580 or newer";
   dlclose(driver);
-  return "the NVIDIA driver does not answer: install driver r580 or newer, and see whether nvidia-smi works";
+  return "the NVIDIA driver does not answer: install driver r580 or newer, and see whether "
+         "nvidia-smi works";
 }
 
 void check(cudaError_t error, const char* what) {
-  if (error != cudaSuccess) fail_cuda(error, what);
+  if (error != cudaSuccess)
+    fail_cuda(error, what);
 }
 
 void check_device(int32_t device) {
   int count = 0;
   check(cudaGetDeviceCount(&count), "the GPUs could not be counted");
   if (device < 0 || device >= count) {
-    throw Failure(LR_UNAVAILABLE, "there is no CUDA device " + std::to_string(device) + ": this process sees " + std::to_string(count) +
+    throw Failure(LR_UNAVAILABLE, "there is no CUDA device " + std::to_string(device) +
+                                      ": this process sees " + std::to_string(count) +
                                       (count == 1 ? " device, number 0" : " devices, from 0 on"));
   }
 }
@@ -47,12 +53,20 @@ void fail_cuda(cudaError_t error, const char* what) {
     case cudaErrorInsufficientDriver:
     case cudaErrorSystemDriverMismatch:
     case cudaErrorInitializationError:
-    case cudaErrorStubLibrary: throw Failure(LR_UNAVAILABLE, "CUDA is unavailable: " + driver_text());
-    case cudaErrorNoDevice: throw Failure(LR_UNAVAILABLE, "CUDA is unavailable: there is no NVIDIA GPU that this process may use");
+    case cudaErrorStubLibrary:
+      throw Failure(LR_UNAVAILABLE, "CUDA is unavailable: " + driver_text());
+    case cudaErrorNoDevice:
+      throw Failure(LR_UNAVAILABLE,
+                    "CUDA is unavailable: there is no NVIDIA GPU that this process may use");
     case cudaErrorNoKernelImageForDevice:
-      throw Failure(LR_UNAVAILABLE, "CUDA is unavailable: this library has no kernels for the GPU, expected compute capability 8.0 or newer");
-    case cudaErrorMemoryAllocation: throw Failure(LR_OUT_OF_MEMORY, "the GPU is out of memory");
-    default: throw Failure(LR_INTERNAL, std::string(what) + ": " + cudaGetErrorName(error) + ", " + cudaGetErrorString(error));
+      throw Failure(LR_UNAVAILABLE,
+                    "CUDA is unavailable: this library has no kernels for the GPU, expected "
+                    "compute capability 8.0 or newer");
+    case cudaErrorMemoryAllocation:
+      throw Failure(LR_OUT_OF_MEMORY, "the GPU is out of memory");
+    default:
+      throw Failure(LR_INTERNAL, std::string(what) + ": " + cudaGetErrorName(error) + ", " +
+                                     cudaGetErrorString(error));
   }
 }
 
@@ -64,16 +78,20 @@ CurrentDevice::CurrentDevice(int32_t device) {
   const cudaError_t earlier = cudaGetLastError();
   if (earlier != cudaSuccess) {
     const int previous = previous_;
-    if (changed_) cudaSetDevice(previous);
+    if (changed_)
+      cudaSetDevice(previous);
     fail_cuda(earlier, "an earlier call on this GPU has failed");
   }
 }
 
 CurrentDevice::~CurrentDevice() {
-  if (changed_) cudaSetDevice(previous_);
+  if (changed_)
+    cudaSetDevice(previous_);
 }
 
-int32_t multiprocessors(int32_t device) { return attribute(cudaDevAttrMultiProcessorCount, device); }
+int32_t multiprocessors(int32_t device) {
+  return attribute(cudaDevAttrMultiProcessorCount, device);
+}
 
 void describe(int32_t device, lr_device_info* info) {
   cudaDeviceProp properties;

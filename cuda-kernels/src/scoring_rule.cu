@@ -1,12 +1,14 @@
 // scoring_rule: values, loss and gradient of strictly proper scoring rules.
 //
-// One kernel takes a row through everything: log-sum-exp and the sum of powers in one read, the sum over the masked columns in a second
-// where the masked log term is wanted, and one read and one write for the gradient. A block has its row for itself, so that all reads after
-// the first find it in L2, and memory itself is read once and written once: 2 (BF16, F16) or 4 (F32) bytes an element forward, as many again
-// twice backward. Each warp has a stretch of the columns and meets the others between passes only.
+// One kernel takes a row through everything: log-sum-exp and the sum of powers in one read, the sum
+// over the masked columns in a second where the masked log term is wanted, and one read and one
+// write for the gradient. A block has its row for itself, so that all reads after the first find it
+// in L2, and memory itself is read once and written once: 2 (BF16, F16) or 4 (F32) bytes an element
+// forward, as many again twice backward. Each warp has a stretch of the columns and meets the
+// others between passes only.
 //
-// The mean is over the rows that are not ignored: a small launch before counts them, so that the upstream gradient is known, and one after
-// sums the loss, in a fixed order.
+// The mean is over the rows that are not ignored: a small launch before counts them, so that the
+// upstream gradient is known, and one after sums the loss, in a fixed order.
 #include "block.cuh"
 #include "math/scoring_rule.h"
 #include "operations.h"
@@ -23,9 +25,9 @@ using math::RuleSums;
 
 constexpr float kLog2E = 1.44269504f;
 template <class T>
-constexpr int kRuleStep = kWarp * T::kPerVector;
+constexpr int kRuleStep = kWarp* T::kPerVector;
 template <class T>
-constexpr int kRuleColumns = kChunkVectors * kRuleStep<T>;  // of a warp's chunk
+constexpr int kRuleColumns = kChunkVectors* kRuleStep<T>;  // of a warp's chunk
 template <class T>
 using RuleChunk = Chunk<T, kChunkVectors, kRuleStep<T>>;
 
@@ -40,14 +42,17 @@ struct RuleCall {
 };
 
 __device__ __forceinline__ float exponential(float d) { return exp2_fast(d * kLog2E); }
-__device__ __forceinline__ float power_of(float d, const RuleCall& call) { return exp2_fast(d * call.order_scale); }
+__device__ __forceinline__ float power_of(float d, const RuleCall& call) {
+  return exp2_fast(d * call.order_scale);
+}
 
 template <class T>
 __device__ __forceinline__ RuleChunk<T> chunk_at(int64_t column, int64_t end) {
   return RuleChunk<T>(column + lane_index() * T::kPerVector, end);
 }
 
-// Loads the chunk and calls body(x, j, k) for each of its logits, those that fill up an end included: they are -inf.
+// Loads the chunk and calls body(x, j, k) for each of its logits, those that fill up an end
+// included: they are -inf.
 template <class T, class Body>
 __device__ __forceinline__ void for_logits(const Vector* v, Body&& body) {
 #pragma unroll
@@ -55,7 +60,8 @@ __device__ __forceinline__ void for_logits(const Vector* v, Body&& body) {
     float x[T::kPerVector];
     T::unpack(v[j], x);
 #pragma unroll
-    for (int k = 0; k < T::kPerVector; ++k) body(x[k], j * kRuleStep<T> + k);
+    for (int k = 0; k < T::kPerVector; ++k)
+      body(x[k], j * kRuleStep<T> + k);
   }
 }
 
@@ -69,13 +75,17 @@ __device__ __forceinline__ RuleSums merge_lanes(const RuleSums& own, double alph
     all.d = warp_sum(all.d);
     all.columns = warp_sum(all.columns);
   }
-  if constexpr (kForm != RuleForm::plain) all.e_alpha = warp_sum(all.e_alpha);
-  if constexpr (kForm == RuleForm::power) all.e_less = warp_sum(all.e_less);
+  if constexpr (kForm != RuleForm::plain)
+    all.e_alpha = warp_sum(all.e_alpha);
+  if constexpr (kForm == RuleForm::power)
+    all.e_less = warp_sum(all.e_less);
   return all;
 }
 
 template <class T, RuleForm kForm>
-__device__ __forceinline__ RuleSums sum_stretch(const RuleCall& call, const typename T::Element* row, int64_t begin, int64_t end) {
+__device__ __forceinline__ RuleSums sum_stretch(const RuleCall& call,
+                                                const typename T::Element* row, int64_t begin,
+                                                int64_t end) {
   float maximum = -kInfinity;
   RuleSums sums = math::no_rule_sums();
   for (int64_t column = begin; column < end; column += kRuleColumns<T>) {
@@ -104,7 +114,8 @@ __device__ __forceinline__ RuleSums sum_stretch(const RuleCall& call, const type
         differences += counts ? x * kSmall - reference * kSmall : 0;
         columns += counts ? 1 : 0;
       }
-      if constexpr (kForm == RuleForm::square) alpha_sum = fused(e, e, alpha_sum);
+      if constexpr (kForm == RuleForm::square)
+        alpha_sum = fused(e, e, alpha_sum);
       if constexpr (kForm == RuleForm::power) {
         const float less = power_of(d, call);
         less_sum += less;
@@ -122,7 +133,9 @@ __device__ __forceinline__ RuleSums sum_stretch(const RuleCall& call, const type
 }
 
 template <class T>
-__device__ __forceinline__ MaskedSums mask_stretch(const RuleGradient& gradient, const typename T::Element* row, int64_t begin, int64_t end) {
+__device__ __forceinline__ MaskedSums mask_stretch(const RuleGradient& gradient,
+                                                   const typename T::Element* row, int64_t begin,
+                                                   int64_t end) {
   MaskedSums sums{0, 0};
   for (int64_t column = begin; column < end; column += kRuleColumns<T>) {
     const RuleChunk<T> chunk = chunk_at<T>(column, end);
@@ -142,8 +155,10 @@ __device__ __forceinline__ MaskedSums mask_stretch(const RuleGradient& gradient,
 }
 
 template <class T, RuleForm kForm>
-__device__ __forceinline__ void write_stretch(const RuleCall& call, const RuleGradient& g, const typename T::Element* row, typename T::Element* target,
-                                              int64_t begin, int64_t end) {
+__device__ __forceinline__ void write_stretch(const RuleCall& call, const RuleGradient& g,
+                                              const typename T::Element* row,
+                                              typename T::Element* target, int64_t begin,
+                                              int64_t end) {
   const uint32_t shift = misalignment(target);
   for (int64_t column = begin; column < end; column += kRuleColumns<T>) {
     const RuleChunk<T> chunk = chunk_at<T>(column, end);
@@ -184,16 +199,18 @@ struct RuleScratch {
 
 // Called by a block that has met: the sums without the label, which is certain.
 template <class T, RuleForm kForm>
-__device__ inline void sum_others(const RuleCall& call, const typename T::Element* row, int64_t label, int64_t begin, int64_t end,
-                                  RuleScratch* scratch) {
+__device__ inline void sum_others(const RuleCall& call, const typename T::Element* row,
+                                  int64_t label, int64_t begin, int64_t end, RuleScratch* scratch) {
   const float maximum = static_cast<float>(scratch->row.all.maximum);
   double e = 0, alpha = 0, less = 0;
 #pragma unroll 1
   for (int64_t column = begin + lane_index(); column < end; column += kWarp) {
-    if (column == label) continue;
+    if (column == label)
+      continue;
     const float d = T::widen(row[column]) - maximum, own = exponential(d);
     e += own;
-    if constexpr (kForm == RuleForm::square) alpha += own * own;
+    if constexpr (kForm == RuleForm::square)
+      alpha += own * own;
     if constexpr (kForm == RuleForm::power) {
       const float power = power_of(d, call);
       alpha += own * power;
@@ -209,7 +226,8 @@ __device__ inline void sum_others(const RuleCall& call, const typename T::Elemen
     scratch->others[warp_index()][2] = less;
   }
   __syncthreads();
-  if (threadIdx.x != 0) return;
+  if (threadIdx.x != 0)
+    return;
   scratch->row.others_e = scratch->row.others_alpha = scratch->row.others_less = 0;
   for (int w = 0; w < call.stretches.count; ++w) {
     scratch->row.others_e += scratch->others[w][0];
@@ -219,7 +237,8 @@ __device__ inline void sum_others(const RuleCall& call, const typename T::Elemen
 }
 
 // Called by one thread, which gets the label's gradient.
-__device__ inline double finish_row(const RuleCall& call, int64_t r, double upstream, RuleScratch* scratch) {
+__device__ inline double finish_row(const RuleCall& call, int64_t r, double upstream,
+                                    RuleScratch* scratch) {
   const math::RuleOptions& options = call.args.options;
   MaskedSums masked{0, 0};
   if (math::has_mask(options)) {
@@ -237,19 +256,24 @@ __device__ inline double finish_row(const RuleCall& call, int64_t r, double upst
 
 // By a block. `label` is a column.
 template <class T, RuleForm kForm>
-__device__ __forceinline__ void take_row(const RuleCall& call, int64_t r, int64_t label, double upstream, RuleScratch* scratch) {
+__device__ __forceinline__ void take_row(const RuleCall& call, int64_t r, int64_t label,
+                                         double upstream, RuleScratch* scratch) {
   const ScoringRules& args = call.args;
   const int64_t columns = args.options.vocabulary, begin = warp_index() * call.stretches.columns;
-  const int64_t stretch_end = begin + call.stretches.columns, end = stretch_end < columns ? stretch_end : columns;
+  const int64_t stretch_end = begin + call.stretches.columns,
+                end = stretch_end < columns ? stretch_end : columns;
   const typename T::Element* row = row_address<T>(args.logits, r);
   const RuleSums sums = sum_stretch<T, kForm>(call, row, begin, end);
-  if (lane_index() == 0) scratch->sums[warp_index()] = sums;
+  if (lane_index() == 0)
+    scratch->sums[warp_index()] = sums;
   __syncthreads();
   if (warp_index() == 0) {
-    const RuleSums own = lane_index() < call.stretches.count ? scratch->sums[lane_index()] : math::no_rule_sums();
+    const RuleSums own =
+        lane_index() < call.stretches.count ? scratch->sums[lane_index()] : math::no_rule_sums();
     const RuleSums all = merge_lanes<kForm>(own, args.options.alpha);
     if (lane_index() == 0) {  // the label's logit is read here: an in-place run overwrites it
-      scratch->row = math::without_label(all, T::widen(row[label]) - all.maximum, args.options.alpha);
+      scratch->row =
+          math::without_label(all, T::widen(row[label]) - all.maximum, args.options.alpha);
       scratch->gradient = math::begin_rule_gradient(args.options, all);
     }
   }
@@ -260,12 +284,15 @@ __device__ __forceinline__ void take_row(const RuleCall& call, int64_t r, int64_
   }
   if (math::has_mask(args.options)) {
     const MaskedSums masked = mask_stretch<T>(scratch->gradient, row, begin, end);
-    if (lane_index() == 0) scratch->masked[warp_index()] = masked;
+    if (lane_index() == 0)
+      scratch->masked[warp_index()] = masked;
     __syncthreads();
   }
   double label_gradient = 0;
-  if (threadIdx.x == 0) label_gradient = finish_row(call, r, upstream, scratch);
-  if (!args.wants_gradient) return;
+  if (threadIdx.x == 0)
+    label_gradient = finish_row(call, r, upstream, scratch);
+  if (!args.wants_gradient)
+    return;
   typename T::Element* target = row_address<T>(args.gradient, r);
   if (upstream == 0) {
     __syncthreads();  // the label's logit has been read
@@ -276,24 +303,30 @@ __device__ __forceinline__ void take_row(const RuleCall& call, int64_t r, int64_
   write_stretch<T, kForm>(call, scratch->gradient, row, target, begin, end);
   clear_columns<T>(target, columns, args.gradient.columns);
   __syncthreads();
-  if (threadIdx.x == 0) target[label] = T::narrow(label_gradient);
+  if (threadIdx.x == 0)
+    target[label] = T::narrow(label_gradient);
 }
 
 template <class T, RuleForm kForm>
-__global__ void __launch_bounds__(kStretchThreads, kStretchBlocks) rule_rows(const LR_PARAMETER RuleCall call) {
+__global__ void __launch_bounds__(kStretchThreads, kStretchBlocks)
+    rule_rows(const LR_PARAMETER RuleCall call) {
   LR_SHARED(RuleScratch, scratch, 1);
   const ScoringRules& args = call.args;
   for (int64_t r = blockIdx.x; r < call.rows; r += gridDim.x) {
     const int64_t label = read_label(args.labels, r, args.options.vocabulary);
     __syncthreads();  // the row before has been read
     if (label >= 0) {
-      const double upstream = !args.wants_gradient ? 0 : args.grad_loss.present ? read_double(args.grad_loss, r) : 1 / *call.counted;
+      const double upstream = !args.wants_gradient     ? 0
+                              : args.grad_loss.present ? read_double(args.grad_loss, r)
+                                                       : 1 / *call.counted;
       take_row<T, kForm>(call, r, label, upstream, scratch);
       continue;
     }
-    if (args.wants_gradient) clear_columns<T>(row_address<T>(args.gradient, r), 0, args.gradient.columns);
+    if (args.wants_gradient)
+      clear_columns<T>(row_address<T>(args.gradient, r), 0, args.gradient.columns);
     if (threadIdx.x == 0) {
-      if (label == kBadLabel && call.bad_values != nullptr) count_up(call.bad_values);
+      if (label == kBadLabel && call.bad_values != nullptr)
+        count_up(call.bad_values);
       call.values[r] = label == kIgnored ? 0 : nan("");
       write(args.values, r, call.values[r]);
     }
@@ -309,24 +342,33 @@ __global__ void __launch_bounds__(kListThreads) count_rows(const LR_PARAMETER Ru
     count[0] += read_int(call.args.labels.values, r) != call.args.labels.ignore_index ? 1 : 0;
   }
   block_sum(count, scratch);
-  if (threadIdx.x == 0) *call.counted = count[0];
+  if (threadIdx.x == 0)
+    *call.counted = count[0];
 }
 
 __global__ void __launch_bounds__(kListThreads) average_rows(const LR_PARAMETER RuleCall call) {
   LR_SHARED(BlockScratch, scratch, 1);
   double sum[1] = {0};
-  for (int64_t r = threadIdx.x; r < call.rows; r += kListThreads) sum[0] += call.values[r];
+  for (int64_t r = threadIdx.x; r < call.rows; r += kListThreads)
+    sum[0] += call.values[r];
   block_sum(sum, scratch);
-  if (threadIdx.x == 0) write(call.args.loss, 0, *call.counted == 0 ? 0 : sum[0] / *call.counted);
+  if (threadIdx.x == 0)
+    write(call.args.loss, 0, *call.counted == 0 ? 0 : sum[0] / *call.counted);
 }
 
 template <class T>
 void launch_rule(const RuleCall& call, const Machine& machine) {
-  const auto start = [&](auto kernel) { launch(kernel, machine.blocks(call.rows), call.stretches.count * kWarp, 0, machine.stream, call); };
+  const auto start = [&](auto kernel) {
+    launch(kernel, machine.blocks(call.rows), call.stretches.count * kWarp, 0, machine.stream,
+           call);
+  };
   switch (math::form_of(call.args.options)) {
-    case RuleForm::plain: return start(rule_rows<T, RuleForm::plain>);
-    case RuleForm::square: return start(rule_rows<T, RuleForm::square>);
-    case RuleForm::power: return start(rule_rows<T, RuleForm::power>);
+    case RuleForm::plain:
+      return start(rule_rows<T, RuleForm::plain>);
+    case RuleForm::square:
+      return start(rule_rows<T, RuleForm::square>);
+    case RuleForm::power:
+      return start(rule_rows<T, RuleForm::power>);
   }
 }
 
@@ -339,7 +381,8 @@ lr_status scoring_rule(Execution* execution, const ScoringRules* rules) {
     const int64_t rows = args.labels.values.size();
     double* const values = workspace.take<double>(rows);
     double* const counted = workspace.take<double>(1);
-    if (!workspace.ready()) return;
+    if (!workspace.ready())
+      return;
     const Machine machine(*execution);
     const double order = args.options.alpha - 1;
     const RuleCall call{args,
@@ -351,10 +394,14 @@ lr_status scoring_rule(Execution* execution, const ScoringRules* rules) {
                         execution->bad_values};
     poison(args.values);
     poison(args.loss);
-    if (args.wants_gradient && args.gradient.base != args.logits.base) poison(args.gradient, rows);
-    if (args.wants_gradient || args.loss.present) launch(count_rows, 1, kListThreads, 0, machine.stream, call);
-    if (rows > 0) with_type(args.logits.type, [&]<class T>(T) { launch_rule<T>(call, machine); });
-    if (args.loss.present) launch(average_rows, 1, kListThreads, 0, machine.stream, call);
+    if (args.wants_gradient && args.gradient.base != args.logits.base)
+      poison(args.gradient, rows);
+    if (args.wants_gradient || args.loss.present)
+      launch(count_rows, 1, kListThreads, 0, machine.stream, call);
+    if (rows > 0)
+      with_type(args.logits.type, [&]<class T>(T) { launch_rule<T>(call, machine); });
+    if (args.loss.present)
+      launch(average_rows, 1, kListThreads, 0, machine.stream, call);
   });
 }
 

@@ -1,8 +1,10 @@
-// sequence_logps: masks and token log-probs to sequence log-probs, counts and the gradient by each token.
+// sequence_logps: masks and token log-probs to sequence log-probs, counts and the gradient by each
+// token.
 //
-// One launch, a block a sequence. It reads 1 (bool) or 4 bytes of mask and 4 to 8 of log-prob a token, both sequences' masks twice where a tail
-// is weighed down, and writes the gradient once. Tokens are some thousands at most, so what counts is that no thread walks a sequence alone:
-// each warp takes a stretch of it.
+// One launch, a block a sequence. It reads 1 (bool) or 4 bytes of mask and 4 to 8 of log-prob a
+// token, both sequences' masks twice where a tail is weighed down, and writes the gradient once.
+// Tokens are some thousands at most, so what counts is that no thread walks a sequence alone: each
+// warp takes a stretch of it.
 #include "operations.h"
 #include "sequences.cuh"
 
@@ -22,12 +24,17 @@ __global__ void __launch_bounds__(kListThreads) reduce_sequences(const LR_PARAME
   LR_SHARED(BlockScratch, scratch, 1);
   for (int64_t b = blockIdx.x; b < call.sequences; b += gridDim.x) {
     double sums[2] = {0, 0};
-    const auto for_all = [&](auto&& body) { for_tokens(call.options, call.mask, b, call.sequences, call.tokens, scratch, body); };
+    const auto for_all = [&](auto&& body) {
+      for_tokens(call.options, call.mask, b, call.sequences, call.tokens, scratch, body);
+    };
     for_all([&](int64_t token, double, double weight) {
-      if (call.bad_values != nullptr && has_bad_weight(call.mask, token)) count_up(call.bad_values);
-      if (!(weight > 0)) return;
+      if (call.bad_values != nullptr && has_bad_weight(call.mask, token))
+        count_up(call.bad_values);
+      if (!(weight > 0))
+        return;
       sums[0] += weight;
-      if (call.tensors.logps.present) sums[1] += weight * read_double(call.tensors.token_logps, token);
+      if (call.tensors.logps.present)
+        sums[1] += weight * read_double(call.tensors.token_logps, token);
     });
     block_sum(sums, scratch);
     const double divisor = divisor_of(call.options, sums[0]);
@@ -35,7 +42,8 @@ __global__ void __launch_bounds__(kListThreads) reduce_sequences(const LR_PARAME
       write(call.tensors.counts, b, sums[0]);
       write(call.tensors.logps, b, sums[1] / divisor);
     }
-    if (!call.tensors.grad_token_logps.present) continue;
+    if (!call.tensors.grad_token_logps.present)
+      continue;
     const double upstream = read_double(call.tensors.grad_logps, b);
     for_all([&](int64_t token, double, double weight) {
       write(call.tensors.grad_token_logps, token, weight > 0 ? upstream * weight / divisor : 0.0);
@@ -49,9 +57,16 @@ lr_status sequence_logps(Execution* execution, const SequenceReduction* reductio
   return run(execution, [&] {
     Workspace workspace(*execution);
     const cpu::SequenceTensors& tensors = reduction->tensors;
-    const Call call{reduction->options, {reduction->mask, {}}, reduction->mask.outer, reduction->mask.inner, tensors, execution->bad_values};
-    if (!workspace.ready() || call.sequences == 0) return;
-    for (const cpu::Grid* output : {&tensors.logps, &tensors.counts, &tensors.grad_token_logps}) poison(*output);
+    const Call call{reduction->options,
+                    {reduction->mask, {}},
+                    reduction->mask.outer,
+                    reduction->mask.inner,
+                    tensors,
+                    execution->bad_values};
+    if (!workspace.ready() || call.sequences == 0)
+      return;
+    for (const cpu::Grid* output : {&tensors.logps, &tensors.counts, &tensors.grad_token_logps})
+      poison(*output);
     launch(reduce_sequences, grid_of(call.sequences), kListThreads, 0, execution->stream, call);
   });
 }

@@ -17,9 +17,12 @@ __device__ inline double mask_weight(const Mask& mask, int64_t token) {
   double weight = 1;
   if (mask.weights.present) {
     weight = read_double(mask.weights, token);
-    if (!is_weight(weight)) weight = 0;
+    if (!is_weight(weight))
+      weight = 0;
   }
-  if (weight > 0 && mask.labels.values.present && read_int(mask.labels.values, token) == mask.labels.ignore_index) weight = 0;
+  if (weight > 0 && mask.labels.values.present &&
+      read_int(mask.labels.values, token) == mask.labels.ignore_index)
+    weight = 0;
   return weight;
 }
 
@@ -28,17 +31,21 @@ __device__ inline bool has_bad_weight(const Mask& mask, int64_t token) {
 }
 
 __device__ inline int64_t shortened(int64_t shared, double keep_fraction) {
-  if (shared == 0 || keep_fraction == 1) return shared;
+  if (shared == 0 || keep_fraction == 1)
+    return shared;
   const auto kept = static_cast<int64_t>(floor(keep_fraction * static_cast<double>(shared)));
   return kept > 1 ? kept : 1;
 }
 
-// Calls body(token, weight in the mask, weight in the sum) for each token of a sequence; `token` counts from the first sequence on. Each warp
-// takes one stretch of the tokens, so that only tokens' places in the answer, counted first, need the whole block.
+// Calls body(token, weight in the mask, weight in the sum) for each token of a sequence; `token`
+// counts from the first sequence on. Each warp takes one stretch of the tokens, so that only
+// tokens' places in the answer, counted first, need the whole block.
 template <class Body>
-__device__ inline void for_tokens(const lr_sequence_options& options, const Mask& mask, int64_t sequence, int64_t sequences, int64_t tokens,
+__device__ inline void for_tokens(const lr_sequence_options& options, const Mask& mask,
+                                  int64_t sequence, int64_t sequences, int64_t tokens,
                                   BlockScratch* scratch, Body&& body) {
-  const int warp = static_cast<int>(threadIdx.x) / kWarp, lane = static_cast<int>(threadIdx.x) % kWarp;
+  const int warp = static_cast<int>(threadIdx.x) / kWarp,
+            lane = static_cast<int>(threadIdx.x) % kWarp;
   const int64_t stretch = (tokens + kListThreads - 1) / kListThreads * kWarp;
   const int64_t begin = warp * stretch, end = begin + stretch < tokens ? begin + stretch : tokens;
   const int64_t row = sequence * tokens;
@@ -50,8 +57,10 @@ __device__ inline void for_tokens(const lr_sequence_options& options, const Mask
     return;
   }
 
-  // Shared are the columns where both answers have a token, or the first tokens of each answer, as many as the shorter one has.
-  const int64_t pairs = sequences / 2, partner = (sequence < pairs ? sequence + pairs : sequence - pairs) * tokens;
+  // Shared are the columns where both answers have a token, or the first tokens of each answer, as
+  // many as the shorter one has.
+  const int64_t pairs = sequences / 2,
+                partner = (sequence < pairs ? sequence + pairs : sequence - pairs) * tokens;
   const bool by_column = options.align == LR_ALIGN_ABSOLUTE;
   int64_t counts[2] = {0, 0};
   for (int64_t t = begin + lane; t < end; t += kWarp) {
@@ -59,7 +68,8 @@ __device__ inline void for_tokens(const lr_sequence_options& options, const Mask
     counts[0] += by_column ? own && other : own;
     counts[1] += by_column ? own && other : other;
   }
-  for (int64_t& count : counts) count = warp_sum(count);
+  for (int64_t& count : counts)
+    count = warp_sum(count);
   __syncthreads();  // the counts before have been read
   if (lane == 0) {
     scratch->counts[warp][0] = counts[0];
@@ -68,7 +78,8 @@ __device__ inline void for_tokens(const lr_sequence_options& options, const Mask
   __syncthreads();
   int64_t before = 0, both[2] = {0, 0};
   for (int w = 0; w < kListWarps; ++w) {
-    if (w == warp) before = both[0];
+    if (w == warp)
+      before = both[0];
     both[0] += scratch->counts[w][0];
     both[1] += scratch->counts[w][1];
   }
@@ -80,11 +91,15 @@ __device__ inline void for_tokens(const lr_sequence_options& options, const Mask
     const bool candidate = weight > 0 && (!by_column || mask_weight(mask, partner + t) > 0);
     const uint32_t candidates = __ballot_sync(kAllLanes, candidate);
     const int64_t position = before + bit_count(candidates & (kAllLanes >> (kWarp - 1 - lane)));
-    if (t < end) body(row + t, weight, candidate && position <= shared ? weight : weight * options.tail_weight);
+    if (t < end)
+      body(row + t, weight,
+           candidate && position <= shared ? weight : weight * options.tail_weight);
     before += bit_count(candidates);
   }
 }
 
-__device__ inline double divisor_of(const lr_sequence_options& options, double count) { return options.reduction == LR_MEAN && count > 1 ? count : 1; }
+__device__ inline double divisor_of(const lr_sequence_options& options, double count) {
+  return options.reduction == LR_MEAN && count > 1 ? count : 1;
+}
 
 }  // namespace logratio::device

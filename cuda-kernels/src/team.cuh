@@ -1,4 +1,5 @@
-// The threads that share a row: a warp where rows are short, a block where they are long. Sums are trees of a fixed shape.
+// The threads that share a row: a warp where rows are short, a block where they are long. Sums are
+// trees of a fixed shape.
 #pragma once
 
 #include "runtime.h"
@@ -11,14 +12,16 @@ constexpr int kWarp = 32;
 template <class T>
 __device__ __forceinline__ T warp_sum(T value) {
 #pragma unroll
-  for (int distance = kWarp / 2; distance > 0; distance /= 2) value += __shfl_xor_sync(kAllLanes, value, distance);
+  for (int distance = kWarp / 2; distance > 0; distance /= 2)
+    value += __shfl_xor_sync(kAllLanes, value, distance);
   return value;
 }
 
 // NaN is left out.
 __device__ __forceinline__ float warp_max(float value) {
 #pragma unroll
-  for (int distance = kWarp / 2; distance > 0; distance /= 2) value = fmaxf(value, __shfl_xor_sync(kAllLanes, value, distance));
+  for (int distance = kWarp / 2; distance > 0; distance /= 2)
+    value = fmaxf(value, __shfl_xor_sync(kAllLanes, value, distance));
   return value;
 }
 

@@ -8,16 +8,18 @@ namespace logratio::device {
 // By value to the kernels; made on the host.
 struct Transform {
   double temperature;
-  float scale;            // log2(e) / temperature, finite so that 0 times it is 0
-  float lowest;           // differences are not taken below it: there the exponential is 0, and 0 times the difference too
-  float softcap;          // 0: off
+  float scale;    // log2(e) / temperature, finite so that 0 times it is 0
+  float lowest;   // differences are not taken below it: there the exponential is 0, and 0 times the
+                  // difference too
+  float softcap;  // 0: off
   float inverse_softcap;
 };
 
 inline Transform make_transform(const cpu::RowTransform& transform) {
   const double scale = std::fmin(1.4426950408889634074 / transform.temperature, 1e30);
   const auto softcap = static_cast<float>(transform.softcap);
-  return {transform.temperature, static_cast<float>(scale), static_cast<float>(-127.0 / scale), softcap, softcap == 0 ? 0 : 1 / softcap};
+  return {transform.temperature, static_cast<float>(scale), static_cast<float>(-127.0 / scale),
+          softcap, softcap == 0 ? 0 : 1 / softcap};
 }
 
 struct NoSoftcap {
@@ -29,7 +31,9 @@ struct NoSoftcap {
 // softcap * tanh(x / softcap); infinities and NaN stay.
 struct Softcap {
   static constexpr bool kCaps = true;
-  static __device__ __forceinline__ float decay(float x, const Transform& t) { return exp2_fast(-2.885390082f * fabsf(x * t.inverse_softcap)); }
+  static __device__ __forceinline__ float decay(float x, const Transform& t) {
+    return exp2_fast(-2.885390082f * fabsf(x * t.inverse_softcap));
+  }
 
   static __device__ __forceinline__ float value(float x, const Transform& t) {
     const float a = fabsf(x * t.inverse_softcap);
@@ -49,6 +53,8 @@ struct Softcap {
   }
 };
 
-__device__ inline float softcapped(float x, const Transform& t) { return t.softcap == 0 ? x : Softcap::value(x, t); }
+__device__ inline float softcapped(float x, const Transform& t) {
+  return t.softcap == 0 ? x : Softcap::value(x, t);
+}
 
 }  // namespace logratio::device

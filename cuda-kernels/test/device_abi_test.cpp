@@ -1,4 +1,5 @@
-// What calls on a device's tensors ask for beyond those on the CPU: one device, the `cuda` field, workspace, and the counter of bad values.
+// What calls on a device's tensors ask for beyond those on the CPU: one device, the `cuda` field,
+// workspace, and the counter of bad values.
 #include <gtest/gtest.h>
 
 #include <cmath>
@@ -12,7 +13,8 @@ namespace {
 constexpr double kUntouched = 77;
 
 struct Call {
-  Tensor logits{D::f32, {4, 9}, normal_values(36, 2, 1)}, labels{D::i64, {4}, {0, 3, 8, 5}}, logp{D::f64, {4}};
+  Tensor logits{D::f32, {4, 9}, normal_values(36, 2, 1)}, labels{D::i64, {4}, {0, 3, 8, 5}},
+      logp{D::f64, {4}};
   lr_token_logprobs_args args = make_args<lr_token_logprobs_args>();
   lr_cuda cuda{};
   char text[256] = "";
@@ -31,8 +33,10 @@ struct Call {
 
   testing::AssertionResult fails(lr_status expected, const std::string& expected_text) {
     const lr_status status = lr_token_logprobs(&args);
-    if (status != expected || expected_text != text) return testing::AssertionFailure() << "status " << status << ", \"" << text << '"';
-    if (logp.get(0) != kUntouched) return testing::AssertionFailure() << "an output was written";
+    if (status != expected || expected_text != text)
+      return testing::AssertionFailure() << "status " << status << ", \"" << text << '"';
+    if (logp.get(0) != kUntouched)
+      return testing::AssertionFailure() << "an output was written";
     return testing::AssertionSuccess();
   }
 };
@@ -42,27 +46,36 @@ TEST(DeviceAbi, TensorsOnTwoDevices) {
   DLTensor labels = *call.args.labels;
   labels.device = {kDLCPU, 0};
   call.args.labels = &labels;
-  EXPECT_TRUE(call.fails(LR_INVALID_ARGUMENT, "labels is in CPU memory, expected it where logits is, on emulated device 0"));
+  EXPECT_TRUE(
+      call.fails(LR_INVALID_ARGUMENT,
+                 "labels is in CPU memory, expected it where logits is, on emulated device 0"));
   labels.device = {kDLCUDA, 2};
-  EXPECT_TRUE(call.fails(LR_INVALID_ARGUMENT, "labels is on CUDA device 2, expected it where logits is, on emulated device 0"));
+  EXPECT_TRUE(
+      call.fails(LR_INVALID_ARGUMENT,
+                 "labels is on CUDA device 2, expected it where logits is, on emulated device 0"));
   labels.device = {kDLExtDev, 1};
-  EXPECT_TRUE(call.fails(LR_INVALID_ARGUMENT, "labels is on emulated device 1, expected it where logits is, on emulated device 0"));
+  EXPECT_TRUE(call.fails(
+      LR_INVALID_ARGUMENT,
+      "labels is on emulated device 1, expected it where logits is, on emulated device 0"));
 }
 
 TEST(DeviceAbi, CudaField) {
   Call call;
   call.args.cuda = nullptr;
-  EXPECT_TRUE(call.fails(LR_INVALID_ARGUMENT, "cuda is NULL, and it is required: logits is on emulated device 0"));
+  EXPECT_TRUE(call.fails(LR_INVALID_ARGUMENT,
+                         "cuda is NULL, and it is required: logits is on emulated device 0"));
   call.args.cuda = &call.cuda;
   call.cuda.size = 16;
-  EXPECT_TRUE(call.fails(LR_INVALID_ARGUMENT, "size of lr_cuda is 16, expected at least 40: set it to sizeof(lr_cuda)"));
+  EXPECT_TRUE(call.fails(LR_INVALID_ARGUMENT,
+                         "size of lr_cuda is 16, expected at least 40: set it to sizeof(lr_cuda)"));
   call.cuda.size = sizeof call.cuda;
   DLTensor logits = *call.args.logits, labels = *call.args.labels, logp = *call.args.logp;
   logits.device = labels.device = logp.device = {kDLCPU, 0};
   call.args.logits = &logits;
   call.args.labels = &labels;
   call.args.logp = &logp;
-  EXPECT_TRUE(call.fails(LR_INVALID_ARGUMENT, "cuda is given, expected NULL: the tensors are in CPU memory"));
+  EXPECT_TRUE(call.fails(LR_INVALID_ARGUMENT,
+                         "cuda is given, expected NULL: the tensors are in CPU memory"));
   logits.device = labels.device = logp.device = {kDLExtDev, 1};
   EXPECT_TRUE(call.fails(LR_UNAVAILABLE, "there is no emulated device 1, only number 0"));
 }
@@ -76,8 +89,10 @@ TEST(DeviceAbi, Workspace) {
   const WorkspaceMemory memory(needed + 256);
   call.cuda.workspace = memory.get();
   call.cuda.workspace_bytes = needed - 1;
-  EXPECT_TRUE(call.fails(LR_INVALID_ARGUMENT, "cuda.workspace_bytes is " + std::to_string(needed - 1) + ", expected at least " + std::to_string(needed) +
-                                                  " for this call: ask for it with workspace NULL"));
+  EXPECT_TRUE(
+      call.fails(LR_INVALID_ARGUMENT, "cuda.workspace_bytes is " + std::to_string(needed - 1) +
+                                          ", expected at least " + std::to_string(needed) +
+                                          " for this call: ask for it with workspace NULL"));
   call.cuda.workspace_bytes = needed;
   call.cuda.workspace = static_cast<char*>(memory.get()) + 64;
   EXPECT_TRUE(call.fails(LR_INVALID_ARGUMENT, "cuda.workspace is not aligned to 256 bytes"));
@@ -94,7 +109,8 @@ TEST(DeviceAbi, ArgumentsAreCheckedAsOnTheCpu) {
 }
 
 TEST(DeviceAbi, BadLabelsAreCountedAndHarmTheirRowOnly) {
-  Tensor logits(D::f32, {5, 9}, normal_values(45, 2, 3)), labels(D::i64, {5}, {0, 9, -100, -1, 8}), good(D::i64, {5}, {0, 3, -100, 4, 8});
+  Tensor logits(D::f32, {5, 9}, normal_values(45, 2, 3)), labels(D::i64, {5}, {0, 9, -100, -1, 8}),
+      good(D::i64, {5}, {0, 3, -100, 4, 8});
   Tensor logp(D::f64, {5}), lse(D::f64, {5}), up(D::f32, {5}), gradient(D::f32, {5, 9});
   up.fill(1);
   auto args = make_args<lr_token_logprobs_args>();
@@ -107,9 +123,12 @@ TEST(DeviceAbi, BadLabelsAreCountedAndHarmTheirRowOnly) {
   ASSERT_EQ(call(lr_token_logprobs, args, &bad), LR_OK) << lr_last_error();
   EXPECT_EQ(bad, 42);
   const TokenFigures expected = forward(logits, good);
-  for (int64_t row : {0, 2, 4}) EXPECT_EQ(logp.get(row), expected.logp.get(row));
-  for (int64_t row : {1, 3}) EXPECT_TRUE(std::isnan(logp.get(row)));
-  for (int64_t row = 0; row < 5; ++row) EXPECT_EQ(lse.get(row), expected.lse.get(row));
+  for (int64_t row : {0, 2, 4})
+    EXPECT_EQ(logp.get(row), expected.logp.get(row));
+  for (int64_t row : {1, 3})
+    EXPECT_TRUE(std::isnan(logp.get(row)));
+  for (int64_t row = 0; row < 5; ++row)
+    EXPECT_EQ(lse.get(row), expected.lse.get(row));
   auto back = make_args<lr_token_logprobs_backward_args>();
   back.logits = logits;
   back.labels = labels;
@@ -138,7 +157,9 @@ TEST(DeviceAbi, NoRows) {
 TEST(DeviceAbi, DeviceArguments) {
   lr_device_info info{};
   EXPECT_EQ(lr_device(kDLExtDev, 0, &info), LR_INVALID_ARGUMENT);
-  EXPECT_STREQ(lr_last_error(), "size of lr_device_info is 0, expected at least 288: set it to sizeof(lr_device_info)");
+  EXPECT_STREQ(
+      lr_last_error(),
+      "size of lr_device_info is 0, expected at least 288: set it to sizeof(lr_device_info)");
   info.size = sizeof info;
   EXPECT_EQ(lr_device(kDLCPU, 0, &info), LR_INVALID_ARGUMENT);
   EXPECT_STREQ(lr_last_error(), "device_type is 1, expected kDLCUDA or kDLExtDev");

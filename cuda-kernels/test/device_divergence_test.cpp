@@ -1,5 +1,6 @@
-// divergence and scoring_rule on a device beside the CPU's: the same numbers for every type, size, stride and pairing, the same bits for every
-// schedule and place, and what device memory alone may hold.
+// divergence and scoring_rule on a device beside the CPU's: the same numbers for every type, size,
+// stride and pairing, the same bits for every schedule and place, and what device memory alone may
+// hold.
 #include <gtest/gtest.h>
 
 #include <cmath>
@@ -15,46 +16,57 @@ namespace {
 
 constexpr double kInf = INFINITY;
 constexpr uint64_t kSeeds[] = {1, 2, 3, 5, 8};
-constexpr int32_t kKinds[] = {LR_SCE, LR_JEFFREYS, LR_KL_PQ, LR_KL_QP, LR_JENSEN_SHANNON, LR_L2, LR_TVD, LR_WASSERSTEIN1, LR_COSINE};
+constexpr int32_t kKinds[] = {LR_SCE, LR_JEFFREYS, LR_KL_PQ,        LR_KL_QP, LR_JENSEN_SHANNON,
+                              LR_L2,  LR_TVD,      LR_WASSERSTEIN1, LR_COSINE};
 
 // The rounding of a gradient to its type, where the two sides of a tie part.
-double unit(D type) { return type == D::f32 ? 0 : type == D::bf16 ? std::ldexp(1, -7) : std::ldexp(1, -10); }
+double unit(D type) {
+  return type == D::f32 ? 0 : type == D::bf16 ? std::ldexp(1, -7) : std::ldexp(1, -10);
+}
 
-// Within `tolerance` of the largest number, `rounding` of the number itself and `slack`. Where one is not finite, so is the other.
-void expect_close(const Tensor& actual, const Tensor& expected, double tolerance, double rounding, const std::string& what, double slack = 0) {
+// Within `tolerance` of the largest number, `rounding` of the number itself and `slack`. Where one
+// is not finite, so is the other.
+void expect_close(const Tensor& actual, const Tensor& expected, double tolerance, double rounding,
+                  const std::string& what, double slack = 0) {
   double largest = 0;
   for (int64_t k = 0; k < expected.size(); ++k) {
-    if (std::isfinite(expected.get(k))) largest = std::fmax(largest, std::fabs(expected.get(k)));
+    if (std::isfinite(expected.get(k)))
+      largest = std::fmax(largest, std::fabs(expected.get(k)));
   }
   const double tiny = expected.type() == D::f16 ? std::ldexp(1, -24) : 1e-12;
   for (int64_t k = 0; k < expected.size(); ++k) {
     const double a = actual.get(k), e = expected.get(k);
     if (!std::isfinite(e)) {
-      ASSERT_TRUE(std::isnan(e) ? std::isnan(a) : a == e) << what << ' ' << k << ": " << a << ", " << e;
+      ASSERT_TRUE(std::isnan(e) ? std::isnan(a) : a == e)
+          << what << ' ' << k << ": " << a << ", " << e;
     } else {
-      ASSERT_NEAR(a, e, tolerance * largest + rounding * std::fabs(e) + slack + tiny) << what << ' ' << k;
+      ASSERT_NEAR(a, e, tolerance * largest + rounding * std::fabs(e) + slack + tiny)
+          << what << ' ' << k;
     }
   }
 }
 
 Tensor rows_of(D type, int64_t rows, int64_t columns, double scale, uint32_t seed, bool strided) {
   const std::vector<double> values = normal_values(rows * columns, scale, seed);
-  Tensor tensor = strided ? Tensor(type, {rows, columns + 5}).slice(1, 3, columns + 3) : Tensor(type, {rows, columns});
-  for (int64_t k = 0; k < rows * columns; ++k) tensor.set(k, values[static_cast<size_t>(k)]);
+  Tensor tensor = strided ? Tensor(type, {rows, columns + 5}).slice(1, 3, columns + 3)
+                          : Tensor(type, {rows, columns});
+  for (int64_t k = 0; k < rows * columns; ++k)
+    tensor.set(k, values[static_cast<size_t>(k)]);
   return tensor;
 }
 
 // Of the shape and strides of another one.
 Tensor like(const Tensor& tensor, bool strided) {
   const int64_t rows = tensor.shape()[0], columns = tensor.shape()[1];
-  return strided ? Tensor(tensor.type(), {rows, columns + 2}).slice(1, 1, columns + 1) : Tensor(tensor.type(), {rows, columns});
+  return strided ? Tensor(tensor.type(), {rows, columns + 2}).slice(1, 1, columns + 1)
+                 : Tensor(tensor.type(), {rows, columns});
 }
 
 // ---- Divergences ----
 
 struct Pairs {
   Tensor p, q;
-  Tensor weights{D::f32, {0}};    // of q's rows, in place of q; empty: none
+  Tensor weights{D::f32, {0}};  // of q's rows, in place of q; empty: none
   Tensor p_rows{D::i64, {0}}, q_rows{D::i32, {0}};
   Tensor row_weights{D::f64, {0}};  // empty: none
   bool by_index = false, strided = false;
@@ -70,14 +82,17 @@ struct Divergence {
 
 Divergence evaluate(Pairs pairs, int32_t kind, bool in_place = false) {
   const bool weights = pairs.weights.size() > 0;
-  Divergence result{Tensor(D::f64, {pairs.count()}), Tensor(D::f64, {1}), like(pairs.p, pairs.strided), like(pairs.q, pairs.strided)};
+  Divergence result{Tensor(D::f64, {pairs.count()}), Tensor(D::f64, {1}),
+                    like(pairs.p, pairs.strided), like(pairs.q, pairs.strided)};
   if (in_place) {
     result.grad_p = pairs.p;
     result.grad_q = pairs.q;
   }
   Tensor upstream(D::f32, {1}, {1.75});
   auto args = make_args<lr_divergence_args>();
-  args.options = {kind, pairs.reduction, LR_DETACH_NONE, 0, kind == LR_SCE ? .5 : 1, kind == LR_SCE ? 1.5 : 1, .8};
+  args.options = {kind, pairs.reduction,         LR_DETACH_NONE,
+                  0,    kind == LR_SCE ? .5 : 1, kind == LR_SCE ? 1.5 : 1,
+                  .8};
   args.p_logits = pairs.p;
   if (weights) {
     args.q_weights = pairs.weights;
@@ -89,7 +104,8 @@ Divergence evaluate(Pairs pairs, int32_t kind, bool in_place = false) {
     args.p_rows = pairs.p_rows;
     args.q_rows = pairs.q_rows;
   }
-  if (pairs.row_weights.size() > 0) args.row_weights = pairs.row_weights;
+  if (pairs.row_weights.size() > 0)
+    args.row_weights = pairs.row_weights;
   args.grad_loss = upstream;
   args.values = result.values;
   args.loss = result.loss;
@@ -98,15 +114,18 @@ Divergence evaluate(Pairs pairs, int32_t kind, bool in_place = false) {
   return result;
 }
 
-// `slack` is what gradients may be off for each unit of a value: where a large logit has all of the probability, differences of logits have lost
-// digits to its size, and terms of the size of the value cancel.
-void expect_that_of_the_cpu(const Pairs& pairs, int32_t kind, const std::string& what, double slack = 0) {
+// `slack` is what gradients may be off for each unit of a value: where a large logit has all of the
+// probability, differences of logits have lost digits to its size, and terms of the size of the
+// value cancel.
+void expect_that_of_the_cpu(const Pairs& pairs, int32_t kind, const std::string& what,
+                            double slack = 0) {
   const Divergence actual = evaluate(pairs, kind);
   const OnCpu cpu;
   const Divergence expected = evaluate(pairs, kind);
   const double rounding = unit(pairs.p.type());
   double largest = 1;
-  for (double value : expected.values.values()) largest = std::fmax(largest, std::fabs(value));
+  for (double value : expected.values.values())
+    largest = std::fmax(largest, std::fabs(value));
   expect_close(actual.values, expected.values, 2e-6, 4e-6, what + " values");
   expect_close(actual.loss, expected.loss, 0, 4e-6, what + " loss");
   expect_close(actual.grad_p, expected.grad_p, 4e-6, 2e-5 + rounding, what + " p", slack * largest);
@@ -115,14 +134,16 @@ void expect_that_of_the_cpu(const Pairs& pairs, int32_t kind, const std::string&
 }
 
 std::string name(int32_t kind, D type, int64_t columns) {
-  return "kind " + std::to_string(kind) + " type " + std::to_string(static_cast<int>(type)) + " columns " + std::to_string(columns);
+  return "kind " + std::to_string(kind) + " type " + std::to_string(static_cast<int>(type)) +
+         " columns " + std::to_string(columns);
 }
 
 TEST(DeviceDivergence, AgreesWithTheCpu) {
   for (D type : {D::f32, D::bf16, D::f16}) {
     for (int64_t columns : {1, 41, 123, 507, 1271, 4099, 50257}) {
       for (int32_t kind : kKinds) {
-        Pairs pairs{rows_of(type, 2, columns, 3, 7, columns % 2 == 1), rows_of(type, 2, columns, 3, 8, false)};
+        Pairs pairs{rows_of(type, 2, columns, 3, 7, columns % 2 == 1),
+                    rows_of(type, 2, columns, 3, 8, false)};
         pairs.strided = columns % 3 == 0;
         expect_that_of_the_cpu(pairs, kind, name(kind, type, columns));
       }
@@ -134,12 +155,14 @@ TEST(DeviceDivergence, PairsByIndexWeightsAndExtremesAgreeWithTheCpu) {
   for (D type : {D::f32, D::bf16}) {
     for (int64_t columns : {7, 1271, 2500}) {
       for (int32_t kind : kKinds) {
-        Pairs pairs{rows_of(type, 6, columns, 3, 17, true), rows_of(type, 5, columns, 3, 18, false)};
+        Pairs pairs{rows_of(type, 6, columns, 3, 17, true),
+                    rows_of(type, 5, columns, 3, 18, false)};
         pairs.by_index = true;
         pairs.p_rows = Tensor(D::i64, {4}, {5, 0, 3, 1});
         pairs.q_rows = Tensor(D::i32, {4}, {1, 4, 0, 2});
         pairs.row_weights = Tensor(D::f64, {4}, {1, 0, 2.5, .25});
-        for (int64_t k = columns / 2; k < columns - 1; ++k) {  // masked on both sides, but for one column
+        for (int64_t k = columns / 2; k < columns - 1;
+             ++k) {  // masked on both sides, but for one column
           pairs.p.set(5 * columns + k, -kInf);
           pairs.q.set(1 * columns + k, -kInf);
         }
@@ -154,10 +177,12 @@ TEST(DeviceDivergence, PairsByIndexWeightsAndExtremesAgreeWithTheCpu) {
         const Divergence expected = evaluate(pairs, kind);
         expect_close(actual.values, expected.values, 2e-6, 4e-6, name(kind, type, columns));
         for (int64_t k = 0; k < expected.grad_p.size(); ++k) {
-          ASSERT_EQ(std::isnan(actual.grad_p.get(k)), std::isnan(expected.grad_p.get(k))) << name(kind, type, columns) << " " << k;
+          ASSERT_EQ(std::isnan(actual.grad_p.get(k)), std::isnan(expected.grad_p.get(k)))
+              << name(kind, type, columns) << " " << k;
         }
         for (int64_t k = 0; k < expected.grad_q.size(); ++k) {
-          ASSERT_EQ(std::isnan(actual.grad_q.get(k)), std::isnan(expected.grad_q.get(k))) << name(kind, type, columns) << " " << k;
+          ASSERT_EQ(std::isnan(actual.grad_q.get(k)), std::isnan(expected.grad_q.get(k)))
+              << name(kind, type, columns) << " " << k;
         }
       }
     }
@@ -168,8 +193,10 @@ TEST(DeviceDivergence, ConstantWeightsAgreeWithTheCpu) {
   for (D type : {D::f32, D::bf16, D::f16}) {
     for (int64_t columns : {3, 507, 2051}) {
       for (int32_t kind : kKinds) {
-        Pairs pairs{rows_of(type, 2, columns, 2, 27, false), Tensor(type, {0, columns}), rows_of(D::f32, 2, columns, 2, 28, type == D::bf16)};
-        for (int64_t k = 0; k < pairs.weights.size(); ++k) pairs.weights.set(k, std::exp(pairs.weights.get(k)) * (k < columns ? 1e-36 : 1));
+        Pairs pairs{rows_of(type, 2, columns, 2, 27, false), Tensor(type, {0, columns}),
+                    rows_of(D::f32, 2, columns, 2, 28, type == D::bf16)};
+        for (int64_t k = 0; k < pairs.weights.size(); ++k)
+          pairs.weights.set(k, std::exp(pairs.weights.get(k)) * (k < columns ? 1e-36 : 1));
         expect_that_of_the_cpu(pairs, kind, name(kind, type, columns));
       }
     }
@@ -180,22 +207,28 @@ TEST(DeviceDivergence, EveryScheduleAndPlaceGivesTheSameBits) {
   for (D type : {D::f32, D::bf16}) {
     for (int64_t columns : {5, 1030, 9001}) {
       for (int32_t kind : kKinds) {
-        Pairs pairs{rows_of(type, 3, columns, 3, 37, false), rows_of(type, 3, columns, 3, 38, false)};
+        Pairs pairs{rows_of(type, 3, columns, 3, 37, false),
+                    rows_of(type, 3, columns, 3, 38, false)};
         pairs.row_weights = Tensor(D::f64, {3}, {1, 2, 4});
         std::string bits;
         for (uint64_t seed : kSeeds) {
           set_emulator_seed(seed);
           const std::string now = evaluate(pairs, kind).bits();
-          if (bits.empty()) bits = now;
+          if (bits.empty())
+            bits = now;
           ASSERT_EQ(now, bits) << name(kind, type, columns) << " seed " << seed;
         }
-        for (int64_t offset : {0, 1, 3}) {  // rows that begin anywhere, each side elsewhere, and are written where they are read
+        for (int64_t offset : {0, 1, 3}) {  // rows that begin anywhere, each side elsewhere, and
+                                            // are written where they are read
           Pairs moved = pairs;
           moved.p = Tensor(type, {3, columns + 3}).slice(1, offset, offset + columns);
           moved.q = Tensor(type, {3, columns + 4}).slice(1, 2, 2 + columns);
-          for (int64_t k = 0; k < 3 * columns; ++k) moved.p.set(k, pairs.p.get(k)), moved.q.set(k, pairs.q.get(k));
-          ASSERT_EQ(evaluate(moved, kind).bits(), bits) << name(kind, type, columns) << " offset " << offset;
-          ASSERT_EQ(evaluate(moved, kind, true).bits(), bits) << name(kind, type, columns) << " in place, offset " << offset;
+          for (int64_t k = 0; k < 3 * columns; ++k)
+            moved.p.set(k, pairs.p.get(k)), moved.q.set(k, pairs.q.get(k));
+          ASSERT_EQ(evaluate(moved, kind).bits(), bits)
+              << name(kind, type, columns) << " offset " << offset;
+          ASSERT_EQ(evaluate(moved, kind, true).bits(), bits)
+              << name(kind, type, columns) << " in place, offset " << offset;
         }
       }
     }
@@ -203,7 +236,8 @@ TEST(DeviceDivergence, EveryScheduleAndPlaceGivesTheSameBits) {
   set_emulator_seed(1);
 }
 
-// Row numbers outside the tensors, rows that are named twice and what is no weight: harmless to the others, and counted.
+// Row numbers outside the tensors, rows that are named twice and what is no weight: harmless to the
+// others, and counted.
 TEST(DeviceDivergence, BadRowsAndWeightsAreCounted) {
   const int64_t columns = 123;
   Pairs good{rows_of(D::f32, 6, columns, 2, 47, false), rows_of(D::f32, 6, columns, 2, 48, false)};
@@ -216,19 +250,24 @@ TEST(DeviceDivergence, BadRowsAndWeightsAreCounted) {
   bad.q_rows = Tensor(D::i32, {6}, {5, 0, 1, 2, 3, 1 << 30});
   const Divergence expected = evaluate(good, LR_JEFFREYS), actual = evaluate(bad, LR_JEFFREYS);
   EXPECT_EQ(actual.bad, 4);
-  EXPECT_EQ(actual.grad_p.bits(), expected.grad_p.bits());  // with 0 in the rows of the pairs that are none
+  EXPECT_EQ(actual.grad_p.bits(),
+            expected.grad_p.bits());  // with 0 in the rows of the pairs that are none
   EXPECT_EQ(actual.grad_q.bits(), expected.grad_q.bits());
   EXPECT_EQ(actual.values.get(0), expected.values.get(0));
   EXPECT_EQ(actual.values.get(2), expected.values.get(1));
-  for (int64_t k : {1, 3, 4, 5}) EXPECT_TRUE(std::isnan(actual.values.get(k))) << k;
+  for (int64_t k : {1, 3, 4, 5})
+    EXPECT_TRUE(std::isnan(actual.values.get(k))) << k;
   EXPECT_TRUE(std::isnan(actual.loss.get(0)));
 
-  bad.row_weights = Tensor(D::f64, {6}, {1, 0, 1, 0, 0, -2});  // the last one counts as 0, and so keep all the others the loss clean
+  bad.row_weights = Tensor(
+      D::f64, {6},
+      {1, 0, 1, 0, 0, -2});  // the last one counts as 0, and so keep all the others the loss clean
   const Divergence weighted = evaluate(bad, LR_JEFFREYS);
   EXPECT_EQ(weighted.bad, 5);
   EXPECT_EQ(weighted.loss.get(0), expected.loss.get(0));
 
-  Pairs weights{rows_of(D::f32, 1, 3, 2, 49, false), Tensor(D::f32, {0, 3}), Tensor(D::f32, {1, 3}, {1, NAN, -2})};
+  Pairs weights{rows_of(D::f32, 1, 3, 2, 49, false), Tensor(D::f32, {0, 3}),
+                Tensor(D::f32, {1, 3}, {1, NAN, -2})};
   const Divergence odd = evaluate(weights, LR_KL_QP);
   EXPECT_EQ(odd.bad, 2);
   weights.weights = Tensor(D::f32, {1, 3}, {1, 0, 0});
@@ -240,17 +279,23 @@ TEST(DeviceDivergence, BadRowsAndWeightsAreCounted) {
 // More pairs than blocks: each block does several.
 TEST(DeviceDivergence, BlocksThatDoSeveralPairs) {
   const int64_t columns = 37, rows = 300, period = 5;
-  Pairs few{rows_of(D::bf16, period, columns, 3, 57, false), rows_of(D::bf16, period, columns, 3, 58, false)};
+  Pairs few{rows_of(D::bf16, period, columns, 3, 57, false),
+            rows_of(D::bf16, period, columns, 3, 58, false)};
   Pairs many{Tensor(D::bf16, {rows, columns}), Tensor(D::bf16, {rows, columns})};
   few.reduction = many.reduction = LR_DIVERGENCE_SUM;
   for (int64_t r = 0; r < rows; ++r) {
-    std::memcpy(many.p.at(r * columns), few.p.at(r % period * columns), static_cast<size_t>(columns) * 2);
-    std::memcpy(many.q.at(r * columns), few.q.at(r % period * columns), static_cast<size_t>(columns) * 2);
+    std::memcpy(many.p.at(r * columns), few.p.at(r % period * columns),
+                static_cast<size_t>(columns) * 2);
+    std::memcpy(many.q.at(r * columns), few.q.at(r % period * columns),
+                static_cast<size_t>(columns) * 2);
   }
-  const Divergence expected = evaluate(few, LR_WASSERSTEIN1), actual = evaluate(many, LR_WASSERSTEIN1);
+  const Divergence expected = evaluate(few, LR_WASSERSTEIN1),
+                   actual = evaluate(many, LR_WASSERSTEIN1);
   for (int64_t r = 0; r < rows; ++r) {
     ASSERT_EQ(actual.values.get(r), expected.values.get(r % period));
-    ASSERT_EQ(actual.grad_p.slice(0, r, r + 1).bits(), expected.grad_p.slice(0, r % period, r % period + 1).bits()) << r;
+    ASSERT_EQ(actual.grad_p.slice(0, r, r + 1).bits(),
+              expected.grad_p.slice(0, r % period, r % period + 1).bits())
+        << r;
   }
 }
 
@@ -262,8 +307,10 @@ struct Scores {
   std::string bits() const { return values.bits() + loss.bits() + gradient.bits(); }
 };
 
-Scores score(Tensor logits, Tensor labels, const lr_rule_options& options, bool strided = false, bool in_place = false) {
-  Scores result{Tensor(D::f64, labels.shape()), Tensor(D::f64, {1}), in_place ? logits : like(logits, strided)};
+Scores score(Tensor logits, Tensor labels, const lr_rule_options& options, bool strided = false,
+             bool in_place = false) {
+  Scores result{Tensor(D::f64, labels.shape()), Tensor(D::f64, {1}),
+                in_place ? logits : like(logits, strided)};
   auto args = make_args<lr_scoring_rule_args>();
   args.logits = logits;
   args.labels = labels;
@@ -276,12 +323,13 @@ Scores score(Tensor logits, Tensor labels, const lr_rule_options& options, bool 
 }
 
 const std::vector<lr_rule_options>& rules() {
-  static const std::vector<lr_rule_options> all = {{LR_RULE_LOG, LR_SELTEN, 0, 0, 2, 0, 0, -100},
-                                                   {LR_RULE_LOG, LR_SELTEN, 1, 0, 2, .1, 0, -100},
-                                                   {LR_RULE_BRIER, LR_SELTEN, 0, 0, 2, .2, 0, -100},
-                                                   {LR_RULE_SPHERICAL, LR_SELTEN, 1, 0, 2, .1, 0, -100},
-                                                   {LR_RULE_POWER, LR_JNW, 1, 0, 1.5, .1, 0, -100},
-                                                   {LR_RULE_PSEUDO_SPHERICAL, LR_SELTEN, 0, 0, 3, .1, 0, -100}};
+  static const std::vector<lr_rule_options> all = {
+      {LR_RULE_LOG, LR_SELTEN, 0, 0, 2, 0, 0, -100},
+      {LR_RULE_LOG, LR_SELTEN, 1, 0, 2, .1, 0, -100},
+      {LR_RULE_BRIER, LR_SELTEN, 0, 0, 2, .2, 0, -100},
+      {LR_RULE_SPHERICAL, LR_SELTEN, 1, 0, 2, .1, 0, -100},
+      {LR_RULE_POWER, LR_JNW, 1, 0, 1.5, .1, 0, -100},
+      {LR_RULE_PSEUDO_SPHERICAL, LR_SELTEN, 0, 0, 3, .1, 0, -100}};
   return all;
 }
 
@@ -293,16 +341,21 @@ TEST(DeviceScoringRule, AgreesWithTheCpu) {
           lr_rule_options options = rule;
           options.vocab = padded ? (columns + 1) / 2 : 0;
           const int64_t vocab = padded ? options.vocab : columns;
-          Tensor logits = rows_of(type, 3, columns, 3, 67, columns % 2 == 1), labels(D::i64, {3}, random_labels(3, vocab, 68));
+          Tensor logits = rows_of(type, 3, columns, 3, 67, columns % 2 == 1),
+                 labels(D::i64, {3}, random_labels(3, vocab, 68));
           labels.set(1, -100);
-          for (int64_t k = vocab; k < columns; ++k) logits.set(k, NAN);
+          for (int64_t k = vocab; k < columns; ++k)
+            logits.set(k, NAN);
           const Scores actual = score(logits, labels, options, columns % 3 == 0);
           const OnCpu cpu;
           const Scores expected = score(logits, labels, options);
-          const std::string what = "rule " + std::to_string(rule.rule) + " type " + std::to_string(static_cast<int>(type)) + " columns " + std::to_string(columns);
+          const std::string what = "rule " + std::to_string(rule.rule) + " type " +
+                                   std::to_string(static_cast<int>(type)) + " columns " +
+                                   std::to_string(columns);
           expect_close(actual.values, expected.values, 2e-6, 4e-6, what + " values");
           expect_close(actual.loss, expected.loss, 0, 4e-6, what + " loss");
-          expect_close(actual.gradient, expected.gradient, 4e-6, 2e-5 + unit(type), what + " gradient");
+          expect_close(actual.gradient, expected.gradient, 4e-6, 2e-5 + unit(type),
+                       what + " gradient");
           EXPECT_EQ(actual.bad, 0);
         }
       }
@@ -314,19 +367,24 @@ TEST(DeviceScoringRule, EveryScheduleAndPlaceGivesTheSameBits) {
   for (D type : {D::f32, D::bf16}) {
     for (int64_t columns : {5, 1030, 9001}) {
       for (const lr_rule_options& options : rules()) {
-        Tensor logits = rows_of(type, 3, columns, 3, 77, false), labels(D::i64, {3}, random_labels(3, columns, 78));
+        Tensor logits = rows_of(type, 3, columns, 3, 77, false),
+               labels(D::i64, {3}, random_labels(3, columns, 78));
         std::string bits;
         for (uint64_t seed : kSeeds) {
           set_emulator_seed(seed);
           const std::string now = score(logits, labels, options).bits();
-          if (bits.empty()) bits = now;
+          if (bits.empty())
+            bits = now;
           ASSERT_EQ(now, bits) << options.rule << " " << columns << " seed " << seed;
         }
         for (int64_t offset : {0, 1, 3}) {
           Tensor moved = Tensor(type, {3, columns + 3}).slice(1, offset, offset + columns);
-          for (int64_t k = 0; k < 3 * columns; ++k) moved.set(k, logits.get(k));
-          ASSERT_EQ(score(moved, labels, options).bits(), bits) << options.rule << " " << columns << " offset " << offset;
-          ASSERT_EQ(score(moved, labels, options, false, true).bits(), bits) << options.rule << " " << columns << " in place, offset " << offset;
+          for (int64_t k = 0; k < 3 * columns; ++k)
+            moved.set(k, logits.get(k));
+          ASSERT_EQ(score(moved, labels, options).bits(), bits)
+              << options.rule << " " << columns << " offset " << offset;
+          ASSERT_EQ(score(moved, labels, options, false, true).bits(), bits)
+              << options.rule << " " << columns << " in place, offset " << offset;
         }
       }
     }
@@ -342,7 +400,8 @@ TEST(DeviceScoringRule, BadLabelsAreCounted) {
     EXPECT_EQ(actual.bad, 2);
     for (int64_t r : {1, 2}) {
       EXPECT_TRUE(std::isnan(actual.values.get(r)));
-      for (int64_t k = 0; k < columns; ++k) ASSERT_EQ(actual.gradient.get(r * columns + k), 0);
+      for (int64_t k = 0; k < columns; ++k)
+        ASSERT_EQ(actual.gradient.get(r * columns + k), 0);
     }
     EXPECT_TRUE(std::isnan(actual.loss.get(0)));
     EXPECT_TRUE(std::isfinite(actual.values.get(0)) && std::isfinite(actual.values.get(3)));

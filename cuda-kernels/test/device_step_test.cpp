@@ -26,15 +26,21 @@ struct StepCase {
   Tensor logits, labels, mask, reference_logps, reference_token_logps;
 
   StepCase(D type, int64_t pairs, int64_t tokens, int64_t columns)
-      : logits(type, {2 * pairs, tokens, columns}, normal_values(2 * pairs * tokens * columns, 2, 7)),
+      : logits(type, {2 * pairs, tokens, columns},
+               normal_values(2 * pairs * tokens * columns, 2, 7)),
         labels(D::i32, {2 * pairs, tokens}, random_labels(2 * pairs * tokens, columns, 8)),
         mask(D::f32, {2 * pairs, tokens}),
         reference_logps(D::f32, {2 * pairs}, normal_values(2 * pairs, 4, 9)),
-        reference_token_logps(D::bf16, {2 * pairs, tokens}, normal_values(2 * pairs * tokens, 1, 10)) {
+        reference_token_logps(D::bf16, {2 * pairs, tokens},
+                              normal_values(2 * pairs * tokens, 1, 10)) {
     for (int64_t k = 0; k < mask.size(); ++k) {
-      mask.set(k, (k * 7 + k / 3) % 5 == 0 || (k / tokens == 1 && tokens > 2) ? 0 : .5 + static_cast<double>(k % 3) / 2);
-      if (k % 9 == 4) labels.set(k, -100);
-      if (k % 11 == 0 && columns > 1) logits.set(k * columns + static_cast<int64_t>(std::fmax(labels.get(k), 0)), 9);
+      mask.set(k, (k * 7 + k / 3) % 5 == 0 || (k / tokens == 1 && tokens > 2)
+                      ? 0
+                      : .5 + static_cast<double>(k % 3) / 2);
+      if (k % 9 == 4)
+        labels.set(k, -100);
+      if (k % 11 == 0 && columns > 1)
+        logits.set(k * columns + static_cast<int64_t>(std::fmax(labels.get(k), 0)), 9);
     }
   }
 };
@@ -44,15 +50,20 @@ struct Result {
   lr_step_metrics metrics;
   int64_t bad;
   std::string bits() const {
-    return losses.bits() + logps.bits() + counts.bits() + gradient.bits() + std::string(reinterpret_cast<const char*>(&metrics), sizeof metrics);
+    return losses.bits() + logps.bits() + counts.bits() + gradient.bits() +
+           std::string(reinterpret_cast<const char*>(&metrics), sizeof metrics);
   }
 };
 
 Result run(StepCase& s) {
   const int64_t sequences = s.logits.shape()[0];
   Tensor logits = s.in_place ? s.logits.clone() : s.logits;
-  Result r{Tensor(D::f64, {sequences / 2}), Tensor(D::f64, {sequences}), Tensor(D::f64, {sequences}),
-           s.in_place ? logits : Tensor(s.logits.type(), s.logits.shape()), {}, 0};
+  Result r{Tensor(D::f64, {sequences / 2}),
+           Tensor(D::f64, {sequences}),
+           Tensor(D::f64, {sequences}),
+           s.in_place ? logits : Tensor(s.logits.type(), s.logits.shape()),
+           {},
+           0};
   std::vector<lr_loss_options> options;
   std::vector<double> weights;
   for (const Listed& loss : s.list) {
@@ -68,14 +79,19 @@ Result run(StepCase& s) {
   args.sequence_options = s.sequence;
   args.logits = logits;
   args.labels = s.labels;
-  if (s.mask_given) args.mask = s.mask;
-  if (s.reference == 1) args.reference_token_logps = s.reference_token_logps;
-  if (s.reference == 2) args.reference_logps = s.reference_logps;
+  if (s.mask_given)
+    args.mask = s.mask;
+  if (s.reference == 1)
+    args.reference_token_logps = s.reference_token_logps;
+  if (s.reference == 2)
+    args.reference_logps = s.reference_logps;
   args.losses = r.losses;
   args.logps = r.logps;
   args.counts = r.counts;
-  if (s.gradient) args.grad_logits = r.gradient;
-  if (s.metrics) args.metrics = &r.metrics;
+  if (s.gradient)
+    args.grad_logits = r.gradient;
+  if (s.metrics)
+    args.metrics = &r.metrics;
   EXPECT_EQ(call(lr_preference_step, args, &r.bad), LR_OK) << lr_last_error();
   return r;
 }
@@ -105,17 +121,23 @@ void expect_that_of_the_cpu(StepCase& s, const std::string& what) {
     expect_close(actual.logps.get(k), expected.logps.get(k), 2e-6, what + ", logps");
     expect_close(actual.counts.get(k), expected.counts.get(k), 1e-13, what + ", counts");
   }
-  for (int64_t k = 0; k < expected.losses.size(); ++k) expect_close(actual.losses.get(k), expected.losses.get(k), 5e-6, what + ", losses");
+  for (int64_t k = 0; k < expected.losses.size(); ++k)
+    expect_close(actual.losses.get(k), expected.losses.get(k), 5e-6, what + ", losses");
   double largest = 0;
   for (double value : expected.gradient.values()) {
-    if (std::isfinite(value)) largest = std::fmax(largest, std::fabs(value));
+    if (std::isfinite(value))
+      largest = std::fmax(largest, std::fabs(value));
   }
-  const double ulp = s.logits.type() == D::f32 ? 1e-5 : s.logits.type() == D::bf16 ? std::ldexp(1, -7) : std::ldexp(1, -10);
+  const double ulp = s.logits.type() == D::f32    ? 1e-5
+                     : s.logits.type() == D::bf16 ? std::ldexp(1, -7)
+                                                  : std::ldexp(1, -10);
   const double least = s.logits.type() == D::f16 ? std::ldexp(1, -24) : 0;
   for (int64_t k = 0; k < expected.gradient.size(); ++k) {
     const double value = expected.gradient.get(k);
-    expect_near(actual.gradient.get(k), value, ulp * std::fabs(value) + 1e-5 * largest + least, what + ", gradient");
-    if (testing::Test::HasFatalFailure()) return;
+    expect_near(actual.gradient.get(k), value, ulp * std::fabs(value) + 1e-5 * largest + least,
+                what + ", gradient");
+    if (testing::Test::HasFatalFailure())
+      return;
   }
   const lr_step_metrics &a = actual.metrics, &e = expected.metrics;
   expect_close(a.loss, e.loss, 5e-6, what + ", loss");
@@ -132,20 +154,26 @@ void expect_that_of_the_cpu(StepCase& s, const std::string& what) {
 }
 
 TEST(DeviceStep, ListsReferencesMasksAndTails) {
-  const std::vector<std::vector<Listed>> lists{{{"dlrml", 1}},
-                                               {{"sft", 1}},
-                                               {{"sigmoid", 1}, {"sft", .5}},
-                                               {{"kto_pair", .5}, {"dbaql", 2}, {"sft", -.5}, {"simpo", .1}},
-                                               {{"aot", 1}, {"aot_unpaired", .5}, {"cpo", .25}}};
+  const std::vector<std::vector<Listed>> lists{
+      {{"dlrml", 1}},
+      {{"sft", 1}},
+      {{"sigmoid", 1}, {"sft", .5}},
+      {{"kto_pair", .5}, {"dbaql", 2}, {"sft", -.5}, {"simpo", .1}},
+      {{"aot", 1}, {"aot_unpaired", .5}, {"cpo", .25}}};
   for (const auto& list : lists) {
     for (bool wpo : {false, true}) {
-      const bool sorts = std::strcmp(list[0].name, "aot") == 0, only_sft = list.size() == 1 && std::strcmp(list[0].name, "sft") == 0;
-      if (wpo && sorts) continue;
-      for (const lr_sequence_options& sequence : {lr_sequence_options{LR_SUM, LR_ALIGN_COMPLETION, 1, 1}, lr_sequence_options{LR_SUM, LR_ALIGN_ABSOLUTE, .3, .6},
-                                                  lr_sequence_options{LR_SUM, LR_ALIGN_COMPLETION, 0, 1}}) {
+      const bool sorts = std::strcmp(list[0].name, "aot") == 0,
+                 only_sft = list.size() == 1 && std::strcmp(list[0].name, "sft") == 0;
+      if (wpo && sorts)
+        continue;
+      for (const lr_sequence_options& sequence :
+           {lr_sequence_options{LR_SUM, LR_ALIGN_COMPLETION, 1, 1},
+            lr_sequence_options{LR_SUM, LR_ALIGN_ABSOLUTE, .3, .6},
+            lr_sequence_options{LR_SUM, LR_ALIGN_COMPLETION, 0, 1}}) {
         for (bool metrics : {true, false}) {
           for (int reference : {0, 1, 2}) {
-            if (only_sft && reference != 0) continue;
+            if (only_sft && reference != 0)
+              continue;
             StepCase s(D::f32, 3, 9, 133);
             s.list = list;
             s.wpo = wpo;
@@ -154,8 +182,10 @@ TEST(DeviceStep, ListsReferencesMasksAndTails) {
             s.in_place = metrics;
             s.reference = reference;
             s.mask_given = reference != 2;
-            expect_that_of_the_cpu(s, std::string(list.back().name) + (wpo ? " wpo" : "") + " tail " + std::to_string(sequence.tail_weight) +
-                                          (metrics ? " metrics" : "") + " reference " + std::to_string(reference));
+            expect_that_of_the_cpu(s, std::string(list.back().name) + (wpo ? " wpo" : "") +
+                                          " tail " + std::to_string(sequence.tail_weight) +
+                                          (metrics ? " metrics" : "") + " reference " +
+                                          std::to_string(reference));
           }
         }
       }
@@ -171,7 +201,8 @@ TEST(DeviceStep, TypesAndSizesOfRows) {
         s.list = {{"sigmoid", 1}};
         s.token = {-100, .8, softcap};
         s.in_place = columns % 2 == 1;
-        expect_that_of_the_cpu(s, std::to_string(columns) + " columns, softcap " + std::to_string(softcap));
+        expect_that_of_the_cpu(
+            s, std::to_string(columns) + " columns, softcap " + std::to_string(softcap));
       }
     }
   }
@@ -187,7 +218,8 @@ TEST(DeviceStep, NoOrderOfThreadsChangesABit) {
     for (uint64_t seed : {1, 2, 3, 5, 8, 13}) {
       set_emulator_seed(seed);
       const std::string bits = run(s).bits();
-      if (first.empty()) first = bits;
+      if (first.empty())
+        first = bits;
       ASSERT_EQ(bits, first) << "seed " << seed << ", " << columns << " columns";
     }
     s.in_place = true;
@@ -223,14 +255,16 @@ TEST(DeviceStep, RowsThatDropOutAreNotRead) {
     StepCase s(D::f32, 2, 7, 60);
     s.mask.fill(1);
     s.labels = Tensor(D::i32, {4, 7}, random_labels(28, 60, 3));
-    for (int64_t t = 4; t < 7; ++t) s.mask.set(3 * 7 + t, 0);  // the second pair's rejected answer is shorter
+    for (int64_t t = 4; t < 7; ++t)
+      s.mask.set(3 * 7 + t, 0);  // the second pair's rejected answer is shorter
     s.sequence = {LR_SUM, LR_ALIGN_COMPLETION, 0, 1};
     s.metrics = metrics;
     const Result clean = run(s);
     for (int64_t t = 4; t < 7; ++t) {
       for (int64_t c = 0; c < 60; ++c) {
-        s.logits.set((3 * 7 + t) * 60 + c, NAN);                  // masked
-        if (!metrics) s.logits.set((1 * 7 + t) * 60 + c, NAN);    // past the shared set
+        s.logits.set((3 * 7 + t) * 60 + c, NAN);  // masked
+        if (!metrics)
+          s.logits.set((1 * 7 + t) * 60 + c, NAN);  // past the shared set
       }
       s.reference_token_logps.set(3 * 7 + t, NAN);
     }
@@ -257,8 +291,10 @@ TEST(DeviceStep, BadLabelsAndWeights) {
   EXPECT_TRUE(std::isnan(bad.logps.get(0)));
   EXPECT_EQ(bad.counts.get(1), 2);
   EXPECT_TRUE(std::isfinite(bad.losses.get(1)));
-  for (int64_t c = 0; c < 21; ++c) EXPECT_EQ(bad.gradient.get(21 + c), 0) << "the row without a label";
-  for (int64_t k = 6 * 21; k < 8 * 21; ++k) EXPECT_EQ(bad.gradient.get(k), 0) << "rows of bad weights";
+  for (int64_t c = 0; c < 21; ++c)
+    EXPECT_EQ(bad.gradient.get(21 + c), 0) << "the row without a label";
+  for (int64_t k = 6 * 21; k < 8 * 21; ++k)
+    EXPECT_EQ(bad.gradient.get(k), 0) << "rows of bad weights";
   s.labels.set(6, -7);  // counted as a bad label too, although its weight is bad
   EXPECT_EQ(run(s).bad, 4);
 }

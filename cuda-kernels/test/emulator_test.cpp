@@ -1,5 +1,5 @@
-// The emulator itself: what meets at a barrier, a shuffle or a vote, what it says of kernels that are wrong, and that no plan of threads hides
-// a barrier that is missing in a kernel of ours.
+// The emulator itself: what meets at a barrier, a shuffle or a vote, what it says of kernels that
+// are wrong, and that no plan of threads hides a barrier that is missing in a kernel of ours.
 #include <gtest/gtest.h>
 
 #include <algorithm>
@@ -66,7 +66,8 @@ TEST(Emulator, SharedMemoryAndBarriers) {
     emulator::set_seed(seed);
     std::vector<int> out(3 * 96);
     launch(sums_of_neighbours, 3, 96, 0, nullptr, out.data());
-    for (int k = 0; k < 3 * 96; ++k) ASSERT_EQ(out[k], 2000 * (k / 96) + k % 96 + (k % 96 + 1) % 96) << seed;
+    for (int k = 0; k < 3 * 96; ++k)
+      ASSERT_EQ(out[k], 2000 * (k / 96) + k % 96 + (k % 96 + 1) % 96) << seed;
   }
 }
 
@@ -81,7 +82,8 @@ __global__ void warp_functions(int* out) {
   mine[5] = __any_sync(0xffffffffu, lane == 31);
   mine[6] = __all_sync(0xffffffffu, lane < 31);
   // Halves of a warp on ways of their own.
-  mine[7] = lane < 16 ? __shfl_xor_sync(0x0000ffffu, lane, 1) : __shfl_xor_sync(0xffff0000u, lane + 100, 2);
+  mine[7] = lane < 16 ? __shfl_xor_sync(0x0000ffffu, lane, 1)
+                      : __shfl_xor_sync(0xffff0000u, lane + 100, 2);
 }
 
 TEST(Emulator, ShufflesAndVotes) {
@@ -90,18 +92,27 @@ TEST(Emulator, ShufflesAndVotes) {
     std::vector<int> out(8 * 32);
     launch(warp_functions, 1, 32, 0, nullptr, out.data());
     int thirds = 0;
-    for (int lane = 0; lane < 32; lane += 3) thirds |= static_cast<int>(1u << lane);
+    for (int lane = 0; lane < 32; lane += 3)
+      thirds |= static_cast<int>(1u << lane);
     for (int lane = 0; lane < 32; ++lane) {
-      const std::vector<int> expected{lane ^ 5,          lane + 3 < 32 ? lane + 3 : lane, lane % 8 >= 3 ? lane - 3 : lane, lane / 4 * 4 + 2, thirds, 1, 0,
+      const std::vector<int> expected{lane ^ 5,
+                                      lane + 3 < 32 ? lane + 3 : lane,
+                                      lane % 8 >= 3 ? lane - 3 : lane,
+                                      lane / 4 * 4 + 2,
+                                      thirds,
+                                      1,
+                                      0,
                                       lane < 16 ? lane ^ 1 : (lane ^ 2) + 100};
-      ASSERT_EQ(std::vector<int>(out.begin() + 8 * lane, out.begin() + 8 * lane + 8), expected) << lane;
+      ASSERT_EQ(std::vector<int>(out.begin() + 8 * lane, out.begin() + 8 * lane + 8), expected)
+          << lane;
     }
   }
 }
 
 __global__ void block_votes(int* out) {
   const int thread = static_cast<int>(threadIdx.x);
-  out[thread] = __syncthreads_or(thread == 63) + 10 * __syncthreads_and(thread < 63) + 100 * __syncthreads_count(thread % 2);
+  out[thread] = __syncthreads_or(thread == 63) + 10 * __syncthreads_and(thread < 63) +
+                100 * __syncthreads_count(thread % 2);
 }
 
 TEST(Emulator, VotesOfABlock) {
@@ -113,7 +124,8 @@ TEST(Emulator, VotesOfABlock) {
 __global__ void read_unwritten(float* out, int64_t count) {
   LR_SHARED(float, values, 64);
   LR_DYNAMIC_SHARED(float, more);
-  if (threadIdx.x < count) out[threadIdx.x] = values[threadIdx.x] + more[threadIdx.x];
+  if (threadIdx.x < count)
+    out[threadIdx.x] = values[threadIdx.x] + more[threadIdx.x];
 }
 
 TEST(Emulator, SharedMemoryStartsAsNaN) {
@@ -125,7 +137,8 @@ TEST(Emulator, SharedMemoryStartsAsNaN) {
 // ---- What is wrong ----
 
 __global__ void leaves_before_the_barrier() {
-  if (threadIdx.x < 5) return;
+  if (threadIdx.x < 5)
+    return;
   __syncthreads();
 }
 __global__ void two_barriers() {
@@ -136,9 +149,12 @@ __global__ void two_barriers() {
   }
 }
 __global__ void warp_without_a_lane() {
-  if (threadIdx.x != 7) __syncwarp();
+  if (threadIdx.x != 7)
+    __syncwarp();
 }
-__global__ void reads_a_lane_outside(int* out) { *out = threadIdx.x < 16 ? __shfl_sync(0x0000ffffu, 1, 20) : 0; }
+__global__ void reads_a_lane_outside(int* out) {
+  *out = threadIdx.x < 16 ? __shfl_sync(0x0000ffffu, 1, 20) : 0;
+}
 __global__ void too_much_shared() {
   LR_SHARED(double, values, 6145);
   values[0] = 0;
@@ -146,12 +162,20 @@ __global__ void too_much_shared() {
 __global__ void nothing() {}
 
 TEST(Emulator, SaysWhatIsWrong) {
-  EXPECT_NE(failure_of(leaves_before_the_barrier, 64).find("deadlock: 59 of 64 threads wait at __syncthreads in emulator_test.cpp:"), std::string::npos);
-  EXPECT_NE(failure_of(two_barriers, 64).find("are reached by different threads of a block"), std::string::npos);
-  EXPECT_NE(failure_of(warp_without_a_lane, 32).find("deadlock: 31 of 32 threads wait at __syncwarp"), std::string::npos);
+  EXPECT_NE(failure_of(leaves_before_the_barrier, 64)
+                .find("deadlock: 59 of 64 threads wait at __syncthreads in emulator_test.cpp:"),
+            std::string::npos);
+  EXPECT_NE(failure_of(two_barriers, 64).find("are reached by different threads of a block"),
+            std::string::npos);
+  EXPECT_NE(
+      failure_of(warp_without_a_lane, 32).find("deadlock: 31 of 32 threads wait at __syncwarp"),
+      std::string::npos);
   int out;
-  EXPECT_NE(failure_of(reads_a_lane_outside, 32, &out).find("reads a lane that its mask does not name"), std::string::npos);
-  EXPECT_EQ(failure_of(too_much_shared, 32), "a block has more than 49152 bytes of static shared memory");
+  EXPECT_NE(
+      failure_of(reads_a_lane_outside, 32, &out).find("reads a lane that its mask does not name"),
+      std::string::npos);
+  EXPECT_EQ(failure_of(too_much_shared, 32),
+            "a block has more than 49152 bytes of static shared memory");
   EXPECT_EQ(failure_of(nothing, 33), "a block of 33 threads, expected a multiple of 32 up to 1024");
   EXPECT_THROW(launch(nothing, dim3(1, 65536), 32, 0, nullptr), std::runtime_error);
   EXPECT_EQ(failure_of(nothing, 64), "");  // and goes on working
@@ -189,7 +213,9 @@ __global__ void reads_shared(float* out, int64_t at) {
   __syncthreads();
   out[threadIdx.x] = values[threadIdx.x + at];
 }
-__global__ void reads_global(const float* in, float* out, int64_t at) { out[threadIdx.x] = in[threadIdx.x + at]; }
+__global__ void reads_global(const float* in, float* out, int64_t at) {
+  out[threadIdx.x] = in[threadIdx.x + at];
+}
 
 TEST(EmulatorDeathTest, AddressSanitizerFindsAccessesBesideMemory) {
   testing::GTEST_FLAG(death_test_style) = "threadsafe";
@@ -197,7 +223,8 @@ TEST(EmulatorDeathTest, AddressSanitizerFindsAccessesBesideMemory) {
   launch(reads_shared, 1, 32, 0, nullptr, out.data(), 0);
   launch(reads_global, 1, 32, 0, nullptr, in.data(), out.data(), 0);
   EXPECT_DEATH(launch(reads_shared, 1, 32, 0, nullptr, out.data(), 1), "use-after-poison");
-  EXPECT_DEATH(launch(reads_global, 1, 32, 0, nullptr, in.data(), out.data(), 1), "heap-buffer-overflow");
+  EXPECT_DEATH(launch(reads_global, 1, 32, 0, nullptr, in.data(), out.data(), 1),
+               "heap-buffer-overflow");
 }
 
 #endif
@@ -205,26 +232,45 @@ TEST(EmulatorDeathTest, AddressSanitizerFindsAccessesBesideMemory) {
 // ---- The kernels of token_logprobs beside plain ones, with every barrier and without one ----
 
 struct Rows {
-  Tensor logits, labels, logp, lse, lse2, entropy, argmax, mean_logit, gradient, grad_logp, grad_entropy;
+  Tensor logits, labels, logp, lse, lse2, entropy, argmax, mean_logit, gradient, grad_logp,
+      grad_entropy;
 
   Rows(D type, int64_t rows, int64_t columns)
-      : logits(type, {rows, columns}, normal_values(rows * columns, 3, 1)), labels(D::i64, {rows}, random_labels(rows, columns, 2)), logp(D::f64, {rows}),
-        lse(D::f64, {rows}), lse2(D::f64, {rows}), entropy(D::f64, {rows}), argmax(D::i64, {rows}), mean_logit(D::f64, {rows}),
-        gradient(type, {rows, columns}), grad_logp(D::f64, {rows}, normal_values(rows, 1, 3)), grad_entropy(D::f64, {rows}, normal_values(rows, 1, 4)) {}
+      : logits(type, {rows, columns}, normal_values(rows * columns, 3, 1)),
+        labels(D::i64, {rows}, random_labels(rows, columns, 2)),
+        logp(D::f64, {rows}),
+        lse(D::f64, {rows}),
+        lse2(D::f64, {rows}),
+        entropy(D::f64, {rows}),
+        argmax(D::i64, {rows}),
+        mean_logit(D::f64, {rows}),
+        gradient(type, {rows, columns}),
+        grad_logp(D::f64, {rows}, normal_values(rows, 1, 3)),
+        grad_entropy(D::f64, {rows}, normal_values(rows, 1, 4)) {}
 
-  static cpu::Grid grid(const Tensor& tensor, cpu::ElementType type) { return {true, type, tensor.at(0), 1, tensor.size(), 0, 1}; }
+  static cpu::Grid grid(const Tensor& tensor, cpu::ElementType type) {
+    return {true, type, tensor.at(0), 1, tensor.size(), 0, 1};
+  }
   static cpu::LogitRows view(const Tensor& tensor) {
-    const auto type = tensor.type() == D::f32 ? cpu::LogitType::f32 : tensor.type() == D::bf16 ? cpu::LogitType::bf16 : cpu::LogitType::f16;
+    const auto type = tensor.type() == D::f32    ? cpu::LogitType::f32
+                      : tensor.type() == D::bf16 ? cpu::LogitType::bf16
+                                                 : cpu::LogitType::f16;
     return {tensor.at(0), type, tensor.shape()[0], 0, tensor.shape()[1], tensor.shape()[1]};
   }
   cpu::Grid doubles(const Tensor& tensor) const { return grid(tensor, cpu::ElementType::f64); }
 
   device::TokenForward forward_call(double softcap) const {
-    return {view(logits), {1.2, softcap}, {grid(labels, cpu::ElementType::i64), -100},
-            {doubles(logp), doubles(lse), doubles(lse2), doubles(entropy), grid(argmax, cpu::ElementType::i64), doubles(mean_logit)}};
+    return {view(logits),
+            {1.2, softcap},
+            {grid(labels, cpu::ElementType::i64), -100},
+            {doubles(logp), doubles(lse), doubles(lse2), doubles(entropy),
+             grid(argmax, cpu::ElementType::i64), doubles(mean_logit)}};
   }
   device::TokenBackward backward_call(double softcap) const {
-    return {view(logits), view(gradient), {1.2, softcap}, {grid(labels, cpu::ElementType::i64), -100},
+    return {view(logits),
+            view(gradient),
+            {1.2, softcap},
+            {grid(labels, cpu::ElementType::i64), -100},
             {doubles(lse), doubles(entropy), doubles(grad_logp), doubles(grad_entropy)}};
   }
 
@@ -232,15 +278,19 @@ struct Rows {
   std::string run(double softcap) {
     std::vector<char> memory(1 << 16);
     device::Execution execution{};
-    execution.workspace = reinterpret_cast<void*>((reinterpret_cast<uintptr_t>(memory.data()) + 255) / 256 * 256);
+    execution.workspace =
+        reinterpret_cast<void*>((reinterpret_cast<uintptr_t>(memory.data()) + 255) / 256 * 256);
     execution.workspace_bytes = memory.size() - 256;
     const device::TokenForward f = forward_call(softcap);
     const device::TokenBackward b = backward_call(softcap);
-    if (device::token_logprobs(&execution, &f) != LR_OK) return execution.error;
-    if (device::token_logprobs_backward(&execution, &b) != LR_OK) return execution.error;
+    if (device::token_logprobs(&execution, &f) != LR_OK)
+      return execution.error;
+    if (device::token_logprobs_backward(&execution, &b) != LR_OK)
+      return execution.error;
     device::TokenBackward in_place = b;
     in_place.gradient = in_place.logits;
-    if (device::token_logprobs_backward(&execution, &in_place) != LR_OK) return execution.error;
+    if (device::token_logprobs_backward(&execution, &in_place) != LR_OK)
+      return execution.error;
     return "";
   }
   void run_plainly(double softcap) {
@@ -249,7 +299,8 @@ struct Rows {
     launch(plain_backward, (rows + 31) / 32, 32, 0, nullptr, backward_call(softcap), labels.size());
   }
   std::string bits() const {
-    return logp.bits() + lse.bits() + lse2.bits() + entropy.bits() + argmax.bits() + mean_logit.bits() + gradient.bits() + logits.bits();
+    return logp.bits() + lse.bits() + lse2.bits() + entropy.bits() + argmax.bits() +
+           mean_logit.bits() + gradient.bits() + logits.bits();
   }
 };
 
@@ -262,7 +313,9 @@ TEST(Emulator, KernelsAgreeWithPlainOnes) {
         EXPECT_EQ(fast.logits.bits(), fast.gradient.bits());
         plain.run_plainly(softcap);
         for (int64_t row = 0; row < 3; ++row) {
-          const auto near = [&](const Tensor& a, const Tensor& b) { EXPECT_NEAR(a.get(row), b.get(row), 2e-6 * (1 + std::fabs(b.get(row)))) << columns; };
+          const auto near = [&](const Tensor& a, const Tensor& b) {
+            EXPECT_NEAR(a.get(row), b.get(row), 2e-6 * (1 + std::fabs(b.get(row)))) << columns;
+          };
           near(fast.logp, plain.logp);
           near(fast.lse, plain.lse);
           near(fast.lse2, plain.lse2);
@@ -270,21 +323,26 @@ TEST(Emulator, KernelsAgreeWithPlainOnes) {
           near(fast.mean_logit, plain.mean_logit);
           EXPECT_EQ(fast.argmax.get(row), plain.argmax.get(row));
         }
-        const double ulp = type == D::f32 ? 0 : type == D::bf16 ? std::ldexp(1, -7) : std::ldexp(1, -10);
+        const double ulp = type == D::f32    ? 0
+                           : type == D::bf16 ? std::ldexp(1, -7)
+                                             : std::ldexp(1, -10);
         for (int64_t k = 0; k < fast.gradient.size(); ++k) {
           const double expected = plain.gradient.get(k);
-          ASSERT_NEAR(fast.gradient.get(k), expected, (2e-5 + ulp) * std::fabs(expected) + 3e-6) << columns;
+          ASSERT_NEAR(fast.gradient.get(k), expected, (2e-5 + ulp) * std::fabs(expected) + 3e-6)
+              << columns;
         }
       }
     }
   }
 }
 
-// Every barrier of the kernels is needed, and its lack shows under one of a few seeds, as wrong results or as a report.
+// Every barrier of the kernels is needed, and its lack shows under one of a few seeds, as wrong
+// results or as a report.
 TEST(Emulator, AMissingBarrierShows) {
   const auto all_ways = [](std::string* failure) {
     std::string bits;
-    for (const auto& [rows, columns] : {std::pair<int64_t, int64_t>{2060, 3}, {258, 1030}, {2, 33000}, {9, 33000}}) {
+    for (const auto& [rows, columns] :
+         {std::pair<int64_t, int64_t>{2060, 3}, {258, 1030}, {2, 33000}, {9, 33000}}) {
       Rows r(D::f32, rows, columns);
       *failure += r.run(0);
       bits += r.bits();
@@ -306,7 +364,8 @@ TEST(Emulator, AMissingBarrierShows) {
       std::string report;
       caught = all_ways(&report) != expected || !report.empty();
     }
-    EXPECT_TRUE(caught) << "nothing shows that the barrier in " << place.first << ':' << place.second << " (" << calls << " calls) is missing";
+    EXPECT_TRUE(caught) << "nothing shows that the barrier in " << place.first << ':'
+                        << place.second << " (" << calls << " calls) is missing";
   }
   removed_barrier = {};
 }

@@ -17,7 +17,8 @@ inline void set_emulator_seed(uint64_t seed) {
   ASSERT_EQ(lr_device(kDLExtDev, 0, &info), LR_OK) << lr_last_error();  // opens the library
   void* library = dlopen(std::getenv("LOGRATIO_EMULATOR"), RTLD_NOW | RTLD_NOLOAD);
   ASSERT_NE(library, nullptr) << "the emulator is not loaded: " << dlerror();
-  const auto set = reinterpret_cast<void (*)(uint64_t)>(dlsym(library, "logratio_emulator_set_seed"));
+  const auto set =
+      reinterpret_cast<void (*)(uint64_t)>(dlsym(library, "logratio_emulator_set_seed"));
   ASSERT_NE(set, nullptr);
   set(seed);
   dlclose(library);

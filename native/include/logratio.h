@@ -4,22 +4,28 @@
  * The only public header. C11, no dependencies, no NVIDIA header. Licensed under Apache-2.0.
  *
  * Conventions
- *  - Every operation is one function that takes one argument struct. Set the struct to zero, then `size` to its
- *    sizeof, then what you need: a NULL tensor is an optional input that is absent or an output that is not wanted. A size above
- *    4096 is an error, of which lr_last_error() alone tells.
- *  - Tensors are DLPack's DLTensor: dtype, shape, strides (in elements; NULL means contiguous) and device in one argument.
- *    Nothing is copied, and the caller keeps ownership of everything. "float" below means float64, float32, bfloat16 or float16,
- *    "int" means int64 or int32, a mask is bool, uint8 (non-zero counts 1) or float32 (weights, finite and >= 0).
- *  - N rows, V vocabulary, B sequences of T tokens, P pairs. Row 0..P-1 of a paired batch is chosen, P..2P-1 rejected.
- *  - Arguments are checked before anything is written. A function returns LR_OK, or a status with one line of text
- *    that names the argument and what was expected: in `error` of the struct if given, and in lr_last_error().
- *  - Tensors lie in CPU memory (kDLCPU, or kDLCUDAHost for pinned memory), or all on one CUDA device (kDLCUDA); a call on CUDA
- *    tensors needs the struct's `cuda` field, and runs asynchronously on its stream. kDLExtDev stands for the emulator, which
- *    runs the CUDA kernels on the host, over host memory; it is for tests.
- *  - Functions may be called from any thread at any time. The same input gives the same bits for any number of threads,
- *    any batch around a row and any run; bits may differ between instruction sets and devices.
- *  - A child of fork() may call them, too, whatever its parent's threads were doing, except that CUDA itself cannot be used in the
- *    child of a process that has used it. The library stays mapped when it is closed.
+ *  - Every operation is one function that takes one argument struct. Set the struct to zero, then
+ * `size` to its sizeof, then what you need: a NULL tensor is an optional input that is absent or an
+ * output that is not wanted. A size above 4096 is an error, of which lr_last_error() alone tells.
+ *  - Tensors are DLPack's DLTensor: dtype, shape, strides (in elements; NULL means contiguous) and
+ * device in one argument. Nothing is copied, and the caller keeps ownership of everything. "float"
+ * below means float64, float32, bfloat16 or float16, "int" means int64 or int32, a mask is bool,
+ * uint8 (non-zero counts 1) or float32 (weights, finite and >= 0).
+ *  - N rows, V vocabulary, B sequences of T tokens, P pairs. Row 0..P-1 of a paired batch is
+ * chosen, P..2P-1 rejected.
+ *  - Arguments are checked before anything is written. A function returns LR_OK, or a status with
+ * one line of text that names the argument and what was expected: in `error` of the struct if
+ * given, and in lr_last_error().
+ *  - Tensors lie in CPU memory (kDLCPU, or kDLCUDAHost for pinned memory), or all on one CUDA
+ * device (kDLCUDA); a call on CUDA tensors needs the struct's `cuda` field, and runs asynchronously
+ * on its stream. kDLExtDev stands for the emulator, which runs the CUDA kernels on the host, over
+ * host memory; it is for tests.
+ *  - Functions may be called from any thread at any time. The same input gives the same bits for
+ * any number of threads, any batch around a row and any run; bits may differ between instruction
+ * sets and devices.
+ *  - A child of fork() may call them, too, whatever its parent's threads were doing, except that
+ * CUDA itself cannot be used in the child of a process that has used it. The library stays mapped
+ * when it is closed.
  */
 #ifndef LOGRATIO_H_
 #define LOGRATIO_H_
@@ -34,7 +40,13 @@ typedef struct DLDevice {
   DLDeviceType device_type;
   int32_t device_id;
 } DLDevice;
-typedef enum { kDLInt = 0U, kDLUInt = 1U, kDLFloat = 2U, kDLBfloat = 4U, kDLBool = 6U } DLDataTypeCode;
+typedef enum {
+  kDLInt = 0U,
+  kDLUInt = 1U,
+  kDLFloat = 2U,
+  kDLBfloat = 4U,
+  kDLBool = 6U
+} DLDataTypeCode;
 typedef struct DLDataType {
   uint8_t code;
   uint8_t bits;
@@ -81,16 +93,19 @@ LR_API const char* lr_version(void);
 /* The last error of the calling thread, "" if none; valid until the thread's next call. */
 LR_API const char* lr_last_error(void);
 /*
- * The instruction set that the CPU kernels run on: "baseline" (x86-64-v2), "avx2", "avx512" or "avx512_bf16".
- * The environment variable LOGRATIO_CPU caps the choice; an unknown or unsupported value makes every operation
- * return LR_UNAVAILABLE and this function return NULL (lr_last_error() says why).
+ * The instruction set that the CPU kernels run on: "baseline" (x86-64-v2), "avx2", "avx512" or
+ * "avx512_bf16". The environment variable LOGRATIO_CPU caps the choice; an unknown or unsupported
+ * value makes every operation return LR_UNAVAILABLE and this function return NULL (lr_last_error()
+ * says why).
  */
 LR_API const char* lr_cpu_instruction_set(void);
 /*
- * Threads that a CPU operation may use, the caller included. Default: the environment variable LOGRATIO_THREADS, whose value makes
- * every operation return LR_UNAVAILABLE if it is no number from 1 to 1024, else the CPUs that this process may run on or the CPU quota
- * of its control groups, rounded up, whichever is less. Setting it returns LR_INVALID_ARGUMENT unless 1 <= threads <= 1024. It never
- * changes results. Where the system refuses threads, calls go on with those there are.
+ * Threads that a CPU operation may use, the caller included. Default: the environment variable
+ * LOGRATIO_THREADS, whose value makes every operation return LR_UNAVAILABLE if it is no number from
+ * 1 to 1024, else the CPUs that this process may run on or the CPU quota of its control groups,
+ * rounded up, whichever is less. Setting it returns LR_INVALID_ARGUMENT unless 1 <= threads <=
+ * 1024. It never changes results. Where the system refuses threads, calls go on with those there
+ * are.
  */
 LR_API int32_t lr_threads(void);
 LR_API lr_status lr_set_threads(int32_t threads);
@@ -98,66 +113,69 @@ LR_API lr_status lr_set_threads(int32_t threads);
 /* ---- CUDA ---- */
 
 /*
- * How a call on CUDA tensors runs. The library allocates no device memory and never waits for the device, so every call can be
- * captured in a graph. Call it first with workspace NULL: nothing runs, and workspace_bytes becomes what the same call needs
- * (the same shapes, dtypes, strides, options and wanted outputs; more than 0). Then call it with that much device memory, aligned to
+ * How a call on CUDA tensors runs. The library allocates no device memory and never waits for the
+ * device, so every call can be captured in a graph. Call it first with workspace NULL: nothing
+ * runs, and workspace_bytes becomes what the same call needs (the same shapes, dtypes, strides,
+ * options and wanted outputs; more than 0). Then call it with that much device memory, aligned to
  * 256 bytes, which calls on the same stream may share.
- * Values in device memory are not checked beforehand: a label outside [0,V) that is not ignore_index gives logp NaN and
- * gradient 0 in its row, and is counted. A mask weight that is not finite or is negative counts as 0, and is counted.
- * So it is with the labels of a scoring rule and the weights of a divergence; a pair there that names a row that does not exist, or one that
- * an earlier pair has, is skipped: its value is NaN, the loss too unless the pair weighs nothing, and it is counted.
- * Parameters that are given as tensors are taken as they are.
+ * Values in device memory are not checked beforehand: a label outside [0,V) that is not
+ * ignore_index gives logp NaN and gradient 0 in its row, and is counted. A mask weight that is not
+ * finite or is negative counts as 0, and is counted. So it is with the labels of a scoring rule and
+ * the weights of a divergence; a pair there that names a row that does not exist, or one that an
+ * earlier pair has, is skipped: its value is NaN, the loss too unless the pair weighs nothing, and
+ * it is counted. Parameters that are given as tensors are taken as they are.
  */
 typedef struct lr_cuda {
   uint64_t size;
-  void* stream;             /* cudaStream_t; NULL is the legacy default stream */
-  void* workspace;          /* on the tensors' device; NULL asks for workspace_bytes */
+  void* stream;    /* cudaStream_t; NULL is the legacy default stream */
+  void* workspace; /* on the tensors' device; NULL asks for workspace_bytes */
   uint64_t workspace_bytes;
-  int64_t* bad_values;      /* optional, on the tensors' device: incremented by the number of bad labels, weights and pairs */
+  int64_t* bad_values; /* optional, on the tensors' device: incremented by the number of bad labels,
+                          weights and pairs */
 } lr_cuda;
 
 /* What runs CUDA calls. */
 typedef struct lr_device_info {
   uint64_t size;
-  char name[256];               /* "NVIDIA H100 80GB HBM3"; NUL-terminated */
-  int32_t driver_version;       /* 13000 is 13.0; 0 for the emulator */
-  int32_t runtime_version;      /* of the library */
-  int32_t compute_capability;   /* 90 is 9.0 */
+  char name[256];             /* "NVIDIA H100 80GB HBM3"; NUL-terminated */
+  int32_t driver_version;     /* 13000 is 13.0; 0 for the emulator */
+  int32_t runtime_version;    /* of the library */
+  int32_t compute_capability; /* 90 is 9.0 */
   int32_t multiprocessors;
   uint64_t memory_bytes;
 } lr_device_info;
 /*
- * Opens the CUDA library if needed: liblogratio_cuda.so beside the real path of this library, as it was when this library was loaded,
- * or else on the loader's path. LR_UNAVAILABLE says in one sentence what is missing. device_type is kDLCUDA or kDLExtDev, whose
- * library the environment variable LOGRATIO_EMULATOR may name by an absolute path.
+ * Opens the CUDA library if needed: liblogratio_cuda.so beside the real path of this library, as it
+ * was when this library was loaded, or else on the loader's path. LR_UNAVAILABLE says in one
+ * sentence what is missing. device_type is kDLCUDA or kDLExtDev, whose library the environment
+ * variable LOGRATIO_EMULATOR may name by an absolute path.
  */
 LR_API lr_status lr_device(DLDeviceType device_type, int32_t device_id, lr_device_info* info);
 
 /* ---- token_logprobs: a differentiable log-prob per token ---- */
 
-/* How a logit x becomes z = softcap(x) / temperature, softcap(x) = softcap * tanh(x / softcap), or x when softcap is 0. */
+/* How a logit x becomes z = softcap(x) / temperature, softcap(x) = softcap * tanh(x / softcap), or
+ * x when softcap is 0. */
 typedef struct lr_token_options {
-  int64_t ignore_index;  /* label of rows to ignore, -100 by custom */
-  double temperature;    /* > 0 */
-  double softcap;        /* >= 0; 0: off */
+  int64_t ignore_index; /* label of rows to ignore, -100 by custom */
+  double temperature;   /* > 0 */
+  double softcap;       /* >= 0; 0: off */
 } lr_token_options;
 
 /*
  * Forward: every wanted output from one read of the logits.
- *   logits [N,V] or [B,T,V]   float32, bfloat16 or float16; the last dimension contiguous, the others of any stride
- *   labels [N] or [B,T]       int; in [0,V) or ignore_index
- *   outputs, all of the labels' shape:
- *     logp       float        log softmax(z)[label]; 0 for an ignored row
- *     lse        float        log-sum-exp(z). Pass float64 if the backward follows: it loses nothing
- *     lse2       float        log-sum-exp(2 z)
- *     entropy    float        of softmax(z), in nats
- *     argmax     int          of the raw logits; the lowest index on ties, a NaN counting as the largest
- *     mean_logit float        mean of z over the columns where it is not -inf
- * A logit of -inf has probability 0. A row whose raw logits are all -inf, or hold +inf or NaN, gives NaN in that row only.
+ *   logits [N,V] or [B,T,V]   float32, bfloat16 or float16; the last dimension contiguous, the
+ * others of any stride labels [N] or [B,T]       int; in [0,V) or ignore_index outputs, all of the
+ * labels' shape: logp       float        log softmax(z)[label]; 0 for an ignored row lse float
+ * log-sum-exp(z). Pass float64 if the backward follows: it loses nothing lse2       float
+ * log-sum-exp(2 z) entropy    float        of softmax(z), in nats argmax     int          of the
+ * raw logits; the lowest index on ties, a NaN counting as the largest mean_logit float        mean
+ * of z over the columns where it is not -inf A logit of -inf has probability 0. A row whose raw
+ * logits are all -inf, or hold +inf or NaN, gives NaN in that row only.
  */
 typedef struct lr_token_logprobs_args {
   uint64_t size;
-  char* error;             /* optional buffer for the error text, NUL-terminated, cut to error_capacity */
+  char* error; /* optional buffer for the error text, NUL-terminated, cut to error_capacity */
   uint64_t error_capacity; /* bytes */
   const DLTensor* logits;
   const DLTensor* labels;
@@ -173,13 +191,13 @@ typedef struct lr_token_logprobs_args {
 LR_API lr_status lr_token_logprobs(const lr_token_logprobs_args* args);
 
 /*
- * Backward: grad_logits = grad_logp * d logp/d logits + grad_entropy * d entropy/d logits; one read and one write of a row.
- *   lse          float, from the forward   entropy  float, from the forward; needed with grad_entropy
- *                Where the type of lse leaves too few digits for a row's probabilities, or for what the label's is short of 1, the row
- *                is read once more and summed again.
- *   grad_logp, grad_entropy  float, of the labels' shape; at least one
- *   grad_logits  the logits' shape and dtype; it may be the logits themselves (in place), but not overlap them otherwise
- * A row that is ignored gets 0, as does one whose upstream gradients are all 0.
+ * Backward: grad_logits = grad_logp * d logp/d logits + grad_entropy * d entropy/d logits; one read
+ * and one write of a row. lse          float, from the forward   entropy  float, from the forward;
+ * needed with grad_entropy Where the type of lse leaves too few digits for a row's probabilities,
+ * or for what the label's is short of 1, the row is read once more and summed again. grad_logp,
+ * grad_entropy  float, of the labels' shape; at least one grad_logits  the logits' shape and dtype;
+ * it may be the logits themselves (in place), but not overlap them otherwise A row that is ignored
+ * gets 0, as does one whose upstream gradients are all 0.
  */
 typedef struct lr_token_logprobs_backward_args {
   uint64_t size;
@@ -203,17 +221,19 @@ typedef enum lr_reduction { LR_SUM = 0, LR_MEAN = 1 } lr_reduction;
 typedef enum lr_align { LR_ALIGN_COMPLETION = 0, LR_ALIGN_ABSOLUTE = 1 } lr_align;
 
 typedef struct lr_sequence_options {
-  int32_t reduction;    /* lr_reduction; mean divides by max(sum of weights, 1) */
-  int32_t align;        /* lr_align; which tokens of a pair are shared, used when tail_weight is not 1 */
-  double tail_weight;   /* in [0,1]; weight of tokens past the shared set: 1 off, 0 POET, between LD-DPO */
-  double keep_fraction; /* in (0,1]; 1 unless tail_weight is below 1. Shortens the shared set of n to max(1, floor(f*n)) */
+  int32_t reduction; /* lr_reduction; mean divides by max(sum of weights, 1) */
+  int32_t align; /* lr_align; which tokens of a pair are shared, used when tail_weight is not 1 */
+  double tail_weight;   /* in [0,1]; weight of tokens past the shared set: 1 off, 0 POET, between
+                           LD-DPO */
+  double keep_fraction; /* in (0,1]; 1 unless tail_weight is below 1. Shortens the shared set of n
+                           to max(1, floor(f*n)) */
 } lr_sequence_options;
 
 /*
- *   token_logps [B,T] float; read only where the mask counts (may be NULL when only the gradient is wanted)
- *   mask [B,T]        a token counts if its weight is > 0.    B is even when tail_weight is below 1
- *   grad_logps [B] float, with grad_token_logps [B,T] float: the gradient, 0 where the mask does not count
- *   logps [B], counts [B] float: outputs; counts is the sum of the token weights
+ *   token_logps [B,T] float; read only where the mask counts (may be NULL when only the gradient is
+ * wanted) mask [B,T]        a token counts if its weight is > 0.    B is even when tail_weight is
+ * below 1 grad_logps [B] float, with grad_token_logps [B,T] float: the gradient, 0 where the mask
+ * does not count logps [B], counts [B] float: outputs; counts is the sum of the token weights
  */
 typedef struct lr_sequence_logps_args {
   uint64_t size;
@@ -232,18 +252,29 @@ LR_API lr_status lr_sequence_logps(const lr_sequence_logps_args* args);
 
 /* ---- pair_loss: log-probs of pairs to losses and every gradient ---- */
 
-typedef enum lr_f_divergence { LR_REVERSE_KL = 0, LR_FORWARD_KL = 1, LR_JS = 2, LR_ALPHA = 3 } lr_f_divergence;
+typedef enum lr_f_divergence {
+  LR_REVERSE_KL = 0,
+  LR_FORWARD_KL = 1,
+  LR_JS = 2,
+  LR_ALPHA = 3
+} lr_f_divergence;
 typedef enum lr_guard { LR_GUARD_NONE = 0, LR_GUARD_WARN = 1, LR_GUARD_CLAMP = 2 } lr_guard;
-typedef enum lr_variant { LR_VARIANT_REPO = 0, LR_VARIANT_OLD = 1, LR_VARIANT_PAPER = 2 } lr_variant;
+typedef enum lr_variant {
+  LR_VARIANT_REPO = 0,
+  LR_VARIANT_OLD = 1,
+  LR_VARIANT_PAPER = 2
+} lr_variant;
 typedef enum lr_normalise { LR_NORMALISE_ON = 0, LR_NORMALISE_OFF = 1 } lr_normalise;
 typedef enum lr_detach { LR_DETACH_OFF = 0, LR_DETACH_ON = 1 } lr_detach;
 typedef enum lr_nll { LR_NLL_PAIR = 0, LR_NLL_TOKEN = 1 } lr_nll;
 
 /*
- * One loss and its options. Set size, fill it with lr_loss_init("dlrml", &options), then set what differs. lr_loss_init sets each
- * option to the loss's default, and to NaN where the loss has no such option; a value given there is an error when used.
+ * One loss and its options. Set size, fill it with lr_loss_init("dlrml", &options), then set what
+ * differs. lr_loss_init sets each option to the loss's default, and to NaN where the loss has no
+ * such option; a value given there is an error when used.
  *
- * A loss takes these options and no others; D is the difference of the two log-ratios' scores. beta is .1 unless said otherwise.
+ * A loss takes these options and no others; D is the difference of the two log-ratios' scores. beta
+ * is .1 unless said otherwise.
  *
  *   paired, of D; all with f_divergence, f_alpha .5
  *     dlrml         beta_kl .05, beta_mix .20, tau .05, guard
@@ -251,47 +282,40 @@ typedef enum lr_nll { LR_NLL_PAIR = 0, LR_NLL_TOKEN = 1 } lr_nll;
  *     sigmoid       beta, label_smoothing 0                       (DPO)
  *     sigmoid_norm  beta                                          (divides by length)
  *     hinge         beta                                          (SLiC)
- *     ipo           beta, normalise                               (divides by length unless normalise is off)
- *     exo_pair      beta, label_smoothing 1e-3 (> 0)
- *     robust        beta, label_smoothing 0
- *   paired, of the two log-ratios
- *     nca_pair, sppo_hard, apo_zero, apo_down   beta
+ *     ipo           beta, normalise                               (divides by length unless
+ * normalise is off) exo_pair      beta, label_smoothing 1e-3 (> 0) robust        beta,
+ * label_smoothing 0 paired, of the two log-ratios nca_pair, sppo_hard, apo_zero, apo_down   beta
  *     bco_pair      beta, delta 0
  *     aot, aot_unpaired                         beta, label_smoothing 0
  *     kto_pair      beta, detach
- *     dbaql, aql, aqfl, pfl                     beta .05, tau .05 (dbaql, aql, aqfl, and pfl's paper form), variant
- *     padll, cell   beta .05
- *   paired, never with a reference
- *     simpo         beta 2, gamma .5, label_smoothing 0           (divides by length)
- *     alphapo       beta 2, gamma .5, alpha .25 (>= 0), label_smoothing 0   (divides by length)
- *     cpo           beta, alpha 1 (> 0), label_smoothing 0, nll
- *     orpo          beta, nll                                     (divides by length)
- *   unpaired, for lr_unpaired_loss
- *     kto           beta, desirable_weight 1, undesirable_weight 1
- *     apo_zero_unpaired  beta
- *     bco           beta, undesirable_weight 1, delta 0
- *   auxiliary, for lr_preference_step
- *     sft           none
+ *     dbaql, aql, aqfl, pfl                     beta .05, tau .05 (dbaql, aql, aqfl, and pfl's
+ * paper form), variant padll, cell   beta .05 paired, never with a reference simpo         beta 2,
+ * gamma .5, label_smoothing 0           (divides by length) alphapo       beta 2, gamma .5, alpha
+ * .25 (>= 0), label_smoothing 0   (divides by length) cpo           beta, alpha 1 (> 0),
+ * label_smoothing 0, nll orpo          beta, nll                                     (divides by
+ * length) unpaired, for lr_unpaired_loss kto           beta, desirable_weight 1, undesirable_weight
+ * 1 apo_zero_unpaired  beta bco           beta, undesirable_weight 1, delta 0 auxiliary, for
+ * lr_preference_step sft           none
  */
 typedef struct lr_loss_options {
-  uint64_t size;          /* sizeof(lr_loss_options); set it before lr_loss_init */
-  int32_t loss;           /* the library's own number for the name; set by lr_loss_init */
-  int32_t f_divergence;   /* lr_f_divergence: the score of a log-ratio */
-  int32_t guard;          /* lr_guard; clamp uses max(beta_mix, tau*beta_kl) */
-  int32_t variant;        /* lr_variant; old gates discopop with sigmoid(D) */
-  int32_t normalise;      /* lr_normalise; on divides by length */
-  int32_t detach;         /* lr_detach; of the batch's mean log-ratios */
-  int32_t nll;            /* lr_nll; the chosen answer's mean over its own tokens, or over all of the batch */
-  int32_t reserved;       /* 0 */
-  double beta;            /* > 0 */
-  double beta_kl;         /* > 0 */
-  double beta_mix;        /* finite */
-  double tau;             /* > 0 */
-  double label_smoothing; /* in [0, .5) */
-  double f_alpha;         /* finite; of the alpha divergence, .5 */
-  double gamma;           /* finite; target margin */
-  double alpha;           /* alphapo's order, >= 0; cpo's weight of the NLL, > 0 */
-  double delta;           /* finite; reward shift */
+  uint64_t size;        /* sizeof(lr_loss_options); set it before lr_loss_init */
+  int32_t loss;         /* the library's own number for the name; set by lr_loss_init */
+  int32_t f_divergence; /* lr_f_divergence: the score of a log-ratio */
+  int32_t guard;        /* lr_guard; clamp uses max(beta_mix, tau*beta_kl) */
+  int32_t variant;      /* lr_variant; old gates discopop with sigmoid(D) */
+  int32_t normalise;    /* lr_normalise; on divides by length */
+  int32_t detach;       /* lr_detach; of the batch's mean log-ratios */
+  int32_t nll; /* lr_nll; the chosen answer's mean over its own tokens, or over all of the batch */
+  int32_t reserved;          /* 0 */
+  double beta;               /* > 0 */
+  double beta_kl;            /* > 0 */
+  double beta_mix;           /* finite */
+  double tau;                /* > 0 */
+  double label_smoothing;    /* in [0, .5) */
+  double f_alpha;            /* finite; of the alpha divergence, .5 */
+  double gamma;              /* finite; target margin */
+  double alpha;              /* alphapo's order, >= 0; cpo's weight of the NLL, > 0 */
+  double delta;              /* finite; reward shift */
   double desirable_weight;   /* >= 0 */
   double undesirable_weight; /* >= 0 */
 } lr_loss_options;
@@ -300,15 +324,15 @@ LR_API lr_status lr_loss_init(const char* name, lr_loss_options* options);
 /*
  * All tensors [P] float unless said otherwise.
  *   policy_chosen, policy_rejected         sequence log-probs of the policy
- *   reference_chosen, reference_rejected   of the reference; both absent: reference-free (taken as 0)
- *   chosen_counts, rejected_counts         float or int; token counts for losses that divide by length, default 1
- *   grad_loss                              upstream gradient a pair, default 1/P (gradients of the mean)
- *   beta_kl, beta_mix, tau [1]             of dlrml: take the place of the options, for parameters that are learned
- * kto_pair has 2P losses, the chosen ones first, and so has its grad_loss (default 1/(2P)). aot and aot_unpaired: loss k and grad_loss k
- * belong to rank k of the ascending stable sort.
- *   outputs: loss; chosen_rewards, rejected_rewards; grad_* of the four log-probs; grad_beta (discopop),
- *            grad_beta_kl, grad_beta_mix (dlrml), grad_tau (both): [1], sums over the pairs
- * An output that the loss does not have is an error. P = 0 is allowed.
+ *   reference_chosen, reference_rejected   of the reference; both absent: reference-free (taken as
+ * 0) chosen_counts, rejected_counts         float or int; token counts for losses that divide by
+ * length, default 1 grad_loss                              upstream gradient a pair, default 1/P
+ * (gradients of the mean) beta_kl, beta_mix, tau [1]             of dlrml: take the place of the
+ * options, for parameters that are learned kto_pair has 2P losses, the chosen ones first, and so
+ * has its grad_loss (default 1/(2P)). aot and aot_unpaired: loss k and grad_loss k belong to rank k
+ * of the ascending stable sort. outputs: loss; chosen_rewards, rejected_rewards; grad_* of the four
+ * log-probs; grad_beta (discopop), grad_beta_kl, grad_beta_mix (dlrml), grad_tau (both): [1], sums
+ * over the pairs An output that the loss does not have is an error. P = 0 is allowed.
  */
 typedef struct lr_pair_loss_args {
   uint64_t size;
@@ -347,8 +371,8 @@ LR_API lr_status lr_pair_loss(const lr_pair_loss_args* args);
  *   loss_options                     kto, apo_zero_unpaired or bco
  *   policy_logps, reference_logps    sequence log-probs
  *   chosen                           bool or uint8: whether the example is a desirable one
- *   kl_policy_logps, kl_reference_logps [C]   of kto, optional: kl is max(0, the mean of their differences), without a gradient
- *   grad_loss                        upstream gradient, default 1/B
+ *   kl_policy_logps, kl_reference_logps [C]   of kto, optional: kl is max(0, the mean of their
+ * differences), without a gradient grad_loss                        upstream gradient, default 1/B
  *   outputs: loss, rewards, grad_policy_logps, grad_reference_logps; kl [1]
  */
 typedef struct lr_unpaired_loss_args {
@@ -375,17 +399,17 @@ LR_API lr_status lr_unpaired_loss(const lr_unpaired_loss_args* args);
 
 /* What a trainer logs; zeros when no token counts. */
 typedef struct lr_step_metrics {
-  double loss;              /* mean over the pairs */
-  double rewards_chosen;    /* means of the rewards */
+  double loss;           /* mean over the pairs */
+  double rewards_chosen; /* means of the rewards */
   double rewards_rejected;
   double rewards_margin;
-  double rewards_accuracy;  /* share of pairs with chosen reward > rejected reward */
-  double entropy;           /* mean over counted tokens */
-  double token_accuracy;    /* share of counted chosen tokens whose argmax is the label */
-  double logits_chosen;     /* mean over counted tokens of the mean raw logit */
+  double rewards_accuracy; /* share of pairs with chosen reward > rejected reward */
+  double entropy;          /* mean over counted tokens */
+  double token_accuracy;   /* share of counted chosen tokens whose argmax is the label */
+  double logits_chosen;    /* mean over counted tokens of the mean raw logit */
   double logits_rejected;
-  double grad_norm;         /* l2 norm of grad_logits before rounding; 0 when grad_logits is not wanted */
-  int64_t nonfinite;        /* non-finite values in losses and grad_logits */
+  double grad_norm;  /* l2 norm of grad_logits before rounding; 0 when grad_logits is not wanted */
+  int64_t nonfinite; /* non-finite values in losses and grad_logits */
 } lr_step_metrics;
 
 /*
@@ -393,11 +417,13 @@ typedef struct lr_step_metrics {
  *   labels [2P,T] int                mask [2P,T] optional
  *   reference_logps [2P] float       reduced with the same mask and options; or
  *   reference_token_logps [2P,T] float;   neither: reference-free
- *   loss_options                     loss_count structs one after the other; their losses add up, each times its weight
- *   outputs: losses [P] (kto_pair adds the mean of a pair's two), logps [2P], counts [2P] float; grad_logits as the logits, which it may be (in place); metrics
- * A token counts if its mask counts and its label is not ignore_index. Rows that do not count are not read; their gradient is 0.
- * `metrics` is host memory, or device memory in a call on CUDA tensors; its rewards are those of the first loss that has some.
- * The logits are read once forward, and read and written once backward. An entropy, argmax or mean logit is computed only if metrics is given.
+ *   loss_options                     loss_count structs one after the other; their losses add up,
+ * each times its weight outputs: losses [P] (kto_pair adds the mean of a pair's two), logps [2P],
+ * counts [2P] float; grad_logits as the logits, which it may be (in place); metrics A token counts
+ * if its mask counts and its label is not ignore_index. Rows that do not count are not read; their
+ * gradient is 0. `metrics` is host memory, or device memory in a call on CUDA tensors; its rewards
+ * are those of the first loss that has some. The logits are read once forward, and read and written
+ * once backward. An entropy, argmax or mean logit is computed only if metrics is given.
  */
 typedef struct lr_preference_step_args {
   uint64_t size;
@@ -416,18 +442,18 @@ typedef struct lr_preference_step_args {
   const DLTensor* counts;
   const DLTensor* grad_logits;
   lr_step_metrics* metrics;
-  int64_t loss_count;          /* 0 means 1; at most 16 on a device */
-  const double* loss_weights;  /* [loss_count], finite; NULL: ones */
-  int32_t wpo;                 /* 1: weigh each pair by WPO's detached weight */
-  lr_cuda* cuda; /* needed with CUDA tensors, NULL otherwise */
+  int64_t loss_count;         /* 0 means 1; at most 16 on a device */
+  const double* loss_weights; /* [loss_count], finite; NULL: ones */
+  int32_t wpo;                /* 1: weigh each pair by WPO's detached weight */
+  lr_cuda* cuda;              /* needed with CUDA tensors, NULL otherwise */
 } lr_preference_step_args;
 LR_API lr_status lr_preference_step(const lr_preference_step_args* args);
 
 /* ---- divergence: how far two rows of probabilities are apart ---- */
 
 typedef enum lr_divergence_kind {
-  LR_SCE = 0,          /* w1 H(p,q) + w2 H(q,p) */
-  LR_JEFFREYS = 1,     /* KL(p,q) + KL(q,p) */
+  LR_SCE = 0,      /* w1 H(p,q) + w2 H(q,p) */
+  LR_JEFFREYS = 1, /* KL(p,q) + KL(q,p) */
   LR_KL_PQ = 2,
   LR_KL_QP = 3,
   LR_JENSEN_SHANNON = 4,
@@ -436,30 +462,38 @@ typedef enum lr_divergence_kind {
   LR_WASSERSTEIN1 = 7, /* columns one unit apart, in their order */
   LR_COSINE = 8        /* 1 - cos(p,q) */
 } lr_divergence_kind;
-typedef enum lr_divergence_reduction { LR_DIVERGENCE_MEAN = 0, LR_DIVERGENCE_SUM = 1 } lr_divergence_reduction;
-typedef enum lr_divergence_detach { LR_DETACH_NONE = 0, LR_DETACH_P = 1, LR_DETACH_Q = 2 } lr_divergence_detach;
+typedef enum lr_divergence_reduction {
+  LR_DIVERGENCE_MEAN = 0,
+  LR_DIVERGENCE_SUM = 1
+} lr_divergence_reduction;
+typedef enum lr_divergence_detach {
+  LR_DETACH_NONE = 0,
+  LR_DETACH_P = 1,
+  LR_DETACH_Q = 2
+} lr_divergence_detach;
 
 typedef struct lr_divergence_options {
-  int32_t divergence;  /* lr_divergence_kind */
-  int32_t reduction;   /* lr_divergence_reduction; mean divides by the sum of row_weights, and is 0 where that is 0 */
-  int32_t detach;      /* lr_divergence_detach: the side that has no gradient */
-  int32_t reserved;    /* 0 */
-  double w1;           /* finite and >= 0; of sce, 1 otherwise */
+  int32_t divergence; /* lr_divergence_kind */
+  int32_t reduction;  /* lr_divergence_reduction; mean divides by the sum of row_weights, and is 0
+                         where that is 0 */
+  int32_t detach;     /* lr_divergence_detach: the side that has no gradient */
+  int32_t reserved;   /* 0 */
+  double w1;          /* finite and >= 0; of sce, 1 otherwise */
   double w2;
-  double temperature;  /* > 0; logits are divided by it */
+  double temperature; /* > 0; logits are divided by it */
 } lr_divergence_options;
 
 /*
- * p = softmax(p_logits / temperature); q likewise, or q_weights divided by their sum. Forward, and backward if a gradient is wanted.
- *   p_logits [N,V]               float32, bfloat16 or float16; rows contiguous
- *   q_logits [M,V] of the same dtype, or q_weights [M,V] float32: >= 0 with a positive sum, constant; one of the two
- *   p_rows, q_rows [K] int       which row meets which, no row twice on one side; both or none. None: row k meets row k, N = M
- *   row_weights [K] float        finite and >= 0; default 1
- *   grad_loss [1] float          upstream gradient of the loss, default 1
- *   outputs: values [K], loss [1] float; grad_p_logits, grad_q_logits as the logits, which they may be (in place) where the
- *            two sides have memory of their own
- * Rows that take no part get gradient 0. A logit of -inf has probability 0; where the maths is +inf, so is the value. A row
- * that is all -inf, or holds +inf or NaN, gives NaN in its own value and gradient only.
+ * p = softmax(p_logits / temperature); q likewise, or q_weights divided by their sum. Forward, and
+ * backward if a gradient is wanted. p_logits [N,V]               float32, bfloat16 or float16; rows
+ * contiguous q_logits [M,V] of the same dtype, or q_weights [M,V] float32: >= 0 with a positive
+ * sum, constant; one of the two p_rows, q_rows [K] int       which row meets which, no row twice on
+ * one side; both or none. None: row k meets row k, N = M row_weights [K] float        finite and >=
+ * 0; default 1 grad_loss [1] float          upstream gradient of the loss, default 1 outputs:
+ * values [K], loss [1] float; grad_p_logits, grad_q_logits as the logits, which they may be (in
+ * place) where the two sides have memory of their own Rows that take no part get gradient 0. A
+ * logit of -inf has probability 0; where the maths is +inf, so is the value. A row that is all
+ * -inf, or holds +inf or NaN, gives NaN in its own value and gradient only.
  */
 typedef struct lr_divergence_args {
   uint64_t size;
@@ -483,18 +517,26 @@ LR_API lr_status lr_divergence(const lr_divergence_args* args);
 
 /* ---- scoring_rule: strictly proper scoring rules as token losses ---- */
 
-typedef enum lr_rule { LR_RULE_LOG = 0, LR_RULE_BRIER = 1, LR_RULE_SPHERICAL = 2, LR_RULE_POWER = 3, LR_RULE_PSEUDO_SPHERICAL = 4 } lr_rule;
+typedef enum lr_rule {
+  LR_RULE_LOG = 0,
+  LR_RULE_BRIER = 1,
+  LR_RULE_SPHERICAL = 2,
+  LR_RULE_POWER = 3,
+  LR_RULE_PSEUDO_SPHERICAL = 4
+} lr_rule;
 typedef enum lr_normalisation { LR_SELTEN = 0, LR_JNW = 1 } lr_normalisation;
 
 typedef struct lr_rule_options {
-  int32_t rule;           /* lr_rule */
-  int32_t normalisation;  /* lr_normalisation; of power and pseudo_spherical, LR_SELTEN otherwise */
-  int32_t masked_log;     /* 1: with epsilon > 0, add -(epsilon/vocab) log p_k over the columns with p_k < epsilon/vocab */
-  int32_t reserved;       /* 0 */
-  double alpha;           /* > 1; of power and pseudo_spherical, 2 otherwise */
-  double epsilon;         /* in [0, 1): score smoothing, (1-epsilon) S(label) + epsilon/vocab * sum over k of S(k) */
-  int64_t vocab;          /* 1 <= vocab <= V, columns from it on take no part; 0 means V */
-  int64_t ignore_index;   /* -100 by custom */
+  int32_t rule;          /* lr_rule */
+  int32_t normalisation; /* lr_normalisation; of power and pseudo_spherical, LR_SELTEN otherwise */
+  int32_t masked_log; /* 1: with epsilon > 0, add -(epsilon/vocab) log p_k over the columns with p_k
+                         < epsilon/vocab */
+  int32_t reserved;   /* 0 */
+  double alpha;       /* > 1; of power and pseudo_spherical, 2 otherwise */
+  double epsilon; /* in [0, 1): score smoothing, (1-epsilon) S(label) + epsilon/vocab * sum over k
+                     of S(k) */
+  int64_t vocab;  /* 1 <= vocab <= V, columns from it on take no part; 0 means V */
+  int64_t ignore_index; /* -100 by custom */
 } lr_rule_options;
 
 /*
@@ -502,8 +544,8 @@ typedef struct lr_rule_options {
  *   logits [N,V] or [B,T,V]   float32, bfloat16 or float16; rows contiguous
  *   labels [N] or [B,T] int; in [0,vocab) or ignore_index
  *   grad_loss float, as labels; default 1 / (rows that are not ignored)
- *   outputs: values float, as labels, 0 for ignored rows; loss [1] float, mean over the rows that are not ignored, 0 if none; grad_logits as the
- *            logits, which it may be (in place)
+ *   outputs: values float, as labels, 0 for ignored rows; loss [1] float, mean over the rows that
+ * are not ignored, 0 if none; grad_logits as the logits, which it may be (in place)
  */
 typedef struct lr_scoring_rule_args {
   uint64_t size;
@@ -522,17 +564,25 @@ LR_API lr_status lr_scoring_rule(const lr_scoring_rule_args* args);
 
 /* ---- Measuring ---- */
 
-typedef enum lr_bandwidth { LR_BANDWIDTH_READ = 0, LR_BANDWIDTH_COPY = 1, LR_BANDWIDTH_UPDATE = 2 } lr_bandwidth;
+typedef enum lr_bandwidth {
+  LR_BANDWIDTH_READ = 0,
+  LR_BANDWIDTH_COPY = 1,
+  LR_BANDWIDTH_UPDATE = 2
+} lr_bandwidth;
 /*
- * Runs the plainest kernel of a kind over `bytes` of memory on lr_threads() threads once and stores its duration.
- * read sums `source`; copy writes `source` to `destination`; update rewrites `source` in place with the same values.
+ * Runs the plainest kernel of a kind over `bytes` of memory on lr_threads() threads once and stores
+ * its duration. read sums `source`; copy writes `source` to `destination`; update rewrites `source`
+ * in place with the same values.
  */
-LR_API lr_status lr_bandwidth_probe(int32_t kind, void* source, void* destination, uint64_t bytes, double* seconds);
+LR_API lr_status lr_bandwidth_probe(int32_t kind, void* source, void* destination, uint64_t bytes,
+                                    double* seconds);
 /*
- * The same on a device, over memory of it that is aligned to 16 bytes, and as many bytes as are a multiple of 16. It is queued on the stream
- * (a cudaStream_t; NULL: the legacy default stream) and not waited for: events time it. device_type is kDLCUDA or kDLExtDev.
+ * The same on a device, over memory of it that is aligned to 16 bytes, and as many bytes as are a
+ * multiple of 16. It is queued on the stream (a cudaStream_t; NULL: the legacy default stream) and
+ * not waited for: events time it. device_type is kDLCUDA or kDLExtDev.
  */
-LR_API lr_status lr_device_bandwidth_probe(int32_t kind, DLDeviceType device_type, int32_t device_id, void* stream, void* source,
+LR_API lr_status lr_device_bandwidth_probe(int32_t kind, DLDeviceType device_type,
+                                           int32_t device_id, void* stream, void* source,
                                            void* destination, uint64_t bytes);
 
 #ifdef __cplusplus

@@ -16,9 +16,12 @@ constexpr double kUntouched = 77;
 
 // Tensors for one valid call of each operation, and a set of arguments to spoil.
 struct Bench {
-  Tensor logits{D::f32, {4, 3, 5}}, labels{D::i64, {4, 3}}, mask{D::boolean, {4, 3}}, tokens{D::f32, {4, 3}}, sequences{D::f32, {4}}, pairs{D::f32, {2}};
-  Tensor lse{D::f64, {4, 3}}, entropy{D::f64, {4, 3}}, out_tokens{D::f32, {4, 3}}, out_sequences{D::f32, {4}}, out_counts{D::f32, {4}}, gradient{D::f32, {4, 3, 5}};
-  Tensor pc{D::f32, {2}}, pr{D::f32, {2}}, rc{D::f32, {2}}, rr{D::f32, {2}}, count{D::i32, {2}}, loss{D::f32, {2}}, out_pair{D::f32, {2}}, parameter{D::f32, {1}};
+  Tensor logits{D::f32, {4, 3, 5}}, labels{D::i64, {4, 3}}, mask{D::boolean, {4, 3}},
+      tokens{D::f32, {4, 3}}, sequences{D::f32, {4}}, pairs{D::f32, {2}};
+  Tensor lse{D::f64, {4, 3}}, entropy{D::f64, {4, 3}}, out_tokens{D::f32, {4, 3}},
+      out_sequences{D::f32, {4}}, out_counts{D::f32, {4}}, gradient{D::f32, {4, 3, 5}};
+  Tensor pc{D::f32, {2}}, pr{D::f32, {2}}, rc{D::f32, {2}}, rr{D::f32, {2}}, count{D::i32, {2}},
+      loss{D::f32, {2}}, out_pair{D::f32, {2}}, parameter{D::f32, {1}};
   lr_loss_options options = loss_options("dlrml");
   lr_step_metrics metrics{};
   char text[256];
@@ -31,7 +34,8 @@ struct Bench {
 
   Bench() {
     mask.fill(1);
-    for (Tensor* output : outputs()) output->fill(kUntouched);
+    for (Tensor* output : outputs())
+      output->fill(kUntouched);
     metrics.loss = kUntouched;
     forward.logits = backward.logits = step.logits = logits;
     forward.labels = backward.labels = step.labels = labels;
@@ -62,27 +66,37 @@ struct Bench {
     pair.grad_tau = parameter;
     step.metrics = &metrics;
   }
-  std::vector<Tensor*> outputs() { return {&out_tokens, &out_sequences, &out_counts, &gradient, &loss, &out_pair, &parameter}; }
+  std::vector<Tensor*> outputs() {
+    return {&out_tokens, &out_sequences, &out_counts, &gradient, &loss, &out_pair, &parameter};
+  }
 };
 
 template <class Args>
-AssertionResult fails(Bench& bench, lr_status (*call)(const Args*), Args args, lr_status expected, const std::string& text) {
+AssertionResult fails(Bench& bench, lr_status (*call)(const Args*), Args args, lr_status expected,
+                      const std::string& text) {
   args.error = bench.text;
   args.error_capacity = sizeof bench.text;
   const lr_status status = call(&args);
-  if (status != expected) return testing::AssertionFailure() << "status " << status << ": " << bench.text << "; expected: " << text;
-  if (text != bench.text) return testing::AssertionFailure() << "\"" << bench.text << "\", expected \"" << text << "\"";
-  if (text != lr_last_error()) return testing::AssertionFailure() << "lr_last_error() is \"" << lr_last_error() << "\"";
+  if (status != expected)
+    return testing::AssertionFailure()
+           << "status " << status << ": " << bench.text << "; expected: " << text;
+  if (text != bench.text)
+    return testing::AssertionFailure() << "\"" << bench.text << "\", expected \"" << text << "\"";
+  if (text != lr_last_error())
+    return testing::AssertionFailure() << "lr_last_error() is \"" << lr_last_error() << "\"";
   for (Tensor* output : bench.outputs()) {
     for (double value : output->values()) {
-      if (value != kUntouched) return testing::AssertionFailure() << "an output was written";
+      if (value != kUntouched)
+        return testing::AssertionFailure() << "an output was written";
     }
   }
-  if (bench.metrics.loss != kUntouched) return testing::AssertionFailure() << "the metrics were written";
+  if (bench.metrics.loss != kUntouched)
+    return testing::AssertionFailure() << "the metrics were written";
   return testing::AssertionSuccess();
 }
 
-#define EXPECT_INVALID(call, args, text) EXPECT_TRUE(fails(b, call, args, LR_INVALID_ARGUMENT, text))
+#define EXPECT_INVALID(call, args, text) \
+  EXPECT_TRUE(fails(b, call, args, LR_INVALID_ARGUMENT, text))
 
 TEST(Abi, TheValidCallsAreValid) {
   Bench b;
@@ -101,7 +115,9 @@ TEST(Abi, StructSize) {
   lr_pair_loss_args short_args = b.pair;
   short_args.size = 8;
   EXPECT_EQ(lr_pair_loss(&short_args), LR_INVALID_ARGUMENT);
-  EXPECT_STREQ(lr_last_error(), "size of lr_pair_loss_args is 8, expected at least 208: set it to sizeof(lr_pair_loss_args)");
+  EXPECT_STREQ(
+      lr_last_error(),
+      "size of lr_pair_loss_args is 8, expected at least 208: set it to sizeof(lr_pair_loss_args)");
 
   struct Newer {
     lr_pair_loss_args known;
@@ -111,7 +127,9 @@ TEST(Abi, StructSize) {
   EXPECT_EQ(lr_pair_loss(&newer.known), LR_OK) << lr_last_error();
   newer.unknown = b.pair.loss;
   EXPECT_EQ(lr_pair_loss(&newer.known), LR_INVALID_ARGUMENT);
-  EXPECT_STREQ(lr_last_error(), "size of lr_pair_loss_args is 216 with fields that this library (ABI 1, 208 bytes) does not know; compare lr_abi_version()");
+  EXPECT_STREQ(lr_last_error(),
+               "size of lr_pair_loss_args is 216 with fields that this library (ABI 1, 208 bytes) "
+               "does not know; compare lr_abi_version()");
 }
 
 TEST(Abi, StructSizeBeyondAnyRelease) {
@@ -123,7 +141,8 @@ TEST(Abi, StructSizeBeyondAnyRelease) {
     args.error = text;  // of a struct that holds anything, this would point anywhere
     args.error_capacity = sizeof text;
     EXPECT_EQ(lr_pair_loss(&args), LR_INVALID_ARGUMENT);
-    EXPECT_EQ(lr_last_error(), "size of lr_pair_loss_args is " + std::to_string(size) + ", expected at most 4096: set it to sizeof(lr_pair_loss_args)");
+    EXPECT_EQ(lr_last_error(), "size of lr_pair_loss_args is " + std::to_string(size) +
+                                   ", expected at most 4096: set it to sizeof(lr_pair_loss_args)");
     EXPECT_STREQ(text, "untouched");
   };
   expect(4097);
@@ -132,11 +151,14 @@ TEST(Abi, StructSizeBeyondAnyRelease) {
   std::vector<uint64_t> longest(4096 / 8);
   std::memcpy(longest.data(), &b.pair, sizeof b.pair);
   longest[0] = 4096;
-  EXPECT_EQ(lr_pair_loss(reinterpret_cast<const lr_pair_loss_args*>(longest.data())), LR_OK) << lr_last_error();
+  EXPECT_EQ(lr_pair_loss(reinterpret_cast<const lr_pair_loss_args*>(longest.data())), LR_OK)
+      << lr_last_error();
   lr_device_info info{};
   info.size = 4104;
   EXPECT_EQ(lr_device(kDLCUDA, 0, &info), LR_INVALID_ARGUMENT);
-  EXPECT_STREQ(lr_last_error(), "size of lr_device_info is 4104, expected at most 4096: set it to sizeof(lr_device_info)");
+  EXPECT_STREQ(
+      lr_last_error(),
+      "size of lr_device_info is 4104, expected at most 4096: set it to sizeof(lr_device_info)");
 }
 
 TEST(Abi, ErrorBufferIsCutAndCleared) {
@@ -169,10 +191,12 @@ TEST(Abi, RequiredTensors) {
   EXPECT_INVALID(lr_token_logprobs_backward, w, "lse is NULL, and it is required");
   w = b.backward;
   w.entropy = nullptr;
-  EXPECT_INVALID(lr_token_logprobs_backward, w, "entropy is NULL, and it is required with grad_entropy");
+  EXPECT_INVALID(lr_token_logprobs_backward, w,
+                 "entropy is NULL, and it is required with grad_entropy");
   w = b.backward;
   w.grad_logp = w.grad_entropy = nullptr;
-  EXPECT_INVALID(lr_token_logprobs_backward, w, "grad_logp and grad_entropy are both NULL, expected at least one");
+  EXPECT_INVALID(lr_token_logprobs_backward, w,
+                 "grad_logp and grad_entropy are both NULL, expected at least one");
   w = b.backward;
   w.grad_logits = nullptr;
   EXPECT_INVALID(lr_token_logprobs_backward, w, "grad_logits is NULL, and it is required");
@@ -184,28 +208,35 @@ TEST(Abi, RequiredTensors) {
   EXPECT_INVALID(lr_sequence_logps, s, "token_logps is NULL, and it is required with logps");
   s = b.sequence;
   s.grad_logps = nullptr;
-  EXPECT_INVALID(lr_sequence_logps, s, "grad_logps is NULL, expected grad_logps and grad_token_logps together");
+  EXPECT_INVALID(lr_sequence_logps, s,
+                 "grad_logps is NULL, expected grad_logps and grad_token_logps together");
   auto p = b.pair;
   p.reference_rejected = nullptr;
-  EXPECT_INVALID(lr_pair_loss, p, "reference_rejected is NULL, expected reference_chosen and reference_rejected together");
+  EXPECT_INVALID(
+      lr_pair_loss, p,
+      "reference_rejected is NULL, expected reference_chosen and reference_rejected together");
   p = b.pair;
   p.chosen_counts = nullptr;
-  EXPECT_INVALID(lr_pair_loss, p, "chosen_counts is NULL, expected chosen_counts and rejected_counts together");
+  EXPECT_INVALID(lr_pair_loss, p,
+                 "chosen_counts is NULL, expected chosen_counts and rejected_counts together");
   p = b.pair;
   p.loss_options = nullptr;
   EXPECT_INVALID(lr_pair_loss, p, "loss_options is NULL, and it is required");
   p = b.pair;
   p.reference_chosen = p.reference_rejected = nullptr;
   p.grad_reference_rejected = b.out_pair;
-  EXPECT_INVALID(lr_pair_loss, p, "grad_reference_rejected is given, and there is no reference to have a gradient");
+  EXPECT_INVALID(lr_pair_loss, p,
+                 "grad_reference_rejected is given, and there is no reference to have a gradient");
   auto t = b.step;
   t.reference_logps = b.sequences;
-  EXPECT_INVALID(lr_preference_step, t, "reference_logps and reference_token_logps are both given, expected at most one");
+  EXPECT_INVALID(lr_preference_step, t,
+                 "reference_logps and reference_token_logps are both given, expected at most one");
 }
 
 TEST(Abi, Shapes) {
   Bench b;
-  Tensor seven(D::i64, {7}), flat(D::f32, {8, 5}), vector(D::f32, {5}), empty(D::f32, {4, 3, 0}), odd(D::f32, {3, 3, 5}), odd_labels(D::i64, {3, 3});
+  Tensor seven(D::i64, {7}), flat(D::f32, {8, 5}), vector(D::f32, {5}), empty(D::f32, {4, 3, 0}),
+      odd(D::f32, {3, 3, 5}), odd_labels(D::i64, {3, 3});
   auto f = b.forward;
   f.logits = flat;
   f.labels = seven;
@@ -213,29 +244,36 @@ TEST(Abi, Shapes) {
   f.logits = vector;
   EXPECT_INVALID(lr_token_logprobs, f, "logits has shape [5], expected [N,V] or [B,T,V]");
   f.logits = empty;
-  EXPECT_INVALID(lr_token_logprobs, f, "logits has shape [4,3,0], expected [N,V] or [B,T,V] with V >= 1");
+  EXPECT_INVALID(lr_token_logprobs, f,
+                 "logits has shape [4,3,0], expected [N,V] or [B,T,V] with V >= 1");
   f = b.forward;
   f.entropy = b.sequences;
-  EXPECT_INVALID(lr_token_logprobs, f, "entropy has shape [4], expected [4,3] (the shape of labels)");
+  EXPECT_INVALID(lr_token_logprobs, f,
+                 "entropy has shape [4], expected [4,3] (the shape of labels)");
   auto w = b.backward;
   w.grad_logits = flat;
-  EXPECT_INVALID(lr_token_logprobs_backward, w, "grad_logits has shape [8,5], expected [4,3,5] (the shape of logits)");
+  EXPECT_INVALID(lr_token_logprobs_backward, w,
+                 "grad_logits has shape [8,5], expected [4,3,5] (the shape of logits)");
   auto s = b.sequence;
   s.mask = seven;
-  EXPECT_INVALID(lr_sequence_logps, s, "mask has dtype int64 (shape [7]), expected bool, uint8 or float32");
+  EXPECT_INVALID(lr_sequence_logps, s,
+                 "mask has dtype int64 (shape [7]), expected bool, uint8 or float32");
   s = b.sequence;
   s.counts = b.out_pair;
   EXPECT_INVALID(lr_sequence_logps, s, "counts has shape [2], expected [4] (the rows of mask)");
   auto p = b.pair;
   p.policy_rejected = b.sequences;
-  EXPECT_INVALID(lr_pair_loss, p, "policy_rejected has shape [4], expected [2] (the length of policy_chosen)");
+  EXPECT_INVALID(lr_pair_loss, p,
+                 "policy_rejected has shape [4], expected [2] (the length of policy_chosen)");
   p = b.pair;
   p.grad_tau = b.out_pair;
   EXPECT_INVALID(lr_pair_loss, p, "grad_tau has shape [2], expected [1] (a sum over the pairs)");
   auto t = b.step;
   t.logits = odd;
   t.labels = odd_labels;
-  EXPECT_INVALID(lr_preference_step, t, "logits has shape [3,3,5], expected [2P,T,V] with an even first dimension (chosen, then rejected)");
+  EXPECT_INVALID(lr_preference_step, t,
+                 "logits has shape [3,3,5], expected [2P,T,V] with an even first dimension "
+                 "(chosen, then rejected)");
   t.logits = flat;
   EXPECT_INVALID(lr_preference_step, t, "logits has shape [8,5], expected [2P,T,V]");
   t = b.step;
@@ -246,34 +284,45 @@ TEST(Abi, Shapes) {
   s.mask = odd_mask;
   s.options = {LR_SUM, LR_ALIGN_COMPLETION, .5, 1};
   EXPECT_INVALID(lr_sequence_logps, s,
-                 "mask has shape [3,3], expected an even first dimension where tail_weight is below 1 (chosen, then rejected)");
+                 "mask has shape [3,3], expected an even first dimension where tail_weight is "
+                 "below 1 (chosen, then rejected)");
 }
 
 TEST(Abi, Types) {
   Bench b;
-  Tensor doubles(D::f64, {4, 3, 5}), float_labels(D::f32, {4, 3}), half(D::f16, {4, 3, 5}), int_mask(D::i32, {4, 3});
+  Tensor doubles(D::f64, {4, 3, 5}), float_labels(D::f32, {4, 3}), half(D::f16, {4, 3, 5}),
+      int_mask(D::i32, {4, 3});
   auto f = b.forward;
   f.logits = doubles;
-  EXPECT_INVALID(lr_token_logprobs, f, "logits has dtype float64 (shape [4,3,5]), expected float32, bfloat16 or float16");
+  EXPECT_INVALID(lr_token_logprobs, f,
+                 "logits has dtype float64 (shape [4,3,5]), expected float32, bfloat16 or float16");
   f = b.forward;
   f.labels = float_labels;
-  EXPECT_INVALID(lr_token_logprobs, f, "labels has dtype float32 (shape [4,3]), expected int64 or int32");
+  EXPECT_INVALID(lr_token_logprobs, f,
+                 "labels has dtype float32 (shape [4,3]), expected int64 or int32");
   f = b.forward;
   f.argmax = b.out_tokens;
-  EXPECT_INVALID(lr_token_logprobs, f, "argmax has dtype float32 (shape [4,3]), expected int64 or int32");
+  EXPECT_INVALID(lr_token_logprobs, f,
+                 "argmax has dtype float32 (shape [4,3]), expected int64 or int32");
   auto w = b.backward;
   w.grad_logits = half;
-  EXPECT_INVALID(lr_token_logprobs_backward, w, "grad_logits has dtype float16, expected float32 (the dtype of logits)");
+  EXPECT_INVALID(lr_token_logprobs_backward, w,
+                 "grad_logits has dtype float16, expected float32 (the dtype of logits)");
   auto t = b.step;
   t.mask = int_mask;
-  EXPECT_INVALID(lr_preference_step, t, "mask has dtype int32 (shape [4,3]), expected bool, uint8 or float32");
+  EXPECT_INVALID(lr_preference_step, t,
+                 "mask has dtype int32 (shape [4,3]), expected bool, uint8 or float32");
   auto p = b.pair;
   DLTensor lanes = *p.policy_chosen;
   lanes.dtype.lanes = 4;
   p.policy_chosen = &lanes;
-  EXPECT_INVALID(lr_pair_loss, p, "policy_chosen has dtype float32x4 (shape [2]), expected float64, float32, bfloat16 or float16");
+  EXPECT_INVALID(lr_pair_loss, p,
+                 "policy_chosen has dtype float32x4 (shape [2]), expected float64, float32, "
+                 "bfloat16 or float16");
   lanes.dtype = {9, 8, 1};
-  EXPECT_INVALID(lr_pair_loss, p, "policy_chosen has dtype code 9, bits 8 (shape [2]), expected float64, float32, bfloat16 or float16");
+  EXPECT_INVALID(lr_pair_loss, p,
+                 "policy_chosen has dtype code 9, bits 8 (shape [2]), expected float64, float32, "
+                 "bfloat16 or float16");
 }
 
 TEST(Abi, MemoryAndDevice) {
@@ -287,24 +336,32 @@ TEST(Abi, MemoryAndDevice) {
   EXPECT_INVALID(lr_token_logprobs, f, "logits (float32 [4,3,5]) has NULL data");
   logits = *b.forward.logits;
   logits.byte_offset = 2;
-  EXPECT_INVALID(lr_token_logprobs, f, "logits (float32 [4,3,5]) is not aligned to its elements of 4 bytes");
+  EXPECT_INVALID(lr_token_logprobs, f,
+                 "logits (float32 [4,3,5]) is not aligned to its elements of 4 bytes");
   logits = *b.forward.logits;
-  int64_t strides[] = {30, 10, 2}, shape[] = {4, -1, 5}, far[] = {std::numeric_limits<int64_t>::max() / 2, 5, 1};
+  int64_t strides[] = {30, 10, 2}, shape[] = {4, -1, 5},
+          far[] = {std::numeric_limits<int64_t>::max() / 2, 5, 1};
   logits.strides = strides;
-  EXPECT_INVALID(lr_token_logprobs, f, "logits (float32 [4,3,5]) has stride 2 in its last dimension, expected 1: rows are contiguous");
+  EXPECT_INVALID(lr_token_logprobs, f,
+                 "logits (float32 [4,3,5]) has stride 2 in its last dimension, expected 1: rows "
+                 "are contiguous");
   logits.strides = far;
-  EXPECT_INVALID(lr_token_logprobs, f, "logits (float32 [4,3,5]) reaches further than 64-bit addresses do");
+  EXPECT_INVALID(lr_token_logprobs, f,
+                 "logits (float32 [4,3,5]) reaches further than 64-bit addresses do");
   logits = *b.forward.logits;
   logits.shape = shape;
   EXPECT_INVALID(lr_token_logprobs, f, "logits has shape [4,-1,5], expected [N,V] or [B,T,V]");
   logits.shape = nullptr;
-  EXPECT_INVALID(lr_token_logprobs, f, "logits has shape of rank 3 without a shape, expected [N,V] or [B,T,V]");
+  EXPECT_INVALID(lr_token_logprobs, f,
+                 "logits has shape of rank 3 without a shape, expected [N,V] or [B,T,V]");
   logits = *b.forward.logits;
   logits.device = {kDLCUDA, 1};
-  EXPECT_INVALID(lr_token_logprobs, f, "labels is in CPU memory, expected it where logits is, on CUDA device 1");
+  EXPECT_INVALID(lr_token_logprobs, f,
+                 "labels is in CPU memory, expected it where logits is, on CUDA device 1");
   const int32_t other_device = 8;
   std::memcpy(&logits.device.device_type, &other_device, sizeof other_device);
-  EXPECT_INVALID(lr_token_logprobs, f, "logits is on a device of DLPack type 8, expected CPU memory or a CUDA device");
+  EXPECT_INVALID(lr_token_logprobs, f,
+                 "logits is on a device of DLPack type 8, expected CPU memory or a CUDA device");
   logits.device = {kDLCUDAHost, 0};
   EXPECT_EQ(lr_token_logprobs(&f), LR_OK) << lr_last_error();
 }
@@ -317,7 +374,8 @@ TEST(Abi, Overlap) {
   auto p = b.pair;
   p.loss = p.policy_rejected;
   EXPECT_EQ(lr_pair_loss(&p), LR_INVALID_ARGUMENT);
-  EXPECT_STREQ(lr_last_error(), "loss shares memory with policy_rejected, expected separate memory");
+  EXPECT_STREQ(lr_last_error(),
+               "loss shares memory with policy_rejected, expected separate memory");
 
   Tensor wide(D::f32, {4, 4, 5});
   wide.fill(kUntouched);
@@ -325,7 +383,9 @@ TEST(Abi, Overlap) {
   auto w = b.backward;
   w.logits = first;
   w.grad_logits = second;
-  EXPECT_INVALID(lr_token_logprobs_backward, w, "grad_logits shares memory with logits, expected exactly the same tensor or separate memory");
+  EXPECT_INVALID(
+      lr_token_logprobs_backward, w,
+      "grad_logits shares memory with logits, expected exactly the same tensor or separate memory");
   // The two halves of every sequence interleave in memory without sharing any.
   Tensor halves(D::f32, {4, 6, 5});
   Tensor left = halves.slice(1, 0, 3), right = halves.slice(1, 3, 6);
@@ -348,7 +408,8 @@ TEST(Abi, Overlap) {
 
 TEST(Abi, ReversedStridesAreOrdinary) {
   Bench b;
-  for (int k = 0; k < 2; ++k) b.pc.set(k, k + 1);
+  for (int k = 0; k < 2; ++k)
+    b.pc.set(k, k + 1);
   DLTensor reversed = *b.pair.policy_chosen;
   int64_t minus[] = {-1};
   reversed.strides = minus;
@@ -369,26 +430,31 @@ TEST(Abi, Values) {
   b.mask.set(7, 0);  // also where the mask does not count
   EXPECT_INVALID(lr_preference_step, b.step, text);
   b.labels.set(7, -1);
-  EXPECT_INVALID(lr_token_logprobs, b.forward, "labels[2,1] is -1, expected 0 to 4 or the ignore_index -100");
+  EXPECT_INVALID(lr_token_logprobs, b.forward,
+                 "labels[2,1] is -1, expected 0 to 4 or the ignore_index -100");
   b.labels.set(7, -100);
   for (double bad : std::vector<double>{-.5, INFINITY, NAN}) {
     Tensor weights(D::f32, {4, 3});
     weights.set(5, bad);
     auto s = b.sequence;
     s.mask = weights;
-    EXPECT_INVALID(lr_sequence_logps, s, "mask[1,2] is " + std::to_string(bad) + ", expected a finite weight >= 0");
+    EXPECT_INVALID(lr_sequence_logps, s,
+                   "mask[1,2] is " + std::to_string(bad) + ", expected a finite weight >= 0");
     auto t = b.step;
     t.mask = weights;
-    EXPECT_INVALID(lr_preference_step, t, "mask[1,2] is " + std::to_string(bad) + ", expected a finite weight >= 0");
+    EXPECT_INVALID(lr_preference_step, t,
+                   "mask[1,2] is " + std::to_string(bad) + ", expected a finite weight >= 0");
   }
 }
 
 TEST(Abi, TokenAndSequenceOptions) {
   Bench b;
-  for (const auto& [temperature, text] : {std::pair{0.0, "0"}, std::pair{-1.0, "-1"}, std::pair{double{INFINITY}, "inf"}}) {
+  for (const auto& [temperature, text] :
+       {std::pair{0.0, "0"}, std::pair{-1.0, "-1"}, std::pair{double{INFINITY}, "inf"}}) {
     auto f = b.forward;
     f.options.temperature = temperature;
-    EXPECT_INVALID(lr_token_logprobs, f, std::string("temperature is ") + text + ", expected a finite number > 0");
+    EXPECT_INVALID(lr_token_logprobs, f,
+                   std::string("temperature is ") + text + ", expected a finite number > 0");
   }
   auto w = b.backward;
   w.options.softcap = -2;
@@ -405,7 +471,9 @@ TEST(Abi, TokenAndSequenceOptions) {
   sequence({0, -1, 1, 1}, "align is -1, expected LR_ALIGN_COMPLETION or LR_ALIGN_ABSOLUTE");
   sequence({0, 0, 1.5, 1}, "tail_weight is 1.5, expected a number in [0, 1]");
   sequence({0, 0, .5, 0}, "keep_fraction is 0, expected a number in (0, 1]");
-  sequence({0, 0, 1, .5}, "keep_fraction is 0.5, expected 1 where tail_weight is 1: there is no shared set to shorten");
+  sequence(
+      {0, 0, 1, .5},
+      "keep_fraction is 0.5, expected 1 where tail_weight is 1: there is no shared set to shorten");
 }
 
 TEST(Abi, LossOptions) {
@@ -419,8 +487,10 @@ TEST(Abi, LossOptions) {
     t.loss_options = &options;
     EXPECT_INVALID(lr_preference_step, t, text);
   };
-  expect(lr_loss_options{}, "size of lr_loss_options is 0, expected 128: set it to sizeof(lr_loss_options) before lr_loss_init, and compare "
-                            "lr_abi_version()");
+  expect(lr_loss_options{},
+         "size of lr_loss_options is 0, expected 128: set it to sizeof(lr_loss_options) before "
+         "lr_loss_init, and compare "
+         "lr_abi_version()");
   lr_loss_options nameless{};
   nameless.size = sizeof nameless;
   expect(nameless, "loss is number 0, which does not exist: fill loss_options with lr_loss_init");
@@ -429,19 +499,30 @@ TEST(Abi, LossOptions) {
     change(options);
     return options;
   };
-  expect(changed("dlrml", [](auto& o) { o.beta = .1; }), "beta is 0.1, and the loss dlrml has no such option: leave it as lr_loss_init sets it");
-  expect(changed("dlrml", [](auto& o) { o.variant = 1; }), "variant is 1, and the loss dlrml has no such option: leave it as lr_loss_init sets it");
-  expect(changed("sigmoid", [](auto& o) { o.tau = .1; }), "tau is 0.1, and the loss sigmoid has no such option: leave it as lr_loss_init sets it");
-  expect(changed("sigmoid", [](auto& o) { o.guard = 2; }), "guard is 2, and the loss sigmoid has no such option: leave it as lr_loss_init sets it");
+  expect(changed("dlrml", [](auto& o) { o.beta = .1; }),
+         "beta is 0.1, and the loss dlrml has no such option: leave it as lr_loss_init sets it");
+  expect(changed("dlrml", [](auto& o) { o.variant = 1; }),
+         "variant is 1, and the loss dlrml has no such option: leave it as lr_loss_init sets it");
+  expect(changed("sigmoid", [](auto& o) { o.tau = .1; }),
+         "tau is 0.1, and the loss sigmoid has no such option: leave it as lr_loss_init sets it");
+  expect(changed("sigmoid", [](auto& o) { o.guard = 2; }),
+         "guard is 2, and the loss sigmoid has no such option: leave it as lr_loss_init sets it");
   expect(changed("discopop", [](auto& o) { o.label_smoothing = 0; }),
-         "label_smoothing is 0, and the loss discopop has no such option: leave it as lr_loss_init sets it");
-  expect(changed("dlrml", [](auto& o) { o.beta_kl = 0; }), "beta_kl is 0, expected a finite number > 0");
-  expect(changed("dlrml", [](auto& o) { o.beta_mix = INFINITY; }), "beta_mix is inf, expected a finite number");
-  expect(changed("dlrml", [](auto& o) { o.tau = NAN; }), "tau is nan, expected a finite number > 0");
-  expect(changed("sigmoid", [](auto& o) { o.label_smoothing = .5; }), "label_smoothing is 0.5, expected a number in [0, 0.5)");
-  expect(changed("sigmoid", [](auto& o) { o.beta = -.1; }), "beta is -0.1, expected a finite number > 0");
+         "label_smoothing is 0, and the loss discopop has no such option: leave it as lr_loss_init "
+         "sets it");
+  expect(changed("dlrml", [](auto& o) { o.beta_kl = 0; }),
+         "beta_kl is 0, expected a finite number > 0");
+  expect(changed("dlrml", [](auto& o) { o.beta_mix = INFINITY; }),
+         "beta_mix is inf, expected a finite number");
+  expect(changed("dlrml", [](auto& o) { o.tau = NAN; }),
+         "tau is nan, expected a finite number > 0");
+  expect(changed("sigmoid", [](auto& o) { o.label_smoothing = .5; }),
+         "label_smoothing is 0.5, expected a number in [0, 0.5)");
+  expect(changed("sigmoid", [](auto& o) { o.beta = -.1; }),
+         "beta is -0.1, expected a finite number > 0");
   expect(changed("dlrml", [](auto& o) { o.guard = 3; }), "guard is 3, expected 0 to 2");
-  expect(changed("dlrml", [](auto& o) { o.f_divergence = -1; }), "f_divergence is -1, expected 0 to 3");
+  expect(changed("dlrml", [](auto& o) { o.f_divergence = -1; }),
+         "f_divergence is -1, expected 0 to 3");
   expect(changed("discopop", [](auto& o) { o.variant = 2; }), "variant is 2, expected 0 to 1");
 
   auto p = b.pair;
@@ -458,8 +539,11 @@ TEST(Abi, LossInit) {
   EXPECT_EQ(lr_loss_init("dlrml", &options), LR_INVALID_ARGUMENT);  // no size
   options.size = sizeof options;
   EXPECT_EQ(lr_loss_init("dppo", &options), LR_INVALID_ARGUMENT);
-  EXPECT_STREQ(lr_last_error(), "loss is \"dppo\", expected dlrml, discopop, sigmoid, sigmoid_norm, hinge, ipo, exo_pair, robust, nca_pair, bco_pair, sppo_hard, "
-               "apo_zero, apo_down, aot, aot_unpaired, kto_pair, dbaql, aql, aqfl, padll, cell, pfl, simpo, alphapo, cpo, orpo, kto, apo_zero_unpaired, bco or sft");
+  EXPECT_STREQ(lr_last_error(),
+               "loss is \"dppo\", expected dlrml, discopop, sigmoid, sigmoid_norm, hinge, ipo, "
+               "exo_pair, robust, nca_pair, bco_pair, sppo_hard, "
+               "apo_zero, apo_down, aot, aot_unpaired, kto_pair, dbaql, aql, aqfl, padll, cell, "
+               "pfl, simpo, alphapo, cpo, orpo, kto, apo_zero_unpaired, bco or sft");
   EXPECT_EQ(lr_loss_init(nullptr, &options), LR_INVALID_ARGUMENT);
   EXPECT_EQ(lr_loss_init("dlrml", nullptr), LR_INVALID_ARGUMENT);
   options = loss_options("dlrml");
@@ -471,7 +555,8 @@ TEST(Abi, LossInit) {
   options = loss_options("discopop");
   EXPECT_EQ(options.beta, .05);
   EXPECT_EQ(options.tau, .05);
-  EXPECT_TRUE(std::isnan(options.beta_kl) && std::isnan(options.beta_mix) && std::isnan(options.label_smoothing));
+  EXPECT_TRUE(std::isnan(options.beta_kl) && std::isnan(options.beta_mix) &&
+              std::isnan(options.label_smoothing));
   EXPECT_EQ(loss_options("lrml").loss, options.loss);
   options = loss_options("sigmoid");
   EXPECT_EQ(options.beta, .1);
@@ -496,22 +581,29 @@ TEST(Abi, BandwidthProbe) {
   std::vector<float> source(1 << 18, 3), destination(1 << 18);
   const uint64_t bytes = source.size() * sizeof(float);
   double seconds = -1;
-  EXPECT_EQ(lr_bandwidth_probe(LR_BANDWIDTH_READ, source.data(), nullptr, bytes, &seconds), LR_OK) << lr_last_error();
+  EXPECT_EQ(lr_bandwidth_probe(LR_BANDWIDTH_READ, source.data(), nullptr, bytes, &seconds), LR_OK)
+      << lr_last_error();
   EXPECT_GT(seconds, 0);
-  EXPECT_EQ(lr_bandwidth_probe(LR_BANDWIDTH_COPY, source.data(), destination.data(), bytes, &seconds), LR_OK) << lr_last_error();
+  EXPECT_EQ(
+      lr_bandwidth_probe(LR_BANDWIDTH_COPY, source.data(), destination.data(), bytes, &seconds),
+      LR_OK)
+      << lr_last_error();
   EXPECT_EQ(source, destination);
-  EXPECT_EQ(lr_bandwidth_probe(LR_BANDWIDTH_UPDATE, source.data(), nullptr, bytes, &seconds), LR_OK) << lr_last_error();
+  EXPECT_EQ(lr_bandwidth_probe(LR_BANDWIDTH_UPDATE, source.data(), nullptr, bytes, &seconds), LR_OK)
+      << lr_last_error();
   EXPECT_EQ(source, destination);  // the same values
 
   const auto invalid = [&](int kind, void* from, void* to, double* result, const char* text) {
     EXPECT_EQ(lr_bandwidth_probe(kind, from, to, bytes, result), LR_INVALID_ARGUMENT);
     EXPECT_STREQ(lr_last_error(), text);
   };
-  invalid(3, source.data(), nullptr, &seconds, "kind is 3, expected LR_BANDWIDTH_READ, LR_BANDWIDTH_COPY or LR_BANDWIDTH_UPDATE");
+  invalid(3, source.data(), nullptr, &seconds,
+          "kind is 3, expected LR_BANDWIDTH_READ, LR_BANDWIDTH_COPY or LR_BANDWIDTH_UPDATE");
   invalid(0, nullptr, nullptr, &seconds, "source is NULL, and it is required");
   invalid(0, source.data(), nullptr, nullptr, "seconds is NULL, and it is required");
   invalid(1, source.data(), nullptr, &seconds, "destination is NULL, and a copy requires it");
-  invalid(1, source.data(), source.data() + 4, &seconds, "destination shares memory with source, expected separate memory");
+  invalid(1, source.data(), source.data() + 4, &seconds,
+          "destination shares memory with source, expected separate memory");
 }
 
 }  // namespace

@@ -10,13 +10,15 @@ TEST(Concurrency, EightCallersGetTheirOwnResults) {
   std::vector<std::string> expected(8), actual(8), errors(8);
   const auto work = [](int caller) {
     const int64_t rows = 5 + caller, columns = 20011;
-    Tensor logits(D::f32, {rows, columns}, normal_values(rows * columns, 3, 100 + caller)), labels(D::i64, {rows}, random_labels(rows, columns, 200 + caller));
+    Tensor logits(D::f32, {rows, columns}, normal_values(rows * columns, 3, 100 + caller)),
+        labels(D::i64, {rows}, random_labels(rows, columns, 200 + caller));
     Tensor up = Tensor(D::f32, {rows}).fill(caller + 1), gradient(D::f32, {rows, columns});
     TokenFigures figures = forward(logits, labels);
     backward(logits, labels, figures, up, up, gradient);
     return figures.bits() + gradient.bits();
   };
-  for (int k = 0; k < 8; ++k) expected[k] = work(k);
+  for (int k = 0; k < 8; ++k)
+    expected[k] = work(k);
   std::vector<std::thread> callers;
   for (int k = 0; k < 8; ++k) {
     callers.emplace_back([&, k] {
@@ -32,10 +34,12 @@ TEST(Concurrency, EightCallersGetTheirOwnResults) {
       }
     });
   }
-  for (std::thread& caller : callers) caller.join();
+  for (std::thread& caller : callers)
+    caller.join();
   for (int k = 0; k < 8; ++k) {
     EXPECT_EQ(actual[k], expected[k]) << k;
-    EXPECT_EQ(errors[k], "labels has shape [" + std::to_string(k + 2) + "], expected [" + std::to_string(k + 1) + "] (the rows of logits)");
+    EXPECT_EQ(errors[k], "labels has shape [" + std::to_string(k + 2) + "], expected [" +
+                             std::to_string(k + 1) + "] (the rows of logits)");
   }
 }
 

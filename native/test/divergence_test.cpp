@@ -1,4 +1,5 @@
-// divergence on the instruction set of this run, against the definitions in plain double loops and finite differences of them.
+// divergence on the instruction set of this run, against the definitions in plain double loops and
+// finite differences of them.
 #include <gtest/gtest.h>
 
 #include <cmath>
@@ -10,8 +11,10 @@ namespace logratio::test {
 namespace {
 
 constexpr double kInf = INFINITY;
-constexpr int32_t kKinds[] = {LR_SCE, LR_JEFFREYS, LR_KL_PQ, LR_KL_QP, LR_JENSEN_SHANNON, LR_L2, LR_TVD, LR_WASSERSTEIN1, LR_COSINE};
-constexpr const char* kNames[] = {"sce", "jeffreys", "kl_pq", "kl_qp", "js", "l2", "tvd", "wasserstein1", "cosine"};
+constexpr int32_t kKinds[] = {LR_SCE, LR_JEFFREYS, LR_KL_PQ,        LR_KL_QP, LR_JENSEN_SHANNON,
+                              LR_L2,  LR_TVD,      LR_WASSERSTEIN1, LR_COSINE};
+constexpr const char* kNames[] = {"sce", "jeffreys", "kl_pq",        "kl_qp", "js",
+                                  "l2",  "tvd",      "wasserstein1", "cosine"};
 
 using Row = std::vector<double>;
 
@@ -23,17 +26,21 @@ lr_divergence_options options_of(int32_t kind, double temperature = 1) {
 
 Row log_softmax(const Row& logits, double temperature) {
   double maximum = -kInf, sum = 0;
-  for (double x : logits) maximum = std::fmax(maximum, x);
-  for (double x : logits) sum += std::exp((x - maximum) / temperature);
+  for (double x : logits)
+    maximum = std::fmax(maximum, x);
+  for (double x : logits)
+    sum += std::exp((x - maximum) / temperature);
   Row result;
-  for (double x : logits) result.push_back((x - maximum) / temperature - std::log(sum));
+  for (double x : logits)
+    result.push_back((x - maximum) / temperature - std::log(sum));
   return result;
 }
 
 double cross_entropy(const Row& lp, const Row& lq) {
   double sum = 0;
   for (size_t k = 0; k < lp.size(); ++k) {
-    if (lp[k] > -kInf) sum -= std::exp(lp[k]) * lq[k];
+    if (lp[k] > -kInf)
+      sum -= std::exp(lp[k]) * lq[k];
   }
   return sum;
 }
@@ -41,7 +48,8 @@ double cross_entropy(const Row& lp, const Row& lq) {
 double kl(const Row& lp, const Row& lq) {
   double sum = 0;
   for (size_t k = 0; k < lp.size(); ++k) {
-    if (lp[k] > -kInf) sum += std::exp(lp[k]) * (lp[k] - lq[k]);
+    if (lp[k] > -kInf)
+      sum += std::exp(lp[k]) * (lp[k] - lq[k]);
   }
   return sum;
 }
@@ -53,20 +61,29 @@ double definition(const lr_divergence_options& options, const Row& lp, const Row
     p.push_back(std::exp(lp[k]));
     q.push_back(std::exp(lq[k]));
     const double larger = std::fmax(lp[k], lq[k]), smaller = std::fmin(lp[k], lq[k]);
-    lm.push_back(larger == -kInf ? -kInf : larger + std::log1p(std::exp(smaller - larger)) - std::log(2));
+    lm.push_back(larger == -kInf ? -kInf
+                                 : larger + std::log1p(std::exp(smaller - larger)) - std::log(2));
   }
   double sum = 0, pp = 0, qq = 0;
   switch (options.divergence) {
-    case LR_SCE: return (options.w1 == 0 ? 0 : options.w1 * cross_entropy(lp, lq)) + (options.w2 == 0 ? 0 : options.w2 * cross_entropy(lq, lp));
-    case LR_JEFFREYS: return kl(lp, lq) + kl(lq, lp);
-    case LR_KL_PQ: return kl(lp, lq);
-    case LR_KL_QP: return kl(lq, lp);
-    case LR_JENSEN_SHANNON: return .5 * kl(lp, lm) + .5 * kl(lq, lm);
+    case LR_SCE:
+      return (options.w1 == 0 ? 0 : options.w1 * cross_entropy(lp, lq)) +
+             (options.w2 == 0 ? 0 : options.w2 * cross_entropy(lq, lp));
+    case LR_JEFFREYS:
+      return kl(lp, lq) + kl(lq, lp);
+    case LR_KL_PQ:
+      return kl(lp, lq);
+    case LR_KL_QP:
+      return kl(lq, lp);
+    case LR_JENSEN_SHANNON:
+      return .5 * kl(lp, lm) + .5 * kl(lq, lm);
     case LR_L2:
-      for (size_t k = 0; k < n; ++k) sum += (p[k] - q[k]) * (p[k] - q[k]);
+      for (size_t k = 0; k < n; ++k)
+        sum += (p[k] - q[k]) * (p[k] - q[k]);
       return sum;
     case LR_TVD:
-      for (size_t k = 0; k < n; ++k) sum += .5 * std::fabs(p[k] - q[k]);
+      for (size_t k = 0; k < n; ++k)
+        sum += .5 * std::fabs(p[k] - q[k]);
       return sum;
     case LR_WASSERSTEIN1: {
       double distance = 0;
@@ -92,8 +109,12 @@ struct Call {
   Tensor p, q, grad_p, grad_q, values, loss;
   lr_divergence_args args = make_args<lr_divergence_args>();
   Call(Tensor p_logits, Tensor q_logits, const lr_divergence_options& options, int64_t pairs = -1)
-      : p(std::move(p_logits)), q(std::move(q_logits)), grad_p(p.type(), p.shape()), grad_q(q.type(), q.shape()),
-        values(D::f64, {pairs < 0 ? p.shape()[0] : pairs}), loss(D::f64, {1}) {
+      : p(std::move(p_logits)),
+        q(std::move(q_logits)),
+        grad_p(p.type(), p.shape()),
+        grad_q(q.type(), q.shape()),
+        values(D::f64, {pairs < 0 ? p.shape()[0] : pairs}),
+        loss(D::f64, {1}) {
     grad_p.fill(NAN);
     grad_q.fill(NAN);
     args.p_logits = p;
@@ -115,7 +136,8 @@ struct Call {
 Row row_of(const Tensor& tensor, int64_t row) {
   const int64_t columns = tensor.shape()[1];
   Row values;
-  for (int64_t k = 0; k < columns; ++k) values.push_back(tensor.get(row * columns + k));
+  for (int64_t k = 0; k < columns; ++k)
+    values.push_back(tensor.get(row * columns + k));
   return values;
 }
 
@@ -123,7 +145,9 @@ Tensor normal(D type, int64_t rows, int64_t columns, double scale, uint32_t seed
   return Tensor(type, {rows, columns}, normal_values(rows * columns, scale, seed));
 }
 
-double rounding(D type) { return type == D::f32 ? 0 : type == D::bf16 ? std::ldexp(1, -8) : std::ldexp(1, -11); }
+double rounding(D type) {
+  return type == D::f32 ? 0 : type == D::bf16 ? std::ldexp(1, -8) : std::ldexp(1, -11);
+}
 
 // Compares values, and the gradients at some columns with differences of the definition.
 void check(const Call& call, const std::string& what) {
@@ -133,7 +157,8 @@ void check(const Call& call, const std::string& what) {
     const std::string at = what + " row " + std::to_string(r);
     Row x[2] = {row_of(call.p, r), row_of(call.q, r)};
     const auto value_at = [&] {
-      return definition(options, log_softmax(x[0], options.temperature), log_softmax(x[1], options.temperature));
+      return definition(options, log_softmax(x[0], options.temperature),
+                        log_softmax(x[1], options.temperature));
     };
     const double value = value_at();
     EXPECT_NEAR(call.values.get(r), value, 4e-6 * std::fabs(value) + 3e-7) << at;
@@ -141,7 +166,8 @@ void check(const Call& call, const std::string& what) {
       const Tensor& gradient = side == 0 ? call.grad_p : call.grad_q;
       const Row log_probability = log_softmax(x[side], options.temperature);
       double largest = 0;
-      for (int64_t k = 0; k < columns; ++k) largest = std::fmax(largest, std::fabs(gradient.get(r * columns + k)));
+      for (int64_t k = 0; k < columns; ++k)
+        largest = std::fmax(largest, std::fabs(gradient.get(r * columns + k)));
       const int64_t step = std::max<int64_t>(1, columns / 12);
       for (int64_t k = columns - 1; k >= 0; k -= step) {
         const double saved = x[side][static_cast<size_t>(k)], h = 2e-5;
@@ -152,7 +178,8 @@ void check(const Call& call, const std::string& what) {
         x[side][static_cast<size_t>(k)] = saved;
         const double tiny = gradient.type() == D::f16 ? std::ldexp(1, -24) : 0;
         EXPECT_NEAR(gradient.get(r * columns + k), expected,
-                    (2e-5 + rounding(gradient.type())) * std::fabs(expected) + 3e-6 * largest + 3e-7 * std::exp(log_probability[static_cast<size_t>(k)]) +
+                    (2e-5 + rounding(gradient.type())) * std::fabs(expected) + 3e-6 * largest +
+                        3e-7 * std::exp(log_probability[static_cast<size_t>(k)]) +
                         3e-10 * (1 + std::fabs(value)) + tiny)
             << at << (side == 0 ? " p " : " q ") << k;
       }
@@ -170,24 +197,54 @@ struct Entry {
 
 TEST(Divergence, PublishedTable) {
   const std::vector<Entry> table = {
-      {LR_SCE, 1.9611373589861215, {0.065485224088549128, -0.11369115769862507, 0.048205933610075944}, {-0.49796927496246591, 0.26263027967823481, 0.23533899528423110}},
-      {LR_KL_PQ, 0.066602948448097814, {0.16702156990096752, -0.12210255149235332, -0.044919018408614199}, {-0.18105110526702390, 0.13235896367590188, 0.048692141591122018}},
-      {LR_KL_QP, 0.069185380502170110, {0.18105110526702390, -0.13235896367590188, -0.048692141591122018}, {-0.18731252937977567, 0.13693643148796983, 0.050376097891805839}},
-      {LR_JEFFREYS, 0.13578832895026792, {0.34807267516799142, -0.25446151516825520, -0.093611159999736217}, {-0.36836363464679957, 0.26929539516387171, 0.099068239482927856}},
-      {LR_JENSEN_SHANNON, 0.016867970643044171, {0.042938120063952558, -0.031390281022997651, -0.011547839040954907}, {-0.045501718658735613, 0.033264421767877629, 0.012237296890857984}},
-      {LR_L2, 0.052669322636499558, {0.12956802724320387, -0.10573532051524584, -0.023832706727958027}, {-0.14530886593906701, 0.12319933925235595, 0.022109526686711061}},
-      {LR_TVD, 0.18105110526702390, {}, {-0.24975003917303422, 0.18258190865062644, 0.067168130522407785}},
-      {LR_WASSERSTEIN1, 0.22974324685814592, {}, {-0.31691816969544201, 0.13027131600233293, 0.18664685369310908}},
-      {LR_COSINE, 0.050478718389919031, {}, {-0.15416144947445199, 0.13578495423393227, 0.018376495240519715}},
+      {LR_SCE,
+       1.9611373589861215,
+       {0.065485224088549128, -0.11369115769862507, 0.048205933610075944},
+       {-0.49796927496246591, 0.26263027967823481, 0.23533899528423110}},
+      {LR_KL_PQ,
+       0.066602948448097814,
+       {0.16702156990096752, -0.12210255149235332, -0.044919018408614199},
+       {-0.18105110526702390, 0.13235896367590188, 0.048692141591122018}},
+      {LR_KL_QP,
+       0.069185380502170110,
+       {0.18105110526702390, -0.13235896367590188, -0.048692141591122018},
+       {-0.18731252937977567, 0.13693643148796983, 0.050376097891805839}},
+      {LR_JEFFREYS,
+       0.13578832895026792,
+       {0.34807267516799142, -0.25446151516825520, -0.093611159999736217},
+       {-0.36836363464679957, 0.26929539516387171, 0.099068239482927856}},
+      {LR_JENSEN_SHANNON,
+       0.016867970643044171,
+       {0.042938120063952558, -0.031390281022997651, -0.011547839040954907},
+       {-0.045501718658735613, 0.033264421767877629, 0.012237296890857984}},
+      {LR_L2,
+       0.052669322636499558,
+       {0.12956802724320387, -0.10573532051524584, -0.023832706727958027},
+       {-0.14530886593906701, 0.12319933925235595, 0.022109526686711061}},
+      {LR_TVD,
+       0.18105110526702390,
+       {},
+       {-0.24975003917303422, 0.18258190865062644, 0.067168130522407785}},
+      {LR_WASSERSTEIN1,
+       0.22974324685814592,
+       {},
+       {-0.31691816969544201, 0.13027131600233293, 0.18664685369310908}},
+      {LR_COSINE,
+       0.050478718389919031,
+       {},
+       {-0.15416144947445199, 0.13578495423393227, 0.018376495240519715}},
   };
   for (const Entry& entry : table) {
-    Call call(Tensor(D::f32, {1, 3}, {1, 0, -1}), Tensor(D::f32, {1, 3}, {.5, .25, -.75}), options_of(entry.kind));
+    Call call(Tensor(D::f32, {1, 3}, {1, 0, -1}), Tensor(D::f32, {1, 3}, {.5, .25, -.75}),
+              options_of(entry.kind));
     call.run();
     const std::string at = kNames[entry.kind];
     EXPECT_NEAR(call.values.get(0), entry.value, 2e-7) << at;
     EXPECT_EQ(call.loss.get(0), call.values.get(0)) << at;
-    for (size_t k = 0; k < entry.da.size(); ++k) EXPECT_NEAR(call.grad_p.get(static_cast<int64_t>(k)), entry.da[k], 2e-7) << at << " a " << k;
-    for (size_t k = 0; k < 3; ++k) EXPECT_NEAR(call.grad_q.get(static_cast<int64_t>(k)), entry.db[k], 2e-7) << at << " b " << k;
+    for (size_t k = 0; k < entry.da.size(); ++k)
+      EXPECT_NEAR(call.grad_p.get(static_cast<int64_t>(k)), entry.da[k], 2e-7) << at << " a " << k;
+    for (size_t k = 0; k < 3; ++k)
+      EXPECT_NEAR(call.grad_q.get(static_cast<int64_t>(k)), entry.db[k], 2e-7) << at << " b " << k;
   }
   Tensor a(D::f32, {1, 3}, {1, 0, -1});
   Call same(a, a.clone(), options_of(LR_SCE));
@@ -204,8 +261,11 @@ TEST(Divergence, EverySizeKindAndType) {
       for (int32_t kind : kKinds) {
         const double temperature = columns % 2 == 0 ? 1 : .8;
         ++seed;
-        Call call(normal(type, 2, columns, 2, seed), normal(type, 2, columns, 2, 1000 + seed), options_of(kind, temperature));
-        check(call.run(), std::string(kNames[kind]) + " type " + std::to_string(static_cast<int>(type)) + " columns " + std::to_string(columns));
+        Call call(normal(type, 2, columns, 2, seed), normal(type, 2, columns, 2, 1000 + seed),
+                  options_of(kind, temperature));
+        check(call.run(), std::string(kNames[kind]) + " type " +
+                              std::to_string(static_cast<int>(type)) + " columns " +
+                              std::to_string(columns));
       }
     }
   }
@@ -213,7 +273,8 @@ TEST(Divergence, EverySizeKindAndType) {
 
 TEST(Divergence, SeveralSegments) {
   for (int32_t kind : kKinds) {
-    Call call(normal(D::f32, 1, 70001, 3, 5), normal(D::f32, 1, 70001, 3, 6), options_of(kind, 1.5));
+    Call call(normal(D::f32, 1, 70001, 3, 5), normal(D::f32, 1, 70001, 3, 6),
+              options_of(kind, 1.5));
     check(call.run(), kNames[kind]);
   }
 }
@@ -233,9 +294,11 @@ TEST(Divergence, ConstantWeights) {
   for (D type : {D::f32, D::bf16, D::f16}) {
     for (int32_t kind : kKinds) {
       const int64_t columns = 1271;
-      Tensor p = normal(type, 2, columns, 2, 21), weights(D::f32, {2, columns}), logs(D::f32, {2, columns});
+      Tensor p = normal(type, 2, columns, 2, 21), weights(D::f32, {2, columns}),
+             logs(D::f32, {2, columns});
       const Row values = normal_values(2 * columns, 2, 22);
-      for (int64_t k = 0; k < 2 * columns; ++k) weights.set(k, std::exp(values[static_cast<size_t>(k)]) * (k < columns ? 1e-39 : 1e33));
+      for (int64_t k = 0; k < 2 * columns; ++k)
+        weights.set(k, std::exp(values[static_cast<size_t>(k)]) * (k < columns ? 1e-39 : 1e33));
       Call call(p, logs, options_of(kind, .7));
       call.args.q_logits = nullptr;
       call.args.q_weights = weights;
@@ -243,7 +306,8 @@ TEST(Divergence, ConstantWeights) {
       call.run();
       for (int64_t r = 0; r < 2; ++r) {
         Row lq = row_of(weights, r);
-        for (double& w : lq) w = std::log(w);
+        for (double& w : lq)
+          w = std::log(w);
         Row x = row_of(p, r);
         const Row log_q = log_softmax(lq, 1);
         const double value = definition(call.args.options, log_softmax(x, .7), log_q);
@@ -253,9 +317,12 @@ TEST(Divergence, ConstantWeights) {
           x[k] = saved + h;
           const double up = definition(call.args.options, log_softmax(x, .7), log_q);
           x[k] = saved - h;
-          const double expected = (up - definition(call.args.options, log_softmax(x, .7), log_q)) / (2 * h);
+          const double expected =
+              (up - definition(call.args.options, log_softmax(x, .7), log_q)) / (2 * h);
           x[k] = saved;
-          EXPECT_NEAR(call.grad_p.get(r * columns + static_cast<int64_t>(k)), expected, (2e-5 + rounding(type)) * std::fabs(expected) + 1e-6 * (1 + value) * .01 + std::ldexp(1, -24))
+          EXPECT_NEAR(call.grad_p.get(r * columns + static_cast<int64_t>(k)), expected,
+                      (2e-5 + rounding(type)) * std::fabs(expected) + 1e-6 * (1 + value) * .01 +
+                          std::ldexp(1, -24))
               << kNames[kind] << " " << k;
         }
       }
@@ -266,7 +333,8 @@ TEST(Divergence, ConstantWeights) {
 TEST(Divergence, RowsMeetByIndexAndTheOthersGetZero) {
   const int64_t columns = 123;
   Tensor p = normal(D::f32, 5, columns, 2, 31), q = normal(D::f32, 4, columns, 2, 32);
-  Tensor p_rows(D::i64, {3}, {4, 0, 2}), q_rows(D::i32, {3}, {1, 3, 0}), weights(D::f32, {3}, {2, 0, 6}), upstream(D::f32, {1}, {-.5});
+  Tensor p_rows(D::i64, {3}, {4, 0, 2}), q_rows(D::i32, {3}, {1, 3, 0}),
+      weights(D::f32, {3}, {2, 0, 6}), upstream(D::f32, {1}, {-.5});
   for (int32_t kind : kKinds) {
     lr_divergence_options options = options_of(kind);
     options.reduction = LR_DIVERGENCE_MEAN;
@@ -278,30 +346,39 @@ TEST(Divergence, RowsMeetByIndexAndTheOthersGetZero) {
     call.run();
     double loss = 0;
     for (int64_t k = 0; k < 3; ++k) {
-      const auto row_p = static_cast<int64_t>(p_rows.get(k)), row_q = static_cast<int64_t>(q_rows.get(k));
+      const auto row_p = static_cast<int64_t>(p_rows.get(k)),
+                 row_q = static_cast<int64_t>(q_rows.get(k));
       Call alone(p.slice(0, row_p, row_p + 1), q.slice(0, row_q, row_q + 1), options_of(kind));
       alone.run();
       EXPECT_EQ(call.values.get(k), alone.values.get(0)) << kNames[kind];
       loss += weights.get(k) / 8 * alone.values.get(0);
       for (int64_t j = 0; j < columns; ++j) {
         const double scale = -.5 * weights.get(k) / 8;
-        ASSERT_NEAR(call.grad_p.get(row_p * columns + j), scale * alone.grad_p.get(j), 4e-7 * std::fabs(alone.grad_p.get(j)) + 1e-7) << kNames[kind];
-        ASSERT_NEAR(call.grad_q.get(row_q * columns + j), scale * alone.grad_q.get(j), 4e-7 * std::fabs(alone.grad_q.get(j)) + 1e-7) << kNames[kind];
+        ASSERT_NEAR(call.grad_p.get(row_p * columns + j), scale * alone.grad_p.get(j),
+                    4e-7 * std::fabs(alone.grad_p.get(j)) + 1e-7)
+            << kNames[kind];
+        ASSERT_NEAR(call.grad_q.get(row_q * columns + j), scale * alone.grad_q.get(j),
+                    4e-7 * std::fabs(alone.grad_q.get(j)) + 1e-7)
+            << kNames[kind];
       }
     }
     EXPECT_NEAR(call.loss.get(0), loss, 1e-12 + 1e-12 * std::fabs(loss));
     for (int64_t row : {1, 3}) {
-      for (int64_t j = 0; j < columns; ++j) ASSERT_EQ(call.grad_p.get(row * columns + j), 0);
+      for (int64_t j = 0; j < columns; ++j)
+        ASSERT_EQ(call.grad_p.get(row * columns + j), 0);
     }
-    for (int64_t j = 0; j < columns; ++j) ASSERT_EQ(call.grad_q.get(2 * columns + j), 0);
+    for (int64_t j = 0; j < columns; ++j)
+      ASSERT_EQ(call.grad_q.get(2 * columns + j), 0);
   }
 }
 
 TEST(Divergence, AConstantOffsetCancels) {
   Tensor p(D::f32, {1, 507}), q(D::f32, {1, 507});
-  for (int64_t k = 0; k < 507; ++k) p.set(k, static_cast<double>(k * 37 % 101) / 16), q.set(k, p.get(k) + 1000);
+  for (int64_t k = 0; k < 507; ++k)
+    p.set(k, static_cast<double>(k * 37 % 101) / 16), q.set(k, p.get(k) + 1000);
   for (int32_t kind : kKinds) {
-    if (kind == LR_SCE) continue;
+    if (kind == LR_SCE)
+      continue;
     Call call(p, q, options_of(kind));
     call.run();
     EXPECT_NEAR(call.values.get(0), 0, kind == LR_COSINE ? 1e-7 : 1e-12) << kNames[kind];
@@ -318,15 +395,22 @@ TEST(Divergence, MaskedColumnsAreAbsent) {
   for (D type : {D::f32, D::bf16}) {
     for (int32_t kind : kKinds) {
       Tensor p = normal(type, 1, columns, 2, 41), q = normal(type, 1, columns, 2, 42);
-      for (int64_t k = kept; k < columns; ++k) p.set(k, -kInf), q.set(k, -kInf);
-      Call masked(p, q, options_of(kind)), alone(p.slice(1, 0, kept).clone(), q.slice(1, 0, kept).clone(), options_of(kind));
+      for (int64_t k = kept; k < columns; ++k)
+        p.set(k, -kInf), q.set(k, -kInf);
+      Call masked(p, q, options_of(kind)),
+          alone(p.slice(1, 0, kept).clone(), q.slice(1, 0, kept).clone(), options_of(kind));
       masked.run();
       alone.run();
-      EXPECT_NEAR(masked.values.get(0), alone.values.get(0), 1e-6 * std::fabs(alone.values.get(0)) + 1e-7) << kNames[kind];
+      EXPECT_NEAR(masked.values.get(0), alone.values.get(0),
+                  1e-6 * std::fabs(alone.values.get(0)) + 1e-7)
+          << kNames[kind];
       double largest = 0;
-      for (int64_t k = 0; k < kept; ++k) largest = std::fmax(largest, std::fabs(alone.grad_p.get(k)));
+      for (int64_t k = 0; k < kept; ++k)
+        largest = std::fmax(largest, std::fabs(alone.grad_p.get(k)));
       for (int64_t k = 0; k < columns; ++k) {
-        ASSERT_NEAR(masked.grad_p.get(k), k < kept ? alone.grad_p.get(k) : 0, k < kept ? 1e-2 * std::fabs(alone.grad_p.get(k)) + 3e-6 * largest : 0) << kNames[kind] << k;
+        ASSERT_NEAR(masked.grad_p.get(k), k < kept ? alone.grad_p.get(k) : 0,
+                    k < kept ? 1e-2 * std::fabs(alone.grad_p.get(k)) + 3e-6 * largest : 0)
+            << kNames[kind] << k;
         if (k >= kept) {
           ASSERT_EQ(masked.grad_q.get(k), 0);
         }
@@ -371,7 +455,8 @@ TEST(Divergence, UnderflowOnBothSides) {
 
 TEST(Divergence, DisjointSupports) {
   Tensor p(D::f32, {1, 40}), q(D::f32, {1, 40});
-  for (int64_t k = 0; k < 40; ++k) p.set(k, k < 20 ? 1 : -kInf), q.set(k, k < 20 ? -kInf : 2);
+  for (int64_t k = 0; k < 40; ++k)
+    p.set(k, k < 20 ? 1 : -kInf), q.set(k, k < 20 ? -kInf : 2);
   const auto value = [&](int32_t kind) { return Call(p, q, options_of(kind)).run().values.get(0); };
   EXPECT_NEAR(value(LR_JENSEN_SHANNON), std::log(2), 3e-7);
   EXPECT_NEAR(value(LR_TVD), 1, 1e-7);
@@ -386,7 +471,8 @@ TEST(Divergence, BadRowsHarmThemselvesOnly) {
   const int64_t columns = 4101;
   for (int32_t kind : kKinds) {
     Tensor p = normal(D::f32, 5, columns, 2, 61), q = normal(D::f32, 5, columns, 2, 62);
-    for (int64_t k = 0; k < columns; ++k) p.set(k, -kInf);
+    for (int64_t k = 0; k < columns; ++k)
+      p.set(k, -kInf);
     q.set(columns + 3000, NAN);
     p.set(2 * columns + 17, kInf);
     Call bad(p, q, options_of(kind));
@@ -394,8 +480,10 @@ TEST(Divergence, BadRowsHarmThemselvesOnly) {
     for (int64_t r = 0; r < 3; ++r) {
       EXPECT_TRUE(std::isnan(bad.values.get(r))) << kNames[kind] << r;
       for (int64_t k : {int64_t{0}, columns / 2, columns - 1}) {
-        EXPECT_TRUE(std::isnan(bad.grad_p.get(r * columns + k))) << kNames[kind] << " " << r << " " << k;
-        EXPECT_TRUE(std::isnan(bad.grad_q.get(r * columns + k))) << kNames[kind] << " " << r << " " << k;
+        EXPECT_TRUE(std::isnan(bad.grad_p.get(r * columns + k)))
+            << kNames[kind] << " " << r << " " << k;
+        EXPECT_TRUE(std::isnan(bad.grad_q.get(r * columns + k)))
+            << kNames[kind] << " " << r << " " << k;
       }
     }
     Call good(p.slice(0, 3, 5), q.slice(0, 3, 5), options_of(kind));
@@ -428,7 +516,8 @@ TEST(Divergence, ThreadsBatchAndPlaceNeverChangeABit) {
         Call parallel(p, q, options_of(kind));
         parallel.run();
         EXPECT_EQ(single.bits(), parallel.bits()) << kNames[kind];
-        Call few(p.slice(0, 3, 4), q.slice(0, 3, 4), options_of(kind));  // by segment where there are several
+        Call few(p.slice(0, 3, 4), q.slice(0, 3, 4),
+                 options_of(kind));  // by segment where there are several
         few.run();
         EXPECT_EQ(few.values.bits(), parallel.values.slice(0, 3, 4).bits()) << kNames[kind];
         EXPECT_EQ(few.grad_p.bits(), parallel.grad_p.slice(0, 3, 4).bits()) << kNames[kind];
@@ -437,7 +526,9 @@ TEST(Divergence, ThreadsBatchAndPlaceNeverChangeABit) {
         in_place.args.grad_p_logits = in_place.args.p_logits;
         in_place.args.grad_q_logits = in_place.args.q_logits;
         in_place.run();
-        EXPECT_EQ(in_place.p.bits() + in_place.q.bits(), parallel.grad_p.bits() + parallel.grad_q.bits()) << kNames[kind];
+        EXPECT_EQ(in_place.p.bits() + in_place.q.bits(),
+                  parallel.grad_p.bits() + parallel.grad_q.bits())
+            << kNames[kind];
       }
     }
   }
@@ -453,17 +544,20 @@ TEST(Divergence, NothingWeighsNothing) {
   call.args.row_weights = zero;
   call.run();
   EXPECT_EQ(call.loss.get(0), 0);
-  for (int64_t k = 0; k < 82; ++k) ASSERT_EQ(call.grad_p.get(k), 0);
+  for (int64_t k = 0; k < 82; ++k)
+    ASSERT_EQ(call.grad_p.get(k), 0);
   EXPECT_GT(call.values.get(1), 0);
   for (bool by_index : {true, false}) {  // K = 0, N = 0
     Tensor none(D::i64, {0});
     Tensor rows(D::f32, {by_index ? 2 : 0, 41});
     Call empty(rows, rows.clone(), options, 0);
-    if (by_index) empty.args.p_rows = none, empty.args.q_rows = none;
+    if (by_index)
+      empty.args.p_rows = none, empty.args.q_rows = none;
     empty.loss.set(0, 5);
     empty.run();
     EXPECT_EQ(empty.loss.get(0), 0);
-    for (int64_t k = 0; k < empty.grad_p.size(); ++k) ASSERT_EQ(empty.grad_p.get(k), 0);
+    for (int64_t k = 0; k < empty.grad_p.size(); ++k)
+      ASSERT_EQ(empty.grad_p.get(k), 0);
   }
 }
 
@@ -475,19 +569,32 @@ TEST(Divergence, MistakesAreNamed) {
     EXPECT_TRUE(std::isnan(call.grad_p.get(0)));  // nothing was written
     return std::string(lr_last_error());
   };
-  EXPECT_EQ(error([](Call& c) { c.args.options.w1 = 2; }), "w1 is 2, expected 1: only LR_SCE is weighted");
-  EXPECT_EQ(error([](Call& c) { c.args.options.divergence = 9; }), "divergence is 9, expected 0 to 8");
-  EXPECT_EQ(error([](Call& c) { c.args.options.temperature = 0; }), "temperature is 0, expected a finite number > 0");
-  EXPECT_EQ(error([](Call& c) { c.args.options.detach = LR_DETACH_P; }), "grad_p_logits is given, expected NULL where p is detached");
-  EXPECT_EQ(error([](Call& c) { c.args.q_logits = nullptr; }), "q_logits and q_weights are both NULL, expected one of the two");
-  Tensor wide(D::f32, {2, 4}), narrow(D::bf16, {2, 3}), longer(D::f32, {3, 3}), rows(D::i64, {2}, {1, 1}), weights(D::f32, {2, 3}, {1, 0, 2, 0, 0, 0});
-  EXPECT_EQ(error([&](Call& c) { c.args.q_logits = wide; }), "q_logits has 4 columns, expected 3 (as p_logits has)");
-  EXPECT_EQ(error([&](Call& c) { c.args.q_logits = narrow; }), "q_logits has dtype bfloat16, expected float32 (the dtype of p_logits)");
-  EXPECT_EQ(error([&](Call& c) { c.args.q_logits = longer; }), "q_logits has 3 rows, expected 2 (as p_logits has, without p_rows and q_rows)");
-  EXPECT_EQ(error([&](Call& c) { c.args.p_rows = rows; }), "q_rows is NULL, and it is required with p_rows");
-  EXPECT_EQ(error([&](Call& c) { c.args.grad_p_logits = c.args.q_logits; }), "grad_p_logits shares memory with q_logits, expected separate memory");
-  if (on_emulator()) return;  // values in device memory are not looked at
-  EXPECT_EQ(error([&](Call& c) { c.args.p_rows = c.args.q_rows = rows; }), "p_rows[1] is 1 once more, expected no row twice");
+  EXPECT_EQ(error([](Call& c) { c.args.options.w1 = 2; }),
+            "w1 is 2, expected 1: only LR_SCE is weighted");
+  EXPECT_EQ(error([](Call& c) { c.args.options.divergence = 9; }),
+            "divergence is 9, expected 0 to 8");
+  EXPECT_EQ(error([](Call& c) { c.args.options.temperature = 0; }),
+            "temperature is 0, expected a finite number > 0");
+  EXPECT_EQ(error([](Call& c) { c.args.options.detach = LR_DETACH_P; }),
+            "grad_p_logits is given, expected NULL where p is detached");
+  EXPECT_EQ(error([](Call& c) { c.args.q_logits = nullptr; }),
+            "q_logits and q_weights are both NULL, expected one of the two");
+  Tensor wide(D::f32, {2, 4}), narrow(D::bf16, {2, 3}), longer(D::f32, {3, 3}),
+      rows(D::i64, {2}, {1, 1}), weights(D::f32, {2, 3}, {1, 0, 2, 0, 0, 0});
+  EXPECT_EQ(error([&](Call& c) { c.args.q_logits = wide; }),
+            "q_logits has 4 columns, expected 3 (as p_logits has)");
+  EXPECT_EQ(error([&](Call& c) { c.args.q_logits = narrow; }),
+            "q_logits has dtype bfloat16, expected float32 (the dtype of p_logits)");
+  EXPECT_EQ(error([&](Call& c) { c.args.q_logits = longer; }),
+            "q_logits has 3 rows, expected 2 (as p_logits has, without p_rows and q_rows)");
+  EXPECT_EQ(error([&](Call& c) { c.args.p_rows = rows; }),
+            "q_rows is NULL, and it is required with p_rows");
+  EXPECT_EQ(error([&](Call& c) { c.args.grad_p_logits = c.args.q_logits; }),
+            "grad_p_logits shares memory with q_logits, expected separate memory");
+  if (on_emulator())
+    return;  // values in device memory are not looked at
+  EXPECT_EQ(error([&](Call& c) { c.args.p_rows = c.args.q_rows = rows; }),
+            "p_rows[1] is 1 once more, expected no row twice");
   EXPECT_EQ(error([&](Call& c) {
               c.args.q_logits = c.args.grad_q_logits = nullptr;
               c.args.q_weights = weights;

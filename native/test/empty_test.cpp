@@ -1,5 +1,5 @@
-// Tensors without an element whose other sizes no memory holds, at NULL with an offset: a call returns at once, and reads and
-// writes nothing of them.
+// Tensors without an element whose other sizes no memory holds, at NULL with an offset: a call
+// returns at once, and reads and writes nothing of them.
 #include <gtest/gtest.h>
 
 #include <cmath>
@@ -16,7 +16,13 @@ class Shaped {
  public:
   Shaped(D type, std::vector<int64_t> shape) : type_(type), shape_(std::move(shape)) {}
   operator const DLTensor*() {
-    view_ = {nullptr, test_device(), static_cast<int32_t>(shape_.size()), dtype_of(type_), shape_.data(), nullptr, 24};
+    view_ = {nullptr,
+             test_device(),
+             static_cast<int32_t>(shape_.size()),
+             dtype_of(type_),
+             shape_.data(),
+             nullptr,
+             24};
     return &view_;
   }
 
@@ -28,14 +34,18 @@ class Shaped {
 
 // Shapes of logits without a row, with the shape of their labels.
 std::vector<std::pair<std::vector<int64_t>, std::vector<int64_t>>> row_shapes(int64_t huge) {
-  return {{{0, huge}, {0}}, {{0, huge, huge}, {0, huge}}, {{huge, 0, huge}, {huge, 0}}, {{huge, 0, 3}, {huge, 0}}};
+  return {{{0, huge}, {0}},
+          {{0, huge, huge}, {0, huge}},
+          {{huge, 0, huge}, {huge, 0}},
+          {{huge, 0, 3}, {huge, 0}}};
 }
 
 TEST(Empty, TokenLogprobs) {
   for (const int64_t huge : kHuge) {
     for (const auto& [shape, rows] : row_shapes(huge)) {
       for (const D type : {D::f32, D::bf16}) {
-        Shaped logits(type, shape), labels(D::i32, rows), figure(D::f32, rows), index(D::i64, rows), gradient(type, shape);
+        Shaped logits(type, shape), labels(D::i32, rows), figure(D::f32, rows), index(D::i64, rows),
+            gradient(type, shape);
         auto args = make_args<lr_token_logprobs_args>();
         args.logits = logits;
         args.labels = labels;
@@ -59,7 +69,8 @@ TEST(Empty, ScoringRule) {
   for (const int64_t huge : kHuge) {
     for (const auto& [shape, rows] : row_shapes(huge)) {
       for (const int64_t vocab : {int64_t{0}, shape.back()}) {
-        Shaped logits(D::f32, shape), labels(D::i64, rows), values(D::f16, rows), upstream(D::f64, rows), gradient(D::f32, shape);
+        Shaped logits(D::f32, shape), labels(D::i64, rows), values(D::f16, rows),
+            upstream(D::f64, rows), gradient(D::f32, shape);
         Tensor loss(D::f64, {1}, {7});
         auto args = make_args<lr_scoring_rule_args>();
         args.logits = logits;
@@ -80,19 +91,22 @@ TEST(Empty, Divergence) {
   for (const int64_t huge : kHuge) {
     for (const bool weights : {false, true}) {
       for (const bool by_index : {false, true}) {
-        Shaped p(D::f32, {0, huge}), q(D::f32, {0, huge}), rows(D::i64, {0}), row_weights(D::f32, {0}), values(D::f32, {0});
+        Shaped p(D::f32, {0, huge}), q(D::f32, {0, huge}), rows(D::i64, {0}),
+            row_weights(D::f32, {0}), values(D::f32, {0});
         Shaped grad_p(D::f32, {0, huge}), grad_q(D::f32, {0, huge});
         Tensor loss(D::f64, {1}, {7});
         auto args = make_args<lr_divergence_args>();
         args.p_logits = p;
         (weights ? args.q_weights : args.q_logits) = q;
-        if (by_index) args.p_rows = args.q_rows = rows;
+        if (by_index)
+          args.p_rows = args.q_rows = rows;
         args.row_weights = row_weights;
         args.options = {LR_WASSERSTEIN1, LR_DIVERGENCE_MEAN, LR_DETACH_NONE, 0, 1, 1, 1};
         args.values = values;
         args.loss = loss;
         args.grad_p_logits = grad_p;
-        if (!weights) args.grad_q_logits = grad_q;
+        if (!weights)
+          args.grad_q_logits = grad_q;
         ASSERT_EQ(call(lr_divergence, args), LR_OK) << lr_last_error();
         EXPECT_EQ(loss.get(0), 0);
       }
@@ -134,7 +148,8 @@ TEST(Empty, SequenceLogps) {
 
 lr_step_metrics step(const char* loss, std::vector<int64_t> shape, bool tail_and_wpo) {
   const std::vector<int64_t> rows(shape.begin(), shape.end() - 1);
-  Shaped logits(D::bf16, shape), labels(D::i64, rows), mask(D::f32, rows), reference(D::f32, rows), gradient(D::bf16, shape);
+  Shaped logits(D::bf16, shape), labels(D::i64, rows), mask(D::f32, rows), reference(D::f32, rows),
+      gradient(D::bf16, shape);
   const lr_loss_options options = loss_options(loss);
   lr_step_metrics metrics{};
   auto args = make_args<lr_preference_step_args>();
@@ -159,7 +174,8 @@ TEST(Empty, PreferenceStep) {
       EXPECT_EQ(step("sigmoid", {0, 3, huge}, tail_and_wpo).loss, 0);
       EXPECT_NEAR(step("sigmoid", {huge, 0, 5}, tail_and_wpo).loss, std::log(2), 1e-15);
       for (const char* loss : {"ipo", "kto_pair", "aqfl", "dlrml"}) {
-        const lr_step_metrics few = step(loss, {8, 0, 5}, tail_and_wpo), many = step(loss, {huge, 0, huge}, tail_and_wpo);
+        const lr_step_metrics few = step(loss, {8, 0, 5}, tail_and_wpo),
+                              many = step(loss, {huge, 0, huge}, tail_and_wpo);
         EXPECT_NEAR(many.loss, few.loss, 1e-15 * std::fabs(few.loss)) << loss;
         EXPECT_EQ(many.rewards_margin, few.rewards_margin) << loss;
         EXPECT_EQ(many.nonfinite, 0) << loss;
@@ -168,9 +184,11 @@ TEST(Empty, PreferenceStep) {
   }
 }
 
-// Nothing is empty here: an output of 2^40 elements that all lie in one place is refused without a look at each of them.
+// Nothing is empty here: an output of 2^40 elements that all lie in one place is refused without a
+// look at each of them.
 TEST(Empty, BroadcastOutput) {
-  int64_t shape[] = {int64_t{1} << 20, int64_t{1} << 20}, in_one_place[] = {0, 0}, in_one_column[] = {1, 0}, crossing[] = {1, 1};
+  int64_t shape[] = {int64_t{1} << 20, int64_t{1} << 20}, in_one_place[] = {0, 0},
+          in_one_column[] = {1, 0}, crossing[] = {1, 1};
   float value = 7;
   for (int64_t* strides : {in_one_place, in_one_column, crossing}) {
     DLTensor everywhere{&value, test_device(), 2, dtype_of(D::f32), shape, strides, 0};
@@ -181,7 +199,8 @@ TEST(Empty, BroadcastOutput) {
     args.grad_logps = &upstream;
     args.grad_token_logps = &everywhere;
     EXPECT_EQ(call(lr_sequence_logps, args), LR_INVALID_ARGUMENT);
-    EXPECT_STREQ(lr_last_error(), "grad_token_logps is an output whose elements share memory with each other");
+    EXPECT_STREQ(lr_last_error(),
+                 "grad_token_logps is an output whose elements share memory with each other");
   }
 }
 

@@ -1,4 +1,5 @@
-// A child of fork() computes as its parent does, with threads of its own, whatever the parent's threads were about.
+// A child of fork() computes as its parent does, with threads of its own, whatever the parent's
+// threads were about.
 #include <gtest/gtest.h>
 
 #include <atomic>
@@ -14,7 +15,9 @@ namespace {
 // Enough rows for that many threads.
 struct Work {
   explicit Work(int threads)
-      : rows(64 * threads), logits(D::f32, {rows, 1024}, normal_values(rows * 1024, 3, 1)), labels(D::i64, {rows}, random_labels(rows, 1024, 2)) {}
+      : rows(64 * threads),
+        logits(D::f32, {rows, 1024}, normal_values(rows * 1024, 3, 1)),
+        labels(D::i64, {rows}, random_labels(rows, 1024, 2)) {}
 
   std::string result() { return forward_logp(logits, labels).logp.bits(); }
 
@@ -41,10 +44,14 @@ TEST(Fork, OfAChild) {
   ASSERT_EQ(lr_set_threads(4), LR_OK);
   Work work(4);
   const std::string expected = work.result();
-  EXPECT_EQ(in_child([&] { return work.result() == expected && same_in_child(work, 4, expected).empty(); }), "");
+  EXPECT_EQ(in_child([&] {
+              return work.result() == expected && same_in_child(work, 4, expected).empty();
+            }),
+            "");
 }
 
-#ifndef __SANITIZE_ADDRESS__  // whose own memory is not fit for use in a child where another thread allocates
+#ifndef __SANITIZE_ADDRESS__  // whose own memory is not fit for use in a child where another thread
+                              // allocates
 TEST(Fork, WhileOtherThreadsCompute) {
   constexpr int kThreads = 8;
   ASSERT_EQ(lr_set_threads(kThreads), LR_OK);
@@ -55,12 +62,15 @@ TEST(Fork, WhileOtherThreadsCompute) {
   for (std::thread& other : others) {
     other = std::thread([&stop] {
       Work own(kThreads);
-      while (!stop) own.result();
+      while (!stop)
+        own.result();
     });
   }
-  for (int k = 0; k < 30 && !HasFailure(); ++k) EXPECT_EQ(same_in_child(work, kThreads, expected), "") << "fork " << k;
+  for (int k = 0; k < 30 && !HasFailure(); ++k)
+    EXPECT_EQ(same_in_child(work, kThreads, expected), "") << "fork " << k;
   stop = true;
-  for (std::thread& other : others) other.join();
+  for (std::thread& other : others)
+    other.join();
 }
 #endif
 

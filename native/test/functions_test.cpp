@@ -26,7 +26,8 @@ TEST(Scalar, AgreesWithLongDouble) {
   for (double x = -60; x <= 60; x += .37) {
     const long double e = std::exp(static_cast<long double>(-x));
     EXPECT_NEAR(sigmoid(x) * static_cast<double>(1 + e), 1, 4e-16) << x;
-    const long double softplus_x = x > 0 ? x + std::log1p(std::exp(-static_cast<long double>(x))) : std::log1p(std::exp(static_cast<long double>(x)));
+    const long double softplus_x = x > 0 ? x + std::log1p(std::exp(-static_cast<long double>(x)))
+                                         : std::log1p(std::exp(static_cast<long double>(x)));
     EXPECT_NEAR(softplus(x) / static_cast<double>(softplus_x), 1, 5e-16) << x;
     EXPECT_NEAR(Logistic<double>(x).loss / softplus(-x), 1, 5e-16) << x;
   }
@@ -39,7 +40,8 @@ TEST(Scalar, Log1pAndItsExcessKeepTheirDigits) {
     const long double log1p = std::log1p(static_cast<long double>(x));
     long double excess = 0;
     if (x < .1) {
-      for (int n = 40; n >= 2; --n) excess += (n % 2 == 0 ? 1 : -1) * std::pow(static_cast<long double>(x), n) / n;
+      for (int n = 40; n >= 2; --n)
+        excess += (n % 2 == 0 ? 1 : -1) * std::pow(static_cast<long double>(x), n) / n;
     } else {
       excess = static_cast<long double>(x) - log1p;
     }
@@ -69,8 +71,9 @@ TEST(Scalar, Infinities) {
 TEST(FDivergence, ScoresAndSlopes) {
   for (double x : {-7.5, -.4, 0.0, .3, 5.0}) {
     const double h = 1e-5;
-    for (const FDivergence& score : {score_of(LR_REVERSE_KL, .5), score_of(LR_FORWARD_KL, .5), score_of(LR_JS, .5), score_of(LR_ALPHA, .5),
-                                     score_of(LR_ALPHA, 2.5), score_of(LR_ALPHA, -1)}) {
+    for (const FDivergence& score :
+         {score_of(LR_REVERSE_KL, .5), score_of(LR_FORWARD_KL, .5), score_of(LR_JS, .5),
+          score_of(LR_ALPHA, .5), score_of(LR_ALPHA, 2.5), score_of(LR_ALPHA, -1)}) {
       const double slope = (score(x + h).value - score(x - h).value) / (2 * h);
       EXPECT_NEAR(score(x).slope, slope, 1e-8 * (1 + std::fabs(slope))) << x;
     }
@@ -82,7 +85,8 @@ TEST(FDivergence, ScoresAndSlopes) {
 }
 
 TEST(FDivergence, ScoresAre0At0) {
-  for (int32_t kind : {LR_REVERSE_KL, LR_FORWARD_KL, LR_JS, LR_ALPHA}) EXPECT_EQ(score_of(kind, .5)(0.0).value, 0) << kind;
+  for (int32_t kind : {LR_REVERSE_KL, LR_FORWARD_KL, LR_JS, LR_ALPHA})
+    EXPECT_EQ(score_of(kind, .5)(0.0).value, 0) << kind;
 }
 
 TEST(FDivergence, DifferencesKeepTheirDigits) {
@@ -95,13 +99,16 @@ TEST(FDivergence, DifferencesKeepTheirDigits) {
         const FDivergence score = score_of(alpha == 0 ? LR_FORWARD_KL : LR_ALPHA, alpha);
         const ScoreDifference<double> difference = score(chosen, rejected);
         const double order = alpha - 1, a = order * chosen, b = order * rejected;
-        const auto expected = static_cast<double>(std::exp(static_cast<Long>(b)) * std::expm1(static_cast<Long>(a) - b) / order);
-        EXPECT_NEAR(difference.value, expected, 4e-15 * std::fabs(expected)) << what << ", alpha " << alpha;
+        const auto expected = static_cast<double>(std::exp(static_cast<Long>(b)) *
+                                                  std::expm1(static_cast<Long>(a) - b) / order);
+        EXPECT_NEAR(difference.value, expected, 4e-15 * std::fabs(expected))
+            << what << ", alpha " << alpha;
         EXPECT_EQ(difference.chosen_slope, score(chosen).slope) << what;
         EXPECT_EQ(difference.rejected_slope, score(rejected).slope) << what;
       }
       const Long of_chosen = softplus(-chosen), of_rejected = softplus(-rejected);
-      EXPECT_NEAR(score_of(LR_JS, .5)(chosen, rejected).value, static_cast<double>(of_rejected - of_chosen),
+      EXPECT_NEAR(score_of(LR_JS, .5)(chosen, rejected).value,
+                  static_cast<double>(of_rejected - of_chosen),
                   4e-16 * static_cast<double>(of_chosen + of_rejected))
           << what;
     }
@@ -133,7 +140,8 @@ TEST(FDivergence, ExponentsStopAt80) {
 // exp((z - subtrahend) / temperature) * upstream as the loops over a row compute it.
 float gradient_at(double z, double lse, double upstream, double temperature) {
   const RowScale scale = row_scale(lse * temperature, 0, upstream, temperature, -1);
-  return std::exp(static_cast<float>((z - scale.pivot) / temperature)) * static_cast<float>(scale.upstream);
+  return std::exp(static_cast<float>((z - scale.pivot) / temperature)) *
+         static_cast<float>(scale.upstream);
 }
 
 TEST(SteepGradient, IsThatOfDoubles) {
@@ -142,7 +150,8 @@ TEST(SteepGradient, IsThatOfDoubles) {
   EXPECT_EQ(plain.upstream, -1e30);
   EXPECT_FALSE(plain.steep);
   for (double temperature : {.01, 1.0, 100.0}) {
-    for (double upstream : {2e30, -1e40, 1e217, -1e308, static_cast<double>(kInf), -static_cast<double>(kInf)}) {
+    for (double upstream :
+         {2e30, -1e40, 1e217, -1e308, static_cast<double>(kInf), -static_cast<double>(kInf)}) {
       for (double log_p : {0.0, -20.0, -90.0, -450.0, -700.0, -745.0, -950.0, -1e4, -1e38}) {
         const double p = std::exp(log_p);
         const auto expected = static_cast<float>(p == 0 ? 0 : p * upstream);
@@ -150,7 +159,8 @@ TEST(SteepGradient, IsThatOfDoubles) {
         if (std::isinf(expected)) {
           EXPECT_EQ(actual, expected) << upstream << " " << log_p;
         } else {
-          EXPECT_NEAR(actual, expected, 1e-4 * std::fabs(expected) + 1e-13) << upstream << " " << log_p;
+          EXPECT_NEAR(actual, expected, 1e-4 * std::fabs(expected) + 1e-13)
+              << upstream << " " << log_p;
         }
       }
       EXPECT_EQ(gradient_at(-kInf, 2, upstream, temperature), 0);

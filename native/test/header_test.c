@@ -26,7 +26,8 @@ int main(void) {
     tensors[k].shape = shape;
   }
   options.size = sizeof options;
-  if (lr_abi_version() != LR_ABI_VERSION || lr_loss_init("sigmoid", &options) != LR_OK) return 1;
+  if (lr_abi_version() != LR_ABI_VERSION || lr_loss_init("sigmoid", &options) != LR_OK)
+    return 1;
   args.size = sizeof args;
   args.error = error;
   args.error_capacity = sizeof error;

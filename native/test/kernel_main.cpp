@@ -1,5 +1,6 @@
-// Runs the tests of the kernels on the instruction set that LOGRATIO_CPU names, and fails if another one ran.
-// Exits with 77, which ctest counts as skipped, where this processor does not have it.
+// Runs the tests of the kernels on the instruction set that LOGRATIO_CPU names, and fails if
+// another one ran. Exits with 77, which ctest counts as skipped, where this processor does not have
+// it.
 #include <gtest/gtest.h>
 
 #include <cstdio>
@@ -25,7 +26,8 @@ TEST(InstructionSet, IsTheOneAskedFor) {
 
 int main(int argc, char** argv) {
   testing::InitGoogleTest(&argc, argv);
-  if (!testing::GTEST_FLAG(list_tests) && lr_cpu_instruction_set() == nullptr && std::strstr(lr_last_error(), "does not have") != nullptr) {
+  if (!testing::GTEST_FLAG(list_tests) && lr_cpu_instruction_set() == nullptr &&
+      std::strstr(lr_last_error(), "does not have") != nullptr) {
     std::printf("skipped: %s\n", lr_last_error());
     return kSkipped;
   }

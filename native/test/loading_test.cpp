@@ -1,4 +1,5 @@
-// The library as a program meets it that opens it itself: by any path, from any folder, and closes it again.
+// The library as a program meets it that opens it itself: by any path, from any folder, and closes
+// it again.
 #include <dlfcn.h>
 #include <gtest/gtest.h>
 #include <sched.h>
@@ -24,8 +25,10 @@ namespace fs = std::filesystem;
 
 class Library {
  public:
-  explicit Library(const std::string& path) : path_(path), handle_(dlopen(path.c_str(), RTLD_NOW | RTLD_LOCAL)) {
-    if (handle_ == nullptr) ADD_FAILURE() << dlerror();
+  explicit Library(const std::string& path)
+      : path_(path), handle_(dlopen(path.c_str(), RTLD_NOW | RTLD_LOCAL)) {
+    if (handle_ == nullptr)
+      ADD_FAILURE() << dlerror();
   }
   void close() { EXPECT_EQ(dlclose(handle_), 0); }
   bool is_mapped() const { return dlopen(path_.c_str(), RTLD_NOW | RTLD_NOLOAD) != nullptr; }
@@ -54,7 +57,8 @@ std::string copy_to(const std::string& folder) {
 
 void write_garbage(const std::string& folder) {
   fs::create_directories(folder);
-  for (const char* name : {"/liblogratio_cuda.so", "/liblogratio_emulator.so"}) std::ofstream(folder + name) << "no library";
+  for (const char* name : {"/liblogratio_cuda.so", "/liblogratio_emulator.so"})
+    std::ofstream(folder + name) << "no library";
 }
 
 TEST(Loading, StaysMappedWhenItIsClosed) {
@@ -67,7 +71,8 @@ TEST(Loading, StaysMappedWhenItIsClosed) {
     args.labels = labels;
     args.options = default_token_options();
     args.logp = logp;
-    ASSERT_EQ(library.function<decltype(lr_token_logprobs)>("lr_token_logprobs")(&args), LR_OK) << library.last_error();
+    ASSERT_EQ(library.function<decltype(lr_token_logprobs)>("lr_token_logprobs")(&args), LR_OK)
+        << library.last_error();
     EXPECT_NEAR(logp.get(511), -std::log(1024), 1e-12);
     library.close();
     ASSERT_TRUE(library.is_mapped());
@@ -104,11 +109,14 @@ TEST(Loading, NothingIsTakenFromTheCurrentFolder) {
   fs::current_path(elsewhere);
   lr_device_info info{};
   EXPECT_EQ(library.device(kDLCUDA, &info), LR_UNAVAILABLE);
-  EXPECT_EQ(library.last_error(), "CUDA is unavailable: liblogratio_cuda.so was found not beside liblogratio.so (" + home +
-                                      "/liblogratio_cuda.so) and not on the loader's path");
+  EXPECT_EQ(library.last_error(),
+            "CUDA is unavailable: liblogratio_cuda.so was found not beside liblogratio.so (" +
+                home + "/liblogratio_cuda.so) and not on the loader's path");
   setenv("LOGRATIO_EMULATOR", "./liblogratio_emulator.so", 1);
   EXPECT_EQ(library.device(kDLExtDev, &info), LR_UNAVAILABLE);
-  EXPECT_EQ(library.last_error(), "the emulator is unavailable: LOGRATIO_EMULATOR is \"./liblogratio_emulator.so\", expected an absolute path");
+  EXPECT_EQ(library.last_error(),
+            "the emulator is unavailable: LOGRATIO_EMULATOR is \"./liblogratio_emulator.so\", "
+            "expected an absolute path");
   setenv("LOGRATIO_EMULATOR", LR_EMULATOR_FILE, 1);
   EXPECT_EQ(library.device(kDLExtDev, &info), LR_OK) << library.last_error();
   fs::current_path("/");
@@ -119,7 +127,8 @@ TEST(Loading, ThreadsAreTheLeastOfAffinityAndQuota) {
   cpu_set_t all;
   ASSERT_EQ(sched_getaffinity(0, sizeof all, &all), 0);
   const auto threads = [&](const char* name) {
-    return Library(copy_to(folder.path() + "/" + name)).function<decltype(lr_threads)>("lr_threads")();
+    return Library(copy_to(folder.path() + "/" + name))
+        .function<decltype(lr_threads)>("lr_threads")();
   };
   unsetenv("LOGRATIO_THREADS");
   const int64_t cpus = CPU_COUNT(&all);
@@ -127,7 +136,8 @@ TEST(Loading, ThreadsAreTheLeastOfAffinityAndQuota) {
   cpu_set_t one;
   CPU_ZERO(&one);
   for (size_t cpu = 0; cpu < CPU_SETSIZE && CPU_COUNT(&one) == 0; ++cpu) {
-    if (CPU_ISSET(cpu, &all)) CPU_SET(cpu, &one);
+    if (CPU_ISSET(cpu, &all))
+      CPU_SET(cpu, &one);
   }
   ASSERT_EQ(sched_setaffinity(0, sizeof one, &one), 0);
   EXPECT_EQ(threads("one"), 1);

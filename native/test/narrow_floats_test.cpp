@@ -1,4 +1,5 @@
-// bfloat16 and float16: every value, every midpoint between neighbours, and the doubles next to each.
+// bfloat16 and float16: every value, every midpoint between neighbours, and the doubles next to
+// each.
 #include "math/narrow_floats.h"
 
 #include <gtest/gtest.h>
@@ -15,8 +16,10 @@ double by_definition(uint16_t bits, int exponent_bits, int mantissa_bits) {
   const int exponent = bits >> mantissa_bits & ((1 << exponent_bits) - 1);
   const int mantissa = bits & ((1 << mantissa_bits) - 1);
   const double sign = bits & 0x8000 ? -1 : 1;
-  if (exponent == (1 << exponent_bits) - 1) return mantissa == 0 ? sign * INFINITY : NAN;
-  if (exponent == 0) return sign * std::ldexp(mantissa, 1 - bias - mantissa_bits);
+  if (exponent == (1 << exponent_bits) - 1)
+    return mantissa == 0 ? sign * INFINITY : NAN;
+  if (exponent == 0)
+    return sign * std::ldexp(mantissa, 1 - bias - mantissa_bits);
   return sign * std::ldexp(mantissa + (1 << mantissa_bits), exponent - bias - mantissa_bits);
 }
 
@@ -33,11 +36,14 @@ void check_format(int exponent_bits, int mantissa_bits) {
     ASSERT_EQ(Format::widen(bits), value) << pattern;
     ASSERT_EQ(std::signbit(Format::widen(bits)), std::signbit(value)) << pattern;
     ASSERT_EQ(Format::narrow(value), bits) << pattern;
-    if (std::isinf(value)) continue;
-    // Towards larger magnitude: the next pattern, infinity being where the next power of two would be.
+    if (std::isinf(value))
+      continue;
+    // Towards larger magnitude: the next pattern, infinity being where the next power of two would
+    // be.
     const auto next = static_cast<uint16_t>(pattern + 1);
     double above = by_definition(next, exponent_bits, mantissa_bits);
-    if (std::isinf(above)) above = std::copysign(std::ldexp(1, 1 << (exponent_bits - 1)), above);
+    if (std::isinf(above))
+      above = std::copysign(std::ldexp(1, 1 << (exponent_bits - 1)), above);
     const double middle = value + (above - value) / 2;
     const uint16_t even = pattern % 2 == 0 ? bits : next;
     ASSERT_EQ(Format::narrow(middle), even) << pattern;
@@ -63,7 +69,8 @@ TEST(NarrowFloats, ExtremesOfDouble) {
   EXPECT_EQ(Bfloat16::narrow(-std::numeric_limits<double>::max()), 0xFF80);
   EXPECT_EQ(Float16::narrow(std::numeric_limits<double>::denorm_min()), 0);
   EXPECT_EQ(Float16::narrow(-std::numeric_limits<double>::denorm_min()), 0x8000);
-  EXPECT_TRUE(std::isnan(Bfloat16::widen(Bfloat16::narrow(-std::numeric_limits<double>::signaling_NaN()))));
+  EXPECT_TRUE(
+      std::isnan(Bfloat16::widen(Bfloat16::narrow(-std::numeric_limits<double>::signaling_NaN()))));
 }
 
 }  // namespace

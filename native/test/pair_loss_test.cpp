@@ -1,4 +1,5 @@
-// Pair losses: reference values, finite differences of every gradient, extremes, and what the options do.
+// Pair losses: reference values, finite differences of every gradient, extremes, and what the
+// options do.
 #include <gtest/gtest.h>
 
 #include <cmath>
@@ -12,7 +13,8 @@ namespace {
 
 // One call over pairs whose log-ratio difference is rho, all outputs in double.
 struct Result {
-  std::vector<double> loss, chosen_rewards, rejected_rewards, policy_chosen, policy_rejected, reference_chosen, reference_rejected;
+  std::vector<double> loss, chosen_rewards, rejected_rewards, policy_chosen, policy_rejected,
+      reference_chosen, reference_rejected;
   double beta = NAN, beta_kl = NAN, beta_mix = NAN, tau = NAN;
 };
 
@@ -22,9 +24,13 @@ struct Pairs {
 
 Result run(const lr_loss_options& options, const Pairs& pairs, std::vector<double> upstream) {
   const auto count = static_cast<int64_t>(pairs.policy_chosen.size());
-  const auto column = [count](const std::vector<double>& values) { return Tensor(D::f64, {count}, values); };
-  Tensor pc = column(pairs.policy_chosen), pr = column(pairs.policy_rejected), rc = column(pairs.reference_chosen), rr = column(pairs.reference_rejected);
-  Tensor g = column(upstream), loss = column({}), cw = column({}), rw = column({}), gpc = column({}), gpr = column({}), grc = column({}), grr = column({});
+  const auto column = [count](const std::vector<double>& values) {
+    return Tensor(D::f64, {count}, values);
+  };
+  Tensor pc = column(pairs.policy_chosen), pr = column(pairs.policy_rejected),
+         rc = column(pairs.reference_chosen), rr = column(pairs.reference_rejected);
+  Tensor g = column(upstream), loss = column({}), cw = column({}), rw = column({}),
+         gpc = column({}), gpr = column({}), grc = column({}), grr = column({});
   Tensor beta(D::f64, {1}), beta_kl(D::f64, {1}), beta_mix(D::f64, {1}), tau(D::f64, {1});
   auto args = make_args<lr_pair_loss_args>();
   args.loss_options = &options;
@@ -40,19 +46,24 @@ Result run(const lr_loss_options& options, const Pairs& pairs, std::vector<doubl
   args.grad_policy_rejected = gpr;
   args.grad_reference_chosen = grc;
   args.grad_reference_rejected = grr;
-  const bool dlrml = options.loss == loss_options("dlrml").loss, discopop = options.loss == loss_options("discopop").loss;
+  const bool dlrml = options.loss == loss_options("dlrml").loss,
+             discopop = options.loss == loss_options("discopop").loss;
   if (dlrml) {
     args.grad_beta_kl = beta_kl;
     args.grad_beta_mix = beta_mix;
   }
-  if (discopop) args.grad_beta = beta;
-  if (dlrml || discopop) args.grad_tau = tau;
+  if (discopop)
+    args.grad_beta = beta;
+  if (dlrml || discopop)
+    args.grad_tau = tau;
   EXPECT_EQ(call(lr_pair_loss, args), LR_OK) << lr_last_error();
-  return {loss.values(), cw.values(),  rw.values(),     gpc.values(),     gpr.values(),   grc.values(),
+  return {loss.values(), cw.values(), rw.values(),    gpc.values(),    gpr.values(), grc.values(),
           grr.values(),  beta.get(0), beta_kl.get(0), beta_mix.get(0), tau.get(0)};
 }
 
-Result at(const lr_loss_options& options, double rho) { return run(options, {{rho}, {0}, {0}, {0}}, {1}); }
+Result at(const lr_loss_options& options, double rho) {
+  return run(options, {{rho}, {0}, {0}, {0}}, {1});
+}
 
 lr_loss_options dlrml(double beta_kl, double beta_mix, double tau) {
   lr_loss_options options = loss_options("dlrml");
@@ -69,9 +80,11 @@ lr_loss_options discopop(double beta, double tau) {
   return options;
 }
 
-void expect_close(double actual, double expected, double relative, double absolute, const std::string& what) {
+void expect_close(double actual, double expected, double relative, double absolute,
+                  const std::string& what) {
   ASSERT_FALSE(std::isnan(actual)) << what;
-  EXPECT_LE(std::fabs(actual - expected), relative * std::fabs(expected) + absolute) << what << ": " << actual << ", expected " << expected;
+  EXPECT_LE(std::fabs(actual - expected), relative * std::fabs(expected) + absolute)
+      << what << ": " << actual << ", expected " << expected;
 }
 
 TEST(Mixture, ReferenceValues) {
@@ -80,10 +93,13 @@ TEST(Mixture, ReferenceValues) {
     for (const MixtureValue& row : table.values) {
       const Result r = at(options, row.rho);
       const std::string what = std::string(table.name) + " at rho " + std::to_string(row.rho);
-      // exp() of an argument of several hundred turns one rounding of the argument into as many roundings of the value.
-      const double relative = 2e-15 + 4e-16 * (std::fabs(row.rho) * (table.beta_mix / table.tau + table.beta_kl));
+      // exp() of an argument of several hundred turns one rounding of the argument into as many
+      // roundings of the value.
+      const double relative =
+          2e-15 + 4e-16 * (std::fabs(row.rho) * (table.beta_mix / table.tau + table.beta_kl));
       expect_close(r.loss[0], row.loss, relative, 0, what + " loss");
-      expect_close(r.policy_chosen[0], row.d_rho, relative, 1e-15 * table.beta_mix / table.tau, what + " d_rho");
+      expect_close(r.policy_chosen[0], row.d_rho, relative, 1e-15 * table.beta_mix / table.tau,
+                   what + " d_rho");
       expect_close(r.beta_kl, row.d_beta_kl, relative, 0, what + " d_beta_kl");
       expect_close(r.beta_mix, row.d_beta_mix, relative + 1e-13, 1e-307, what + " d_beta_mix");
       expect_close(r.tau, row.d_tau, relative + 1e-13, 1e-305, what + " d_tau");
@@ -93,14 +109,17 @@ TEST(Mixture, ReferenceValues) {
 
 TEST(Mixture, DiscopopIsDlrmlWithOneBeta) {
   for (const MixtureTable& table : mixture_tables()) {
-    if (table.beta_kl != table.beta_mix) continue;
+    if (table.beta_kl != table.beta_mix)
+      continue;
     for (const MixtureValue& row : table.values) {
       const Result r = at(discopop(table.beta_kl, table.tau), row.rho);
       const std::string what = std::string(table.name) + " at rho " + std::to_string(row.rho);
-      const double relative = 2e-15 + 4e-16 * std::fabs(row.rho) * table.beta_kl * (1 + 1 / table.tau);
+      const double relative =
+          2e-15 + 4e-16 * std::fabs(row.rho) * table.beta_kl * (1 + 1 / table.tau);
       expect_close(r.loss[0], row.loss, relative, 0, what);
       expect_close(r.policy_chosen[0], row.d_rho, relative, 1e-15 / table.tau, what);
-      expect_close(r.beta, row.d_beta_kl + row.d_beta_mix, 1e-13, 1e-14 * (std::fabs(row.d_beta_kl) + std::fabs(row.d_beta_mix)), what);
+      expect_close(r.beta, row.d_beta_kl + row.d_beta_mix, 1e-13,
+                   1e-14 * (std::fabs(row.d_beta_kl) + std::fabs(row.d_beta_mix)), what);
       expect_close(r.tau, row.d_tau, relative + 1e-13, 1e-305, what);
     }
   }
@@ -110,7 +129,8 @@ TEST(Mixture, StationaryPoints) {
   for (const MixtureShape& shape : mixture_shapes()) {
     const lr_loss_options options = dlrml(shape.beta_kl, shape.beta_mix, .05);
     EXPECT_NEAR(at(options, 0).policy_chosen[0], shape.slope_at_zero, 1e-14);
-    if (shape.loss_min == 0) continue;
+    if (shape.loss_min == 0)
+      continue;
     EXPECT_NEAR(at(options, shape.rho_min).policy_chosen[0], 0, 1e-13);
     EXPECT_NEAR(at(options, shape.rho_max).policy_chosen[0], 0, 1e-13);
     EXPECT_NEAR(at(options, shape.rho_min).loss[0], shape.loss_min, 1e-14);
@@ -120,9 +140,12 @@ TEST(Mixture, StationaryPoints) {
 
 TEST(Mixture, BatchMeanOfDiscopop) {
   const std::vector<double> zeros(4, 0.0);
-  const Result r = run(discopop(.05, .05), {{-4, -.5, .5, 10}, zeros, zeros, zeros}, {.25, .25, .25, .25});
-  const double loss[] = {0.80575178255453471, 0.82638345677636798, 0.86409224191654277, 0.60652464659806244};
-  const double gradient[] = {-0.0051549157460655395, 0.0099984734673705975, 0.0073883493430976523, -0.0075800000902915478};
+  const Result r =
+      run(discopop(.05, .05), {{-4, -.5, .5, 10}, zeros, zeros, zeros}, {.25, .25, .25, .25});
+  const double loss[] = {0.80575178255453471, 0.82638345677636798, 0.86409224191654277,
+                         0.60652464659806244};
+  const double gradient[] = {-0.0051549157460655395, 0.0099984734673705975, 0.0073883493430976523,
+                             -0.0075800000902915478};
   for (int k = 0; k < 4; ++k) {
     EXPECT_NEAR(r.loss[k], loss[k], 2e-16 * 4);
     EXPECT_NEAR(r.policy_chosen[k], gradient[k], 1e-16);
@@ -137,16 +160,19 @@ TEST(Mixture, WholeRangeOfRho) {
   for (const double beta_kl : {.01, .05, .5, 2.5}) {
     for (const double beta_mix : {.05, .2, 2.5}) {
       for (const double tau : {.01, .05}) {
-        if (beta_mix <= tau * beta_kl) continue;  // grows exponentially, as it should
+        if (beta_mix <= tau * beta_kl)
+          continue;  // grows exponentially, as it should
         const lr_loss_options options = dlrml(beta_kl, beta_mix, tau);
         for (double rho = -5000; rho <= 5000; rho += 12.5) {
           const Result r = at(options, rho);
           for (double value : {r.loss[0], r.policy_chosen[0], r.beta_kl, r.beta_mix, r.tau}) {
-            ASSERT_TRUE(std::isfinite(value)) << beta_kl << " " << beta_mix << " " << tau << " " << rho;
+            ASSERT_TRUE(std::isfinite(value))
+                << beta_kl << " " << beta_mix << " " << tau << " " << rho;
           }
           ASSERT_GE(r.loss[0], 0);
           if (rho < -1000) {
-            EXPECT_NEAR(r.policy_chosen[0] / -beta_kl, 1, 1.1 * std::exp(beta_kl * rho) + 1e-12) << rho;
+            EXPECT_NEAR(r.policy_chosen[0] / -beta_kl, 1, 1.1 * std::exp(beta_kl * rho) + 1e-12)
+                << rho;
           }
         }
       }
@@ -160,11 +186,15 @@ TEST(Mixture, Infinities) {
     double loss, d_rho, d_beta_kl, d_beta_mix;  // at -inf
   };
   const double inf = INFINITY;
-  // Gate steeper than the scale; equal to it (the exponential branch tends to 1); flatter, none and reversed (it grows).
-  for (const Case& c : {Case{.05, .20, .05, inf, -.05, inf, 0}, Case{.05, .05, 1, inf, -.05, inf, -inf}, Case{.5, .01, .05, inf, -inf, inf, -inf},
-                        Case{.05, 0, .05, inf, -inf, inf, -inf}, Case{.05, -.01, 1, inf, -inf, inf, -inf}, Case{.05, -.2, .05, inf, -inf, inf, 0}}) {
+  // Gate steeper than the scale; equal to it (the exponential branch tends to 1); flatter, none and
+  // reversed (it grows).
+  for (const Case& c :
+       {Case{.05, .20, .05, inf, -.05, inf, 0}, Case{.05, .05, 1, inf, -.05, inf, -inf},
+        Case{.5, .01, .05, inf, -inf, inf, -inf}, Case{.05, 0, .05, inf, -inf, inf, -inf},
+        Case{.05, -.01, 1, inf, -inf, inf, -inf}, Case{.05, -.2, .05, inf, -inf, inf, 0}}) {
     const lr_loss_options options = dlrml(c.beta_kl, c.beta_mix, c.tau);
-    const std::string what = "beta_mix " + std::to_string(c.beta_mix) + ", tau " + std::to_string(c.tau);
+    const std::string what =
+        "beta_mix " + std::to_string(c.beta_mix) + ", tau " + std::to_string(c.tau);
     const Result low = at(options, -inf);
     EXPECT_EQ(low.loss[0], c.loss) << what;
     EXPECT_EQ(low.policy_chosen[0], c.d_rho) << what;
@@ -173,7 +203,9 @@ TEST(Mixture, Infinities) {
     EXPECT_EQ(low.beta_mix, c.d_beta_mix) << what;
     EXPECT_FALSE(std::isnan(low.tau)) << what;
     const Result high = at(options, inf);
-    for (double value : {high.loss[0], high.policy_chosen[0], high.beta_kl, high.beta_mix, high.tau}) EXPECT_EQ(value, 0) << what;
+    for (double value :
+         {high.loss[0], high.policy_chosen[0], high.beta_kl, high.beta_mix, high.tau})
+      EXPECT_EQ(value, 0) << what;
   }
   const Result undefined = run(dlrml(.05, .2, .05), {{inf}, {inf}, {0}, {0}}, {1});
   EXPECT_TRUE(std::isnan(undefined.loss[0]));
@@ -182,7 +214,8 @@ TEST(Mixture, Infinities) {
 
 // The exponential branch overflows double long before rho is infinite.
 TEST(Mixture, OverflowIsInfiniteAndNeverNaN) {
-  for (const lr_loss_options& options : {dlrml(.5, .01, .05), dlrml(.5, -.2, .05), dlrml(.5, 0, .05)}) {
+  for (const lr_loss_options& options :
+       {dlrml(.5, .01, .05), dlrml(.5, -.2, .05), dlrml(.5, 0, .05)}) {
     for (double rho : {-2400.0, -3000.0, -5000.0}) {
       const Result r = at(options, rho);
       EXPECT_EQ(r.loss[0], INFINITY) << rho;
@@ -204,7 +237,8 @@ TEST(Sigmoid, ValuesAndInfinities) {
   EXPECT_EQ(at(options, INFINITY).loss[0], 0);
   EXPECT_EQ(at(options, INFINITY).policy_chosen[0], 0);
   options.label_smoothing = .25;
-  EXPECT_NEAR(at(options, 3).loss[0], .75 * std::log1p(std::exp(-.3)) + .25 * std::log1p(std::exp(.3)), 1e-15);
+  EXPECT_NEAR(at(options, 3).loss[0],
+              .75 * std::log1p(std::exp(-.3)) + .25 * std::log1p(std::exp(.3)), 1e-15);
   EXPECT_EQ(at(options, INFINITY).loss[0], INFINITY);
   EXPECT_DOUBLE_EQ(at(options, INFINITY).policy_chosen[0], .025);
 }
@@ -241,15 +275,20 @@ std::vector<std::pair<std::string, lr_loss_options>> all_configurations() {
   return all;
 }
 
-double weighted_loss(const lr_loss_options& options, const Pairs& pairs, const std::vector<double>& weights) {
+double weighted_loss(const lr_loss_options& options, const Pairs& pairs,
+                     const std::vector<double>& weights) {
   const Result r = run(options, pairs, weights);
   double sum = 0;
-  for (size_t k = 0; k < weights.size(); ++k) sum += weights[k] * r.loss[k];
+  for (size_t k = 0; k < weights.size(); ++k)
+    sum += weights[k] * r.loss[k];
   return sum;
 }
 
 TEST(PairGradients, AgreeWithCentralDifferences) {
-  const Pairs pairs{{-4.1, -1.2, -2.0, -9.3}, {-3.9, -2.0, -1.1, -4.2}, {-4.0, -1.5, -2.5, -7.9}, {-4.6, -1.3, -1.2, -5.0}};
+  const Pairs pairs{{-4.1, -1.2, -2.0, -9.3},
+                    {-3.9, -2.0, -1.1, -4.2},
+                    {-4.0, -1.5, -2.5, -7.9},
+                    {-4.6, -1.3, -1.2, -5.0}};
   const std::vector<double> weights{.3, -1.1, .8, .5};
   const double h = 1e-5;
   for (const auto& [label, options] : all_configurations()) {
@@ -265,17 +304,26 @@ TEST(PairGradients, AgreeWithCentralDifferences) {
       EXPECT_NEAR(actual, expected, 2e-8 * (1 + std::fabs(expected))) << label << " " << what;
     };
     for (size_t k = 0; k < 4; ++k) {
-      check(r.policy_chosen[k], difference([k](lr_loss_options&, Pairs& p, double d) { p.policy_chosen[k] += d; }), "policy_chosen");
-      check(r.policy_rejected[k], difference([k](lr_loss_options&, Pairs& p, double d) { p.policy_rejected[k] += d; }), "policy_rejected");
-      check(r.reference_chosen[k], difference([k](lr_loss_options&, Pairs& p, double d) { p.reference_chosen[k] += d; }), "reference_chosen");
-      check(r.reference_rejected[k], difference([k](lr_loss_options&, Pairs& p, double d) { p.reference_rejected[k] += d; }), "reference_rejected");
+      check(r.policy_chosen[k],
+            difference([k](lr_loss_options&, Pairs& p, double d) { p.policy_chosen[k] += d; }),
+            "policy_chosen");
+      check(r.policy_rejected[k],
+            difference([k](lr_loss_options&, Pairs& p, double d) { p.policy_rejected[k] += d; }),
+            "policy_rejected");
+      check(r.reference_chosen[k],
+            difference([k](lr_loss_options&, Pairs& p, double d) { p.reference_chosen[k] += d; }),
+            "reference_chosen");
+      check(r.reference_rejected[k],
+            difference([k](lr_loss_options&, Pairs& p, double d) { p.reference_rejected[k] += d; }),
+            "reference_rejected");
     }
-    const auto parameter = [&](double lr_loss_options::* member, double actual, const char* what) {
+    const auto parameter = [&](double lr_loss_options::*member, double actual, const char* what) {
       const double step = 1e-5 * std::fabs(options.*member);
       lr_loss_options up = options, down = options;
       up.*member += step;
       down.*member -= step;
-      const double expected = (weighted_loss(up, pairs, weights) - weighted_loss(down, pairs, weights)) / (2 * step);
+      const double expected =
+          (weighted_loss(up, pairs, weights) - weighted_loss(down, pairs, weights)) / (2 * step);
       EXPECT_NEAR(actual, expected, 1e-7 * (1 + std::fabs(expected))) << label << " " << what;
     };
     if (options.loss == loss_options("dlrml").loss) {
@@ -297,8 +345,10 @@ TEST(PairLoss, GuardClampActsAsTheProduct) {
     const Result clamped = at(low, rho), explicit_product = at(product, rho);
     EXPECT_NEAR(clamped.loss[0], explicit_product.loss[0], 1e-13 * explicit_product.loss[0]);
     EXPECT_EQ(clamped.beta_mix, 0);
-    EXPECT_NEAR(clamped.beta_kl, explicit_product.beta_kl + .05 * explicit_product.beta_mix, 1e-11 * (1 + std::fabs(clamped.beta_kl)));
-    EXPECT_NEAR(clamped.tau, explicit_product.tau + .4 * explicit_product.beta_mix, 1e-9 * (1 + std::fabs(explicit_product.tau)));
+    EXPECT_NEAR(clamped.beta_kl, explicit_product.beta_kl + .05 * explicit_product.beta_mix,
+                1e-11 * (1 + std::fabs(clamped.beta_kl)));
+    EXPECT_NEAR(clamped.tau, explicit_product.tau + .4 * explicit_product.beta_mix,
+                1e-9 * (1 + std::fabs(explicit_product.tau)));
   }
   low.beta_mix = .4 * .05;  // not below: its own gradient again
   EXPECT_NE(at(low, 1).beta_mix, 0);
@@ -310,13 +360,15 @@ TEST(PairLoss, OldVariantGatesWithTheDifference) {
   for (double rho : {-30.0, -1.0, .5, 20.0}) {
     const Result r = at(old, rho);
     const double gate = 1 / (1 + std::exp(-rho)), z = .1 * rho;
-    EXPECT_NEAR(r.loss[0], (1 - gate) * std::log1p(std::exp(-z)) + gate * std::exp(-z), 1e-14 * (1 + r.loss[0]));
+    EXPECT_NEAR(r.loss[0], (1 - gate) * std::log1p(std::exp(-z)) + gate * std::exp(-z),
+                1e-14 * (1 + r.loss[0]));
     EXPECT_EQ(r.tau, 0);
   }
 }
 
 TEST(PairLoss, RewardsAndDefaultUpstream) {
-  Tensor pc(D::f32, {3}, {-1, -2, -3}), pr(D::f32, {3}, {-4, -3, -2}), loss(D::f32, {3}), cw(D::f32, {3}), rw(D::f32, {3}), g(D::f64, {3}), tau(D::f64, {1});
+  Tensor pc(D::f32, {3}, {-1, -2, -3}), pr(D::f32, {3}, {-4, -3, -2}), loss(D::f32, {3}),
+      cw(D::f32, {3}), rw(D::f32, {3}), g(D::f64, {3}), tau(D::f64, {1});
   for (const char* name : {"dlrml", "discopop", "lrml", "sigmoid"}) {
     const lr_loss_options options = loss_options(name);
     const double beta = std::string(name) == "dlrml" ? options.beta_kl : options.beta;
@@ -358,7 +410,8 @@ TEST(PairLoss, BatchOfOneAndOfMany) {
   const lr_loss_options options = loss_options("dlrml");
   Tensor matrix(D::f32, {count, 4}, normal_values(4 * count, 30, 1));
   Tensor out(D::f32, {count, 3}), single(D::f32, {1, 3});
-  Tensor pc = matrix.select(1, 0), pr = matrix.select(1, 1), rc = matrix.select(1, 2), rr = matrix.select(1, 3);
+  Tensor pc = matrix.select(1, 0), pr = matrix.select(1, 1), rc = matrix.select(1, 2),
+         rr = matrix.select(1, 3);
   Tensor ones = Tensor(D::bf16, {count}).fill(1), one = Tensor(D::bf16, {1}).fill(1);
   Tensor loss = out.select(1, 0), gc = out.select(1, 1), cw = out.select(1, 2);
   auto args = make_args<lr_pair_loss_args>();
@@ -373,7 +426,8 @@ TEST(PairLoss, BatchOfOneAndOfMany) {
   args.chosen_rewards = cw;
   ASSERT_EQ(call(lr_pair_loss, args), LR_OK) << lr_last_error();
   for (int64_t k = 0; k < count; ++k) {
-    Tensor pc1 = pc.slice(0, k, k + 1), pr1 = pr.slice(0, k, k + 1), rc1 = rc.slice(0, k, k + 1), rr1 = rr.slice(0, k, k + 1);
+    Tensor pc1 = pc.slice(0, k, k + 1), pr1 = pr.slice(0, k, k + 1), rc1 = rc.slice(0, k, k + 1),
+           rr1 = rr.slice(0, k, k + 1);
     Tensor loss1 = single.select(1, 0), gc1 = single.select(1, 1), cw1 = single.select(1, 2);
     args.policy_chosen = pc1;
     args.policy_rejected = pr1;

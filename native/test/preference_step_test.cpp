@@ -1,4 +1,5 @@
-// preference_step against the chain of the separate operations, finite differences, and metrics from their definitions.
+// preference_step against the chain of the separate operations, finite differences, and metrics
+// from their definitions.
 #include <cmath>
 
 #include "support/tokens.h"
@@ -17,15 +18,19 @@ struct Step {
   Tensor logits, labels, mask, reference_logps, reference_token_logps;
 
   Step(D type, int64_t pairs, int64_t tokens, int64_t columns)
-      : logits(type, {2 * pairs, tokens, columns}, normal_values(2 * pairs * tokens * columns, 2, 7)),
+      : logits(type, {2 * pairs, tokens, columns},
+               normal_values(2 * pairs * tokens * columns, 2, 7)),
         labels(D::i64, {2 * pairs, tokens}, random_labels(2 * pairs * tokens, columns, 8)),
         mask(D::boolean, {2 * pairs, tokens}),
         reference_logps(D::f32, {2 * pairs}, normal_values(2 * pairs, 4, 9)),
-        reference_token_logps(D::f32, {2 * pairs, tokens}, normal_values(2 * pairs * tokens, 1, 10)) {
+        reference_token_logps(D::f32, {2 * pairs, tokens},
+                              normal_values(2 * pairs * tokens, 1, 10)) {
     for (int64_t k = 0; k < mask.size(); ++k) {
       mask.set(k, (k * 7 + k / 3) % 5 != 0 ? 1 : 0);
-      if (k % 9 == 4) labels.set(k, -100);
-      if (k % 11 == 0) logits.set(k * columns + static_cast<int64_t>(std::fmax(labels.get(k), 0)), 9);
+      if (k % 9 == 4)
+        labels.set(k, -100);
+      if (k % 11 == 0)
+        logits.set(k * columns + static_cast<int64_t>(std::fmax(labels.get(k), 0)), 9);
     }
   }
 };
@@ -37,18 +42,25 @@ struct StepResult {
 
 StepResult run(Step& s, bool in_place = false) {
   const int64_t sequences = s.logits.shape()[0];
-  StepResult r{Tensor(D::f64, {sequences / 2}), Tensor(D::f64, {sequences}), Tensor(D::f64, {sequences}),
-               in_place ? s.logits : Tensor(s.logits.type(), s.logits.shape()), {}};
-  if (!in_place) r.gradient.fill(NAN);
+  StepResult r{Tensor(D::f64, {sequences / 2}),
+               Tensor(D::f64, {sequences}),
+               Tensor(D::f64, {sequences}),
+               in_place ? s.logits : Tensor(s.logits.type(), s.logits.shape()),
+               {}};
+  if (!in_place)
+    r.gradient.fill(NAN);
   auto args = make_args<lr_preference_step_args>();
   args.loss_options = &s.loss;
   args.token_options = s.token_options;
   args.sequence_options = s.sequence_options;
   args.logits = s.logits;
   args.labels = s.labels;
-  if (s.mask_given) args.mask = s.mask;
-  if (s.reference == Reference::sequences) args.reference_logps = s.reference_logps;
-  if (s.reference == Reference::tokens) args.reference_token_logps = s.reference_token_logps;
+  if (s.mask_given)
+    args.mask = s.mask;
+  if (s.reference == Reference::sequences)
+    args.reference_logps = s.reference_logps;
+  if (s.reference == Reference::tokens)
+    args.reference_token_logps = s.reference_token_logps;
   args.losses = r.losses;
   args.logps = r.logps;
   args.counts = r.counts;
@@ -58,16 +70,19 @@ StepResult run(Step& s, bool in_place = false) {
   return r;
 }
 
-// The same by token_logprobs, sequence_logps, pair_loss and backward, and the metrics by their definitions.
+// The same by token_logprobs, sequence_logps, pair_loss and backward, and the metrics by their
+// definitions.
 void expect_chain(Step& s, const StepResult& step, const std::string& what) {
-  const int64_t sequences = s.logits.shape()[0], tokens = s.logits.shape()[1], columns = s.logits.shape()[2], pairs = sequences / 2;
+  const int64_t sequences = s.logits.shape()[0], tokens = s.logits.shape()[1],
+                columns = s.logits.shape()[2], pairs = sequences / 2;
   TokenFigures figures = forward(s.logits, s.labels, s.token_options);
   Tensor mask(D::boolean, {sequences, tokens});
   for (int64_t k = 0; k < mask.size(); ++k) {
     const bool ignored = s.labels.get(k) == static_cast<double>(s.token_options.ignore_index);
     mask.set(k, (!s.mask_given || s.mask.get(k) > 0) && !ignored ? 1 : 0);
   }
-  const auto reduce = [&](Tensor token_logps, Tensor logps, Tensor counts, Tensor up, Tensor gradient, bool backward) {
+  const auto reduce = [&](Tensor token_logps, Tensor logps, Tensor counts, Tensor up,
+                          Tensor gradient, bool backward) {
     auto args = make_args<lr_sequence_logps_args>();
     args.token_logps = token_logps;
     args.mask = mask;
@@ -80,15 +95,21 @@ void expect_chain(Step& s, const StepResult& step, const std::string& what) {
     }
     ASSERT_EQ(call(lr_sequence_logps, args), LR_OK) << lr_last_error();
   };
-  Tensor policy(D::f64, {sequences}), reference(D::f64, {sequences}), counts(D::f64, {sequences}), unused(D::f64, {sequences});
-  Tensor up(D::f64, {sequences}), grad_tokens(D::f64, {sequences, tokens}), no_entropy(D::f64, {sequences, tokens});
+  Tensor policy(D::f64, {sequences}), reference(D::f64, {sequences}), counts(D::f64, {sequences}),
+      unused(D::f64, {sequences});
+  Tensor up(D::f64, {sequences}), grad_tokens(D::f64, {sequences, tokens}),
+      no_entropy(D::f64, {sequences, tokens});
   reduce(figures.logp, policy, counts, up, grad_tokens, false);
-  if (s.reference == Reference::tokens) reduce(s.reference_token_logps, reference, unused, up, grad_tokens, false);
+  if (s.reference == Reference::tokens)
+    reduce(s.reference_token_logps, reference, unused, up, grad_tokens, false);
   if (s.reference == Reference::sequences) {
-    for (int64_t k = 0; k < sequences; ++k) reference.set(k, s.reference_logps.get(k));
+    for (int64_t k = 0; k < sequences; ++k)
+      reference.set(k, s.reference_logps.get(k));
   }
-  Tensor pc = policy.slice(0, 0, pairs), pr = policy.slice(0, pairs, sequences), rc = reference.slice(0, 0, pairs), rr = reference.slice(0, pairs, sequences);
-  Tensor losses(D::f64, {pairs}), cw(D::f64, {pairs}), rw(D::f64, {pairs}), gc = up.slice(0, 0, pairs), gr = up.slice(0, pairs, sequences);
+  Tensor pc = policy.slice(0, 0, pairs), pr = policy.slice(0, pairs, sequences),
+         rc = reference.slice(0, 0, pairs), rr = reference.slice(0, pairs, sequences);
+  Tensor losses(D::f64, {pairs}), cw(D::f64, {pairs}), rw(D::f64, {pairs}),
+      gc = up.slice(0, 0, pairs), gr = up.slice(0, pairs, sequences);
   auto args = make_args<lr_pair_loss_args>();
   args.loss_options = &s.loss;
   args.policy_chosen = pc;
@@ -121,15 +142,18 @@ void expect_chain(Step& s, const StepResult& step, const std::string& what) {
   }
   double counted = 0, counted_chosen = 0, squares = 0, largest = 0;
   for (int64_t k = 0; k < mask.size(); ++k) {
-    const std::vector<double> exact = oracle_backward(row_of(s.logits, k), static_cast<int64_t>(s.labels.get(k)), s.token_options.temperature,
-                                                      s.token_options.softcap, grad_tokens.get(k), 0);
+    const std::vector<double> exact = oracle_backward(
+        row_of(s.logits, k), static_cast<int64_t>(s.labels.get(k)), s.token_options.temperature,
+        s.token_options.softcap, grad_tokens.get(k), 0);
     for (double value : exact) {
       squares += value * value;
       largest = std::fmax(largest, std::fabs(value));
     }
-    if (mask.get(k) == 0) continue;
+    if (mask.get(k) == 0)
+      continue;
     double mean_raw = 0;
-    for (double value : row_of(s.logits, k)) mean_raw += value / static_cast<double>(columns);
+    for (double value : row_of(s.logits, k))
+      mean_raw += value / static_cast<double>(columns);
     counted += 1;
     expected.entropy += figures.entropy.get(k);
     if (k < pairs * tokens) {
@@ -147,14 +171,21 @@ void expect_chain(Step& s, const StepResult& step, const std::string& what) {
   EXPECT_NEAR(step.metrics.rewards_margin, expected.rewards_margin, 1e-12) << what;
   EXPECT_NEAR(step.metrics.rewards_accuracy, expected.rewards_accuracy, 1e-12) << what;
   EXPECT_NEAR(step.metrics.entropy, over(expected.entropy, counted), 1e-5) << what;
-  EXPECT_NEAR(step.metrics.token_accuracy, over(expected.token_accuracy, counted_chosen), 1e-12) << what;
-  EXPECT_NEAR(step.metrics.logits_chosen, over(expected.logits_chosen, counted_chosen), 1e-5) << what;
-  EXPECT_NEAR(step.metrics.logits_rejected, over(expected.logits_rejected, counted - counted_chosen), 1e-5) << what;
+  EXPECT_NEAR(step.metrics.token_accuracy, over(expected.token_accuracy, counted_chosen), 1e-12)
+      << what;
+  EXPECT_NEAR(step.metrics.logits_chosen, over(expected.logits_chosen, counted_chosen), 1e-5)
+      << what;
+  EXPECT_NEAR(step.metrics.logits_rejected,
+              over(expected.logits_rejected, counted - counted_chosen), 1e-5)
+      << what;
   EXPECT_NEAR(step.metrics.grad_norm, std::sqrt(squares), 1e-5 * std::sqrt(squares)) << what;
   EXPECT_EQ(step.metrics.nonfinite, 0) << what;
-  const double ulp = s.logits.type() == D::f32 ? 2e-5 : std::ldexp(1, -7);  // one unit in the last place
+  const double ulp =
+      s.logits.type() == D::f32 ? 2e-5 : std::ldexp(1, -7);  // one unit in the last place
   for (int64_t k = 0; k < gradient.size(); ++k) {
-    ASSERT_NEAR(step.gradient.get(k), gradient.get(k), ulp * std::fabs(gradient.get(k)) + 1e-6 * largest) << what << " element " << k;
+    ASSERT_NEAR(step.gradient.get(k), gradient.get(k),
+                ulp * std::fabs(gradient.get(k)) + 1e-6 * largest)
+        << what << " element " << k;
     if (mask.get(k / columns) == 0) {
       ASSERT_EQ(step.gradient.get(k), 0) << what;
     }
@@ -165,14 +196,17 @@ TEST(PreferenceStep, IsTheChainOfItsParts) {
   for (D type : {D::f32, D::bf16}) {
     for (const char* loss : {"dlrml", "discopop", "sigmoid"}) {
       for (Reference reference : {Reference::none, Reference::sequences, Reference::tokens}) {
-        for (const lr_sequence_options& sequence : {lr_sequence_options{LR_SUM, LR_ALIGN_COMPLETION, 1, 1}, lr_sequence_options{LR_MEAN, LR_ALIGN_COMPLETION, .3, .6},
-                                                    lr_sequence_options{LR_SUM, LR_ALIGN_ABSOLUTE, 0, 1}}) {
+        for (const lr_sequence_options& sequence :
+             {lr_sequence_options{LR_SUM, LR_ALIGN_COMPLETION, 1, 1},
+              lr_sequence_options{LR_MEAN, LR_ALIGN_COMPLETION, .3, .6},
+              lr_sequence_options{LR_SUM, LR_ALIGN_ABSOLUTE, 0, 1}}) {
           Step s(type, 3, 9, 133);
           s.loss = loss_options(loss);
           s.reference = reference;
           s.sequence_options = sequence;
           s.token_options = {-100, .9, 25};
-          const std::string what = std::string(loss) + " tail " + std::to_string(sequence.tail_weight);
+          const std::string what =
+              std::string(loss) + " tail " + std::to_string(sequence.tail_weight);
           expect_chain(s, run(s), what);
           s.mask_given = false;
           expect_chain(s, run(s), what + " without a mask");
@@ -196,7 +230,9 @@ TEST(PreferenceStep, GradientIsTheDerivativeOfTheLoss) {
     const double down = run(s).metrics.loss;
     const double x_down = s.logits.get(k);
     s.logits.set(k, x);
-    ASSERT_NEAR(r.gradient.get(k), (up - down) / (x_up - x_down), 2e-4 * (r.metrics.grad_norm + 1e-3)) << k;
+    ASSERT_NEAR(r.gradient.get(k), (up - down) / (x_up - x_down),
+                2e-4 * (r.metrics.grad_norm + 1e-3))
+        << k;
   }
 }
 
@@ -205,8 +241,10 @@ TEST(PreferenceStep, RowsThatDoNotCountAreNotRead) {
     Step s(D::f32, 2, 5, 40);
     const StepResult clean = run(s);
     for (int64_t k = 0; k < s.mask.size(); ++k) {
-      if (s.mask.get(k) != 0 && s.labels.get(k) >= 0) continue;
-      for (int64_t c = 0; c < 40; ++c) s.logits.set(k * 40 + c, NAN);
+      if (s.mask.get(k) != 0 && s.labels.get(k) >= 0)
+        continue;
+      for (int64_t c = 0; c < 40; ++c)
+        s.logits.set(k * 40 + c, NAN);
       s.reference_token_logps.set(k, NAN);
     }
     const StepResult poisoned = run(s, !with_metrics);  // in place as well
@@ -233,7 +271,8 @@ TEST(PreferenceStep, InPlaceSameBitsAndMetricsOptional) {
     args.losses = losses;
     args.grad_logits = gradient;
     ASSERT_EQ(call(lr_preference_step, args), LR_OK) << lr_last_error();
-    for (int k = 0; k < 3; ++k) EXPECT_NEAR(losses.get(k), r.losses.get(k), 1e-6);
+    for (int k = 0; k < 3; ++k)
+      EXPECT_NEAR(losses.get(k), r.losses.get(k), 1e-6);
     const StepResult in_place = run(s, true);
     EXPECT_EQ(in_place.gradient.bits(), r.gradient.bits());
     EXPECT_EQ(in_place.losses.bits(), r.losses.bits());
@@ -241,20 +280,25 @@ TEST(PreferenceStep, InPlaceSameBitsAndMetricsOptional) {
   }
 }
 
-// Nothing depends on what is added to every logit, wherever logits are float32s before and after it.
+// Nothing depends on what is added to every logit, wherever logits are float32s before and after
+// it.
 TEST(PreferenceStep, LargeOffsetsCancel) {
   for (double offset : {0x1.5p22, 0x1.5p34}) {
     const double unit = std::ldexp(1, std::ilogb(offset) - 23);
     Step s(D::f32, 2, 3, 133);
-    for (int64_t k = 0; k < s.logits.size(); ++k) s.logits.set(k, std::round(s.logits.get(k) / unit) * unit);
+    for (int64_t k = 0; k < s.logits.size(); ++k)
+      s.logits.set(k, std::round(s.logits.get(k) / unit) * unit);
     Step shifted = s;
     shifted.logits = s.logits.clone();
-    for (int64_t k = 0; k < s.logits.size(); ++k) shifted.logits.set(k, s.logits.get(k) + offset);
+    for (int64_t k = 0; k < s.logits.size(); ++k)
+      shifted.logits.set(k, s.logits.get(k) + offset);
     const StepResult near = run(s), far = run(shifted);
-    for (int64_t k = 0; k < near.losses.size(); ++k) EXPECT_NEAR(far.losses.get(k), near.losses.get(k), 1e-6) << offset;
+    for (int64_t k = 0; k < near.losses.size(); ++k)
+      EXPECT_NEAR(far.losses.get(k), near.losses.get(k), 1e-6) << offset;
     const double tolerance = 1e-5 * near.metrics.grad_norm;
     EXPECT_NEAR(far.metrics.grad_norm, near.metrics.grad_norm, tolerance) << offset;
-    for (int64_t k = 0; k < near.gradient.size(); ++k) ASSERT_NEAR(far.gradient.get(k), near.gradient.get(k), tolerance) << offset;
+    for (int64_t k = 0; k < near.gradient.size(); ++k)
+      ASSERT_NEAR(far.gradient.get(k), near.gradient.get(k), tolerance) << offset;
   }
 }
 
@@ -276,8 +320,11 @@ TEST(PreferenceStep, NothingCountsAndEmptyShapes) {
   nothing.mask.fill(0);
   const StepResult r = run(nothing);
   EXPECT_NEAR(r.metrics.loss, (1 + std::log(2)) / 2, 1e-15);
-  for (double value : {r.metrics.entropy, r.metrics.token_accuracy, r.metrics.logits_chosen, r.metrics.logits_rejected, r.metrics.grad_norm}) EXPECT_EQ(value, 0);
-  for (double value : r.gradient.values()) ASSERT_EQ(value, 0);
+  for (double value : {r.metrics.entropy, r.metrics.token_accuracy, r.metrics.logits_chosen,
+                       r.metrics.logits_rejected, r.metrics.grad_norm})
+    EXPECT_EQ(value, 0);
+  for (double value : r.gradient.values())
+    ASSERT_EQ(value, 0);
 
   Step no_pairs(D::f32, 0, 4, 33);
   const StepResult empty = run(no_pairs);
@@ -299,7 +346,8 @@ TEST(PreferenceStep, CountsNonFiniteValues) {
   EXPECT_TRUE(std::isnan(r.losses.get(0)));
   EXPECT_TRUE(std::isfinite(r.losses.get(1)));
   int64_t nonfinite = 0;
-  for (double value : r.gradient.values()) nonfinite += std::isfinite(value) ? 0 : 1;
+  for (double value : r.gradient.values())
+    nonfinite += std::isfinite(value) ? 0 : 1;
   EXPECT_EQ(nonfinite, 2 * 3 * 21);  // both answers of that pair
   EXPECT_EQ(r.metrics.nonfinite, nonfinite + 1);
 }

@@ -1,5 +1,5 @@
-// Calls where the system refuses threads. pthread_create of this program takes the place of the C library's, and refuses them as a limit
-// on a user's processes does, which does not bind root.
+// Calls where the system refuses threads. pthread_create of this program takes the place of the C
+// library's, and refuses them as a limit on a user's processes does, which does not bind root.
 #include <dlfcn.h>
 #include <gtest/gtest.h>
 #include <pthread.h>
@@ -20,8 +20,9 @@ std::atomic<int> g_refusals{0};
 
 }  // namespace
 
-extern "C" __attribute__((visibility("default"))) int pthread_create(pthread_t* thread, const pthread_attr_t* attributes, void* (*start)(void*),
-                                                                     void* argument) noexcept {
+extern "C" __attribute__((visibility("default"))) int pthread_create(
+    pthread_t* thread, const pthread_attr_t* attributes, void* (*start)(void*),
+    void* argument) noexcept {
   using Create = int (*)(pthread_t*, const pthread_attr_t*, void* (*)(void*), void*);
   static const auto create = reinterpret_cast<Create>(dlsym(RTLD_NEXT, "pthread_create"));
   if (g_left.load() <= 0) {
@@ -37,7 +38,8 @@ namespace {
 
 TEST(ThreadLimit, CallsGoOnWithTheThreadsThereAre) {
   constexpr int kThreads = 8;
-  Tensor logits(D::f32, {512, 2048}, normal_values(512 * 2048, 3, 1)), labels(D::i64, {512}, random_labels(512, 2048, 2));
+  Tensor logits(D::f32, {512, 2048}, normal_values(512 * 2048, 3, 1)),
+      labels(D::i64, {512}, random_labels(512, 2048, 2));
   const auto result = [&] { return forward_logp(logits, labels).logp.bits(); };
   ASSERT_EQ(lr_set_threads(1), LR_OK);
   const std::string expected = result();
@@ -52,7 +54,8 @@ TEST(ThreadLimit, CallsGoOnWithTheThreadsThereAre) {
 
   // Refusals are not asked for with every call, and are not for ever.
   const auto start = std::chrono::steady_clock::now();
-  for (int k = 0; k < 30; ++k) EXPECT_TRUE(result() == expected);
+  for (int k = 0; k < 30; ++k)
+    EXPECT_TRUE(result() == expected);
   const auto tenths = (std::chrono::steady_clock::now() - start) / std::chrono::milliseconds(100);
   EXPECT_LE(g_refusals, 2 + tenths);
   g_left = 3;

@@ -16,70 +16,87 @@ namespace {
 
 using device::Table;
 
-// The folder of this library's own file, with a slash at its end; "" where the file cannot be told. It is found while the library is
-// being loaded: a library that was opened by a relative path knows itself by that path for good, which means another file as soon as
-// the current folder changes.
+// The folder of this library's own file, with a slash at its end; "" where the file cannot be told.
+// It is found while the library is being loaded: a library that was opened by a relative path knows
+// itself by that path for good, which means another file as soon as the current folder changes.
 char own_folder[PATH_MAX] = "";
 
 __attribute__((constructor)) void find_own_folder() {
   Dl_info info;
-  if (dladdr(reinterpret_cast<const void*>(&lr_abi_version), &info) == 0 || info.dli_fname == nullptr) return;
-  if (realpath(info.dli_fname, own_folder) == nullptr) own_folder[0] = '\0';
-  if (char* const slash = std::strrchr(own_folder, '/')) slash[1] = '\0';
+  if (dladdr(reinterpret_cast<const void*>(&lr_abi_version), &info) == 0 ||
+      info.dli_fname == nullptr)
+    return;
+  if (realpath(info.dli_fname, own_folder) == nullptr)
+    own_folder[0] = '\0';
+  if (char* const slash = std::strrchr(own_folder, '/'))
+    slash[1] = '\0';
 }
 
-// One of the libraries that run kernels. Opened when it is first needed; a failure is not remembered, so that it can be mended. Threads
-// that come at once open it each for itself, and get the same: a lock might be held for ever in a child of fork().
+// One of the libraries that run kernels. Opened when it is first needed; a failure is not
+// remembered, so that it can be mended. Threads that come at once open it each for itself, and get
+// the same: a lock might be held for ever in a child of fork().
 class DeviceLibrary {
  public:
-  constexpr DeviceLibrary(const char* what, const char* file, const char* variable) : what_(what), file_(file), variable_(variable) {}
+  constexpr DeviceLibrary(const char* what, const char* file, const char* variable)
+      : what_(what), file_(file), variable_(variable) {}
 
   const Table& table() {
     const Table* table = table_.load(std::memory_order_acquire);
-    if (table == nullptr) table_.store(table = open(), std::memory_order_release);
+    if (table == nullptr)
+      table_.store(table = open(), std::memory_order_release);
     return *table;
   }
 
  private:
   const Table* open() const {
     void* const library = find();
-    const auto function = reinterpret_cast<device::TableFunction>(dlsym(library, device::kTableSymbol));
+    const auto function =
+        reinterpret_cast<device::TableFunction>(dlsym(library, device::kTableSymbol));
     const Table* table = function == nullptr ? nullptr : function();
     if (table == nullptr || table->version != device::kTableVersion) {
-      const std::string version = table == nullptr ? "no table" : "table version " + std::to_string(table->version);
+      const std::string version =
+          table == nullptr ? "no table" : "table version " + std::to_string(table->version);
       dlclose(library);
-      unavailable(std::string(file_) + " has " + version + ", expected version " + std::to_string(device::kTableVersion) +
-                  ": use the libraries of one release");
+      unavailable(std::string(file_) + " has " + version + ", expected version " +
+                  std::to_string(device::kTableVersion) + ": use the libraries of one release");
     }
     return table;
   }
 
-  // No path is taken from the current folder, neither here nor by the loader, whose path for a bare name does not hold it.
+  // No path is taken from the current folder, neither here nor by the loader, whose path for a bare
+  // name does not hold it.
   void* find() const {
     const std::string beside = std::string(own_folder) + file_;
-    if (*own_folder != '\0' && access(beside.c_str(), F_OK) == 0) return open_file(beside);
-    std::string tried = "not beside liblogratio.so (" + (*own_folder == '\0' ? "whose folder is unknown" : beside) + ")";
+    if (*own_folder != '\0' && access(beside.c_str(), F_OK) == 0)
+      return open_file(beside);
+    std::string tried = "not beside liblogratio.so (" +
+                        (*own_folder == '\0' ? "whose folder is unknown" : beside) + ")";
     if (variable_ != nullptr) {
       const char* const named = std::getenv(variable_);
       if (named != nullptr && *named != '\0') {
-        if (*named != '/') unavailable(std::string(variable_) + " is \"" + named + "\", expected an absolute path");
+        if (*named != '/')
+          unavailable(std::string(variable_) + " is \"" + named + "\", expected an absolute path");
         return open_file(named);
       }
       tried += std::string(", not by the environment variable ") + variable_;
     }
     void* const library = dlopen(file_, RTLD_NOW | RTLD_LOCAL);
-    if (library == nullptr) unavailable(std::string(file_) + " was found " + tried + " and not on the loader's path");
+    if (library == nullptr)
+      unavailable(std::string(file_) + " was found " + tried + " and not on the loader's path");
     return library;
   }
 
   // A file that is there and cannot be loaded is the fault to name; nothing else is looked for.
   void* open_file(const std::string& path) const {
     void* const library = dlopen(path.c_str(), RTLD_NOW | RTLD_LOCAL);
-    if (library == nullptr) unavailable(std::string(file_) + " could not be loaded: " + dlerror());
+    if (library == nullptr)
+      unavailable(std::string(file_) + " could not be loaded: " + dlerror());
     return library;
   }
 
-  [[noreturn]] void unavailable(const std::string& why) const { throw Error(LR_UNAVAILABLE, std::string(what_) + " is unavailable: " + why); }
+  [[noreturn]] void unavailable(const std::string& why) const {
+    throw Error(LR_UNAVAILABLE, std::string(what_) + " is unavailable: " + why);
+  }
 
   const char* what_;
   const char* file_;
@@ -88,9 +105,12 @@ class DeviceLibrary {
 };
 
 constinit DeviceLibrary cuda_library("CUDA", "liblogratio_cuda.so", nullptr);
-constinit DeviceLibrary emulator_library("the emulator", "liblogratio_emulator.so", "LOGRATIO_EMULATOR");
+constinit DeviceLibrary emulator_library("the emulator", "liblogratio_emulator.so",
+                                         "LOGRATIO_EMULATOR");
 
-const Table& table_of(int32_t type) { return (type == kDLCUDA ? cuda_library : emulator_library).table(); }
+const Table& table_of(int32_t type) {
+  return (type == kDLCUDA ? cuda_library : emulator_library).table();
+}
 
 // DLPack has more device types than this header's enum may hold.
 int32_t type_of(const DLDevice& device) {
@@ -101,42 +121,57 @@ int32_t type_of(const DLDevice& device) {
 
 std::string device_text(int32_t type, int32_t id) {
   switch (type) {
-    case kDLCPU: return "in CPU memory";
-    case kDLCUDA: return "on CUDA device " + std::to_string(id);
-    case kDLExtDev: return "on emulated device " + std::to_string(id);
-    default: return "on a device of DLPack type " + std::to_string(type);
+    case kDLCPU:
+      return "in CPU memory";
+    case kDLCUDA:
+      return "on CUDA device " + std::to_string(id);
+    case kDLExtDev:
+      return "on emulated device " + std::to_string(id);
+    default:
+      return "on a device of DLPack type " + std::to_string(type);
   }
 }
 
-[[noreturn]] void fail(const device::Execution& execution, lr_status status) { throw Error(status, execution.error); }
+[[noreturn]] void fail(const device::Execution& execution, lr_status status) {
+  throw Error(status, execution.error);
+}
 
 }  // namespace
 
 Placement::Placement(std::initializer_list<Argument> arguments, lr_cuda* cuda) : target_(cuda) {
   const Argument* first = nullptr;
   for (const Argument& argument : arguments) {
-    if (argument.tensor == nullptr) continue;
-    const int32_t type = type_of(argument.tensor->device), id = type == kDLCPU ? 0 : argument.tensor->device.device_id;
+    if (argument.tensor == nullptr)
+      continue;
+    const int32_t type = type_of(argument.tensor->device),
+                  id = type == kDLCPU ? 0 : argument.tensor->device.device_id;
     if (type != kDLCPU && type != kDLCUDA && type != kDLExtDev) {
-      invalid(std::string(argument.name) + " is " + device_text(type, id) + ", expected CPU memory or a CUDA device");
+      invalid(std::string(argument.name) + " is " + device_text(type, id) +
+              ", expected CPU memory or a CUDA device");
     }
     if (first == nullptr) {
       first = &argument;
       type_ = type;
       id_ = id;
     } else if (type != type_ || id != id_) {
-      invalid(std::string(argument.name) + " is " + device_text(type, id) + ", expected it where " + first->name + " is, " + device_text(type_, id_));
+      invalid(std::string(argument.name) + " is " + device_text(type, id) + ", expected it where " +
+              first->name + " is, " + device_text(type_, id_));
     }
   }
   if (!on_device()) {
-    if (cuda != nullptr) invalid("cuda is given, expected NULL: the tensors are in CPU memory");
+    if (cuda != nullptr)
+      invalid("cuda is given, expected NULL: the tensors are in CPU memory");
     return;
   }
-  if (cuda == nullptr) invalid("cuda is NULL, and it is required: " + std::string(first->name) + " is " + device_text(type_, id_));
+  if (cuda == nullptr)
+    invalid("cuda is NULL, and it is required: " + std::string(first->name) + " is " +
+            device_text(type_, id_));
   check_struct("lr_cuda", cuda, Published<lr_cuda>::size, sizeof(lr_cuda));
   std::memcpy(&cuda_, cuda, cuda->size < sizeof cuda_ ? cuda->size : sizeof cuda_);
-  if (reinterpret_cast<uintptr_t>(cuda_.workspace) % 256 != 0) invalid("cuda.workspace is not aligned to 256 bytes");
-  if (reinterpret_cast<uintptr_t>(cuda_.bad_values) % sizeof(int64_t) != 0) invalid("cuda.bad_values is not aligned to 8 bytes");
+  if (reinterpret_cast<uintptr_t>(cuda_.workspace) % 256 != 0)
+    invalid("cuda.workspace is not aligned to 256 bytes");
+  if (reinterpret_cast<uintptr_t>(cuda_.bad_values) % sizeof(int64_t) != 0)
+    invalid("cuda.bad_values is not aligned to 8 bytes");
 }
 
 const device::Table& Placement::table() const { return table_of(type_); }
@@ -146,8 +181,10 @@ device::Execution Placement::begin() const {
 }
 
 void Placement::finish(const device::Execution& execution, lr_status status) const {
-  if (status != LR_OK) fail(execution, status);
-  if (cuda_.workspace == nullptr) target_->workspace_bytes = execution.workspace_bytes;
+  if (status != LR_OK)
+    fail(execution, status);
+  if (cuda_.workspace == nullptr)
+    target_->workspace_bytes = execution.workspace_bytes;
 }
 
 }  // namespace logratio::abi
@@ -157,32 +194,41 @@ using namespace logratio;
 lr_status lr_device(DLDeviceType device_type, int32_t device_id, lr_device_info* info) {
   return abi::guarded({}, [&] {
     if (device_type != kDLCUDA && device_type != kDLExtDev) {
-      abi::invalid("device_type is " + std::to_string(device_type) + ", expected kDLCUDA or kDLExtDev");
+      abi::invalid("device_type is " + std::to_string(device_type) +
+                   ", expected kDLCUDA or kDLExtDev");
     }
-    if (info == nullptr) abi::invalid("info is NULL, and it is required");
-    abi::check_struct("lr_device_info", info, abi::Published<lr_device_info>::size, sizeof(lr_device_info));
+    if (info == nullptr)
+      abi::invalid("info is NULL, and it is required");
+    abi::check_struct("lr_device_info", info, abi::Published<lr_device_info>::size,
+                      sizeof(lr_device_info));
     lr_device_info known{};
     device::Execution execution{device_id, nullptr, nullptr, 0, nullptr, ""};
     const lr_status status = abi::table_of(device_type).describe(&execution, &known);
-    if (status != LR_OK) throw abi::Error(status, execution.error);
+    if (status != LR_OK)
+      throw abi::Error(status, execution.error);
     known.size = info->size;
     std::memcpy(info, &known, info->size < sizeof known ? info->size : sizeof known);
   });
 }
 
-lr_status lr_device_bandwidth_probe(int32_t kind, DLDeviceType device_type, int32_t device_id, void* stream, void* source, void* destination,
-                                    uint64_t bytes) {
+lr_status lr_device_bandwidth_probe(int32_t kind, DLDeviceType device_type, int32_t device_id,
+                                    void* stream, void* source, void* destination, uint64_t bytes) {
   return abi::guarded({}, [&] {
     if (device_type != kDLCUDA && device_type != kDLExtDev) {
-      abi::invalid("device_type is " + std::to_string(device_type) + ", expected kDLCUDA or kDLExtDev");
+      abi::invalid("device_type is " + std::to_string(device_type) +
+                   ", expected kDLCUDA or kDLExtDev");
     }
     abi::check_probe(kind, source, destination, bytes);
-    const auto addresses = reinterpret_cast<uintptr_t>(source) | reinterpret_cast<uintptr_t>(destination);
-    if (addresses % 16 != 0) abi::invalid("source or destination is not aligned to 16 bytes");
-    if (bytes % 16 != 0) abi::invalid("bytes is " + std::to_string(bytes) + ", expected a multiple of 16");
+    const auto addresses =
+        reinterpret_cast<uintptr_t>(source) | reinterpret_cast<uintptr_t>(destination);
+    if (addresses % 16 != 0)
+      abi::invalid("source or destination is not aligned to 16 bytes");
+    if (bytes % 16 != 0)
+      abi::invalid("bytes is " + std::to_string(bytes) + ", expected a multiple of 16");
     device::Execution execution{device_id, stream, nullptr, 0, nullptr, ""};
     const device::BandwidthProbe call{kind, source, destination, bytes};
     const lr_status status = abi::table_of(device_type).bandwidth_probe(&execution, &call);
-    if (status != LR_OK) throw abi::Error(status, execution.error);
+    if (status != LR_OK)
+      throw abi::Error(status, execution.error);
   });
 }

@@ -10,7 +10,8 @@
 
 namespace logratio::abi {
 
-// CPU memory, or one device. Made first in an operation, from every tensor argument (NULL ones do not count) and the `cuda` field.
+// CPU memory, or one device. Made first in an operation, from every tensor argument (NULL ones do
+// not count) and the `cuda` field.
 class Placement {
  public:
   Placement(std::initializer_list<Argument> arguments, lr_cuda* cuda);
@@ -19,7 +20,8 @@ class Placement {
 
   // Runs one of the table's operations, or stores the workspace that it needs.
   template <class Call>
-  void run(lr_status (*device::Table::* operation)(device::Execution*, const Call*), const Call& call) const {
+  void run(lr_status (*device::Table::*operation)(device::Execution*, const Call*),
+           const Call& call) const {
     device::Execution execution = begin();
     finish(execution, (table().*operation)(&execution, &call));
   }

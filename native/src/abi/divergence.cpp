@@ -32,8 +32,11 @@ math::DivergenceOptions check_options(const lr_divergence_options& options) {
       check_number(name, weight, weight >= 0 && std::isfinite(weight), "a finite number >= 0");
     }
   }
-  check_number("temperature", options.temperature, options.temperature > 0 && std::isfinite(options.temperature), "a finite number > 0");
-  return {static_cast<math::Divergence>(options.divergence), options.w1, options.w2, options.temperature};
+  check_number("temperature", options.temperature,
+               options.temperature > 0 && std::isfinite(options.temperature),
+               "a finite number > 0");
+  return {static_cast<math::Divergence>(options.divergence), options.w1, options.w2,
+          options.temperature};
 }
 
 RowsArgument matrix(const Argument& argument, const Types& types, const char* expected) {
@@ -42,17 +45,21 @@ RowsArgument matrix(const Argument& argument, const Types& types, const char* ex
 }
 
 const char* type_name(cpu::LogitType type) {
-  return type == cpu::LogitType::f32 ? "float32" : type == cpu::LogitType::bf16 ? "bfloat16" : "float16";
+  return type == cpu::LogitType::f32    ? "float32"
+         : type == cpu::LogitType::bf16 ? "bfloat16"
+                                        : "float16";
 }
 
 RowsArgument check_q(const Argument& q, bool is_weights, const RowsArgument& p) {
   const RowsArgument rows = matrix(q, is_weights ? kFloat32 : kLogits, "[M,V]");
   const std::string name = q.name;
   if (!is_weights && rows.rows.type != p.rows.type) {
-    invalid(name + " has dtype " + type_name(rows.rows.type) + ", expected " + type_name(p.rows.type) + " (the dtype of " + kP + ")");
+    invalid(name + " has dtype " + type_name(rows.rows.type) + ", expected " +
+            type_name(p.rows.type) + " (the dtype of " + kP + ")");
   }
   if (rows.columns != p.columns) {
-    invalid(name + " has " + std::to_string(rows.columns) + " columns, expected " + std::to_string(p.columns) + " (as " + kP + " has)");
+    invalid(name + " has " + std::to_string(rows.columns) + " columns, expected " +
+            std::to_string(p.columns) + " (as " + kP + " has)");
   }
   return rows;
 }
@@ -62,19 +69,24 @@ std::vector<int64_t> read_rows(const char* name, const cpu::Grid& grid, int64_t 
   read(grid, 0, grid.size(), rows.data());
   std::vector<char> taken(static_cast<size_t>(count));
   for (size_t k = 0; k < rows.size(); ++k) {
-    const std::string element = std::string(name) + "[" + std::to_string(k) + "] is " + std::to_string(rows[k]);
-    if (rows[k] < 0 || rows[k] >= count) invalid(element + ", expected 0 to " + std::to_string(count - 1));
-    if (taken[static_cast<size_t>(rows[k])]++) invalid(element + " once more, expected no row twice");
+    const std::string element =
+        std::string(name) + "[" + std::to_string(k) + "] is " + std::to_string(rows[k]);
+    if (rows[k] < 0 || rows[k] >= count)
+      invalid(element + ", expected 0 to " + std::to_string(count - 1));
+    if (taken[static_cast<size_t>(rows[k])]++)
+      invalid(element + " once more, expected no row twice");
   }
   return rows;
 }
 
 std::vector<double> read_row_weights(const cpu::Grid& grid, int64_t count) {
   std::vector<double> weights(static_cast<size_t>(count), 1.0);
-  if (!grid) return weights;
+  if (!grid)
+    return weights;
   read(grid, 0, count, weights.data());
   for (size_t k = 0; k < weights.size(); ++k) {
-    check_number(("row_weights[" + std::to_string(k) + "]").c_str(), weights[k], weights[k] >= 0 && std::isfinite(weights[k]), "a finite number >= 0");
+    check_number(("row_weights[" + std::to_string(k) + "]").c_str(), weights[k],
+                 weights[k] >= 0 && std::isfinite(weights[k]), "a finite number >= 0");
   }
   return weights;
 }
@@ -88,10 +100,13 @@ void check_q_weights(const RowsArgument& q) {
       positive |= row[k] > 0;
     }
     for (int64_t k = 0; !valid && k < q.rows.columns; ++k) {
-      check_number((std::string(kWeights) + "[" + std::to_string(r) + "," + std::to_string(k) + "]").c_str(), row[k],
-                   row[k] >= 0 && std::isfinite(row[k]), "a finite number >= 0");
+      check_number(
+          (std::string(kWeights) + "[" + std::to_string(r) + "," + std::to_string(k) + "]").c_str(),
+          row[k], row[k] >= 0 && std::isfinite(row[k]), "a finite number >= 0");
     }
-    if (!positive) invalid("row " + std::to_string(r) + " of " + kWeights + " sums to 0, expected a positive sum");
+    if (!positive)
+      invalid("row " + std::to_string(r) + " of " + kWeights +
+              " sums to 0, expected a positive sum");
   }
 }
 
@@ -99,32 +114,46 @@ void check_q_weights(const RowsArgument& q) {
 
 lr_status lr_divergence(const lr_divergence_args* args) {
   return operation("lr_divergence_args", args, [](const lr_divergence_args& a) {
-    const Placement placement({{kP, a.p_logits}, {kQ, a.q_logits}, {kWeights, a.q_weights}, {"p_rows", a.p_rows}, {"q_rows", a.q_rows},
-                               {"row_weights", a.row_weights}, {"grad_loss", a.grad_loss}, {"values", a.values}, {"loss", a.loss},
-                               {"grad_p_logits", a.grad_p_logits}, {"grad_q_logits", a.grad_q_logits}},
+    const Placement placement({{kP, a.p_logits},
+                               {kQ, a.q_logits},
+                               {kWeights, a.q_weights},
+                               {"p_rows", a.p_rows},
+                               {"q_rows", a.q_rows},
+                               {"row_weights", a.row_weights},
+                               {"grad_loss", a.grad_loss},
+                               {"values", a.values},
+                               {"loss", a.loss},
+                               {"grad_p_logits", a.grad_p_logits},
+                               {"grad_q_logits", a.grad_q_logits}},
                               a.cuda);
     const RowsArgument p = matrix({kP, a.p_logits}, kLogits, "[N,V]");
     if ((a.q_logits == nullptr) == (a.q_weights == nullptr)) {
-      invalid(std::string("q_logits and q_weights are both ") + (a.q_logits == nullptr ? "NULL" : "given") + ", expected one of the two");
+      invalid(std::string("q_logits and q_weights are both ") +
+              (a.q_logits == nullptr ? "NULL" : "given") + ", expected one of the two");
     }
     const bool is_weights = a.q_weights != nullptr;
-    const Argument q_argument = is_weights ? Argument{kWeights, a.q_weights} : Argument{kQ, a.q_logits};
+    const Argument q_argument =
+        is_weights ? Argument{kWeights, a.q_weights} : Argument{kQ, a.q_logits};
     const RowsArgument q = check_q(q_argument, is_weights, p);
     if ((a.p_rows == nullptr) != (a.q_rows == nullptr)) {
-      invalid(std::string(a.p_rows == nullptr ? "p_rows" : "q_rows") + " is NULL, and it is required with " + (a.p_rows == nullptr ? "q_rows" : "p_rows"));
+      invalid(std::string(a.p_rows == nullptr ? "p_rows" : "q_rows") +
+              " is NULL, and it is required with " + (a.p_rows == nullptr ? "q_rows" : "p_rows"));
     }
     const bool by_index = a.p_rows != nullptr;
     const cpu::Grid p_rows = by_index ? grid({"p_rows", a.p_rows}, kInts, 1, "[K]") : cpu::Grid{};
     if (!by_index && q.count != p.count) {
-      invalid(std::string(q_argument.name) + " has " + std::to_string(q.count) + " rows, expected " + std::to_string(p.count) +
+      invalid(std::string(q_argument.name) + " has " + std::to_string(q.count) +
+              " rows, expected " + std::to_string(p.count) +
               " (as p_logits has, without p_rows and q_rows)");
     }
     const int64_t count = by_index ? p_rows.size() : p.count;
     const Shape shape = shape_of(count);
     const char* const reason = by_index ? "the shape of p_rows" : "the rows of p_logits";
     const cpu::Grid q_rows = optional_grid({"q_rows", a.q_rows}, kInts, shape, reason);
-    const cpu::Grid row_weights = optional_grid({"row_weights", a.row_weights}, kFloats, shape, reason);
-    const cpu::Grid grad_loss = optional_grid({"grad_loss", a.grad_loss}, kFloats, shape_of(1), "a scalar");
+    const cpu::Grid row_weights =
+        optional_grid({"row_weights", a.row_weights}, kFloats, shape, reason);
+    const cpu::Grid grad_loss =
+        optional_grid({"grad_loss", a.grad_loss}, kFloats, shape_of(1), "a scalar");
     const cpu::Grid values = optional_grid({"values", a.values}, kFloats, shape, reason);
     const cpu::Grid loss = optional_grid({"loss", a.loss}, kFloats, shape_of(1), "a scalar");
 
@@ -143,20 +172,25 @@ lr_status lr_divergence(const lr_divergence_args* args) {
       memory.add_output("grad_p_logits", grad_p.rows, grad_p.count, kP);
     }
     if (a.grad_q_logits != nullptr) {
-      if (is_weights) invalid("grad_q_logits is given, expected NULL with q_weights, which are constant");
+      if (is_weights)
+        invalid("grad_q_logits is given, expected NULL with q_weights, which are constant");
       grad_q = gradient_rows({"grad_q_logits", a.grad_q_logits}, {kQ, a.q_logits}, q);
       memory.add_output("grad_q_logits", grad_q.rows, grad_q.count, kQ);
     }
     const math::DivergenceOptions options = check_options(a.options);
-    if (a.options.detach == LR_DETACH_P && a.grad_p_logits != nullptr) invalid("grad_p_logits is given, expected NULL where p is detached");
-    if (a.options.detach == LR_DETACH_Q && a.grad_q_logits != nullptr) invalid("grad_q_logits is given, expected NULL where q is detached");
+    if (a.options.detach == LR_DETACH_P && a.grad_p_logits != nullptr)
+      invalid("grad_p_logits is given, expected NULL where p is detached");
+    if (a.options.detach == LR_DETACH_Q && a.grad_q_logits != nullptr)
+      invalid("grad_q_logits is given, expected NULL where q is detached");
     memory.check();
     const cpu::DivergenceSides sides{p.rows, q.rows, p.count, q.count, is_weights};
     if (placement.on_device()) {
-      return placement.run(&device::Table::divergence,
-                           device::Divergences{options, a.options.reduction == LR_DIVERGENCE_MEAN, count, sides, p_rows, q_rows, row_weights,
-                                               grad_loss, values, loss, a.grad_p_logits != nullptr, a.grad_q_logits != nullptr,
-                                               grad_p.rows, grad_q.rows});
+      return placement.run(
+          &device::Table::divergence,
+          device::Divergences{options, a.options.reduction == LR_DIVERGENCE_MEAN, count, sides,
+                              p_rows, q_rows, row_weights, grad_loss, values, loss,
+                              a.grad_p_logits != nullptr, a.grad_q_logits != nullptr, grad_p.rows,
+                              grad_q.rows});
     }
 
     std::vector<cpu::RowPair> pairs(static_cast<size_t>(count));
@@ -168,22 +202,28 @@ lr_status lr_divergence(const lr_divergence_args* args) {
       rows_of_q = read_rows("q_rows", q_rows, q.count);
     }
     const std::vector<double> weights = read_row_weights(row_weights, count);
-    if (is_weights) check_q_weights(q);
+    if (is_weights)
+      check_q_weights(q);
     double upstream = 1;
-    if (grad_loss) read(grad_loss, 0, 1, &upstream);
+    if (grad_loss)
+      read(grad_loss, 0, 1, &upstream);
     const double total = std::accumulate(weights.begin(), weights.end(), 0.0);
     const double divisor = a.options.reduction == LR_DIVERGENCE_SUM || total == 0 ? 1 : total;
     for (size_t k = 0; k < pairs.size(); ++k) {
-      pairs[k] = {rows_of_p[k], rows_of_q[k], weights[k] == 0 ? 0 : upstream * (weights[k] / divisor)};
+      pairs[k] = {rows_of_p[k], rows_of_q[k],
+                  weights[k] == 0 ? 0 : upstream * (weights[k] / divisor)};
     }
 
     const std::vector<double> results =
         cpu::divergence(sides, pairs, options,
-                        {a.grad_p_logits == nullptr ? nullptr : &grad_p.rows, a.grad_q_logits == nullptr ? nullptr : &grad_q.rows});
-    if (values) write(values, 0, count, results.data());
+                        {a.grad_p_logits == nullptr ? nullptr : &grad_p.rows,
+                         a.grad_q_logits == nullptr ? nullptr : &grad_q.rows});
+    if (values)
+      write(values, 0, count, results.data());
     if (loss) {
       double sum = 0;
-      for (size_t k = 0; k < results.size(); ++k) sum += weights[k] == 0 ? 0 : weights[k] / divisor * results[k];
+      for (size_t k = 0; k < results.size(); ++k)
+        sum += weights[k] == 0 ? 0 : weights[k] / divisor * results[k];
       write(loss, 0, 1, &sum);
     }
   });

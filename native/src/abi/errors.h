@@ -1,4 +1,5 @@
-// Failures inside the library are thrown as Error; guarded() turns whatever was thrown into a status and one line of text.
+// Failures inside the library are thrown as Error; guarded() turns whatever was thrown into a
+// status and one line of text.
 #pragma once
 
 #include <cstddef>
@@ -56,41 +57,65 @@ lr_status guarded(ErrorBuffer buffer, Body&& body) {
   }
 }
 
-// The arguments of an operation begin with their size, the error buffer and its capacity. Callers of an older library pass
-// a shorter struct: not shorter than the first published one. Callers of a newer one pass a longer struct, whose tail
-// must be zero, that is ask for nothing this library does not know. No release will need kMaxStructSize bytes: a larger size is that
-// of a struct that nobody filled in, and neither its tail nor its error buffer is touched.
+// The arguments of an operation begin with their size, the error buffer and its capacity. Callers
+// of an older library pass a shorter struct: not shorter than the first published one. Callers of a
+// newer one pass a longer struct, whose tail must be zero, that is ask for nothing this library
+// does not know. No release will need kMaxStructSize bytes: a larger size is that of a struct that
+// nobody filled in, and neither its tail nor its error buffer is touched.
 template <class Args>
 struct Published;  // Published<Args>::size: sizeof(Args) when it was first released
 
 template <>
-struct Published<lr_token_logprobs_args> { static constexpr uint64_t size = 120; };
+struct Published<lr_token_logprobs_args> {
+  static constexpr uint64_t size = 120;
+};
 template <>
-struct Published<lr_token_logprobs_backward_args> { static constexpr uint64_t size = 112; };
+struct Published<lr_token_logprobs_backward_args> {
+  static constexpr uint64_t size = 112;
+};
 template <>
-struct Published<lr_sequence_logps_args> { static constexpr uint64_t size = 104; };
+struct Published<lr_sequence_logps_args> {
+  static constexpr uint64_t size = 104;
+};
 template <>
-struct Published<lr_pair_loss_args> { static constexpr uint64_t size = 208; };
+struct Published<lr_pair_loss_args> {
+  static constexpr uint64_t size = 208;
+};
 template <>
-struct Published<lr_preference_step_args> { static constexpr uint64_t size = 192; };
+struct Published<lr_preference_step_args> {
+  static constexpr uint64_t size = 192;
+};
 template <>
-struct Published<lr_unpaired_loss_args> { static constexpr uint64_t size = 128; };
+struct Published<lr_unpaired_loss_args> {
+  static constexpr uint64_t size = 128;
+};
 template <>
-struct Published<lr_divergence_args> { static constexpr uint64_t size = 160; };
+struct Published<lr_divergence_args> {
+  static constexpr uint64_t size = 160;
+};
 template <>
-struct Published<lr_scoring_rule_args> { static constexpr uint64_t size = 128; };
+struct Published<lr_scoring_rule_args> {
+  static constexpr uint64_t size = 128;
+};
 template <>
-struct Published<lr_cuda> { static constexpr uint64_t size = 40; };
+struct Published<lr_cuda> {
+  static constexpr uint64_t size = 40;
+};
 template <>
-struct Published<lr_device_info> { static constexpr uint64_t size = 288; };
+struct Published<lr_device_info> {
+  static constexpr uint64_t size = 288;
+};
 
 inline constexpr uint64_t kMaxStructSize = 4096;
 
-inline bool is_struct_size(uint64_t size, uint64_t first_size) { return size >= first_size && size <= kMaxStructSize; }
+inline bool is_struct_size(uint64_t size, uint64_t first_size) {
+  return size >= first_size && size <= kMaxStructSize;
+}
 
 void check_struct(const char* name, const void* args, uint64_t first_size, uint64_t known_size);
 
-// LOGRATIO_CPU and the processor leave something to run on, and LOGRATIO_THREADS is a number of threads.
+// LOGRATIO_CPU and the processor leave something to run on, and LOGRATIO_THREADS is a number of
+// threads.
 void check_environment();
 
 template <class Args, class Body>

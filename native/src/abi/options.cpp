@@ -31,45 +31,54 @@ bool positive(double value) { return value > 0 && std::isfinite(value); }
 void check_range(const NumberOption& option, double value) {
   switch (option.range) {
     case math::Range::positive:
-      if (!positive(value)) out_of_range(option.name, value, "a finite number > 0");
+      if (!positive(value))
+        out_of_range(option.name, value, "a finite number > 0");
       break;
     case math::Range::finite:
-      if (!std::isfinite(value)) out_of_range(option.name, value, "a finite number");
+      if (!std::isfinite(value))
+        out_of_range(option.name, value, "a finite number");
       break;
     case math::Range::smoothing:
-      if (!(value >= 0 && value < .5)) out_of_range(option.name, value, "a number in [0, 0.5)");
+      if (!(value >= 0 && value < .5))
+        out_of_range(option.name, value, "a number in [0, 0.5)");
       break;
     case math::Range::positive_smoothing:
-      if (!(value > 0 && value < .5)) out_of_range(option.name, value, "a number in (0, 0.5)");
+      if (!(value > 0 && value < .5))
+        out_of_range(option.name, value, "a number in (0, 0.5)");
       break;
     case math::Range::non_negative:
-      if (!(value >= 0 && std::isfinite(value))) out_of_range(option.name, value, "a finite number >= 0");
+      if (!(value >= 0 && std::isfinite(value)))
+        out_of_range(option.name, value, "a finite number >= 0");
       break;
   }
 }
 
-const NumberOption* find(const LossInfo& loss, double lr_loss_options::* member) {
+const NumberOption* find(const LossInfo& loss, double lr_loss_options::*member) {
   for (const NumberOption& option : loss.numbers) {
-    if (option.member == member) return &option;
+    if (option.member == member)
+      return &option;
   }
   return nullptr;
 }
 
-const ChoiceOption* find(const LossInfo& loss, int32_t lr_loss_options::* member) {
+const ChoiceOption* find(const LossInfo& loss, int32_t lr_loss_options::*member) {
   for (const ChoiceOption& option : loss.choices) {
-    if (option.member == member) return &option;
+    if (option.member == member)
+      return &option;
   }
   return nullptr;
 }
 
 [[noreturn]] void no_such_option(const char* name, double value, const LossInfo& loss) {
-  invalid(std::string(name) + " is " + number_text(value) + ", and the loss " + loss.name + " has no such option: leave it as lr_loss_init sets it");
+  invalid(std::string(name) + " is " + number_text(value) + ", and the loss " + loss.name +
+          " has no such option: leave it as lr_loss_init sets it");
 }
 
 std::string loss_names() {
   std::string text;
   for (int32_t number = 1; number <= math::kLossCount; ++number) {
-    if (number > 1) text += number == math::kLossCount ? " or " : ", ";
+    if (number > 1)
+      text += number == math::kLossCount ? " or " : ", ";
     text += math::loss_info(number)->name;
   }
   return text;
@@ -78,14 +87,18 @@ std::string loss_names() {
 int32_t number_of(const char* name) {
   for (int32_t number = 1; number <= math::kLossCount; ++number) {
     const LossInfo& loss = *math::loss_info(number);
-    if (std::strcmp(name, loss.name) == 0 || (loss.alias != nullptr && std::strcmp(name, loss.alias) == 0)) return number;
+    if (std::strcmp(name, loss.name) == 0 ||
+        (loss.alias != nullptr && std::strcmp(name, loss.alias) == 0))
+      return number;
   }
   invalid("loss is \"" + std::string(name) + "\", expected " + loss_names());
 }
 
 void check_size(const lr_loss_options& options) {
-  if (options.size == sizeof(lr_loss_options)) return;
-  invalid("size of lr_loss_options is " + std::to_string(options.size) + ", expected " + std::to_string(sizeof(lr_loss_options)) +
+  if (options.size == sizeof(lr_loss_options))
+    return;
+  invalid("size of lr_loss_options is " + std::to_string(options.size) + ", expected " +
+          std::to_string(sizeof(lr_loss_options)) +
           ": set it to sizeof(lr_loss_options) before lr_loss_init, and compare lr_abi_version()");
 }
 
@@ -93,15 +106,19 @@ void check_size(const lr_loss_options& options) {
 
 lr_status lr_loss_init(const char* name, lr_loss_options* options) {
   return guarded({}, [&] {
-    if (name == nullptr) invalid("name is NULL, expected " + loss_names());
-    if (options == nullptr) invalid("options is NULL, and it is required");
+    if (name == nullptr)
+      invalid("name is NULL, expected " + loss_names());
+    if (options == nullptr)
+      invalid("options is NULL, and it is required");
     check_size(*options);
     const int32_t number = number_of(name);
     lr_loss_options fresh{};
     fresh.size = options->size;
     fresh.loss = number;
-    for (const auto member : math::kNumberMembers) fresh.*member = std::numeric_limits<double>::quiet_NaN();
-    for (const NumberOption& option : math::loss_info(number)->numbers) fresh.*(option.member) = option.fallback;
+    for (const auto member : math::kNumberMembers)
+      fresh.*member = std::numeric_limits<double>::quiet_NaN();
+    for (const NumberOption& option : math::loss_info(number)->numbers)
+      fresh.*(option.member) = option.fallback;
     *options = fresh;
   });
 }
@@ -109,52 +126,69 @@ lr_status lr_loss_init(const char* name, lr_loss_options* options) {
 namespace logratio::abi {
 
 const LossInfo& check_loss_options(const lr_loss_options* options) {
-  if (options == nullptr) invalid("loss_options is NULL, and it is required");
+  if (options == nullptr)
+    invalid("loss_options is NULL, and it is required");
   check_size(*options);
   const LossInfo* loss = math::loss_info(options->loss);
-  if (loss == nullptr) invalid("loss is number " + std::to_string(options->loss) + ", which does not exist: fill loss_options with lr_loss_init");
-  for (const NumberOption& option : loss->numbers) check_range(option, options->*(option.member));
+  if (loss == nullptr)
+    invalid("loss is number " + std::to_string(options->loss) +
+            ", which does not exist: fill loss_options with lr_loss_init");
+  for (const NumberOption& option : loss->numbers)
+    check_range(option, options->*(option.member));
   // What the loss has is not NaN, then. Options that it lacks are.
   size_t given = 0;
-  for (const auto member : math::kNumberMembers) given += !std::isnan(options->*member);
+  for (const auto member : math::kNumberMembers)
+    given += !std::isnan(options->*member);
   for (size_t k = 0; given > loss->numbers.size() && k < std::size(math::kNumberMembers); ++k) {
     const double value = options->*math::kNumberMembers[k];
-    if (!std::isnan(value) && find(*loss, math::kNumberMembers[k]) == nullptr) no_such_option(math::kNumberNames[k], value, *loss);
+    if (!std::isnan(value) && find(*loss, math::kNumberMembers[k]) == nullptr)
+      no_such_option(math::kNumberNames[k], value, *loss);
   }
   for (const ChoiceOption& choice : math::kChoices) {
     const int32_t value = options->*(choice.member);
-    if (value == 0) continue;
+    if (value == 0)
+      continue;
     const ChoiceOption* option = find(*loss, choice.member);
-    if (option == nullptr) no_such_option(choice.name, value, *loss);
+    if (option == nullptr)
+      no_such_option(choice.name, value, *loss);
     if (value < 0 || value >= option->count) {
-      invalid(std::string(choice.name) + " is " + std::to_string(value) + ", expected 0 to " + std::to_string(option->count - 1));
+      invalid(std::string(choice.name) + " is " + std::to_string(value) + ", expected 0 to " +
+              std::to_string(option->count - 1));
     }
   }
-  if (options->reserved != 0) invalid("reserved of lr_loss_options is " + std::to_string(options->reserved) + ", expected 0");
+  if (options->reserved != 0)
+    invalid("reserved of lr_loss_options is " + std::to_string(options->reserved) + ", expected 0");
   return *loss;
 }
 
 void check_pairs(const LossInfo& loss, int64_t pairs) {
-  if (loss.variance && pairs == 1) invalid(std::string("the loss ") + loss.name + " takes a variance over the pairs, expected at least 2 pairs, and there is 1");
+  if (loss.variance && pairs == 1)
+    invalid(std::string("the loss ") + loss.name +
+            " takes a variance over the pairs, expected at least 2 pairs, and there is 1");
 }
 
-bool has_gradient(const LossInfo& loss, double lr_loss_options::* option) {
+bool has_gradient(const LossInfo& loss, double lr_loss_options::*option) {
   const NumberOption* found = find(loss, option);
   return found != nullptr && found->differentiable;
 }
 
 void check_choice(const char* name, int32_t value, int32_t count) {
-  if (value >= 0 && value < count) return;
-  invalid(std::string(name) + " is " + std::to_string(value) + ", expected 0" + (count > 1 ? " to " + std::to_string(count - 1) : ""));
+  if (value >= 0 && value < count)
+    return;
+  invalid(std::string(name) + " is " + std::to_string(value) + ", expected 0" +
+          (count > 1 ? " to " + std::to_string(count - 1) : ""));
 }
 
 void check_number(const char* name, double value, bool valid, const char* expected) {
-  if (!valid) out_of_range(name, value, expected);
+  if (!valid)
+    out_of_range(name, value, expected);
 }
 
 cpu::RowTransform check_token_options(const lr_token_options& options) {
-  if (!positive(options.temperature)) out_of_range("temperature", options.temperature, "a finite number > 0");
-  if (!(options.softcap >= 0 && std::isfinite(options.softcap))) out_of_range("softcap", options.softcap, "a finite number >= 0");
+  if (!positive(options.temperature))
+    out_of_range("temperature", options.temperature, "a finite number > 0");
+  if (!(options.softcap >= 0 && std::isfinite(options.softcap)))
+    out_of_range("softcap", options.softcap, "a finite number >= 0");
   return {options.temperature, options.softcap};
 }
 
@@ -163,12 +197,16 @@ void check_sequence_options(const lr_sequence_options& options) {
     invalid("reduction is " + std::to_string(options.reduction) + ", expected LR_SUM or LR_MEAN");
   }
   if (options.align != LR_ALIGN_COMPLETION && options.align != LR_ALIGN_ABSOLUTE) {
-    invalid("align is " + std::to_string(options.align) + ", expected LR_ALIGN_COMPLETION or LR_ALIGN_ABSOLUTE");
+    invalid("align is " + std::to_string(options.align) +
+            ", expected LR_ALIGN_COMPLETION or LR_ALIGN_ABSOLUTE");
   }
-  if (!(options.tail_weight >= 0 && options.tail_weight <= 1)) out_of_range("tail_weight", options.tail_weight, "a number in [0, 1]");
-  if (!(options.keep_fraction > 0 && options.keep_fraction <= 1)) out_of_range("keep_fraction", options.keep_fraction, "a number in (0, 1]");
+  if (!(options.tail_weight >= 0 && options.tail_weight <= 1))
+    out_of_range("tail_weight", options.tail_weight, "a number in [0, 1]");
+  if (!(options.keep_fraction > 0 && options.keep_fraction <= 1))
+    out_of_range("keep_fraction", options.keep_fraction, "a number in (0, 1]");
   if (options.tail_weight == 1 && options.keep_fraction != 1) {
-    out_of_range("keep_fraction", options.keep_fraction, "1 where tail_weight is 1: there is no shared set to shorten");
+    out_of_range("keep_fraction", options.keep_fraction,
+                 "1 where tail_weight is 1: there is no shared set to shorten");
   }
 }
 

@@ -11,7 +11,7 @@ namespace logratio::abi {
 const math::LossInfo& check_loss_options(const lr_loss_options* options);
 // Statistics of a loss may need two pairs; none at all is fine.
 void check_pairs(const math::LossInfo& loss, int64_t pairs);
-bool has_gradient(const math::LossInfo& loss, double lr_loss_options::* option);
+bool has_gradient(const math::LossInfo& loss, double lr_loss_options::*option);
 
 // An enumeration's value is one of 0..count-1; a number is what it has to be.
 void check_choice(const char* name, int32_t value, int32_t count);

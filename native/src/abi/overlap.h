@@ -1,4 +1,5 @@
-// No output may share memory with another argument, or with itself; only a gradient may lie exactly on the logits it belongs to.
+// No output may share memory with another argument, or with itself; only a gradient may lie exactly
+// on the logits it belongs to.
 #pragma once
 
 #include <cstdint>
@@ -12,9 +13,14 @@ class MemoryMap {
  public:
   void add_input(const char* name, const cpu::Grid& grid) { add(name, grid, false); }
   void add_output(const char* name, const cpu::Grid& grid) { add(name, grid, true); }
-  void add_input(const char* name, const cpu::LogitRows& rows, int64_t count) { add(name, rows, count, nullptr, false); }
+  void add_input(const char* name, const cpu::LogitRows& rows, int64_t count) {
+    add(name, rows, count, nullptr, false);
+  }
   // `in_place` is the name of the input that the rows may be, when they are the same view of it.
-  void add_output(const char* name, const cpu::LogitRows& rows, int64_t count, const char* in_place) { add(name, rows, count, in_place, true); }
+  void add_output(const char* name, const cpu::LogitRows& rows, int64_t count,
+                  const char* in_place) {
+    add(name, rows, count, in_place, true);
+  }
   void check() const;
 
  private:
@@ -25,14 +31,16 @@ class MemoryMap {
     const char* name;
     const char* in_place;
     bool output;
-    char* first;        // of pieces: element or row (o, i) is `piece` bytes at first + o * outer_step + i * inner_step
+    char* first;  // of pieces: element or row (o, i) is `piece` bytes at first + o * outer_step + i
+                  // * inner_step
     int64_t outer, inner;
     int64_t outer_step, inner_step;
     int64_t piece;
   };
 
   void add(const char* name, const cpu::Grid& grid, bool output);
-  void add(const char* name, const cpu::LogitRows& rows, int64_t count, const char* in_place, bool output);
+  void add(const char* name, const cpu::LogitRows& rows, int64_t count, const char* in_place,
+           bool output);
   void add(const Region& region);
   bool extents_meet() const;
   static bool same_view(const Region& a, const Region& b);

@@ -12,8 +12,10 @@ using namespace logratio::abi;
 namespace {
 
 void together(const DLTensor* a, const char* a_name, const DLTensor* b, const char* b_name) {
-  if ((a == nullptr) == (b == nullptr)) return;
-  invalid(std::string(a == nullptr ? a_name : b_name) + " is NULL, expected " + a_name + " and " + b_name + " together");
+  if ((a == nullptr) == (b == nullptr))
+    return;
+  invalid(std::string(a == nullptr ? a_name : b_name) + " is NULL, expected " + a_name + " and " +
+          b_name + " together");
 }
 
 // Views of the arguments, entered in the memory map as they are checked.
@@ -24,7 +26,9 @@ class Checker {
   cpu::Grid input(const char* name, const DLTensor* tensor, const Types& types = kFloats) {
     return input(name, tensor, types, pairs_, "the length of policy_chosen");
   }
-  cpu::Grid output(const char* name, const DLTensor* tensor) { return output(name, tensor, pairs_, "the length of policy_chosen"); }
+  cpu::Grid output(const char* name, const DLTensor* tensor) {
+    return output(name, tensor, pairs_, "the length of policy_chosen");
+  }
   // One for each value of the loss.
   cpu::Grid input_by_value(const char* name, const DLTensor* tensor, const math::LossInfo& loss) {
     return input(name, tensor, kFloats, values_shape(loss), values_reason(loss));
@@ -32,34 +36,45 @@ class Checker {
   cpu::Grid output_by_value(const char* name, const DLTensor* tensor, const math::LossInfo& loss) {
     return output(name, tensor, values_shape(loss), values_reason(loss));
   }
-  cpu::Grid parameter(const char* name, const DLTensor* tensor, const math::LossInfo& loss, double lr_loss_options::* option) {
-    if (tensor == nullptr) return {};
-    if (!has_gradient(loss, option)) invalid(std::string(name) + " is given, and the loss " + loss.name + " has no such gradient");
+  cpu::Grid parameter(const char* name, const DLTensor* tensor, const math::LossInfo& loss,
+                      double lr_loss_options::*option) {
+    if (tensor == nullptr)
+      return {};
+    if (!has_gradient(loss, option))
+      invalid(std::string(name) + " is given, and the loss " + loss.name + " has no such gradient");
     const cpu::Grid result = grid({name, tensor}, kFloats, shape_of(1), "a sum over the pairs");
     memory_.add_output(name, result);
     return result;
   }
   // A learned parameter, which takes the place of an option.
   cpu::Grid learned(const char* name, const DLTensor* tensor, const math::LossInfo& loss) {
-    if (tensor == nullptr) return {};
+    if (tensor == nullptr)
+      return {};
     if (loss.reward_beta != &lr_loss_options::beta_kl) {
-      invalid(std::string(name) + " is given as a tensor, and the loss " + loss.name + " takes none: only dlrml does");
+      invalid(std::string(name) + " is given as a tensor, and the loss " + loss.name +
+              " takes none: only dlrml does");
     }
     return input(name, tensor, kFloats, shape_of(1), "one parameter");
   }
   void check_memory() const { memory_.check(); }
 
  private:
-  Shape values_shape(const math::LossInfo& loss) const { return shape_of(loss.two_values ? 2 * pairs_.size[0] : pairs_.size[0]); }
-  static const char* values_reason(const math::LossInfo& loss) {
-    return loss.two_values ? "twice the length of policy_chosen: kto_pair has a value for each answer" : "the length of policy_chosen";
+  Shape values_shape(const math::LossInfo& loss) const {
+    return shape_of(loss.two_values ? 2 * pairs_.size[0] : pairs_.size[0]);
   }
-  cpu::Grid input(const char* name, const DLTensor* tensor, const Types& types, const Shape& shape, const char* reason) {
+  static const char* values_reason(const math::LossInfo& loss) {
+    return loss.two_values
+               ? "twice the length of policy_chosen: kto_pair has a value for each answer"
+               : "the length of policy_chosen";
+  }
+  cpu::Grid input(const char* name, const DLTensor* tensor, const Types& types, const Shape& shape,
+                  const char* reason) {
     const cpu::Grid result = optional_grid({name, tensor}, types, shape, reason);
     memory_.add_input(name, result);
     return result;
   }
-  cpu::Grid output(const char* name, const DLTensor* tensor, const Shape& shape, const char* reason) {
+  cpu::Grid output(const char* name, const DLTensor* tensor, const Shape& shape,
+                   const char* reason) {
     const cpu::Grid result = optional_grid({name, tensor}, kFloats, shape, reason);
     memory_.add_output(name, result);
     return result;
@@ -73,23 +88,38 @@ class Checker {
 
 lr_status lr_pair_loss(const lr_pair_loss_args* args) {
   return operation("lr_pair_loss_args", args, [](const lr_pair_loss_args& a) {
-    const Placement placement(
-        {{"policy_chosen", a.policy_chosen}, {"policy_rejected", a.policy_rejected}, {"reference_chosen", a.reference_chosen},
-         {"reference_rejected", a.reference_rejected}, {"chosen_counts", a.chosen_counts}, {"rejected_counts", a.rejected_counts},
-         {"grad_loss", a.grad_loss}, {"loss", a.loss}, {"chosen_rewards", a.chosen_rewards}, {"rejected_rewards", a.rejected_rewards},
-         {"grad_policy_chosen", a.grad_policy_chosen}, {"grad_policy_rejected", a.grad_policy_rejected},
-         {"grad_reference_chosen", a.grad_reference_chosen}, {"grad_reference_rejected", a.grad_reference_rejected},
-         {"grad_beta", a.grad_beta}, {"grad_beta_kl", a.grad_beta_kl}, {"grad_beta_mix", a.grad_beta_mix}, {"grad_tau", a.grad_tau},
-         {"beta_kl", a.beta_kl}, {"beta_mix", a.beta_mix}, {"tau", a.tau}},
-        a.cuda);
+    const Placement placement({{"policy_chosen", a.policy_chosen},
+                               {"policy_rejected", a.policy_rejected},
+                               {"reference_chosen", a.reference_chosen},
+                               {"reference_rejected", a.reference_rejected},
+                               {"chosen_counts", a.chosen_counts},
+                               {"rejected_counts", a.rejected_counts},
+                               {"grad_loss", a.grad_loss},
+                               {"loss", a.loss},
+                               {"chosen_rewards", a.chosen_rewards},
+                               {"rejected_rewards", a.rejected_rewards},
+                               {"grad_policy_chosen", a.grad_policy_chosen},
+                               {"grad_policy_rejected", a.grad_policy_rejected},
+                               {"grad_reference_chosen", a.grad_reference_chosen},
+                               {"grad_reference_rejected", a.grad_reference_rejected},
+                               {"grad_beta", a.grad_beta},
+                               {"grad_beta_kl", a.grad_beta_kl},
+                               {"grad_beta_mix", a.grad_beta_mix},
+                               {"grad_tau", a.grad_tau},
+                               {"beta_kl", a.beta_kl},
+                               {"beta_mix", a.beta_mix},
+                               {"tau", a.tau}},
+                              a.cuda);
     const math::LossInfo& loss = check_loss_options(a.loss_options);
-    if (loss.kind != math::LossKind::paired) invalid(std::string("loss is ") + loss.name + ", expected a loss of pairs");
+    if (loss.kind != math::LossKind::paired)
+      invalid(std::string("loss is ") + loss.name + ", expected a loss of pairs");
     lr_loss_options options = *a.loss_options;
     require({"policy_chosen", a.policy_chosen});
     require({"policy_rejected", a.policy_rejected});
     together(a.reference_chosen, "reference_chosen", a.reference_rejected, "reference_rejected");
     if (loss.reference_free && a.reference_chosen != nullptr) {
-      invalid(std::string("reference_chosen is given, and the loss ") + loss.name + " has no reference");
+      invalid(std::string("reference_chosen is given, and the loss ") + loss.name +
+              " has no reference");
     }
     together(a.chosen_counts, "chosen_counts", a.rejected_counts, "rejected_counts");
     const int64_t pairs = grid({"policy_chosen", a.policy_chosen}, kFloats, 1, "[P]").inner;
@@ -108,24 +138,35 @@ lr_status lr_pair_loss(const lr_pair_loss_args* args) {
     t.rejected_rewards = check.output("rejected_rewards", a.rejected_rewards);
     t.grad_policy_chosen = check.output("grad_policy_chosen", a.grad_policy_chosen);
     t.grad_policy_rejected = check.output("grad_policy_rejected", a.grad_policy_rejected);
-    if (a.reference_chosen == nullptr && (a.grad_reference_chosen != nullptr || a.grad_reference_rejected != nullptr)) {
-      invalid(std::string(a.grad_reference_chosen != nullptr ? "grad_reference_chosen" : "grad_reference_rejected") +
+    if (a.reference_chosen == nullptr &&
+        (a.grad_reference_chosen != nullptr || a.grad_reference_rejected != nullptr)) {
+      invalid(std::string(a.grad_reference_chosen != nullptr ? "grad_reference_chosen"
+                                                             : "grad_reference_rejected") +
               " is given, and there is no reference to have a gradient");
     }
     t.grad_reference_chosen = check.output("grad_reference_chosen", a.grad_reference_chosen);
     t.grad_reference_rejected = check.output("grad_reference_rejected", a.grad_reference_rejected);
     t.grad_beta = check.parameter("grad_beta", a.grad_beta, loss, &lr_loss_options::beta);
-    t.grad_beta_kl = check.parameter("grad_beta_kl", a.grad_beta_kl, loss, &lr_loss_options::beta_kl);
-    t.grad_beta_mix = check.parameter("grad_beta_mix", a.grad_beta_mix, loss, &lr_loss_options::beta_mix);
+    t.grad_beta_kl =
+        check.parameter("grad_beta_kl", a.grad_beta_kl, loss, &lr_loss_options::beta_kl);
+    t.grad_beta_mix =
+        check.parameter("grad_beta_mix", a.grad_beta_mix, loss, &lr_loss_options::beta_mix);
     t.grad_tau = check.parameter("grad_tau", a.grad_tau, loss, &lr_loss_options::tau);
-    const cpu::Grid beta_kl = check.learned("beta_kl", a.beta_kl, loss), beta_mix = check.learned("beta_mix", a.beta_mix, loss);
+    const cpu::Grid beta_kl = check.learned("beta_kl", a.beta_kl, loss),
+                    beta_mix = check.learned("beta_mix", a.beta_mix, loss);
     const cpu::Grid tau = check.learned("tau", a.tau, loss);
     check.check_memory();
-    if (placement.on_device()) return placement.run(&device::Table::pair_loss, device::PairLosses{options, pairs, t, beta_kl, beta_mix, tau});
-    if (beta_kl) cpu::read(beta_kl, 0, 1, &options.beta_kl);
-    if (beta_mix) cpu::read(beta_mix, 0, 1, &options.beta_mix);
-    if (tau) cpu::read(tau, 0, 1, &options.tau);
-    if (beta_kl || beta_mix || tau) check_loss_options(&options);
+    if (placement.on_device())
+      return placement.run(&device::Table::pair_loss,
+                           device::PairLosses{options, pairs, t, beta_kl, beta_mix, tau});
+    if (beta_kl)
+      cpu::read(beta_kl, 0, 1, &options.beta_kl);
+    if (beta_mix)
+      cpu::read(beta_mix, 0, 1, &options.beta_mix);
+    if (tau)
+      cpu::read(tau, 0, 1, &options.tau);
+    if (beta_kl || beta_mix || tau)
+      check_loss_options(&options);
     cpu::pair_loss(options, pairs, t);
   });
 }

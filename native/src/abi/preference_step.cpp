@@ -16,47 +16,64 @@ using namespace logratio::abi;
 
 namespace {
 
-const math::LossInfo& info_of(const cpu::WeightedLoss& loss) { return *math::loss_info(loss.options.loss); }
+const math::LossInfo& info_of(const cpu::WeightedLoss& loss) {
+  return *math::loss_info(loss.options.loss);
+}
 
 // The losses of the list, each of which can be part of a step, with their weights.
 std::vector<cpu::WeightedLoss> check_losses(const lr_preference_step_args& a) {
-  if (a.loss_count < 0) invalid("loss_count is " + std::to_string(a.loss_count) + ", expected at least 0");
-  if (a.wpo != 0 && a.wpo != 1) invalid("wpo is " + std::to_string(a.wpo) + ", expected 0 or 1");
+  if (a.loss_count < 0)
+    invalid("loss_count is " + std::to_string(a.loss_count) + ", expected at least 0");
+  if (a.wpo != 0 && a.wpo != 1)
+    invalid("wpo is " + std::to_string(a.wpo) + ", expected 0 or 1");
   std::vector<cpu::WeightedLoss> losses;
   for (int64_t k = 0; k < std::max<int64_t>(1, a.loss_count); ++k) {
     const lr_loss_options* const options = a.loss_options == nullptr ? nullptr : a.loss_options + k;
     const math::LossInfo& info = check_loss_options(options);
     const double weight = a.loss_weights == nullptr ? 1 : a.loss_weights[k];
-    if (info.kind == math::LossKind::unpaired) invalid(std::string("loss is ") + info.name + ", expected a loss of pairs or sft");
-    if (!std::isfinite(weight)) invalid("loss_weights has " + std::to_string(weight) + " for the loss " + info.name + ", expected a finite number");
+    if (info.kind == math::LossKind::unpaired)
+      invalid(std::string("loss is ") + info.name + ", expected a loss of pairs or sft");
+    if (!std::isfinite(weight))
+      invalid("loss_weights has " + std::to_string(weight) + " for the loss " + info.name +
+              ", expected a finite number");
     if (a.wpo == 1 && info.sorting != math::Sorting::none) {
-      invalid(std::string("wpo is 1, expected 0: the loss ") + info.name + " sorts the batch, and its values belong to no pair");
+      invalid(std::string("wpo is 1, expected 0: the loss ") + info.name +
+              " sorts the batch, and its values belong to no pair");
     }
     losses.push_back({*options, weight});
   }
-  const bool referenced = std::any_of(losses.begin(), losses.end(), [](const cpu::WeightedLoss& loss) {
-    return info_of(loss).kind == math::LossKind::paired && !info_of(loss).reference_free;
-  });
+  const bool referenced =
+      std::any_of(losses.begin(), losses.end(), [](const cpu::WeightedLoss& loss) {
+        return info_of(loss).kind == math::LossKind::paired && !info_of(loss).reference_free;
+      });
   if (!referenced && (a.reference_logps != nullptr || a.reference_token_logps != nullptr)) {
-    invalid(std::string(a.reference_logps != nullptr ? "reference_logps" : "reference_token_logps") + " is given, and the loss " +
-            info_of(losses.front()).name + " has no reference");
+    invalid(
+        std::string(a.reference_logps != nullptr ? "reference_logps" : "reference_token_logps") +
+        " is given, and the loss " + info_of(losses.front()).name + " has no reference");
   }
   return losses;
 }
 
-// A batch without a token may have 2^61 pairs, or 2^62 tokens in each of none. Its pairs are all alike, and where nothing tells them
-// apart or is wanted of each, two of them have the means of all; a variance takes no fewer.
+// A batch without a token may have 2^61 pairs, or 2^62 tokens in each of none. Its pairs are all
+// alike, and where nothing tells them apart or is wanted of each, two of them have the means of
+// all; a variance takes no fewer.
 void shrink(const lr_preference_step_args& a, cpu::StepInput* input) {
-  if (input->pairs == 0) input->tokens = 0;
-  const bool each = a.reference_logps != nullptr || a.losses != nullptr || a.logps != nullptr || a.counts != nullptr;
-  if (!each) input->pairs = std::min<int64_t>(input->pairs, 2);
+  if (input->pairs == 0)
+    input->tokens = 0;
+  const bool each = a.reference_logps != nullptr || a.losses != nullptr || a.logps != nullptr ||
+                    a.counts != nullptr;
+  if (!each)
+    input->pairs = std::min<int64_t>(input->pairs, 2);
 }
 
-void check_for_device(const std::vector<cpu::WeightedLoss>& losses, const lr_step_metrics* metrics) {
+void check_for_device(const std::vector<cpu::WeightedLoss>& losses,
+                      const lr_step_metrics* metrics) {
   if (losses.size() > device::kMaxStepLosses) {
-    invalid("loss_count is " + std::to_string(losses.size()) + ", expected at most " + std::to_string(device::kMaxStepLosses) + " on a device");
+    invalid("loss_count is " + std::to_string(losses.size()) + ", expected at most " +
+            std::to_string(device::kMaxStepLosses) + " on a device");
   }
-  if (reinterpret_cast<uintptr_t>(metrics) % alignof(lr_step_metrics) != 0) invalid("metrics is not aligned to 8 bytes");
+  if (reinterpret_cast<uintptr_t>(metrics) % alignof(lr_step_metrics) != 0)
+    invalid("metrics is not aligned to 8 bytes");
 }
 
 }  // namespace
@@ -68,9 +85,15 @@ lr_status lr_preference_step(const lr_preference_step_args* args) {
     constexpr const char* kPairsOfLogits = "the pairs of logits";
     constexpr const char* kSequencesOfLogits = "the sequences of logits";
 
-    const Placement placement({{kLogitsName, a.logits}, {"labels", a.labels}, {"mask", a.mask}, {"reference_logps", a.reference_logps},
-                               {"reference_token_logps", a.reference_token_logps}, {"losses", a.losses}, {"logps", a.logps},
-                               {"counts", a.counts}, {"grad_logits", a.grad_logits}},
+    const Placement placement({{kLogitsName, a.logits},
+                               {"labels", a.labels},
+                               {"mask", a.mask},
+                               {"reference_logps", a.reference_logps},
+                               {"reference_token_logps", a.reference_token_logps},
+                               {"losses", a.losses},
+                               {"logps", a.logps},
+                               {"counts", a.counts},
+                               {"grad_logits", a.grad_logits}},
                               a.cuda);
     const std::vector<cpu::WeightedLoss> losses = check_losses(a);
     cpu::StepInput input;
@@ -78,8 +101,9 @@ lr_status lr_preference_step(const lr_preference_step_args* args) {
     const Shape& token_shape = logits.row_shape;
     const int64_t sequences = token_shape.size[0];
     if (sequences % 2 != 0) {
-      invalid("logits has shape [" + std::to_string(sequences) + "," + std::to_string(token_shape.size[1]) + "," +
-              std::to_string(logits.columns) + "], expected [2P,T,V] with an even first dimension (chosen, then rejected)");
+      invalid("logits has shape [" + std::to_string(sequences) + "," +
+              std::to_string(token_shape.size[1]) + "," + std::to_string(logits.columns) +
+              "], expected [2P,T,V] with an even first dimension (chosen, then rejected)");
     }
     input.pairs = sequences / 2;
     input.tokens = token_shape.size[1];
@@ -90,12 +114,15 @@ lr_status lr_preference_step(const lr_preference_step_args* args) {
     if (a.reference_logps != nullptr && a.reference_token_logps != nullptr) {
       invalid("reference_logps and reference_token_logps are both given, expected at most one");
     }
-    input.reference_logps = optional_grid({"reference_logps", a.reference_logps}, kFloats, sequence_shape, kSequencesOfLogits);
-    input.reference_token_logps = optional_grid({"reference_token_logps", a.reference_token_logps}, kFloats, token_shape, kRowsOfLogits);
+    input.reference_logps = optional_grid({"reference_logps", a.reference_logps}, kFloats,
+                                          sequence_shape, kSequencesOfLogits);
+    input.reference_token_logps = optional_grid({"reference_token_logps", a.reference_token_logps},
+                                                kFloats, token_shape, kRowsOfLogits);
     cpu::StepOutput output{};
     output.losses = optional_grid({"losses", a.losses}, kFloats, pair_shape, kPairsOfLogits);
     output.logps = optional_grid({"logps", a.logps}, kFloats, sequence_shape, kSequencesOfLogits);
-    output.counts = optional_grid({"counts", a.counts}, kFloats, sequence_shape, kSequencesOfLogits);
+    output.counts =
+        optional_grid({"counts", a.counts}, kFloats, sequence_shape, kSequencesOfLogits);
     output.metrics = a.metrics;
     input.transform = check_token_options(a.token_options);
     check_sequence_options(a.sequence_options);
@@ -104,7 +131,8 @@ lr_status lr_preference_step(const lr_preference_step_args* args) {
       check_pairs(info, input.pairs);
       const bool divides = info.divides_by_length && loss.options.normalise == LR_NORMALISE_ON;
       if (divides && a.sequence_options.reduction == LR_MEAN) {
-        invalid(std::string("reduction is LR_MEAN, expected LR_SUM: the loss ") + info.name + " divides by the length itself");
+        invalid(std::string("reduction is LR_MEAN, expected LR_SUM: the loss ") + info.name +
+                " divides by the length itself");
       }
     }
 
@@ -124,19 +152,31 @@ lr_status lr_preference_step(const lr_preference_step_args* args) {
       output.grad_logits = &gradient.rows;
     }
     memory.check();
-    if (logits.count == 0) shrink(a, &input);
+    if (logits.count == 0)
+      shrink(a, &input);
 
     if (placement.on_device()) {
       check_for_device(losses, a.metrics);
       return placement.run(&device::Table::preference_step,
-                           device::Step{losses.data(), static_cast<int>(losses.size()), a.wpo == 1, a.sequence_options, input.pairs, input.tokens,
-                                        input.logits, input.transform, {labels, a.token_options.ignore_index}, mask, input.reference_logps,
-                                        input.reference_token_logps, output});
+                           device::Step{losses.data(),
+                                        static_cast<int>(losses.size()),
+                                        a.wpo == 1,
+                                        a.sequence_options,
+                                        input.pairs,
+                                        input.tokens,
+                                        input.logits,
+                                        input.transform,
+                                        {labels, a.token_options.ignore_index},
+                                        mask,
+                                        input.reference_logps,
+                                        input.reference_token_logps,
+                                        output});
     }
     input.labels = read_labels("labels", labels, logits.columns, a.token_options.ignore_index);
     input.weights = mask ? read_mask("mask", mask) : std::vector<double>(input.labels.size(), 1.0);
     for (size_t k = 0; k < input.weights.size(); ++k) {
-      if (input.labels[k] < 0) input.weights[k] = 0;
+      if (input.labels[k] < 0)
+        input.weights[k] = 0;
     }
     cpu::preference_step(losses, a.wpo == 1, a.sequence_options, input, output);
   });

@@ -21,13 +21,18 @@ struct Types {
 };
 
 constexpr uint32_t bit(ElementType type) { return 1u << static_cast<int>(type); }
-constexpr uint32_t kFloatBits = bit(ElementType::f64) | bit(ElementType::f32) | bit(ElementType::bf16) | bit(ElementType::f16);
+constexpr uint32_t kFloatBits =
+    bit(ElementType::f64) | bit(ElementType::f32) | bit(ElementType::bf16) | bit(ElementType::f16);
 constexpr uint32_t kIntBits = bit(ElementType::i64) | bit(ElementType::i32);
 inline constexpr Types kFloats{kFloatBits, "float64, float32, bfloat16 or float16"};
 inline constexpr Types kInts{kIntBits, "int64 or int32"};
-inline constexpr Types kCounts{kFloatBits | kIntBits, "float64, float32, bfloat16, float16, int64 or int32"};
-inline constexpr Types kMasks{bit(ElementType::flag) | bit(ElementType::f32), "bool, uint8 or float32"};
-inline constexpr Types kLogits{bit(ElementType::f32) | bit(ElementType::bf16) | bit(ElementType::f16), "float32, bfloat16 or float16"};
+inline constexpr Types kCounts{kFloatBits | kIntBits,
+                               "float64, float32, bfloat16, float16, int64 or int32"};
+inline constexpr Types kMasks{bit(ElementType::flag) | bit(ElementType::f32),
+                              "bool, uint8 or float32"};
+inline constexpr Types kLogits{
+    bit(ElementType::f32) | bit(ElementType::bf16) | bit(ElementType::f16),
+    "float32, bfloat16 or float16"};
 
 struct Shape {
   int32_t ndim;
@@ -48,24 +53,30 @@ struct Argument {
 // A required argument is there.
 void require(const Argument& argument);
 
-// Device, dtype, rank and memory. The rank is one of min_rank..max_rank; `expected` says in words what the shape should be.
-ElementType check_tensor(const Argument& argument, const Types& types, int min_rank, int max_rank, const char* expected);
+// Device, dtype, rank and memory. The rank is one of min_rank..max_rank; `expected` says in words
+// what the shape should be.
+ElementType check_tensor(const Argument& argument, const Types& types, int min_rank, int max_rank,
+                         const char* expected);
 
-// A tensor of one or two dimensions. The second form also demands a shape, and says what it follows from.
+// A tensor of one or two dimensions. The second form also demands a shape, and says what it follows
+// from.
 cpu::Grid grid(const Argument& argument, const Types& types, int rank, const char* expected);
-cpu::Grid grid(const Argument& argument, const Types& types, const Shape& shape, const char* reason);
+cpu::Grid grid(const Argument& argument, const Types& types, const Shape& shape,
+               const char* reason);
 
 // The same, absent where the tensor is NULL.
-inline cpu::Grid optional_grid(const Argument& argument, const Types& types, const Shape& shape, const char* reason) {
+inline cpu::Grid optional_grid(const Argument& argument, const Types& types, const Shape& shape,
+                               const char* reason) {
   return argument.tensor == nullptr ? cpu::Grid{} : grid(argument, types, shape, reason);
 }
 
 // Vocabulary rows: logits, or their gradient.
 struct RowsArgument {
-  cpu::LogitRows rows;  // the kernels' view. Without a row it has one column: what is planned by columns must not ask for 2^62 of none
+  cpu::LogitRows rows;  // the kernels' view. Without a row it has one column: what is planned by
+                        // columns must not ask for 2^62 of none
   Shape row_shape;      // without the vocabulary: [N] or [B,T]
   int64_t count;
-  int64_t columns;      // of the tensor, for the checks
+  int64_t columns;  // of the tensor, for the checks
 };
 RowsArgument logit_rows(const Argument& argument, int min_rank, const char* expected);
 // The gradient of rows: of their shape and dtype.

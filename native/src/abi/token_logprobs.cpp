@@ -33,8 +33,14 @@ Tokens check_tokens(const DLTensor* logits, const DLTensor* labels) {
 
 lr_status lr_token_logprobs(const lr_token_logprobs_args* args) {
   return operation("lr_token_logprobs_args", args, [](const lr_token_logprobs_args& a) {
-    const Placement placement({{kLogitsName, a.logits}, {"labels", a.labels}, {"logp", a.logp}, {"lse", a.lse}, {"lse2", a.lse2},
-                               {"entropy", a.entropy}, {"argmax", a.argmax}, {"mean_logit", a.mean_logit}},
+    const Placement placement({{kLogitsName, a.logits},
+                               {"labels", a.labels},
+                               {"logp", a.logp},
+                               {"lse", a.lse},
+                               {"lse2", a.lse2},
+                               {"entropy", a.entropy},
+                               {"argmax", a.argmax},
+                               {"mean_logit", a.mean_logit}},
                               a.cuda);
     const Tokens tokens = check_tokens(a.logits, a.labels);
     const Shape& shape = tokens.logits.row_shape;
@@ -53,51 +59,68 @@ lr_status lr_token_logprobs(const lr_token_logprobs_args* args) {
     outputs.entropy = output("entropy", a.entropy, kFloats);
     outputs.argmax = output("argmax", a.argmax, kInts);
     outputs.mean_logit = output("mean_logit", a.mean_logit, kFloats);
-    if (outputs.argmax && outputs.argmax.type == cpu::ElementType::i32 && tokens.logits.columns - 1 > std::numeric_limits<int32_t>::max()) {
-      invalid("argmax has dtype int32, expected int64: logits has more columns than int32 can number");
+    if (outputs.argmax && outputs.argmax.type == cpu::ElementType::i32 &&
+        tokens.logits.columns - 1 > std::numeric_limits<int32_t>::max()) {
+      invalid(
+          "argmax has dtype int32, expected int64: logits has more columns than int32 can number");
     }
     const cpu::RowTransform transform = check_token_options(a.options);
     memory.check();
     if (placement.on_device()) {
       const device::Labels labels{tokens.labels, a.options.ignore_index};
-      return placement.run(&device::Table::token_logprobs, device::TokenForward{tokens.logits.rows, transform, labels, outputs});
+      return placement.run(&device::Table::token_logprobs,
+                           device::TokenForward{tokens.logits.rows, transform, labels, outputs});
     }
-    const auto labels = read_labels("labels", tokens.labels, tokens.logits.columns, a.options.ignore_index);
+    const auto labels =
+        read_labels("labels", tokens.labels, tokens.logits.columns, a.options.ignore_index);
     cpu::token_logprobs(tokens.logits.rows, transform, labels, outputs);
   });
 }
 
 lr_status lr_token_logprobs_backward(const lr_token_logprobs_backward_args* args) {
-  return operation("lr_token_logprobs_backward_args", args, [](const lr_token_logprobs_backward_args& a) {
-    const Placement placement({{kLogitsName, a.logits}, {"labels", a.labels}, {"lse", a.lse}, {"entropy", a.entropy}, {"grad_logp", a.grad_logp},
-                               {"grad_entropy", a.grad_entropy}, {"grad_logits", a.grad_logits}},
-                              a.cuda);
-    const Tokens tokens = check_tokens(a.logits, a.labels);
-    const Shape& shape = tokens.logits.row_shape;
-    if (a.grad_logp == nullptr && a.grad_entropy == nullptr) invalid("grad_logp and grad_entropy are both NULL, expected at least one");
-    if (a.grad_entropy != nullptr && a.entropy == nullptr) invalid("entropy is NULL, and it is required with grad_entropy");
-    cpu::TokenUpstream upstream;
-    upstream.lse = grid({"lse", a.lse}, kFloats, shape, kLikeLabels);
-    upstream.entropy = optional_grid({"entropy", a.entropy}, kFloats, shape, kLikeLabels);
-    upstream.grad_logp = optional_grid({"grad_logp", a.grad_logp}, kFloats, shape, kLikeLabels);
-    upstream.grad_entropy = optional_grid({"grad_entropy", a.grad_entropy}, kFloats, shape, kLikeLabels);
-    const RowsArgument gradient = gradient_rows({"grad_logits", a.grad_logits}, {kLogitsName, a.logits}, tokens.logits);
-    const cpu::RowTransform transform = check_token_options(a.options);
-    MemoryMap memory;
-    memory.add_input(kLogitsName, tokens.logits.rows, tokens.logits.count);
-    memory.add_input("labels", tokens.labels);
-    memory.add_input("lse", upstream.lse);
-    memory.add_input("entropy", upstream.entropy);
-    memory.add_input("grad_logp", upstream.grad_logp);
-    memory.add_input("grad_entropy", upstream.grad_entropy);
-    memory.add_output("grad_logits", gradient.rows, gradient.count, kLogitsName);
-    memory.check();
-    if (placement.on_device()) {
-      const device::Labels labels{tokens.labels, a.options.ignore_index};
-      return placement.run(&device::Table::token_logprobs_backward,
-                           device::TokenBackward{tokens.logits.rows, gradient.rows, transform, labels, upstream});
-    }
-    const auto labels = read_labels("labels", tokens.labels, tokens.logits.columns, a.options.ignore_index);
-    cpu::token_logprobs_backward(tokens.logits.rows, gradient.rows, transform, labels, upstream);
-  });
+  return operation(
+      "lr_token_logprobs_backward_args", args, [](const lr_token_logprobs_backward_args& a) {
+        const Placement placement({{kLogitsName, a.logits},
+                                   {"labels", a.labels},
+                                   {"lse", a.lse},
+                                   {"entropy", a.entropy},
+                                   {"grad_logp", a.grad_logp},
+                                   {"grad_entropy", a.grad_entropy},
+                                   {"grad_logits", a.grad_logits}},
+                                  a.cuda);
+        const Tokens tokens = check_tokens(a.logits, a.labels);
+        const Shape& shape = tokens.logits.row_shape;
+        if (a.grad_logp == nullptr && a.grad_entropy == nullptr)
+          invalid("grad_logp and grad_entropy are both NULL, expected at least one");
+        if (a.grad_entropy != nullptr && a.entropy == nullptr)
+          invalid("entropy is NULL, and it is required with grad_entropy");
+        cpu::TokenUpstream upstream;
+        upstream.lse = grid({"lse", a.lse}, kFloats, shape, kLikeLabels);
+        upstream.entropy = optional_grid({"entropy", a.entropy}, kFloats, shape, kLikeLabels);
+        upstream.grad_logp = optional_grid({"grad_logp", a.grad_logp}, kFloats, shape, kLikeLabels);
+        upstream.grad_entropy =
+            optional_grid({"grad_entropy", a.grad_entropy}, kFloats, shape, kLikeLabels);
+        const RowsArgument gradient =
+            gradient_rows({"grad_logits", a.grad_logits}, {kLogitsName, a.logits}, tokens.logits);
+        const cpu::RowTransform transform = check_token_options(a.options);
+        MemoryMap memory;
+        memory.add_input(kLogitsName, tokens.logits.rows, tokens.logits.count);
+        memory.add_input("labels", tokens.labels);
+        memory.add_input("lse", upstream.lse);
+        memory.add_input("entropy", upstream.entropy);
+        memory.add_input("grad_logp", upstream.grad_logp);
+        memory.add_input("grad_entropy", upstream.grad_entropy);
+        memory.add_output("grad_logits", gradient.rows, gradient.count, kLogitsName);
+        memory.check();
+        if (placement.on_device()) {
+          const device::Labels labels{tokens.labels, a.options.ignore_index};
+          return placement.run(&device::Table::token_logprobs_backward,
+                               device::TokenBackward{tokens.logits.rows, gradient.rows, transform,
+                                                     labels, upstream});
+        }
+        const auto labels =
+            read_labels("labels", tokens.labels, tokens.logits.columns, a.options.ignore_index);
+        cpu::token_logprobs_backward(tokens.logits.rows, gradient.rows, transform, labels,
+                                     upstream);
+      });
 }

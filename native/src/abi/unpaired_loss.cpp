@@ -21,7 +21,9 @@ class Checker {
   cpu::Grid required(const char* name, const DLTensor* tensor, const Types& types = kFloats) {
     return add_input(name, grid({name, tensor}, types, examples_, kReason));
   }
-  cpu::Grid output(const char* name, const DLTensor* tensor) { return add_output(name, optional_grid({name, tensor}, kFloats, examples_, kReason)); }
+  cpu::Grid output(const char* name, const DLTensor* tensor) {
+    return add_output(name, optional_grid({name, tensor}, kFloats, examples_, kReason));
+  }
   cpu::Grid add_input(const char* name, const cpu::Grid& view) {
     memory_.add_input(name, view);
     return view;
@@ -44,19 +46,29 @@ constexpr Types kFlags{bit(ElementType::flag), "bool or uint8"};
 
 lr_status lr_unpaired_loss(const lr_unpaired_loss_args* args) {
   return operation("lr_unpaired_loss_args", args, [](const lr_unpaired_loss_args& a) {
-    const Placement placement({{"policy_logps", a.policy_logps}, {"reference_logps", a.reference_logps}, {"chosen", a.chosen},
-                               {"kl_policy_logps", a.kl_policy_logps}, {"kl_reference_logps", a.kl_reference_logps}, {"grad_loss", a.grad_loss},
-                               {"loss", a.loss}, {"rewards", a.rewards}, {"kl", a.kl}, {"grad_policy_logps", a.grad_policy_logps},
+    const Placement placement({{"policy_logps", a.policy_logps},
+                               {"reference_logps", a.reference_logps},
+                               {"chosen", a.chosen},
+                               {"kl_policy_logps", a.kl_policy_logps},
+                               {"kl_reference_logps", a.kl_reference_logps},
+                               {"grad_loss", a.grad_loss},
+                               {"loss", a.loss},
+                               {"rewards", a.rewards},
+                               {"kl", a.kl},
+                               {"grad_policy_logps", a.grad_policy_logps},
                                {"grad_reference_logps", a.grad_reference_logps}},
                               a.cuda);
     const math::LossInfo& loss = check_loss_options(a.loss_options);
-    if (loss.kind != math::LossKind::unpaired) invalid(std::string("loss is ") + loss.name + ", expected kto, apo_zero_unpaired or bco");
+    if (loss.kind != math::LossKind::unpaired)
+      invalid(std::string("loss is ") + loss.name + ", expected kto, apo_zero_unpaired or bco");
     const lr_loss_options options = *a.loss_options;
     const bool has_kl = a.kl_policy_logps != nullptr;
     if (has_kl != (a.kl_reference_logps != nullptr)) {
-      invalid(std::string(has_kl ? "kl_reference_logps" : "kl_policy_logps") + " is NULL, expected kl_policy_logps and kl_reference_logps together");
+      invalid(std::string(has_kl ? "kl_reference_logps" : "kl_policy_logps") +
+              " is NULL, expected kl_policy_logps and kl_reference_logps together");
     }
-    if (has_kl && loss.means == 0) invalid(std::string("kl_policy_logps is given, and the loss ") + loss.name + " has no kl");
+    if (has_kl && loss.means == 0)
+      invalid(std::string("kl_policy_logps is given, and the loss ") + loss.name + " has no kl");
     const int64_t examples = grid({"policy_logps", a.policy_logps}, kFloats, 1, "[B]").inner;
     Checker check(examples);
     cpu::ExampleTensors t;
@@ -64,19 +76,24 @@ lr_status lr_unpaired_loss(const lr_unpaired_loss_args* args) {
     t.reference_logps = check.required("reference_logps", a.reference_logps);
     t.chosen = check.required("chosen", a.chosen, kFlags);
     if (has_kl) {
-      t.kl_policy_logps = check.add_input("kl_policy_logps", grid({"kl_policy_logps", a.kl_policy_logps}, kFloats, 1, "[C]"));
+      t.kl_policy_logps = check.add_input(
+          "kl_policy_logps", grid({"kl_policy_logps", a.kl_policy_logps}, kFloats, 1, "[C]"));
       const Shape shape = shape_of(t.kl_policy_logps.inner);
       t.kl_reference_logps = check.add_input(
-          "kl_reference_logps", grid({"kl_reference_logps", a.kl_reference_logps}, kFloats, shape, "the length of kl_policy_logps"));
+          "kl_reference_logps", grid({"kl_reference_logps", a.kl_reference_logps}, kFloats, shape,
+                                     "the length of kl_policy_logps"));
     }
     t.grad_loss = check.input("grad_loss", a.grad_loss);
     t.loss = check.output("loss", a.loss);
     t.rewards = check.output("rewards", a.rewards);
-    if (a.kl != nullptr) t.kl = check.add_output("kl", grid({"kl", a.kl}, kFloats, shape_of(1), "one number for all"));
+    if (a.kl != nullptr)
+      t.kl = check.add_output("kl", grid({"kl", a.kl}, kFloats, shape_of(1), "one number for all"));
     t.grad_policy_logps = check.output("grad_policy_logps", a.grad_policy_logps);
     t.grad_reference_logps = check.output("grad_reference_logps", a.grad_reference_logps);
     check.check_memory();
-    if (placement.on_device()) return placement.run(&device::Table::unpaired_loss, device::ExampleLosses{options, examples, t});
+    if (placement.on_device())
+      return placement.run(&device::Table::unpaired_loss,
+                           device::ExampleLosses{options, examples, t});
     cpu::unpaired_loss(options, examples, t);
   });
 }

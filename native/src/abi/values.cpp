@@ -10,21 +10,25 @@ namespace {
 
 std::string element(const char* name, const cpu::Grid& grid, size_t index, bool matrix) {
   const auto at = static_cast<int64_t>(index);
-  if (!matrix) return std::string(name) + "[" + std::to_string(at) + "]";
-  return std::string(name) + "[" + std::to_string(at / grid.inner) + "," + std::to_string(at % grid.inner) + "]";
+  if (!matrix)
+    return std::string(name) + "[" + std::to_string(at) + "]";
+  return std::string(name) + "[" + std::to_string(at / grid.inner) + "," +
+         std::to_string(at % grid.inner) + "]";
 }
 
 }  // namespace
 
-std::vector<int64_t> read_labels(const char* name, const cpu::Grid& labels, int64_t vocabulary, int64_t ignore_index) {
+std::vector<int64_t> read_labels(const char* name, const cpu::Grid& labels, int64_t vocabulary,
+                                 int64_t ignore_index) {
   std::vector<int64_t> values(static_cast<size_t>(labels.size()));
   read(labels, 0, labels.size(), values.data());
   for (size_t k = 0; k < values.size(); ++k) {
     if (values[k] == ignore_index) {
       values[k] = -1;
     } else if (values[k] < 0 || values[k] >= vocabulary) {
-      invalid(element(name, labels, k, labels.outer != 1) + " is " + std::to_string(values[k]) + ", expected 0 to " +
-              std::to_string(vocabulary - 1) + " or the ignore_index " + std::to_string(ignore_index));
+      invalid(element(name, labels, k, labels.outer != 1) + " is " + std::to_string(values[k]) +
+              ", expected 0 to " + std::to_string(vocabulary - 1) + " or the ignore_index " +
+              std::to_string(ignore_index));
     }
   }
   return values;
@@ -33,10 +37,12 @@ std::vector<int64_t> read_labels(const char* name, const cpu::Grid& labels, int6
 std::vector<double> read_mask(const char* name, const cpu::Grid& mask) {
   std::vector<double> values(static_cast<size_t>(mask.size()));
   read(mask, 0, mask.size(), values.data());
-  if (mask.type == cpu::ElementType::flag) return values;
+  if (mask.type == cpu::ElementType::flag)
+    return values;
   for (size_t k = 0; k < values.size(); ++k) {
     if (!(values[k] >= 0 && std::isfinite(values[k]))) {
-      invalid(element(name, mask, k, true) + " is " + std::to_string(values[k]) + ", expected a finite weight >= 0");
+      invalid(element(name, mask, k, true) + " is " + std::to_string(values[k]) +
+              ", expected a finite weight >= 0");
     }
   }
   return values;

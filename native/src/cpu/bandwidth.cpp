@@ -23,9 +23,15 @@ double bandwidth_probe(Bandwidth kind, void* source, void* destination, uint64_t
     char* const from = static_cast<char*>(source) + offset;
     uint64_t sum = 0;
     switch (kind) {
-      case Bandwidth::read: kernels.read(from, length, &sum); break;
-      case Bandwidth::copy: kernels.copy(from, static_cast<char*>(destination) + offset, length); break;
-      case Bandwidth::update: kernels.update(from, length); break;
+      case Bandwidth::read:
+        kernels.read(from, length, &sum);
+        break;
+      case Bandwidth::copy:
+        kernels.copy(from, static_cast<char*>(destination) + offset, length);
+        break;
+      case Bandwidth::update:
+        kernels.update(from, length);
+        break;
     }
     total.fetch_add(sum, std::memory_order_relaxed);
   });

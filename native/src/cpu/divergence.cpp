@@ -25,7 +25,8 @@ void clear_segment(const LogitRows& rows, int64_t r, int64_t begin, int64_t end)
 
 float largest_weight(const float* weights, int64_t columns) {
   int32_t bits = 0;  // floats >= 0 are ordered as their bits are
-  for (int64_t k = 0; k < columns; ++k) bits = std::max(bits, std::bit_cast<int32_t>(weights[k]) & 0x7fffffff);
+  for (int64_t k = 0; k < columns; ++k)
+    bits = std::max(bits, std::bit_cast<int32_t>(weights[k]) & 0x7fffffff);
   return std::bit_cast<float>(bits);
 }
 
@@ -39,14 +40,20 @@ struct Call {
   int64_t segments;
 
   bool wants_gradient() const { return gradients.p != nullptr || gradients.q != nullptr; }
-  bool keeps() const { return wants_gradient() && (spec.form == math::PairForm::transport || spec.form == math::PairForm::mixture); }
+  bool keeps() const {
+    return wants_gradient() &&
+           (spec.form == math::PairForm::transport || spec.form == math::PairForm::mixture);
+  }
 };
 
 // One pair on its way: each pass goes over its segments, in any order, and is then finished once.
 class PairRun {
  public:
   explicit PairRun(const Call& call)
-      : call_(call), first_(static_cast<size_t>(call.segments)), second_(first_.size()), starts_(first_.size()),
+      : call_(call),
+        first_(static_cast<size_t>(call.segments)),
+        second_(first_.size()),
+        starts_(first_.size()),
         log_weights_(static_cast<size_t>(call.sides.q_is_weights ? call.sides.q.columns : 0)),
         kept_(static_cast<size_t>(call.keeps() ? call.sides.p.columns + kKeptPadding : 0)) {}
 
@@ -54,29 +61,39 @@ class PairRun {
     pair_ = pair;
     a_ = row_address(call_.sides.p, pair.p);
     b_ = row_address(call_.sides.q, pair.q);
-    if (!call_.sides.q_is_weights) return;
+    if (!call_.sides.q_is_weights)
+      return;
     const auto* weights = reinterpret_cast<const float*>(b_);
     const int64_t columns = call_.sides.q.columns;
-    call_.kernels.log_weights(weights, largest_weight(weights, columns), static_cast<float>(call_.options.temperature), log_weights_.data(), columns);
+    call_.kernels.log_weights(weights, largest_weight(weights, columns),
+                              static_cast<float>(call_.options.temperature), log_weights_.data(),
+                              columns);
     b_ = reinterpret_cast<const char*>(log_weights_.data());
   }
 
-  void first(int64_t s) { call_.kernels.first(call_.spec, a_, b_, begin_of(s), end_of(s), &first_[static_cast<size_t>(s)]); }
+  void first(int64_t s) {
+    call_.kernels.first(call_.spec, a_, b_, begin_of(s), end_of(s),
+                        &first_[static_cast<size_t>(s)]);
+  }
 
   void finish_first() {
     const double temperature = call_.options.temperature;
     sums_ = math::no_sums();
-    for (const PairSums& part : first_) sums_ = math::merged(call_.spec.form, sums_, part, temperature);
+    for (const PairSums& part : first_)
+      sums_ = math::merged(call_.spec.form, sums_, part, temperature);
     norm_ = math::pair_norm(call_.spec.form, sums_, temperature);
     live_ = call_.sides.p.columns;
-    if (!math::is_defined(sums_)) return;
-    if (call_.spec.form != math::PairForm::transport) return;
-    while (live_ > 1 && vanishes(live_ - 1)) --live_;
+    if (!math::is_defined(sums_))
+      return;
+    if (call_.spec.form != math::PairForm::transport)
+      return;
+    while (live_ > 1 && vanishes(live_ - 1))
+      --live_;
     TransportStart start{0, 0};
     for (size_t s = 0; s < first_.size(); ++s) {
       starts_[s] = start;
-      start.distance +=
-          sums_.sum_a * (math::share_of_p(first_[s], sums_, temperature) - math::share_of_q(first_[s], sums_, temperature));
+      start.distance += sums_.sum_a * (math::share_of_p(first_[s], sums_, temperature) -
+                                       math::share_of_q(first_[s], sums_, temperature));
     }
   }
 
@@ -86,11 +103,15 @@ class PairRun {
     const int64_t begin = begin_of(s), end = std::min(end_of(s), live_);
     float* const kept = kept_.empty() ? nullptr : kept_.data();
     if (kept != nullptr) {
-      // Behind the last probability any count will do, but always the same one. The kernel writes whole vectors, whose order is its own.
+      // Behind the last probability any count will do, but always the same one. The kernel writes
+      // whole vectors, whose order is its own.
       const auto whole = [](int64_t columns) { return columns / kKeptPadding * kKeptPadding; };
-      std::fill(kept + whole(std::max(begin, end)), kept + whole(end_of(s) + kKeptPadding - 1), 0.0f);
+      std::fill(kept + whole(std::max(begin, end)), kept + whole(end_of(s) + kKeptPadding - 1),
+                0.0f);
     }
-    if (begin < end) call_.kernels.second(call_.spec, norm_, starts_[at].distance, a_, b_, begin, end, kept, &second_[at]);
+    if (begin < end)
+      call_.kernels.second(call_.spec, norm_, starts_[at].distance, a_, b_, begin, end, kept,
+                           &second_[at]);
   }
 
   // Returns the value, and readies the gradient.
@@ -105,35 +126,44 @@ class PairRun {
     math::PairResult result = math::pair_result(call_.options, sums_, sums);
     if (call_.spec.form == math::PairForm::transport) {
       const double middle = math::count_from_mean(&result);
-      for (TransportStart& start : starts_) start.signs -= middle;
+      for (TransportStart& start : starts_)
+        start.signs -= middle;
     }
-    gradients_.a = math::side_coefficients(call_.spec.form, norm_.far, result.a, pair_.upstream, sums_.sum_a, sums_.sum_b);
-    gradients_.b = math::side_coefficients(call_.spec.form, norm_.far, result.b, pair_.upstream, sums_.sum_b, sums_.sum_a);
-    gradients_.grad_a = call_.gradients.p == nullptr ? nullptr : row_address(*call_.gradients.p, pair_.p);
-    gradients_.grad_b = call_.gradients.q == nullptr ? nullptr : row_address(*call_.gradients.q, pair_.q);
+    gradients_.a = math::side_coefficients(call_.spec.form, norm_.far, result.a, pair_.upstream,
+                                           sums_.sum_a, sums_.sum_b);
+    gradients_.b = math::side_coefficients(call_.spec.form, norm_.far, result.b, pair_.upstream,
+                                           sums_.sum_b, sums_.sum_a);
+    gradients_.grad_a =
+        call_.gradients.p == nullptr ? nullptr : row_address(*call_.gradients.p, pair_.p);
+    gradients_.grad_b =
+        call_.gradients.q == nullptr ? nullptr : row_address(*call_.gradients.q, pair_.q);
     return result.value;
   }
 
   void gradient(int64_t s) const {
     const int64_t begin = begin_of(s), end = end_of(s);
     if (pair_.upstream != 0) {
-      call_.kernels.gradient(call_.spec, norm_, starts_[static_cast<size_t>(s)].signs, gradients_, a_, b_, kept_.data(), begin, end);
+      call_.kernels.gradient(call_.spec, norm_, starts_[static_cast<size_t>(s)].signs, gradients_,
+                             a_, b_, kept_.data(), begin, end);
       return;
     }
-    if (call_.gradients.p != nullptr) clear_segment(*call_.gradients.p, pair_.p, begin, end);
-    if (call_.gradients.q != nullptr) clear_segment(*call_.gradients.q, pair_.q, begin, end);
+    if (call_.gradients.p != nullptr)
+      clear_segment(*call_.gradients.p, pair_.p, begin, end);
+    if (call_.gradients.q != nullptr)
+      clear_segment(*call_.gradients.q, pair_.q, begin, end);
   }
 
  private:
   int64_t begin_of(int64_t s) const { return s * kSegment; }
   int64_t end_of(int64_t s) const { return std::min((s + 1) * kSegment, call_.sides.p.columns); }
 
-  // Neither side has a probability in the column. Transport's running sum is 0 behind the last that has; the rounding left of it
-  // would count once for every column of a padded vocabulary.
+  // Neither side has a probability in the column. Transport's running sum is 0 behind the last that
+  // has; the rounding left of it would count once for every column of a padded vocabulary.
   bool vanishes(int64_t column) const {
     constexpr double kUnderflow = -88;
     const LogitType type_b = call_.spec.b_is_f32 ? LogitType::f32 : call_.spec.type;
-    return (load(call_.spec.type, a_, column) - sums_.max_a) * call_.spec.inverse_temperature < kUnderflow &&
+    return (load(call_.spec.type, a_, column) - sums_.max_a) * call_.spec.inverse_temperature <
+               kUnderflow &&
            (load(type_b, b_, column) - sums_.max_b) * call_.spec.inverse_temperature < kUnderflow;
   }
 
@@ -152,12 +182,14 @@ class PairRun {
   PairGradients gradients_{};
 };
 
-// Whole pairs, each through all of its passes while it is in the cache. Every worker has one run of its own.
+// Whole pairs, each through all of its passes while it is in the cache. Every worker has one run of
+// its own.
 void by_pair(const Call& call, const std::vector<RowPair>& pairs, double* values) {
   const auto count = static_cast<int64_t>(pairs.size());
   const int64_t pair_bytes = 2 * call.sides.p.columns * element_bytes(call.sides.p.type);
   const int64_t pairs_per_task = rows_per_task(count, pair_bytes);
-  const int64_t workers = std::min<int64_t>(thread_count(), (count + pairs_per_task - 1) / pairs_per_task);
+  const int64_t workers =
+      std::min<int64_t>(thread_count(), (count + pairs_per_task - 1) / pairs_per_task);
   std::vector<PairRun> runs(static_cast<size_t>(workers), PairRun(call));
   std::atomic<int64_t> next{0};
   parallel_for(workers, [&](int64_t worker) {
@@ -165,11 +197,14 @@ void by_pair(const Call& call, const std::vector<RowPair>& pairs, double* values
     for (int64_t at; (at = next.fetch_add(pairs_per_task)) < count;) {
       for (int64_t k = at; k < std::min(at + pairs_per_task, count); ++k) {
         run.begin(pairs[static_cast<size_t>(k)]);
-        for (int64_t s = 0; s < call.segments; ++s) run.first(s);
+        for (int64_t s = 0; s < call.segments; ++s)
+          run.first(s);
         run.finish_first();
-        for (int64_t s = 0; math::needs_second_pass(call.spec.form) && s < call.segments; ++s) run.second(s);
+        for (int64_t s = 0; math::needs_second_pass(call.spec.form) && s < call.segments; ++s)
+          run.second(s);
         values[k] = run.finish_second();
-        for (int64_t s = 0; call.wants_gradient() && s < call.segments; ++s) run.gradient(s);
+        for (int64_t s = 0; call.wants_gradient() && s < call.segments; ++s)
+          run.gradient(s);
       }
     }
   });
@@ -180,35 +215,48 @@ void by_segment(const Call& call, const std::vector<RowPair>& pairs, double* val
   const auto count = static_cast<int64_t>(pairs.size());
   std::vector<PairRun> runs(pairs.size(), PairRun(call));
   const auto each_segment = [&](auto&& pass) {
-    parallel_for(count * call.segments, [&](int64_t i) { pass(runs[static_cast<size_t>(i / call.segments)], i % call.segments); });
+    parallel_for(count * call.segments, [&](int64_t i) {
+      pass(runs[static_cast<size_t>(i / call.segments)], i % call.segments);
+    });
   };
-  parallel_for(count, [&](int64_t k) { runs[static_cast<size_t>(k)].begin(pairs[static_cast<size_t>(k)]); });
+  parallel_for(
+      count, [&](int64_t k) { runs[static_cast<size_t>(k)].begin(pairs[static_cast<size_t>(k)]); });
   each_segment([](PairRun& run, int64_t s) { run.first(s); });
-  for (PairRun& run : runs) run.finish_first();
-  if (math::needs_second_pass(call.spec.form)) each_segment([](PairRun& run, int64_t s) { run.second(s); });
-  for (int64_t k = 0; k < count; ++k) values[k] = runs[static_cast<size_t>(k)].finish_second();
-  if (call.wants_gradient()) each_segment([](PairRun& run, int64_t s) { run.gradient(s); });
+  for (PairRun& run : runs)
+    run.finish_first();
+  if (math::needs_second_pass(call.spec.form))
+    each_segment([](PairRun& run, int64_t s) { run.second(s); });
+  for (int64_t k = 0; k < count; ++k)
+    values[k] = runs[static_cast<size_t>(k)].finish_second();
+  if (call.wants_gradient())
+    each_segment([](PairRun& run, int64_t s) { run.gradient(s); });
 }
 
-void clear_others(const LogitRows* gradient, int64_t count, const std::vector<RowPair>& pairs, int64_t RowPair::* side) {
-  if (gradient == nullptr || count == static_cast<int64_t>(pairs.size())) return;
+void clear_others(const LogitRows* gradient, int64_t count, const std::vector<RowPair>& pairs,
+                  int64_t RowPair::*side) {
+  if (gradient == nullptr || count == static_cast<int64_t>(pairs.size()))
+    return;
   std::vector<char> taken(static_cast<size_t>(count));
-  for (const RowPair& pair : pairs) taken[static_cast<size_t>(pair.*side)] = 1;
+  for (const RowPair& pair : pairs)
+    taken[static_cast<size_t>(pair.*side)] = 1;
   parallel_for(count, [&](int64_t r) {
-    if (!taken[static_cast<size_t>(r)]) clear_segment(*gradient, r, 0, gradient->columns);
+    if (!taken[static_cast<size_t>(r)])
+      clear_segment(*gradient, r, 0, gradient->columns);
   });
 }
 
 }  // namespace
 
-std::vector<double> divergence(const DivergenceSides& sides, const std::vector<RowPair>& pairs, const math::DivergenceOptions& options,
+std::vector<double> divergence(const DivergenceSides& sides, const std::vector<RowPair>& pairs,
+                               const math::DivergenceOptions& options,
                                const DivergenceGradients& gradients) {
   const float scale = exp2_scale(options.temperature);
   const Call call{sides,
                   options,
                   gradients,
                   *row_kernels()->divergence,
-                  {sides.p.type, sides.q_is_weights, math::form_of(options.kind), options.temperature, scale, scale / 1.44269504f},
+                  {sides.p.type, sides.q_is_weights, math::form_of(options.kind),
+                   options.temperature, scale, scale / 1.44269504f},
                   (sides.p.columns + kSegment - 1) / kSegment};
   std::vector<double> values(pairs.size());
   const auto count = static_cast<int64_t>(pairs.size());

@@ -27,7 +27,8 @@ struct DivergenceGradients {
 };
 
 // No row stands in two pairs on one side. Rows of the gradients that are in no pair become 0.
-std::vector<double> divergence(const DivergenceSides& sides, const std::vector<RowPair>& pairs, const math::DivergenceOptions& options,
+std::vector<double> divergence(const DivergenceSides& sides, const std::vector<RowPair>& pairs,
+                               const math::DivergenceOptions& options,
                                const DivergenceGradients& gradients);
 
 }  // namespace logratio::cpu

@@ -20,32 +20,45 @@ inline char* row_address(const LogitRows& rows, int64_t r) {
 
 inline float load(LogitType type, const void* row, int64_t column) {
   switch (type) {
-    case LogitType::f32: return static_cast<const float*>(row)[column];
-    case LogitType::bf16: return static_cast<float>(math::Bfloat16::widen(static_cast<const uint16_t*>(row)[column]));
-    case LogitType::f16: return static_cast<float>(math::Float16::widen(static_cast<const uint16_t*>(row)[column]));
+    case LogitType::f32:
+      return static_cast<const float*>(row)[column];
+    case LogitType::bf16:
+      return static_cast<float>(math::Bfloat16::widen(static_cast<const uint16_t*>(row)[column]));
+    case LogitType::f16:
+      return static_cast<float>(math::Float16::widen(static_cast<const uint16_t*>(row)[column]));
   }
   return std::numeric_limits<float>::quiet_NaN();
 }
 
 inline void store(LogitType type, void* row, int64_t column, double value) {
   switch (type) {
-    case LogitType::f32: static_cast<float*>(row)[column] = static_cast<float>(value); break;
-    case LogitType::bf16: static_cast<uint16_t*>(row)[column] = math::Bfloat16::narrow(value); break;
-    case LogitType::f16: static_cast<uint16_t*>(row)[column] = math::Float16::narrow(value); break;
+    case LogitType::f32:
+      static_cast<float*>(row)[column] = static_cast<float>(value);
+      break;
+    case LogitType::bf16:
+      static_cast<uint16_t*>(row)[column] = math::Bfloat16::narrow(value);
+      break;
+    case LogitType::f16:
+      static_cast<uint16_t*>(row)[column] = math::Float16::narrow(value);
+      break;
   }
 }
 
 // float32(log2(e) / temperature), kept finite so that 0 times it is 0.
-inline float exp2_scale(double temperature) { return static_cast<float>(std::min(1.4426950408889634074 / temperature, 1e30)); }
+inline float exp2_scale(double temperature) {
+  return static_cast<float>(std::min(1.4426950408889634074 / temperature, 1e30));
+}
 
-// Rows are handed out in runs of at least this many bytes, which hides the cost of taking a task; a smaller call stays on the caller. Longer
-// runs are better where there are rows enough to balance: what a kernel prefetches past the end of a row is its next one then.
+// Rows are handed out in runs of at least this many bytes, which hides the cost of taking a task; a
+// smaller call stays on the caller. Longer runs are better where there are rows enough to balance:
+// what a kernel prefetches past the end of a row is its next one then.
 inline constexpr int64_t kTaskBytes = 256 * 1024;
 inline constexpr int64_t kLongTaskBytes = 4 * 1024 * 1024;
 inline constexpr int64_t kTasksPerThread = 8;
 
 inline int64_t rows_per_task(int64_t count, int64_t row_bytes) {
-  const int64_t balanced = std::min(kLongTaskBytes / row_bytes, count / (kTasksPerThread * thread_count()));
+  const int64_t balanced =
+      std::min(kLongTaskBytes / row_bytes, count / (kTasksPerThread * thread_count()));
   return std::max<int64_t>({1, kTaskBytes / row_bytes, balanced});
 }
 

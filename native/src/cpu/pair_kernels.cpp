@@ -1,5 +1,6 @@
-// The formulas of src/math over vectors of pairs, compiled once per instruction set (LR_ISA_NAMESPACE and LR_ISA_PAIR_TABLE say which). As in
-// row_kernels.cpp, nothing but this file's own namespace may be emitted here; the formulas are templates over Lanes, which is local.
+// The formulas of src/math over vectors of pairs, compiled once per instruction set
+// (LR_ISA_NAMESPACE and LR_ISA_PAIR_TABLE say which). As in row_kernels.cpp, nothing but this
+// file's own namespace may be emitted here; the formulas are templates over Lanes, which is local.
 #include "cpu/pair_kernels.h"
 
 #include "cpu/lanes.h"
@@ -14,21 +15,29 @@ constexpr int64_t kStep = Lanes::kCount;
 using Pair = math::PairInput<Lanes>;
 
 HWY_INLINE Pair pair_at(const PairBlock& in, int64_t k) {
-  return {Lanes::load(in.policy_chosen + k),      Lanes::load(in.policy_rejected + k), Lanes::load(in.reference_chosen + k),
-          Lanes::load(in.reference_rejected + k), Lanes::load(in.chosen_counts + k),   Lanes::load(in.rejected_counts + k), in.logps_are_means};
+  return {Lanes::load(in.policy_chosen + k),
+          Lanes::load(in.policy_rejected + k),
+          Lanes::load(in.reference_chosen + k),
+          Lanes::load(in.reference_rejected + k),
+          Lanes::load(in.chosen_counts + k),
+          Lanes::load(in.rejected_counts + k),
+          in.logps_are_means};
 }
 
 HWY_INLINE void store_scaled(Lanes upstream, Lanes derivative, double* gradient) {
   math::vanishing_product(upstream, derivative).store(gradient);
 }
 
-// The values and gradients of kStep pairs; a loss of two values a pair splits its gradient between them.
+// The values and gradients of kStep pairs; a loss of two values a pair splits its gradient between
+// them.
 template <bool kTwoValues>
-HWY_INLINE void store(const math::PairOutput<Lanes>& pair, const PairBlock& in, int64_t k, PairValues* out) {
+HWY_INLINE void store(const math::PairOutput<Lanes>& pair, const PairBlock& in, int64_t k,
+                      PairValues* out) {
   const Lanes upstream = Lanes::load(in.upstream + k);
   const Lanes of_rejected = kTwoValues ? Lanes::load(in.second_upstream + k) : upstream;
   pair.value.store(out->value + k);
-  if (kTwoValues) pair.second_value.store(out->second_value + k);
+  if (kTwoValues)
+    pair.second_value.store(out->second_value + k);
   store_scaled(upstream, pair.gradient.policy_chosen, out->policy_chosen + k);
   store_scaled(of_rejected, pair.gradient.policy_rejected, out->policy_rejected + k);
   store_scaled(upstream, pair.gradient.reference_chosen, out->reference_chosen + k);
@@ -36,7 +45,8 @@ HWY_INLINE void store(const math::PairOutput<Lanes>& pair, const PairBlock& in, 
 }
 
 template <class Loss>
-void evaluate_loss(const Loss& loss, const math::Statistics& statistics, int64_t count, const PairBlock& in, PairValues* out) {
+void evaluate_loss(const Loss& loss, const math::Statistics& statistics, int64_t count,
+                   const PairBlock& in, PairValues* out) {
   constexpr math::LossInfo info = Loss::info;
   math::ParameterGradient<Lanes> sums;
   for (int64_t k = 0; k < count; k += kStep) {
@@ -44,15 +54,18 @@ void evaluate_loss(const Loss& loss, const math::Statistics& statistics, int64_t
       const math::CoupledOutput<Lanes> result = loss.evaluate(pair_at(in, k), statistics);
       store<info.two_values>(result.pair, in, k, out);
       result.d_mean[0].store(out->mean[0] + k);
-      if constexpr (info.means > 1) result.d_mean[1].store(out->mean[1] + k);
-      if constexpr (info.variance) result.d_variance.store(out->variance + k);
+      if constexpr (info.means > 1)
+        result.d_mean[1].store(out->mean[1] + k);
+      if constexpr (info.variance)
+        result.d_variance.store(out->variance + k);
     } else {
       const math::PairOutput<Lanes> result = loss.evaluate(pair_at(in, k));
       store<info.two_values>(result, in, k, out);
       if constexpr (info.has_parameters()) {
         const Lanes upstream = Lanes::load(in.upstream + k);
         sums.beta = sums.beta + math::vanishing_product(upstream, result.parameters.beta);
-        sums.beta_mix = sums.beta_mix + math::vanishing_product(upstream, result.parameters.beta_mix);
+        sums.beta_mix =
+            sums.beta_mix + math::vanishing_product(upstream, result.parameters.beta_mix);
         sums.tau = sums.tau + math::vanishing_product(upstream, result.parameters.tau);
       }
     }
@@ -64,11 +77,14 @@ void evaluate_loss(const Loss& loss, const math::Statistics& statistics, int64_t
   }
 }
 
-void evaluate(const lr_loss_options& options, const math::Statistics& statistics, int64_t count, const PairBlock& in, PairValues* out) {
-  math::visit_paired(options, [&](const auto& loss) { evaluate_loss(loss, statistics, count, in, out); });
+void evaluate(const lr_loss_options& options, const math::Statistics& statistics, int64_t count,
+              const PairBlock& in, PairValues* out) {
+  math::visit_paired(options,
+                     [&](const auto& loss) { evaluate_loss(loss, statistics, count, in, out); });
 }
 
-void features(const lr_loss_options& options, int64_t count, const PairBlock& in, PairColumn* first, PairColumn* second) {
+void features(const lr_loss_options& options, int64_t count, const PairBlock& in, PairColumn* first,
+              PairColumn* second) {
   math::visit_paired(options, [&]<class Loss>(const Loss& loss) {
     if constexpr (Loss::info.means > 0) {
       for (int64_t k = 0; k < count; k += kStep) {
@@ -82,13 +98,14 @@ void features(const lr_loss_options& options, int64_t count, const PairBlock& in
 
 HWY_INLINE void add(Lanes x, double* column) { (Lanes::load(column) + x).store(column); }
 
-void pull_back(const lr_loss_options& options, const math::Statistics& statistics, const math::Statistics& d, int64_t count, const PairBlock& in,
-               PairValues* out) {
+void pull_back(const lr_loss_options& options, const math::Statistics& statistics,
+               const math::Statistics& d, int64_t count, const PairBlock& in, PairValues* out) {
   math::visit_paired(options, [&]<class Loss>(const Loss& loss) {
     if constexpr (Loss::info.means > 0) {
       for (int64_t k = 0; k < count; k += kStep) {
         const Pair pair = pair_at(in, k);
-        const math::PairGradient<Lanes> gradient = loss.pull_back(pair, math::feature_gradient(loss.features(pair), statistics, d));
+        const math::PairGradient<Lanes> gradient =
+            loss.pull_back(pair, math::feature_gradient(loss.features(pair), statistics, d));
         add(gradient.policy_chosen, out->policy_chosen + k);
         add(gradient.policy_rejected, out->policy_rejected + k);
         add(gradient.reference_chosen, out->reference_chosen + k);
@@ -98,11 +115,13 @@ void pull_back(const lr_loss_options& options, const math::Statistics& statistic
   });
 }
 
-void evaluate_examples(const lr_loss_options& options, double kl, int64_t count, const ExampleBlock& in, ExampleValues* out) {
+void evaluate_examples(const lr_loss_options& options, double kl, int64_t count,
+                       const ExampleBlock& in, ExampleValues* out) {
   math::visit_unpaired(options, [&](const auto& loss) {
     for (int64_t k = 0; k < count; k += kStep) {
       const LaneFlags chosen = Lanes::load(in.chosen + k) > Lanes(0.0);
-      const math::ExampleOutput<Lanes> result = loss.evaluate(Lanes::load(in.ratio + k), chosen, kl);
+      const math::ExampleOutput<Lanes> result =
+          loss.evaluate(Lanes::load(in.ratio + k), chosen, kl);
       result.value.store(out->value + k);
       result.d_ratio.store(out->ratio + k);
     }
@@ -110,11 +129,13 @@ void evaluate_examples(const lr_loss_options& options, double kl, int64_t count,
 }
 
 void widen(const float* from, int64_t count, double* to) {
-  for (int64_t k = 0; k < count; ++k) to[k] = from[k];
+  for (int64_t k = 0; k < count; ++k)
+    to[k] = from[k];
 }
 
 void narrow(const double* from, int64_t count, float* to) {
-  for (int64_t k = 0; k < count; ++k) to[k] = static_cast<float>(from[k]);
+  for (int64_t k = 0; k < count; ++k)
+    to[k] = static_cast<float>(from[k]);
 }
 
 }  // namespace
@@ -122,11 +143,7 @@ void narrow(const double* from, int64_t count, float* to) {
 
 namespace logratio::cpu {
 extern const PairKernels LR_ISA_PAIR_TABLE = {
-    LR_ISA_NAMESPACE::evaluate,
-    LR_ISA_NAMESPACE::features,
-    LR_ISA_NAMESPACE::pull_back,
-    LR_ISA_NAMESPACE::evaluate_examples,
-    LR_ISA_NAMESPACE::widen,
-    LR_ISA_NAMESPACE::narrow,
+    LR_ISA_NAMESPACE::evaluate,          LR_ISA_NAMESPACE::features, LR_ISA_NAMESPACE::pull_back,
+    LR_ISA_NAMESPACE::evaluate_examples, LR_ISA_NAMESPACE::widen,    LR_ISA_NAMESPACE::narrow,
 };
 }  // namespace logratio::cpu

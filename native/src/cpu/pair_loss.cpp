@@ -1,5 +1,6 @@
-// Pairs are few and cheap, so one thread takes them, in blocks that live on the stack; only the losses that sort the batch allocate. A loss of
-// the whole batch walks its blocks several times: for the statistics, for the derivatives by them, and for the results.
+// Pairs are few and cheap, so one thread takes them, in blocks that live on the stack; only the
+// losses that sort the batch allocate. A loss of the whole batch walks its blocks several times:
+// for the statistics, for the derivatives by them, and for the results.
 #include "cpu/pair_loss.h"
 
 #include <algorithm>
@@ -15,7 +16,8 @@ namespace {
 using math::Statistics;
 using math::vanishing_product;
 
-void load(const Grid& grid, int64_t first, int64_t count, double absent, double padding, double* column) {
+void load(const Grid& grid, int64_t first, int64_t count, double absent, double padding,
+          double* column) {
   if (grid) {
     read(grid, first, count, column);
   } else {
@@ -24,14 +26,18 @@ void load(const Grid& grid, int64_t first, int64_t count, double absent, double 
   std::fill(column + count, column + kPairBlock, padding);
 }
 
-void load(const Grid& grid, int64_t first, int64_t count, double absent, double* column) { load(grid, first, count, absent, absent, column); }
+void load(const Grid& grid, int64_t first, int64_t count, double absent, double* column) {
+  load(grid, first, count, absent, absent, column);
+}
 
 void store(const Grid& grid, int64_t first, int64_t count, const double* column) {
-  if (grid) write(grid, first, count, column);
+  if (grid)
+    write(grid, first, count, column);
 }
 
 void store_one(const Grid& grid, double value) {
-  if (grid) write(grid, 0, 1, &value);
+  if (grid)
+    write(grid, 0, 1, &value);
 }
 
 double one_over(int64_t count) { return count > 0 ? 1.0 / static_cast<double>(count) : 0.0; }
@@ -39,15 +45,21 @@ double one_over(int64_t count) { return count > 0 ? 1.0 / static_cast<double>(co
 class Pairs {
  public:
   Pairs(const lr_loss_options& options, int64_t pairs, const PairTensors& tensors)
-      : options_(options), info_(*math::loss_info(options.loss)), pairs_(pairs), t_(tensors), kernels_(*pair_kernels()),
+      : options_(options),
+        info_(*math::loss_info(options.loss)),
+        pairs_(pairs),
+        t_(tensors),
+        kernels_(*pair_kernels()),
         uniform_(one_over(info_.two_values ? 2 * pairs : pairs)) {}
 
   void run() {
-    if (info_.means > 0) take_statistics();
+    if (info_.means > 0)
+      take_statistics();
     for (int64_t first = 0; first < pairs_; first += kPairBlock) {
       const int64_t count = load_block(first);
       kernels_.evaluate(options_, statistics_, count, in_, &out_);
-      if (info_.means > 0) kernels_.pull_back(options_, statistics_, d_statistics_, count, in_, &out_);
+      if (info_.means > 0)
+        kernels_.pull_back(options_, statistics_, d_statistics_, count, in_, &out_);
       store_block(first, count);
     }
     store_one(t_.grad_beta, out_.parameters.beta);
@@ -67,20 +79,25 @@ class Pairs {
     load_counts(t_.chosen_counts, first, count, in_.chosen_counts);
     load_counts(t_.rejected_counts, first, count, in_.rejected_counts);
     load(t_.grad_loss, first, count, uniform_, 0, in_.upstream);
-    if (info_.two_values) load(t_.grad_loss, t_.grad_loss ? pairs_ + first : first, count, uniform_, 0, in_.second_upstream);
+    if (info_.two_values)
+      load(t_.grad_loss, t_.grad_loss ? pairs_ + first : first, count, uniform_, 0,
+           in_.second_upstream);
     return count;
   }
 
   // An answer without tokens is divided by 1.
   static void load_counts(const Grid& grid, int64_t first, int64_t count, double* column) {
     load(grid, first, count, 1, column);
-    if (!grid) return;
-    for (int64_t k = 0; k < count; ++k) column[k] = column[k] < 1 ? 1 : column[k];
+    if (!grid)
+      return;
+    for (int64_t k = 0; k < count; ++k)
+      column[k] = column[k] < 1 ? 1 : column[k];
   }
 
   // Means in order of the pairs, then the variance about the first of them.
   void take_statistics() {
-    if (pairs_ == 0) return;
+    if (pairs_ == 0)
+      return;
     const double count = static_cast<double>(pairs_);
     double sums[2] = {0, 0};
     for_features([&](const double* first, const double* second, int64_t n) {
@@ -93,17 +110,21 @@ class Pairs {
     if (info_.variance) {
       double squares = 0;
       for_features([&](const double* first, const double*, int64_t n) {
-        for (int64_t k = 0; k < n; ++k) squares += (first[k] - statistics_.mean[0]) * (first[k] - statistics_.mean[0]);
+        for (int64_t k = 0; k < n; ++k)
+          squares += (first[k] - statistics_.mean[0]) * (first[k] - statistics_.mean[0]);
       });
       statistics_.variance = squares / (count - 1);
     }
     for (int64_t first = 0; first < pairs_; first += kPairBlock) {
       const int64_t n = load_block(first);
       kernels_.evaluate(options_, statistics_, n, in_, &out_);
-      const double* const upstream[2] = {in_.upstream, info_.two_values ? in_.second_upstream : in_.upstream};
+      const double* const upstream[2] = {in_.upstream,
+                                         info_.two_values ? in_.second_upstream : in_.upstream};
       for (int64_t k = 0; k < n; ++k) {
-        for (int i = 0; i < info_.means; ++i) d_statistics_.mean[i] += math::by_statistic(upstream[i][k], out_.mean[i][k]);
-        if (info_.variance) d_statistics_.variance += math::by_statistic(in_.upstream[k], out_.variance[k]);
+        for (int i = 0; i < info_.means; ++i)
+          d_statistics_.mean[i] += math::by_statistic(upstream[i][k], out_.mean[i][k]);
+        if (info_.variance)
+          d_statistics_.variance += math::by_statistic(in_.upstream[k], out_.variance[k]);
       }
     }
   }
@@ -120,7 +141,8 @@ class Pairs {
 
   void store_block(int64_t first, int64_t count) {
     store(t_.loss, first, count, out_.value);
-    if (info_.two_values) store(t_.loss, pairs_ + first, count, out_.second_value);
+    if (info_.two_values)
+      store(t_.loss, pairs_ + first, count, out_.second_value);
     store(t_.grad_policy_chosen, first, count, out_.policy_chosen);
     store(t_.grad_policy_rejected, first, count, out_.policy_rejected);
     store(t_.grad_reference_chosen, first, count, out_.reference_chosen);
@@ -129,11 +151,14 @@ class Pairs {
     store_rewards(t_.rejected_rewards, first, count, in_.policy_rejected, in_.reference_rejected);
   }
 
-  void store_rewards(const Grid& grid, int64_t first, int64_t count, const double* policy, const double* reference) const {
-    if (!grid) return;
+  void store_rewards(const Grid& grid, int64_t first, int64_t count, const double* policy,
+                     const double* reference) const {
+    if (!grid)
+      return;
     const double beta = options_.*info_.reward_beta;
     PairColumn rewards;
-    for (int64_t k = 0; k < count; ++k) rewards[k] = beta * (policy[k] - reference[k]);
+    for (int64_t k = 0; k < count; ++k)
+      rewards[k] = beta * (policy[k] - reference[k]);
     write(grid, first, count, rewards);
   }
 
@@ -158,7 +183,8 @@ double mean_log_ratio(const Grid& policy, const Grid& reference) {
     const int64_t n = std::min(kPairBlock, count - first);
     read(policy, first, n, p);
     read(reference, first, n, r);
-    for (int64_t k = 0; k < n; ++k) sum += p[k] - r[k];
+    for (int64_t k = 0; k < n; ++k)
+      sum += p[k] - r[k];
   }
   return math::positive_part(sum * one_over(count));
 }
@@ -170,11 +196,14 @@ void pair_loss(const lr_loss_options& options, int64_t pairs, const PairTensors&
   (sorts ? sorted_loss : evaluate_pairs)(options, pairs, tensors);
 }
 
-void evaluate_pairs(const lr_loss_options& options, int64_t pairs, const PairTensors& tensors) { Pairs(options, pairs, tensors).run(); }
+void evaluate_pairs(const lr_loss_options& options, int64_t pairs, const PairTensors& tensors) {
+  Pairs(options, pairs, tensors).run();
+}
 
 void unpaired_loss(const lr_loss_options& options, int64_t examples, const ExampleTensors& t) {
   const bool uses_kl = math::loss_info(options.loss)->means > 0;
-  const double kl = uses_kl && t.kl_policy_logps ? mean_log_ratio(t.kl_policy_logps, t.kl_reference_logps) : 0;
+  const double kl =
+      uses_kl && t.kl_policy_logps ? mean_log_ratio(t.kl_policy_logps, t.kl_reference_logps) : 0;
   const double uniform = one_over(examples);
   ExampleBlock in;
   ExampleValues out;
@@ -185,14 +214,18 @@ void unpaired_loss(const lr_loss_options& options, int64_t examples, const Examp
     load(t.reference_logps, first, count, 0, reference);
     load(t.chosen, first, count, 0, in.chosen);
     load(t.grad_loss, first, count, uniform, upstream);
-    for (int64_t k = 0; k < kPairBlock; ++k) in.ratio[k] -= reference[k];
+    for (int64_t k = 0; k < kPairBlock; ++k)
+      in.ratio[k] -= reference[k];
     pair_kernels()->evaluate_examples(options, kl, count, in, &out);
     store(t.loss, first, count, out.value);
-    for (int64_t k = 0; k < count; ++k) rewards[k] = options.beta * in.ratio[k];
+    for (int64_t k = 0; k < count; ++k)
+      rewards[k] = options.beta * in.ratio[k];
     store(t.rewards, first, count, rewards);
-    for (int64_t k = 0; k < count; ++k) out.ratio[k] = vanishing_product(upstream[k], out.ratio[k]);
+    for (int64_t k = 0; k < count; ++k)
+      out.ratio[k] = vanishing_product(upstream[k], out.ratio[k]);
     store(t.grad_policy_logps, first, count, out.ratio);
-    for (int64_t k = 0; k < count; ++k) out.ratio[k] = -out.ratio[k];
+    for (int64_t k = 0; k < count; ++k)
+      out.ratio[k] = -out.ratio[k];
     store(t.grad_reference_logps, first, count, out.ratio);
   }
   store_one(t.kl, kl);

@@ -1,4 +1,5 @@
-// Losses of pairs and of single examples on the CPU, in double: log-probs to losses, rewards and every gradient.
+// Losses of pairs and of single examples on the CPU, in double: log-probs to losses, rewards and
+// every gradient.
 #pragma once
 
 #include <cstdint>
@@ -8,7 +9,8 @@
 
 namespace logratio::cpu {
 
-// Absent inputs: references 0, counts 1, grad_loss one over the number of losses. Absent outputs are not wanted.
+// Absent inputs: references 0, counts 1, grad_loss one over the number of losses. Absent outputs
+// are not wanted.
 struct PairTensors {
   Grid policy_chosen;
   Grid policy_rejected;
@@ -17,8 +19,8 @@ struct PairTensors {
   Grid chosen_counts;
   Grid rejected_counts;
   bool logps_are_means = false;  // over the counted tokens; else sums
-  Grid grad_loss;  // as loss
-  Grid loss;       // [P], or [2P] of a loss with two values a pair
+  Grid grad_loss;                // as loss
+  Grid loss;                     // [P], or [2P] of a loss with two values a pair
   Grid chosen_rewards;
   Grid rejected_rewards;
   Grid grad_policy_chosen;

@@ -1,5 +1,6 @@
-// The rows of the vocabulary are read once forward, and read and written once backward; everything between is a few
-// doubles a token. Rows that do not count are skipped forward and get zeros backward, without being read.
+// The rows of the vocabulary are read once forward, and read and written once backward; everything
+// between is a few doubles a token. Rows that do not count are skipped forward and get zeros
+// backward, without being read.
 #include "cpu/preference_step.h"
 
 #include <algorithm>
@@ -12,7 +13,9 @@
 namespace logratio::cpu {
 namespace {
 
-double mean_of(double sum, int64_t count) { return count > 0 ? sum / static_cast<double>(count) : 0.0; }
+double mean_of(double sum, int64_t count) {
+  return count > 0 ? sum / static_cast<double>(count) : 0.0;
+}
 
 // The counted rows and what the forward pass found in each of them.
 struct CountedRows {
@@ -25,50 +28,59 @@ struct Wants {
   bool metrics;
   bool wpo;
   bool sft;
-  // The loss alone needs the tokens whose weight the tail left above 0; all else is about every token that the mask counts.
+  // The loss alone needs the tokens whose weight the tail left above 0; all else is about every
+  // token that the mask counts.
   bool every_token() const { return metrics || wpo || sft; }
 };
 
 // The rows whose weight is above 0.
-CountedRows read_rows(const StepInput& input, const std::vector<double>& weights, const Wants& wants) {
+CountedRows read_rows(const StepInput& input, const std::vector<double>& weights,
+                      const Wants& wants) {
   CountedRows counted;
   for (size_t row = 0; row < weights.size(); ++row) {
-    if (!(weights[row] > 0)) continue;
+    if (!(weights[row] > 0))
+      continue;
     counted.rows.push_back(static_cast<int64_t>(row));
     counted.labels.push_back(input.labels[row]);
   }
   counted.stats.resize(counted.rows.size());
-  const RowWants row_wants{.lse2 = wants.wpo, .entropy = wants.metrics, .argmax = wants.metrics, .mean = wants.metrics};
+  const RowWants row_wants{
+      .lse2 = wants.wpo, .entropy = wants.metrics, .argmax = wants.metrics, .mean = wants.metrics};
   forward_rows(input.logits, input.transform, row_wants, counted.rows.data(), counted.labels.data(),
                static_cast<int64_t>(counted.rows.size()), counted.stats.data());
   return counted;
 }
 
-std::vector<SequenceSum> reduce(const lr_sequence_options& options, int64_t sequences, int64_t tokens, const std::vector<double>& weights,
+std::vector<SequenceSum> reduce(const lr_sequence_options& options, int64_t sequences,
+                                int64_t tokens, const std::vector<double>& weights,
                                 const std::vector<double>& token_logps) {
   std::vector<SequenceSum> sums(sequences);
   for (int64_t b = 0; b < sequences; ++b) {
-    sums[b] = reduce_sequence(options.reduction, tokens, weights.data() + b * tokens, token_logps.data() + b * tokens);
+    sums[b] = reduce_sequence(options.reduction, tokens, weights.data() + b * tokens,
+                              token_logps.data() + b * tokens);
   }
   return sums;
 }
 
 // The reference's log-prob of each sequence; empty when there is no reference.
-std::vector<double> reference_logps(const lr_sequence_options& options, const StepInput& input, int64_t sequences,
-                                    const std::vector<double>& weights) {
+std::vector<double> reference_logps(const lr_sequence_options& options, const StepInput& input,
+                                    int64_t sequences, const std::vector<double>& weights) {
   std::vector<double> logps;
   if (input.reference_logps) {
     logps.resize(sequences);
     read(input.reference_logps, 0, sequences, logps.data());
   } else if (input.reference_token_logps) {
     std::vector<double> token_logps(weights.size());
-    read(input.reference_token_logps, 0, static_cast<int64_t>(token_logps.size()), token_logps.data());
-    for (const SequenceSum& sum : reduce(options, sequences, input.tokens, weights, token_logps)) logps.push_back(sum.logp);
+    read(input.reference_token_logps, 0, static_cast<int64_t>(token_logps.size()),
+         token_logps.data());
+    for (const SequenceSum& sum : reduce(options, sequences, input.tokens, weights, token_logps))
+      logps.push_back(sum.logp);
   }
   return logps;
 }
 
-// WPO's weight of each pair (arXiv 2406.11827): the product of both answers' exp(mean of logp - log sum p^2), the mean over counted tokens.
+// WPO's weight of each pair (arXiv 2406.11827): the product of both answers' exp(mean of logp - log
+// sum p^2), the mean over counted tokens.
 std::vector<double> wpo_weights(const StepInput& input, const CountedRows& counted) {
   std::vector<double> sum(2 * input.pairs), tokens(2 * input.pairs), weights(input.pairs);
   for (size_t k = 0; k < counted.rows.size(); ++k) {
@@ -77,8 +89,11 @@ std::vector<double> wpo_weights(const StepInput& input, const CountedRows& count
     sum[sequence] += row.logp - (row.log_sum2 - 2 * row.log_sum);
     tokens[sequence] += 1;
   }
-  const auto mean = [&](int64_t sequence) { return tokens[sequence] > 0 ? sum[sequence] / tokens[sequence] : 0.0; };
-  for (int64_t pair = 0; pair < input.pairs; ++pair) weights[pair] = std::exp(mean(pair) + mean(input.pairs + pair));
+  const auto mean = [&](int64_t sequence) {
+    return tokens[sequence] > 0 ? sum[sequence] / tokens[sequence] : 0.0;
+  };
+  for (int64_t pair = 0; pair < input.pairs; ++pair)
+    weights[pair] = std::exp(mean(pair) + mean(input.pairs + pair));
   return weights;
 }
 
@@ -88,18 +103,21 @@ struct Sft {
   int64_t tokens = 0;
 
   Sft(const StepInput& input, const CountedRows& counted) {
-    for (size_t k = 0; k < counted.rows.size() && counted.rows[k] < input.pairs * input.tokens; ++k, ++tokens) value -= counted.stats[k].logp;
+    for (size_t k = 0; k < counted.rows.size() && counted.rows[k] < input.pairs * input.tokens;
+         ++k, ++tokens)
+      value -= counted.stats[k].logp;
     value = mean_of(value, tokens);
   }
 };
 
 // Everything about the pairs, one element a pair.
 struct Pairs {
-  explicit Pairs(int64_t count) : loss(count), chosen_rewards(count), rejected_rewards(count), grad(2 * count) {}
+  explicit Pairs(int64_t count)
+      : loss(count), chosen_rewards(count), rejected_rewards(count), grad(2 * count) {}
   std::vector<double> loss;
   std::vector<double> chosen_rewards;
   std::vector<double> rejected_rewards;
-  std::vector<double> grad;    // [2 pairs]: of the mean loss by each sequence's log-prob
+  std::vector<double> grad;      // [2 pairs]: of the mean loss by each sequence's log-prob
   double chosen_token_grad = 0;  // of sft, by the log-prob of each counted chosen token
 };
 
@@ -109,9 +127,13 @@ Grid view(const std::vector<double>& values, int64_t first, int64_t count) {
 
 class PairEvaluation {
  public:
-  PairEvaluation(int64_t count, bool logps_are_means, const std::vector<SequenceSum>& sums, const std::vector<double>& reference,
-                 const std::vector<double>& wpo)
-      : count_(count), logps_are_means_(logps_are_means), reference_(reference), wpo_(wpo), pairs_(count) {
+  PairEvaluation(int64_t count, bool logps_are_means, const std::vector<SequenceSum>& sums,
+                 const std::vector<double>& reference, const std::vector<double>& wpo)
+      : count_(count),
+        logps_are_means_(logps_are_means),
+        reference_(reference),
+        wpo_(wpo),
+        pairs_(count) {
     for (const SequenceSum& sum : sums) {
       logps_.push_back(sum.logp);
       counts_.push_back(sum.count);
@@ -121,8 +143,10 @@ class PairEvaluation {
   void add_paired(const WeightedLoss& loss) {
     const math::LossInfo& info = *math::loss_info(loss.options.loss);
     const int64_t values = info.two_values ? 2 : 1;
-    std::vector<double> upstream(values * count_), value(values * count_), grad(2 * count_), chosen_rewards(count_), rejected_rewards(count_);
-    for (int64_t k = 0; k < values * count_; ++k) upstream[k] = loss.weight * weight_of(k % count_) / static_cast<double>(values * count_);
+    std::vector<double> upstream(values * count_), value(values * count_), grad(2 * count_),
+        chosen_rewards(count_), rejected_rewards(count_);
+    for (int64_t k = 0; k < values * count_; ++k)
+      upstream[k] = loss.weight * weight_of(k % count_) / static_cast<double>(values * count_);
     PairTensors t;
     t.policy_chosen = view(logps_, 0, count_);
     t.policy_rejected = view(logps_, count_, count_);
@@ -144,7 +168,8 @@ class PairEvaluation {
       const double both = info.two_values ? (value[k] + value[count_ + k]) / 2 : value[k];
       pairs_.loss[k] += math::vanishing_product(loss.weight * weight_of(k), both);
     }
-    for (int64_t k = 0; k < 2 * count_; ++k) pairs_.grad[k] += grad[k];
+    for (int64_t k = 0; k < 2 * count_; ++k)
+      pairs_.grad[k] += grad[k];
     if (!rewarded_) {
       pairs_.chosen_rewards = chosen_rewards;
       pairs_.rejected_rewards = rejected_rewards;
@@ -153,8 +178,10 @@ class PairEvaluation {
   }
 
   void add_sft(double weight, const Sft& sft) {
-    for (double& loss : pairs_.loss) loss += math::vanishing_product(weight, sft.value);
-    if (sft.tokens > 0) pairs_.chosen_token_grad -= weight / static_cast<double>(sft.tokens);
+    for (double& loss : pairs_.loss)
+      loss += math::vanishing_product(weight, sft.value);
+    if (sft.tokens > 0)
+      pairs_.chosen_token_grad -= weight / static_cast<double>(sft.tokens);
   }
 
   const Pairs& result() const { return pairs_; }
@@ -172,22 +199,27 @@ class PairEvaluation {
 };
 
 // weights: those of the sum, after the tail weight.
-GradTotals write_gradient(const StepInput& input, const std::vector<double>& weights, const CountedRows& counted,
-                          const std::vector<SequenceSum>& sums, const Pairs& pairs, const LogitRows& target, bool totals_wanted) {
+GradTotals write_gradient(const StepInput& input, const std::vector<double>& weights,
+                          const CountedRows& counted, const std::vector<SequenceSum>& sums,
+                          const Pairs& pairs, const LogitRows& target, bool totals_wanted) {
   std::vector<RowGrad> rows(weights.size());
   for (size_t k = 0; k < counted.rows.size(); ++k) {
     const int64_t row = counted.rows[k];
     const int64_t sequence = row / input.tokens;
-    double coefficient = weights[row] > 0 ? pairs.grad[sequence] * weights[row] / sums[sequence].divisor : 0.0;
-    if (sequence < input.pairs) coefficient += pairs.chosen_token_grad;
-    if (coefficient == 0) continue;
+    double coefficient =
+        weights[row] > 0 ? pairs.grad[sequence] * weights[row] / sums[sequence].divisor : 0.0;
+    if (sequence < input.pairs)
+      coefficient += pairs.chosen_token_grad;
+    if (coefficient == 0)
+      continue;
     const RowStats& stats = counted.stats[k];
     rows[row].label = counted.labels[k];
     rows[row].norm = {stats.pivot, stats.log_sum, stats.logp};
     rows[row].grad_logp = coefficient;
   }
   GradTotals totals{0, 0};
-  backward_rows(input.logits, target, input.transform, rows.data(), static_cast<int64_t>(rows.size()), totals_wanted ? &totals : nullptr);
+  backward_rows(input.logits, target, input.transform, rows.data(),
+                static_cast<int64_t>(rows.size()), totals_wanted ? &totals : nullptr);
   return totals;
 }
 
@@ -234,34 +266,48 @@ void add_token_metrics(const CountedRows& counted, int64_t chosen_rows, lr_step_
 
 }  // namespace
 
-void preference_step(const std::vector<WeightedLoss>& losses, bool wpo, const lr_sequence_options& sequence, const StepInput& input,
+void preference_step(const std::vector<WeightedLoss>& losses, bool wpo,
+                     const lr_sequence_options& sequence, const StepInput& input,
                      const StepOutput& output) {
   const int64_t sequences = 2 * input.pairs;
-  const auto is_sft = [](const WeightedLoss& loss) { return math::loss_info(loss.options.loss)->kind == math::LossKind::auxiliary; };
-  const Wants wants{output.metrics != nullptr, wpo, std::any_of(losses.begin(), losses.end(), is_sft)};
+  const auto is_sft = [](const WeightedLoss& loss) {
+    return math::loss_info(loss.options.loss)->kind == math::LossKind::auxiliary;
+  };
+  const Wants wants{output.metrics != nullptr, wpo,
+                    std::any_of(losses.begin(), losses.end(), is_sft)};
   std::vector<double> weights = input.weights;
   apply_tail_weight(sequence, sequences, input.tokens, weights.data());
-  const CountedRows counted = read_rows(input, wants.every_token() ? input.weights : weights, wants);
+  const CountedRows counted =
+      read_rows(input, wants.every_token() ? input.weights : weights, wants);
 
   std::vector<double> token_logps(weights.size());
-  for (size_t k = 0; k < counted.rows.size(); ++k) token_logps[counted.rows[k]] = counted.stats[k].logp;
-  const std::vector<SequenceSum> sums = reduce(sequence, sequences, input.tokens, weights, token_logps);
+  for (size_t k = 0; k < counted.rows.size(); ++k)
+    token_logps[counted.rows[k]] = counted.stats[k].logp;
+  const std::vector<SequenceSum> sums =
+      reduce(sequence, sequences, input.tokens, weights, token_logps);
   const std::vector<double> reference = reference_logps(sequence, input, sequences, weights);
   const std::vector<double> wpo_weight = wpo ? wpo_weights(input, counted) : std::vector<double>();
-  PairEvaluation evaluation(input.pairs, sequence.reduction == LR_MEAN, sums, reference, wpo_weight);
+  PairEvaluation evaluation(input.pairs, sequence.reduction == LR_MEAN, sums, reference,
+                            wpo_weight);
   for (const WeightedLoss& loss : losses) {
-    is_sft(loss) ? evaluation.add_sft(loss.weight, Sft(input, counted)) : evaluation.add_paired(loss);
+    is_sft(loss) ? evaluation.add_sft(loss.weight, Sft(input, counted))
+                 : evaluation.add_paired(loss);
   }
   const Pairs& pairs = evaluation.result();
 
   GradTotals totals{0, 0};
   if (output.grad_logits != nullptr) {
-    totals = write_gradient(input, weights, counted, sums, pairs, *output.grad_logits, wants.metrics);
+    totals =
+        write_gradient(input, weights, counted, sums, pairs, *output.grad_logits, wants.metrics);
   }
-  if (output.losses) write(output.losses, 0, input.pairs, pairs.loss.data());
-  if (output.logps) write_each(output.logps, sequences, [&](int64_t b) { return sums[b].logp; });
-  if (output.counts) write_each(output.counts, sequences, [&](int64_t b) { return sums[b].count; });
-  if (!wants.metrics) return;
+  if (output.losses)
+    write(output.losses, 0, input.pairs, pairs.loss.data());
+  if (output.logps)
+    write_each(output.logps, sequences, [&](int64_t b) { return sums[b].logp; });
+  if (output.counts)
+    write_each(output.counts, sequences, [&](int64_t b) { return sums[b].count; });
+  if (!wants.metrics)
+    return;
   lr_step_metrics metrics = pair_metrics(pairs);
   add_token_metrics(counted, input.pairs * input.tokens, metrics);
   metrics.grad_norm = std::sqrt(totals.sum_squares);

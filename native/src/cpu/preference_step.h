@@ -1,4 +1,5 @@
-// preference_step on the CPU: logits to loss, gradient and metrics with one forward read and one backward pass over the rows.
+// preference_step on the CPU: logits to loss, gradient and metrics with one forward read and one
+// backward pass over the rows.
 #pragma once
 
 #include <cstdint>
@@ -18,7 +19,7 @@ struct WeightedLoss {
 struct StepInput {
   int64_t pairs;
   int64_t tokens;
-  LogitRows logits;             // [2 pairs, tokens] rows
+  LogitRows logits;  // [2 pairs, tokens] rows
   RowTransform transform;
   std::vector<int64_t> labels;  // [2 pairs, tokens], -1 where ignored
   std::vector<double> weights;  // of the mask, the same shape; 0 where the label is ignored
@@ -35,6 +36,8 @@ struct StepOutput {
 };
 
 // wpo: each pair's losses, sft's aside, are multiplied by its detached WPO weight.
-void preference_step(const std::vector<WeightedLoss>& losses, bool wpo, const lr_sequence_options& sequence, const StepInput& input, const StepOutput& output);
+void preference_step(const std::vector<WeightedLoss>& losses, bool wpo,
+                     const lr_sequence_options& sequence, const StepInput& input,
+                     const StepOutput& output);
 
 }  // namespace logratio::cpu

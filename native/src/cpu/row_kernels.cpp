@@ -1,10 +1,12 @@
-// The loops over one vocabulary row, compiled once per instruction set (LR_ISA_NAMESPACE, LR_ISA_TABLE and LR_ISA_NAME say which).
+// The loops over one vocabulary row, compiled once per instruction set (LR_ISA_NAMESPACE,
+// LR_ISA_TABLE and LR_ISA_NAME say which).
 //
-// Forward fuses log-sum-exp(z), log-sum-exp(2z), entropy, mean and maximum into one read of the row: 4 (F32) or 2 (BF16, F16) bytes per
-// element, nothing written. The exponents are taken from a reference, the maximum of a segment's first tile: any value not far from the
-// row's maximum would do. A tile whose sum shows that it lies far above is summed again, from its own maximum; it is still in L1. Sums are
-// float32 over a tile and float64 beyond.
-// Backward reads the logit, and writes the gradient over it or elsewhere: twice the bytes of the forward.
+// Forward fuses log-sum-exp(z), log-sum-exp(2z), entropy, mean and maximum into one read of the
+// row: 4 (F32) or 2 (BF16, F16) bytes per element, nothing written. The exponents are taken from a
+// reference, the maximum of a segment's first tile: any value not far from the row's maximum would
+// do. A tile whose sum shows that it lies far above is summed again, from its own maximum; it is
+// still in L1. Sums are float32 over a tile and float64 beyond. Backward reads the logit, and
+// writes the gradient over it or elsewhere: twice the bytes of the forward.
 
 #include "cpu/row_kernels.h"
 
@@ -13,10 +15,11 @@
 namespace logratio::cpu::LR_ISA_NAMESPACE {
 namespace {
 
-constexpr int64_t kReadAhead = 20480;    // bytes from the next tile on that the forward prefetches
-constexpr int64_t kUpdateAhead = 6144;   // bytes that the backward prefetches
+constexpr int64_t kReadAhead = 20480;   // bytes from the next tile on that the forward prefetches
+constexpr int64_t kUpdateAhead = 6144;  // bytes that the backward prefetches
 
-// A tile's sum of exponentials beyond which its columns lie too far above the reference: their exponents would have lost digits.
+// A tile's sum of exponentials beyond which its columns lie too far above the reference: their
+// exponents would have lost digits.
 constexpr double kLargestSum = 2 * kTile;
 
 // ---- Elementary functions ----
@@ -32,7 +35,8 @@ struct Softcap {
   V c, inverse;
   Exp exp{1.44269504f};
 
-  explicit HWY_INLINE Softcap(float softcap) : c(hn::Set(kF, softcap)), inverse(hn::Set(kF, 1.0f / softcap)) {}
+  explicit HWY_INLINE Softcap(float softcap)
+      : c(hn::Set(kF, softcap)), inverse(hn::Set(kF, 1.0f / softcap)) {}
 
   HWY_INLINE V operator()(V x) const {
     const V a = hn::Mul(x, inverse);
@@ -47,7 +51,8 @@ struct Softcap {
     q = hn::MulAdd(q, s, hn::Set(kF, 1.33314422036e-1f));
     q = hn::MulAdd(q, s, hn::Set(kF, -3.33332819422e-1f));
     const V small = hn::MulAdd(hn::Mul(q, s), magnitude, magnitude);
-    const V tanh = hn::CopySign(hn::IfThenElse(hn::Lt(magnitude, hn::Set(kF, 0.625f)), small, large), a);
+    const V tanh =
+        hn::CopySign(hn::IfThenElse(hn::Lt(magnitude, hn::Set(kF, 0.625f)), small, large), a);
     const auto finite = hn::Lt(hn::Abs(x), hn::Set(kF, kInfinity));
     return hn::IfThenElse(finite, hn::Mul(tanh, c), x);
   }
@@ -100,8 +105,9 @@ HWY_NOINLINE void sum_values(const typename T::Element* x, int64_t n, const Cap&
     add(v.a);
     add(v.b);
   };
-  walk(0, n, [&](int64_t i) LR_INLINE_LAMBDA { add_pair(T::load(x + i)); },
-       [&](int64_t i, int64_t rest) LR_INLINE_LAMBDA { add_pair(T::load(Tail<T>(x + i, rest).x)); });
+  walk(
+      0, n, [&](int64_t i) LR_INLINE_LAMBDA { add_pair(T::load(x + i)); },
+      [&](int64_t i, int64_t rest) LR_INLINE_LAMBDA { add_pair(T::load(Tail<T>(x + i, rest).x)); });
   sums->raw = sum_of(raw) / kSmall;
   sums->z = sum_of(z) / kSmall;
   sums->infinite = n - finite;
@@ -109,10 +115,12 @@ HWY_NOINLINE void sum_values(const typename T::Element* x, int64_t n, const Cap&
 
 // e alone takes the reference times `exp.scale`.
 template <class T, class Cap, bool kEverything>
-HWY_INLINE Sums sums_of_tile(const typename T::Element* x, int64_t n, float reference, const Exp& exp, const Cap& cap) {
+HWY_INLINE Sums sums_of_tile(const typename T::Element* x, int64_t n, float reference,
+                             const Exp& exp, const Cap& cap) {
   const ExpFrom from(exp, reference);
-  V e[2] = {hn::Zero(kF), hn::Zero(kF)}, e2[2] = {hn::Zero(kF), hn::Zero(kF)}, ed[2] = {hn::Zero(kF), hn::Zero(kF)},
-    z[2] = {hn::Zero(kF), hn::Zero(kF)}, raw[2] = {hn::Zero(kF), hn::Zero(kF)}, m = hn::Set(kF, -kInfinity);
+  V e[2] = {hn::Zero(kF), hn::Zero(kF)}, e2[2] = {hn::Zero(kF), hn::Zero(kF)},
+    ed[2] = {hn::Zero(kF), hn::Zero(kF)}, z[2] = {hn::Zero(kF), hn::Zero(kF)},
+    raw[2] = {hn::Zero(kF), hn::Zero(kF)}, m = hn::Set(kF, -kInfinity);
   const auto add = [&](int which, V v) LR_INLINE_LAMBDA {
     if constexpr (!kEverything) {
       e[which] = from.add_to(e[which], cap(v));
@@ -127,7 +135,8 @@ HWY_INLINE Sums sums_of_tile(const typename T::Element* x, int64_t n, float refe
   const auto add_values = [&](int which, V v) LR_INLINE_LAMBDA {
     if constexpr (kEverything) {
       raw[which] = hn::MulAdd(v, hn::Set(kF, kSmall), raw[which]);
-      if constexpr (!__is_same(Cap, NoSoftcap)) z[which] = hn::MulAdd(cap(v), hn::Set(kF, kSmall), z[which]);
+      if constexpr (!__is_same(Cap, NoSoftcap))
+        z[which] = hn::MulAdd(cap(v), hn::Set(kF, kSmall), z[which]);
     }
   };
   const auto add_pair = [&](int64_t i) LR_INLINE_LAMBDA {
@@ -144,7 +153,8 @@ HWY_INLINE Sums sums_of_tile(const typename T::Element* x, int64_t n, float refe
     add_pair(half + i);
   }
   int64_t i = 2 * half;
-  for (; i + kPair <= n; i += kPair) add_pair(i);
+  for (; i + kPair <= n; i += kPair)
+    add_pair(i);
   Sums sums{};
   if (i < n) {
     const Pair v = T::load(Tail<T>(x + i, n - i).x);
@@ -154,7 +164,8 @@ HWY_INLINE Sums sums_of_tile(const typename T::Element* x, int64_t n, float refe
       for (; i < n; ++i) {
         const float value = T::to_float(x[i]);
         sums.raw += value;
-        if constexpr (!__is_same(Cap, NoSoftcap)) sums.z += hn::GetLane(cap(hn::Set(kF, value)));
+        if constexpr (!__is_same(Cap, NoSoftcap))
+          sums.z += hn::GetLane(cap(hn::Set(kF, value)));
       }
     }
   }
@@ -163,19 +174,23 @@ HWY_INLINE Sums sums_of_tile(const typename T::Element* x, int64_t n, float refe
     sums.e2 = sum_of(hn::Add(e2[0], e2[1]));
     sums.ed = sum_of(hn::Add(ed[0], ed[1]));
     sums.raw += sum_of(hn::Add(raw[0], raw[1])) / kSmall;
-    if constexpr (!__is_same(Cap, NoSoftcap)) sums.z += sum_of(hn::Add(z[0], z[1])) / kSmall;
-    if (!(sums.raw > -kInfinity)) sum_values<T>(x, n, cap, &sums);
+    if constexpr (!__is_same(Cap, NoSoftcap))
+      sums.z += sum_of(hn::Add(z[0], z[1])) / kSmall;
+    if (!(sums.raw > -kInfinity))
+      sum_values<T>(x, n, cap, &sums);
     sums.maximum = max_of(m);
   }
   return sums;
 }
 
-// A tile whose maximum is -inf: nothing but -inf, or NaN among it (a maximum does not see NaN). Only a NaN counts.
+// A tile whose maximum is -inf: nothing but -inf, or NaN among it (a maximum does not see NaN).
+// Only a NaN counts.
 template <class T>
 HWY_INLINE void add_empty_tile(const typename T::Element* x, int64_t n, Partial* part) {
   for (int64_t i = 0; i < n; ++i) {
     const float raw = T::to_float(x[i]);
-    if (raw != raw) part->others.e += raw;
+    if (raw != raw)
+      part->others.e += raw;
   }
   part->infinite += n;
 }
@@ -191,8 +206,10 @@ HWY_INLINE void move_reference(double reference, const Exp& exp, Partial* part) 
 }
 
 template <class T, class Cap, bool kEverything>
-void forward_segment(const typename T::Element* row, int64_t begin, int64_t end, const Exp& exp, const Cap& cap, Partial* part) {
-  *part = Partial{-static_cast<double>(kInfinity), -static_cast<double>(kInfinity), {}, {}, 0, 0, 0, begin};
+void forward_segment(const typename T::Element* row, int64_t begin, int64_t end, const Exp& exp,
+                     const Cap& cap, Partial* part) {
+  *part = Partial{
+      -static_cast<double>(kInfinity), -static_cast<double>(kInfinity), {}, {}, 0, 0, 0, begin};
   float value = -kInfinity;  // that the reference is taken from
   for_tiles(begin, end, [&](int64_t column, int64_t stop) {
     const auto* const x = row + column;
@@ -202,11 +219,13 @@ void forward_segment(const typename T::Element* row, int64_t begin, int64_t end,
       const ScaledReference from = scaled_reference(value, hn::GetLane(exp.scale));
       const bool everything = kEverything || !from.is_near;
       move_reference(everything ? value : from.reference, exp, part);
-      return everything ? sums_of_tile<T, Cap, true>(x, n, value, exp, cap) : sums_of_tile<T, Cap, false>(x, n, from.scaled, exp, cap);
+      return everything ? sums_of_tile<T, Cap, true>(x, n, value, exp, cap)
+                        : sums_of_tile<T, Cap, false>(x, n, from.scaled, exp, cap);
     };
     if (value == -kInfinity) {
       value = maximum();
-      if (value == -kInfinity) return add_empty_tile<T>(x, n, part);
+      if (value == -kInfinity)
+        return add_empty_tile<T>(x, n, part);
     }
     Sums sums = sums_of();
     if (!(sums.e <= kLargestSum)) {
@@ -220,7 +239,8 @@ void forward_segment(const typename T::Element* row, int64_t begin, int64_t end,
       part->others.add(part->top);
       part->top = sums;
       part->tile = column;
-      if (kEverything) part->maximum = sums.maximum;
+      if (kEverything)
+        part->maximum = sums.maximum;
     } else {
       part->others.add(sums);
     }
@@ -231,50 +251,66 @@ void forward_segment(const typename T::Element* row, int64_t begin, int64_t end,
 }
 
 template <class T, class Cap, bool kEverything>
-void forward_row(const ForwardSpec& spec, const typename T::Element* row, int64_t begin, int64_t end, Partial* partials) {
+void forward_row(const ForwardSpec& spec, const typename T::Element* row, int64_t begin,
+                 int64_t end, Partial* partials) {
   const Cap cap(spec.softcap);
   const Exp exp(spec.temperature_scale);
   for (int64_t segment = begin; segment < end; segment += kSegment) {
-    forward_segment<T, Cap, kEverything>(row, segment, end - segment < kSegment ? end : segment + kSegment, exp, cap, partials++);
+    forward_segment<T, Cap, kEverything>(
+        row, segment, end - segment < kSegment ? end : segment + kSegment, exp, cap, partials++);
   }
 }
 
 template <class T>
-void forward_type(const ForwardSpec& spec, const void* row, int64_t begin, int64_t end, Partial* partials) {
+void forward_type(const ForwardSpec& spec, const void* row, int64_t begin, int64_t end,
+                  Partial* partials) {
   using E = const typename T::Element*;
-  const auto run = spec.softcap == 0 ? (spec.everything ? forward_row<T, NoSoftcap, true> : forward_row<T, NoSoftcap, false>)
-                                     : (spec.everything ? forward_row<T, Softcap, true> : forward_row<T, Softcap, false>);
+  const auto run =
+      spec.softcap == 0
+          ? (spec.everything ? forward_row<T, NoSoftcap, true> : forward_row<T, NoSoftcap, false>)
+          : (spec.everything ? forward_row<T, Softcap, true> : forward_row<T, Softcap, false>);
   run(spec, static_cast<E>(row), begin, end, partials);
 }
 
-void forward(const ForwardSpec& spec, const void* row, int64_t begin, int64_t end, Partial* partials) {
+void forward(const ForwardSpec& spec, const void* row, int64_t begin, int64_t end,
+             Partial* partials) {
   const FlushSubnormals flush;
   switch (spec.type) {
-    case LogitType::f32: return forward_type<Float32>(spec, row, begin, end, partials);
-    case LogitType::bf16: return forward_type<BFloat16>(spec, row, begin, end, partials);
-    case LogitType::f16: return forward_type<Float16>(spec, row, begin, end, partials);
+    case LogitType::f32:
+      return forward_type<Float32>(spec, row, begin, end, partials);
+    case LogitType::bf16:
+      return forward_type<BFloat16>(spec, row, begin, end, partials);
+    case LogitType::f16:
+      return forward_type<Float16>(spec, row, begin, end, partials);
   }
 }
 
 template <class T, class Cap>
-ExponentialSums sums_without(const ForwardSpec& spec, const void* row, int64_t begin, int64_t end, int64_t skip, float reference) {
+ExponentialSums sums_without(const ForwardSpec& spec, const void* row, int64_t begin, int64_t end,
+                             int64_t skip, float reference) {
   typename T::Element tile[kTile];
   const int64_t n = end - begin;
-  __builtin_memcpy(tile, static_cast<const typename T::Element*>(row) + begin, static_cast<size_t>(n) * sizeof(*tile));
+  __builtin_memcpy(tile, static_cast<const typename T::Element*>(row) + begin,
+                   static_cast<size_t>(n) * sizeof(*tile));
   tile[skip - begin] = T::kMinusInfinity;
-  return sums_of_tile<T, Cap, true>(tile, n, reference, Exp(spec.temperature_scale), Cap(spec.softcap));
+  return sums_of_tile<T, Cap, true>(tile, n, reference, Exp(spec.temperature_scale),
+                                    Cap(spec.softcap));
 }
 
-ExponentialSums without(const ForwardSpec& spec, const void* row, int64_t begin, int64_t end, int64_t skip, float reference) {
+ExponentialSums without(const ForwardSpec& spec, const void* row, int64_t begin, int64_t end,
+                        int64_t skip, float reference) {
   const FlushSubnormals flush;
   const auto run = [&]<class T>(T) {
     return spec.softcap == 0 ? sums_without<T, NoSoftcap>(spec, row, begin, end, skip, reference)
                              : sums_without<T, Softcap>(spec, row, begin, end, skip, reference);
   };
   switch (spec.type) {
-    case LogitType::f32: return run(Float32());
-    case LogitType::bf16: return run(BFloat16());
-    case LogitType::f16: return run(Float16());
+    case LogitType::f32:
+      return run(Float32());
+    case LogitType::bf16:
+      return run(BFloat16());
+    case LogitType::f16:
+      return run(Float16());
   }
   return {};
 }
@@ -285,20 +321,26 @@ template <class T>
 int64_t find_value(const void* row, int64_t from, int64_t columns, float value) {
   const auto* x = static_cast<const typename T::Element*>(row);
   int64_t i = from;
-  for (; i + kPair <= columns; i += kPair) {  // skips whole pairs; the order inside one does not matter
+  for (; i + kPair <= columns;
+       i += kPair) {  // skips whole pairs; the order inside one does not matter
     const Pair v = T::load(x + i);
     const V wanted = hn::Set(kF, value);
-    if (!hn::AllFalse(kF, hn::Or(hn::Eq(v.a, wanted), hn::Eq(v.b, wanted)))) break;
+    if (!hn::AllFalse(kF, hn::Or(hn::Eq(v.a, wanted), hn::Eq(v.b, wanted))))
+      break;
   }
-  while (i < columns && T::to_float(x[i]) != value) ++i;
+  while (i < columns && T::to_float(x[i]) != value)
+    ++i;
   return i;
 }
 
 int64_t find(LogitType type, const void* row, int64_t from, int64_t columns, float value) {
   switch (type) {
-    case LogitType::f32: return find_value<Float32>(row, from, columns, value);
-    case LogitType::bf16: return find_value<BFloat16>(row, from, columns, value);
-    case LogitType::f16: return find_value<Float16>(row, from, columns, value);
+    case LogitType::f32:
+      return find_value<Float32>(row, from, columns, value);
+    case LogitType::bf16:
+      return find_value<BFloat16>(row, from, columns, value);
+    case LogitType::f16:
+      return find_value<Float16>(row, from, columns, value);
   }
   return columns;
 }
@@ -310,8 +352,12 @@ class Gradient {
  public:
   // In mode logp the exponential has the scale in it.
   explicit HWY_INLINE Gradient(const BackwardSpec& spec)
-      : cap_(spec.softcap), exp_(spec.temperature_scale, kMode == BackwardMode::logp ? spec.scale : 1), from_(exp_, spec.reference),
-        reference_(hn::Set(kF, spec.reference)), scale_(hn::Set(kF, spec.scale)), entropy_scale_(hn::Set(kF, spec.entropy_scale)) {}
+      : cap_(spec.softcap),
+        exp_(spec.temperature_scale, kMode == BackwardMode::logp ? spec.scale : 1),
+        from_(exp_, spec.reference),
+        reference_(hn::Set(kF, spec.reference)),
+        scale_(hn::Set(kF, spec.scale)),
+        entropy_scale_(hn::Set(kF, spec.entropy_scale)) {}
   Gradient(const Gradient&) = delete;  // from_ refers to exp_
 
   HWY_INLINE Pair operator()(Pair x) { return {one(x.a, squares_a_), one(x.b, squares_b_)}; }
@@ -325,7 +371,8 @@ class Gradient {
       return hn::Mul(p, hn::MulAdd(entropy_scale_, d, scale_));
     }
     const V p = cap_.derivative(x, from_(cap_(x)));
-    if constexpr (kMode == BackwardMode::logp) return p;
+    if constexpr (kMode == BackwardMode::logp)
+      return p;
     squares = hn::MulAdd(p, p, squares);
     return hn::Mul(p, scale_);
   }
@@ -337,17 +384,22 @@ class Gradient {
   V squares_a_ = hn::Zero(kF), squares_b_ = hn::Zero(kF);
 };
 
-// n <= kPair columns by way of a buffer; column `skip`, if it is among them, counts as -inf, and so gets 0.
+// n <= kPair columns by way of a buffer; column `skip`, if it is among them, counts as -inf, and so
+// gets 0.
 template <class T, class G>
-HWY_INLINE void backward_buffered(G& gradient, const typename T::Element* x, typename T::Element* g, int64_t n, int64_t skip) {
+HWY_INLINE void backward_buffered(G& gradient, const typename T::Element* x, typename T::Element* g,
+                                  int64_t n, int64_t skip) {
   Tail<T> buffer(x, n);
-  if (skip >= 0 && skip < n) buffer.x[skip] = T::kMinusInfinity;
+  if (skip >= 0 && skip < n)
+    buffer.x[skip] = T::kMinusInfinity;
   T::store(gradient(T::load(buffer.x)), buffer.x);
-  for (int64_t i = 0; i < n; ++i) g[i] = buffer.x[i];
+  for (int64_t i = 0; i < n; ++i)
+    g[i] = buffer.x[i];
 }
 
 template <class T, class Cap, BackwardMode kMode>
-double backward_row(const BackwardSpec& spec, const typename T::Element* x, typename T::Element* g, int64_t begin, int64_t end) {
+double backward_row(const BackwardSpec& spec, const typename T::Element* x, typename T::Element* g,
+                    int64_t begin, int64_t end) {
   double squares = 0;
   for (int64_t column = begin; column < end; column += kTile) {
     const int64_t stop = end - column < kTile ? end : column + kTile;
@@ -362,49 +414,61 @@ double backward_row(const BackwardSpec& spec, const typename T::Element* x, type
         pair_at(i);
         pair_at(half + i);
       }
-      for (int64_t i = column + 2 * half; i < stop; i += kPair) pair_at(i);
+      for (int64_t i = column + 2 * half; i < stop; i += kPair)
+        pair_at(i);
     };
     const bool has_skip = spec.skip >= column && spec.skip < stop;
     if (!has_skip && (stop - column) % kPair == 0) {
       walk(whole_pair);
     } else {  // the label's tile, and a last one that ends within a pair
       const auto buffered_pair = [&](int64_t i) __attribute__((noinline)) {
-        backward_buffered<T>(gradient, x + i, g + i, stop - i < kPair ? stop - i : kPair, spec.skip - i);
+        backward_buffered<T>(gradient, x + i, g + i, stop - i < kPair ? stop - i : kPair,
+                             spec.skip - i);
       };
       walk([&](int64_t i) LR_INLINE_LAMBDA {
         const bool plain = i + kPair <= stop && !(spec.skip >= i && spec.skip < i + kPair);
         plain ? whole_pair(i) : buffered_pair(i);
       });
     }
-    if constexpr (kMode != BackwardMode::logp) squares += gradient.squares();
+    if constexpr (kMode != BackwardMode::logp)
+      squares += gradient.squares();
   }
   return squares;
 }
 
 template <class T, class Cap>
-double backward_mode(const BackwardSpec& spec, const void* row, void* gradient, int64_t begin, int64_t end) {
+double backward_mode(const BackwardSpec& spec, const void* row, void* gradient, int64_t begin,
+                     int64_t end) {
   const auto* x = static_cast<const typename T::Element*>(row);
   auto* g = static_cast<typename T::Element*>(gradient);
   switch (spec.mode) {
-    case BackwardMode::logp: return backward_row<T, Cap, BackwardMode::logp>(spec, x, g, begin, end);
-    case BackwardMode::logp_with_totals: return backward_row<T, Cap, BackwardMode::logp_with_totals>(spec, x, g, begin, end);
-    case BackwardMode::any: return backward_row<T, Cap, BackwardMode::any>(spec, x, g, begin, end);
+    case BackwardMode::logp:
+      return backward_row<T, Cap, BackwardMode::logp>(spec, x, g, begin, end);
+    case BackwardMode::logp_with_totals:
+      return backward_row<T, Cap, BackwardMode::logp_with_totals>(spec, x, g, begin, end);
+    case BackwardMode::any:
+      return backward_row<T, Cap, BackwardMode::any>(spec, x, g, begin, end);
   }
   return 0;
 }
 
 template <class T>
-double backward_type(const BackwardSpec& spec, const void* row, void* gradient, int64_t begin, int64_t end) {
+double backward_type(const BackwardSpec& spec, const void* row, void* gradient, int64_t begin,
+                     int64_t end) {
   return spec.softcap == 0 ? backward_mode<T, NoSoftcap>(spec, row, gradient, begin, end)
                            : backward_mode<T, Softcap>(spec, row, gradient, begin, end);
 }
 
-double backward(const BackwardSpec& spec, const void* row, void* gradient, int64_t begin, int64_t end) {
+double backward(const BackwardSpec& spec, const void* row, void* gradient, int64_t begin,
+                int64_t end) {
   const FlushSubnormals flush;
   switch (spec.type) {
-    case LogitType::f32: return backward_type<Float32>(spec, row, gradient, begin, end);
-    case LogitType::bf16: return backward_type<BFloat16>(spec, row, gradient, begin, end);
-    case LogitType::f16: return backward_type<Float16>(spec, row, gradient, begin, end);
+    case LogitType::f32:
+      return backward_type<Float32>(spec, row, gradient, begin, end);
+    case LogitType::bf16:
+      return backward_type<BFloat16>(spec, row, gradient, begin, end);
+    case LogitType::f16:
+      return backward_type<Float16>(spec, row, gradient, begin, end);
   }
   return 0;
 }
@@ -424,7 +488,9 @@ void read(const void* source, size_t bytes, uint64_t* sum) {
   *sum = hn::GetLane(hn::SumOfLanes(kU, hn::Add(hn::Add(s0, s1), hn::Add(s2, s3))));
 }
 
-void copy(const void* source, void* destination, size_t bytes) { __builtin_memcpy(destination, source, bytes); }
+void copy(const void* source, void* destination, size_t bytes) {
+  __builtin_memcpy(destination, source, bytes);
+}
 
 // Writes back what it read: the zero that it adds is one that the compiler cannot see through.
 void update(void* memory, size_t bytes) {

@@ -1,8 +1,9 @@
 // The loops over a vocabulary row that scoring rules need, compiled once per instruction set.
 //
-// Forward: one read of the row, 4 (F32) or 2 bytes per element, for log-sum-exp and the sums of powers; the masked log term needs the
-// log-sum-exp first, and reads once more. Gradient: one read and one write. The caller takes a row through all of it while it is in the
-// cache. Sums are float32 over a tile and float64 beyond.
+// Forward: one read of the row, 4 (F32) or 2 bytes per element, for log-sum-exp and the sums of
+// powers; the masked log term needs the log-sum-exp first, and reads once more. Gradient: one read
+// and one write. The caller takes a row through all of it while it is in the cache. Sums are
+// float32 over a tile and float64 beyond.
 
 #include "cpu/rule_kernels.h"
 
@@ -17,14 +18,18 @@ using math::RuleSums;
 
 constexpr float kLog2E = 1.44269504f;
 
-// RuleForm, with order 1.5 apart: there u = exp((alpha-1) d) is the root of e = exp(d), and one exponential serves both.
+// RuleForm, with order 1.5 apart: there u = exp((alpha-1) d) is the root of e = exp(d), and one
+// exponential serves both.
 enum class Loop : uint8_t { plain, square, root, power };
 
 Loop loop_of(const RuleSpec& spec) {
   switch (spec.form) {
-    case RuleForm::plain: return Loop::plain;
-    case RuleForm::square: return Loop::square;
-    case RuleForm::power: break;
+    case RuleForm::plain:
+      return Loop::plain;
+    case RuleForm::square:
+      return Loop::square;
+    case RuleForm::power:
+      break;
   }
   return spec.alpha == 1.5 ? Loop::root : Loop::power;
 }
@@ -38,16 +43,18 @@ HWY_INLINE float maximum_of(const typename T::Element* x, int64_t n) {
     m0 = hn::Max(m0, v.a);
     m1 = hn::Max(m1, v.b);
   };
-  walk(0, n, [&](int64_t i) LR_INLINE_LAMBDA { add(T::load(x + i)); },
-       [&](int64_t i, int64_t rest) LR_INLINE_LAMBDA { add(T::load(Tail<T>(x + i, rest).x)); });
+  walk(
+      0, n, [&](int64_t i) LR_INLINE_LAMBDA { add(T::load(x + i)); },
+      [&](int64_t i, int64_t rest) LR_INLINE_LAMBDA { add(T::load(Tail<T>(x + i, rest).x)); });
   return max_of(hn::Max(m0, m1));
 }
 
 template <class T, Loop kLoop, bool kDifferences>
-HWY_INLINE void add_tile(const typename T::Element* x, int64_t n, const Exp& exp, const Exp& exp_order, RuleSums* sums) {
+HWY_INLINE void add_tile(const typename T::Element* x, int64_t n, const Exp& exp,
+                         const Exp& exp_order, RuleSums* sums) {
   const V maximum = hn::Set(kF, static_cast<float>(sums->maximum));
-  V e[2] = {hn::Zero(kF), hn::Zero(kF)}, alpha[2] = {hn::Zero(kF), hn::Zero(kF)}, less[2] = {hn::Zero(kF), hn::Zero(kF)},
-    differences[2] = {hn::Zero(kF), hn::Zero(kF)};
+  V e[2] = {hn::Zero(kF), hn::Zero(kF)}, alpha[2] = {hn::Zero(kF), hn::Zero(kF)},
+    less[2] = {hn::Zero(kF), hn::Zero(kF)}, differences[2] = {hn::Zero(kF), hn::Zero(kF)};
   const V small = hn::Set(kF, kSmall), small_maximum = hn::Mul(maximum, small);
   const auto add = [&](int which, V v) LR_INLINE_LAMBDA {
     const V d = hn::Sub(v, maximum);
@@ -72,26 +79,30 @@ HWY_INLINE void add_tile(const typename T::Element* x, int64_t n, const Exp& exp
       alpha[which] = hn::MulAdd(p, u, alpha[which]);
     }
   };
-  walk(0, n,
-       [&](int64_t i) LR_INLINE_LAMBDA {
-         prefetch_pair<T>(x + i + kTile, 0);
-         const Pair v = T::load(x + i);
-         add(0, v.a);
-         add(1, v.b);
-         if constexpr (kDifferences) {
-           differences[0] = hn::Add(differences[0], hn::MulSub(v.a, small, small_maximum));
-           differences[1] = hn::Add(differences[1], hn::MulSub(v.b, small, small_maximum));
-         }
-       },
-       [&](int64_t i, int64_t rest) LR_INLINE_LAMBDA {
-         const Pair v = T::load(Tail<T>(x + i, rest).x);
-         add(0, v.a);
-         add(1, v.b);
-         for (int64_t k = i; kDifferences && k < n; ++k) sums->d += T::to_float(x[k]) - sums->maximum;
-       });
+  walk(
+      0, n,
+      [&](int64_t i) LR_INLINE_LAMBDA {
+        prefetch_pair<T>(x + i + kTile, 0);
+        const Pair v = T::load(x + i);
+        add(0, v.a);
+        add(1, v.b);
+        if constexpr (kDifferences) {
+          differences[0] = hn::Add(differences[0], hn::MulSub(v.a, small, small_maximum));
+          differences[1] = hn::Add(differences[1], hn::MulSub(v.b, small, small_maximum));
+        }
+      },
+      [&](int64_t i, int64_t rest) LR_INLINE_LAMBDA {
+        const Pair v = T::load(Tail<T>(x + i, rest).x);
+        add(0, v.a);
+        add(1, v.b);
+        for (int64_t k = i; kDifferences && k < n; ++k)
+          sums->d += T::to_float(x[k]) - sums->maximum;
+      });
   sums->e += sum_of(hn::Add(e[0], e[1]));
-  if constexpr (kLoop != Loop::plain) sums->e_alpha += sum_of(hn::Add(alpha[0], alpha[1]));
-  if constexpr (kLoop >= Loop::root) sums->e_less += sum_of(hn::Add(less[0], less[1]));
+  if constexpr (kLoop != Loop::plain)
+    sums->e_alpha += sum_of(hn::Add(alpha[0], alpha[1]));
+  if constexpr (kLoop >= Loop::root)
+    sums->e_less += sum_of(hn::Add(less[0], less[1]));
   if constexpr (kDifferences) {
     sums->d += sum_of(hn::Add(differences[0], differences[1])) / kSmall;
     sums->columns += static_cast<double>(n);
@@ -104,7 +115,8 @@ HWY_INLINE void add_empty_tile(const typename T::Element* x, int64_t n, RuleSums
   sums->d = -kInfinity;
   for (int64_t i = 0; i < n; ++i) {
     const float value = T::to_float(x[i]);
-    if (value != value) sums->e += value;
+    if (value != value)
+      sums->e += value;
   }
 }
 
@@ -115,7 +127,8 @@ void sums_of(const RuleSpec& spec, const void* row, int64_t begin, int64_t end, 
   *sums = RuleSums{-kInfinity, 0, 0, 0, 0, 0};
   for_tiles(begin, end, [&](int64_t column, int64_t stop) {
     const float tile_maximum = maximum_of<T>(x + column, stop - column);
-    *sums = math::rebased(*sums, tile_maximum > sums->maximum ? tile_maximum : sums->maximum, spec.alpha);
+    *sums = math::rebased(*sums, tile_maximum > sums->maximum ? tile_maximum : sums->maximum,
+                          spec.alpha);
     if (sums->maximum == -static_cast<double>(kInfinity)) {
       add_empty_tile<T>(x + column, stop - column, sums);
     } else {
@@ -125,9 +138,11 @@ void sums_of(const RuleSpec& spec, const void* row, int64_t begin, int64_t end, 
 }
 
 template <class T>
-void masked_of(float maximum, float threshold, const void* row, int64_t begin, int64_t end, MaskedSums* sums) {
+void masked_of(float maximum, float threshold, const void* row, int64_t begin, int64_t end,
+               MaskedSums* sums) {
   const auto* x = static_cast<const typename T::Element*>(row);
-  const V reference = hn::Set(kF, maximum), limit = hn::Set(kF, threshold), one = hn::Set(kF, 1.0f), small = hn::Set(kF, kSmall);
+  const V reference = hn::Set(kF, maximum), limit = hn::Set(kF, threshold), one = hn::Set(kF, 1.0f),
+          small = hn::Set(kF, kSmall);
   *sums = MaskedSums{0, 0};
   for_tiles(begin, end, [&](int64_t column, int64_t stop) {
     V d[2] = {hn::Zero(kF), hn::Zero(kF)}, count[2] = {hn::Zero(kF), hn::Zero(kF)};
@@ -137,21 +152,22 @@ void masked_of(float maximum, float threshold, const void* row, int64_t begin, i
       d[which] = hn::MulAdd(hn::IfThenElseZero(masked, difference), small, d[which]);
       count[which] = hn::Add(count[which], hn::IfThenElseZero(masked, one));
     };
-    walk(column, stop,
-         [&](int64_t i) LR_INLINE_LAMBDA {
-           const Pair v = T::load(x + i);
-           add(0, v.a);
-           add(1, v.b);
-         },
-         [&](int64_t i, int64_t) LR_INLINE_LAMBDA {
-           for (; i < stop; ++i) {
-             const float difference = T::to_float(x[i]) - maximum;
-             if (difference < threshold) {
-               sums->d += difference;
-               sums->count += 1;
-             }
-           }
-         });
+    walk(
+        column, stop,
+        [&](int64_t i) LR_INLINE_LAMBDA {
+          const Pair v = T::load(x + i);
+          add(0, v.a);
+          add(1, v.b);
+        },
+        [&](int64_t i, int64_t) LR_INLINE_LAMBDA {
+          for (; i < stop; ++i) {
+            const float difference = T::to_float(x[i]) - maximum;
+            if (difference < threshold) {
+              sums->d += difference;
+              sums->count += 1;
+            }
+          }
+        });
     sums->d += sum_of(hn::Add(d[0], d[1])) / kSmall;
     sums->count += sum_of(hn::Add(count[0], count[1]));
   });
@@ -160,12 +176,15 @@ void masked_of(float maximum, float threshold, const void* row, int64_t begin, i
 // ---- Gradient ----
 
 template <class T, Loop kLoop, bool kConstant>
-void gradient_of(const RuleSpec& spec, const RuleGradient& g, const void* row, void* target, int64_t begin, int64_t end) {
+void gradient_of(const RuleSpec& spec, const RuleGradient& g, const void* row, void* target,
+                 int64_t begin, int64_t end) {
   const auto* x = static_cast<const typename T::Element*>(row);
   auto* y = static_cast<typename T::Element*>(target);
   const Exp exp(kLog2E), exp_order(spec.order_scale);
-  const V maximum = hn::Set(kF, g.maximum), linear = hn::Set(kF, g.linear), product = hn::Set(kF, g.product), less = hn::Set(kF, g.less),
-          constant = hn::Set(kF, g.constant), masked = hn::Set(kF, g.masked), threshold = hn::Set(kF, g.threshold);
+  const V maximum = hn::Set(kF, g.maximum), linear = hn::Set(kF, g.linear),
+          product = hn::Set(kF, g.product), less = hn::Set(kF, g.less),
+          constant = hn::Set(kF, g.constant), masked = hn::Set(kF, g.masked),
+          threshold = hn::Set(kF, g.threshold);
   const auto one = [&](V v) LR_INLINE_LAMBDA {
     const V d = hn::Sub(v, maximum);
     V result;
@@ -185,17 +204,19 @@ void gradient_of(const RuleSpec& spec, const RuleGradient& g, const void* row, v
     }
     return result;
   };
-  walk(begin, end,
-       [&](int64_t i) LR_INLINE_LAMBDA {
-         const Pair v = T::load(x + i);
-         T::store(Pair{one(v.a), one(v.b)}, y + i);
-       },
-       [&](int64_t i, int64_t n) LR_INLINE_LAMBDA {
-         Tail<T> buffer(x + i, n);
-         const Pair v = T::load(buffer.x);
-         T::store(Pair{one(v.a), one(v.b)}, buffer.x);
-         for (int64_t k = 0; k < n; ++k) y[i + k] = buffer.x[k];
-       });
+  walk(
+      begin, end,
+      [&](int64_t i) LR_INLINE_LAMBDA {
+        const Pair v = T::load(x + i);
+        T::store(Pair{one(v.a), one(v.b)}, y + i);
+      },
+      [&](int64_t i, int64_t n) LR_INLINE_LAMBDA {
+        Tail<T> buffer(x + i, n);
+        const Pair v = T::load(buffer.x);
+        T::store(Pair{one(v.a), one(v.b)}, buffer.x);
+        for (int64_t k = 0; k < n; ++k)
+          y[i + k] = buffer.x[k];
+      });
 }
 
 // ---- By element type and form ----
@@ -203,9 +224,12 @@ void gradient_of(const RuleSpec& spec, const RuleGradient& g, const void* row, v
 template <class Run>
 HWY_INLINE void with_type(LogitType type, Run&& run) {
   switch (type) {
-    case LogitType::f32: return run(Float32());
-    case LogitType::bf16: return run(BFloat16());
-    case LogitType::f16: return run(Float16());
+    case LogitType::f32:
+      return run(Float32());
+    case LogitType::bf16:
+      return run(BFloat16());
+    case LogitType::f16:
+      return run(Float16());
   }
 }
 
@@ -216,19 +240,26 @@ void sums(const RuleSpec& spec, const void* row, int64_t begin, int64_t end, Rul
     switch (loop_of(spec)) {
       case Loop::plain:
         return spec.differences ? sums_of<T, Loop::plain, true>(spec, row, begin, end, result)
-                        : sums_of<T, Loop::plain, false>(spec, row, begin, end, result);
-      case Loop::square: return sums_of<T, Loop::square, false>(spec, row, begin, end, result);
-      case Loop::root: return sums_of<T, Loop::root, false>(spec, row, begin, end, result);
-      case Loop::power: return sums_of<T, Loop::power, false>(spec, row, begin, end, result);
+                                : sums_of<T, Loop::plain, false>(spec, row, begin, end, result);
+      case Loop::square:
+        return sums_of<T, Loop::square, false>(spec, row, begin, end, result);
+      case Loop::root:
+        return sums_of<T, Loop::root, false>(spec, row, begin, end, result);
+      case Loop::power:
+        return sums_of<T, Loop::power, false>(spec, row, begin, end, result);
     }
   });
 }
 
-void masked(LogitType type, float maximum, float threshold, const void* row, int64_t begin, int64_t end, MaskedSums* result) {
-  with_type(type, [&](auto element) { masked_of<decltype(element)>(maximum, threshold, row, begin, end, result); });
+void masked(LogitType type, float maximum, float threshold, const void* row, int64_t begin,
+            int64_t end, MaskedSums* result) {
+  with_type(type, [&](auto element) {
+    masked_of<decltype(element)>(maximum, threshold, row, begin, end, result);
+  });
 }
 
-void gradient(const RuleSpec& spec, const RuleGradient& g, const void* row, void* target, int64_t begin, int64_t end) {
+void gradient(const RuleSpec& spec, const RuleGradient& g, const void* row, void* target,
+              int64_t begin, int64_t end) {
   const FlushSubnormals flush;
   const bool constant = g.constant != 0 || g.masked != 0;
   with_type(spec.type, [&](auto element) {

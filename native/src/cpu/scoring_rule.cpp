@@ -28,7 +28,8 @@ struct Call {
 // One row on its way: each pass goes over its segments, in any order, and is then finished once.
 class RowRun {
  public:
-  explicit RowRun(const Call& call) : call_(call), sums_(static_cast<size_t>(call.segments)), masked_(sums_.size()) {}
+  explicit RowRun(const Call& call)
+      : call_(call), sums_(static_cast<size_t>(call.segments)), masked_(sums_.size()) {}
 
   void begin(int64_t r, int64_t label, double upstream) {
     label_ = label;
@@ -38,24 +39,30 @@ class RowRun {
   }
   bool ignored() const { return label_ < 0; }
 
-  void sum(int64_t s) { call_.kernels.sums(call_.spec, row_, begin_of(s), end_of(s), &sums_[static_cast<size_t>(s)]); }
+  void sum(int64_t s) {
+    call_.kernels.sums(call_.spec, row_, begin_of(s), end_of(s), &sums_[static_cast<size_t>(s)]);
+  }
 
   void finish_sums() {
     all_ = math::no_rule_sums();
-    for (const RuleSums& part : sums_) all_ = math::merged(all_, part, call_.options.alpha);
+    for (const RuleSums& part : sums_)
+      all_ = math::merged(all_, part, call_.options.alpha);
     gradient_ = math::begin_rule_gradient(call_.options, all_);
-    if (!ignored()) row_sums_ = sums_of_row();
+    if (!ignored())
+      row_sums_ = sums_of_row();
   }
 
   void mask(int64_t s) {
-    call_.kernels.masked(call_.logits.type, gradient_.maximum, gradient_.threshold, row_, begin_of(s), end_of(s), &masked_[static_cast<size_t>(s)]);
+    call_.kernels.masked(call_.logits.type, gradient_.maximum, gradient_.threshold, row_,
+                         begin_of(s), end_of(s), &masked_[static_cast<size_t>(s)]);
   }
 
   // Returns the value, and readies the gradient.
   double finish() {
     MaskedSums masked{0, 0};
     if (math::has_mask(call_.options)) {
-      for (const MaskedSums& part : masked_) masked = {masked.d + part.d, masked.count + part.count};
+      for (const MaskedSums& part : masked_)
+        masked = {masked.d + part.d, masked.count + part.count};
     }
     const math::RuleResult result = math::rule_result(call_.options, row_sums_, masked);
     math::finish_rule_gradient(call_.options, result, upstream_, &gradient_);
@@ -67,13 +74,16 @@ class RowRun {
   void differentiate(int64_t s) const {
     const int64_t bytes = element_bytes(call_.logits.type);
     const bool zero = ignored() || upstream_ == 0;
-    const int64_t begin = begin_of(s), end = s + 1 == call_.segments ? call_.logits.columns : end_of(s);
+    const int64_t begin = begin_of(s),
+                  end = s + 1 == call_.segments ? call_.logits.columns : end_of(s);
     const int64_t live = zero ? begin : end_of(s);
-    if (!zero) call_.kernels.gradient(call_.spec, gradient_, row_, target_, begin, live);
+    if (!zero)
+      call_.kernels.gradient(call_.spec, gradient_, row_, target_, begin, live);
     std::memset(target_ + live * bytes, 0, static_cast<size_t>((end - live) * bytes));
   }
   void store_label() const {
-    if (!ignored() && upstream_ != 0) store(call_.logits.type, target_, label_, label_gradient_);
+    if (!ignored() && upstream_ != 0)
+      store(call_.logits.type, target_, label_, label_gradient_);
   }
 
  private:
@@ -81,8 +91,10 @@ class RowRun {
   math::RowRuleSums sums_of_row() const {
     const LogitType type = call_.logits.type;
     const double alpha = call_.options.alpha;
-    math::RowRuleSums sums = math::without_label(all_, load(type, row_, label_) - all_.maximum, alpha);
-    if (!math::is_small(sums)) return sums;
+    math::RowRuleSums sums =
+        math::without_label(all_, load(type, row_, label_) - all_.maximum, alpha);
+    if (!math::is_small(sums))
+      return sums;
     std::vector<char> others(row_, row_ + call_.options.vocabulary * element_bytes(type));
     store(type, others.data(), label_, -std::numeric_limits<double>::infinity());
     RuleSums all = math::no_rule_sums();
@@ -113,10 +125,13 @@ class RowRun {
   double label_gradient_ = 0;
 };
 
-// Whole rows, each through all of its passes while it is in the cache. Every task has a run of its own.
-void by_row(const Call& call, const std::vector<int64_t>& labels, const double* upstream, double* values) {
+// Whole rows, each through all of its passes while it is in the cache. Every task has a run of its
+// own.
+void by_row(const Call& call, const std::vector<int64_t>& labels, const double* upstream,
+            double* values) {
   const auto count = static_cast<int64_t>(labels.size());
-  const int64_t run_rows = rows_per_task(count, call.logits.columns * element_bytes(call.logits.type));
+  const int64_t run_rows =
+      rows_per_task(count, call.logits.columns * element_bytes(call.logits.type));
   const int64_t tasks = (count + run_rows - 1) / run_rows;
   const int64_t workers = std::min<int64_t>(thread_count(), tasks);
   std::vector<RowRun> runs(static_cast<size_t>(workers), RowRun(call));
@@ -127,13 +142,17 @@ void by_row(const Call& call, const std::vector<int64_t>& labels, const double* 
       for (int64_t r = at; r < std::min(at + run_rows, count); ++r) {
         run.begin(r, labels[static_cast<size_t>(r)], upstream == nullptr ? 0 : upstream[r]);
         if (!run.ignored()) {
-          for (int64_t s = 0; s < call.segments; ++s) run.sum(s);
+          for (int64_t s = 0; s < call.segments; ++s)
+            run.sum(s);
           run.finish_sums();
-          for (int64_t s = 0; math::has_mask(call.options) && s < call.segments; ++s) run.mask(s);
+          for (int64_t s = 0; math::has_mask(call.options) && s < call.segments; ++s)
+            run.mask(s);
           values[r] = run.finish();
         }
-        if (call.gradient == nullptr) continue;
-        for (int64_t s = 0; s < call.segments; ++s) run.differentiate(s);
+        if (call.gradient == nullptr)
+          continue;
+        for (int64_t s = 0; s < call.segments; ++s)
+          run.differentiate(s);
         run.store_label();
       }
     }
@@ -141,32 +160,48 @@ void by_row(const Call& call, const std::vector<int64_t>& labels, const double* 
 }
 
 // Few rows of several segments: all rows go through a pass together, a segment a task.
-void by_segment(const Call& call, const std::vector<int64_t>& labels, const double* upstream, double* values) {
+void by_segment(const Call& call, const std::vector<int64_t>& labels, const double* upstream,
+                double* values) {
   std::vector<RowRun> runs(labels.size(), RowRun(call));
   const auto each_segment = [&](auto&& pass) {
-    parallel_for(static_cast<int64_t>(runs.size()) * call.segments,
-                 [&](int64_t i) { pass(runs[static_cast<size_t>(i / call.segments)], i % call.segments); });
+    parallel_for(static_cast<int64_t>(runs.size()) * call.segments, [&](int64_t i) {
+      pass(runs[static_cast<size_t>(i / call.segments)], i % call.segments);
+    });
   };
-  for (size_t r = 0; r < runs.size(); ++r) runs[r].begin(static_cast<int64_t>(r), labels[r], upstream == nullptr ? 0 : upstream[r]);
-  each_segment([](RowRun& run, int64_t s) { if (!run.ignored()) run.sum(s); });
-  for (RowRun& run : runs) run.finish_sums();
-  if (math::has_mask(call.options)) each_segment([](RowRun& run, int64_t s) { if (!run.ignored()) run.mask(s); });
-  for (size_t r = 0; r < runs.size(); ++r) values[r] = runs[r].ignored() ? 0 : runs[r].finish();
-  if (call.gradient == nullptr) return;
+  for (size_t r = 0; r < runs.size(); ++r)
+    runs[r].begin(static_cast<int64_t>(r), labels[r], upstream == nullptr ? 0 : upstream[r]);
+  each_segment([](RowRun& run, int64_t s) {
+    if (!run.ignored())
+      run.sum(s);
+  });
+  for (RowRun& run : runs)
+    run.finish_sums();
+  if (math::has_mask(call.options))
+    each_segment([](RowRun& run, int64_t s) {
+      if (!run.ignored())
+        run.mask(s);
+    });
+  for (size_t r = 0; r < runs.size(); ++r)
+    values[r] = runs[r].ignored() ? 0 : runs[r].finish();
+  if (call.gradient == nullptr)
+    return;
   each_segment([](RowRun& run, int64_t s) { run.differentiate(s); });
-  for (const RowRun& run : runs) run.store_label();
+  for (const RowRun& run : runs)
+    run.store_label();
 }
 
 }  // namespace
 
-std::vector<double> scoring_rule(const LogitRows& logits, const math::RuleOptions& options, const std::vector<int64_t>& labels,
-                                 const double* upstream, const LogitRows* gradient) {
+std::vector<double> scoring_rule(const LogitRows& logits, const math::RuleOptions& options,
+                                 const std::vector<int64_t>& labels, const double* upstream,
+                                 const LogitRows* gradient) {
   const math::RuleForm form = math::form_of(options);
   const Call call{logits,
                   gradient,
                   options,
                   *row_kernels()->rule,
-                  {logits.type, form, form == math::RuleForm::plain && options.epsilon > 0, options.alpha, exp2_scale(1 / (options.alpha - 1))},
+                  {logits.type, form, form == math::RuleForm::plain && options.epsilon > 0,
+                   options.alpha, exp2_scale(1 / (options.alpha - 1))},
                   (options.vocabulary + kSegment - 1) / kSegment};
   std::vector<double> values(labels.size());
   if (call.segments > 1 && static_cast<int64_t>(labels.size()) < 2 * thread_count()) {

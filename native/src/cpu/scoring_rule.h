@@ -9,9 +9,11 @@
 
 namespace logratio::cpu {
 
-// labels: one a row, -1 where the row is ignored: its value and gradient are 0, and it is not read. upstream: of each value; NULL where no
-// gradient is wanted. gradient may be the same memory as logits. Columns from options.vocabulary on take no part.
-std::vector<double> scoring_rule(const LogitRows& logits, const math::RuleOptions& options, const std::vector<int64_t>& labels,
-                                 const double* upstream, const LogitRows* gradient);
+// labels: one a row, -1 where the row is ignored: its value and gradient are 0, and it is not read.
+// upstream: of each value; NULL where no gradient is wanted. gradient may be the same memory as
+// logits. Columns from options.vocabulary on take no part.
+std::vector<double> scoring_rule(const LogitRows& logits, const math::RuleOptions& options,
+                                 const std::vector<int64_t>& labels, const double* upstream,
+                                 const LogitRows* gradient);
 
 }  // namespace logratio::cpu

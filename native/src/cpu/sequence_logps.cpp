@@ -9,30 +9,38 @@ namespace {
 bool counts(double weight) { return weight > 0; }
 
 int64_t shortened(int64_t shared, double keep_fraction) {
-  if (shared == 0 || keep_fraction == 1) return shared;
-  return std::max<int64_t>(1, static_cast<int64_t>(std::floor(keep_fraction * static_cast<double>(shared))));
+  if (shared == 0 || keep_fraction == 1)
+    return shared;
+  return std::max<int64_t>(
+      1, static_cast<int64_t>(std::floor(keep_fraction * static_cast<double>(shared))));
 }
 
 // Shared: the first tokens of each answer, as many as the shorter one has.
-void scale_tail_by_position(const lr_sequence_options& options, int64_t tokens, double* chosen, double* rejected) {
-  const int64_t shorter = std::min(std::count_if(chosen, chosen + tokens, counts), std::count_if(rejected, rejected + tokens, counts));
+void scale_tail_by_position(const lr_sequence_options& options, int64_t tokens, double* chosen,
+                            double* rejected) {
+  const int64_t shorter = std::min(std::count_if(chosen, chosen + tokens, counts),
+                                   std::count_if(rejected, rejected + tokens, counts));
   const int64_t shared = shortened(shorter, options.keep_fraction);
   for (double* row : {chosen, rejected}) {
     int64_t position = 0;
     for (int64_t t = 0; t < tokens; ++t) {
-      if (counts(row[t]) && ++position > shared) row[t] *= options.tail_weight;
+      if (counts(row[t]) && ++position > shared)
+        row[t] *= options.tail_weight;
     }
   }
 }
 
 // Shared: the columns where both answers have a token.
-void scale_tail_by_column(const lr_sequence_options& options, int64_t tokens, double* chosen, double* rejected) {
+void scale_tail_by_column(const lr_sequence_options& options, int64_t tokens, double* chosen,
+                          double* rejected) {
   int64_t both = 0;
-  for (int64_t t = 0; t < tokens; ++t) both += counts(chosen[t]) && counts(rejected[t]) ? 1 : 0;
+  for (int64_t t = 0; t < tokens; ++t)
+    both += counts(chosen[t]) && counts(rejected[t]) ? 1 : 0;
   const int64_t shared = shortened(both, options.keep_fraction);
   int64_t position = 0;
   for (int64_t t = 0; t < tokens; ++t) {
-    if (counts(chosen[t]) && counts(rejected[t]) && ++position <= shared) continue;
+    if (counts(chosen[t]) && counts(rejected[t]) && ++position <= shared)
+      continue;
     chosen[t] *= options.tail_weight;
     rejected[t] *= options.tail_weight;
   }
@@ -40,19 +48,26 @@ void scale_tail_by_column(const lr_sequence_options& options, int64_t tokens, do
 
 }  // namespace
 
-void apply_tail_weight(const lr_sequence_options& options, int64_t sequences, int64_t tokens, double* weights) {
-  if (options.tail_weight == 1) return;
-  const auto scale = options.align == LR_ALIGN_ABSOLUTE ? scale_tail_by_column : scale_tail_by_position;
+void apply_tail_weight(const lr_sequence_options& options, int64_t sequences, int64_t tokens,
+                       double* weights) {
+  if (options.tail_weight == 1)
+    return;
+  const auto scale =
+      options.align == LR_ALIGN_ABSOLUTE ? scale_tail_by_column : scale_tail_by_position;
   const int64_t pairs = sequences / 2;
-  for (int64_t pair = 0; pair < pairs; ++pair) scale(options, tokens, weights + pair * tokens, weights + (pairs + pair) * tokens);
+  for (int64_t pair = 0; pair < pairs; ++pair)
+    scale(options, tokens, weights + pair * tokens, weights + (pairs + pair) * tokens);
 }
 
-SequenceSum reduce_sequence(int32_t reduction, int64_t tokens, const double* weights, const double* token_logps) {
+SequenceSum reduce_sequence(int32_t reduction, int64_t tokens, const double* weights,
+                            const double* token_logps) {
   SequenceSum sum{0, 0, 1};
   for (int64_t t = 0; t < tokens; ++t) {
-    if (!counts(weights[t])) continue;
+    if (!counts(weights[t]))
+      continue;
     sum.count += weights[t];
-    if (token_logps != nullptr) sum.logp += weights[t] * token_logps[t];
+    if (token_logps != nullptr)
+      sum.logp += weights[t] * token_logps[t];
   }
   if (reduction == LR_MEAN) {
     sum.divisor = std::max(sum.count, 1.0);
@@ -61,20 +76,26 @@ SequenceSum reduce_sequence(int32_t reduction, int64_t tokens, const double* wei
   return sum;
 }
 
-void sequence_logps(const lr_sequence_options& options, int64_t sequences, int64_t tokens, std::vector<double> weights,
-                    const SequenceTensors& tensors) {
+void sequence_logps(const lr_sequence_options& options, int64_t sequences, int64_t tokens,
+                    std::vector<double> weights, const SequenceTensors& tensors) {
   apply_tail_weight(options, sequences, tokens, weights.data());
   std::vector<double> row(tokens);
   for (int64_t sequence = 0; sequence < sequences; ++sequence) {
     const double* row_weights = weights.data() + sequence * tokens;
-    if (tensors.token_logps) read(tensors.token_logps, sequence * tokens, tokens, row.data());
-    const SequenceSum sum = reduce_sequence(options.reduction, tokens, row_weights, tensors.token_logps ? row.data() : nullptr);
-    if (tensors.logps) write(tensors.logps, sequence, 1, &sum.logp);
-    if (tensors.counts) write(tensors.counts, sequence, 1, &sum.count);
-    if (!tensors.grad_token_logps) continue;
+    if (tensors.token_logps)
+      read(tensors.token_logps, sequence * tokens, tokens, row.data());
+    const SequenceSum sum = reduce_sequence(options.reduction, tokens, row_weights,
+                                            tensors.token_logps ? row.data() : nullptr);
+    if (tensors.logps)
+      write(tensors.logps, sequence, 1, &sum.logp);
+    if (tensors.counts)
+      write(tensors.counts, sequence, 1, &sum.count);
+    if (!tensors.grad_token_logps)
+      continue;
     double upstream;
     read(tensors.grad_logps, sequence, 1, &upstream);
-    for (int64_t t = 0; t < tokens; ++t) row[t] = counts(row_weights[t]) ? upstream * row_weights[t] / sum.divisor : 0.0;
+    for (int64_t t = 0; t < tokens; ++t)
+      row[t] = counts(row_weights[t]) ? upstream * row_weights[t] / sum.divisor : 0.0;
     write(tensors.grad_token_logps, sequence * tokens, tokens, row.data());
   }
 }

@@ -1,4 +1,5 @@
-// Token log-probs to sequence log-probs: which tokens count, with what weight, and the weighted sum or mean with its gradient.
+// Token log-probs to sequence log-probs: which tokens count, with what weight, and the weighted sum
+// or mean with its gradient.
 #pragma once
 
 #include <cstdint>
@@ -9,8 +10,10 @@
 
 namespace logratio::cpu {
 
-// Mask weights [sequences, tokens] become the weights in the sum: tokens past a pair's shared set are scaled by tail_weight.
-void apply_tail_weight(const lr_sequence_options& options, int64_t sequences, int64_t tokens, double* weights);
+// Mask weights [sequences, tokens] become the weights in the sum: tokens past a pair's shared set
+// are scaled by tail_weight.
+void apply_tail_weight(const lr_sequence_options& options, int64_t sequences, int64_t tokens,
+                       double* weights);
 
 // A sequence's reduction: logp = sum of weight * log-prob / divisor.
 struct SequenceSum {
@@ -20,18 +23,19 @@ struct SequenceSum {
 };
 
 // token_logps is read only where the weight is above 0; nullptr leaves logp 0.
-SequenceSum reduce_sequence(int32_t reduction, int64_t tokens, const double* weights, const double* token_logps);
+SequenceSum reduce_sequence(int32_t reduction, int64_t tokens, const double* weights,
+                            const double* token_logps);
 
 struct SequenceTensors {
   Grid token_logps;
-  Grid grad_logps;        // present with grad_token_logps
+  Grid grad_logps;  // present with grad_token_logps
   Grid logps;
   Grid counts;
   Grid grad_token_logps;
 };
 
 // weights: of the mask, [sequences, tokens].
-void sequence_logps(const lr_sequence_options& options, int64_t sequences, int64_t tokens, std::vector<double> weights,
-                    const SequenceTensors& tensors);
+void sequence_logps(const lr_sequence_options& options, int64_t sequences, int64_t tokens,
+                    std::vector<double> weights, const SequenceTensors& tensors);
 
 }  // namespace logratio::cpu

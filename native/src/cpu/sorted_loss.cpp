@@ -1,5 +1,5 @@
-// Two keys a pair are sorted, each for itself, and the formula is evaluated on the ranks as if they were pairs. Its gradient goes back to the
-// pairs that hold the ranks.
+// Two keys a pair are sorted, each for itself, and the formula is evaluated on the ranks as if they
+// were pairs. Its gradient goes back to the pairs that hold the ranks.
 #include "cpu/sorted_loss.h"
 
 #include <algorithm>
@@ -15,7 +15,8 @@ namespace {
 
 std::vector<double> values_of(const Grid& grid, int64_t count) {
   std::vector<double> values(static_cast<size_t>(count), 0.0);
-  if (grid) read(grid, 0, count, values.data());
+  if (grid)
+    read(grid, 0, count, values.data());
   return values;
 }
 
@@ -24,7 +25,8 @@ Grid view(std::vector<double>& values) {
 }
 
 void store(const Grid& grid, const std::vector<double>& values) {
-  if (grid) write(grid, 0, static_cast<int64_t>(values.size()), values.data());
+  if (grid)
+    write(grid, 0, static_cast<int64_t>(values.size()), values.data());
 }
 
 std::vector<double> minus(const std::vector<double>& a, const std::vector<double>& b) {
@@ -40,30 +42,37 @@ struct Sorted {
 
   explicit Sorted(const std::vector<double>& key) : pair_at(key.size()), keys(key.size()) {
     std::iota(pair_at.begin(), pair_at.end(), 0);
-    std::stable_sort(pair_at.begin(), pair_at.end(),
-                     [&key](int64_t a, int64_t b) { return key[a] < key[b] || (!std::isnan(key[a]) && std::isnan(key[b])); });
-    std::transform(pair_at.begin(), pair_at.end(), keys.begin(), [&key](int64_t pair) { return key[pair]; });
+    std::stable_sort(pair_at.begin(), pair_at.end(), [&key](int64_t a, int64_t b) {
+      return key[a] < key[b] || (!std::isnan(key[a]) && std::isnan(key[b]));
+    });
+    std::transform(pair_at.begin(), pair_at.end(), keys.begin(),
+                   [&key](int64_t pair) { return key[pair]; });
   }
   std::vector<double> by_pair(const std::vector<double>& by_rank) const {
     std::vector<double> values(by_rank.size());
-    for (size_t rank = 0; rank < by_rank.size(); ++rank) values[pair_at[rank]] = by_rank[rank];
+    for (size_t rank = 0; rank < by_rank.size(); ++rank)
+      values[pair_at[rank]] = by_rank[rank];
     return values;
   }
 };
 
 std::vector<double> negated(std::vector<double> values) {
-  for (double& value : values) value = -value;
+  for (double& value : values)
+    value = -value;
   return values;
 }
 
 }  // namespace
 
 void sorted_loss(const lr_loss_options& options, int64_t pairs, const PairTensors& t) {
-  const std::vector<double> lw = values_of(t.policy_chosen, pairs), ll = values_of(t.policy_rejected, pairs);
-  const std::vector<double> rw = values_of(t.reference_chosen, pairs), rl = values_of(t.reference_rejected, pairs);
+  const std::vector<double> lw = values_of(t.policy_chosen, pairs),
+                            ll = values_of(t.policy_rejected, pairs);
+  const std::vector<double> rw = values_of(t.reference_chosen, pairs),
+                            rl = values_of(t.reference_rejected, pairs);
   const std::vector<double> chosen_ratio = minus(lw, rw), rejected_ratio = minus(ll, rl);
   const bool by_model = math::loss_info(options.loss)->sorting == math::Sorting::by_model;
-  Sorted first(by_model ? minus(lw, ll) : chosen_ratio), second(by_model ? minus(rw, rl) : rejected_ratio);
+  Sorted first(by_model ? minus(lw, ll) : chosen_ratio),
+      second(by_model ? minus(rw, rl) : rejected_ratio);
 
   std::vector<double> d_first(lw.size()), d_second(lw.size());
   PairTensors ranks;
@@ -81,7 +90,8 @@ void sorted_loss(const lr_loss_options& options, int64_t pairs, const PairTensor
   store(t.grad_reference_chosen, by_model ? by_second : negated(by_first));
   store(t.grad_reference_rejected, negated(by_second));
   const auto store_rewards = [&options](const Grid& grid, std::vector<double> ratio) {
-    for (double& value : ratio) value *= options.beta;
+    for (double& value : ratio)
+      value *= options.beta;
     store(grid, ratio);
   };
   store_rewards(t.chosen_rewards, chosen_ratio);

@@ -15,15 +15,18 @@ namespace {
 
 constexpr int kMost = 1024;
 
-// Both are found when they are first needed, perhaps by several threads at once, which find the same. Neither is a static local
-// variable: a child of fork() would wait for ever where another thread was about to initialise it.
+// Both are found when they are first needed, perhaps by several threads at once, which find the
+// same. Neither is a static local variable: a child of fork() would wait for ever where another
+// thread was about to initialise it.
 constexpr int kUnread = -2;
-std::atomic<int> g_requested{kUnread};  // by LOGRATIO_THREADS: 0 if it is not set, -1 if it is no number of threads
-std::atomic<int> g_threads{0};          // 0: not chosen yet
+std::atomic<int> g_requested{
+    kUnread};  // by LOGRATIO_THREADS: 0 if it is not set, -1 if it is no number of threads
+std::atomic<int> g_threads{0};  // 0: not chosen yet
 
 int read_request() {
   const char* const text = std::getenv("LOGRATIO_THREADS");
-  if (text == nullptr || *text == '\0') return 0;
+  if (text == nullptr || *text == '\0')
+    return 0;
   char* end = nullptr;
   const long threads = std::strtol(text, &end, 10);
   return *end == '\0' && threads >= 1 && threads <= kMost ? static_cast<int>(threads) : -1;
@@ -31,21 +34,25 @@ int read_request() {
 
 int requested_thread_count() {
   int requested = g_requested.load(std::memory_order_relaxed);
-  if (requested == kUnread) g_requested.store(requested = read_request(), std::memory_order_relaxed);
+  if (requested == kUnread)
+    g_requested.store(requested = read_request(), std::memory_order_relaxed);
   return requested;
 }
 
 // The CPUs that the scheduler may give this process.
 int64_t affinity() {
   cpu_set_t set;
-  if (sched_getaffinity(0, sizeof set, &set) == 0) return CPU_COUNT(&set);
+  if (sched_getaffinity(0, sizeof set, &set) == 0)
+    return CPU_COUNT(&set);
   return std::thread::hardware_concurrency();  // of a machine with more CPUs than the set has bits
 }
 
 int default_thread_count() {
-  if (requested_thread_count() > 0) return requested_thread_count();
+  if (requested_thread_count() > 0)
+    return requested_thread_count();
   const int64_t cpus = affinity();
-  return static_cast<int>(std::clamp<int64_t>(std::min(cpus, cgroup_cpus().value_or(cpus)), 1, kMost));
+  return static_cast<int>(
+      std::clamp<int64_t>(std::min(cpus, cgroup_cpus().value_or(cpus)), 1, kMost));
 }
 
 }  // namespace
@@ -55,7 +62,8 @@ int thread_count() {
   if (threads == 0) {
     int expected = 0;
     threads = default_thread_count();
-    if (!g_threads.compare_exchange_strong(expected, threads)) threads = expected;
+    if (!g_threads.compare_exchange_strong(expected, threads))
+      threads = expected;
   }
   return threads;
 }
@@ -63,7 +71,9 @@ int thread_count() {
 void set_thread_count(int threads) { g_threads.store(threads, std::memory_order_relaxed); }
 
 const char* thread_count_error() {
-  return requested_thread_count() < 0 ? "LOGRATIO_THREADS is set, and not to a number from 1 to 1024" : nullptr;
+  return requested_thread_count() < 0
+             ? "LOGRATIO_THREADS is set, and not to a number from 1 to 1024"
+             : nullptr;
 }
 
 }  // namespace logratio::cpu

@@ -15,16 +15,19 @@
 namespace logratio::cpu {
 namespace {
 
-// One job at a time. Workers join the job of the moment, take tasks from its counter and leave; the caller returns once the counter
-// is used up and nobody is inside. A job needs no worker: the caller takes the tasks that nobody else does.
+// One job at a time. Workers join the job of the moment, take tasks from its counter and leave; the
+// caller returns once the counter is used up and nobody is inside. A job needs no worker: the
+// caller takes the tasks that nobody else does.
 class Pool {
  public:
   bool try_run(int64_t count, Task task, void* context, int threads) {
     std::unique_lock<std::mutex> caller(caller_, std::try_to_lock);
-    if (!caller.owns_lock()) return false;
+    if (!caller.owns_lock())
+      return false;
     {
       std::lock_guard<std::mutex> lock(mutex_);
-      if (started_ < threads - 1) grow(threads - 1);
+      if (started_ < threads - 1)
+        grow(threads - 1);
       task_ = task;
       context_ = context;
       count_ = count;
@@ -43,21 +46,24 @@ class Pool {
  private:
   using Clock = std::chrono::steady_clock;
 
-  // A refusal, which is of moments, such as a limit on a user's processes, costs as much as a small call. So the system is asked again
-  // after a while only.
+  // A refusal, which is of moments, such as a limit on a user's processes, costs as much as a small
+  // call. So the system is asked again after a while only.
   static constexpr std::chrono::milliseconds kPatience{100};
 
   void grow(int workers) {
-    if (Clock::now() < next_attempt_) return;
+    if (Clock::now() < next_attempt_)
+      return;
     try {
-      for (; started_ < workers; ++started_) std::thread([this] { worker(); }).detach();
+      for (; started_ < workers; ++started_)
+        std::thread([this] { worker(); }).detach();
     } catch (const std::system_error&) {
       next_attempt_ = Clock::now() + kPatience;
     }
   }
 
   void work(Task task, void* context, int64_t count) {
-    for (int64_t i; (i = next_.fetch_add(1, std::memory_order_relaxed)) < count;) task(context, i);
+    for (int64_t i; (i = next_.fetch_add(1, std::memory_order_relaxed)) < count;)
+      task(context, i);
   }
 
   void worker() {
@@ -74,7 +80,8 @@ class Pool {
       lock.unlock();
       work(task, context, count);
       lock.lock();
-      if (--inside_ == 0) left_.notify_one();
+      if (--inside_ == 0)
+        left_.notify_one();
     }
   }
 
@@ -96,19 +103,24 @@ class Pool {
 // Never destroyed: detached workers may outlive static destruction.
 std::atomic<Pool*> g_pool{nullptr};
 
-// A child of fork() has none of its parent's workers, and has its parent's locks as they were at that moment, held by threads that
-// are no more. The child begins with a pool as good as new, in the place of the old one, before anything else runs in it.
+// A child of fork() has none of its parent's workers, and has its parent's locks as they were at
+// that moment, held by threads that are no more. The child begins with a pool as good as new, in
+// the place of the old one, before anything else runs in it.
 void start_anew() {
-  if (Pool* const inherited = g_pool.load(std::memory_order_relaxed)) new (inherited) Pool;
+  if (Pool* const inherited = g_pool.load(std::memory_order_relaxed))
+    new (inherited) Pool;
 }
 
 Pool& pool() {
   Pool* current = g_pool.load(std::memory_order_acquire);
-  if (current != nullptr) return *current;
-  if (pthread_atfork(nullptr, nullptr, start_anew) != 0) throw std::bad_alloc();
+  if (current != nullptr)
+    return *current;
+  if (pthread_atfork(nullptr, nullptr, start_anew) != 0)
+    throw std::bad_alloc();
   auto made = std::make_unique<Pool>();
   // One of the threads that come here at once wins. start_anew() may be called more than once.
-  if (g_pool.compare_exchange_strong(current, made.get(), std::memory_order_acq_rel)) current = made.release();
+  if (g_pool.compare_exchange_strong(current, made.get(), std::memory_order_acq_rel))
+    current = made.release();
   return *current;
 }
 
@@ -116,8 +128,10 @@ Pool& pool() {
 
 void parallel_for(int64_t count, Task task, void* context) {
   const int threads = static_cast<int>(std::min<int64_t>(thread_count(), count));
-  if (threads > 1 && pool().try_run(count, task, context, threads)) return;
-  for (int64_t i = 0; i < count; ++i) task(context, i);
+  if (threads > 1 && pool().try_run(count, task, context, threads))
+    return;
+  for (int64_t i = 0; i < count; ++i)
+    task(context, i);
 }
 
 }  // namespace logratio::cpu

@@ -1,4 +1,5 @@
-// token_logprobs on the CPU: vocabulary rows to per-token figures, and upstream gradients a token to gradients of the rows.
+// token_logprobs on the CPU: vocabulary rows to per-token figures, and upstream gradients a token
+// to gradients of the rows.
 #pragma once
 
 #include <cstdint>
@@ -21,17 +22,18 @@ struct TokenOutputs {
 
 struct TokenUpstream {
   Grid lse;
-  Grid entropy;       // present with grad_entropy
-  Grid grad_logp;     // at least one of the two gradients is present
+  Grid entropy;    // present with grad_entropy
+  Grid grad_logp;  // at least one of the two gradients is present
   Grid grad_entropy;
 };
 
 // labels: one a row, -1 where the row is ignored.
-void token_logprobs(const LogitRows& logits, const RowTransform& transform, const std::vector<int64_t>& labels,
-                    const TokenOutputs& outputs);
+void token_logprobs(const LogitRows& logits, const RowTransform& transform,
+                    const std::vector<int64_t>& labels, const TokenOutputs& outputs);
 
 // gradient may be the same memory as logits.
-void token_logprobs_backward(const LogitRows& logits, const LogitRows& gradient, const RowTransform& transform,
-                             const std::vector<int64_t>& labels, const TokenUpstream& upstream);
+void token_logprobs_backward(const LogitRows& logits, const LogitRows& gradient,
+                             const RowTransform& transform, const std::vector<int64_t>& labels,
+                             const TokenUpstream& upstream);
 
 }  // namespace logratio::cpu

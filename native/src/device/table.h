@@ -1,7 +1,9 @@
-// What liblogratio asks of the libraries that run CUDA kernels, liblogratio_cuda.so and liblogratio_emulator.so: one table of functions,
-// behind one symbol. Arguments were checked at the C ABI; views hold device pointers. No exception crosses this border.
+// What liblogratio asks of the libraries that run CUDA kernels, liblogratio_cuda.so and
+// liblogratio_emulator.so: one table of functions, behind one symbol. Arguments were checked at the
+// C ABI; views hold device pointers. No exception crosses this border.
 //
-// A new operation is a struct with its arguments and a line in Table here, a .cu in cuda-kernels/src, and a call of Placement::run in src/abi.
+// A new operation is a struct with its arguments and a line in Table here, a .cu in
+// cuda-kernels/src, and a call of Placement::run in src/abi.
 #pragma once
 
 #include <cstdint>
@@ -24,10 +26,10 @@ inline constexpr char kTableSymbol[] = "logratio_device_table";
 // How a call runs, and the text of its failure.
 struct Execution {
   int32_t device;
-  void* stream;              // cudaStream_t
-  void* workspace;           // nullptr: nothing runs, and workspace_bytes becomes what the call needs
+  void* stream;     // cudaStream_t
+  void* workspace;  // nullptr: nothing runs, and workspace_bytes becomes what the call needs
   uint64_t workspace_bytes;
-  int64_t* bad_values;       // may be nullptr
+  int64_t* bad_values;  // may be nullptr
   char error[512];
 };
 
@@ -84,10 +86,10 @@ struct Step {
   cpu::LogitRows logits;
   cpu::RowTransform transform;
   Labels labels;
-  cpu::Grid mask;                  // may be absent
-  cpu::Grid reference_logps;       // at most one of the two references is present
+  cpu::Grid mask;             // may be absent
+  cpu::Grid reference_logps;  // at most one of the two references is present
   cpu::Grid reference_token_logps;
-  cpu::StepOutput output;          // its metrics lie in device memory
+  cpu::StepOutput output;  // its metrics lie in device memory
 };
 
 // Row numbers and weights in device memory are unchecked.

@@ -1,19 +1,26 @@
-// Losses that compare each answer with the batch: with its mean log-ratio (kto_pair), or by rank (aot).
+// Losses that compare each answer with the batch: with its mean log-ratio (kto_pair), or by rank
+// (aot).
 #pragma once
 
 #include "math/loss.h"
 
 namespace logratio::math {
 
-// kto_pair: 1 - sigmoid(beta (dw - Kl)) and 1 - sigmoid(beta (Kw - dl)), Kw and Kl the means of dw and dl, at least 0; two values a pair.
-// At a mean of exactly 0, where training starts, the gradient passes, as it does through a clamp.
+// kto_pair: 1 - sigmoid(beta (dw - Kl)) and 1 - sigmoid(beta (Kw - dl)), Kw and Kl the means of dw
+// and dl, at least 0; two values a pair. At a mean of exactly 0, where training starts, the
+// gradient passes, as it does through a clamp.
 class KtoPair {
   static constexpr ChoiceOption kChoicesHere[] = {kDetach};
 
  public:
-  static constexpr LossInfo info{.name = "kto_pair", .numbers = kBetaOnly, .choices = kChoicesHere, .two_values = true, .means = 2};
+  static constexpr LossInfo info{.name = "kto_pair",
+                                 .numbers = kBetaOnly,
+                                 .choices = kChoicesHere,
+                                 .two_values = true,
+                                 .means = 2};
 
-  LR_FORCE_INLINE LR_HD explicit KtoPair(const lr_loss_options& options) : beta_(options.beta), detach_(options.detach == LR_DETACH_ON) {}
+  LR_FORCE_INLINE LR_HD explicit KtoPair(const lr_loss_options& options)
+      : beta_(options.beta), detach_(options.detach == LR_DETACH_ON) {}
 
   // The rejected one first: the chosen value depends on its mean.
   template <class Real>
@@ -21,17 +28,24 @@ class KtoPair {
     return {pair.rejected_ratio(), pair.chosen_ratio()};
   }
   template <class Real>
-  LR_FORCE_INLINE LR_HD CoupledOutput<Real> evaluate(const PairInput<Real>& pair, const Statistics& statistics) const {
+  LR_FORCE_INLINE LR_HD CoupledOutput<Real> evaluate(const PairInput<Real>& pair,
+                                                     const Statistics& statistics) const {
     const Real beta(beta_), rejected_mean(statistics.mean[0]), chosen_mean(statistics.mean[1]);
     const Logistic<Real> chosen(beta * (pair.chosen_ratio() - positive_part(rejected_mean)));
     const Logistic<Real> rejected(beta * (pair.rejected_ratio() - positive_part(chosen_mean)));
     const Real d_chosen = -beta * chosen.slope(), d_rejected = beta * rejected.slope();
-    const auto live = [this](Real mean, Real d) { return detach_ ? Real(0) : select(mean >= Real(0), d, Real(0)); };
-    return {{chosen.sigmoid_negated, PairGradient<Real>::of_ratios(d_chosen, d_rejected), {}, rejected.sigmoid},
+    const auto live = [this](Real mean, Real d) {
+      return detach_ ? Real(0) : select(mean >= Real(0), d, Real(0));
+    };
+    return {{chosen.sigmoid_negated,
+             PairGradient<Real>::of_ratios(d_chosen, d_rejected),
+             {},
+             rejected.sigmoid},
             {live(rejected_mean, -d_chosen), live(chosen_mean, -d_rejected)}};
   }
   template <class Real>
-  LR_FORCE_INLINE LR_HD PairGradient<Real> pull_back(const PairInput<Real>&, const Features<Real>& d) const {
+  LR_FORCE_INLINE LR_HD PairGradient<Real> pull_back(const PairInput<Real>&,
+                                                     const Features<Real>& d) const {
     return PairGradient<Real>::of_ratios(d.second, d.first);
   }
 
@@ -40,18 +54,23 @@ class KtoPair {
   bool detach_;
 };
 
-// aot and aot_unpaired: -(1 - e) log sigmoid(beta d) - e log sigmoid(-beta d), d the difference of the batch's sorted values at a rank. A
-// "pair" here is a rank: its log-prob of the chosen is the first sorted value, that of the rejected the second, and the references are 0.
+// aot and aot_unpaired: -(1 - e) log sigmoid(beta d) - e log sigmoid(-beta d), d the difference of
+// the batch's sorted values at a rank. A "pair" here is a rank: its log-prob of the chosen is the
+// first sorted value, that of the rejected the second, and the references are 0.
 template <Sorting kSorting>
 class Aot {
  public:
-  static constexpr LossInfo info{.name = kSorting == Sorting::by_model ? "aot" : "aot_unpaired", .numbers = kBetaAndSmoothing, .sorting = kSorting};
+  static constexpr LossInfo info{.name = kSorting == Sorting::by_model ? "aot" : "aot_unpaired",
+                                 .numbers = kBetaAndSmoothing,
+                                 .sorting = kSorting};
 
-  LR_FORCE_INLINE LR_HD explicit Aot(const lr_loss_options& options) : beta_(options.beta), smoothing_(options.label_smoothing) {}
+  LR_FORCE_INLINE LR_HD explicit Aot(const lr_loss_options& options)
+      : beta_(options.beta), smoothing_(options.label_smoothing) {}
 
   template <class Real>
   LR_FORCE_INLINE LR_HD PairOutput<Real> evaluate(const PairInput<Real>& rank) const {
-    const DifferenceOutput<Real> loss = smoothed_logistic_loss(Real(beta_) * (rank.policy_chosen - rank.policy_rejected), smoothing_);
+    const DifferenceOutput<Real> loss = smoothed_logistic_loss(
+        Real(beta_) * (rank.policy_chosen - rank.policy_rejected), smoothing_);
     const Real slope = Real(beta_) * loss.d_difference;
     return {loss.value, PairGradient<Real>::of_policy(slope, -slope)};
   }

@@ -8,7 +8,8 @@ namespace logratio::math {
 // sigmoid (DPO): -(1 - e) log sigmoid(y) - e log sigmoid(-y), e the label smoothing.
 class SigmoidLoss {
  public:
-  static constexpr LossInfo info{.name = "sigmoid", .numbers = kBetaSmoothingAndScore, .choices = kScoreOnly};
+  static constexpr LossInfo info{
+      .name = "sigmoid", .numbers = kBetaSmoothingAndScore, .choices = kScoreOnly};
 
   LR_FORCE_INLINE LR_HD explicit SigmoidLoss(const lr_loss_options& options)
       : score_(options), beta_(options.beta), smoothing_(options.label_smoothing) {}
@@ -16,7 +17,8 @@ class SigmoidLoss {
   template <class Real>
   LR_FORCE_INLINE LR_HD PairOutput<Real> evaluate(const PairInput<Real>& pair) const {
     return difference_loss(pair, score_, [this](Real difference) {
-      const DifferenceOutput<Real> loss = smoothed_logistic_loss(Real(beta_) * difference, smoothing_);
+      const DifferenceOutput<Real> loss =
+          smoothed_logistic_loss(Real(beta_) * difference, smoothing_);
       return DifferenceOutput<Real>{loss.value, Real(beta_) * loss.d_difference};
     });
   }
@@ -27,22 +29,32 @@ class SigmoidLoss {
   double smoothing_;
 };
 
-// A loss of the difference of the length-averaged scores. The averages are taken of the scores, so the chain rule's factor is 1 / count.
+// A loss of the difference of the length-averaged scores. The averages are taken of the scores, so
+// the chain rule's factor is 1 / count.
 template <class Real, class Formula>
-LR_FORCE_INLINE LR_HD PairOutput<Real> averaged_difference_loss(const PairInput<Real>& pair, const FDivergence& score, const Formula& formula) {
+LR_FORCE_INLINE LR_HD PairOutput<Real> averaged_difference_loss(const PairInput<Real>& pair,
+                                                                const FDivergence& score,
+                                                                const Formula& formula) {
   const Score<Real> chosen = score(pair.chosen_ratio());
   const Score<Real> rejected = score(pair.rejected_ratio());
-  const DifferenceOutput<Real> loss = formula(chosen.value / pair.chosen_count - rejected.value / pair.rejected_count);
-  return {loss.value, PairGradient<Real>::of_ratios(vanishing_product(loss.d_difference, chosen.slope / pair.chosen_count),
-                                                    -vanishing_product(loss.d_difference, rejected.slope / pair.rejected_count))};
+  const DifferenceOutput<Real> loss =
+      formula(chosen.value / pair.chosen_count - rejected.value / pair.rejected_count);
+  return {loss.value,
+          PairGradient<Real>::of_ratios(
+              vanishing_product(loss.d_difference, chosen.slope / pair.chosen_count),
+              -vanishing_product(loss.d_difference, rejected.slope / pair.rejected_count))};
 }
 
 // sigmoid_norm: -log sigmoid(beta times the difference of the length-averaged scores).
 class SigmoidNorm {
  public:
-  static constexpr LossInfo info{.name = "sigmoid_norm", .numbers = kBetaAndScore, .choices = kScoreOnly, .divides_by_length = true};
+  static constexpr LossInfo info{.name = "sigmoid_norm",
+                                 .numbers = kBetaAndScore,
+                                 .choices = kScoreOnly,
+                                 .divides_by_length = true};
 
-  LR_FORCE_INLINE LR_HD explicit SigmoidNorm(const lr_loss_options& options) : score_(options), beta_(options.beta) {}
+  LR_FORCE_INLINE LR_HD explicit SigmoidNorm(const lr_loss_options& options)
+      : score_(options), beta_(options.beta) {}
 
   template <class Real>
   LR_FORCE_INLINE LR_HD PairOutput<Real> evaluate(const PairInput<Real>& pair) const {
@@ -62,14 +74,16 @@ class Hinge {
  public:
   static constexpr LossInfo info{.name = "hinge", .numbers = kBetaAndScore, .choices = kScoreOnly};
 
-  LR_FORCE_INLINE LR_HD explicit Hinge(const lr_loss_options& options) : score_(options), beta_(options.beta) {}
+  LR_FORCE_INLINE LR_HD explicit Hinge(const lr_loss_options& options)
+      : score_(options), beta_(options.beta) {}
 
   template <class Real>
   LR_FORCE_INLINE LR_HD PairOutput<Real> evaluate(const PairInput<Real>& pair) const {
     return difference_loss(pair, score_, [this](Real difference) {
       const Real y = Real(beta_) * difference;
       const auto satisfied = y >= Real(1);
-      return DifferenceOutput<Real>{select(satisfied, Real(0), Real(1) - y), select(satisfied, Real(0), select(is_nan(y), y, Real(-beta_)))};
+      return DifferenceOutput<Real>{select(satisfied, Real(0), Real(1) - y),
+                                    select(satisfied, Real(0), select(is_nan(y), y, Real(-beta_)))};
     });
   }
 
@@ -78,15 +92,19 @@ class Hinge {
   double beta_;
 };
 
-// ipo: (h - 1 / (2 beta))^2, h the difference of the length-averaged scores, or of the scores themselves with normalise off.
+// ipo: (h - 1 / (2 beta))^2, h the difference of the length-averaged scores, or of the scores
+// themselves with normalise off.
 class Ipo {
   static constexpr ChoiceOption kChoicesHere[] = {kNormalise, kFDivergence};
 
  public:
-  static constexpr LossInfo info{.name = "ipo", .numbers = kBetaAndScore, .choices = kChoicesHere, .divides_by_length = true};
+  static constexpr LossInfo info{
+      .name = "ipo", .numbers = kBetaAndScore, .choices = kChoicesHere, .divides_by_length = true};
 
   LR_FORCE_INLINE LR_HD explicit Ipo(const lr_loss_options& options)
-      : score_(options), target_(1 / (2 * options.beta)), normalise_(options.normalise == LR_NORMALISE_ON) {}
+      : score_(options),
+        target_(1 / (2 * options.beta)),
+        normalise_(options.normalise == LR_NORMALISE_ON) {}
 
   template <class Real>
   LR_FORCE_INLINE LR_HD PairOutput<Real> evaluate(const PairInput<Real>& pair) const {
@@ -94,7 +112,8 @@ class Ipo {
       const Real residual = difference - Real(target_);
       return DifferenceOutput<Real>{residual * residual, Real(2) * residual};
     };
-    return normalise_ ? averaged_difference_loss(pair, score_, formula) : difference_loss(pair, score_, formula);
+    return normalise_ ? averaged_difference_loss(pair, score_, formula)
+                      : difference_loss(pair, score_, formula);
   }
 
  private:
@@ -103,24 +122,31 @@ class Ipo {
   bool normalise_;
 };
 
-// exo_pair: sigmoid(y) (log sigmoid(y) - log(1 - e)) + sigmoid(-y) (log sigmoid(-y) - log e), a KL divergence between two coins.
+// exo_pair: sigmoid(y) (log sigmoid(y) - log(1 - e)) + sigmoid(-y) (log sigmoid(-y) - log e), a KL
+// divergence between two coins.
 class ExoPair {
   static constexpr NumberOption kNumbers[] = {
-      beta_option(.1), {"label_smoothing", &lr_loss_options::label_smoothing, 1e-3, Range::positive_smoothing}, f_alpha_option()};
+      beta_option(.1),
+      {"label_smoothing", &lr_loss_options::label_smoothing, 1e-3, Range::positive_smoothing},
+      f_alpha_option()};
 
  public:
   static constexpr LossInfo info{.name = "exo_pair", .numbers = kNumbers, .choices = kScoreOnly};
 
   LR_FORCE_INLINE LR_HD explicit ExoPair(const lr_loss_options& options)
-      : score_(options), beta_(options.beta), log_right_(::log1p(-options.label_smoothing)), log_wrong_(::log(options.label_smoothing)) {}
+      : score_(options),
+        beta_(options.beta),
+        log_right_(::log1p(-options.label_smoothing)),
+        log_wrong_(::log(options.label_smoothing)) {}
 
   template <class Real>
   LR_FORCE_INLINE LR_HD PairOutput<Real> evaluate(const PairInput<Real>& pair) const {
     return difference_loss(pair, score_, [this](Real difference) {
       const Real y = Real(beta_) * difference;
       const Logistic<Real> logistic(y);
-      const Real value = vanishing_product(logistic.sigmoid, -logistic.loss - Real(log_right_)) +
-                         vanishing_product(logistic.sigmoid_negated, -logistic.loss_negated - Real(log_wrong_));
+      const Real value =
+          vanishing_product(logistic.sigmoid, -logistic.loss - Real(log_right_)) +
+          vanishing_product(logistic.sigmoid_negated, -logistic.loss_negated - Real(log_wrong_));
       // log sigmoid(y) - log sigmoid(-y) is y.
       const Real slope = vanishing_product(logistic.slope(), y + Real(log_wrong_ - log_right_));
       return DifferenceOutput<Real>{value, Real(beta_) * slope};
@@ -134,10 +160,12 @@ class ExoPair {
   double log_wrong_;
 };
 
-// robust: [-(1 - e) log sigmoid(y) + e log sigmoid(-y)] / (1 - 2 e), unbiased when a share e of the labels is flipped.
+// robust: [-(1 - e) log sigmoid(y) + e log sigmoid(-y)] / (1 - 2 e), unbiased when a share e of the
+// labels is flipped.
 class Robust {
  public:
-  static constexpr LossInfo info{.name = "robust", .numbers = kBetaSmoothingAndScore, .choices = kScoreOnly};
+  static constexpr LossInfo info{
+      .name = "robust", .numbers = kBetaSmoothingAndScore, .choices = kScoreOnly};
 
   LR_FORCE_INLINE LR_HD explicit Robust(const lr_loss_options& options)
       : score_(options),
@@ -150,8 +178,9 @@ class Robust {
     return difference_loss(pair, score_, [this](Real difference) {
       const Logistic<Real> logistic(Real(beta_) * difference);
       const Real right(right_), wrong(wrong_);
-      return DifferenceOutput<Real>{right * logistic.loss - vanishing_product(wrong, logistic.loss_negated),
-                                    Real(-beta_) * (right * logistic.sigmoid_negated + wrong * logistic.sigmoid)};
+      return DifferenceOutput<Real>{
+          right * logistic.loss - vanishing_product(wrong, logistic.loss_negated),
+          Real(-beta_) * (right * logistic.sigmoid_negated + wrong * logistic.sigmoid)};
     });
   }
 

@@ -1,9 +1,10 @@
-// Divergences of two rows of probabilities p = softmax(a / temperature) and q = softmax(b / temperature): all that follows from the sums
-// over the vocabulary, in float64.
+// Divergences of two rows of probabilities p = softmax(a / temperature) and q = softmax(b /
+// temperature): all that follows from the sums over the vocabulary, in float64.
 //
-// The first pass sums exponentials and, where that is enough for the value, what else it takes; the second pass, for the kinds that need
-// normalised probabilities, sums the rest. Differences of logits are kept apart from the maxima, so that a constant added to all logits of
-// one side cancels exactly: log(p / q) = ((a - b) - offset) / temperature.
+// The first pass sums exponentials and, where that is enough for the value, what else it takes; the
+// second pass, for the kinds that need normalised probabilities, sums the rest. Differences of
+// logits are kept apart from the maxima, so that a constant added to all logits of one side cancels
+// exactly: log(p / q) = ((a - b) - offset) / temperature.
 #pragma once
 
 #include <cmath>
@@ -27,15 +28,22 @@ enum class PairForm : uint8_t { cross, relative, cosine, squares, signs, transpo
 
 LR_HD inline PairForm form_of(Divergence kind) {
   switch (kind) {
-    case Divergence::sce: return PairForm::cross;
+    case Divergence::sce:
+      return PairForm::cross;
     case Divergence::jeffreys:
     case Divergence::kl_pq:
-    case Divergence::kl_qp: return PairForm::relative;
-    case Divergence::cosine: return PairForm::cosine;
-    case Divergence::l2: return PairForm::squares;
-    case Divergence::tvd: return PairForm::signs;
-    case Divergence::wasserstein1: return PairForm::transport;
-    case Divergence::js: return PairForm::mixture;
+    case Divergence::kl_qp:
+      return PairForm::relative;
+    case Divergence::cosine:
+      return PairForm::cosine;
+    case Divergence::l2:
+      return PairForm::squares;
+    case Divergence::tvd:
+      return PairForm::signs;
+    case Divergence::wasserstein1:
+      return PairForm::transport;
+    case Divergence::js:
+      return PairForm::mixture;
   }
   return PairForm::mixture;
 }
@@ -44,19 +52,21 @@ LR_HD constexpr bool needs_second_pass(PairForm form) { return form >= PairForm:
 
 // ---- First pass ----
 
-// Sums over a part of a pair of rows, with da = a - max_a and ea = exp(da / temperature), db and eb alike.
+// Sums over a part of a pair of rows, with da = a - max_a and ea = exp(da / temperature), db and eb
+// alike.
 struct PairSums {
   double max_a, max_b;  // -inf where nothing is above it
   double sum_a, sum_b;  // of ea, eb
   double x;             // cross: ea db    relative: ea (da - db)    cosine: ea eb
   double y;             // cross: eb da    relative: eb (db - da)    cosine: ea ea
   double z;             //                                           cosine: eb eb
-  bool a_alone;         // a column has a > -inf and b = -inf; seen in cross and relative, as the next
+  bool a_alone;  // a column has a > -inf and b = -inf; seen in cross and relative, as the next
   bool b_alone;
-  bool deep;            // a logit lies more than kDeep below its row's maximum, and is not -inf
+  bool deep;  // a logit lies more than kDeep below its row's maximum, and is not -inf
 };
 
-// Where differences of logits may be larger than this, loops take them kDeepScale times, which keeps their products within float32.
+// Where differences of logits may be larger than this, loops take them kDeepScale times, which
+// keeps their products within float32.
 constexpr float kDeep = 1e30f;
 constexpr float kDeepScale = 0x1p-24f;
 
@@ -65,8 +75,10 @@ LR_HD inline PairSums no_sums() {
   return {-kInfinity, -kInfinity, 0, 0, 0, 0, 0, false, false, false};
 }
 
-// What maxima that rise by -shift_a and -shift_b make of the sums. The factors are exp(shift / temperature).
-LR_FORCE_INLINE LR_HD PairSums shifted_sums(PairForm form, PairSums s, double shift_a, double shift_b, double factor_a, double factor_b) {
+// What maxima that rise by -shift_a and -shift_b make of the sums. The factors are exp(shift /
+// temperature).
+LR_FORCE_INLINE LR_HD PairSums shifted_sums(PairForm form, PairSums s, double shift_a,
+                                            double shift_b, double factor_a, double factor_b) {
   switch (form) {
     case PairForm::cross:
       s.x = factor_a * (s.x + shift_b * s.sum_a);
@@ -81,7 +93,8 @@ LR_FORCE_INLINE LR_HD PairSums shifted_sums(PairForm form, PairSums s, double sh
       s.y *= factor_a * factor_a;
       s.z *= factor_b * factor_b;
       break;
-    default: break;
+    default:
+      break;
   }
   s.sum_a *= factor_a;
   s.sum_b *= factor_b;
@@ -90,22 +103,27 @@ LR_FORCE_INLINE LR_HD PairSums shifted_sums(PairForm form, PairSums s, double sh
 }
 
 // The same sums about maxima at or above their own.
-LR_FORCE_INLINE LR_HD PairSums rebased(PairForm form, PairSums s, double max_a, double max_b, double temperature) {
-  // A side that saw only -inf has no sums to move; what the other side's columns met there is infinite, and marked so.
+LR_FORCE_INLINE LR_HD PairSums rebased(PairForm form, PairSums s, double max_a, double max_b,
+                                       double temperature) {
+  // A side that saw only -inf has no sums to move; what the other side's columns met there is
+  // infinite, and marked so.
   const double shift_a = s.sum_a == 0 || s.max_a == max_a ? 0 : s.max_a - max_a;
   const double shift_b = s.sum_b == 0 || s.max_b == max_b ? 0 : s.max_b - max_b;
   s.max_a = max_a;
   s.max_b = max_b;
-  if (shift_a == 0 && shift_b == 0) return s;
-  return shifted_sums(form, s, shift_a, shift_b, std::exp(shift_a / temperature), std::exp(shift_b / temperature));
+  if (shift_a == 0 && shift_b == 0)
+    return s;
+  return shifted_sums(form, s, shift_a, shift_b, std::exp(shift_a / temperature),
+                      std::exp(shift_b / temperature));
 }
 
-LR_HD inline PairSums merged(PairForm form, const PairSums& before, const PairSums& after, double temperature) {
+LR_HD inline PairSums merged(PairForm form, const PairSums& before, const PairSums& after,
+                             double temperature) {
   const double max_a = before.max_a > after.max_a ? before.max_a : after.max_a;
   const double max_b = before.max_b > after.max_b ? before.max_b : after.max_b;
   const PairSums s = rebased(form, before, max_a, max_b, temperature);
   const PairSums t = rebased(form, after, max_a, max_b, temperature);
-  return {max_a,   max_b,   s.sum_a + t.sum_a,      s.sum_b + t.sum_b,     s.x + t.x,
+  return {max_a,     max_b,     s.sum_a + t.sum_a,      s.sum_b + t.sum_b,      s.x + t.x,
           s.y + t.y, s.z + t.z, s.a_alone || t.a_alone, s.b_alone || t.b_alone, s.deep || t.deep};
 }
 
@@ -113,24 +131,30 @@ LR_HD inline PairSums merged(PairForm form, const PairSums& before, const PairSu
 LR_HD inline bool is_defined(const PairSums& s) { return s.sum_a > 0 && s.sum_b > 0; }
 
 // Whether the difference of two logits has lost digits that the differences from their maxima have.
-LR_HD inline bool is_apart(double max_a, double max_b, double temperature) { return !(std::fabs(max_a - max_b) <= 4 * temperature); }
+LR_HD inline bool is_apart(double max_a, double max_b, double temperature) {
+  return !(std::fabs(max_a - max_b) <= 4 * temperature);
+}
 
-// What the loops of the second pass and of the gradient take of a pair, in float32. NaN if either row is undefined.
+// What the loops of the second pass and of the gradient take of a pair, in float32. NaN if either
+// row is undefined.
 struct PairNorm {
   float max_a, max_b;
-  float log_a, log_b;            // temperature * log(sum of exponentials)
-  float inverse_a, inverse_b;    // 1 / sum of exponentials
-  float offset, offset_rest;     // log(p / q) = ((a - b) - offset - offset_rest) / temperature; of a - max_a and b - max_b if far.
-                                 // The form relative has the logs of the sums in its constant instead
-  float ratio, ratio_rest;       // their sum is the sum of exponentials of a over that of b
-  bool far;                      // the rows lie apart, or one of them is deep
+  float log_a, log_b;          // temperature * log(sum of exponentials)
+  float inverse_a, inverse_b;  // 1 / sum of exponentials
+  float offset, offset_rest;  // log(p / q) = ((a - b) - offset - offset_rest) / temperature; of a -
+                              // max_a and b - max_b if far. The form relative has the logs of the
+                              // sums in its constant instead
+  float ratio, ratio_rest;  // their sum is the sum of exponentials of a over that of b
+  bool far;                 // the rows lie apart, or one of them is deep
 };
 
 LR_HD inline PairNorm pair_norm(PairForm form, const PairSums& s, double temperature) {
   constexpr float kNaN = std::numeric_limits<float>::quiet_NaN();
-  if (!is_defined(s)) return {kNaN, kNaN, kNaN, kNaN, kNaN, kNaN, kNaN, kNaN, kNaN, kNaN, false};
+  if (!is_defined(s))
+    return {kNaN, kNaN, kNaN, kNaN, kNaN, kNaN, kNaN, kNaN, kNaN, kNaN, false};
   const bool far = s.deep || is_apart(s.max_a, s.max_b, temperature);
-  const double of_logs = form == PairForm::relative ? 0 : temperature * (std::log(s.sum_a) - std::log(s.sum_b));
+  const double of_logs =
+      form == PairForm::relative ? 0 : temperature * (std::log(s.sum_a) - std::log(s.sum_b));
   const double all = (far ? 0 : s.max_a - s.max_b) + of_logs, ratio = s.sum_a / s.sum_b;
   const auto rounded = static_cast<float>(all), rounded_ratio = static_cast<float>(ratio);
   return {static_cast<float>(s.max_a),
@@ -150,11 +174,14 @@ LR_HD inline PairNorm pair_norm(PairForm form, const PairSums& s, double tempera
 
 // Sums over a part of a row, with p and q normalised.
 struct SecondSums {
-  double value;  // squares: (p - q)^2     signs: |p - q|    transport: |C|, C the running sum of p - q
-  double p;      // squares: p (p - q)     signs: p sgn      transport: p N, N the sum of sgn C over the columns before; mixture: p log(p / m)
-  double q;      // squares: q (p - q)     signs: q sgn      transport: q N    mixture: q log(q / m)
-  double signs;  // transport: the sum of sgn C
-  double mass_p, mass_q;  // transport: the p and q that N was multiplied with, summed; their rounding errors drop out of a mean of N
+  double
+      value;  // squares: (p - q)^2     signs: |p - q|    transport: |C|, C the running sum of p - q
+  double p;  // squares: p (p - q)     signs: p sgn      transport: p N, N the sum of sgn C over the
+             // columns before; mixture: p log(p / m)
+  double q;  // squares: q (p - q)     signs: q sgn      transport: q N    mixture: q log(q / m)
+  double signs;           // transport: the sum of sgn C
+  double mass_p, mass_q;  // transport: the p and q that N was multiplied with, summed; their
+                          // rounding errors drop out of a mean of N
 };
 
 // What the running sums of transport are where a part begins.
@@ -165,10 +192,14 @@ struct TransportStart {
 
 // The share that a part of the row has of the whole row's probability.
 LR_HD inline double share_of_p(const PairSums& part, const PairSums& all, double temperature) {
-  return part.sum_a == 0 ? 0 : part.sum_a * std::exp((part.max_a - all.max_a) / temperature) / all.sum_a;
+  return part.sum_a == 0
+             ? 0
+             : part.sum_a * std::exp((part.max_a - all.max_a) / temperature) / all.sum_a;
 }
 LR_HD inline double share_of_q(const PairSums& part, const PairSums& all, double temperature) {
-  return part.sum_b == 0 ? 0 : part.sum_b * std::exp((part.max_b - all.max_b) / temperature) / all.sum_b;
+  return part.sum_b == 0
+             ? 0
+             : part.sum_b * std::exp((part.max_b - all.max_b) / temperature) / all.sum_b;
 }
 
 // Adds a part whose N began at 0 to the parts before it.
@@ -185,11 +216,10 @@ LR_HD inline void append(SecondSums* sums, const SecondSums& part) {
 
 // How one side's gradient follows from its own probability, u, and the other side's, v:
 //   cross      u (constant + own * dv) + other * v      dv: the other side's logit less its maximum
-//   relative   u (constant + own * t) + other * v       t = (a - max_a) - (b - max_b); for the side of b, -t
-//   cosine, squares   u (constant + own * u + other * v)
-//   signs      u (constant + own * sgn(p - q)); for the side of b, -sgn
-//   transport  u (constant + own * N)
-//   mixture    u (constant + own * log(u / m))
+//   relative   u (constant + own * t) + other * v       t = (a - max_a) - (b - max_b); for the side
+//   of b, -t cosine, squares   u (constant + own * u + other * v) signs      u (constant + own *
+//   sgn(p - q)); for the side of b, -sgn transport  u (constant + own * N) mixture    u (constant +
+//   own * log(u / m))
 struct SideGradient {
   double constant, own, other;
 };
@@ -199,8 +229,8 @@ struct PairResult {
   SideGradient a, b;
 };
 
-// Counts transport's N from a whole number next to its mean, which it returns: where the probability is, N is small then, and the gradient
-// does not cancel.
+// Counts transport's N from a whole number next to its mean, which it returns: where the
+// probability is, N is small then, and the gradient does not cancel.
 LR_HD inline double count_from_mean(PairResult* result) {
   const double middle = std::rint(-result->a.constant / result->a.own);
   result->a.constant += result->a.own * middle;
@@ -208,8 +238,9 @@ LR_HD inline double count_from_mean(PairResult* result) {
   return middle;
 }
 
-// A side's gradient times the upstream one, for the loops: these multiply exponentials, not probabilities; only the mixture's are normalised.
-// The constant is kDeepScale times what it is where the form is cross or relative and the pair is far.
+// A side's gradient times the upstream one, for the loops: these multiply exponentials, not
+// probabilities; only the mixture's are normalised. The constant is kDeepScale times what it is
+// where the form is cross or relative and the pair is far.
 struct SideCoefficients {
   float constant, own, other;
 };
@@ -218,24 +249,29 @@ LR_HD inline float quiet(double value) {  // a NaN without a payload, which vect
   return value != value ? std::numeric_limits<float>::quiet_NaN() : static_cast<float>(value);
 }
 
-LR_HD inline SideCoefficients side_coefficients(PairForm form, bool far, const SideGradient& side, double upstream, double own_sum,
-                                                double other_sum) {
+LR_HD inline SideCoefficients side_coefficients(PairForm form, bool far, const SideGradient& side,
+                                                double upstream, double own_sum, double other_sum) {
   const double unit = far && form <= PairForm::relative ? kDeepScale : 1;
   const bool products = form == PairForm::cosine || form == PairForm::squares;
   const double own = form == PairForm::mixture ? 1 : 1 / own_sum;
   const double other = 1 / other_sum;
-  return {quiet(side.constant * upstream * own * unit), quiet(side.own * upstream * own * (products ? own : 1)),
+  return {quiet(side.constant * upstream * own * unit),
+          quiet(side.own * upstream * own * (products ? own : 1)),
           quiet(side.other * upstream * other * (products ? own : 1))};
 }
 
-// u's side of the weighted cross entropies: weight of H(u, v) and of H(v, u). A weight of 0 keeps an infinite entropy out.
+// u's side of the weighted cross entropies: weight of H(u, v) and of H(v, u). A weight of 0 keeps
+// an infinite entropy out.
 LR_HD inline double weighted(double weight, double x) { return weight == 0 ? 0 : weight * x; }
 
-// The gradient's coefficients are those of the value; an infinite value has no gradient on the sides that it enters, and they become NaN.
-LR_HD inline PairResult pair_result(const DivergenceOptions& options, const PairSums& s, const SecondSums& second) {
+// The gradient's coefficients are those of the value; an infinite value has no gradient on the
+// sides that it enters, and they become NaN.
+LR_HD inline PairResult pair_result(const DivergenceOptions& options, const PairSums& s,
+                                    const SecondSums& second) {
   constexpr double kInfinity = std::numeric_limits<double>::infinity();
   constexpr double kNaN = std::numeric_limits<double>::quiet_NaN();
-  if (!is_defined(s)) return {kNaN, {kNaN, kNaN, kNaN}, {kNaN, kNaN, kNaN}};
+  if (!is_defined(s))
+    return {kNaN, {kNaN, kNaN, kNaN}, {kNaN, kNaN, kNaN}};
   const double temperature = options.temperature;
   const double log_a = std::log(s.sum_a), log_b = std::log(s.sum_b);
   const double unit = 1 / temperature;
@@ -252,27 +288,41 @@ LR_HD inline PairResult pair_result(const DivergenceOptions& options, const Pair
     case Divergence::jeffreys:
     case Divergence::kl_pq:
     case Divergence::kl_qp: {
-      const double forward = options.kind == Divergence::kl_qp ? 0 : 1, backward = options.kind == Divergence::kl_pq ? 0 : 1;
+      const double forward = options.kind == Divergence::kl_qp ? 0 : 1,
+                   backward = options.kind == Divergence::kl_pq ? 0 : 1;
       const double mean_a = s.a_alone ? kInfinity : s.x / s.sum_a * unit;  // of t under p
       const double mean_b = s.b_alone ? kInfinity : s.y / s.sum_b * unit;
-      return {weighted(forward, mean_a - log_a + log_b) + weighted(backward, mean_b - log_b + log_a),
-              {(backward - weighted(forward, finite(mean_a))) * unit, forward * unit * unit, -backward * unit},
-              {(forward - weighted(backward, finite(mean_b))) * unit, backward * unit * unit, -forward * unit}};
+      return {
+          weighted(forward, mean_a - log_a + log_b) + weighted(backward, mean_b - log_b + log_a),
+          {(backward - weighted(forward, finite(mean_a))) * unit, forward * unit * unit,
+           -backward * unit},
+          {(forward - weighted(backward, finite(mean_b))) * unit, backward * unit * unit,
+           -forward * unit}};
     }
     case Divergence::cosine: {
       const double norms = std::sqrt(s.y) * std::sqrt(s.z);  // times the two sums of exponentials
       const double cosine = s.x / norms;
       const double other = -s.sum_a * s.sum_b / norms * unit;
-      return {1 - cosine, {0, cosine * s.sum_a / s.y * s.sum_a * unit, other}, {0, cosine * s.sum_b / s.z * s.sum_b * unit, other}};
+      return {1 - cosine,
+              {0, cosine * s.sum_a / s.y * s.sum_a * unit, other},
+              {0, cosine * s.sum_b / s.z * s.sum_b * unit, other}};
     }
     case Divergence::l2:
-      return {second.value, {-2 * second.p * unit, 2 * unit, -2 * unit}, {2 * second.q * unit, 2 * unit, -2 * unit}};
+      return {second.value,
+              {-2 * second.p * unit, 2 * unit, -2 * unit},
+              {2 * second.q * unit, 2 * unit, -2 * unit}};
     case Divergence::tvd:
-      return {.5 * second.value, {-.5 * second.p * unit, .5 * unit, 0}, {.5 * second.q * unit, .5 * unit, 0}};
+      return {.5 * second.value,
+              {-.5 * second.p * unit, .5 * unit, 0},
+              {.5 * second.q * unit, .5 * unit, 0}};
     case Divergence::wasserstein1:
-      return {second.value, {second.p / second.mass_p * unit, -unit, 0}, {-second.q / second.mass_q * unit, unit, 0}};
+      return {second.value,
+              {second.p / second.mass_p * unit, -unit, 0},
+              {-second.q / second.mass_q * unit, unit, 0}};
     case Divergence::js:
-      return {.5 * (second.p + second.q), {-.5 * second.p * unit, .5 * unit, 0}, {-.5 * second.q * unit, .5 * unit, 0}};
+      return {.5 * (second.p + second.q),
+              {-.5 * second.p * unit, .5 * unit, 0},
+              {-.5 * second.q * unit, .5 * unit, 0}};
   }
   return {kNaN, {kNaN, kNaN, kNaN}, {kNaN, kNaN, kNaN}};
 }

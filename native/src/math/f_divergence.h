@@ -1,5 +1,5 @@
-// Scores of a log-ratio: the derivative f' of an f-divergence at exp(x), for x = log(policy / reference), which
-// takes the place of x itself. Every score is 0 where policy and reference agree.
+// Scores of a log-ratio: the derivative f' of an f-divergence at exp(x), for x = log(policy /
+// reference), which takes the place of x itself. Every score is 0 where policy and reference agree.
 #pragma once
 
 #include <cstdint>
@@ -29,12 +29,14 @@ class FDivergence {
 
   LR_FORCE_INLINE LR_HD explicit FDivergence(const lr_loss_options& options)
       : kind_(options.f_divergence), order_(kind_ == LR_FORWARD_KL ? -1 : options.f_alpha - 1) {
-    if (kind_ == LR_ALPHA && order_ < 1e-6 && order_ > -1e-6) kind_ = LR_REVERSE_KL;
+    if (kind_ == LR_ALPHA && order_ < 1e-6 && order_ > -1e-6)
+      kind_ = LR_REVERSE_KL;
   }
 
   template <class Real>
   LR_FORCE_INLINE LR_HD Score<Real> operator()(Real x) const {
-    if (kind_ == LR_REVERSE_KL) return {x, Real(1)};
+    if (kind_ == LR_REVERSE_KL)
+      return {x, Real(1)};
     if (kind_ == LR_JS) {
       const Logistic<Real> logistic(x);
       return {Real(kLog2Head + kLog2Tail) - logistic.loss, logistic.sigmoid_negated};
@@ -43,11 +45,12 @@ class FDivergence {
     return {expm1(power.exponent) / Real(order_), power.slope};
   }
 
-  // The constants cancel in a difference, which therefore is formed without them: scores far from 0 differ by
-  // less than their last place.
+  // The constants cancel in a difference, which therefore is formed without them: scores far from 0
+  // differ by less than their last place.
   template <class Real>
   LR_FORCE_INLINE LR_HD ScoreDifference<Real> operator()(Real chosen, Real rejected) const {
-    if (kind_ == LR_REVERSE_KL) return {chosen - rejected, Real(1), Real(1)};
+    if (kind_ == LR_REVERSE_KL)
+      return {chosen - rejected, Real(1), Real(1)};
     if (kind_ == LR_JS) {
       const Logistic<Real> of_chosen(chosen), of_rejected(rejected);
       return {of_rejected.loss - of_chosen.loss, of_chosen.sigmoid_negated,
@@ -58,8 +61,8 @@ class FDivergence {
   }
 
  private:
-  // exp of a clamped exponent. Forward KL and the alpha divergences have (exp((alpha - 1) x) - 1) / (alpha - 1),
-  // forward KL with alpha 0.
+  // exp of a clamped exponent. Forward KL and the alpha divergences have (exp((alpha - 1) x) - 1) /
+  // (alpha - 1), forward KL with alpha 0.
   template <class Real>
   struct Power {
     Real exponent;
@@ -72,7 +75,8 @@ class FDivergence {
       value = exp(exponent);
       slope = select(beyond, Real(0), value);
     }
-    // The larger power is taken out: nearly equal ones do not cancel, and what is left does not overflow.
+    // The larger power is taken out: nearly equal ones do not cancel, and what is left does not
+    // overflow.
     LR_FORCE_INLINE LR_HD Real minus(const Power& other) const {
       const Real gap = exponent - other.exponent;
       const Real rest = select(exponent == other.exponent, Real(0), expm1(-abs(gap)));

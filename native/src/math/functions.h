@@ -1,4 +1,5 @@
-// Functions that are accurate over the whole range of their number type, infinities included. NaN in, NaN out.
+// Functions that are accurate over the whole range of their number type, infinities included. NaN
+// in, NaN out.
 #pragma once
 
 #include <limits>
@@ -9,12 +10,14 @@ namespace logratio::math {
 
 inline constexpr double kInfinity = std::numeric_limits<double>::infinity();
 
-// a * b, but 0 where a vanishing factor meets an infinite one: the terms that use it decay faster than they grow.
+// a * b, but 0 where a vanishing factor meets an infinite one: the terms that use it decay faster
+// than they grow.
 template <class Real>
 LR_FORCE_INLINE LR_HD Real vanishing_product(Real a, Real b) {
   const Real product = a * b;
   const auto lost = is_nan(product);
-  if (!any(lost)) return product;
+  if (!any(lost))
+    return product;
   return select(lost & !is_nan(a) & !is_nan(b), Real(0), product);
 }
 
@@ -27,8 +30,8 @@ LR_FORCE_INLINE LR_HD Real positive_part(Real x) {  // NaN stays
 inline constexpr double kLog2Head = 6.93147180369123816490e-01;
 inline constexpr double kLog2Tail = 1.90821492927058770002e-10;
 
-// log(1 + f) = f - (half_square - tail) for 1 + f between sqrt(1/2) and sqrt(2): the odd series in f / (2 + f), with the coefficients of
-// FreeBSD's msun (Sun Microsystems).
+// log(1 + f) = f - (half_square - tail) for 1 + f between sqrt(1/2) and sqrt(2): the odd series in
+// f / (2 + f), with the coefficients of FreeBSD's msun (Sun Microsystems).
 template <class Real>
 struct LogSeries {
   Real half_square;
@@ -38,10 +41,15 @@ struct LogSeries {
     const Real s = f / (Real(2) + f);
     const Real z = s * s;
     const Real w = z * z;
-    const Real odd = multiply_add(w, multiply_add(w, multiply_add(w, Real(1.479819860511658591e-01), Real(1.818357216161805012e-01)),
-                                                  Real(2.857142874366239149e-01)),
-                                  Real(6.666666666666735130e-01));
-    const Real even = multiply_add(w, multiply_add(w, Real(1.531383769920937332e-01), Real(2.222219843214978396e-01)), Real(3.999999999940941908e-01));
+    const Real odd = multiply_add(
+        w,
+        multiply_add(
+            w, multiply_add(w, Real(1.479819860511658591e-01), Real(1.818357216161805012e-01)),
+            Real(2.857142874366239149e-01)),
+        Real(6.666666666666735130e-01));
+    const Real even = multiply_add(
+        w, multiply_add(w, Real(1.531383769920937332e-01), Real(2.222219843214978396e-01)),
+        Real(3.999999999940941908e-01));
     tail = s * (half_square + (w * even + z * odd));
   }
 };
@@ -69,7 +77,8 @@ struct Decay {
   Real inverse;  // 1 / (1 + v)
   Log1p<Real> log1p_v;
 
-  LR_FORCE_INLINE LR_HD explicit Decay(Real x) : v(exp(-abs(x))), inverse(Real(1) / (Real(1) + v)), log1p_v(v) {}
+  LR_FORCE_INLINE LR_HD explicit Decay(Real x)
+      : v(exp(-abs(x))), inverse(Real(1) / (Real(1) + v)), log1p_v(v) {}
 };
 
 // sigmoid(x), sigmoid(-x) and minus their logarithms.

@@ -7,5 +7,6 @@
 #define LR_HD
 #endif
 
-// For the formulas themselves: a call that passes a dozen doubles through memory costs as much as an exponential.
+// For the formulas themselves: a call that passes a dozen doubles through memory costs as much as
+// an exponential.
 #define LR_FORCE_INLINE [[gnu::always_inline]] inline

@@ -4,12 +4,15 @@
 //   static constexpr LossInfo info            name, options, traits
 //   explicit Loss(const lr_loss_options&)     options already checked against info
 //   PairOutput<Real> evaluate(const PairInput<Real>&)   one pair: value and every derivative
-// Losses of D, the difference of the two log-ratios' scores, reach evaluate through difference_loss().
+// Losses of D, the difference of the two log-ratios' scores, reach evaluate through
+// difference_loss().
 //
-// A loss that looks at the whole batch (info.means > 0) names up to two features of a pair, and sees their statistics:
+// A loss that looks at the whole batch (info.means > 0) names up to two features of a pair, and
+// sees their statistics:
 //   Features<Real> features(const PairInput<Real>&)
-//   CoupledOutput<Real> evaluate(const PairInput<Real>&, const Statistics&)   derivatives by the statistics, too
-//   PairGradient<Real> pull_back(const PairInput<Real>&, const Features<Real>&)   from derivatives by its features to its inputs
+//   CoupledOutput<Real> evaluate(const PairInput<Real>&, const Statistics&)   derivatives by the
+//   statistics, too PairGradient<Real> pull_back(const PairInput<Real>&, const Features<Real>&)
+//   from derivatives by its features to its inputs
 // What lies between, from statistics to features, is the same for all: feature_gradient() below.
 #pragma once
 
@@ -52,9 +55,13 @@ struct PairGradient {
   Real reference_rejected;
 
   // Of a function of the two log-ratios.
-  LR_FORCE_INLINE LR_HD static PairGradient of_ratios(Real chosen, Real rejected) { return {chosen, rejected, -chosen, -rejected}; }
+  LR_FORCE_INLINE LR_HD static PairGradient of_ratios(Real chosen, Real rejected) {
+    return {chosen, rejected, -chosen, -rejected};
+  }
   // Of a function of the policy alone.
-  LR_FORCE_INLINE LR_HD static PairGradient of_policy(Real chosen, Real rejected) { return {chosen, rejected, Real(0), Real(0)}; }
+  LR_FORCE_INLINE LR_HD static PairGradient of_policy(Real chosen, Real rejected) {
+    return {chosen, rejected, Real(0), Real(0)};
+  }
 };
 
 template <class Real>
@@ -62,7 +69,8 @@ struct PairOutput {
   Real value;
   PairGradient<Real> gradient;
   ParameterGradient<Real> parameters = {};
-  Real second_value = Real(0);  // of a loss with two values a pair: the rejected answer's, while `value` is the chosen one's
+  Real second_value = Real(0);  // of a loss with two values a pair: the rejected answer's, while
+                                // `value` is the chosen one's
 };
 
 // ---- Statistics of a batch ----
@@ -82,25 +90,30 @@ struct Statistics {
 template <class Real>
 struct CoupledOutput {
   PairOutput<Real> pair;
-  // Derivatives by the statistics. Those of a loss with two values a pair: the chosen value depends on the first mean alone, the
-  // rejected one on the second.
+  // Derivatives by the statistics. Those of a loss with two values a pair: the chosen value depends
+  // on the first mean alone, the rejected one on the second.
   Real d_mean[2] = {Real(0), Real(0)};
   Real d_variance = Real(0);
 };
 
-// What a pair's value adds to the derivative by a statistic: nothing where it does not depend on it, so that a
-// pair whose upstream is NaN keeps that to itself.
+// What a pair's value adds to the derivative by a statistic: nothing where it does not depend on
+// it, so that a pair whose upstream is NaN keeps that to itself.
 LR_FORCE_INLINE LR_HD double by_statistic(double upstream, double derivative) {
   return derivative == 0 ? 0 : vanishing_product(upstream, derivative);
 }
 
 // The gradient by a pair's features of a function whose derivatives by the statistics are `d`.
 template <class Real>
-LR_FORCE_INLINE LR_HD Features<Real> feature_gradient(const Features<Real>& features, const Statistics& s, const Statistics& d) {
+LR_FORCE_INLINE LR_HD Features<Real> feature_gradient(const Features<Real>& features,
+                                                      const Statistics& s, const Statistics& d) {
   const Real first(d.mean[0] / s.pairs), second(d.mean[1] / s.pairs);
-  // Only a variance looks at a feature again: without one, an infinite feature of one pair is no matter of the others'.
-  if (d.variance == 0) return {first, second};
-  return {first + vanishing_product(Real(2 * d.variance / (s.pairs - 1)), features.first - Real(s.mean[0])), second};
+  // Only a variance looks at a feature again: without one, an infinite feature of one pair is no
+  // matter of the others'.
+  if (d.variance == 0)
+    return {first, second};
+  return {first + vanishing_product(Real(2 * d.variance / (s.pairs - 1)),
+                                    features.first - Real(s.mean[0])),
+          second};
 }
 
 // ---- Options ----
@@ -109,7 +122,7 @@ enum class Range : uint8_t { positive, finite, smoothing, positive_smoothing, no
 
 struct NumberOption {
   const char* name;
-  double lr_loss_options::* member;
+  double lr_loss_options::*member;
   double fallback;
   Range range;
   bool differentiable = false;
@@ -117,13 +130,14 @@ struct NumberOption {
 
 struct ChoiceOption {
   const char* name;
-  int32_t lr_loss_options::* member;
+  int32_t lr_loss_options::*member;
   int32_t count;  // values 0 .. count-1
 };
 
 enum class LossKind : uint8_t { paired, unpaired, auxiliary };
 
-// Losses of the batch's sorted values: of lw-ll against rw-rl, or of one answer's log-ratios against the other's.
+// Losses of the batch's sorted values: of lw-ll against rw-rl, or of one answer's log-ratios
+// against the other's.
 enum class Sorting : uint8_t { none, by_model, by_answer };
 
 struct LossInfo {
@@ -132,28 +146,47 @@ struct LossInfo {
   LossKind kind = LossKind::paired;
   std::span<const NumberOption> numbers = {};
   std::span<const ChoiceOption> choices = {};
-  double lr_loss_options::* reward_beta = &lr_loss_options::beta;  // scales the logged rewards; nullptr: there are none
-  bool divides_by_length = false;  // unless normalise is off: such a loss takes sums over tokens, never means
-  bool reference_free = false;     // never has a reference
-  bool two_values = false;         // a value for each answer, not one a pair
-  int means = 0;                   // how many features have a mean that the loss uses
-  bool variance = false;           // of the first feature; needs two pairs
+  double lr_loss_options::*reward_beta =
+      &lr_loss_options::beta;  // scales the logged rewards; nullptr: there are none
+  bool divides_by_length =
+      false;  // unless normalise is off: such a loss takes sums over tokens, never means
+  bool reference_free = false;  // never has a reference
+  bool two_values = false;      // a value for each answer, not one a pair
+  int means = 0;                // how many features have a mean that the loss uses
+  bool variance = false;        // of the first feature; needs two pairs
   Sorting sorting = Sorting::none;
 
   constexpr bool has_parameters() const {
     for (const NumberOption& option : numbers) {
-      if (option.differentiable) return true;
+      if (option.differentiable)
+        return true;
     }
     return false;
   }
 };
 
 // Every option of lr_loss_options; a loss lists the ones it has, with its own default.
-inline constexpr double lr_loss_options::* kNumberMembers[] = {
-    &lr_loss_options::beta,    &lr_loss_options::beta_kl, &lr_loss_options::beta_mix, &lr_loss_options::tau,   &lr_loss_options::label_smoothing,
-    &lr_loss_options::f_alpha, &lr_loss_options::gamma,   &lr_loss_options::alpha,    &lr_loss_options::delta, &lr_loss_options::desirable_weight,
-    &lr_loss_options::undesirable_weight};
-inline constexpr const char* kNumberNames[] = {"beta",  "beta_kl", "beta_mix", "tau", "label_smoothing", "f_alpha", "gamma", "alpha", "delta", "desirable_weight",
+inline constexpr double lr_loss_options::*kNumberMembers[] = {&lr_loss_options::beta,
+                                                              &lr_loss_options::beta_kl,
+                                                              &lr_loss_options::beta_mix,
+                                                              &lr_loss_options::tau,
+                                                              &lr_loss_options::label_smoothing,
+                                                              &lr_loss_options::f_alpha,
+                                                              &lr_loss_options::gamma,
+                                                              &lr_loss_options::alpha,
+                                                              &lr_loss_options::delta,
+                                                              &lr_loss_options::desirable_weight,
+                                                              &lr_loss_options::undesirable_weight};
+inline constexpr const char* kNumberNames[] = {"beta",
+                                               "beta_kl",
+                                               "beta_mix",
+                                               "tau",
+                                               "label_smoothing",
+                                               "f_alpha",
+                                               "gamma",
+                                               "alpha",
+                                               "delta",
+                                               "desirable_weight",
                                                "undesirable_weight"};
 
 inline constexpr ChoiceOption kFDivergence{"f_divergence", &lr_loss_options::f_divergence, 4};
@@ -163,17 +196,25 @@ inline constexpr ChoiceOption kTwoVariants{"variant", &lr_loss_options::variant,
 inline constexpr ChoiceOption kNormalise{"normalise", &lr_loss_options::normalise, 2};
 inline constexpr ChoiceOption kDetach{"detach", &lr_loss_options::detach, 2};
 inline constexpr ChoiceOption kNll{"nll", &lr_loss_options::nll, 2};
-inline constexpr ChoiceOption kChoices[] = {kFDivergence, kGuard, kVariant, kNormalise, kDetach, kNll};
+inline constexpr ChoiceOption kChoices[] = {kFDivergence, kGuard,  kVariant,
+                                            kNormalise,   kDetach, kNll};
 
-constexpr NumberOption beta_option(double fallback) { return {"beta", &lr_loss_options::beta, fallback, Range::positive}; }
+constexpr NumberOption beta_option(double fallback) {
+  return {"beta", &lr_loss_options::beta, fallback, Range::positive};
+}
 constexpr NumberOption tau_option() { return {"tau", &lr_loss_options::tau, .05, Range::positive}; }
-constexpr NumberOption smoothing_option() { return {"label_smoothing", &lr_loss_options::label_smoothing, 0, Range::smoothing}; }
-constexpr NumberOption f_alpha_option() { return {"f_alpha", &lr_loss_options::f_alpha, .5, Range::finite}; }
+constexpr NumberOption smoothing_option() {
+  return {"label_smoothing", &lr_loss_options::label_smoothing, 0, Range::smoothing};
+}
+constexpr NumberOption f_alpha_option() {
+  return {"f_alpha", &lr_loss_options::f_alpha, .5, Range::finite};
+}
 
 inline constexpr NumberOption kBetaOnly[] = {beta_option(.1)};
 inline constexpr NumberOption kBetaAndSmoothing[] = {beta_option(.1), smoothing_option()};
 inline constexpr NumberOption kBetaAndScore[] = {beta_option(.1), f_alpha_option()};
-inline constexpr NumberOption kBetaSmoothingAndScore[] = {beta_option(.1), smoothing_option(), f_alpha_option()};
+inline constexpr NumberOption kBetaSmoothingAndScore[] = {beta_option(.1), smoothing_option(),
+                                                          f_alpha_option()};
 inline constexpr ChoiceOption kScoreOnly[] = {kFDivergence};
 
 // ---- Losses of D = score(log-ratio of chosen) - score(log-ratio of rejected) ----
@@ -186,7 +227,9 @@ struct DifferenceOutput {
 };
 
 template <class Real, class Formula>
-LR_FORCE_INLINE LR_HD PairOutput<Real> difference_loss(const PairInput<Real>& pair, const FDivergence& score, const Formula& formula) {
+LR_FORCE_INLINE LR_HD PairOutput<Real> difference_loss(const PairInput<Real>& pair,
+                                                       const FDivergence& score,
+                                                       const Formula& formula) {
   const ScoreDifference<Real> difference = score(pair.chosen_ratio(), pair.rejected_ratio());
   const DifferenceOutput<Real> loss = formula(difference.value);
   return {loss.value,
@@ -201,7 +244,8 @@ template <class Real>
 LR_FORCE_INLINE LR_HD DifferenceOutput<Real> smoothed_logistic_loss(Real x, double smoothing) {
   const Logistic<Real> logistic(x);
   const Real e(smoothing), rest(1 - smoothing);
-  return {rest * logistic.loss + vanishing_product(e, logistic.loss_negated), e * logistic.sigmoid - rest * logistic.sigmoid_negated};
+  return {rest * logistic.loss + vanishing_product(e, logistic.loss_negated),
+          e * logistic.sigmoid - rest * logistic.sigmoid_negated};
 }
 
 }  // namespace logratio::math

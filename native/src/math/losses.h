@@ -1,4 +1,5 @@
-// The list of losses. A new loss is its class and one line here; its number in lr_loss_options is its place, from 1.
+// The list of losses. A new loss is its class and one line here; its number in lr_loss_options is
+// its place, from 1.
 #pragma once
 
 #include <cstdint>
@@ -18,7 +19,8 @@ struct LossList {
   static constexpr const LossInfo* infos[] = {&Loss::info...};
   static constexpr int32_t count = sizeof...(Loss);
 
-  // body(loss) with the loss that the checked options name; `before` is how many losses other lists put before these.
+  // body(loss) with the loss that the checked options name; `before` is how many losses other lists
+  // put before these.
   template <int32_t before = 0, class Body>
   LR_FORCE_INLINE LR_HD static void visit(const lr_loss_options& options, Body&& body) {
     int32_t number = before;
@@ -57,18 +59,25 @@ using UnpairedLosses = LossList<Kto,              //
                                 ApoZeroUnpaired,  //
                                 Bco>;
 
-// sft has no formula of its own: it is the mean of -logp over the chosen tokens, which preference_step takes.
+// sft has no formula of its own: it is the mean of -logp over the chosen tokens, which
+// preference_step takes.
 struct Sft {
-  static constexpr LossInfo info{.name = "sft", .kind = LossKind::auxiliary, .reward_beta = nullptr, .divides_by_length = true};
+  static constexpr LossInfo info{.name = "sft",
+                                 .kind = LossKind::auxiliary,
+                                 .reward_beta = nullptr,
+                                 .divides_by_length = true};
 };
 
 inline constexpr int32_t kLossCount = PairedLosses::count + UnpairedLosses::count + 1;
 
 // The description of a loss by its number; nullptr where there is none.
 constexpr const LossInfo* loss_info(int32_t number) {
-  if (number < 1 || number > kLossCount) return nullptr;
-  if (number <= PairedLosses::count) return PairedLosses::infos[number - 1];
-  if (number < kLossCount) return UnpairedLosses::infos[number - 1 - PairedLosses::count];
+  if (number < 1 || number > kLossCount)
+    return nullptr;
+  if (number <= PairedLosses::count)
+    return PairedLosses::infos[number - 1];
+  if (number < kLossCount)
+    return UnpairedLosses::infos[number - 1 - PairedLosses::count];
   return &Sft::info;
 }
 

@@ -1,4 +1,5 @@
-// dlrml and discopop: the mixture of a logistic and an exponential loss, gated by the difference itself.
+// dlrml and discopop: the mixture of a logistic and an exponential loss, gated by the difference
+// itself.
 #pragma once
 
 #include "math/logistic_exponential.h"
@@ -8,22 +9,27 @@ namespace logratio::math {
 
 // z = beta_kl D and u = beta_mix D / tau: the gate has a scale of its own.
 class Dlrml {
-  static constexpr NumberOption kNumbers[] = {{"beta_kl", &lr_loss_options::beta_kl, .05, Range::positive, true},
-                                              {"beta_mix", &lr_loss_options::beta_mix, .20, Range::finite, true},
-                                              {"tau", &lr_loss_options::tau, .05, Range::positive, true},
-                                              f_alpha_option()};
+  static constexpr NumberOption kNumbers[] = {
+      {"beta_kl", &lr_loss_options::beta_kl, .05, Range::positive, true},
+      {"beta_mix", &lr_loss_options::beta_mix, .20, Range::finite, true},
+      {"tau", &lr_loss_options::tau, .05, Range::positive, true},
+      f_alpha_option()};
   static constexpr ChoiceOption kChoicesHere[] = {kGuard, kFDivergence};
 
  public:
-  static constexpr LossInfo info{
-      .name = "dlrml", .numbers = kNumbers, .choices = kChoicesHere, .reward_beta = &lr_loss_options::beta_kl};
+  static constexpr LossInfo info{.name = "dlrml",
+                                 .numbers = kNumbers,
+                                 .choices = kChoicesHere,
+                                 .reward_beta = &lr_loss_options::beta_kl};
 
   LR_FORCE_INLINE LR_HD explicit Dlrml(const lr_loss_options& options)
       : score_(options),
         beta_kl_(options.beta_kl),
         inverse_tau_(1 / options.tau),
-        // Below tau * beta_kl the loss grows exponentially on badly ordered pairs. The guard that only warns is for callers that can log.
-        clamped_(options.guard == LR_GUARD_CLAMP && options.beta_mix < options.tau * options.beta_kl),
+        // Below tau * beta_kl the loss grows exponentially on badly ordered pairs. The guard that
+        // only warns is for callers that can log.
+        clamped_(options.guard == LR_GUARD_CLAMP &&
+                 options.beta_mix < options.tau * options.beta_kl),
         gate_(clamped_ ? options.beta_kl : options.beta_mix / options.tau) {}
 
   template <class Real>
@@ -32,7 +38,8 @@ class Dlrml {
       const MixtureTerms<Real> terms = logistic_exponential(rho, beta_kl_, gate_);
       ParameterGradient<Real> gradient;
       if (clamped_) {
-        // beta_mix is tau * beta_kl here, so u = beta_kl rho: tau cancels and the loss is a function of beta_kl * rho alone.
+        // beta_mix is tau * beta_kl here, so u = beta_kl rho: tau cancels and the loss is a
+        // function of beta_kl * rho alone.
         gradient.beta = vanishing_product(rho, terms.d_rho / Real(beta_kl_));
       } else {
         gradient.beta = vanishing_product(rho, terms.d_z);
@@ -53,13 +60,15 @@ class Dlrml {
 
 // One beta for both, z = beta D and u = beta D / tau; the old variant gates with u = D.
 class DiscoPop {
-  static constexpr NumberOption kNumbers[] = {{"beta", &lr_loss_options::beta, .05, Range::positive, true},
-                                              {"tau", &lr_loss_options::tau, .05, Range::positive, true},
-                                              f_alpha_option()};
+  static constexpr NumberOption kNumbers[] = {
+      {"beta", &lr_loss_options::beta, .05, Range::positive, true},
+      {"tau", &lr_loss_options::tau, .05, Range::positive, true},
+      f_alpha_option()};
   static constexpr ChoiceOption kChoicesHere[] = {kTwoVariants, kFDivergence};
 
  public:
-  static constexpr LossInfo info{.name = "discopop", .alias = "lrml", .numbers = kNumbers, .choices = kChoicesHere};
+  static constexpr LossInfo info{
+      .name = "discopop", .alias = "lrml", .numbers = kNumbers, .choices = kChoicesHere};
 
   LR_FORCE_INLINE LR_HD explicit DiscoPop(const lr_loss_options& options)
       : score_(options),
@@ -76,9 +85,11 @@ class DiscoPop {
       if (old_) {
         gradient.beta = vanishing_product(rho, terms.d_z);
       } else {
-        // The loss is a function of beta * rho and tau, so the derivative by beta follows from the one by rho.
+        // The loss is a function of beta * rho and tau, so the derivative by beta follows from the
+        // one by rho.
         gradient.beta = vanishing_product(rho, terms.d_rho / Real(beta_));
-        gradient.tau = -vanishing_product(Real(gate_), vanishing_product(rho * Real(inverse_tau_), terms.d_u));
+        gradient.tau =
+            -vanishing_product(Real(gate_), vanishing_product(rho * Real(inverse_tau_), terms.d_u));
       }
       return DifferenceOutput<Real>{terms.value, terms.d_rho, gradient};
     });

@@ -14,10 +14,12 @@ class NcaPair {
 
   template <class Real>
   LR_FORCE_INLINE LR_HD PairOutput<Real> evaluate(const PairInput<Real>& pair) const {
-    const Logistic<Real> chosen(Real(beta_) * pair.chosen_ratio()), rejected(Real(beta_) * pair.rejected_ratio());
+    const Logistic<Real> chosen(Real(beta_) * pair.chosen_ratio()),
+        rejected(Real(beta_) * pair.rejected_ratio());
     const Real half(.5), beta(beta_);
     return {chosen.loss + half * chosen.loss_negated + half * rejected.loss_negated,
-            PairGradient<Real>::of_ratios(beta * (half * chosen.sigmoid - chosen.sigmoid_negated), beta * half * rejected.sigmoid)};
+            PairGradient<Real>::of_ratios(beta * (half * chosen.sigmoid - chosen.sigmoid_negated),
+                                          beta * half * rejected.sigmoid)};
   }
 
  private:
@@ -26,18 +28,22 @@ class NcaPair {
 
 // bco_pair: -log sigmoid(beta dw - delta) - log sigmoid(-(beta dl - delta)).
 class BcoPair {
-  static constexpr NumberOption kNumbers[] = {beta_option(.1), {"delta", &lr_loss_options::delta, 0, Range::finite}};
+  static constexpr NumberOption kNumbers[] = {beta_option(.1),
+                                              {"delta", &lr_loss_options::delta, 0, Range::finite}};
 
  public:
   static constexpr LossInfo info{.name = "bco_pair", .numbers = kNumbers};
 
-  LR_FORCE_INLINE LR_HD explicit BcoPair(const lr_loss_options& options) : beta_(options.beta), delta_(options.delta) {}
+  LR_FORCE_INLINE LR_HD explicit BcoPair(const lr_loss_options& options)
+      : beta_(options.beta), delta_(options.delta) {}
 
   template <class Real>
   LR_FORCE_INLINE LR_HD PairOutput<Real> evaluate(const PairInput<Real>& pair) const {
     const Real beta(beta_), delta(delta_);
-    const Logistic<Real> chosen(beta * pair.chosen_ratio() - delta), rejected(beta * pair.rejected_ratio() - delta);
-    return {chosen.loss + rejected.loss_negated, PairGradient<Real>::of_ratios(-beta * chosen.sigmoid_negated, beta * rejected.sigmoid)};
+    const Logistic<Real> chosen(beta * pair.chosen_ratio() - delta),
+        rejected(beta * pair.rejected_ratio() - delta);
+    return {chosen.loss + rejected.loss_negated,
+            PairGradient<Real>::of_ratios(-beta * chosen.sigmoid_negated, beta * rejected.sigmoid)};
   }
 
  private:
@@ -50,12 +56,15 @@ class SppoHard {
  public:
   static constexpr LossInfo info{.name = "sppo_hard", .numbers = kBetaOnly};
 
-  LR_FORCE_INLINE LR_HD explicit SppoHard(const lr_loss_options& options) : target_(.5 / options.beta) {}
+  LR_FORCE_INLINE LR_HD explicit SppoHard(const lr_loss_options& options)
+      : target_(.5 / options.beta) {}
 
   template <class Real>
   LR_FORCE_INLINE LR_HD PairOutput<Real> evaluate(const PairInput<Real>& pair) const {
-    const Real chosen = pair.chosen_ratio() - Real(target_), rejected = pair.rejected_ratio() + Real(target_);
-    return {chosen * chosen + rejected * rejected, PairGradient<Real>::of_ratios(Real(2) * chosen, Real(2) * rejected)};
+    const Real chosen = pair.chosen_ratio() - Real(target_),
+               rejected = pair.rejected_ratio() + Real(target_);
+    return {chosen * chosen + rejected * rejected,
+            PairGradient<Real>::of_ratios(Real(2) * chosen, Real(2) * rejected)};
   }
 
  private:
@@ -73,7 +82,8 @@ class ApoZero {
   LR_FORCE_INLINE LR_HD PairOutput<Real> evaluate(const PairInput<Real>& pair) const {
     const Real beta(beta_);
     const Logistic<Real> chosen(beta * pair.chosen_ratio()), rejected(beta * pair.rejected_ratio());
-    return {chosen.sigmoid_negated + rejected.sigmoid, PairGradient<Real>::of_ratios(-beta * chosen.slope(), beta * rejected.slope())};
+    return {chosen.sigmoid_negated + rejected.sigmoid,
+            PairGradient<Real>::of_ratios(-beta * chosen.slope(), beta * rejected.slope())};
   }
 
  private:
@@ -90,9 +100,11 @@ class ApoDown {
   template <class Real>
   LR_FORCE_INLINE LR_HD PairOutput<Real> evaluate(const PairInput<Real>& pair) const {
     const Real beta(beta_);
-    const Logistic<Real> chosen(beta * pair.chosen_ratio()), margin(beta * (pair.chosen_ratio() - pair.rejected_ratio()));
+    const Logistic<Real> chosen(beta * pair.chosen_ratio()),
+        margin(beta * (pair.chosen_ratio() - pair.rejected_ratio()));
     return {chosen.sigmoid + margin.sigmoid_negated,
-            PairGradient<Real>::of_ratios(beta * (chosen.slope() - margin.slope()), beta * margin.slope())};
+            PairGradient<Real>::of_ratios(beta * (chosen.slope() - margin.slope()),
+                                          beta * margin.slope())};
   }
 
  private:

@@ -1,7 +1,9 @@
-// Strictly proper scoring rules of one row of logits and a label: all that follows from the sums over the vocabulary, in float64.
+// Strictly proper scoring rules of one row of logits and a label: all that follows from the sums
+// over the vocabulary, in float64.
 //
-// Brier is the power rule and spherical the pseudo-spherical one, both of order 2. Powers of probabilities are taken in the log domain: with
-// d = x - maximum, p^(alpha-1) is exp((alpha-1) d) times what the row has in common.
+// Brier is the power rule and spherical the pseudo-spherical one, both of order 2. Powers of
+// probabilities are taken in the log domain: with d = x - maximum, p^(alpha-1) is exp((alpha-1) d)
+// times what the row has in common.
 #pragma once
 
 #include <cmath>
@@ -27,7 +29,8 @@ struct RuleOptions {
 enum class RuleForm : uint8_t { plain, square, power };
 
 LR_HD inline RuleForm form_of(const RuleOptions& options) {
-  if (options.family == RuleFamily::log) return RuleForm::plain;
+  if (options.family == RuleFamily::log)
+    return RuleForm::plain;
   return options.alpha == 2 ? RuleForm::square : RuleForm::power;
 }
 
@@ -41,7 +44,9 @@ struct RuleSums {
   double columns;  // their number      of plain
 };
 
-LR_HD inline RuleSums no_rule_sums() { return {-std::numeric_limits<double>::infinity(), 0, 0, 0, 0, 0}; }
+LR_HD inline RuleSums no_rule_sums() {
+  return {-std::numeric_limits<double>::infinity(), 0, 0, 0, 0, 0};
+}
 
 // The same sums about a maximum at or above their own.
 LR_FORCE_INLINE LR_HD RuleSums rebased(RuleSums s, double maximum, double alpha) {
@@ -59,10 +64,16 @@ LR_FORCE_INLINE LR_HD RuleSums rebased(RuleSums s, double maximum, double alpha)
 LR_HD inline RuleSums merged(const RuleSums& before, const RuleSums& after, double alpha) {
   const double maximum = before.maximum > after.maximum ? before.maximum : after.maximum;
   const RuleSums s = rebased(before, maximum, alpha), t = rebased(after, maximum, alpha);
-  return {maximum, s.e + t.e, s.e_alpha + t.e_alpha, s.e_less + t.e_less, s.d + t.d, s.columns + t.columns};
+  return {maximum,
+          s.e + t.e,
+          s.e_alpha + t.e_alpha,
+          s.e_less + t.e_less,
+          s.d + t.d,
+          s.columns + t.columns};
 }
 
-// Sums over a row. Where the label has nearly all of the probability, those over the other columns have to be known by themselves.
+// Sums over a row. Where the label has nearly all of the probability, those over the other columns
+// have to be known by themselves.
 struct RowRuleSums {
   RuleSums all;
   double label_d;
@@ -71,7 +82,9 @@ struct RowRuleSums {
 
 // They follow from the difference, as long as it is not a small one.
 LR_HD inline RowRuleSums without_label(const RuleSums& all, double label_d, double alpha) {
-  const auto rest = [label_d](double sum, double order) { return std::fmax(sum - std::exp(order * label_d), 0); };
+  const auto rest = [label_d](double sum, double order) {
+    return std::fmax(sum - std::exp(order * label_d), 0);
+  };
   return {all, label_d, rest(all.e, 1), rest(all.e_alpha, alpha), rest(all.e_less, alpha - 1)};
 }
 
@@ -83,37 +96,46 @@ struct MaskedSums {
   double count;
 };
 
-LR_HD inline bool has_mask(const RuleOptions& options) { return options.masked_log && options.epsilon > 0; }
+LR_HD inline bool has_mask(const RuleOptions& options) {
+  return options.masked_log && options.epsilon > 0;
+}
 
 LR_HD inline double mask_threshold(const RuleOptions& options, const RuleSums& sums) {
   return std::log(options.epsilon / static_cast<double>(options.vocabulary)) + std::log(sums.e);
 }
 
-// The gradient of a column is e (linear + product u) + less u + constant, + masked where d is below the threshold, with e = exp(d) and
-// u = exp((alpha-1) d). Where the logit is -inf it is 0, and the label's own is `label`.
+// The gradient of a column is e (linear + product u) + less u + constant, + masked where d is below
+// the threshold, with e = exp(d) and u = exp((alpha-1) d). Where the logit is -inf it is 0, and the
+// label's own is `label`.
 struct RuleResult {
   double value;
   double linear, product, less, constant, masked;
   double label;
 };
 
-LR_HD inline RuleResult rule_result(const RuleOptions& options, const RowRuleSums& row, const MaskedSums& masked) {
+LR_HD inline RuleResult rule_result(const RuleOptions& options, const RowRuleSums& row,
+                                    const MaskedSums& masked) {
   constexpr double kNaN = std::numeric_limits<double>::quiet_NaN();
   const RuleSums& sums = row.all;
-  if (!(sums.e > 0)) return {kNaN, kNaN, kNaN, kNaN, kNaN, kNaN, kNaN};
+  if (!(sums.e > 0))
+    return {kNaN, kNaN, kNaN, kNaN, kNaN, kNaN, kNaN};
   const double label_d = row.label_d;
   const double epsilon = options.epsilon;
   const double each = epsilon / static_cast<double>(options.vocabulary);
   const double of_label = 1 - epsilon;
   const double label_e = std::exp(label_d);
-  const double log_sum = label_e > row.others_e ? label_d + std::log1p(row.others_e / label_e) : std::log(sums.e);
-  const double label_logp = label_e > row.others_e ? -std::log1p(row.others_e / label_e) : label_d - log_sum;
+  const double log_sum =
+      label_e > row.others_e ? label_d + std::log1p(row.others_e / label_e) : std::log(sums.e);
+  const double label_logp =
+      label_e > row.others_e ? -std::log1p(row.others_e / label_e) : label_d - log_sum;
   const double label_p = std::exp(label_logp);
-  const double others_p = label_e > row.others_e ? row.others_e / (label_e + row.others_e) : 1 - label_p;
+  const double others_p =
+      label_e > row.others_e ? row.others_e / (label_e + row.others_e) : 1 - label_p;
   RuleResult result{};
   if (options.family == RuleFamily::log) {
     result.value = -of_label * label_logp;
-    if (epsilon > 0) result.value += epsilon * (log_sum - sums.d / static_cast<double>(options.vocabulary));
+    if (epsilon > 0)
+      result.value += epsilon * (log_sum - sums.d / static_cast<double>(options.vocabulary));
     result.linear = 1 / sums.e;
     result.constant = -each;
     result.label = (epsilon - each) - others_p;
@@ -121,8 +143,11 @@ LR_HD inline RuleResult rule_result(const RuleOptions& options, const RowRuleSum
     const double alpha = options.alpha, order = alpha - 1;
     const bool power = options.family == RuleFamily::power;
     const double label_alpha = std::exp(alpha * label_d);
-    const double log_alpha = label_alpha > row.others_alpha ? alpha * label_d + std::log1p(row.others_alpha / label_alpha) : std::log(sums.e_alpha);
-    // A column's score is s = exp(order (d - norm)), norm being log_sum for the power rule, and that of the pseudo-spherical one else.
+    const double log_alpha = label_alpha > row.others_alpha
+                                 ? alpha * label_d + std::log1p(row.others_alpha / label_alpha)
+                                 : std::log(sums.e_alpha);
+    // A column's score is s = exp(order (d - norm)), norm being log_sum for the power rule, and
+    // that of the pseudo-spherical one else.
     const double norm = power ? log_sum : log_alpha / alpha;
     const double unit = std::exp(-order * norm);
     const double label_s = std::exp(order * (label_d - norm));
@@ -131,33 +156,44 @@ LR_HD inline RuleResult rule_result(const RuleOptions& options, const RowRuleSum
     const double mean_s = of_label * label_s + each * all_s;
     const double factor = options.jnw ? 1 : power ? alpha * order : order;
     const double log_power_sum = log_alpha - alpha * log_sum;  // of the sum of p^alpha
-    const double others_power = row.others_alpha * std::exp(-alpha * log_sum);  // that sum without the label
+    const double others_power =
+        row.others_alpha * std::exp(-alpha * log_sum);  // that sum without the label
     if (options.jnw) {
-      result.value = -(of_label * std::expm1(order * (label_d - norm)) + epsilon * (all_s / static_cast<double>(options.vocabulary) - 1)) / order;
-      if (power) result.value += std::expm1(log_power_sum) / alpha;
+      result.value = -(of_label * std::expm1(order * (label_d - norm)) +
+                       epsilon * (all_s / static_cast<double>(options.vocabulary) - 1)) /
+                     order;
+      if (power)
+        result.value += std::expm1(log_power_sum) / alpha;
     } else {
       result.value = power ? -alpha * mean_s + order * std::exp(log_power_sum) : -mean_s;
     }
     result.less = -factor * each * unit;
     if (power) {
-      // mean_s less the sum of p^alpha: of a certain label nothing but the others' share is left, and of its own gradient the share's square.
-      result.linear = factor * (label_s * others_p - others_power + (each * all_s - epsilon * label_s)) / sums.e;
+      // mean_s less the sum of p^alpha: of a certain label nothing but the others' share is left,
+      // and of its own gradient the share's square.
+      result.linear = factor *
+                      (label_s * others_p - others_power + (each * all_s - epsilon * label_s)) /
+                      sums.e;
       result.product = factor * std::exp(-alpha * log_sum);
-      result.label = factor * (each * (label_p * others_s - label_s * others_p) + (epsilon - others_p) * label_s * others_p - label_p * others_power);
+      result.label = factor * (each * (label_p * others_s - label_s * others_p) +
+                               (epsilon - others_p) * label_s * others_p - label_p * others_power);
     } else {
       const double label_share = std::exp(alpha * label_d - log_alpha);
       const double others_share = row.others_alpha * std::exp(-log_alpha);
       result.product = factor * mean_s / sums.e_alpha;
-      result.label = factor * (each * (label_share * others_s - label_s * others_share) - of_label * label_s * others_share);
+      result.label = factor * (each * (label_share * others_s - label_s * others_share) -
+                               of_label * label_s * others_share);
     }
   }
   if (has_mask(options)) {
     result.value += each * (masked.count * log_sum - masked.d);
     result.linear += each * masked.count / sums.e;
     result.masked = -each;
-    result.label += each * (label_p * masked.count - (label_d < mask_threshold(options, sums) ? 1 : 0));
+    result.label +=
+        each * (label_p * masked.count - (label_d < mask_threshold(options, sums) ? 1 : 0));
   }
-  if (label_d == -std::numeric_limits<double>::infinity()) result.label = 0;
+  if (label_d == -std::numeric_limits<double>::infinity())
+    result.label = 0;
   return result;
 }
 
@@ -165,22 +201,28 @@ LR_HD inline RuleResult rule_result(const RuleOptions& options, const RowRuleSum
 struct RuleGradient {  // RuleResult's, times the upstream gradient
   float maximum;       // NaN if the row is undefined
   float linear, product, less, constant, masked;
-  float threshold;     // -inf: nothing is masked
+  float threshold;  // -inf: nothing is masked
 };
 
-// What the loops of the second pass and of the gradient compare with; the coefficients are still to come.
+// What the loops of the second pass and of the gradient compare with; the coefficients are still to
+// come.
 LR_HD inline RuleGradient begin_rule_gradient(const RuleOptions& options, const RuleSums& sums) {
   RuleGradient gradient{};
   const bool defined = sums.e > 0;
-  gradient.maximum = defined ? static_cast<float>(sums.maximum) : std::numeric_limits<float>::quiet_NaN();
-  gradient.threshold = defined && has_mask(options) ? static_cast<float>(mask_threshold(options, sums)) : -std::numeric_limits<float>::infinity();
+  gradient.maximum =
+      defined ? static_cast<float>(sums.maximum) : std::numeric_limits<float>::quiet_NaN();
+  gradient.threshold = defined && has_mask(options)
+                           ? static_cast<float>(mask_threshold(options, sums))
+                           : -std::numeric_limits<float>::infinity();
   return gradient;
 }
 
-LR_HD inline void finish_rule_gradient(const RuleOptions& options, const RuleResult& result, double upstream, RuleGradient* gradient) {
+LR_HD inline void finish_rule_gradient(const RuleOptions& options, const RuleResult& result,
+                                       double upstream, RuleGradient* gradient) {
   // Vector loops count on a NaN without a payload.
   const auto scaled = [upstream](double value) {
-    return value != value ? std::numeric_limits<float>::quiet_NaN() : static_cast<float>(upstream * value);
+    return value != value ? std::numeric_limits<float>::quiet_NaN()
+                          : static_cast<float>(upstream * value);
   };
   const bool merged = form_of(options) != RuleForm::power;  // there u is e
   gradient->linear = scaled(result.linear + (merged ? result.less : 0));

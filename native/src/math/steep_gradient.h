@@ -1,9 +1,9 @@
-// Gradients of rows whose upstream float32 cannot hold: of a loss that is infinite, NaN, or exponential
-// in a log-prob.
+// Gradients of rows whose upstream float32 cannot hold: of a loss that is infinite, NaN, or
+// exponential in a log-prob.
 //
-// A row's gradient is exp((softcap(x) - pivot) / temperature - log_sum) * upstream, computed in float32.
-// Where the upstream leaves that range, it goes into the exponent. So each column gets what double
-// arithmetic gives it, and one of probability 0 gets 0, whatever the upstream.
+// A row's gradient is exp((softcap(x) - pivot) / temperature - log_sum) * upstream, computed in
+// float32. Where the upstream leaves that range, it goes into the exponent. So each column gets
+// what double arithmetic gives it, and one of probability 0 gets 0, whatever the upstream.
 #pragma once
 
 #include <cmath>
@@ -18,28 +18,38 @@ struct RowScale {
   bool steep;  // the upstream went into the pivot
 };
 
-// `label_logp` is the label's, whose own gradient is apart. Where it is certain, the exponents are of the shares that the other columns
-// have of what it leaves: their probabilities, and all the more their squares, may vanish in float32.
-LR_HD inline RowScale row_scale(double pivot, double log_sum, double upstream, double temperature, double label_logp) {
+// `label_logp` is the label's, whose own gradient is apart. Where it is certain, the exponents are
+// of the shares that the other columns have of what it leaves: their probabilities, and all the
+// more their squares, may vanish in float32.
+LR_HD inline RowScale row_scale(double pivot, double log_sum, double upstream, double temperature,
+                                double label_logp) {
   constexpr double kLargest = 3.4028234e38;
   constexpr double kVanishes = 745.14;  // exp of minus this is 0 in double
   constexpr double kOverflows = 88.73;  // exp of this is infinity in float32
-  constexpr double kLogOfRest = 44.361419555836498;  // log(2^64): what stays a factor, so that squares of gradients have room
+  constexpr double kLogOfRest =
+      44.361419555836498;  // log(2^64): what stays a factor, so that squares of gradients have room
   const double others = label_logp > -0x1p-6 ? -std::expm1(label_logp) : 1;
-  const double of_others = others > 0 ? std::log(others) * temperature : 0, share = others > 0 ? others : 1;
-  if (abs(share * upstream) <= 1e30) return {pivot + of_others, share * upstream, false};
+  const double of_others = others > 0 ? std::log(others) * temperature : 0,
+               share = others > 0 ? others : 1;
+  if (abs(share * upstream) <= 1e30)
+    return {pivot + of_others, share * upstream, false};
   // Every power that is not 0 in double becomes infinity: times 0 that is NaN.
   double beyond = pivot + (log_sum - kVanishes - kOverflows) * temperature;
   if (abs(pivot) > 0x1p28 * temperature) {
-    // So far from 0, exponentials are 1 or next to nothing, and the pivot moves by whole places of a float32, if there is one below.
+    // So far from 0, exponentials are 1 or next to nothing, and the pivot moves by whole places of
+    // a float32, if there is one below.
     const auto below = static_cast<float>(pivot - kOverflows * temperature);
     beyond = nextafterf(below, -static_cast<float>(kInfinity));
-    if (abs(upstream) <= kLargest || beyond < -kLargest) return {pivot, upstream, true};
-    if (!is_nan(upstream)) upstream = upstream > 0 ? kInfinity : -kInfinity;
+    if (abs(upstream) <= kLargest || beyond < -kLargest)
+      return {pivot, upstream, true};
+    if (!is_nan(upstream))
+      upstream = upstream > 0 ? kInfinity : -kInfinity;
   }
-  if (is_nan(upstream)) return {beyond, 0, true};
+  if (is_nan(upstream))
+    return {beyond, 0, true};
   const double sign = upstream > 0 ? 1 : -1;
-  if (abs(upstream) == kInfinity) return {beyond, sign * 0x1p-119 * temperature * std::exp(log_sum), true};  // 2^-119 as a factor
+  if (abs(upstream) == kInfinity)
+    return {beyond, sign * 0x1p-119 * temperature * std::exp(log_sum), true};  // 2^-119 as a factor
   return {pivot - (std::log(abs(upstream)) - kLogOfRest) * temperature, sign * 0x1p64, true};
 }
 

@@ -1,4 +1,5 @@
-// Losses of single examples that are each marked chosen (desirable) or rejected; d is an example's log-ratio.
+// Losses of single examples that are each marked chosen (desirable) or rejected; d is an example's
+// log-ratio.
 //
 // An unpaired loss has `info` and a constructor as a paired one does, and
 //   ExampleOutput<Real> evaluate(Real ratio, chosen, double kl)   kl is 0 unless info.means is 1
@@ -14,25 +15,33 @@ struct ExampleOutput {
   Real d_ratio;
 };
 
-inline constexpr NumberOption kDesirableWeight{"desirable_weight", &lr_loss_options::desirable_weight, 1, Range::non_negative};
-inline constexpr NumberOption kUndesirableWeight{"undesirable_weight", &lr_loss_options::undesirable_weight, 1, Range::non_negative};
+inline constexpr NumberOption kDesirableWeight{
+    "desirable_weight", &lr_loss_options::desirable_weight, 1, Range::non_negative};
+inline constexpr NumberOption kUndesirableWeight{
+    "undesirable_weight", &lr_loss_options::undesirable_weight, 1, Range::non_negative};
 
-// kto: wd (1 - sigmoid(beta (d - kl))) for chosen, wu (1 - sigmoid(beta (kl - d))) for rejected examples.
+// kto: wd (1 - sigmoid(beta (d - kl))) for chosen, wu (1 - sigmoid(beta (kl - d))) for rejected
+// examples.
 class Kto {
-  static constexpr NumberOption kNumbers[] = {beta_option(.1), kDesirableWeight, kUndesirableWeight};
+  static constexpr NumberOption kNumbers[] = {beta_option(.1), kDesirableWeight,
+                                              kUndesirableWeight};
 
  public:
-  static constexpr LossInfo info{.name = "kto", .kind = LossKind::unpaired, .numbers = kNumbers, .means = 1};
+  static constexpr LossInfo info{
+      .name = "kto", .kind = LossKind::unpaired, .numbers = kNumbers, .means = 1};
 
   LR_FORCE_INLINE LR_HD explicit Kto(const lr_loss_options& options)
-      : beta_(options.beta), desirable_(options.desirable_weight), undesirable_(options.undesirable_weight) {}
+      : beta_(options.beta),
+        desirable_(options.desirable_weight),
+        undesirable_(options.undesirable_weight) {}
 
   template <class Real, class Flag>
   LR_FORCE_INLINE LR_HD ExampleOutput<Real> evaluate(Real ratio, Flag chosen, double kl) const {
     const Logistic<Real> logistic(Real(beta_) * (ratio - Real(kl)));
     const Real weight = select(chosen, Real(desirable_), Real(undesirable_));
     const Real slope = Real(beta_) * weight * logistic.slope();
-    return {weight * select(chosen, logistic.sigmoid_negated, logistic.sigmoid), select(chosen, -slope, slope)};
+    return {weight * select(chosen, logistic.sigmoid_negated, logistic.sigmoid),
+            select(chosen, -slope, slope)};
   }
 
  private:
@@ -44,24 +53,29 @@ class Kto {
 // apo_zero_unpaired: 1 - sigmoid(beta d) for chosen, sigmoid(beta d) for rejected examples.
 class ApoZeroUnpaired {
  public:
-  static constexpr LossInfo info{.name = "apo_zero_unpaired", .kind = LossKind::unpaired, .numbers = kBetaOnly};
+  static constexpr LossInfo info{
+      .name = "apo_zero_unpaired", .kind = LossKind::unpaired, .numbers = kBetaOnly};
 
-  LR_FORCE_INLINE LR_HD explicit ApoZeroUnpaired(const lr_loss_options& options) : beta_(options.beta) {}
+  LR_FORCE_INLINE LR_HD explicit ApoZeroUnpaired(const lr_loss_options& options)
+      : beta_(options.beta) {}
 
   template <class Real, class Flag>
   LR_FORCE_INLINE LR_HD ExampleOutput<Real> evaluate(Real ratio, Flag chosen, double) const {
     const Logistic<Real> logistic(Real(beta_) * ratio);
     const Real slope = Real(beta_) * logistic.slope();
-    return {select(chosen, logistic.sigmoid_negated, logistic.sigmoid), select(chosen, -slope, slope)};
+    return {select(chosen, logistic.sigmoid_negated, logistic.sigmoid),
+            select(chosen, -slope, slope)};
   }
 
  private:
   double beta_;
 };
 
-// bco: -log sigmoid(beta d - delta) for chosen, -w log sigmoid(-(beta d - delta)) for rejected examples.
+// bco: -log sigmoid(beta d - delta) for chosen, -w log sigmoid(-(beta d - delta)) for rejected
+// examples.
 class Bco {
-  static constexpr NumberOption kNumbers[] = {beta_option(.1), kUndesirableWeight, {"delta", &lr_loss_options::delta, 0, Range::finite}};
+  static constexpr NumberOption kNumbers[] = {
+      beta_option(.1), kUndesirableWeight, {"delta", &lr_loss_options::delta, 0, Range::finite}};
 
  public:
   static constexpr LossInfo info{.name = "bco", .kind = LossKind::unpaired, .numbers = kNumbers};
@@ -73,8 +87,9 @@ class Bco {
   LR_FORCE_INLINE LR_HD ExampleOutput<Real> evaluate(Real ratio, Flag chosen, double) const {
     const Real beta(beta_), undesirable(undesirable_);
     const Logistic<Real> logistic(beta * ratio - Real(delta_));
-    return {select(chosen, logistic.loss, vanishing_product(undesirable, logistic.loss_negated)),
-            select(chosen, -beta * logistic.sigmoid_negated, beta * undesirable * logistic.sigmoid)};
+    return {
+        select(chosen, logistic.loss, vanishing_product(undesirable, logistic.loss_negated)),
+        select(chosen, -beta * logistic.sigmoid_negated, beta * undesirable * logistic.sigmoid)};
   }
 
  private:

@@ -1,4 +1,5 @@
-// The device that a run of the tests is for: the CPU, or what LOGRATIO_TEST_DEVICE names. On the emulator tensors lie in host memory, too.
+// The device that a run of the tests is for: the CPU, or what LOGRATIO_TEST_DEVICE names. On the
+// emulator tensors lie in host memory, too.
 #pragma once
 
 #include <cstdlib>
@@ -41,15 +42,18 @@ class WorkspaceMemory {
 
 // Calls an operation on the tensors' device: on a GPU's, first for the size of the workspace.
 template <class Args>
-lr_status call(lr_status (*operation)(const Args*), const Args& args, int64_t* bad_values = nullptr) {
-  if (!on_emulator()) return operation(&args);
+lr_status call(lr_status (*operation)(const Args*), const Args& args,
+               int64_t* bad_values = nullptr) {
+  if (!on_emulator())
+    return operation(&args);
   Args known = args;
   lr_cuda cuda{};
   cuda.size = sizeof cuda;
   cuda.bad_values = bad_values;
   known.cuda = &cuda;
   const lr_status status = operation(&known);
-  if (status != LR_OK) return status;
+  if (status != LR_OK)
+    return status;
   const WorkspaceMemory workspace(cuda.workspace_bytes);
   cuda.workspace = workspace.get();
   return operation(&known);

@@ -27,16 +27,20 @@ inline std::vector<Configuration> catalogue() {
     all.push_back(c);
   };
   const auto plain = [](lr_loss_options&) {};
-  for (const char* name : {"sigmoid", "sigmoid_norm", "hinge", "ipo", "exo_pair", "robust", "dlrml", "discopop"}) {
+  for (const char* name :
+       {"sigmoid", "sigmoid_norm", "hinge", "ipo", "exo_pair", "robust", "dlrml", "discopop"}) {
     for (int divergence = LR_REVERSE_KL; divergence <= LR_ALPHA; ++divergence) {
-      add(name, " f-divergence " + std::to_string(divergence), [divergence](lr_loss_options& o) { o.f_divergence = divergence; });
+      add(name, " f-divergence " + std::to_string(divergence),
+          [divergence](lr_loss_options& o) { o.f_divergence = divergence; });
     }
   }
-  for (const char* name : {"sigmoid", "robust", "exo_pair", "aot", "aot_unpaired", "simpo", "alphapo", "cpo"}) {
+  for (const char* name :
+       {"sigmoid", "robust", "exo_pair", "aot", "aot_unpaired", "simpo", "alphapo", "cpo"}) {
     add(name, " smoothed", [](lr_loss_options& o) { o.label_smoothing = .2; });
   }
-  for (const char* name : {"nca_pair", "bco_pair", "sppo_hard", "apo_zero", "apo_down", "aot", "aot_unpaired", "kto_pair", "padll", "cell", "simpo",
-                           "alphapo", "cpo", "orpo"}) {
+  for (const char* name :
+       {"nca_pair", "bco_pair", "sppo_hard", "apo_zero", "apo_down", "aot", "aot_unpaired",
+        "kto_pair", "padll", "cell", "simpo", "alphapo", "cpo", "orpo"}) {
     add(name, "", plain);
   }
   add("ipo", " summed", [](lr_loss_options& o) { o.normalise = LR_NORMALISE_OFF; });

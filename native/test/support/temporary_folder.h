@@ -12,7 +12,8 @@ namespace logratio::test {
 class TemporaryFolder {
  public:
   TemporaryFolder() {
-    if (mkdtemp(path_.data()) == nullptr) std::abort();
+    if (mkdtemp(path_.data()) == nullptr)
+      std::abort();
     path_ = std::filesystem::canonical(path_);
   }
   ~TemporaryFolder() {

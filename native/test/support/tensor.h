@@ -20,14 +20,22 @@ enum class D { f64, f32, bf16, f16, i64, i32, boolean, u8 };
 
 inline DLDataType dtype_of(D type) {
   switch (type) {
-    case D::f64: return {kDLFloat, 64, 1};
-    case D::f32: return {kDLFloat, 32, 1};
-    case D::bf16: return {kDLBfloat, 16, 1};
-    case D::f16: return {kDLFloat, 16, 1};
-    case D::i64: return {kDLInt, 64, 1};
-    case D::i32: return {kDLInt, 32, 1};
-    case D::boolean: return {kDLBool, 8, 1};
-    case D::u8: return {kDLUInt, 8, 1};
+    case D::f64:
+      return {kDLFloat, 64, 1};
+    case D::f32:
+      return {kDLFloat, 32, 1};
+    case D::bf16:
+      return {kDLBfloat, 16, 1};
+    case D::f16:
+      return {kDLFloat, 16, 1};
+    case D::i64:
+      return {kDLInt, 64, 1};
+    case D::i32:
+      return {kDLInt, 32, 1};
+    case D::boolean:
+      return {kDLBool, 8, 1};
+    case D::u8:
+      return {kDLUInt, 8, 1};
   }
   return {};
 }
@@ -39,7 +47,8 @@ inline bool is_float(D type) { return type <= D::f16; }
 class Tensor {
  public:
   Tensor(D type, std::vector<int64_t> shape) : Tensor(type, std::move(shape), {}) {}
-  Tensor(D type, std::vector<int64_t> shape, const std::vector<double>& values) : type_(type), shape_(std::move(shape)) {
+  Tensor(D type, std::vector<int64_t> shape, const std::vector<double>& values)
+      : type_(type), shape_(std::move(shape)) {
     int64_t stride = 1;
     strides_.resize(shape_.size());
     for (size_t d = shape_.size(); d-- > 0;) {
@@ -49,7 +58,8 @@ class Tensor {
     const size_t bytes = (static_cast<size_t>(stride) * bytes_of(type) + 63) / 64 * 64 + 64;
     memory_ = std::make_shared<std::vector<uint64_t>>(bytes / 8);
     data_ = reinterpret_cast<char*>(memory_->data());
-    for (size_t k = 0; k < values.size(); ++k) set(static_cast<int64_t>(k), values[k]);
+    for (size_t k = 0; k < values.size(); ++k)
+      set(static_cast<int64_t>(k), values[k]);
   }
 
   // The elements from..to-1 of a dimension, without a copy.
@@ -74,19 +84,27 @@ class Tensor {
   }
   Tensor clone() const {
     Tensor copy(type_, shape_);
-    for (int64_t k = 0; k < size(); ++k) std::memcpy(copy.at(k), at(k), bytes_of(type_));
+    for (int64_t k = 0; k < size(); ++k)
+      std::memcpy(copy.at(k), at(k), bytes_of(type_));
     return copy;
   }
 
   // For the arguments of a call: valid while this object is.
   operator const DLTensor*() {
-    view_ = {data_, test_device(), static_cast<int32_t>(shape_.size()), dtype_of(type_), shape_.data(), strides_.data(), 0};
+    view_ = {data_,
+             test_device(),
+             static_cast<int32_t>(shape_.size()),
+             dtype_of(type_),
+             shape_.data(),
+             strides_.data(),
+             0};
     return &view_;
   }
 
   int64_t size() const {
     int64_t count = 1;
-    for (int64_t s : shape_) count *= s;
+    for (int64_t s : shape_)
+      count *= s;
     return count;
   }
   const std::vector<int64_t>& shape() const { return shape_; }
@@ -104,39 +122,56 @@ class Tensor {
   double get(int64_t k) const {
     const char* p = at(k);
     switch (type_) {
-      case D::f64: return load<double>(p);
-      case D::f32: return load<float>(p);
-      case D::bf16: return math::Bfloat16::widen(load<uint16_t>(p));
-      case D::f16: return math::Float16::widen(load<uint16_t>(p));
-      case D::i64: return static_cast<double>(load<int64_t>(p));
-      case D::i32: return load<int32_t>(p);
-      default: return load<uint8_t>(p);
+      case D::f64:
+        return load<double>(p);
+      case D::f32:
+        return load<float>(p);
+      case D::bf16:
+        return math::Bfloat16::widen(load<uint16_t>(p));
+      case D::f16:
+        return math::Float16::widen(load<uint16_t>(p));
+      case D::i64:
+        return static_cast<double>(load<int64_t>(p));
+      case D::i32:
+        return load<int32_t>(p);
+      default:
+        return load<uint8_t>(p);
     }
   }
   void set(int64_t k, double value) {
     char* p = at(k);
     switch (type_) {
-      case D::f64: return store(p, value);
-      case D::f32: return store(p, static_cast<float>(value));
-      case D::bf16: return store(p, math::Bfloat16::narrow(value));
-      case D::f16: return store(p, math::Float16::narrow(value));
-      case D::i64: return store(p, static_cast<int64_t>(value));
-      case D::i32: return store(p, static_cast<int32_t>(value));
-      default: return store(p, static_cast<uint8_t>(value));
+      case D::f64:
+        return store(p, value);
+      case D::f32:
+        return store(p, static_cast<float>(value));
+      case D::bf16:
+        return store(p, math::Bfloat16::narrow(value));
+      case D::f16:
+        return store(p, math::Float16::narrow(value));
+      case D::i64:
+        return store(p, static_cast<int64_t>(value));
+      case D::i32:
+        return store(p, static_cast<int32_t>(value));
+      default:
+        return store(p, static_cast<uint8_t>(value));
     }
   }
   std::vector<double> values() const {
     std::vector<double> out(static_cast<size_t>(size()));
-    for (int64_t k = 0; k < size(); ++k) out[static_cast<size_t>(k)] = get(k);
+    for (int64_t k = 0; k < size(); ++k)
+      out[static_cast<size_t>(k)] = get(k);
     return out;
   }
   std::string bits() const {
     std::string out;
-    for (int64_t k = 0; k < size(); ++k) out.append(at(k), bytes_of(type_));
+    for (int64_t k = 0; k < size(); ++k)
+      out.append(at(k), bytes_of(type_));
     return out;
   }
   Tensor& fill(double value) {
-    for (int64_t k = 0; k < size(); ++k) set(k, value);
+    for (int64_t k = 0; k < size(); ++k)
+      set(k, value);
     return *this;
   }
 
@@ -169,11 +204,14 @@ Args make_args() {
 }
 
 inline lr_token_options default_token_options() { return {-100, 1.0, 0.0}; }
-inline lr_sequence_options default_sequence_options() { return {LR_SUM, LR_ALIGN_COMPLETION, 1.0, 1.0}; }
+inline lr_sequence_options default_sequence_options() {
+  return {LR_SUM, LR_ALIGN_COMPLETION, 1.0, 1.0};
+}
 inline lr_loss_options loss_options(const char* name) {
   lr_loss_options options{};
   options.size = sizeof options;
-  if (lr_loss_init(name, &options) != LR_OK) std::abort();
+  if (lr_loss_init(name, &options) != LR_OK)
+    std::abort();
   return options;
 }
 
@@ -181,14 +219,16 @@ inline std::vector<double> normal_values(int64_t count, double scale, uint32_t s
   std::mt19937 generator(seed);
   std::normal_distribution<double> normal(0, scale);
   std::vector<double> values(static_cast<size_t>(count));
-  for (double& value : values) value = normal(generator);
+  for (double& value : values)
+    value = normal(generator);
   return values;
 }
 
 inline std::vector<double> random_labels(int64_t count, int64_t vocabulary, uint32_t seed) {
   std::mt19937 generator(seed);
   std::vector<double> values(static_cast<size_t>(count));
-  for (double& value : values) value = static_cast<double>(generator() % static_cast<uint64_t>(vocabulary));
+  for (double& value : values)
+    value = static_cast<double>(generator() % static_cast<uint64_t>(vocabulary));
   return values;
 }
 

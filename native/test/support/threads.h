@@ -9,7 +9,8 @@ inline int running_threads() {
   int threads = 0;
   if (FILE* const status = std::fopen("/proc/self/status", "r")) {
     char line[256];
-    while (std::fgets(line, sizeof line, status) != nullptr && std::sscanf(line, "Threads: %d", &threads) != 1) {
+    while (std::fgets(line, sizeof line, status) != nullptr &&
+           std::sscanf(line, "Threads: %d", &threads) != 1) {
     }
     std::fclose(status);
   }

@@ -3,8 +3,8 @@ package dev.logratio;
 import java.util.Objects;
 
 /**
- * The tensors of one call. They are kept from being closed from the moment they are added until the call is over, and the outputs among
- * them must have memory of their own.
+ * The tensors of one call. They are kept from being closed from the moment they are added until the
+ * call is over, and the outputs among them must have memory of their own.
  */
 final class Arguments implements AutoCloseable {
     /** The pair loss has 10 inputs and 11 outputs. */
@@ -35,11 +35,15 @@ final class Arguments implements AutoCloseable {
         }
         add(name, tensor, true);
         if (tensor.data().isReadOnly()) {
-            throw new IllegalArgumentException(name + " is " + tensor + " in read-only memory, expected memory to write to");
+            throw new IllegalArgumentException(
+                    name + " is " + tensor + " in read-only memory, expected memory to write to");
         }
         if (Overlap.withItself(tensor)) {
             throw new IllegalArgumentException(
-                    name + " is " + tensor + " with elements that share memory, expected memory for each element");
+                    name
+                            + " is "
+                            + tensor
+                            + " with elements that share memory, expected memory for each element");
         }
     }
 
@@ -47,7 +51,15 @@ final class Arguments implements AutoCloseable {
         backend.requireItsMemory(name, tensor);
         if (count > 0 && !tensor.device().equals(tensors[0].device())) {
             throw new IllegalArgumentException(
-                    name + " is " + tensor + ", expected " + tensors[0].device() + ", as " + names[0] + " is " + tensors[0]);
+                    name
+                            + " is "
+                            + tensor
+                            + ", expected "
+                            + tensors[0].device()
+                            + ", as "
+                            + names[0]
+                            + " is "
+                            + tensors[0]);
         }
         if (!tensor.memory().acquire()) {
             throw new IllegalStateException(name + " is " + tensor + ", which is closed");
@@ -57,22 +69,29 @@ final class Arguments implements AutoCloseable {
         outputs[count] = isOutput;
         count++;
         if (!tensor.data().isAccessibleBy(Thread.currentThread())) {
-            throw new IllegalStateException(name + " is " + tensor + " in a confined arena of another thread");
+            throw new IllegalStateException(
+                    name + " is " + tensor + " in a confined arena of another thread");
         }
     }
 
     /**
-     * Checks that no output shares memory with another argument, except that {@code inPlace} (which may be null) may be the same view as
-     * {@code inPlaceOf}.
+     * Checks that no output shares memory with another argument, except that {@code inPlace} (which
+     * may be null) may be the same view as {@code inPlaceOf}.
      */
     void requireDistinctOutputs(Tensor inPlace, Tensor inPlaceOf) {
         requireDistinctOutputs((i, j) -> tensors[i] == inPlace && tensors[j] == inPlaceOf);
     }
 
-    /** The same, where either of two named outputs may be the same view as the input that is named with it. */
-    void requireDistinctOutputs(String firstOutput, String firstInput, String secondOutput, String secondInput) {
-        requireDistinctOutputs((i, j) -> names[i].equals(firstOutput) && names[j].equals(firstInput)
-                || names[i].equals(secondOutput) && names[j].equals(secondInput));
+    /**
+     * The same, where either of two named outputs may be the same view as the input that is named
+     * with it.
+     */
+    void requireDistinctOutputs(
+            String firstOutput, String firstInput, String secondOutput, String secondInput) {
+        requireDistinctOutputs(
+                (i, j) ->
+                        names[i].equals(firstOutput) && names[j].equals(firstInput)
+                                || names[i].equals(secondOutput) && names[j].equals(secondInput));
     }
 
     /** Whether an output may be the same view as an input, by their numbers. */
@@ -87,20 +106,34 @@ final class Arguments implements AutoCloseable {
         for (int i = 0; i < count; i++) {
             for (int j = outputs[i] ? 0 : count; j < count; j++) {
                 boolean checkedAlready = outputs[j] && j < i;
-                if (j != i && !checkedAlready && Overlap.between(tensors[i], tensors[j])
+                if (j != i
+                        && !checkedAlready
+                        && Overlap.between(tensors[i], tensors[j])
                         && !(mayBeSame.test(i, j) && Overlap.isSameView(tensors[i], tensors[j]))) {
-                    throw new IllegalArgumentException(names[i] + " " + tensors[i] + " overlaps " + names[j] + " " + tensors[j]
-                            + ", expected memory of its own");
+                    throw new IllegalArgumentException(
+                            names[i]
+                                    + " "
+                                    + tensors[i]
+                                    + " overlaps "
+                                    + names[j]
+                                    + " "
+                                    + tensors[j]
+                                    + ", expected memory of its own");
                 }
             }
         }
     }
 
-    /** Whether no two of the tensors reach into each other's memory, which is so in all but a few calls and quick to see. */
+    /**
+     * Whether no two of the tensors reach into each other's memory, which is so in all but a few
+     * calls and quick to see.
+     */
     private boolean extentsAreApart() {
         long[] starts = new long[count];
         long[] ends = new long[count];
-        for (int i = 0; i < count; i++) { // sorted by insertion: there are few, and often they come in order
+        for (int i = 0;
+                i < count;
+                i++) { // sorted by insertion: there are few, and often they come in order
             int at = i;
             for (; at > 0 && starts[at - 1] > tensors[i].start(); at--) {
                 starts[at] = starts[at - 1];

@@ -1,18 +1,22 @@
 package dev.logratio;
 
 import dev.logratio.cuda.CudaStream;
+
 import java.util.List;
 import java.util.Objects;
 import java.util.Optional;
 
 /**
- * What carries operations out. Backends are stateless and may be used by any number of threads at once.
+ * What carries operations out. Backends are stateless and may be used by any number of threads at
+ * once.
  *
  * <ul>
- *   <li>{@code reference}: plain float64 loops in Java; slow, exact, always there. It also takes F64 logits.
+ *   <li>{@code reference}: plain float64 loops in Java; slow, exact, always there. It also takes
+ *       F64 logits.
  *   <li>{@code cpu}: the native library's SIMD kernels.
  *   <li>{@code cuda}: the native library's CUDA kernels, on tensors in the memory of an NVIDIA GPU.
- *   <li>{@code emulator}: the CUDA kernels run on the host, thread by thread, for tests: no GPU is needed, and it is slow.
+ *   <li>{@code emulator}: the CUDA kernels run on the host, thread by thread, for tests: no GPU is
+ *       needed, and it is slow.
  * </ul>
  */
 public abstract sealed class Backend permits ReferenceBackend, NativeBackend {
@@ -37,51 +41,58 @@ public abstract sealed class Backend permits ReferenceBackend, NativeBackend {
      * The native CPU backend. The first call loads the native library.
      *
      * @return the backend, always the same
-     * @throws BackendUnavailableException if the library cannot be loaded or run here; the message says why and what to do
+     * @throws BackendUnavailableException if the library cannot be loaded or run here; the message
+     *     says why and what to do
      */
     public static Backend cpu() {
         return CpuBackend.instance();
     }
 
     /**
-     * The CUDA backend, on the legacy default stream of the first device. See {@link #cuda(CudaStream)}.
+     * The CUDA backend, on the legacy default stream of the first device. See {@link
+     * #cuda(CudaStream)}.
      *
      * @return a backend
-     * @throws BackendUnavailableException if there is no GPU, driver or CUDA library; the message says which
+     * @throws BackendUnavailableException if there is no GPU, driver or CUDA library; the message
+     *     says which
      */
     public static Backend cuda() {
         return cuda(CudaStream.legacy(0));
     }
 
     /**
-     * The CUDA backend on a stream. Its tensors are in the memory of the stream's device; a call starts the work and returns, except
-     * for {@link PreferenceStep#run}, whose metrics are waited for. So tensors must stay open until the stream has done the work, and
-     * values on the device are not checked beforehand: a label that is out of range gives NaN in its row and gradient 0, and
-     * {@link CudaStream#countBadValues} tells. The first calls of a stream allocate its workspace; a repeated call allocates nothing and
-     * can be captured in a graph.
+     * The CUDA backend on a stream. Its tensors are in the memory of the stream's device; a call
+     * starts the work and returns, except for {@link PreferenceStep#run}, whose metrics are waited
+     * for. So tensors must stay open until the stream has done the work, and values on the device
+     * are not checked beforehand: a label that is out of range gives NaN in its row and gradient 0,
+     * and {@link CudaStream#countBadValues} tells. The first calls of a stream allocate its
+     * workspace; a repeated call allocates nothing and can be captured in a graph.
      *
      * @param stream where work is queued, PyTorch's for example
      * @return a backend
-     * @throws BackendUnavailableException if there is no GPU, driver or CUDA library; the message says which
+     * @throws BackendUnavailableException if there is no GPU, driver or CUDA library; the message
+     *     says which
      */
     public static Backend cuda(CudaStream stream) {
         return CudaBackend.on(Objects.requireNonNull(stream, "stream"), false);
     }
 
     /**
-     * The CUDA backend on host tensors: a call copies them to the first device, computes there and copies the outputs back. It is for
-     * checks and small work, where the copies do not matter.
+     * The CUDA backend on host tensors: a call copies them to the first device, computes there and
+     * copies the outputs back. It is for checks and small work, where the copies do not matter.
      *
      * @return a backend
-     * @throws BackendUnavailableException if there is no GPU, driver or CUDA library; the message says which
+     * @throws BackendUnavailableException if there is no GPU, driver or CUDA library; the message
+     *     says which
      */
     public static Backend cudaOnHostTensors() {
         return CudaBackend.on(CudaStream.legacy(0), true);
     }
 
     /**
-     * The emulator, which runs the CUDA kernels on the host, on host tensors: for tests. Its library is not in the jar; the environment
-     * variable {@code LOGRATIO_EMULATOR} names the file {@code liblogratio_emulator.so} of a build by an absolute path.
+     * The emulator, which runs the CUDA kernels on the host, on host tensors: for tests. Its
+     * library is not in the jar; the environment variable {@code LOGRATIO_EMULATOR} names the file
+     * {@code liblogratio_emulator.so} of a build by an absolute path.
      *
      * @return the backend, always the same
      * @throws BackendUnavailableException if its library is not found
@@ -93,7 +104,8 @@ public abstract sealed class Backend permits ReferenceBackend, NativeBackend {
     /**
      * A backend by its name, on host tensors.
      *
-     * @param name {@code "reference"}, {@code "cpu"}, {@code "cuda"} (which is {@link #cudaOnHostTensors}) or {@code "emulator"}
+     * @param name {@code "reference"}, {@code "cpu"}, {@code "cuda"} (which is {@link
+     *     #cudaOnHostTensors}) or {@code "emulator"}
      * @return the backend
      * @throws IllegalArgumentException if no backend has this name
      * @throws BackendUnavailableException if it cannot run here
@@ -104,8 +116,12 @@ public abstract sealed class Backend permits ReferenceBackend, NativeBackend {
             case "cpu" -> cpu();
             case "cuda" -> cudaOnHostTensors();
             case "emulator" -> emulator();
-            default -> throw new IllegalArgumentException(
-                    "backend is \"" + name + "\", expected one of " + String.join(", ", NAMES));
+            default ->
+                    throw new IllegalArgumentException(
+                            "backend is \""
+                                    + name
+                                    + "\", expected one of "
+                                    + String.join(", ", NAMES));
         };
     }
 
@@ -148,11 +164,19 @@ public abstract sealed class Backend permits ReferenceBackend, NativeBackend {
     /** Whether logits may be F64. */
     abstract boolean takesDoubleLogits();
 
-    /** Throws if a tensor is not where this backend works, which is host memory unless it says otherwise. */
+    /**
+     * Throws if a tensor is not where this backend works, which is host memory unless it says
+     * otherwise.
+     */
     void requireItsMemory(String name, Tensor tensor) {
         if (!tensor.device().isHost()) {
-            throw new IllegalArgumentException(name + " is " + tensor + ", expected host memory for the backend " + this.name
-                    + ": copy it there first, with CudaTensors.toHost");
+            throw new IllegalArgumentException(
+                    name
+                            + " is "
+                            + tensor
+                            + ", expected host memory for the backend "
+                            + this.name
+                            + ": copy it there first, with CudaTensors.toHost");
         }
     }
 

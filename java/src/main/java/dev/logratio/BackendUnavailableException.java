@@ -1,6 +1,9 @@
 package dev.logratio;
 
-/** A backend cannot run on this machine; the message says why and, where there is something to do about it, what. */
+/**
+ * A backend cannot run on this machine; the message says why and, where there is something to do
+ * about it, what.
+ */
 public class BackendUnavailableException extends RuntimeException {
     private static final long serialVersionUID = 1L;
 

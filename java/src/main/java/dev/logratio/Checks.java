@@ -5,11 +5,13 @@ import dev.logratio.loss.Dlrml;
 import dev.logratio.loss.Kto;
 import dev.logratio.loss.Loss;
 import dev.logratio.loss.WeightedLoss;
+
 import java.util.Arrays;
 
 /**
- * Every check of every operation's arguments, before anything is written: presence, dtypes, shapes, values, and that outputs have memory
- * of their own. A failed check is an {@link IllegalArgumentException} that names the argument, what it is and what was expected.
+ * Every check of every operation's arguments, before anything is written: presence, dtypes, shapes,
+ * values, and that outputs have memory of their own. A failed check is an {@link
+ * IllegalArgumentException} that names the argument, what it is and what was expected.
  */
 final class Checks {
     private Checks() {}
@@ -38,7 +40,8 @@ final class Checks {
         arguments.requireDistinctOutputs(null, null);
     }
 
-    static void tokenLogprobsBackward(TokenLogprobsBackward call, Arguments arguments, boolean doubleLogits) {
+    static void tokenLogprobsBackward(
+            TokenLogprobsBackward call, Arguments arguments, boolean doubleLogits) {
         arguments.input("logits", call.logits);
         arguments.input("labels", call.labels);
         arguments.input("lse", call.lse);
@@ -51,10 +54,14 @@ final class Checks {
         require("lse", call.lse, "float of the labels' shape");
         floatLikeLabels("lse", call.lse, call.labels);
         if (call.gradLogp == null && call.gradEntropy == null) {
-            throw new IllegalArgumentException("grad_logp and grad_entropy are missing, expected at least one of them");
+            throw new IllegalArgumentException(
+                    "grad_logp and grad_entropy are missing, expected at least one of them");
         }
         if (call.gradEntropy != null) {
-            require("entropy", call.entropy, "float of the labels' shape, as grad_entropy is given");
+            require(
+                    "entropy",
+                    call.entropy,
+                    "float of the labels' shape, as grad_entropy is given");
         }
         floatLikeLabels("entropy", call.entropy, call.labels);
         floatLikeLabels("grad_logp", call.gradLogp, call.labels);
@@ -79,15 +86,18 @@ final class Checks {
         long sequences = call.mask.size(0);
         if (call.options.tailWeight() < 1 && sequences % 2 != 0) {
             throw new IllegalArgumentException(
-                    "mask is " + call.mask + ", expected an even number of sequences as tail_weight is below 1");
+                    "mask is "
+                            + call.mask
+                            + ", expected an even number of sequences as tail_weight is below 1");
         }
         if (call.logps != null) {
             require("token_logps", call.tokenLogps, "float [B,T], as logps is wanted");
         }
         if ((call.gradLogps == null) != (call.gradTokenLogps == null)) {
-            throw new IllegalArgumentException(call.gradLogps == null
-                    ? "grad_logps is missing, expected it as grad_token_logps is wanted"
-                    : "grad_token_logps is missing, expected it as grad_logps is given");
+            throw new IllegalArgumentException(
+                    call.gradLogps == null
+                            ? "grad_logps is missing, expected it as grad_token_logps is wanted"
+                            : "grad_token_logps is missing, expected it as grad_logps is given");
         }
         floatLike("token_logps", call.tokenLogps, "mask", call.mask);
         floatVector("grad_logps", call.gradLogps, sequences);
@@ -131,7 +141,11 @@ final class Checks {
         floatVector("policy_rejected", call.policyRejected, pairs);
         noReference("reference_chosen", call.referenceChosen, call.loss);
         noReference("reference_rejected", call.referenceRejected, call.loss);
-        bothOrNone("reference_chosen", call.referenceChosen, "reference_rejected", call.referenceRejected);
+        bothOrNone(
+                "reference_chosen",
+                call.referenceChosen,
+                "reference_rejected",
+                call.referenceRejected);
         floatVector("reference_chosen", call.referenceChosen, pairs);
         floatVector("reference_rejected", call.referenceRejected, pairs);
         bothOrNone("chosen_counts", call.chosenCounts, "rejected_counts", call.rejectedCounts);
@@ -147,7 +161,8 @@ final class Checks {
         floatVector("grad_policy_chosen", call.gradPolicyChosen, pairs);
         floatVector("grad_policy_rejected", call.gradPolicyRejected, pairs);
         needsReference("grad_reference_chosen", call.gradReferenceChosen, call.referenceChosen);
-        needsReference("grad_reference_rejected", call.gradReferenceRejected, call.referenceRejected);
+        needsReference(
+                "grad_reference_rejected", call.gradReferenceRejected, call.referenceRejected);
         floatVector("grad_reference_chosen", call.gradReferenceChosen, pairs);
         floatVector("grad_reference_rejected", call.gradReferenceRejected, pairs);
         optionGradient("beta", "grad_beta", call.gradBeta, call.loss);
@@ -182,10 +197,13 @@ final class Checks {
             throw wrong("chosen", call.chosen, "BOOL or U8");
         }
         requireVector("chosen", call.chosen, examples);
-        bothOrNone("kl_policy_logps", call.klPolicyLogps, "kl_reference_logps", call.klReferenceLogps);
+        bothOrNone(
+                "kl_policy_logps", call.klPolicyLogps, "kl_reference_logps", call.klReferenceLogps);
         if (call.klPolicyLogps != null) {
             if (!(call.loss instanceof Kto)) {
-                throw new IllegalArgumentException("kl_policy_logps is given, expected it only with the loss kto, not " + call.loss.id());
+                throw new IllegalArgumentException(
+                        "kl_policy_logps is given, expected it only with the loss kto, not "
+                                + call.loss.id());
             }
             requireFloat("kl_policy_logps", call.klPolicyLogps);
             requireRank("kl_policy_logps", call.klPolicyLogps, 1, "[C]");
@@ -220,7 +238,8 @@ final class Checks {
         }
         if (call.referenceLogps != null && call.referenceTokenLogps != null) {
             throw new IllegalArgumentException(
-                    "reference_logps and reference_token_logps are both given, expected at most one of them");
+                    "reference_logps and reference_token_logps are both given, expected at most one"
+                        + " of them");
         }
         floatVector("reference_logps", call.referenceLogps, sequences);
         floatLikeLabels("reference_token_logps", call.referenceTokenLogps, call.labels);
@@ -241,14 +260,19 @@ final class Checks {
     private static void terms(PreferenceStep call) {
         boolean takesReference = false;
         for (WeightedLoss term : call.terms) {
-            if (term.loss().dividesByLength() && call.sequenceOptions.reduction() == Reduction.MEAN) {
+            if (term.loss().dividesByLength()
+                    && call.sequenceOptions.reduction() == Reduction.MEAN) {
                 throw new IllegalArgumentException(
-                        "reduction is mean, expected sum as loss " + term.loss().id() + " divides by length itself");
+                        "reduction is mean, expected sum as loss "
+                                + term.loss().id()
+                                + " divides by length itself");
             }
             if (term.loss() instanceof Loss.Paired paired) {
                 if (call.wpo && paired.ofRanks()) {
                     throw new IllegalArgumentException(
-                            "wpo is on, expected it off as the losses of " + paired.id() + " belong to ranks, not to pairs");
+                            "wpo is on, expected it off as the losses of "
+                                    + paired.id()
+                                    + " belong to ranks, not to pairs");
                 }
                 enoughPairs("logits", call.logits, call.logits.size(0) / 2, paired);
                 takesReference |= !(paired instanceof Loss.ReferenceFree);
@@ -256,24 +280,34 @@ final class Checks {
         }
         if (!takesReference) {
             noReference("reference_logps", call.referenceLogps, call.terms.getFirst().loss());
-            noReference("reference_token_logps", call.referenceTokenLogps, call.terms.getFirst().loss());
+            noReference(
+                    "reference_token_logps",
+                    call.referenceTokenLogps,
+                    call.terms.getFirst().loss());
         }
     }
 
     private static void enoughPairs(String name, Tensor tensor, long pairs, Loss.Paired loss) {
         if (pairs > 0 && pairs < loss.smallestBatch()) {
-            String expected = "at least " + loss.smallestBatch() + " pairs, or none, as loss " + loss.id() + " takes their variance";
+            String expected =
+                    "at least "
+                            + loss.smallestBatch()
+                            + " pairs, or none, as loss "
+                            + loss.id()
+                            + " takes their variance";
             throw wrong(name, tensor, expected);
         }
     }
 
     // ---- Logits and labels ----
 
-    static void logitsAndLabels(Tensor logits, Tensor labels, boolean doubleLogits, boolean paired) {
+    static void logitsAndLabels(
+            Tensor logits, Tensor labels, boolean doubleLogits, boolean paired) {
         String shape = paired ? "[2P,T,V]" : "[N,V] or [B,T,V]";
         require("logits", logits, "float " + shape);
         if (!logits.dtype().isFloat() || logits.dtype() == DType.F64 && !doubleLogits) {
-            throw wrong("logits", logits, doubleLogits ? "F64, F32, BF16 or F16" : "F32, BF16 or F16");
+            throw wrong(
+                    "logits", logits, doubleLogits ? "F64, F32, BF16 or F16" : "F32, BF16 or F16");
         }
         int rank = logits.rank();
         if (rank != 3 && (paired || rank != 2)) {
@@ -290,12 +324,19 @@ final class Checks {
         require("labels", labels, "int of the logits' shape without the vocabulary");
         requireInt("labels", labels);
         if (!Arrays.equals(labels.sizes(), 0, labels.rank(), logits.sizes(), 0, rank - 1)) {
-            throw wrong("labels", labels, "shape " + Arrays.toString(Arrays.copyOf(logits.sizes(), rank - 1)) + ", as logits is " + logits);
+            throw wrong(
+                    "labels",
+                    labels,
+                    "shape "
+                            + Arrays.toString(Arrays.copyOf(logits.sizes(), rank - 1))
+                            + ", as logits is "
+                            + logits);
         }
     }
 
     private static void gradLogits(Tensor gradLogits, Tensor logits) {
-        if (gradLogits.dtype() != logits.dtype() || !Arrays.equals(gradLogits.sizes(), logits.sizes())) {
+        if (gradLogits.dtype() != logits.dtype()
+                || !Arrays.equals(gradLogits.sizes(), logits.sizes())) {
             throw wrong("grad_logits", gradLogits, logits + ", as the logits");
         }
         requireContiguousRows("grad_logits", gradLogits);
@@ -304,11 +345,16 @@ final class Checks {
     static void requireContiguousRows(String name, Tensor tensor) {
         int last = tensor.rank() - 1;
         if (tensor.sizes()[last] > 1 && tensor.steps()[last] != 1) {
-            throw wrong(name, tensor, "a contiguous last dimension, not a stride of " + tensor.steps()[last]);
+            throw wrong(
+                    name,
+                    tensor,
+                    "a contiguous last dimension, not a stride of " + tensor.steps()[last]);
         }
     }
 
-    /** Labels on a device are not read here: that would wait for it. Its kernels count the bad ones. */
+    /**
+     * Labels on a device are not read here: that would wait for it. Its kernels count the bad ones.
+     */
     private static void labelValues(Tensor labels, Tensor logits, long ignoreIndex) {
         labelValues(labels, logits.size(logits.rank() - 1), ignoreIndex);
     }
@@ -320,8 +366,15 @@ final class Checks {
         for (long i = 0; i < labels.elementCount(); i++) {
             long label = labels.loadLong(labels.offsetOf(i));
             if ((label < 0 || label >= vocabulary) && label != ignoreIndex) {
-                throw new IllegalArgumentException("labels" + indexOf(i, labels) + " is " + label + ", expected a number in [0,"
-                        + vocabulary + ") or the ignore_index " + ignoreIndex);
+                throw new IllegalArgumentException(
+                        "labels"
+                                + indexOf(i, labels)
+                                + " is "
+                                + label
+                                + ", expected a number in [0,"
+                                + vocabulary
+                                + ") or the ignore_index "
+                                + ignoreIndex);
             }
         }
     }
@@ -334,7 +387,11 @@ final class Checks {
             double weight = mask.loadDouble(mask.offsetOf(i));
             if (!(weight >= 0 && weight < Double.POSITIVE_INFINITY)) {
                 throw new IllegalArgumentException(
-                        "mask" + indexOf(i, mask) + " is " + weight + ", expected a finite number >= 0");
+                        "mask"
+                                + indexOf(i, mask)
+                                + " is "
+                                + weight
+                                + ", expected a finite number >= 0");
             }
         }
     }
@@ -380,14 +437,23 @@ final class Checks {
 
     /** Refuses a reference of a loss that has none. */
     private static void noReference(String name, Tensor tensor, Loss loss) {
-        if (tensor != null && !(loss instanceof Loss.OfMargin) && !(loss instanceof Loss.OfLogRatios)) {
-            throw new IllegalArgumentException(name + " is given, expected it absent as loss " + loss.id() + " has no reference");
+        if (tensor != null
+                && !(loss instanceof Loss.OfMargin)
+                && !(loss instanceof Loss.OfLogRatios)) {
+            throw new IllegalArgumentException(
+                    name
+                            + " is given, expected it absent as loss "
+                            + loss.id()
+                            + " has no reference");
         }
     }
 
     private static void learned(String name, Tensor tensor, Loss loss) {
         if (tensor != null && !(loss instanceof Dlrml)) {
-            throw new IllegalArgumentException(name + " is given as a tensor, expected it only with the loss dlrml, not " + loss.id());
+            throw new IllegalArgumentException(
+                    name
+                            + " is given as a tensor, expected it only with the loss dlrml, not "
+                            + loss.id());
         }
         floatVector(name, tensor, 1);
     }
@@ -398,20 +464,29 @@ final class Checks {
         }
     }
 
-    private static void optionGradient(String option, String name, Tensor wanted, Loss.Paired loss) {
+    private static void optionGradient(
+            String option, String name, Tensor wanted, Loss.Paired loss) {
         if (wanted == null) {
             return;
         }
         if (!loss.gradientOptions().contains(option)) {
-            throw new IllegalArgumentException(name + " is wanted, expected a loss with the option " + option + ", not " + loss.id());
+            throw new IllegalArgumentException(
+                    name
+                            + " is wanted, expected a loss with the option "
+                            + option
+                            + ", not "
+                            + loss.id());
         }
         floatVector(name, wanted, 1);
     }
 
     static void bothOrNone(String firstName, Tensor first, String secondName, Tensor second) {
         if ((first == null) != (second == null)) {
-            throw new IllegalArgumentException((first == null ? firstName : secondName) + " is missing, expected it as "
-                    + (first == null ? secondName : firstName) + " is given");
+            throw new IllegalArgumentException(
+                    (first == null ? firstName : secondName)
+                            + " is missing, expected it as "
+                            + (first == null ? secondName : firstName)
+                            + " is given");
         }
     }
 
@@ -455,7 +530,15 @@ final class Checks {
 
     private static void requireLike(String name, Tensor tensor, String otherName, Tensor other) {
         if (!Arrays.equals(tensor.sizes(), other.sizes())) {
-            throw wrong(name, tensor, "shape " + Arrays.toString(other.sizes()) + ", as " + otherName + " is " + other);
+            throw wrong(
+                    name,
+                    tensor,
+                    "shape "
+                            + Arrays.toString(other.sizes())
+                            + ", as "
+                            + otherName
+                            + " is "
+                            + other);
         }
     }
 

@@ -1,6 +1,7 @@
 package dev.logratio;
 
 import dev.logratio.bindings.logratio_h;
+
 import java.lang.foreign.MemorySegment;
 
 /** The native library's CPU kernels. */

@@ -5,6 +5,7 @@ import dev.logratio.bindings.lr_cuda;
 import dev.logratio.bindings.lr_step_metrics;
 import dev.logratio.cuda.CudaStream;
 import dev.logratio.cuda.CudaTensors;
+
 import java.lang.foreign.MemorySegment;
 
 /** The CUDA kernels on a stream of a GPU. */
@@ -22,11 +23,23 @@ final class CudaBackend extends DeviceBackend {
         this.staged = staged;
     }
 
-    /** On tensors of the stream's device or, staged, on host tensors that are copied there and back. */
+    /**
+     * On tensors of the stream's device or, staged, on host tensors that are copied there and back.
+     */
     static CudaBackend on(CudaStream stream, boolean staged) {
         DeviceInfo info = info(stream.device());
-        return new CudaBackend(stream, info.name() + ", compute capability " + info.computeCapability() / 10 + "." + info.computeCapability() % 10
-                + ", CUDA " + version(info.runtimeVersion()) + " on a driver for " + version(info.driverVersion()), staged);
+        return new CudaBackend(
+                stream,
+                info.name()
+                        + ", compute capability "
+                        + info.computeCapability() / 10
+                        + "."
+                        + info.computeCapability() % 10
+                        + ", CUDA "
+                        + version(info.runtimeVersion())
+                        + " on a driver for "
+                        + version(info.driverVersion()),
+                staged);
     }
 
     /** What a CUDA device is. */
@@ -49,11 +62,22 @@ final class CudaBackend extends DeviceBackend {
         if (staged) {
             super.requireItsMemory(name, tensor);
         } else if (tensor.device().isHost()) {
-            throw new IllegalArgumentException(name + " is " + tensor + " in host memory, expected CUDA " + stream.device()
-                    + " for the backend cuda: copy it there first, with CudaTensors.toDevice");
+            throw new IllegalArgumentException(
+                    name
+                            + " is "
+                            + tensor
+                            + " in host memory, expected CUDA "
+                            + stream.device()
+                            + " for the backend cuda: copy it there first, with"
+                            + " CudaTensors.toDevice");
         } else if (tensor.device().index() != stream.device()) {
             throw new IllegalArgumentException(
-                    name + " is " + tensor + ", expected CUDA " + stream.device() + ", where the backend's stream is");
+                    name
+                            + " is "
+                            + tensor
+                            + ", expected CUDA "
+                            + stream.device()
+                            + ", where the backend's stream is");
         }
     }
 
@@ -66,7 +90,8 @@ final class CudaBackend extends DeviceBackend {
     @Override
     void run(NativeCall args, NativeFunction function) {
         args.toDevice();
-        synchronized (stream) { // calls on a stream share its workspace, so their kernels must not mingle
+        synchronized (
+                stream) { // calls on a stream share its workspace, so their kernels must not mingle
             long cuda = prepare(args, function, stream.address());
             launch(args, function, cuda, stream.workspace(workspaceBytes(args, cuda)));
         }
@@ -86,7 +111,8 @@ final class CudaBackend extends DeviceBackend {
             args.put(field, onDevice.start());
             launch(args, function, cuda, workspace);
             MemorySegment host = args.memory().asSlice(metrics, lr_step_metrics.sizeof());
-            CudaTensors.copyAsync(Tensor.wrap(host, DType.U8, lr_step_metrics.sizeof()), onDevice, stream);
+            CudaTensors.copyAsync(
+                    Tensor.wrap(host, DType.U8, lr_step_metrics.sizeof()), onDevice, stream);
             stream.synchronize();
         }
         args.toHost();

@@ -29,7 +29,10 @@ public record Device(Kind kind, int index) {
         Objects.requireNonNull(kind, "kind");
         if (index < 0 || kind == Kind.CPU && index != 0) {
             throw new IllegalArgumentException(
-                    "device index is " + index + ", expected " + (kind == Kind.CPU ? "0 for the host" : "a number >= 0"));
+                    "device index is "
+                            + index
+                            + ", expected "
+                            + (kind == Kind.CPU ? "0 for the host" : "a number >= 0"));
         }
     }
 

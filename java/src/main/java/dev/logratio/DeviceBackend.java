@@ -5,10 +5,14 @@ import static java.lang.foreign.ValueLayout.JAVA_LONG;
 import dev.logratio.bindings.logratio_h;
 import dev.logratio.bindings.lr_cuda;
 import dev.logratio.bindings.lr_device_info;
+
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 
-/** The CUDA kernels, on a GPU or emulated: a call asks first how much workspace it needs, and then runs with that much. */
+/**
+ * The CUDA kernels, on a GPU or emulated: a call asks first how much workspace it needs, and then
+ * runs with that much.
+ */
 abstract sealed class DeviceBackend extends NativeBackend permits CudaBackend, EmulatorBackend {
     DeviceBackend(String name) {
         super(name);
@@ -45,7 +49,8 @@ abstract sealed class DeviceBackend extends NativeBackend permits CudaBackend, E
         args.put(cuda + lr_cuda.stream$offset(), stream);
         args.check(function.call(args.memory()));
         if (workspaceBytes(args, cuda) <= 0) {
-            throw new IllegalStateException("the native library did not take the call to the " + name() + " backend");
+            throw new IllegalStateException(
+                    "the native library did not take the call to the " + name() + " backend");
         }
         return cuda;
     }

@@ -11,4 +11,9 @@ package dev.logratio;
  * @param memoryBytes of the device
  */
 public record DeviceInfo(
-        String name, int driverVersion, int runtimeVersion, int computeCapability, int multiprocessors, long memoryBytes) {}
+        String name,
+        int driverVersion,
+        int runtimeVersion,
+        int computeCapability,
+        int multiprocessors,
+        long memoryBytes) {}

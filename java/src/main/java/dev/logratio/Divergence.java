@@ -3,14 +3,17 @@ package dev.logratio;
 import java.util.Objects;
 
 /**
- * How far rows of two sets of distributions are apart, with the gradient of the logits of both sides.
+ * How far rows of two sets of distributions are apart, with the gradient of the logits of both
+ * sides.
  *
- * <p>{@code p = softmax(pLogits / temperature)}; {@code q} likewise, or non-negative weights divided by their sum. Inputs: {@code p_logits}
- * [N,V] float; {@code q_logits} [M,V] of the same dtype, or {@code q_weights} [M,V] (F32; any float on the reference). Rows of one side meet
- * rows of the other by index, without a copy: {@link #rows}; without it row k meets row k and N = M.
+ * <p>{@code p = softmax(pLogits / temperature)}; {@code q} likewise, or non-negative weights
+ * divided by their sum. Inputs: {@code p_logits} [N,V] float; {@code q_logits} [M,V] of the same
+ * dtype, or {@code q_weights} [M,V] (F32; any float on the reference). Rows of one side meet rows
+ * of the other by index, without a copy: {@link #rows}; without it row k meets row k and N = M.
  *
- * <p>A logit of -inf has probability 0 and gradient 0, and where the mathematics is +inf, so is the value: its gradient is then NaN on the
- * sides that the infinity enters. A row that is all -inf, or holds +inf or NaN, gives NaN in its own value and gradients only.
+ * <p>A logit of -inf has probability 0 and gradient 0, and where the mathematics is +inf, so is the
+ * value: its gradient is then NaN on the sides that the infinity enters. A row that is all -inf, or
+ * holds +inf or NaN, gives NaN in its own value and gradients only.
  */
 public final class Divergence {
     final Tensor pLogits;
@@ -47,7 +50,8 @@ public final class Divergence {
      * Describes a call on logits and constant weights.
      *
      * @param pLogits [N,V] float with contiguous rows; F64 on the reference only
-     * @param qWeights [M,V] F32 (any float on the reference), finite and &ge; 0 with a positive sum in each row
+     * @param qWeights [M,V] F32 (any float on the reference), finite and &ge; 0 with a positive sum
+     *     in each row
      * @return the operation, with no output wanted yet
      */
     public static Divergence ofWeights(Tensor pLogits, Tensor qWeights) {
@@ -70,7 +74,8 @@ public final class Divergence {
     /**
      * Weighs the rows.
      *
-     * @param rowWeights [K] float, finite and &ge; 0; default 1. A row of weight 0 adds nothing to the loss, even where its value is not finite
+     * @param rowWeights [K] float, finite and &ge; 0; default 1. A row of weight 0 adds nothing to
+     *     the loss, even where its value is not finite
      * @return this
      */
     public Divergence rowWeights(Tensor rowWeights) {
@@ -123,9 +128,11 @@ public final class Divergence {
     }
 
     /**
-     * Wants the gradient of the loss with respect to {@code p_logits}; not with {@code p} detached. Rows that take no part get 0.
+     * Wants the gradient of the loss with respect to {@code p_logits}; not with {@code p} detached.
+     * Rows that take no part get 0.
      *
-     * @param out of the shape and dtype of {@code p_logits}, which it may be where the two sides have memory of their own
+     * @param out of the shape and dtype of {@code p_logits}, which it may be where the two sides
+     *     have memory of their own
      * @return this
      */
     public Divergence gradP(Tensor out) {
@@ -134,10 +141,11 @@ public final class Divergence {
     }
 
     /**
-     * Wants the gradient of the loss with respect to {@code q_logits}; not with {@code q} detached or given as weights. Rows that take
-     * no part get 0.
+     * Wants the gradient of the loss with respect to {@code q_logits}; not with {@code q} detached
+     * or given as weights. Rows that take no part get 0.
      *
-     * @param out of the shape and dtype of {@code q_logits}, which it may be where the two sides have memory of their own
+     * @param out of the shape and dtype of {@code q_logits}, which it may be where the two sides
+     *     have memory of their own
      * @return this
      */
     public Divergence gradQ(Tensor out) {

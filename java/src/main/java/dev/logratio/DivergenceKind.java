@@ -5,11 +5,14 @@ import java.util.Locale;
 import java.util.Objects;
 
 /**
- * A divergence of two distributions {@code p} and {@code q} over a vocabulary. {@code H(p,q)} is the cross entropy
- * {@code -sum p log q}, in nats.
+ * A divergence of two distributions {@code p} and {@code q} over a vocabulary. {@code H(p,q)} is
+ * the cross entropy {@code -sum p log q}, in nats.
  */
 public enum DivergenceKind {
-    /** Symmetric cross entropy {@code w1 H(p,q) + w2 H(q,p)} (arXiv 2506.11769); not 0 where {@code p = q}. */
+    /**
+     * Symmetric cross entropy {@code w1 H(p,q) + w2 H(q,p)} (arXiv 2506.11769); not 0 where {@code
+     * p = q}.
+     */
     SCE,
     /** {@code KL(p,q) + KL(q,p)}. */
     JEFFREYS,
@@ -23,7 +26,10 @@ public enum DivergenceKind {
     L2,
     /** Total variation: {@code sum |p-q| / 2}. The sign of 0 counts as 0. */
     TVD,
-    /** Earth mover's distance with columns one unit apart, in their order; the sign of 0 counts as 0. */
+    /**
+     * Earth mover's distance with columns one unit apart, in their order; the sign of 0 counts as
+     * 0.
+     */
     WASSERSTEIN1,
     /** {@code 1 - cos(p,q)}. */
     COSINE;
@@ -51,7 +57,11 @@ public enum DivergenceKind {
                 return kind;
             }
         }
-        throw new IllegalArgumentException("divergence is \"" + id + "\", expected one of "
-                + String.join(", ", Arrays.stream(values()).map(DivergenceKind::id).toList()));
+        throw new IllegalArgumentException(
+                "divergence is \""
+                        + id
+                        + "\", expected one of "
+                        + String.join(
+                                ", ", Arrays.stream(values()).map(DivergenceKind::id).toList()));
     }
 }

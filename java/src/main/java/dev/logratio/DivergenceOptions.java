@@ -6,14 +6,21 @@ import java.util.Objects;
  * Which divergence, and how the values of the rows become one loss.
  *
  * @param kind default {@link DivergenceKind#SCE}
- * @param w1 weight of {@code H(p,q)} in {@code SCE}, finite and &ge; 0; default 1, and must be 1 for other kinds
+ * @param w1 weight of {@code H(p,q)} in {@code SCE}, finite and &ge; 0; default 1, and must be 1
+ *     for other kinds
  * @param w2 weight of {@code H(q,p)}, as {@code w1}
- * @param temperature divides the logits, finite and &gt; 0; default 1. The loss is not multiplied by its square
+ * @param temperature divides the logits, finite and &gt; 0; default 1. The loss is not multiplied
+ *     by its square
  * @param detach the side that has no gradient; default none
  * @param reduction mean over the rows, weighted by their weights, or the weighted sum; default mean
  */
 public record DivergenceOptions(
-        DivergenceKind kind, double w1, double w2, double temperature, Detach detach, Reduction reduction) {
+        DivergenceKind kind,
+        double w1,
+        double w2,
+        double temperature,
+        Detach detach,
+        Reduction reduction) {
     /** The side that is taken as constant. */
     public enum Detach {
         /** Both sides are live. */
@@ -47,7 +54,8 @@ public record DivergenceOptions(
         requireWeight("w1", w1, kind);
         requireWeight("w2", w2, kind);
         if (!(temperature > 0) || Double.isInfinite(temperature)) {
-            throw new IllegalArgumentException("temperature is " + temperature + ", expected a finite number > 0");
+            throw new IllegalArgumentException(
+                    "temperature is " + temperature + ", expected a finite number > 0");
         }
     }
 
@@ -67,7 +75,8 @@ public record DivergenceOptions(
      * @param w1 of {@code H(p,q)}
      * @param w2 of {@code H(q,p)}
      * @return the new options
-     * @throws IllegalArgumentException if one is out of range, or not 1 where the kind is not {@code SCE}
+     * @throws IllegalArgumentException if one is out of range, or not 1 where the kind is not
+     *     {@code SCE}
      */
     public DivergenceOptions withWeights(double w1, double w2) {
         return new DivergenceOptions(kind, w1, w2, temperature, detach, reduction);
@@ -106,10 +115,17 @@ public record DivergenceOptions(
 
     private static void requireWeight(String name, double weight, DivergenceKind kind) {
         if (kind != DivergenceKind.SCE && weight != 1) {
-            throw new IllegalArgumentException(name + " is " + weight + ", expected 1 as " + kind.id() + " has no such option");
+            throw new IllegalArgumentException(
+                    name
+                            + " is "
+                            + weight
+                            + ", expected 1 as "
+                            + kind.id()
+                            + " has no such option");
         }
         if (!(weight >= 0) || Double.isInfinite(weight)) {
-            throw new IllegalArgumentException(name + " is " + weight + ", expected a finite number >= 0");
+            throw new IllegalArgumentException(
+                    name + " is " + weight + ", expected a finite number >= 0");
         }
     }
 }

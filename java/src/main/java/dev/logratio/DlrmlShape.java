@@ -5,6 +5,7 @@ import static dev.logratio.ReferenceMath.logistic;
 import static dev.logratio.ReferenceMath.softplus;
 
 import dev.logratio.loss.Dlrml;
+
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Locale;
@@ -13,18 +14,21 @@ import java.util.OptionalDouble;
 import java.util.function.DoubleUnaryOperator;
 
 /**
- * What {@link Dlrml} looks like as a function of rho, the log-ratio of chosen over rejected sequence, policy against reference.
+ * What {@link Dlrml} looks like as a function of rho, the log-ratio of chosen over rejected
+ * sequence, policy against reference.
  *
- * <p>Training starts at rho = 0, and the loss falls to 0 as rho grows; but where {@code c = beta_kl*tau/beta_mix} is below .1098 there is
- * a local minimum on the way, at a negative rho, and below .1023 the start of training is pushed towards it.
- * {@link dev.logratio.loss.DiscoPop} is the case {@code beta_kl = beta_mix}, where c is tau.
+ * <p>Training starts at rho = 0, and the loss falls to 0 as rho grows; but where {@code c =
+ * beta_kl*tau/beta_mix} is below .1098 there is a local minimum on the way, at a negative rho, and
+ * below .1023 the start of training is pushed towards it. {@link dev.logratio.loss.DiscoPop} is the
+ * case {@code beta_kl = beta_mix}, where c is tau.
  *
  * <p>It is looked for within {@code |rho| <= 40 tau/|beta_mix|}, where the gate opens and closes.
  *
  * @param betaKl beta_kl
  * @param betaMix beta_mix
  * @param tau tau
- * @param c {@code beta_kl*tau/beta_mix}, which alone decides on the shape; infinite where beta_mix is 0
+ * @param c {@code beta_kl*tau/beta_mix}, which alone decides on the shape; infinite where beta_mix
+ *     is 0
  * @param startGradient derivative of the loss at rho = 0; positive where descent first lowers rho
  * @param minimum the local minimum, if there is one
  * @param maximum the local maximum that fences the minimum off from large rho, if there is one
@@ -39,7 +43,10 @@ public record DlrmlShape(
         Optional<Point> minimum,
         Optional<Point> maximum,
         List<Interval> nonConvex) {
-    /** Half the width of the search, in units of the gate's argument; beyond it the gate is 0 or 1 to the last bit. */
+    /**
+     * Half the width of the search, in units of the gate's argument; beyond it the gate is 0 or 1
+     * to the last bit.
+     */
     private static final double REACH = 40;
 
     private static final int CELLS = 8000;
@@ -81,7 +88,9 @@ public record DlrmlShape(
         Optional<Point> minimum = Optional.empty();
         Optional<Point> maximum = Optional.empty();
         for (Root root : roots(slope)) {
-            Optional<Point> point = Optional.of(new Point(root.x * unit, ReferenceMargin.at(scaled, root.x).value()));
+            Optional<Point> point =
+                    Optional.of(
+                            new Point(root.x * unit, ReferenceMargin.at(scaled, root.x).value()));
             if (root.rising) {
                 minimum = point;
             } else {
@@ -90,10 +99,21 @@ public record DlrmlShape(
         }
         double c = betaKl * tau / betaMix;
         double startGradient = slope.applyAsDouble(0) / unit;
-        return new DlrmlShape(betaKl, betaMix, tau, c, startGradient, minimum, maximum, negative(curvature, unit));
+        return new DlrmlShape(
+                betaKl,
+                betaMix,
+                tau,
+                c,
+                startGradient,
+                minimum,
+                maximum,
+                negative(curvature, unit));
     }
 
-    /** The second derivative of {@code S(-u) softplus(-z) + S(u) exp(-z)} with {@code z = c x} and {@code u = sign x}. */
+    /**
+     * The second derivative of {@code S(-u) softplus(-z) + S(u) exp(-z)} with {@code z = c x} and
+     * {@code u = sign x}.
+     */
     private static double curvature(double c, double sign, double x) {
         double z = c * x;
         double u = sign * x;
@@ -161,7 +181,9 @@ public record DlrmlShape(
      * @return 0 without a minimum
      */
     public double barrier() {
-        return minimum.isPresent() && maximum.isPresent() ? maximum.get().loss() - minimum.get().loss() : 0;
+        return minimum.isPresent() && maximum.isPresent()
+                ? maximum.get().loss() - minimum.get().loss()
+                : 0;
     }
 
     /**
@@ -170,7 +192,11 @@ public record DlrmlShape(
      * @return one or two plain sentences
      */
     public String verdict() {
-        String growth = betaMix < tau * betaKl ? " As beta_mix is below tau*beta_kl, the loss of bad pairs grows exponentially." : "";
+        String growth =
+                betaMix < tau * betaKl
+                        ? " As beta_mix is below tau*beta_kl, the loss of bad pairs grows"
+                              + " exponentially."
+                        : "";
         return course() + growth;
     }
 
@@ -178,13 +204,15 @@ public record DlrmlShape(
         if (minimum.isPresent() && startGradient > 0) {
             return String.format(
                     Locale.ROOT,
-                    "From the start, rho = 0, descent lowers rho and settles in the minimum at %.4f: such pairs prefer the rejected answer.",
+                    "From the start, rho = 0, descent lowers rho and settles in the minimum at"
+                        + " %.4f: such pairs prefer the rejected answer.",
                     minimum.get().rho());
         }
         if (minimum.isPresent() && maximum.isPresent()) {
             return String.format(
                     Locale.ROOT,
-                    "From the start, rho = 0, descent raises rho; a pair that falls below the maximum at %.4f is caught in the minimum.",
+                    "From the start, rho = 0, descent raises rho; a pair that falls below the"
+                        + " maximum at %.4f is caught in the minimum.",
                     maximum.get().rho());
         }
         return nonConvex.isEmpty()

@@ -2,9 +2,13 @@ package dev.logratio;
 
 import dev.logratio.bindings.logratio_h;
 import dev.logratio.bindings.lr_cuda;
+
 import java.lang.foreign.Arena;
 
-/** The CUDA kernels on the host, thread by thread, for tests. Its memory is the host's, so it takes host tensors. */
+/**
+ * The CUDA kernels on the host, thread by thread, for tests. Its memory is the host's, so it takes
+ * host tensors.
+ */
 final class EmulatorBackend extends DeviceBackend {
     private static final long ALIGNMENT = 256;
 
@@ -45,7 +49,9 @@ final class EmulatorBackend extends DeviceBackend {
         args.toDevice();
         long cuda = prepare(args, function, 0);
         try (Arena arena = Arena.ofConfined()) {
-            args.put(cuda + lr_cuda.workspace$offset(), arena.allocate(workspaceBytes(args, cuda), ALIGNMENT).address());
+            args.put(
+                    cuda + lr_cuda.workspace$offset(),
+                    arena.allocate(workspaceBytes(args, cuda), ALIGNMENT).address());
             args.check(function.call(args.memory()));
         }
         args.toHost();

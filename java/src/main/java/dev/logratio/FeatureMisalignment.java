@@ -1,13 +1,16 @@
 package dev.logratio;
 
 import dev.logratio.DivergenceOptions.Detach;
+
 import java.util.Arrays;
 import java.util.Objects;
 
 /**
- * Feature misalignment of "Machine Learning from Explanations" (Tao and Shokri 2025, arXiv 2507.04788): the divergence between the features
- * of a masked input, taken as the target, and those that a mapping layer makes of the features of the whole input. The paper's is
- * {@code KL(softmax(f(x')) , softmax(m(f(x))))}, {@code x'} being the input with only the explaining pixels left; only m learns from it.
+ * Feature misalignment of "Machine Learning from Explanations" (Tao and Shokri 2025, arXiv
+ * 2507.04788): the divergence between the features of a masked input, taken as the target, and
+ * those that a mapping layer makes of the features of the whole input. The paper's is {@code
+ * KL(softmax(f(x')) , softmax(m(f(x))))}, {@code x'} being the input with only the explaining
+ * pixels left; only m learns from it.
  *
  * <p>The gradient is that of the mapped features; the target is constant.
  */
@@ -35,7 +38,8 @@ public final class FeatureMisalignment {
         requireMaps("mapped", mapped);
         requireMaps("target", target);
         if (!Arrays.equals(target.sizes(), mapped.sizes())) {
-            throw new IllegalArgumentException("target is " + target + ", expected the shape of mapped, which is " + mapped);
+            throw new IllegalArgumentException(
+                    "target is " + target + ", expected the shape of mapped, which is " + mapped);
         }
     }
 
@@ -52,9 +56,11 @@ public final class FeatureMisalignment {
     }
 
     /**
-     * Describes the loss for a target of weights, such as an explanation mask itself (attention supervision).
+     * Describes the loss for a target of weights, such as an explanation mask itself (attention
+     * supervision).
      *
-     * @param target [B,C,H,W] F32, contiguous, &ge; 0, normalised along the axis, where its sum must be positive
+     * @param target [B,C,H,W] F32, contiguous, &ge; 0, normalised along the axis, where its sum
+     *     must be positive
      * @param mapped [B,C,H,W] float, contiguous
      * @return the loss, with no gradient wanted yet
      * @throws IllegalArgumentException if the shapes do not match
@@ -64,11 +70,13 @@ public final class FeatureMisalignment {
     }
 
     /**
-     * Masks an input by an explanation: {@code e x + (1-e) fill}, with e the mask pooled over squares.
+     * Masks an input by an explanation: {@code e x + (1-e) fill}, with e the mask pooled over
+     * squares.
      *
      * @param input [B,C,H,W] float
      * @param mask [B,H,W]: BOOL or U8 (non-zero keeps), or float in [0,1] for a soft mask
-     * @param granularity side of the squares over which the mask is averaged, 1 for none; squares at the edge may be smaller
+     * @param granularity side of the squares over which the mask is averaged, 1 for none; squares
+     *     at the edge may be smaller
      * @param fill value of masked pixels; 0 in the paper's reading
      * @return a new tensor of the input's shape and dtype, which the caller closes
      * @throws IllegalArgumentException if a shape, dtype or value is wrong; the message names it
@@ -77,12 +85,24 @@ public final class FeatureMisalignment {
         requireRank("input", input, 4, "[B,C,H,W]");
         Checks.requireFloat("input", input);
         requireRank("mask", mask, 3, "[B,H,W]");
-        if (mask.dtype().isInt() || mask.size(0) != input.size(0) || mask.size(1) != input.size(2) || mask.size(2) != input.size(3)) {
+        if (mask.dtype().isInt()
+                || mask.size(0) != input.size(0)
+                || mask.size(1) != input.size(2)
+                || mask.size(2) != input.size(3)) {
             throw new IllegalArgumentException(
-                    "mask is " + mask + ", expected BOOL, U8 or float [" + input.size(0) + ", " + input.size(2) + ", " + input.size(3) + "]");
+                    "mask is "
+                            + mask
+                            + ", expected BOOL, U8 or float ["
+                            + input.size(0)
+                            + ", "
+                            + input.size(2)
+                            + ", "
+                            + input.size(3)
+                            + "]");
         }
         if (granularity < 1) {
-            throw new IllegalArgumentException("granularity is " + granularity + ", expected at least 1");
+            throw new IllegalArgumentException(
+                    "granularity is " + granularity + ", expected at least 1");
         }
         if (!Double.isFinite(fill)) {
             throw new IllegalArgumentException("fill is " + fill + ", expected a finite number");
@@ -92,9 +112,16 @@ public final class FeatureMisalignment {
         for (long b = 0; b < input.size(0); b++) {
             for (long h = 0; h < input.size(2); h++) {
                 for (long w = 0; w < input.size(3); w++) {
-                    double keep = pooled(mask, b, h / granularity * granularity, w / granularity * granularity, granularity);
+                    double keep =
+                            pooled(
+                                    mask,
+                                    b,
+                                    h / granularity * granularity,
+                                    w / granularity * granularity,
+                                    granularity);
                     for (long c = 0; c < input.size(1); c++) {
-                        masked.setDouble(keep * input.getDouble(b, c, h, w) + (1 - keep) * fill, b, c, h, w);
+                        masked.setDouble(
+                                keep * input.getDouble(b, c, h, w) + (1 - keep) * fill, b, c, h, w);
                     }
                 }
             }
@@ -105,7 +132,8 @@ public final class FeatureMisalignment {
     /**
      * Sets what the softmax is taken over.
      *
-     * @param axis default {@code FLATTENED}; Wasserstein distances follow the order of the features in memory
+     * @param axis default {@code FLATTENED}; Wasserstein distances follow the order of the features
+     *     in memory
      * @return this
      */
     public FeatureMisalignment axis(Axis axis) {
@@ -116,7 +144,8 @@ public final class FeatureMisalignment {
     /**
      * Sets the divergence; p is the target, q the mapped features.
      *
-     * @param options default {@code KL_PQ}, mean over rows; what it says of detaching is not used, as the target always is
+     * @param options default {@code KL_PQ}, mean over rows; what it says of detaching is not used,
+     *     as the target always is
      * @return this
      */
     public FeatureMisalignment options(DivergenceOptions options) {
@@ -159,7 +188,10 @@ public final class FeatureMisalignment {
         Objects.requireNonNull(backend, "backend");
         try (Tensor loss = Tensor.zeros(DType.F64, 1)) {
             Tensor live = rows(mapped);
-            Divergence divergence = targetIsWeights ? Divergence.ofWeights(live, rows(target)) : Divergence.of(live, rows(target));
+            Divergence divergence =
+                    targetIsWeights
+                            ? Divergence.ofWeights(live, rows(target))
+                            : Divergence.of(live, rows(target));
             divergence
                     .options(fromTheOtherSide())
                     .gradLoss(gradLoss)
@@ -170,20 +202,31 @@ public final class FeatureMisalignment {
         }
     }
 
-    /** The same divergence with the mapped features as p and the target as q: weights can only be q. */
+    /**
+     * The same divergence with the mapped features as p and the target as q: weights can only be q.
+     */
     private DivergenceOptions fromTheOtherSide() {
-        DivergenceKind kind = switch (options.kind()) {
-            case KL_PQ -> DivergenceKind.KL_QP;
-            case KL_QP -> DivergenceKind.KL_PQ;
-            default -> options.kind();
-        };
-        return new DivergenceOptions(kind, options.w2(), options.w1(), options.temperature(), Detach.Q, options.reduction());
+        DivergenceKind kind =
+                switch (options.kind()) {
+                    case KL_PQ -> DivergenceKind.KL_QP;
+                    case KL_QP -> DivergenceKind.KL_PQ;
+                    default -> options.kind();
+                };
+        return new DivergenceOptions(
+                kind,
+                options.w2(),
+                options.w1(),
+                options.temperature(),
+                Detach.Q,
+                options.reduction());
     }
 
     private Tensor rows(Tensor maps) {
         long[] shape = maps.shape();
         long spatial = shape[2] * shape[3];
-        return axis == Axis.FLATTENED ? maps.reshape(shape[0], shape[1] * spatial) : maps.reshape(shape[0] * shape[1], spatial);
+        return axis == Axis.FLATTENED
+                ? maps.reshape(shape[0], shape[1] * spatial)
+                : maps.reshape(shape[0] * shape[1], spatial);
     }
 
     private static double pooled(Tensor mask, long b, long fromH, long fromW, int granularity) {
@@ -206,7 +249,8 @@ public final class FeatureMisalignment {
     private static void requireUnit(Tensor mask) {
         for (double value : mask.dtype().isFloat() ? mask.toDoubles() : new double[0]) {
             if (!(value >= 0 && value <= 1)) {
-                throw new IllegalArgumentException("mask holds " + value + ", expected numbers in [0,1]");
+                throw new IllegalArgumentException(
+                        "mask holds " + value + ", expected numbers in [0,1]");
             }
         }
     }
@@ -214,14 +258,16 @@ public final class FeatureMisalignment {
     private static void requireMaps(String name, Tensor tensor) {
         requireRank(name, tensor, 4, "[B,C,H,W]");
         if (!tensor.isContiguous()) {
-            throw new IllegalArgumentException(name + " is " + tensor + ", expected a contiguous tensor");
+            throw new IllegalArgumentException(
+                    name + " is " + tensor + ", expected a contiguous tensor");
         }
     }
 
     private static void requireRank(String name, Tensor tensor, int rank, String shape) {
         Objects.requireNonNull(tensor, name);
         if (tensor.rank() != rank) {
-            throw new IllegalArgumentException(name + " is " + tensor + ", expected shape " + shape);
+            throw new IllegalArgumentException(
+                    name + " is " + tensor + ", expected shape " + shape);
         }
     }
 }

@@ -1,6 +1,9 @@
 package dev.logratio;
 
-/** Conversions between double and the narrower float formats, each a single rounding to nearest even. */
+/**
+ * Conversions between double and the narrower float formats, each a single rounding to nearest
+ * even.
+ */
 final class Floats {
     private Floats() {}
 
@@ -33,8 +36,9 @@ final class Floats {
     }
 
     /**
-     * The neighbouring float with an odd last bit where {@code value} is not a float itself. Rounding that float once more, to a
-     * format at least two bits shorter, gives what rounding {@code value} at once would give; rounding twice to nearest does not.
+     * The neighbouring float with an odd last bit where {@code value} is not a float itself.
+     * Rounding that float once more, to a format at least two bits shorter, gives what rounding
+     * {@code value} at once would give; rounding twice to nearest does not.
      */
     private static float toFloatRoundedToOdd(double value) {
         float nearest = (float) value;

@@ -11,10 +11,13 @@ final class GuardWarning {
     private GuardWarning() {}
 
     static void logIfDue(Loss loss) {
-        if (loss instanceof Dlrml dlrml && dlrml.guard() == Guard.WARN && dlrml.betaMix() < dlrml.tau() * dlrml.betaKl()) {
+        if (loss instanceof Dlrml dlrml
+                && dlrml.guard() == Guard.WARN
+                && dlrml.betaMix() < dlrml.tau() * dlrml.betaKl()) {
             LOGGER.log(
                     System.Logger.Level.WARNING,
-                    "dlrml: beta_mix {0} is below tau*beta_kl = {1}, so the loss of bad pairs grows exponentially",
+                    "dlrml: beta_mix {0} is below tau*beta_kl = {1}, so the loss of bad pairs grows"
+                        + " exponentially",
                     Double.toString(dlrml.betaMix()),
                     Double.toString(dlrml.tau() * dlrml.betaKl()));
         }

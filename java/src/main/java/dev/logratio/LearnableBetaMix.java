@@ -3,11 +3,13 @@ package dev.logratio;
 import dev.logratio.loss.Dlrml;
 
 /**
- * A learned beta_mix of {@link Dlrml} that stays where the loss is safe, above {@code tau * beta_kl}: it is
- * {@code tau * beta_kl + softplus(theta)} of a parameter theta that may be any number.
+ * A learned beta_mix of {@link Dlrml} that stays where the loss is safe, above {@code tau *
+ * beta_kl}: it is {@code tau * beta_kl + softplus(theta)} of a parameter theta that may be any
+ * number.
  *
- * <p>Left alone, descent drives beta_mix down on pairs whose log-ratio is positive and up on the others, always towards the cheaper
- * branch; this form gives it a floor, not an optimum. A step of plain gradient descent:
+ * <p>Left alone, descent drives beta_mix down on pairs whose log-ratio is positive and up on the
+ * others, always towards the cheaper branch; this form gives it a floor, not an optimum. A step of
+ * plain gradient descent:
  *
  * {@snippet :
  * betaMix.fill(mix.betaMix());
@@ -15,7 +17,8 @@ import dev.logratio.loss.Dlrml;
  * mix = mix.withTheta(mix.theta() - learningRate * mix.gradTheta(gradient.getDouble(0)));
  * }
  *
- * <p>Where beta_kl or tau are learned too, their gradients gain {@code tau} and {@code betaKl} times that of beta_mix.
+ * <p>Where beta_kl or tau are learned too, their gradients gain {@code tau} and {@code betaKl}
+ * times that of beta_mix.
  *
  * @param theta the parameter; finite
  * @param betaKl the loss's beta_kl; finite and &gt; 0
@@ -47,7 +50,10 @@ public record LearnableBetaMix(double theta, double betaKl, double tau) {
         double above = betaMix - tau * betaKl;
         if (!(above > 0 && above < Double.POSITIVE_INFINITY)) {
             throw new IllegalArgumentException(
-                    "beta_mix is " + betaMix + ", expected a finite number > tau*beta_kl = " + tau * betaKl);
+                    "beta_mix is "
+                            + betaMix
+                            + ", expected a finite number > tau*beta_kl = "
+                            + tau * betaKl);
         }
         return new LearnableBetaMix(above + Math.log(-Math.expm1(-above)), betaKl, tau);
     }
@@ -64,7 +70,8 @@ public record LearnableBetaMix(double theta, double betaKl, double tau) {
     /**
      * The chain rule.
      *
-     * @param gradBetaMix gradient of the loss with respect to beta_mix, from {@link PairLoss#gradBetaMix}
+     * @param gradBetaMix gradient of the loss with respect to beta_mix, from {@link
+     *     PairLoss#gradBetaMix}
      * @return its gradient with respect to theta
      */
     public double gradTheta(double gradBetaMix) {

@@ -18,7 +18,8 @@ public final class Logratio {
     }
 
     /**
-     * The instruction set that the CPU backend's kernels run on; the environment variable {@code LOGRATIO_CPU} caps the choice.
+     * The instruction set that the CPU backend's kernels run on; the environment variable {@code
+     * LOGRATIO_CPU} caps the choice.
      *
      * @return {@code "baseline"}, {@code "avx2"}, {@code "avx512"} or {@code "avx512_bf16"}
      * @throws BackendUnavailableException if the CPU backend cannot run here
@@ -28,10 +29,11 @@ public final class Logratio {
     }
 
     /**
-     * Threads that an operation of the CPU backend may use, the caller included. It never changes results.
+     * Threads that an operation of the CPU backend may use, the caller included. It never changes
+     * results.
      *
-     * @return by default the environment variable {@code LOGRATIO_THREADS}, else the CPUs that this process may run on or the CPU quota of
-     *     its control groups, rounded up, whichever is less
+     * @return by default the environment variable {@code LOGRATIO_THREADS}, else the CPUs that this
+     *     process may run on or the CPU quota of its control groups, rounded up, whichever is less
      * @throws BackendUnavailableException if the CPU backend cannot run here
      */
     public static int threads() {
@@ -49,7 +51,8 @@ public final class Logratio {
     public static void setThreads(int threads) {
         CpuBackend.instance();
         if (threads < 1 || threads > 1024) {
-            throw new IllegalArgumentException("threads is " + threads + ", expected a number in 1..1024");
+            throw new IllegalArgumentException(
+                    "threads is " + threads + ", expected a number in 1..1024");
         }
         NativeStatus.check(logratio_h.lr_set_threads(threads));
     }

@@ -5,12 +5,14 @@ import java.util.Objects;
 import java.util.random.RandomGenerator;
 
 /**
- * Long-short misalignment (Du et al. 2025, arXiv 2506.11769): how much a model's predictions for the same tokens differ between two context
- * lengths. Of a sequence of {@code L + e} tokens the model reads the first {@code L} and, in another run, the last {@code L}; absolute
- * token t in [e, L-1] then has a prediction from each, row t of the first run and row t-e of the last. The term, a divergence of these
- * rows times a coefficient, is added to the training loss.
+ * Long-short misalignment (Du et al. 2025, arXiv 2506.11769): how much a model's predictions for
+ * the same tokens differ between two context lengths. Of a sequence of {@code L + e} tokens the
+ * model reads the first {@code L} and, in another run, the last {@code L}; absolute token t in [e,
+ * L-1] then has a prediction from each, row t of the first run and row t-e of the last. The term, a
+ * divergence of these rows times a coefficient, is added to the training loss.
  *
- * <p>Rows are paired by index; nothing is copied. Both runs carry a gradient unless the options detach one.
+ * <p>Rows are paired by index; nothing is copied. Both runs carry a gradient unless the options
+ * detach one.
  */
 public final class LongShortMisalignment {
     /** The coefficient of the paper's main tables. */
@@ -43,10 +45,15 @@ public final class LongShortMisalignment {
         requireSequences("first", first);
         requireSequences("last", last);
         if (first.size(0) != last.size(0) || first.size(1) != last.size(1)) {
-            throw new IllegalArgumentException("last is " + last + ", expected as many sequences and tokens as first, which is " + first);
+            throw new IllegalArgumentException(
+                    "last is "
+                            + last
+                            + ", expected as many sequences and tokens as first, which is "
+                            + first);
         }
         if (extra < 1 || extra >= first.size(1)) {
-            throw new IllegalArgumentException("extra is " + extra + ", expected a number in [1," + first.size(1) + ")");
+            throw new IllegalArgumentException(
+                    "extra is " + extra + ", expected a number in [1," + first.size(1) + ")");
         }
     }
 
@@ -66,10 +73,12 @@ public final class LongShortMisalignment {
     /**
      * Describes the term for the logits of one run over both halves of a batch.
      *
-     * @param both [2B,L,V] float: the first L tokens of every sequence, then the last L tokens of every sequence
+     * @param both [2B,L,V] float: the first L tokens of every sequence, then the last L tokens of
+     *     every sequence
      * @param extra e, in [1,L)
      * @return the term, with no gradient wanted yet
-     * @throws IllegalArgumentException if the first dimension is odd or {@code extra} is out of range
+     * @throws IllegalArgumentException if the first dimension is odd or {@code extra} is out of
+     *     range
      */
     public static LongShortMisalignment ofStacked(Tensor both, int extra) {
         requireSequences("both", both);
@@ -86,7 +95,8 @@ public final class LongShortMisalignment {
      */
     public static int sampleExtra(int trainLength, RandomGenerator random) {
         if (trainLength < 2) {
-            throw new IllegalArgumentException("trainLength is " + trainLength + ", expected at least 2");
+            throw new IllegalArgumentException(
+                    "trainLength is " + trainLength + ", expected at least 2");
         }
         return random.nextInt(1, trainLength / 2 + 1);
     }
@@ -101,7 +111,8 @@ public final class LongShortMisalignment {
     public LongShortMisalignment positions(Positions positions) {
         Objects.requireNonNull(positions, "positions");
         if (positions == Positions.MASK) {
-            throw new IllegalArgumentException("positions is MASK, expected a mask: call mask(...)");
+            throw new IllegalArgumentException(
+                    "positions is MASK, expected a mask: call mask(...)");
         }
         this.positions = positions;
         this.mask = null;
@@ -118,7 +129,14 @@ public final class LongShortMisalignment {
         Objects.requireNonNull(mask, "mask");
         long overlap = first.size(1) - extra;
         if (mask.rank() != 2 || mask.size(0) != first.size(0) || mask.size(1) != overlap) {
-            throw new IllegalArgumentException("mask is " + mask + ", expected shape [" + first.size(0) + ", " + overlap + "]");
+            throw new IllegalArgumentException(
+                    "mask is "
+                            + mask
+                            + ", expected shape ["
+                            + first.size(0)
+                            + ", "
+                            + overlap
+                            + "]");
         }
         this.positions = Positions.MASK;
         this.mask = mask.reshape(mask.elementCount());
@@ -148,9 +166,11 @@ public final class LongShortMisalignment {
     }
 
     /**
-     * Wants the gradient of the term with respect to the logits of each run; rows that take no part get 0.
+     * Wants the gradient of the term with respect to the logits of each run; rows that take no part
+     * get 0.
      *
-     * @param gradFirst [B,L,V] of the logits' dtype, {@code null} if not wanted; it may be the logits themselves
+     * @param gradFirst [B,L,V] of the logits' dtype, {@code null} if not wanted; it may be the
+     *     logits themselves
      * @param gradLast the same for the last run
      * @return this
      */
@@ -195,7 +215,9 @@ public final class LongShortMisalignment {
             }
             Tensor loss = Tensor.zeros(arena, DType.F64, 1);
             Divergence.of(rows(first), rows(last))
-                    .rows(Tensor.of(arena, firstRows, firstRows.length), Tensor.of(arena, lastRows, lastRows.length))
+                    .rows(
+                            Tensor.of(arena, firstRows, firstRows.length),
+                            Tensor.of(arena, lastRows, lastRows.length))
                     .rowWeights(mask)
                     .options(options)
                     .gradLoss(Tensor.of(arena, DType.F64, new double[] {coefficient}, 1))
@@ -210,13 +232,15 @@ public final class LongShortMisalignment {
     private static void requireSequences(String name, Tensor tensor) {
         Objects.requireNonNull(tensor, name);
         if (tensor.rank() != 3 || !tensor.isContiguous()) {
-            throw new IllegalArgumentException(name + " is " + tensor + ", expected a contiguous tensor of shape [B,L,V]");
+            throw new IllegalArgumentException(
+                    name + " is " + tensor + ", expected a contiguous tensor of shape [B,L,V]");
         }
     }
 
     private static Tensor half(String name, Tensor both, int which) {
         if (both.size(0) % 2 != 0) {
-            throw new IllegalArgumentException(name + " is " + both + ", expected an even number of sequences");
+            throw new IllegalArgumentException(
+                    name + " is " + both + ", expected an even number of sequences");
         }
         long sequences = both.size(0) / 2;
         return both.slice(0, which * sequences, (which + 1) * sequences);

@@ -1,19 +1,25 @@
 package dev.logratio;
 
 import dev.logratio.bindings.NativeMemory;
+
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.lang.invoke.MethodHandles;
 import java.lang.invoke.VarHandle;
 
 /**
- * The memory behind a tensor and all its views, with a count of those that use it: memory in use cannot be freed, so that a close at
- * the wrong time is an exception and never a crash. The count alone guards memory that is ours to close. (An arena would too, but to
- * close a shared one takes milliseconds where other threads are busy.)
+ * The memory behind a tensor and all its views, with a count of those that use it: memory in use
+ * cannot be freed, so that a close at the wrong time is an exception and never a crash. The count
+ * alone guards memory that is ours to close. (An arena would too, but to close a shared one takes
+ * milliseconds where other threads are busy.)
  */
 final class Memory {
     private static final VarHandle USES;
-    /** Far below zero, so that a late attempt to use closed memory cannot bring the count back to zero. */
+
+    /**
+     * Far below zero, so that a late attempt to use closed memory cannot bring the count back to
+     * zero.
+     */
     private static final int CLOSED = Integer.MIN_VALUE;
 
     static {
@@ -65,7 +71,10 @@ final class Memory {
         return uses >= 0 && segment.scope().isAlive();
     }
 
-    /** Keeps the memory from being closed until {@link #release}, if closing it is up to us; false if it is closed already. */
+    /**
+     * Keeps the memory from being closed until {@link #release}, if closing it is up to us; false
+     * if it is closed already.
+     */
     boolean acquire() {
         if (!closable) {
             return segment.scope().isAlive();
@@ -89,7 +98,8 @@ final class Memory {
     }
 
     /**
-     * A part of the memory as a caller may keep it: a segment that is closed with the memory. The caller has acquired the memory.
+     * A part of the memory as a caller may keep it: a segment that is closed with the memory. The
+     * caller has acquired the memory.
      */
     synchronized MemorySegment lend(MemorySegment part) {
         boolean closesByItself = !part.scope().equals(Arena.global().scope());

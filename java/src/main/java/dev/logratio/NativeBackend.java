@@ -21,6 +21,7 @@ import dev.logratio.bindings.lr_token_options;
 import dev.logratio.bindings.lr_unpaired_loss_args;
 import dev.logratio.loss.Loss;
 import dev.logratio.loss.WeightedLoss;
+
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.util.List;
@@ -40,13 +41,15 @@ abstract sealed class NativeBackend extends Backend permits CpuBackend, DeviceBa
     /**
      * Loads the native library if it is not loaded yet. Its bindings cannot be touched before.
      *
-     * @throws BackendUnavailableException if it cannot be loaded; the message begins with the backend, and says why
+     * @throws BackendUnavailableException if it cannot be loaded; the message begins with the
+     *     backend, and says why
      */
     static void loadLibrary(String backend) {
         try {
             NativeLibrary.load();
         } catch (NativeLibraryException e) {
-            throw new BackendUnavailableException("the " + backend + " backend is unavailable: " + e.getMessage(), e);
+            throw new BackendUnavailableException(
+                    "the " + backend + " backend is unavailable: " + e.getMessage(), e);
         }
     }
 
@@ -55,18 +58,26 @@ abstract sealed class NativeBackend extends Backend permits CpuBackend, DeviceBa
         return false;
     }
 
-    /** Begins a call, of an argument struct of so many bytes that points to its {@code lr_cuda} at an offset. */
+    /**
+     * Begins a call, of an argument struct of so many bytes that points to its {@code lr_cuda} at
+     * an offset.
+     */
     abstract NativeCall begin(long structBytes, long cudaField);
 
     /** Runs a call whose arguments are written. */
     abstract void run(NativeCall args, NativeFunction function);
 
-    /** As {@link #run}, of a call that points a field to the metrics, which it has at an offset when this returns. */
-    abstract void runWithMetrics(NativeCall args, NativeFunction function, long field, long metrics);
+    /**
+     * As {@link #run}, of a call that points a field to the metrics, which it has at an offset when
+     * this returns.
+     */
+    abstract void runWithMetrics(
+            NativeCall args, NativeFunction function, long field, long metrics);
 
     @Override
     void tokenLogprobs(TokenLogprobs call) {
-        try (NativeCall args = begin(lr_token_logprobs_args.sizeof(), lr_token_logprobs_args.cuda$offset())) {
+        try (NativeCall args =
+                begin(lr_token_logprobs_args.sizeof(), lr_token_logprobs_args.cuda$offset())) {
             args.input(lr_token_logprobs_args.logits$offset(), call.logits);
             args.input(lr_token_logprobs_args.labels$offset(), call.labels);
             put(args, lr_token_logprobs_args.options$offset(), call.options);
@@ -82,7 +93,10 @@ abstract sealed class NativeBackend extends Backend permits CpuBackend, DeviceBa
 
     @Override
     void tokenLogprobsBackward(TokenLogprobsBackward call) {
-        try (NativeCall args = begin(lr_token_logprobs_backward_args.sizeof(), lr_token_logprobs_backward_args.cuda$offset())) {
+        try (NativeCall args =
+                begin(
+                        lr_token_logprobs_backward_args.sizeof(),
+                        lr_token_logprobs_backward_args.cuda$offset())) {
             args.input(lr_token_logprobs_backward_args.logits$offset(), call.logits);
             args.input(lr_token_logprobs_backward_args.labels$offset(), call.labels);
             put(args, lr_token_logprobs_backward_args.options$offset(), call.options);
@@ -97,7 +111,8 @@ abstract sealed class NativeBackend extends Backend permits CpuBackend, DeviceBa
 
     @Override
     void sequenceLogps(SequenceLogps call) {
-        try (NativeCall args = begin(lr_sequence_logps_args.sizeof(), lr_sequence_logps_args.cuda$offset())) {
+        try (NativeCall args =
+                begin(lr_sequence_logps_args.sizeof(), lr_sequence_logps_args.cuda$offset())) {
             args.input(lr_sequence_logps_args.token_logps$offset(), call.tokenLogps);
             args.input(lr_sequence_logps_args.mask$offset(), call.mask);
             put(args, lr_sequence_logps_args.options$offset(), call.options);
@@ -126,7 +141,8 @@ abstract sealed class NativeBackend extends Backend permits CpuBackend, DeviceBa
             args.output(lr_pair_loss_args.grad_policy_chosen$offset(), call.gradPolicyChosen);
             args.output(lr_pair_loss_args.grad_policy_rejected$offset(), call.gradPolicyRejected);
             args.output(lr_pair_loss_args.grad_reference_chosen$offset(), call.gradReferenceChosen);
-            args.output(lr_pair_loss_args.grad_reference_rejected$offset(), call.gradReferenceRejected);
+            args.output(
+                    lr_pair_loss_args.grad_reference_rejected$offset(), call.gradReferenceRejected);
             args.output(lr_pair_loss_args.grad_beta$offset(), call.gradBeta);
             args.output(lr_pair_loss_args.grad_beta_kl$offset(), call.gradBetaKl);
             args.output(lr_pair_loss_args.grad_beta_mix$offset(), call.gradBetaMix);
@@ -140,7 +156,8 @@ abstract sealed class NativeBackend extends Backend permits CpuBackend, DeviceBa
 
     @Override
     void unpairedLoss(UnpairedLoss call) {
-        try (NativeCall args = begin(lr_unpaired_loss_args.sizeof(), lr_unpaired_loss_args.cuda$offset())) {
+        try (NativeCall args =
+                begin(lr_unpaired_loss_args.sizeof(), lr_unpaired_loss_args.cuda$offset())) {
             put(args, lr_unpaired_loss_args.loss_options$offset(), call.loss);
             args.input(lr_unpaired_loss_args.policy_logps$offset(), call.policyLogps);
             args.input(lr_unpaired_loss_args.reference_logps$offset(), call.referenceLogps);
@@ -152,14 +169,16 @@ abstract sealed class NativeBackend extends Backend permits CpuBackend, DeviceBa
             args.output(lr_unpaired_loss_args.rewards$offset(), call.rewards);
             args.output(lr_unpaired_loss_args.kl$offset(), call.kl);
             args.output(lr_unpaired_loss_args.grad_policy_logps$offset(), call.gradPolicyLogps);
-            args.output(lr_unpaired_loss_args.grad_reference_logps$offset(), call.gradReferenceLogps);
+            args.output(
+                    lr_unpaired_loss_args.grad_reference_logps$offset(), call.gradReferenceLogps);
             run(args, logratio_h::lr_unpaired_loss);
         }
     }
 
     @Override
     void divergence(Divergence call) {
-        try (NativeCall args = begin(lr_divergence_args.sizeof(), lr_divergence_args.cuda$offset())) {
+        try (NativeCall args =
+                begin(lr_divergence_args.sizeof(), lr_divergence_args.cuda$offset())) {
             args.input(lr_divergence_args.p_logits$offset(), call.pLogits);
             args.input(lr_divergence_args.q_logits$offset(), call.qLogits);
             args.input(lr_divergence_args.q_weights$offset(), call.qWeights);
@@ -178,7 +197,8 @@ abstract sealed class NativeBackend extends Backend permits CpuBackend, DeviceBa
 
     @Override
     void scoringRule(ScoringRule call) {
-        try (NativeCall args = begin(lr_scoring_rule_args.sizeof(), lr_scoring_rule_args.cuda$offset())) {
+        try (NativeCall args =
+                begin(lr_scoring_rule_args.sizeof(), lr_scoring_rule_args.cuda$offset())) {
             args.input(lr_scoring_rule_args.logits$offset(), call.logits);
             args.input(lr_scoring_rule_args.labels$offset(), call.labels);
             put(args, lr_scoring_rule_args.options$offset(), call.options);
@@ -192,18 +212,30 @@ abstract sealed class NativeBackend extends Backend permits CpuBackend, DeviceBa
 
     @Override
     StepMetrics preferenceStep(PreferenceStep call) {
-        try (NativeCall args = begin(lr_preference_step_args.sizeof(), lr_preference_step_args.cuda$offset());
+        try (NativeCall args =
+                        begin(
+                                lr_preference_step_args.sizeof(),
+                                lr_preference_step_args.cuda$offset());
                 Arena terms = Arena.ofConfined()) {
             put(args, terms, call);
-            long metrics = args.pointTo(lr_preference_step_args.metrics$offset(), lr_step_metrics.sizeof());
-            runWithMetrics(args, logratio_h::lr_preference_step, lr_preference_step_args.metrics$offset(), metrics);
+            long metrics =
+                    args.pointTo(
+                            lr_preference_step_args.metrics$offset(), lr_step_metrics.sizeof());
+            runWithMetrics(
+                    args,
+                    logratio_h::lr_preference_step,
+                    lr_preference_step_args.metrics$offset(),
+                    metrics);
             return metrics(args.memory().asSlice(metrics, lr_step_metrics.sizeof()));
         }
     }
 
     @Override
     void launchPreferenceStep(PreferenceStep call) {
-        try (NativeCall args = begin(lr_preference_step_args.sizeof(), lr_preference_step_args.cuda$offset());
+        try (NativeCall args =
+                        begin(
+                                lr_preference_step_args.sizeof(),
+                                lr_preference_step_args.cuda$offset());
                 Arena terms = Arena.ofConfined()) {
             put(args, terms, call);
             run(args, logratio_h::lr_preference_step);
@@ -219,7 +251,8 @@ abstract sealed class NativeBackend extends Backend permits CpuBackend, DeviceBa
         args.input(lr_preference_step_args.labels$offset(), call.labels);
         args.input(lr_preference_step_args.mask$offset(), call.mask);
         args.input(lr_preference_step_args.reference_logps$offset(), call.referenceLogps);
-        args.input(lr_preference_step_args.reference_token_logps$offset(), call.referenceTokenLogps);
+        args.input(
+                lr_preference_step_args.reference_token_logps$offset(), call.referenceTokenLogps);
         args.output(lr_preference_step_args.losses$offset(), call.losses);
         args.output(lr_preference_step_args.logps$offset(), call.logps);
         args.output(lr_preference_step_args.counts$offset(), call.counts);
@@ -287,7 +320,8 @@ abstract sealed class NativeBackend extends Backend permits CpuBackend, DeviceBa
 
     private static void put(NativeCall args, long offset, ScoringRuleOptions options) {
         args.put(offset + lr_rule_options.rule$offset(), options.rule().ordinal());
-        args.put(offset + lr_rule_options.normalisation$offset(), options.normalisation().ordinal());
+        args.put(
+                offset + lr_rule_options.normalisation$offset(), options.normalisation().ordinal());
         args.put(offset + lr_rule_options.masked_log$offset(), options.maskedLog() ? 1 : 0);
         args.put(offset + lr_rule_options.alpha$offset(), options.alpha());
         args.put(offset + lr_rule_options.epsilon$offset(), options.epsilon());

@@ -7,16 +7,19 @@ import static java.lang.foreign.ValueLayout.JAVA_LONG;
 import dev.logratio.bindings.DLTensor;
 import dev.logratio.bindings.logratio_h;
 import dev.logratio.bindings.lr_cuda;
+
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.util.Arrays;
 import java.util.concurrent.atomic.AtomicReference;
 
 /**
- * The native side of one call: the argument struct and all it points to, in one block of memory. Fields are written at their offsets, and
- * the block is the one that the last call left, unless another call is at work with it: that keeps a call's overhead below a microsecond.
+ * The native side of one call: the argument struct and all it points to, in one block of memory.
+ * Fields are written at their offsets, and the block is the one that the last call left, unless
+ * another call is at work with it: that keeps a call's overhead below a microsecond.
  *
- * <p>Every argument struct begins with its size, the address of a buffer for the error text and that buffer's capacity.
+ * <p>Every argument struct begins with its size, the address of a buffer for the error text and
+ * that buffer's capacity.
  */
 final class NativeCall implements AutoCloseable {
     private static final long ERROR_ADDRESS = 8;
@@ -26,9 +29,11 @@ final class NativeCall implements AutoCloseable {
     // Fields side by side are written as one number, the first in its low bits.
     private static final long TYPE_AND_ID = DLTensor.device$offset();
     private static final long RANK_AND_DTYPE = DLTensor.ndim$offset();
-    private static final long[] DTYPES = Arrays.stream(DType.values()).mapToLong(NativeCall::dtypeFields).toArray();
+    private static final long[] DTYPES =
+            Arrays.stream(DType.values()).mapToLong(NativeCall::dtypeFields).toArray();
 
-    private static final long BLOCK_BYTES = 4096; // twice what the largest operation takes; a write past it is an exception
+    private static final long BLOCK_BYTES =
+            4096; // twice what the largest operation takes; a write past it is an exception
     private static final AtomicReference<MemorySegment> SPARE =
             new AtomicReference<>(Arena.global().allocate(BLOCK_BYTES, Long.BYTES));
 
@@ -110,7 +115,10 @@ final class NativeCall implements AutoCloseable {
         long shape = at + DLTensor.sizeof();
         long strides = shape + sizesBytes;
         memory.set(JAVA_LONG, at + DLTensor.data$offset(), tensor.start());
-        memory.set(JAVA_LONG, at + TYPE_AND_ID, deviceType | (long) tensor.device().index() << Integer.SIZE);
+        memory.set(
+                JAVA_LONG,
+                at + TYPE_AND_ID,
+                deviceType | (long) tensor.device().index() << Integer.SIZE);
         memory.set(JAVA_LONG, at + RANK_AND_DTYPE, rank | DTYPES[tensor.dtype().ordinal()]);
         memory.set(JAVA_LONG, at + DLTensor.shape$offset(), address + shape);
         memory.set(JAVA_LONG, at + DLTensor.strides$offset(), dense ? 0 : address + strides);
@@ -173,13 +181,14 @@ final class NativeCall implements AutoCloseable {
 
     /** A dtype's code, bits and lanes, in the upper half of a number. */
     private static long dtypeFields(DType dtype) {
-        int code = switch (dtype) {
-            case F64, F32, F16 -> logratio_h.kDLFloat();
-            case BF16 -> logratio_h.kDLBfloat();
-            case I64, I32 -> logratio_h.kDLInt();
-            case U8 -> logratio_h.kDLUInt();
-            case BOOL -> logratio_h.kDLBool();
-        };
+        int code =
+                switch (dtype) {
+                    case F64, F32, F16 -> logratio_h.kDLFloat();
+                    case BF16 -> logratio_h.kDLBfloat();
+                    case I64, I32 -> logratio_h.kDLInt();
+                    case U8 -> logratio_h.kDLUInt();
+                    case BOOL -> logratio_h.kDLBool();
+                };
         int bits = dtype.bytes() * Byte.SIZE;
         int lanes = 1;
         return (code | (long) bits << Byte.SIZE | (long) lanes << Short.SIZE) << Integer.SIZE;

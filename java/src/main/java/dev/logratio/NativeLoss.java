@@ -7,6 +7,7 @@ import dev.logratio.bindings.logratio_h;
 import dev.logratio.bindings.lr_loss_options;
 import dev.logratio.loss.FDivergence;
 import dev.logratio.loss.Loss;
+
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemoryLayout.PathElement;
 import java.lang.foreign.MemorySegment;
@@ -18,18 +19,23 @@ import java.util.Arrays;
 import java.util.Locale;
 
 /**
- * How a loss's record becomes the native struct of its options: the struct as the library initialises it for the loss's name, with each
- * component written to the field of its name. What there is to know of a record is found out once.
+ * How a loss's record becomes the native struct of its options: the struct as the library
+ * initialises it for the loss's name, with each component written to the field of its name. What
+ * there is to know of a record is found out once.
  */
 final class NativeLoss {
-    private static final ClassValue<NativeLoss> OF_RECORD = new ClassValue<>() {
-        @Override
-        protected NativeLoss computeValue(Class<?> type) {
-            return new NativeLoss(type.asSubclass(Loss.class));
-        }
-    };
+    private static final ClassValue<NativeLoss> OF_RECORD =
+            new ClassValue<>() {
+                @Override
+                protected NativeLoss computeValue(Class<?> type) {
+                    return new NativeLoss(type.asSubclass(Loss.class));
+                }
+            };
 
-    /** A component: where its field is, and how it is read, as {@code (Loss)double} or {@code (Loss)int}. */
+    /**
+     * A component: where its field is, and how it is read, as {@code (Loss)double} or {@code
+     * (Loss)int}.
+     */
     private record Option(long field, boolean isNumber, MethodHandle reader) {
         void copy(Loss loss, MemorySegment struct) {
             try {
@@ -56,17 +62,24 @@ final class NativeLoss {
         defaults = Arena.ofAuto().allocate(lr_loss_options.layout());
         lr_loss_options.size(defaults, lr_loss_options.sizeof());
         try (Arena arena = Arena.ofConfined()) {
-            NativeStatus.check(logratio_h.lr_loss_init(arena.allocateFrom(ofDefaults.id()), defaults));
+            NativeStatus.check(
+                    logratio_h.lr_loss_init(arena.allocateFrom(ofDefaults.id()), defaults));
         }
-        options = Arrays.stream(type.getRecordComponents())
-                .filter(component -> component.getType() != FDivergence.class)
-                .map(component -> option(component, ofDefaults))
-                .toArray(Option[]::new);
+        options =
+                Arrays.stream(type.getRecordComponents())
+                        .filter(component -> component.getType() != FDivergence.class)
+                        .map(component -> option(component, ofDefaults))
+                        .toArray(Option[]::new);
     }
 
     /** Writes a loss's options to a struct at an offset of a segment. */
     static void write(Loss loss, MemorySegment target, long offset) {
-        MemorySegment.copy(OF_RECORD.get(loss.getClass()).structOf(loss), 0, target, offset, lr_loss_options.sizeof());
+        MemorySegment.copy(
+                OF_RECORD.get(loss.getClass()).structOf(loss),
+                0,
+                target,
+                offset,
+                lr_loss_options.sizeof());
     }
 
     private MemorySegment structOf(Loss loss) {
@@ -79,7 +92,9 @@ final class NativeLoss {
     }
 
     private MemorySegment newStruct(Loss loss) {
-        MemorySegment struct = MemorySegment.ofArray(new long[Math.toIntExact(lr_loss_options.sizeof() / Long.BYTES)]);
+        MemorySegment struct =
+                MemorySegment.ofArray(
+                        new long[Math.toIntExact(lr_loss_options.sizeof() / Long.BYTES)]);
         struct.copyFrom(defaults);
         for (Option option : options) {
             option.copy(loss, struct);
@@ -91,15 +106,16 @@ final class NativeLoss {
     }
 
     private static void writeDivergence(FDivergence divergence, MemorySegment struct) {
-        int number = switch (divergence) {
-            case FDivergence.ReverseKl() -> logratio_h.LR_REVERSE_KL();
-            case FDivergence.ForwardKl() -> logratio_h.LR_FORWARD_KL();
-            case FDivergence.Js() -> logratio_h.LR_JS();
-            case FDivergence.Alpha(double alpha) -> {
-                struct.set(JAVA_DOUBLE, lr_loss_options.f_alpha$offset(), alpha);
-                yield logratio_h.LR_ALPHA();
-            }
-        };
+        int number =
+                switch (divergence) {
+                    case FDivergence.ReverseKl() -> logratio_h.LR_REVERSE_KL();
+                    case FDivergence.ForwardKl() -> logratio_h.LR_FORWARD_KL();
+                    case FDivergence.Js() -> logratio_h.LR_JS();
+                    case FDivergence.Alpha(double alpha) -> {
+                        struct.set(JAVA_DOUBLE, lr_loss_options.f_alpha$offset(), alpha);
+                        yield logratio_h.LR_ALPHA();
+                    }
+                };
         struct.set(JAVA_INT, lr_loss_options.f_divergence$offset(), number);
     }
 
@@ -120,19 +136,34 @@ final class NativeLoss {
             if (component.getType() == boolean.class) {
                 // The C enumerations of switches begin with the default.
                 boolean whenZero = (boolean) component.getAccessor().invoke(defaults);
-                MethodHandle number = MethodHandles.guardWithTest(
-                        MethodHandles.identity(boolean.class),
-                        MethodHandles.dropArguments(MethodHandles.constant(int.class, whenZero ? 0 : 1), 0, boolean.class),
-                        MethodHandles.dropArguments(MethodHandles.constant(int.class, whenZero ? 1 : 0), 0, boolean.class));
+                MethodHandle number =
+                        MethodHandles.guardWithTest(
+                                MethodHandles.identity(boolean.class),
+                                MethodHandles.dropArguments(
+                                        MethodHandles.constant(int.class, whenZero ? 0 : 1),
+                                        0,
+                                        boolean.class),
+                                MethodHandles.dropArguments(
+                                        MethodHandles.constant(int.class, whenZero ? 1 : 0),
+                                        0,
+                                        boolean.class));
                 reader = MethodHandles.filterReturnValue(reader, number);
             } else if (!isNumber) {
                 // The constants of the C enumerations count from 0 in the order of the Java ones.
-                MethodHandle ordinal = MethodHandles.publicLookup()
-                        .findVirtual(Enum.class, "ordinal", MethodType.methodType(int.class));
-                reader = MethodHandles.filterReturnValue(
-                        reader, ordinal.asType(MethodType.methodType(int.class, component.getType())));
+                MethodHandle ordinal =
+                        MethodHandles.publicLookup()
+                                .findVirtual(
+                                        Enum.class, "ordinal", MethodType.methodType(int.class));
+                reader =
+                        MethodHandles.filterReturnValue(
+                                reader,
+                                ordinal.asType(
+                                        MethodType.methodType(int.class, component.getType())));
             }
-            return new Option(field, isNumber, reader.asType(reader.type().changeParameterType(0, Loss.class)));
+            return new Option(
+                    field,
+                    isNumber,
+                    reader.asType(reader.type().changeParameterType(0, Loss.class)));
         } catch (ReflectiveOperationException e) {
             throw new IllegalStateException(component + " cannot be read", e);
         }

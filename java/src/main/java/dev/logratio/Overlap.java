@@ -8,7 +8,9 @@ final class Overlap {
 
     static boolean between(Tensor a, Tensor b) {
         boolean extentsMeet = a.start() < b.end() && b.start() < a.end();
-        return extentsMeet && (a.isContiguous() && b.isContiguous() || meet(pieces(a), pieceBytes(a), pieces(b), pieceBytes(b)));
+        return extentsMeet
+                && (a.isContiguous() && b.isContiguous()
+                        || meet(pieces(a), pieceBytes(a), pieces(b), pieceBytes(b)));
     }
 
     static boolean isSameView(Tensor a, Tensor b) {
@@ -54,10 +56,14 @@ final class Overlap {
     }
 
     private static long pieceBytes(Tensor tensor) {
-        return (hasContiguousRows(tensor) ? tensor.sizes()[tensor.rank() - 1] : 1) * tensor.dtype().bytes();
+        return (hasContiguousRows(tensor) ? tensor.sizes()[tensor.rank() - 1] : 1)
+                * tensor.dtype().bytes();
     }
 
-    /** The addresses, ascending, of the contiguous pieces: rows if the last dimension is contiguous, elements otherwise. */
+    /**
+     * The addresses, ascending, of the contiguous pieces: rows if the last dimension is contiguous,
+     * elements otherwise.
+     */
     private static long[] pieces(Tensor tensor) {
         Tensor starts = hasContiguousRows(tensor) ? tensor.select(tensor.rank() - 1, 0) : tensor;
         long[] addresses = new long[Math.toIntExact(starts.elementCount())];

@@ -2,17 +2,20 @@ package dev.logratio;
 
 import dev.logratio.loss.Dlrml;
 import dev.logratio.loss.Loss;
+
 import java.util.Objects;
 
 /**
  * Sequence log-probs of pairs to losses, rewards and every gradient.
  *
- * <p>All tensors are [P] float unless said otherwise; P = 0 is allowed. Without a reference its log-probs are taken as 0. Gradients are
- * those of {@code sum(gradLoss * loss)}, by default of the mean loss.
+ * <p>All tensors are [P] float unless said otherwise; P = 0 is allowed. Without a reference its
+ * log-probs are taken as 0. Gradients are those of {@code sum(gradLoss * loss)}, by default of the
+ * mean loss.
  *
- * <p>{@link dev.logratio.loss.KtoPair} has 2P losses, those of the chosen sequences first, and so has its {@code gradLoss}. Loss k and
- * gradLoss k of {@link dev.logratio.loss.Aot} and {@link dev.logratio.loss.AotUnpaired} belong to rank k. A loss with an unbiased
- * variance over the batch takes no single pair.
+ * <p>{@link dev.logratio.loss.KtoPair} has 2P losses, those of the chosen sequences first, and so
+ * has its {@code gradLoss}. Loss k and gradLoss k of {@link dev.logratio.loss.Aot} and {@link
+ * dev.logratio.loss.AotUnpaired} belong to rank k. A loss with an unbiased variance over the batch
+ * takes no single pair.
  */
 public final class PairLoss {
     final Loss.Paired loss;
@@ -70,7 +73,8 @@ public final class PairLoss {
     }
 
     /**
-     * Gives the token counts, for losses that divide by length; others do not look at them. Counts below 1 are taken as 1.
+     * Gives the token counts, for losses that divide by length; others do not look at them. Counts
+     * below 1 are taken as 1.
      *
      * @param chosen [P] float or int
      * @param rejected [P] float or int
@@ -105,7 +109,8 @@ public final class PairLoss {
     }
 
     /**
-     * Gives a learned betaMix, in place of the option; of {@link Dlrml}. {@link LearnableBetaMix} keeps it where the loss is safe.
+     * Gives a learned betaMix, in place of the option; of {@link Dlrml}. {@link LearnableBetaMix}
+     * keeps it where the loss is safe.
      *
      * @param betaMix [1] float
      * @return this
@@ -224,7 +229,8 @@ public final class PairLoss {
      * Checks every argument, then computes; nothing is written if a check fails.
      *
      * @param backend what computes
-     * @throws IllegalArgumentException if an argument is wrong or the loss has no such output; the message names it
+     * @throws IllegalArgumentException if an argument is wrong or the loss has no such output; the
+     *     message names it
      * @throws IllegalStateException if a tensor is closed
      */
     public void run(Backend backend) {
@@ -235,7 +241,10 @@ public final class PairLoss {
         }
     }
 
-    /** The loss with the values of the tensors that take the place of options; those on a device are not read here. */
+    /**
+     * The loss with the values of the tensors that take the place of options; those on a device are
+     * not read here.
+     */
     Loss.Paired withTensors() {
         if (betaKl == null && betaMix == null && tau == null) {
             return loss;

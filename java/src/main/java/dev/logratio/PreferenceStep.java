@@ -2,16 +2,18 @@ package dev.logratio;
 
 import dev.logratio.loss.Loss;
 import dev.logratio.loss.WeightedLoss;
+
 import java.util.List;
 import java.util.Objects;
 
 /**
- * The whole chain in one call: logits to losses, the logits' gradient and metrics, with nothing copied in between. The logits are read
- * once forward, and read and written once backward.
+ * The whole chain in one call: logits to losses, the logits' gradient and metrics, with nothing
+ * copied in between. The logits are read once forward, and read and written once backward.
  *
- * <p>Inputs: {@code logits} [2P,T,V] (F32, BF16 or F16; the reference also takes F64), already shifted: {@code logits[t]} predicts
- * {@code labels[t]}; {@code labels} [2P,T] int. A token counts if its mask counts and its label is not the ignore index; rows that do
- * not count are not read, and their gradient is 0. The gradient is that of the mean loss.
+ * <p>Inputs: {@code logits} [2P,T,V] (F32, BF16 or F16; the reference also takes F64), already
+ * shifted: {@code logits[t]} predicts {@code labels[t]}; {@code labels} [2P,T] int. A token counts
+ * if its mask counts and its label is not the ignore index; rows that do not count are not read,
+ * and their gradient is 0. The gradient is that of the mean loss.
  */
 public final class PreferenceStep {
     final List<WeightedLoss> terms;
@@ -52,8 +54,9 @@ public final class PreferenceStep {
     }
 
     /**
-     * Describes a call with several losses, which add up: {@code sum of weight * mean loss}. The rewards of the metrics are those of the
-     * first {@link Loss.Paired} among them. A reference is for those that are not {@link Loss.ReferenceFree}; it is an error if all are.
+     * Describes a call with several losses, which add up: {@code sum of weight * mean loss}. The
+     * rewards of the metrics are those of the first {@link Loss.Paired} among them. A reference is
+     * for those that are not {@link Loss.ReferenceFree}; it is an error if all are.
      *
      * @param losses at least one
      * @param logits [2P,T,V], F32, BF16 or F16; row 0..P-1 is chosen, P..2P-1 rejected
@@ -77,8 +80,8 @@ public final class PreferenceStep {
     }
 
     /**
-     * Sets the reduction, tail weight and alignment. A loss that divides by length itself takes no means; nor does
-     * {@link dev.logratio.loss.Sft}.
+     * Sets the reduction, tail weight and alignment. A loss that divides by length itself takes no
+     * means; nor does {@link dev.logratio.loss.Sft}.
      *
      * @param options default {@link SequenceOptions#DEFAULT}
      * @return this
@@ -89,9 +92,9 @@ public final class PreferenceStep {
     }
 
     /**
-     * Weighs every pair by WPO's weight (arXiv 2406.11827), a constant: the product over its two sequences of
-     * {@code exp(mean(logp - (LSE(2z) - 2 LSE(z))))}, the mean over the tokens that count. Not for losses of ranks, and without effect on
-     * {@link dev.logratio.loss.Sft}.
+     * Weighs every pair by WPO's weight (arXiv 2406.11827), a constant: the product over its two
+     * sequences of {@code exp(mean(logp - (LSE(2z) - 2 LSE(z))))}, the mean over the tokens that
+     * count. Not for losses of ranks, and without effect on {@link dev.logratio.loss.Sft}.
      *
      * @param wpo default off
      * @return this
@@ -113,8 +116,9 @@ public final class PreferenceStep {
     }
 
     /**
-     * Gives the reference's sequence log-probs, used as they are: reduce them with the same mask and options. Excludes
-     * {@link #referenceTokenLogps}; with neither, the reference's log-probs are taken as 0.
+     * Gives the reference's sequence log-probs, used as they are: reduce them with the same mask
+     * and options. Excludes {@link #referenceTokenLogps}; with neither, the reference's log-probs
+     * are taken as 0.
      *
      * @param referenceLogps [2P] float
      * @return this
@@ -125,7 +129,8 @@ public final class PreferenceStep {
     }
 
     /**
-     * Gives the reference's token log-probs, which are reduced with the same mask and options. Excludes {@link #referenceLogps}.
+     * Gives the reference's token log-probs, which are reduced with the same mask and options.
+     * Excludes {@link #referenceLogps}.
      *
      * @param referenceTokenLogps [2P,T] float; read only where a token counts
      * @return this
@@ -136,7 +141,8 @@ public final class PreferenceStep {
     }
 
     /**
-     * Wants the loss of every pair: of several the weighted sum, of a loss with two values a pair their mean.
+     * Wants the loss of every pair: of several the weighted sum, of a loss with two values a pair
+     * their mean.
      *
      * @param out [P] float
      * @return this
@@ -171,7 +177,8 @@ public final class PreferenceStep {
     /**
      * Wants the logits' gradient.
      *
-     * @param out of the logits' shape and dtype, the last dimension contiguous; the logits themselves, or memory apart from them
+     * @param out of the logits' shape and dtype, the last dimension contiguous; the logits
+     *     themselves, or memory apart from them
      * @return this
      */
     public PreferenceStep gradLogits(Tensor out) {
@@ -205,8 +212,8 @@ public final class PreferenceStep {
     }
 
     /**
-     * As {@link #run}, without the metrics. On CUDA they would have to be waited for: this starts the step and returns, so it can be
-     * captured in a graph.
+     * As {@link #run}, without the metrics. On CUDA they would have to be waited for: this starts
+     * the step and returns, so it can be captured in a graph.
      *
      * @param backend what computes
      * @throws IllegalArgumentException if an argument is wrong; the message names it

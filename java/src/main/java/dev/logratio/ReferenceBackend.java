@@ -2,6 +2,7 @@ package dev.logratio;
 
 import dev.logratio.SequenceOptions.Reduction;
 import dev.logratio.loss.Loss;
+
 import java.util.Arrays;
 
 /** Plain float64 loops, written from the definitions for reading, not for speed. */
@@ -56,9 +57,17 @@ final class ReferenceBackend extends Backend {
             if (label == call.options.ignoreIndex() || gradLogp == 0 && gradEntropy == 0) {
                 gradient = new double[Math.toIntExact(call.logits.size(call.logits.rank() - 1))];
             } else {
-                ReferenceRow row = new ReferenceRow(call.logits, rowStarts.offsetOf(n), call.options);
+                ReferenceRow row =
+                        new ReferenceRow(call.logits, rowStarts.offsetOf(n), call.options);
                 double epsilon = Floats.epsilon(call.lse.dtype());
-                gradient = row.gradient((int) label, load(call.lse, n, 0), epsilon, load(call.entropy, n, 0), gradLogp, gradEntropy);
+                gradient =
+                        row.gradient(
+                                (int) label,
+                                load(call.lse, n, 0),
+                                epsilon,
+                                load(call.entropy, n, 0),
+                                gradLogp,
+                                gradEntropy);
             }
             storeRow(call.gradLogits, targetStarts.offsetOf(n), gradient);
         }
@@ -71,13 +80,19 @@ final class ReferenceBackend extends Backend {
         ReferenceSequences.applyTailWeight(weights, call.options);
         for (int b = 0; b < weights.length; b++) {
             if (call.logps != null) {
-                store(call.logps, b, ReferenceSequences.reduce(call.tokenLogps, b, weights[b], reduction));
+                store(
+                        call.logps,
+                        b,
+                        ReferenceSequences.reduce(call.tokenLogps, b, weights[b], reduction));
             }
             store(call.counts, b, ReferenceSequences.sum(weights[b]));
             for (int t = 0; call.gradTokenLogps != null && t < weights[b].length; t++) {
-                double upstream = load(call.gradLogps, b, 0) / ReferenceSequences.divisor(weights[b], reduction);
+                double upstream =
+                        load(call.gradLogps, b, 0)
+                                / ReferenceSequences.divisor(weights[b], reduction);
                 call.gradTokenLogps.storeDouble(
-                        ReferenceSequences.offset(call.gradTokenLogps, b, t), weights[b][t] > 0 ? upstream * weights[b][t] : 0);
+                        ReferenceSequences.offset(call.gradTokenLogps, b, t),
+                        weights[b][t] > 0 ? upstream * weights[b][t] : 0);
             }
         }
     }
@@ -86,16 +101,18 @@ final class ReferenceBackend extends Backend {
     void pairLoss(PairLoss call) {
         Loss.Paired loss = call.withTensors();
         int count = Math.toIntExact(call.policyChosen.elementCount());
-        ReferencePairs pairs = new ReferencePairs(
-                doubles(call.policyChosen, count, 0),
-                doubles(call.policyRejected, count, 0),
-                doubles(call.referenceChosen, count, 0),
-                doubles(call.referenceRejected, count, 0),
-                doubles(call.chosenCounts, count, 1),
-                doubles(call.rejectedCounts, count, 1),
-                false);
+        ReferencePairs pairs =
+                new ReferencePairs(
+                        doubles(call.policyChosen, count, 0),
+                        doubles(call.policyRejected, count, 0),
+                        doubles(call.referenceChosen, count, 0),
+                        doubles(call.referenceRejected, count, 0),
+                        doubles(call.chosenCounts, count, 1),
+                        doubles(call.rejectedCounts, count, 1),
+                        false);
         int losses = loss.lossesPerPair() * count;
-        ReferenceGradient result = ReferenceLoss.evaluate(loss, pairs, doubles(call.gradLoss, losses, 1.0 / losses));
+        ReferenceGradient result =
+                ReferenceLoss.evaluate(loss, pairs, doubles(call.gradLoss, losses, 1.0 / losses));
         storeAll(call.losses, result.losses);
         storeAll(call.chosenRewards, scaled(pairs.chosenRatios(), loss.beta()));
         storeAll(call.rejectedRewards, scaled(pairs.rejectedRatios(), loss.beta()));
@@ -115,8 +132,10 @@ final class ReferenceBackend extends Backend {
         double kl = 0;
         if (call.klPolicyLogps != null) {
             int mismatched = Math.toIntExact(call.klPolicyLogps.elementCount());
-            double[] ratios = ReferencePairs.differences(
-                    doubles(call.klPolicyLogps, mismatched, 0), doubles(call.klReferenceLogps, mismatched, 0));
+            double[] ratios =
+                    ReferencePairs.differences(
+                            doubles(call.klPolicyLogps, mismatched, 0),
+                            doubles(call.klReferenceLogps, mismatched, 0));
             kl = Math.max(0, ReferenceMath.mean(ratios));
         }
         store(call.kl, 0, kl);
@@ -124,7 +143,8 @@ final class ReferenceBackend extends Backend {
             double ratio = load(call.policyLogps, i, 0) - load(call.referenceLogps, i, 0);
             boolean chosen = call.chosen.loadDouble(call.chosen.offsetOf(i)) != 0;
             ReferenceMath.Slope result = ReferenceExamples.at(call.loss, chosen, ratio, kl);
-            double gradient = ReferenceMath.product(load(call.gradLoss, i, 1.0 / count), result.slope());
+            double gradient =
+                    ReferenceMath.product(load(call.gradLoss, i, 1.0 / count), result.slope());
             store(call.losses, i, result.value());
             store(call.rewards, i, call.loss.beta() * ratio);
             store(call.gradPolicyLogps, i, gradient);

@@ -16,16 +16,19 @@ import dev.logratio.loss.Dbaql;
 import dev.logratio.loss.DiscoveredVariant;
 import dev.logratio.loss.Padll;
 import dev.logratio.loss.Pfl;
+
 import java.util.Arrays;
 
 /**
- * The losses discovered beside DiscoPOP, of {@code y = beta * D}. Statistics of the batch are of {@code x}, a multiple of D, and carry
- * gradient: what they receive from every pair is summed first, then handed to every x.
+ * The losses discovered beside DiscoPOP, of {@code y = beta * D}. Statistics of the batch are of
+ * {@code x}, a multiple of D, and carry gradient: what they receive from every pair is summed
+ * first, then handed to every x.
  */
 final class ReferenceDiscovered {
     private ReferenceDiscovered() {}
 
-    static void evaluate(Dbaql loss, ReferencePairs pairs, double[] upstream, ReferenceGradient out) {
+    static void evaluate(
+            Dbaql loss, ReferencePairs pairs, double[] upstream, ReferenceGradient out) {
         double temperature = .9;
         double[] margin = margins(pairs);
         double scale = loss.variant() == DiscoveredVariant.OLD ? 1 : loss.beta() / loss.tau();
@@ -37,9 +40,13 @@ final class ReferenceDiscovered {
         for (int i = 0; i < margin.length; i++) {
             double y = loss.beta() * margin[i];
             double penalty = softplus(-y / temperature);
-            double exponential = Math.exp(-temperature * y - softplus(variance)); // (1 - weight) exp(-temperature y)
+            double exponential =
+                    Math.exp(
+                            -temperature * y
+                                    - softplus(variance)); // (1 - weight) exp(-temperature y)
             out.losses[i] = product(weight, penalty) + exponential;
-            double ofY = -weight / temperature * logistic(-y / temperature) - temperature * exponential;
+            double ofY =
+                    -weight / temperature * logistic(-y / temperature) - temperature * exponential;
             slope[i] = product(upstream[i], loss.beta() * ofY);
             double ofWeight = product(logistic(-variance), penalty) - exponential;
             ofVariance += share(upstream[i], weight * ofWeight);
@@ -74,7 +81,8 @@ final class ReferenceDiscovered {
         addMargins(slope, out);
     }
 
-    static void evaluate(Aqfl loss, ReferencePairs pairs, double[] upstream, ReferenceGradient out) {
+    static void evaluate(
+            Aqfl loss, ReferencePairs pairs, double[] upstream, ReferenceGradient out) {
         double sharpness = .1;
         double update = .05;
         int count = pairs.size();
@@ -127,7 +135,8 @@ final class ReferenceDiscovered {
         }
     }
 
-    static void evaluate(Padll loss, ReferencePairs pairs, double[] upstream, ReferenceGradient out) {
+    static void evaluate(
+            Padll loss, ReferencePairs pairs, double[] upstream, ReferenceGradient out) {
         double[] margin = margins(pairs);
         double[] slope = new double[margin.length];
         for (int i = 0; i < margin.length; i++) {
@@ -139,7 +148,8 @@ final class ReferenceDiscovered {
         addMargins(slope, out);
     }
 
-    static void evaluate(Cell loss, ReferencePairs pairs, double[] upstream, ReferenceGradient out) {
+    static void evaluate(
+            Cell loss, ReferencePairs pairs, double[] upstream, ReferenceGradient out) {
         double[] margin = margins(pairs);
         double[] slope = new double[margin.length];
         for (int i = 0; i < margin.length; i++) {
@@ -152,18 +162,22 @@ final class ReferenceDiscovered {
 
     /** The branch is chosen by the policy alone, not by the margin. */
     static void evaluate(Pfl loss, ReferencePairs pairs, double[] upstream, ReferenceGradient out) {
-        double scale = switch (loss.variant()) {
-            case REPO -> loss.beta();
-            case OLD -> 1;
-            case PAPER -> loss.beta() / loss.tau();
-        };
+        double scale =
+                switch (loss.variant()) {
+                    case REPO -> loss.beta();
+                    case OLD -> 1;
+                    case PAPER -> loss.beta() / loss.tau();
+                };
         double[] margin = margins(pairs);
         double[] slope = new double[margin.length];
         for (int i = 0; i < margin.length; i++) {
             double y = scale * margin[i];
             boolean preferred = pairs.policyChosen()[i] > pairs.policyRejected()[i];
             out.losses[i] = preferred ? softplus(-y) / 2 : 2 * hinge(y).value();
-            slope[i] = product(upstream[i], scale * (preferred ? -logistic(-y) / 2 : 2 * hinge(y).slope()));
+            slope[i] =
+                    product(
+                            upstream[i],
+                            scale * (preferred ? -logistic(-y) / 2 : 2 * hinge(y).slope()));
         }
         addMargins(slope, out);
     }

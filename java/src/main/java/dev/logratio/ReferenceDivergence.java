@@ -1,9 +1,13 @@
 package dev.logratio;
 
 import dev.logratio.DivergenceOptions.Reduction;
+
 import java.util.Arrays;
 
-/** Divergences in float64: each pair of rows as log-probabilities, the definition, and its derivative column by column. */
+/**
+ * Divergences in float64: each pair of rows as log-probabilities, the definition, and its
+ * derivative column by column.
+ */
 final class ReferenceDivergence {
     private final DivergenceOptions options;
     private final double[] logP;
@@ -44,9 +48,10 @@ final class ReferenceDivergence {
             taken[rowP] = true;
             takenQ[rowQ] = true;
             double[] logP = logSoftmax(values(call.pLogits, rowP), call.options.temperature());
-            double[] logQ = call.qWeights == null
-                    ? logSoftmax(values(call.qLogits, rowQ), call.options.temperature())
-                    : logWeights(values(call.qWeights, rowQ));
+            double[] logQ =
+                    call.qWeights == null
+                            ? logSoftmax(values(call.qLogits, rowQ), call.options.temperature())
+                            : logWeights(values(call.qWeights, rowQ));
             ReferenceDivergence pair = new ReferenceDivergence(call.options, logP, logQ);
             double weight = ReferenceBackend.load(call.rowWeights, k, 1) / divisor;
             loss += weight == 0 ? 0 : weight * pair.value;
@@ -74,7 +79,8 @@ final class ReferenceDivergence {
 
     private static void store(Tensor gradient, int row, double[] values, double upstream) {
         if (gradient != null) {
-            double[] scaled = Arrays.stream(values).map(g -> upstream == 0 ? 0 : upstream * g).toArray();
+            double[] scaled =
+                    Arrays.stream(values).map(g -> upstream == 0 ? 0 : upstream * g).toArray();
             ReferenceBackend.storeRow(gradient, gradient.select(1, 0).offsetOf(row), scaled);
         }
     }
@@ -82,7 +88,10 @@ final class ReferenceDivergence {
     private static void clearOthers(Tensor gradient, boolean[] taken) {
         for (int row = 0; gradient != null && row < taken.length; row++) {
             if (!taken[row]) {
-                ReferenceBackend.storeRow(gradient, gradient.select(1, 0).offsetOf(row), new double[Math.toIntExact(gradient.size(1))]);
+                ReferenceBackend.storeRow(
+                        gradient,
+                        gradient.select(1, 0).offsetOf(row),
+                        new double[Math.toIntExact(gradient.size(1))]);
             }
         }
     }
@@ -92,7 +101,11 @@ final class ReferenceDivergence {
         double largest = Arrays.stream(logits).max().orElseThrow(); // NaN if there is one
         double logSum = ReferenceMath.logSumAboutLargest(logits, 1 / temperature);
         return Arrays.stream(logits)
-                .map(logit -> Double.isNaN(logSum) ? Double.NaN : (logit - largest) / temperature - logSum)
+                .map(
+                        logit ->
+                                Double.isNaN(logSum)
+                                        ? Double.NaN
+                                        : (logit - largest) / temperature - logSum)
                 .toArray();
     }
 
@@ -103,7 +116,9 @@ final class ReferenceDivergence {
             sum += weight / largest;
         }
         double logSum = Math.log(sum);
-        return Arrays.stream(weights).map(weight -> Math.log(weight) - Math.log(largest) - logSum).toArray();
+        return Arrays.stream(weights)
+                .map(weight -> Math.log(weight) - Math.log(largest) - logSum)
+                .toArray();
     }
 
     private void evaluate() {
@@ -134,13 +149,22 @@ final class ReferenceDivergence {
             case COSINE -> cosine();
         }
         for (int k = 0; k < columns; k++) { // a logit of -inf has no gradient
-            gradP[k] = logP[k] == Double.NEGATIVE_INFINITY && !Double.isNaN(gradP[k]) ? 0 : gradP[k];
-            gradQ[k] = logQ[k] == Double.NEGATIVE_INFINITY && !Double.isNaN(gradQ[k]) ? 0 : gradQ[k];
+            gradP[k] =
+                    logP[k] == Double.NEGATIVE_INFINITY && !Double.isNaN(gradP[k]) ? 0 : gradP[k];
+            gradQ[k] =
+                    logQ[k] == Double.NEGATIVE_INFINITY && !Double.isNaN(gradQ[k]) ? 0 : gradQ[k];
         }
     }
 
     /** Adds {@code weight * H(u,v)}; both arguments' gradients go through their softmax. */
-    private void addCrossEntropy(double weight, double[] logU, double[] u, double[] logV, double[] v, double[] gradU, double[] gradV) {
+    private void addCrossEntropy(
+            double weight,
+            double[] logU,
+            double[] u,
+            double[] logV,
+            double[] v,
+            double[] gradU,
+            double[] gradV) {
         if (weight == 0) {
             return;
         }
@@ -150,19 +174,26 @@ final class ReferenceDivergence {
         }
         value += weight * entropy;
         for (int k = 0; k < columns; k++) {
-            gradU[k] += entropy == Double.POSITIVE_INFINITY ? Double.NaN : u[k] == 0 ? 0 : -weight * u[k] * (logV[k] + entropy);
+            gradU[k] +=
+                    entropy == Double.POSITIVE_INFINITY
+                            ? Double.NaN
+                            : u[k] == 0 ? 0 : -weight * u[k] * (logV[k] + entropy);
             gradV[k] += weight * (v[k] - u[k]);
         }
     }
 
-    private void addKl(double[] logU, double[] u, double[] logV, double[] v, double[] gradU, double[] gradV) {
+    private void addKl(
+            double[] logU, double[] u, double[] logV, double[] v, double[] gradU, double[] gradV) {
         double divergence = 0;
         for (int k = 0; k < columns; k++) {
             divergence += logU[k] == Double.NEGATIVE_INFINITY ? 0 : term(u[k], logU[k] - logV[k]);
         }
         value += divergence;
         for (int k = 0; k < columns; k++) {
-            gradU[k] += divergence == Double.POSITIVE_INFINITY ? Double.NaN : u[k] == 0 ? 0 : u[k] * (logU[k] - logV[k] - divergence);
+            gradU[k] +=
+                    divergence == Double.POSITIVE_INFINITY
+                            ? Double.NaN
+                            : u[k] == 0 ? 0 : u[k] * (logU[k] - logV[k] - divergence);
             gradV[k] += v[k] - u[k];
         }
     }
@@ -178,7 +209,10 @@ final class ReferenceDivergence {
         for (int k = 0; k < columns; k++) {
             if (u[k] > 0) { // then log((u+v)/2) is finite
                 double apart = logV[k] - logU[k];
-                double logSum = apart > 0 ? logV[k] + Math.log1p(Math.exp(-apart)) : logU[k] + Math.log1p(Math.exp(apart));
+                double logSum =
+                        apart > 0
+                                ? logV[k] + Math.log1p(Math.exp(-apart))
+                                : logU[k] + Math.log1p(Math.exp(apart));
                 ratio[k] = logU[k] - (logSum - Math.log(2));
                 divergence += u[k] * ratio[k];
             }
@@ -221,7 +255,10 @@ final class ReferenceDivergence {
         return slope;
     }
 
-    /** The sum over all but the last column of |C|, C the running sum of p - q; moving p_k up moves C from k on. */
+    /**
+     * The sum over all but the last column of |C|, C the running sum of p - q; moving p_k up moves
+     * C from k on.
+     */
     private double[] transport() {
         double[] sign = new double[columns];
         double distance = 0;

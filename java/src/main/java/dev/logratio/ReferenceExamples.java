@@ -31,7 +31,9 @@ final class ReferenceExamples {
                 double reward = beta * ratio - bco.delta();
                 double weight = chosen ? 1 : bco.undesirableWeight();
                 double z = chosen ? -reward : reward;
-                yield new Slope(ReferenceMath.product(weight, softplus(z)), (chosen ? -1 : 1) * weight * beta * logistic(z));
+                yield new Slope(
+                        ReferenceMath.product(weight, softplus(z)),
+                        (chosen ? -1 : 1) * weight * beta * logistic(z));
             }
         };
     }

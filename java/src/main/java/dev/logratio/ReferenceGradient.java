@@ -1,6 +1,9 @@
 package dev.logratio;
 
-/** The losses of a batch of pairs and the gradients of their sum, each loss times its upstream gradient. */
+/**
+ * The losses of a batch of pairs and the gradients of their sum, each loss times its upstream
+ * gradient.
+ */
 final class ReferenceGradient {
     /** [P], or [2P] where a pair has two. */
     final double[] losses;

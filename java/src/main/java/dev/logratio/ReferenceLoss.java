@@ -4,8 +4,8 @@ import dev.logratio.loss.Aot;
 import dev.logratio.loss.AotUnpaired;
 import dev.logratio.loss.ApoDown;
 import dev.logratio.loss.ApoZero;
-import dev.logratio.loss.Aql;
 import dev.logratio.loss.Aqfl;
+import dev.logratio.loss.Aql;
 import dev.logratio.loss.BcoPair;
 import dev.logratio.loss.Cell;
 import dev.logratio.loss.Dbaql;
@@ -17,9 +17,9 @@ import dev.logratio.loss.Pfl;
 import dev.logratio.loss.SppoHard;
 
 /**
- * The losses of pairs in float64, in plain loops. Where an exponential meets a logistic factor the two are multiplied by adding their
- * logarithms, so that nothing overflows which the product does not; a product of a vanished and an infinite factor is 0, its limit in these
- * losses.
+ * The losses of pairs in float64, in plain loops. Where an exponential meets a logistic factor the
+ * two are multiplied by adding their logarithms, so that nothing overflows which the product does
+ * not; a product of a vanished and an infinite factor is 0, its limit in these losses.
  */
 final class ReferenceLoss {
     private ReferenceLoss() {}
@@ -30,7 +30,8 @@ final class ReferenceLoss {
      * @param upstream of each loss
      */
     static ReferenceGradient evaluate(Loss.Paired loss, ReferencePairs pairs, double[] upstream) {
-        ReferenceGradient out = new ReferenceGradient(loss.lossesPerPair() * pairs.size(), pairs.size());
+        ReferenceGradient out =
+                new ReferenceGradient(loss.lossesPerPair() * pairs.size(), pairs.size());
         switch (loss) {
             case Loss.OfMargin margin -> ReferenceMargin.evaluate(margin, pairs, upstream, out);
             case Loss.ReferenceFree free -> ReferencePolicy.evaluate(free, pairs, upstream, out);

@@ -22,7 +22,10 @@ import dev.logratio.loss.Sigmoid;
 import dev.logratio.loss.SigmoidNorm;
 import dev.logratio.loss.Variant;
 
-/** Losses of the margin, the difference of the two log-ratios' scores, each a token where the loss divides by length. */
+/**
+ * Losses of the margin, the difference of the two log-ratios' scores, each a token where the loss
+ * divides by length.
+ */
 final class ReferenceMargin {
     private ReferenceMargin() {}
 
@@ -34,7 +37,8 @@ final class ReferenceMargin {
     /** A function of the margin: its value, slope, and derivatives with respect to options. */
     record OfMargin(double value, double slope, OptionGradient options) {}
 
-    static void evaluate(Loss.OfMargin loss, ReferencePairs pairs, double[] upstream, ReferenceGradient out) {
+    static void evaluate(
+            Loss.OfMargin loss, ReferencePairs pairs, double[] upstream, ReferenceGradient out) {
         double[] chosen = pairs.chosenRatios();
         double[] rejected = pairs.rejectedRatios();
         for (int i = 0; i < pairs.size(); i++) {
@@ -48,7 +52,10 @@ final class ReferenceMargin {
             OfMargin result = at(loss, margin + ofConstants);
             double ofMargin = product(upstream[i], result.slope);
             out.losses[i] = result.value;
-            out.addRatios(i, product(ofMargin, ofChosen.slope()) / chosenLength, -product(ofMargin, ofRejected.slope()) / rejectedLength);
+            out.addRatios(
+                    i,
+                    product(ofMargin, ofChosen.slope()) / chosenLength,
+                    -product(ofMargin, ofRejected.slope()) / rejectedLength);
             out.beta += product(upstream[i], result.options.beta);
             out.betaKl += product(upstream[i], result.options.betaKl);
             out.betaMix += product(upstream[i], result.options.betaMix);
@@ -61,15 +68,21 @@ final class ReferenceMargin {
         return switch (loss) {
             case Dlrml dlrml -> dlrml(dlrml, margin);
             case DiscoPop discoPop -> discoPop(discoPop, margin);
-            case Sigmoid sigmoid -> scaled(sigmoid.beta(), smoothed(sigmoid.beta() * margin, sigmoid.labelSmoothing()));
-            case SigmoidNorm sigmoid -> scaled(sigmoid.beta(), smoothed(sigmoid.beta() * margin, 0));
+            case Sigmoid sigmoid ->
+                    scaled(
+                            sigmoid.beta(),
+                            smoothed(sigmoid.beta() * margin, sigmoid.labelSmoothing()));
+            case SigmoidNorm sigmoid ->
+                    scaled(sigmoid.beta(), smoothed(sigmoid.beta() * margin, 0));
             case Hinge hinge -> scaled(hinge.beta(), hinge(hinge.beta() * margin));
             case Ipo ipo -> {
                 double excess = margin - 1 / (2 * ipo.beta());
                 yield scaled(1, new Slope(square(excess), 2 * excess));
             }
-            case ExoPair exo -> scaled(exo.beta(), exoPair(exo.beta() * margin, exo.labelSmoothing()));
-            case Robust robust -> scaled(robust.beta(), robust(robust.beta() * margin, robust.labelSmoothing()));
+            case ExoPair exo ->
+                    scaled(exo.beta(), exoPair(exo.beta() * margin, exo.labelSmoothing()));
+            case Robust robust ->
+                    scaled(robust.beta(), robust(robust.beta() * margin, robust.labelSmoothing()));
         };
     }
 
@@ -82,21 +95,26 @@ final class ReferenceMargin {
     private static Slope exoPair(double z, double e) {
         double towardsChosen = product(logistic(z), -softplus(-z) - Math.log1p(-e));
         double towardsRejected = product(logistic(-z), -softplus(z) - Math.log(e));
-        return new Slope(towardsChosen + towardsRejected, product(bell(z), z - Math.log1p(-e) + Math.log(e)));
+        return new Slope(
+                towardsChosen + towardsRejected,
+                product(bell(z), z - Math.log1p(-e) + Math.log(e)));
     }
 
     private static Slope robust(double z, double e) {
         double value = (1 - e) * softplus(-z) - product(e, softplus(z));
-        return new Slope(value / (1 - 2 * e), -((1 - e) * logistic(-z) + e * logistic(z)) / (1 - 2 * e));
+        return new Slope(
+                value / (1 - 2 * e), -((1 - e) * logistic(-z) + e * logistic(z)) / (1 - 2 * e));
     }
 
     private static OfMargin dlrml(Dlrml loss, double margin) {
         double product = loss.tau() * loss.betaKl();
         if (loss.guard() == Guard.CLAMP && loss.betaMix() < product) {
-            // With beta_mix = tau * beta_kl the gate's argument is beta_kl * D: tau drops out of the loss.
+            // With beta_mix = tau * beta_kl the gate's argument is beta_kl * D: tau drops out of
+            // the loss.
             Mixture mixture = new Mixture(margin, loss.betaKl(), loss.betaKl());
             double ofBetaKl = product(margin, mixture.slope / loss.betaKl());
-            return new OfMargin(mixture.value, mixture.slope, new OptionGradient(0, ofBetaKl, 0, 0));
+            return new OfMargin(
+                    mixture.value, mixture.slope, new OptionGradient(0, ofBetaKl, 0, 0));
         }
         double gate = loss.betaMix() / loss.tau();
         Mixture mixture = new Mixture(margin, loss.betaKl(), gate);
@@ -104,7 +122,11 @@ final class ReferenceMargin {
         return new OfMargin(
                 mixture.value,
                 mixture.slope,
-                new OptionGradient(0, product(margin, mixture.ofZ), ofGate / loss.tau(), -product(gate / loss.tau(), ofGate)));
+                new OptionGradient(
+                        0,
+                        product(margin, mixture.ofZ),
+                        ofGate / loss.tau(),
+                        -product(gate / loss.tau(), ofGate)));
     }
 
     private static OfMargin discoPop(DiscoPop loss, double margin) {
@@ -117,7 +139,9 @@ final class ReferenceMargin {
         return new OfMargin(mixture.value, mixture.slope, new OptionGradient(ofBeta, 0, 0, ofTau));
     }
 
-    /** {@code S(-u) softplus(-z) + S(u) exp(-z)} with {@code z = beta * D} and {@code u = gate * D}. */
+    /**
+     * {@code S(-u) softplus(-z) + S(u) exp(-z)} with {@code z = beta * D} and {@code u = gate * D}.
+     */
     private static final class Mixture {
         final double value;
         final double slope;
@@ -127,7 +151,8 @@ final class ReferenceMargin {
         Mixture(double margin, double beta, double gate) {
             double z = beta * margin;
             double u = product(gate, margin);
-            // log of S(u) exp(-z), and of S(-u) S(u) exp(-z), each as (multiple of the margin) - (something in [0, 2 ln 2])
+            // log of S(u) exp(-z), and of S(-u) S(u) exp(-z), each as (multiple of the margin) -
+            // (something in [0, 2 ln 2])
             double exponential;
             double gatedExponential;
             if (u < 0) {
@@ -149,7 +174,10 @@ final class ReferenceMargin {
             } else {
                 ofU = gatedExponential - product(penalty * logistic(u), softplus(-z));
             }
-            slope = exponential == Double.POSITIVE_INFINITY ? Double.NEGATIVE_INFINITY : beta * ofZ + product(gate, ofU);
+            slope =
+                    exponential == Double.POSITIVE_INFINITY
+                            ? Double.NEGATIVE_INFINITY
+                            : beta * ofZ + product(gate, ofU);
         }
     }
 
@@ -191,7 +219,9 @@ final class ReferenceMargin {
         return new Slope(value, exponent > 80 ? 0 : value);
     }
 
-    /** {@code t - log(1+t)} for t in [0,1]; as a series for small t, where the difference cancels. */
+    /**
+     * {@code t - log(1+t)} for t in [0,1]; as a series for small t, where the difference cancels.
+     */
     private static double excess(double t) {
         if (t > .1) {
             return t - Math.log1p(t);

@@ -1,6 +1,9 @@
 package dev.logratio;
 
-/** Functions that the reference's losses are written with, in forms that neither overflow nor cancel. */
+/**
+ * Functions that the reference's losses are written with, in forms that neither overflow nor
+ * cancel.
+ */
 final class ReferenceMath {
     private ReferenceMath() {}
 
@@ -22,9 +25,14 @@ final class ReferenceMath {
         return logistic(x) * logistic(-x);
     }
 
-    /** {@code -(1-e) log S(x) - e log S(-x)}: cross-entropy of a logistic with a label smoothed by e. */
+    /**
+     * {@code -(1-e) log S(x) - e log S(-x)}: cross-entropy of a logistic with a label smoothed by
+     * e.
+     */
     static Slope smoothed(double x, double e) {
-        return new Slope((1 - e) * softplus(-x) + product(e, softplus(x)), e * logistic(x) - (1 - e) * logistic(-x));
+        return new Slope(
+                (1 - e) * softplus(-x) + product(e, softplus(x)),
+                e * logistic(x) - (1 - e) * logistic(-x));
     }
 
     /** {@code max(0, 1 - x)}, with derivative 0 at the kink. */
@@ -43,8 +51,8 @@ final class ReferenceMath {
     }
 
     /**
-     * {@code log(sum exp(scale (x - max x)))}, with relative accuracy where all but one value are far
-     * below. NaN where one is, or all are -inf.
+     * {@code log(sum exp(scale (x - max x)))}, with relative accuracy where all but one value are
+     * far below. NaN where one is, or all are -inf.
      */
     static double logSumAboutLargest(double[] values, double scale) {
         int top = 0;
@@ -61,8 +69,8 @@ final class ReferenceMath {
     }
 
     /**
-     * What a loss adds to the derivative of the whole by a statistic: nothing if it does not depend on
-     * that, not even of a NaN.
+     * What a loss adds to the derivative of the whole by a statistic: nothing if it does not depend
+     * on that, not even of a NaN.
      */
     static double share(double upstream, double derivative) {
         return derivative == 0 ? 0 : product(upstream, derivative);

@@ -12,6 +12,7 @@ import dev.logratio.loss.Loss;
 import dev.logratio.loss.Nll;
 import dev.logratio.loss.Orpo;
 import dev.logratio.loss.SimPo;
+
 import java.util.Arrays;
 import java.util.function.DoubleUnaryOperator;
 
@@ -20,7 +21,10 @@ final class ReferencePolicy {
     private ReferencePolicy() {}
 
     static void evaluate(
-            Loss.ReferenceFree loss, ReferencePairs given, double[] upstream, ReferenceGradient out) {
+            Loss.ReferenceFree loss,
+            ReferencePairs given,
+            double[] upstream,
+            ReferenceGradient out) {
         ReferencePairs pairs = loss instanceof Orpo ? atMostCertain(given) : given;
         for (int i = 0; i < pairs.size(); i++) {
             double chosen = pairs.policyChosen()[i];
@@ -53,19 +57,29 @@ final class ReferencePolicy {
                 pairs.perToken());
     }
 
-    /** A pair's loss and its derivatives with respect to the log-probs, each a token where the loss divides by length. */
+    /**
+     * A pair's loss and its derivatives with respect to the log-probs, each a token where the loss
+     * divides by length.
+     */
     private record Pair(double value, double ofChosen, double ofRejected) {}
 
     private static Pair at(Loss.ReferenceFree loss, double chosen, double rejected) {
         return switch (loss) {
             case SimPo simPo -> {
-                Slope result = smoothed(simPo.beta() * (chosen - rejected) - simPo.gamma(), simPo.labelSmoothing());
-                yield new Pair(result.value(), simPo.beta() * result.slope(), -simPo.beta() * result.slope());
+                Slope result =
+                        smoothed(
+                                simPo.beta() * (chosen - rejected) - simPo.gamma(),
+                                simPo.labelSmoothing());
+                yield new Pair(
+                        result.value(),
+                        simPo.beta() * result.slope(),
+                        -simPo.beta() * result.slope());
             }
             case AlphaPo alphaPo -> alphaPo(alphaPo, chosen, rejected);
             case Cpo cpo -> {
                 Slope result = smoothed(cpo.beta() * (chosen - rejected), cpo.labelSmoothing());
-                yield new Pair(result.value(), cpo.beta() * result.slope(), -cpo.beta() * result.slope());
+                yield new Pair(
+                        result.value(), cpo.beta() * result.slope(), -cpo.beta() * result.slope());
             }
             case Orpo orpo -> oddsRatio(orpo.beta(), chosen, rejected);
         };
@@ -73,12 +87,16 @@ final class ReferencePolicy {
 
     private static Pair alphaPo(AlphaPo loss, double chosen, double rejected) {
         double alpha = loss.alpha();
-        // exp(-alpha rejected) - exp(-alpha chosen), the larger of the two factored out: both may overflow
+        // exp(-alpha rejected) - exp(-alpha chosen), the larger of the two factored out: both may
+        // overflow
         double difference = chosen - rejected;
         double larger = Math.exp(-product(alpha, Math.min(chosen, rejected)));
-        double rewards = alpha == 0
-                ? difference
-                : product(larger, -Math.expm1(-alpha * Math.abs(difference))) / alpha * Math.signum(difference);
+        double rewards =
+                alpha == 0
+                        ? difference
+                        : product(larger, -Math.expm1(-alpha * Math.abs(difference)))
+                                / alpha
+                                * Math.signum(difference);
         Slope result = smoothed(loss.beta() * rewards - loss.gamma(), loss.labelSmoothing());
         double ofRewards = loss.beta() * result.slope();
         return new Pair(
@@ -93,9 +111,13 @@ final class ReferencePolicy {
             return new Pair(beta * Math.log(2), 0, 0); // even odds; their gradient has no limit
         }
         double o = chosen == rejected ? 0 : logOdds(chosen) - logOdds(rejected);
-        // The slope of the log-odds at a is 1/(1-exp(a)), and that of -LS(o) is -S(-o); their product is formed as logarithms.
+        // The slope of the log-odds at a is 1/(1-exp(a)), and that of -LS(o) is -S(-o); their
+        // product is formed as logarithms.
         // As the chosen log-prob goes to 0, it goes to the odds of the rejected one.
-        double ofChosen = chosen == 0 ? Math.exp(logOdds(rejected)) : Math.exp(-softplus(o) - log1mexp(chosen));
+        double ofChosen =
+                chosen == 0
+                        ? Math.exp(logOdds(rejected))
+                        : Math.exp(-softplus(o) - log1mexp(chosen));
         double ofRejected = Math.exp(-softplus(o) - log1mexp(rejected));
         return new Pair(beta * softplus(-o), -beta * ofChosen, beta * ofRejected);
     }
@@ -105,7 +127,12 @@ final class ReferencePolicy {
     }
 
     /** Adds a multiple of the chosen sequences' negative log-likelihood a token. */
-    private static void addNll(Nll nll, double weight, ReferencePairs pairs, double[] upstream, ReferenceGradient out) {
+    private static void addNll(
+            Nll nll,
+            double weight,
+            ReferencePairs pairs,
+            double[] upstream,
+            ReferenceGradient out) {
         double tokens = 0;
         double logProb = 0;
         double ofMean = 0;

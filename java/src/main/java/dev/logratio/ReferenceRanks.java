@@ -6,6 +6,7 @@ import static dev.logratio.ReferenceMath.smoothed;
 import dev.logratio.ReferenceMath.Slope;
 import dev.logratio.loss.Aot;
 import dev.logratio.loss.AotUnpaired;
+
 import java.util.stream.IntStream;
 
 /** Losses of two sorted lists: loss k is of the difference of their k-th smallest values. */
@@ -14,13 +15,15 @@ final class ReferenceRanks {
 
     static void evaluate(Aot loss, ReferencePairs pairs, double[] upstream, ReferenceGradient out) {
         double[] policy = ReferencePairs.differences(pairs.policyChosen(), pairs.policyRejected());
-        double[] reference = ReferencePairs.differences(pairs.referenceChosen(), pairs.referenceRejected());
+        double[] reference =
+                ReferencePairs.differences(pairs.referenceChosen(), pairs.referenceRejected());
         int[] policyOrder = order(policy);
         int[] referenceOrder = order(reference);
         for (int k = 0; k < pairs.size(); k++) {
             int p = policyOrder[k];
             int r = referenceOrder[k];
-            Slope result = smoothed(loss.beta() * (policy[p] - reference[r]), loss.labelSmoothing());
+            Slope result =
+                    smoothed(loss.beta() * (policy[p] - reference[r]), loss.labelSmoothing());
             double slope = product(upstream[k], loss.beta() * result.slope());
             out.losses[k] = result.value();
             out.policyChosen[p] = slope;
@@ -30,7 +33,8 @@ final class ReferenceRanks {
         }
     }
 
-    static void evaluate(AotUnpaired loss, ReferencePairs pairs, double[] upstream, ReferenceGradient out) {
+    static void evaluate(
+            AotUnpaired loss, ReferencePairs pairs, double[] upstream, ReferenceGradient out) {
         double[] chosen = pairs.chosenRatios();
         double[] rejected = pairs.rejectedRatios();
         int[] chosenOrder = order(chosen);
@@ -46,7 +50,10 @@ final class ReferenceRanks {
         }
     }
 
-    /** Indices from the smallest to the largest value, NaN last, equal values in their order; -0 and 0 are equal. */
+    /**
+     * Indices from the smallest to the largest value, NaN last, equal values in their order; -0 and
+     * 0 are equal.
+     */
     private static int[] order(double[] values) {
         return IntStream.range(0, values.length)
                 .boxed()

@@ -27,56 +27,96 @@ final class ReferenceRatios {
         Pair at(double chosen, double rejected);
     }
 
-    static void evaluate(NcaPair loss, ReferencePairs pairs, double[] upstream, ReferenceGradient out) {
+    static void evaluate(
+            NcaPair loss, ReferencePairs pairs, double[] upstream, ReferenceGradient out) {
         double beta = loss.beta();
-        eachPair(pairs, upstream, out, (chosen, rejected) -> new Pair(
-                softplus(-beta * chosen) + .5 * softplus(beta * chosen) + .5 * softplus(beta * rejected),
-                beta * (.5 * logistic(beta * chosen) - logistic(-beta * chosen)),
-                .5 * beta * logistic(beta * rejected)));
+        eachPair(
+                pairs,
+                upstream,
+                out,
+                (chosen, rejected) ->
+                        new Pair(
+                                softplus(-beta * chosen)
+                                        + .5 * softplus(beta * chosen)
+                                        + .5 * softplus(beta * rejected),
+                                beta * (.5 * logistic(beta * chosen) - logistic(-beta * chosen)),
+                                .5 * beta * logistic(beta * rejected)));
     }
 
-    static void evaluate(BcoPair loss, ReferencePairs pairs, double[] upstream, ReferenceGradient out) {
+    static void evaluate(
+            BcoPair loss, ReferencePairs pairs, double[] upstream, ReferenceGradient out) {
         double beta = loss.beta();
         double delta = loss.delta();
-        eachPair(pairs, upstream, out, (chosen, rejected) -> new Pair(
-                softplus(delta - beta * chosen) + softplus(beta * rejected - delta),
-                -beta * logistic(delta - beta * chosen),
-                beta * logistic(beta * rejected - delta)));
+        eachPair(
+                pairs,
+                upstream,
+                out,
+                (chosen, rejected) ->
+                        new Pair(
+                                softplus(delta - beta * chosen) + softplus(beta * rejected - delta),
+                                -beta * logistic(delta - beta * chosen),
+                                beta * logistic(beta * rejected - delta)));
     }
 
-    static void evaluate(SppoHard loss, ReferencePairs pairs, double[] upstream, ReferenceGradient out) {
+    static void evaluate(
+            SppoHard loss, ReferencePairs pairs, double[] upstream, ReferenceGradient out) {
         double target = .5 / loss.beta();
-        eachPair(pairs, upstream, out, (chosen, rejected) ->
-                new Pair(square(chosen - target) + square(rejected + target), 2 * (chosen - target), 2 * (rejected + target)));
+        eachPair(
+                pairs,
+                upstream,
+                out,
+                (chosen, rejected) ->
+                        new Pair(
+                                square(chosen - target) + square(rejected + target),
+                                2 * (chosen - target),
+                                2 * (rejected + target)));
     }
 
-    static void evaluate(ApoZero loss, ReferencePairs pairs, double[] upstream, ReferenceGradient out) {
+    static void evaluate(
+            ApoZero loss, ReferencePairs pairs, double[] upstream, ReferenceGradient out) {
         double beta = loss.beta();
-        eachPair(pairs, upstream, out, (chosen, rejected) -> new Pair(
-                logistic(-beta * chosen) + logistic(beta * rejected), -beta * bell(beta * chosen), beta * bell(beta * rejected)));
+        eachPair(
+                pairs,
+                upstream,
+                out,
+                (chosen, rejected) ->
+                        new Pair(
+                                logistic(-beta * chosen) + logistic(beta * rejected),
+                                -beta * bell(beta * chosen),
+                                beta * bell(beta * rejected)));
     }
 
-    static void evaluate(ApoDown loss, ReferencePairs pairs, double[] upstream, ReferenceGradient out) {
+    static void evaluate(
+            ApoDown loss, ReferencePairs pairs, double[] upstream, ReferenceGradient out) {
         double beta = loss.beta();
-        eachPair(pairs, upstream, out, (chosen, rejected) -> {
-            double ofMargin = beta * bell(beta * (chosen - rejected));
-            return new Pair(
-                    logistic(beta * chosen) + logistic(-beta * (chosen - rejected)), beta * bell(beta * chosen) - ofMargin, ofMargin);
-        });
+        eachPair(
+                pairs,
+                upstream,
+                out,
+                (chosen, rejected) -> {
+                    double ofMargin = beta * bell(beta * (chosen - rejected));
+                    return new Pair(
+                            logistic(beta * chosen) + logistic(-beta * (chosen - rejected)),
+                            beta * bell(beta * chosen) - ofMargin,
+                            ofMargin);
+                });
     }
 
-    private static void eachPair(ReferencePairs pairs, double[] upstream, ReferenceGradient out, OfPair loss) {
+    private static void eachPair(
+            ReferencePairs pairs, double[] upstream, ReferenceGradient out, OfPair loss) {
         double[] chosen = pairs.chosenRatios();
         double[] rejected = pairs.rejectedRatios();
         for (int i = 0; i < pairs.size(); i++) {
             Pair pair = loss.at(chosen[i], rejected[i]);
             out.losses[i] = pair.value;
-            out.addRatios(i, product(upstream[i], pair.ofChosen), product(upstream[i], pair.ofRejected));
+            out.addRatios(
+                    i, product(upstream[i], pair.ofChosen), product(upstream[i], pair.ofRejected));
         }
     }
 
     /** Two losses a pair, each against the mean log-ratio of the other side. */
-    static void evaluate(KtoPair loss, ReferencePairs pairs, double[] upstream, ReferenceGradient out) {
+    static void evaluate(
+            KtoPair loss, ReferencePairs pairs, double[] upstream, ReferenceGradient out) {
         int count = pairs.size();
         double beta = loss.beta();
         double[] chosen = pairs.chosenRatios();
@@ -96,10 +136,14 @@ final class ReferenceRatios {
             ofKlOfRejected += share(upstream[i], beta * bell(desirable));
             ofKlOfChosen -= share(upstream[count + i], beta * bell(undesirable));
         }
-        boolean chosenCarries = !loss.detach() && mean(chosen) >= 0; // at 0 too, as trainers' clamp does
+        boolean chosenCarries =
+                !loss.detach() && mean(chosen) >= 0; // at 0 too, as trainers' clamp does
         boolean rejectedCarries = !loss.detach() && mean(rejected) >= 0;
         for (int i = 0; i < count; i++) {
-            out.addRatios(i, chosenCarries ? ofKlOfChosen / count : 0, rejectedCarries ? ofKlOfRejected / count : 0);
+            out.addRatios(
+                    i,
+                    chosenCarries ? ofKlOfChosen / count : 0,
+                    rejectedCarries ? ofKlOfRejected / count : 0);
         }
     }
 }

@@ -3,9 +3,10 @@ package dev.logratio;
 import java.util.Arrays;
 
 /**
- * One row of logits in float64, and what follows from it. With {@code z} the logits after {@link TokenOptions}, every log-prob is
- * {@code (z - max) - log1p(rest)}, {@code rest} being the sum of {@code exp(z - max)} over all but the largest: no large numbers cancel,
- * not even where one probability is close to 1.
+ * One row of logits in float64, and what follows from it. With {@code z} the logits after {@link
+ * TokenOptions}, every log-prob is {@code (z - max) - log1p(rest)}, {@code rest} being the sum of
+ * {@code exp(z - max)} over all but the largest: no large numbers cancel, not even where one
+ * probability is close to 1.
  */
 final class ReferenceRow {
     private static final double ENOUGH = 0x1p-16; // error of a probability, relative
@@ -114,7 +115,10 @@ final class ReferenceRow {
 
     /** Over the columns that are not -inf. */
     private static double mean(double[] values) {
-        return Arrays.stream(values).filter(value -> value > Double.NEGATIVE_INFINITY).average().orElseThrow();
+        return Arrays.stream(values)
+                .filter(value -> value > Double.NEGATIVE_INFINITY)
+                .average()
+                .orElseThrow();
     }
 
     /** The gradient of {@code upstream * log-prob(label)} with respect to the raw logits. */
@@ -125,13 +129,20 @@ final class ReferenceRow {
     }
 
     /**
-     * The gradient of {@code gradLogp * log-prob(label) + gradEntropy * entropy} with respect to the raw logits, given the row's
-     * log-sum-exp and entropy.
+     * The gradient of {@code gradLogp * log-prob(label) + gradEntropy * entropy} with respect to
+     * the raw logits, given the row's log-sum-exp and entropy.
      *
-     * @param lseEpsilon the spacing next to 1 of the type that lse was rounded to; where it left too few digits for the row's
-     *     probabilities, or for what the label's is short of 1, the row's own log-sum-exp takes its place
+     * @param lseEpsilon the spacing next to 1 of the type that lse was rounded to; where it left
+     *     too few digits for the row's probabilities, or for what the label's is short of 1, the
+     *     row's own log-sum-exp takes its place
      */
-    double[] gradient(int label, double lse, double lseEpsilon, double entropy, double gradLogp, double gradEntropy) {
+    double[] gradient(
+            int label,
+            double lse,
+            double lseEpsilon,
+            double entropy,
+            double gradLogp,
+            double gradEntropy) {
         double error = Math.abs(lse) * lseEpsilon;
         boolean holds = !(error > ENOUGH || (lse - z[label]) * ENOUGH < error);
         double[] logProbs = new double[z.length];
@@ -139,7 +150,8 @@ final class ReferenceRow {
         return gradient(logProbs, label, gradLogp, entropy, gradEntropy);
     }
 
-    private double[] gradient(double[] logProbs, int label, double gradLogp, double entropy, double gradEntropy) {
+    private double[] gradient(
+            double[] logProbs, int label, double gradLogp, double entropy, double gradEntropy) {
         double[] gradient = new double[z.length];
         for (int k = 0; k < z.length; k++) {
             double probability = Math.exp(logProbs[k]);
@@ -147,7 +159,10 @@ final class ReferenceRow {
                 continue; // no gradient, whatever is upstream
             }
             double ofLogProb = k == label ? -Math.expm1(logProbs[k]) : -probability;
-            double ofEntropy = probability == 0 || gradEntropy == 0 ? 0 : -probability * (logProbs[k] + entropy);
+            double ofEntropy =
+                    probability == 0 || gradEntropy == 0
+                            ? 0
+                            : -probability * (logProbs[k] + entropy);
             double ofZ = ReferenceMath.product(gradLogp, ofLogProb) + gradEntropy * ofEntropy;
             gradient[k] = ofZ * slope[k];
         }

@@ -1,11 +1,12 @@
 package dev.logratio;
 
 import dev.logratio.ScoringRuleOptions.Normalisation;
+
 import java.util.Arrays;
 
 /**
- * Scoring rules in float64. The loss is a function of the log-probabilities, each taken as free; its derivatives then go through the
- * log-softmax.
+ * Scoring rules in float64. The loss is a function of the log-probabilities, each taken as free;
+ * its derivatives then go through the log-softmax.
  */
 final class ReferenceScoringRule {
     private final ScoringRuleOptions options;
@@ -35,13 +36,17 @@ final class ReferenceScoringRule {
 
     static void run(ScoringRule call) {
         Tensor starts = ReferenceBackend.rowStarts(call.logits);
-        Tensor targets = call.gradLogits == null ? null : ReferenceBackend.rowStarts(call.gradLogits);
+        Tensor targets =
+                call.gradLogits == null ? null : ReferenceBackend.rowStarts(call.gradLogits);
         int columns = Math.toIntExact(call.logits.size(call.logits.rank() - 1));
         int vocab = Math.toIntExact(call.vocab());
         long rows = call.labels.elementCount();
         long counted = 0;
         for (long n = 0; n < rows; n++) {
-            counted += call.labels.loadLong(call.labels.offsetOf(n)) == call.options.ignoreIndex() ? 0 : 1;
+            counted +=
+                    call.labels.loadLong(call.labels.offsetOf(n)) == call.options.ignoreIndex()
+                            ? 0
+                            : 1;
         }
         double sum = 0;
         for (long n = 0; n < rows; n++) {
@@ -53,7 +58,8 @@ final class ReferenceScoringRule {
                 for (int k = 0; k < vocab; k++) {
                     logits[k] = call.logits.loadDouble(starts.offsetOf(n) + k);
                 }
-                ReferenceScoringRule row = new ReferenceScoringRule(call.options, logits, (int) label);
+                ReferenceScoringRule row =
+                        new ReferenceScoringRule(call.options, logits, (int) label);
                 double upstream = ReferenceBackend.load(call.gradLoss, n, 1.0 / counted);
                 value = row.value;
                 System.arraycopy(row.gradient(upstream), 0, gradient, 0, vocab);
@@ -71,7 +77,9 @@ final class ReferenceScoringRule {
     private static double[] logSoftmax(double[] logits) {
         double largest = Arrays.stream(logits).max().orElseThrow();
         double logSum = ReferenceMath.logSumAboutLargest(logits, 1);
-        return Arrays.stream(logits).map(logit -> Double.isNaN(logSum) ? Double.NaN : logit - largest - logSum).toArray();
+        return Arrays.stream(logits)
+                .map(logit -> Double.isNaN(logSum) ? Double.NaN : logit - largest - logSum)
+                .toArray();
     }
 
     /** What Selten's form is divided by in Jose, Nau and Winkler's. */
@@ -92,7 +100,11 @@ final class ReferenceScoringRule {
         value = jnw ? Math.expm1(logPowerSum) / alpha : (alpha - 1) * Math.exp(logPowerSum);
         for (int k = 0; k < logP.length; k++) {
             double powerLess = Math.exp((alpha - 1) * logP[k]);
-            value -= weight[k] * (jnw ? Math.expm1((alpha - 1) * logP[k]) / (alpha - 1) : alpha * powerLess);
+            value -=
+                    weight[k]
+                            * (jnw
+                                    ? Math.expm1((alpha - 1) * logP[k]) / (alpha - 1)
+                                    : alpha * powerLess);
             slope[k] = alpha * (alpha - 1) * powerLess * lessWeight(logP[k], 1, k, 1) / divisor;
         }
     }
@@ -107,7 +119,11 @@ final class ReferenceScoringRule {
             double exponent = (alpha - 1) * (logP[k] - logPowerSum / alpha);
             score[k] = Math.exp(exponent);
             mean += weight[k] * score[k];
-            value -= weight[k] * (options.normalisation() == Normalisation.JNW ? Math.expm1(exponent) / (alpha - 1) : score[k]);
+            value -=
+                    weight[k]
+                            * (options.normalisation() == Normalisation.JNW
+                                    ? Math.expm1(exponent) / (alpha - 1)
+                                    : score[k]);
         }
         for (int k = 0; k < logP.length; k++) {
             double logShare = alpha * (logP[k] - largest) - logSum;
@@ -118,7 +134,9 @@ final class ReferenceScoringRule {
     /** {@code exp(log) * mean - weight[k] * score}, where both may be next to each other. */
     private double lessWeight(double log, double mean, int k, double score) {
         double product = weight[k] * score;
-        return product > mean / 2 ? Math.expm1(log) * mean + (mean - product) : Math.exp(log) * mean - product;
+        return product > mean / 2
+                ? Math.expm1(log) * mean + (mean - product)
+                : Math.exp(log) * mean - product;
     }
 
     private void maskedLog() {
@@ -133,7 +151,8 @@ final class ReferenceScoringRule {
 
     /** log of the sum of p^alpha. */
     private double logPowerSum(double alpha) {
-        return alpha * Arrays.stream(logP).max().orElseThrow() + ReferenceMath.logSumAboutLargest(logP, alpha);
+        return alpha * Arrays.stream(logP).max().orElseThrow()
+                + ReferenceMath.logSumAboutLargest(logP, alpha);
     }
 
     private double[] gradient(double upstream) {
@@ -151,7 +170,11 @@ final class ReferenceScoringRule {
         for (int k = 0; k < logP.length; k++) {
             if (logP[k] != Double.NEGATIVE_INFINITY && upstream != 0) {
                 double p = Math.exp(logP[k]);
-                gradient[k] = upstream * (k == top ? -slope[k] * Math.expm1(logP[k]) - p * sumOfOthers : slope[k] - p * sum);
+                gradient[k] =
+                        upstream
+                                * (k == top
+                                        ? -slope[k] * Math.expm1(logP[k]) - p * sumOfOthers
+                                        : slope[k] - p * sum);
             }
         }
         return gradient;

@@ -9,7 +9,8 @@ final class ReferenceSequences {
 
     /** The mask's weights, [B][T]. */
     static double[][] weights(Tensor mask) {
-        double[][] weights = new double[Math.toIntExact(mask.size(0))][Math.toIntExact(mask.size(1))];
+        double[][] weights =
+                new double[Math.toIntExact(mask.size(0))][Math.toIntExact(mask.size(1))];
         for (int b = 0; b < weights.length; b++) {
             for (int t = 0; t < weights[b].length; t++) {
                 double weight = mask.loadDouble(offset(mask, b, t));
@@ -29,20 +30,23 @@ final class ReferenceSequences {
         for (int i = 0; options.tailWeight() < 1 && i < pairs; i++) {
             double[] chosen = weights[i];
             double[] rejected = weights[i + pairs];
-            boolean[][] shared = options.align() == Align.COMPLETION
-                    ? sharedByPosition(chosen, rejected, options.keepFraction())
-                    : sharedByColumn(chosen, rejected, options.keepFraction());
+            boolean[][] shared =
+                    options.align() == Align.COMPLETION
+                            ? sharedByPosition(chosen, rejected, options.keepFraction())
+                            : sharedByColumn(chosen, rejected, options.keepFraction());
             weigh(chosen, shared[0], options.tailWeight());
             weigh(rejected, shared[1], options.tailWeight());
         }
     }
 
-    private static boolean[][] sharedByPosition(double[] chosen, double[] rejected, double keepFraction) {
+    private static boolean[][] sharedByPosition(
+            double[] chosen, double[] rejected, double keepFraction) {
         long kept = kept(Math.min(counted(chosen), counted(rejected)), keepFraction);
         return new boolean[][] {firstCounted(chosen, kept), firstCounted(rejected, kept)};
     }
 
-    private static boolean[][] sharedByColumn(double[] chosen, double[] rejected, double keepFraction) {
+    private static boolean[][] sharedByColumn(
+            double[] chosen, double[] rejected, double keepFraction) {
         double[] both = new double[chosen.length];
         for (int t = 0; t < both.length; t++) {
             both[t] = Math.min(chosen[t], rejected[t]);

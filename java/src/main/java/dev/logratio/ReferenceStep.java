@@ -9,6 +9,7 @@ import dev.logratio.SequenceOptions.Reduction;
 import dev.logratio.loss.Loss;
 import dev.logratio.loss.Sft;
 import dev.logratio.loss.WeightedLoss;
+
 import java.util.Arrays;
 
 /** One preference step: rows, sequences, pairs, and back. */
@@ -77,24 +78,28 @@ final class ReferenceStep {
         double[] logps = new double[sequences];
         double[] referenceLogps = new double[sequences];
         for (int b = 0; b < sequences; b++) {
-            logps[b] = ReferenceSequences.reduce(tokenLogps(b), weights[b], call.sequenceOptions.reduction());
+            logps[b] =
+                    ReferenceSequences.reduce(
+                            tokenLogps(b), weights[b], call.sequenceOptions.reduction());
             referenceLogps[b] = referenceLogp(b);
             store(call.logps, b, logps[b]);
             store(call.counts, b, ReferenceSequences.sum(weights[b]));
         }
-        ReferencePairs batch = new ReferencePairs(
-                chosen(logps),
-                rejected(logps),
-                chosen(referenceLogps),
-                rejected(referenceLogps),
-                chosen(counts()),
-                rejected(counts()),
-                call.sequenceOptions.reduction() == Reduction.MEAN);
+        ReferencePairs batch =
+                new ReferencePairs(
+                        chosen(logps),
+                        rejected(logps),
+                        chosen(referenceLogps),
+                        rejected(referenceLogps),
+                        chosen(counts()),
+                        rejected(counts()),
+                        call.sequenceOptions.reduction() == Reduction.MEAN);
         Rewards rewards = null;
         for (WeightedLoss term : call.terms) {
             switch (term.loss()) {
                 case Loss.Paired paired -> {
-                    ReferencePairs pairs = paired instanceof Loss.ReferenceFree ? withoutReference(batch) : batch;
+                    ReferencePairs pairs =
+                            paired instanceof Loss.ReferenceFree ? withoutReference(batch) : batch;
                     addPaired(paired, term.weight(), pairs);
                     rewards = rewards == null ? Rewards.of(paired.beta(), pairs) : rewards;
                 }
@@ -132,21 +137,32 @@ final class ReferenceStep {
             double[] rejected = pairs.rejectedRatios();
             double[] right = new double[pairs.size()];
             Arrays.setAll(right, i -> chosen[i] > rejected[i] ? 1 : 0);
-            return new Rewards(beta * ReferenceMath.mean(chosen), beta * ReferenceMath.mean(rejected), ReferenceMath.mean(right));
+            return new Rewards(
+                    beta * ReferenceMath.mean(chosen),
+                    beta * ReferenceMath.mean(rejected),
+                    ReferenceMath.mean(right));
         }
     }
 
     private static ReferencePairs withoutReference(ReferencePairs batch) {
         double[] zeros = new double[batch.size()];
         return new ReferencePairs(
-                batch.policyChosen(), batch.policyRejected(), zeros, zeros, batch.chosenCounts(), batch.rejectedCounts(), batch.perToken());
+                batch.policyChosen(),
+                batch.policyRejected(),
+                zeros,
+                zeros,
+                batch.chosenCounts(),
+                batch.rejectedCounts(),
+                batch.perToken());
     }
 
     /** Adds a loss; of one with several values a pair their mean. */
     private void addPaired(Loss.Paired loss, double weight, ReferencePairs batch) {
         int values = loss.lossesPerPair();
         double[] ofPair = new double[pairs];
-        Arrays.setAll(ofPair, i -> weight / values * (call.wpo ? wpoWeight(i) * wpoWeight(i + pairs) : 1));
+        Arrays.setAll(
+                ofPair,
+                i -> weight / values * (call.wpo ? wpoWeight(i) * wpoWeight(i + pairs) : 1));
         double[] upstream = new double[values * pairs];
         Arrays.setAll(upstream, i -> ofPair[i % pairs] / pairs);
         ReferenceGradient result = ReferenceLoss.evaluate(loss, batch, upstream);
@@ -168,7 +184,10 @@ final class ReferenceStep {
         gradChosenTokens -= mean(weight, chosenTokens);
     }
 
-    /** WPO's factor of a sequence: how likely its tokens are beside samples of the policy, on average. */
+    /**
+     * WPO's factor of a sequence: how likely its tokens are beside samples of the policy, on
+     * average.
+     */
     private double wpoWeight(int b) {
         double sum = 0;
         long count = 0;
@@ -219,7 +238,8 @@ final class ReferenceStep {
 
     private double referenceLogp(int b) {
         if (call.referenceTokenLogps != null) {
-            return ReferenceSequences.reduce(call.referenceTokenLogps, b, weights[b], call.sequenceOptions.reduction());
+            return ReferenceSequences.reduce(
+                    call.referenceTokenLogps, b, weights[b], call.sequenceOptions.reduction());
         }
         return load(call.referenceLogps, b, 0);
     }
@@ -228,13 +248,17 @@ final class ReferenceStep {
         Tensor targetStarts = rowStarts(call.gradLogits);
         int vocabulary = Math.toIntExact(call.logits.size(2));
         for (int b = 0; b < sequences; b++) {
-            double upstream = gradLogps[b] / ReferenceSequences.divisor(weights[b], call.sequenceOptions.reduction());
+            double upstream =
+                    gradLogps[b]
+                            / ReferenceSequences.divisor(
+                                    weights[b], call.sequenceOptions.reduction());
             for (int t = 0; t < tokens; t++) {
                 double coefficient = weights[b][t] > 0 ? upstream * weights[b][t] : 0;
                 coefficient += b < pairs && counted[b][t] > 0 ? gradChosenTokens : 0;
-                double[] gradient = coefficient == 0
-                        ? new double[vocabulary]
-                        : row(b, t).gradientOfLogProb((int) label(b, t), coefficient);
+                double[] gradient =
+                        coefficient == 0
+                                ? new double[vocabulary]
+                                : row(b, t).gradientOfLogProb((int) label(b, t), coefficient);
                 long start = targetStarts.offsetOf((long) b * tokens + t);
                 storeRow(call.gradLogits, start, gradient);
                 for (int k = 0; k < vocabulary; k++) {
@@ -246,7 +270,8 @@ final class ReferenceStep {
     }
 
     private ReferenceRow row(int b, int t) {
-        return new ReferenceRow(call.logits, starts.offsetOf((long) b * tokens + t), call.tokenOptions);
+        return new ReferenceRow(
+                call.logits, starts.offsetOf((long) b * tokens + t), call.tokenOptions);
     }
 
     private long label(int b, int t) {

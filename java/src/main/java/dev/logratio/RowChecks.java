@@ -39,11 +39,22 @@ final class RowChecks {
         Checks.floatVector("grad_loss", call.gradLoss, 1);
         Checks.floatVector("values", call.values, pairs);
         Checks.floatVector("loss", call.loss, 1);
-        gradient("grad_p_logits", call.gradP, "p_logits", p, call.options.detach() == DivergenceOptions.Detach.P);
+        gradient(
+                "grad_p_logits",
+                call.gradP,
+                "p_logits",
+                p,
+                call.options.detach() == DivergenceOptions.Detach.P);
         if (call.gradQ != null && call.qWeights != null) {
-            throw new IllegalArgumentException("grad_q_logits is wanted, expected q_logits with it: q_weights are constant");
+            throw new IllegalArgumentException(
+                    "grad_q_logits is wanted, expected q_logits with it: q_weights are constant");
         }
-        gradient("grad_q_logits", call.gradQ, "q_logits", q, call.options.detach() == DivergenceOptions.Detach.Q);
+        gradient(
+                "grad_q_logits",
+                call.gradQ,
+                "q_logits",
+                q,
+                call.options.detach() == DivergenceOptions.Detach.Q);
         rowValues("p_rows", call.pRows, p.size(0));
         rowValues("q_rows", call.qRows, q.size(0));
         weightValues("row_weights", call.rowWeights);
@@ -65,7 +76,12 @@ final class RowChecks {
         Checks.logitsAndLabels(call.logits, call.labels, doubleLogits, false);
         long columns = call.logits.size(call.logits.rank() - 1);
         if (call.options.vocab() > columns) {
-            throw new IllegalArgumentException("vocab is " + call.options.vocab() + ", expected at most the " + columns + " columns of logits");
+            throw new IllegalArgumentException(
+                    "vocab is "
+                            + call.options.vocab()
+                            + ", expected at most the "
+                            + columns
+                            + " columns of logits");
         }
         Checks.floatLike("grad_loss", call.gradLoss, "labels", call.labels);
         Checks.floatLike("values", call.values, "labels", call.labels);
@@ -78,7 +94,8 @@ final class RowChecks {
     private static void matrix(String name, Tensor tensor, String shape, boolean doubleLogits) {
         Checks.require(name, tensor, "float " + shape);
         if (!tensor.dtype().isFloat() || tensor.dtype() == DType.F64 && !doubleLogits) {
-            throw Checks.wrong(name, tensor, doubleLogits ? "F64, F32, BF16 or F16" : "F32, BF16 or F16");
+            throw Checks.wrong(
+                    name, tensor, doubleLogits ? "F64, F32, BF16 or F16" : "F32, BF16 or F16");
         }
         Checks.requireRank(name, tensor, 2, shape);
         if (tensor.size(1) < 1) {
@@ -100,7 +117,13 @@ final class RowChecks {
         Checks.bothOrNone("p_rows", call.pRows, "q_rows", call.qRows);
         if (call.pRows == null) {
             if (q.size(0) != call.pLogits.size(0)) {
-                throw Checks.wrong(qName, q, call.pLogits.size(0) + " rows, as p_logits is " + call.pLogits + " without p_rows and q_rows");
+                throw Checks.wrong(
+                        qName,
+                        q,
+                        call.pLogits.size(0)
+                                + " rows, as p_logits is "
+                                + call.pLogits
+                                + " without p_rows and q_rows");
             }
             return call.pLogits.size(0);
         }
@@ -111,12 +134,14 @@ final class RowChecks {
         return call.pRows.size(0);
     }
 
-    private static void gradient(String name, Tensor gradient, String ofName, Tensor of, boolean detached) {
+    private static void gradient(
+            String name, Tensor gradient, String ofName, Tensor of, boolean detached) {
         if (gradient == null) {
             return;
         }
         if (detached) {
-            throw new IllegalArgumentException(name + " is wanted, expected " + ofName + " not detached");
+            throw new IllegalArgumentException(
+                    name + " is wanted, expected " + ofName + " not detached");
         }
         if (gradient.dtype() != of.dtype() || !Arrays.equals(gradient.sizes(), of.sizes())) {
             throw Checks.wrong(name, gradient, of + ", as " + ofName);
@@ -129,10 +154,19 @@ final class RowChecks {
         for (long k = 0; !unread(rows) && k < rows.elementCount(); k++) {
             long row = rows.loadLong(rows.offsetOf(k));
             if (row < 0 || row >= count) {
-                throw new IllegalArgumentException(name + "[" + k + "] is " + row + ", expected a number in [0," + count + ")");
+                throw new IllegalArgumentException(
+                        name
+                                + "["
+                                + k
+                                + "] is "
+                                + row
+                                + ", expected a number in [0,"
+                                + count
+                                + ")");
             }
             if (taken[(int) row]) {
-                throw new IllegalArgumentException(name + "[" + k + "] is " + row + " once more, expected no row twice");
+                throw new IllegalArgumentException(
+                        name + "[" + k + "] is " + row + " once more, expected no row twice");
             }
             taken[(int) row] = true;
         }
@@ -142,7 +176,12 @@ final class RowChecks {
         for (long k = 0; !unread(weights) && k < weights.elementCount(); k++) {
             double weight = weights.loadDouble(weights.offsetOf(k));
             if (!(weight >= 0 && weight < Double.POSITIVE_INFINITY)) {
-                throw new IllegalArgumentException(name + Checks.indexOf(k, weights) + " is " + weight + ", expected a finite number >= 0");
+                throw new IllegalArgumentException(
+                        name
+                                + Checks.indexOf(k, weights)
+                                + " is "
+                                + weight
+                                + ", expected a finite number >= 0");
             }
         }
     }
@@ -163,7 +202,8 @@ final class RowChecks {
                 positive = weights.loadDouble(weights.offsetOf(row * columns + k)) > 0;
             }
             if (!positive) {
-                throw new IllegalArgumentException("q_weights row " + row + " sums to 0, expected a positive sum");
+                throw new IllegalArgumentException(
+                        "q_weights row " + row + " sums to 0, expected a positive sum");
             }
         }
     }

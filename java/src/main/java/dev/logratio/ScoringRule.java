@@ -3,11 +3,13 @@ package dev.logratio;
 import java.util.Objects;
 
 /**
- * Strictly proper scoring rules as token losses, with the gradient of the logits (Shao et al. 2024, arXiv 2405.18906).
+ * Strictly proper scoring rules as token losses, with the gradient of the logits (Shao et al. 2024,
+ * arXiv 2405.18906).
  *
- * <p>Inputs: {@code logits} [N,V] or [B,T,V] float with contiguous rows, {@code labels} int of their shape without V. An ignored row has
- * value 0 and gradient 0 and is not read. A logit of -inf has probability 0 and gradient 0; where the mathematics is +inf, so is the
- * value. A row that is all -inf, or holds +inf or NaN, gives NaN in its own value and gradient only.
+ * <p>Inputs: {@code logits} [N,V] or [B,T,V] float with contiguous rows, {@code labels} int of
+ * their shape without V. An ignored row has value 0 and gradient 0 and is not read. A logit of -inf
+ * has probability 0 and gradient 0; where the mathematics is +inf, so is the value. A row that is
+ * all -inf, or holds +inf or NaN, gives NaN in its own value and gradient only.
  */
 public final class ScoringRule {
     final Tensor logits;
@@ -48,7 +50,8 @@ public final class ScoringRule {
     /**
      * Gives the upstream gradient of every value.
      *
-     * @param gradLoss float of the labels' shape; default 1 over the number of rows that are not ignored, the gradient of the loss
+     * @param gradLoss float of the labels' shape; default 1 over the number of rows that are not
+     *     ignored, the gradient of the loss
      * @return this
      */
     public ScoringRule gradLoss(Tensor gradLoss) {

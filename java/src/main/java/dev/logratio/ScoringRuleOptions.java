@@ -4,14 +4,17 @@ import java.util.Locale;
 import java.util.Objects;
 
 /**
- * A strictly proper scoring rule as a token loss (arXiv 2405.18906). With {@code p = softmax(logits)}, {@code y} the label and
- * {@code Q = sum p^2}, {@code P = sum p^alpha}.
+ * A strictly proper scoring rule as a token loss (arXiv 2405.18906). With {@code p =
+ * softmax(logits)}, {@code y} the label and {@code Q = sum p^2}, {@code P = sum p^alpha}.
  *
  * @param rule default {@link Rule#LOG}
- * @param alpha order of {@code POWER} and {@code PSEUDO_SPHERICAL}, finite and &gt; 1; default 2, and must be 2 for other rules
+ * @param alpha order of {@code POWER} and {@code PSEUDO_SPHERICAL}, finite and &gt; 1; default 2,
+ *     and must be 2 for other rules
  * @param normalisation of the same two rules; default {@code SELTEN}, and must be for other rules
- * @param epsilon score smoothing, in [0,1): {@code (1-epsilon) S(y) + epsilon/vocab * sum_k S(k)}; default 0
- * @param maskedLog adds {@code -(epsilon/vocab) log p_k} over the columns with {@code p_k < epsilon/vocab}; default false
+ * @param epsilon score smoothing, in [0,1): {@code (1-epsilon) S(y) + epsilon/vocab * sum_k S(k)};
+ *     default 0
+ * @param maskedLog adds {@code -(epsilon/vocab) log p_k} over the columns with {@code p_k <
+ *     epsilon/vocab}; default false
  * @param vocab columns from it on take no part; in [1,V], 0 (the default) means V
  * @param ignoreIndex label of rows to ignore; default -100
  */
@@ -55,8 +58,9 @@ public record ScoringRuleOptions(
         /** As {@link Rule} has them. */
         SELTEN,
         /**
-         * Jose, Nau and Winkler's: {@code -((p_y^(alpha-1)-1)/(alpha-1) - (P-1)/alpha)} and
-         * {@code -((p_y/P^(1/alpha))^(alpha-1)-1)/(alpha-1)}, which become the log rule as alpha goes to 1.
+         * Jose, Nau and Winkler's: {@code -((p_y^(alpha-1)-1)/(alpha-1) - (P-1)/alpha)} and {@code
+         * -((p_y/P^(1/alpha))^(alpha-1)-1)/(alpha-1)}, which become the log rule as alpha goes to
+         * 1.
          */
         JNW
     }
@@ -73,19 +77,26 @@ public record ScoringRuleOptions(
         Objects.requireNonNull(rule, "rule");
         Objects.requireNonNull(normalisation, "normalisation");
         if (rule.hasOrder() && (!(alpha > 1) || Double.isInfinite(alpha))) {
-            throw new IllegalArgumentException("alpha is " + alpha + ", expected a finite number > 1");
+            throw new IllegalArgumentException(
+                    "alpha is " + alpha + ", expected a finite number > 1");
         }
         if (!rule.hasOrder() && alpha != 2) {
-            throw new IllegalArgumentException("alpha is " + alpha + ", expected 2 as " + rule.id() + " has no such option");
+            throw new IllegalArgumentException(
+                    "alpha is " + alpha + ", expected 2 as " + rule.id() + " has no such option");
         }
         if (!rule.hasOrder() && normalisation != Normalisation.SELTEN) {
-            throw new IllegalArgumentException("normalisation is jnw, expected selten as " + rule.id() + " has no such option");
+            throw new IllegalArgumentException(
+                    "normalisation is jnw, expected selten as "
+                            + rule.id()
+                            + " has no such option");
         }
         if (!(epsilon >= 0 && epsilon < 1)) {
-            throw new IllegalArgumentException("epsilon is " + epsilon + ", expected a number in [0,1)");
+            throw new IllegalArgumentException(
+                    "epsilon is " + epsilon + ", expected a number in [0,1)");
         }
         if (vocab < 0) {
-            throw new IllegalArgumentException("vocab is " + vocab + ", expected a number >= 1, or 0 for all columns");
+            throw new IllegalArgumentException(
+                    "vocab is " + vocab + ", expected a number >= 1, or 0 for all columns");
         }
     }
 
@@ -108,7 +119,8 @@ public record ScoringRuleOptions(
      * @throws IllegalArgumentException if they are out of range, or the rule does not have them
      */
     public ScoringRuleOptions withOrder(double alpha, Normalisation normalisation) {
-        return new ScoringRuleOptions(rule, alpha, normalisation, epsilon, maskedLog, vocab, ignoreIndex);
+        return new ScoringRuleOptions(
+                rule, alpha, normalisation, epsilon, maskedLog, vocab, ignoreIndex);
     }
 
     /**
@@ -120,7 +132,8 @@ public record ScoringRuleOptions(
      * @throws IllegalArgumentException if epsilon is out of range
      */
     public ScoringRuleOptions withSmoothing(double epsilon, boolean maskedLog) {
-        return new ScoringRuleOptions(rule, alpha, normalisation, epsilon, maskedLog, vocab, ignoreIndex);
+        return new ScoringRuleOptions(
+                rule, alpha, normalisation, epsilon, maskedLog, vocab, ignoreIndex);
     }
 
     /**
@@ -131,7 +144,8 @@ public record ScoringRuleOptions(
      * @throws IllegalArgumentException if it is negative
      */
     public ScoringRuleOptions withVocab(long vocab) {
-        return new ScoringRuleOptions(rule, alpha, normalisation, epsilon, maskedLog, vocab, ignoreIndex);
+        return new ScoringRuleOptions(
+                rule, alpha, normalisation, epsilon, maskedLog, vocab, ignoreIndex);
     }
 
     /**
@@ -141,6 +155,7 @@ public record ScoringRuleOptions(
      * @return the new options
      */
     public ScoringRuleOptions withIgnoreIndex(long ignoreIndex) {
-        return new ScoringRuleOptions(rule, alpha, normalisation, epsilon, maskedLog, vocab, ignoreIndex);
+        return new ScoringRuleOptions(
+                rule, alpha, normalisation, epsilon, maskedLog, vocab, ignoreIndex);
     }
 }

@@ -5,8 +5,9 @@ import java.util.Objects;
 /**
  * Token log-probs to one log-prob a sequence, and the gradient back.
  *
- * <p>Inputs: {@code tokenLogps} [B,T] float; {@code mask} [B,T]. B must be even when the tail weight is below 1. A value at a token that
- * does not count is never read, so that NaN there is harmless.
+ * <p>Inputs: {@code tokenLogps} [B,T] float; {@code mask} [B,T]. B must be even when the tail
+ * weight is below 1. A value at a token that does not count is never read, so that NaN there is
+ * harmless.
  */
 public final class SequenceLogps {
     final Tensor tokenLogps;

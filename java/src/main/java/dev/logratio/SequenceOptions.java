@@ -5,16 +5,19 @@ import java.util.Objects;
 /**
  * How the log-probs of a sequence's tokens become one number.
  *
- * <p>With a tail weight below 1 the batch is paired (row {@code i} with row {@code i + P}) and a token past the pair's shared set
- * counts with {@code tailWeight} times its weight: 0 is POET (arXiv 2506.09457), values between are LD-DPO.
+ * <p>With a tail weight below 1 the batch is paired (row {@code i} with row {@code i + P}) and a
+ * token past the pair's shared set counts with {@code tailWeight} times its weight: 0 is POET
+ * (arXiv 2506.09457), values between are LD-DPO.
  *
  * @param reduction sum, or mean over the weights; default sum
- * @param tailWeight weight of tokens past the shared set, in [0,1]; default 1, which leaves every counted token as it is
+ * @param tailWeight weight of tokens past the shared set, in [0,1]; default 1, which leaves every
+ *     counted token as it is
  * @param align which tokens of a pair are shared; default by position in the completion
- * @param keepFraction in (0,1]; shortens a shared set of n tokens to its first {@code max(1, floor(keepFraction*n))}; default 1,
- *     and must be 1 unless {@code tailWeight} is below 1
+ * @param keepFraction in (0,1]; shortens a shared set of n tokens to its first {@code max(1,
+ *     floor(keepFraction*n))}; default 1, and must be 1 unless {@code tailWeight} is below 1
  */
-public record SequenceOptions(Reduction reduction, double tailWeight, Align align, double keepFraction) {
+public record SequenceOptions(
+        Reduction reduction, double tailWeight, Align align, double keepFraction) {
 
     /** What a sequence's token log-probs are reduced to. */
     public enum Reduction {
@@ -27,8 +30,9 @@ public record SequenceOptions(Reduction reduction, double tailWeight, Align alig
     /** Which tokens the two sequences of a pair share. */
     public enum Align {
         /**
-         * By position in the completion: a token's position is the running number of counted tokens in its row, and it is shared if
-         * that is at most the smaller of the pair's numbers of counted tokens.
+         * By position in the completion: a token's position is the running number of counted tokens
+         * in its row, and it is shared if that is at most the smaller of the pair's numbers of
+         * counted tokens.
          */
         COMPLETION,
         /** By column: a token is shared if both rows count at its column. */
@@ -36,25 +40,31 @@ public record SequenceOptions(Reduction reduction, double tailWeight, Align alig
     }
 
     /** The sum over every counted token. */
-    public static final SequenceOptions DEFAULT = new SequenceOptions(Reduction.SUM, 1, Align.COMPLETION, 1);
+    public static final SequenceOptions DEFAULT =
+            new SequenceOptions(Reduction.SUM, 1, Align.COMPLETION, 1);
 
     /**
      * Checks the ranges.
      *
-     * @throws IllegalArgumentException if a number is out of its range, or {@code keepFraction} is given without a tail weight
+     * @throws IllegalArgumentException if a number is out of its range, or {@code keepFraction} is
+     *     given without a tail weight
      */
     public SequenceOptions {
         Objects.requireNonNull(reduction, "reduction");
         Objects.requireNonNull(align, "align");
         if (!(tailWeight >= 0 && tailWeight <= 1)) {
-            throw new IllegalArgumentException("tail_weight is " + tailWeight + ", expected a number in [0,1]");
+            throw new IllegalArgumentException(
+                    "tail_weight is " + tailWeight + ", expected a number in [0,1]");
         }
         if (!(keepFraction > 0 && keepFraction <= 1)) {
-            throw new IllegalArgumentException("keep_fraction is " + keepFraction + ", expected a number in (0,1]");
+            throw new IllegalArgumentException(
+                    "keep_fraction is " + keepFraction + ", expected a number in (0,1]");
         }
         if (tailWeight == 1 && keepFraction != 1) {
             throw new IllegalArgumentException(
-                    "keep_fraction is " + keepFraction + ", expected 1 unless tail_weight is below 1");
+                    "keep_fraction is "
+                            + keepFraction
+                            + ", expected 1 unless tail_weight is below 1");
         }
     }
 

@@ -20,21 +20,27 @@ final class Shapes {
                 count = empty ? 0 : Math.multiplyExact(count, size);
             }
         } catch (ArithmeticException e) {
-            throw new IllegalArgumentException("shape " + Arrays.toString(shape) + " has more than 2^63 elements");
+            throw new IllegalArgumentException(
+                    "shape " + Arrays.toString(shape) + " has more than 2^63 elements");
         }
         return count;
     }
 
     private static void requireNonNegative(long size, long[] shape) {
         if (size < 0) {
-            throw new IllegalArgumentException("shape is " + Arrays.toString(shape) + ", expected sizes >= 0");
+            throw new IllegalArgumentException(
+                    "shape is " + Arrays.toString(shape) + ", expected sizes >= 0");
         }
     }
 
     static void requireElements(long count, long[] shape) {
         if (elementCount(shape) != count) {
             throw new IllegalArgumentException(
-                    "shape is " + Arrays.toString(shape) + ", expected one of " + count + " elements");
+                    "shape is "
+                            + Arrays.toString(shape)
+                            + ", expected one of "
+                            + count
+                            + " elements");
         }
     }
 
@@ -73,8 +79,11 @@ final class Shapes {
         Objects.requireNonNull(shape, "shape");
         Objects.requireNonNull(strides, "strides");
         if (shape.length != strides.length) {
-            throw new IllegalArgumentException("strides are " + Arrays.toString(strides) + ", expected one for each size of "
-                    + Arrays.toString(shape));
+            throw new IllegalArgumentException(
+                    "strides are "
+                            + Arrays.toString(strides)
+                            + ", expected one for each size of "
+                            + Arrays.toString(shape));
         }
         boolean empty = false;
         long last = 0;
@@ -86,7 +95,9 @@ final class Shapes {
                             "strides are " + Arrays.toString(strides) + ", expected numbers >= 0");
                 }
                 empty |= shape[d] == 0;
-                last = Math.addExact(last, Math.multiplyExact(Math.max(shape[d] - 1, 0), strides[d]));
+                last =
+                        Math.addExact(
+                                last, Math.multiplyExact(Math.max(shape[d] - 1, 0), strides[d]));
             }
             return empty ? 0 : Math.multiplyExact(Math.addExact(last, 1), (long) dtype.bytes());
         } catch (ArithmeticException e) {
@@ -95,7 +106,11 @@ final class Shapes {
     }
 
     private static IllegalArgumentException tooLarge(long[] shape, long[] strides) {
-        return new IllegalArgumentException("shape " + Arrays.toString(shape) + " with strides " + Arrays.toString(strides)
-                + " is larger than any memory");
+        return new IllegalArgumentException(
+                "shape "
+                        + Arrays.toString(shape)
+                        + " with strides "
+                        + Arrays.toString(strides)
+                        + " is larger than any memory");
     }
 }

@@ -5,8 +5,9 @@ import java.util.Comparator;
 import java.util.List;
 
 /**
- * The host tensors of one call, copied to a device and back. Tensors that reach into each other's memory, as a gradient in place does,
- * do so on the device too, and each keeps its address modulo {@value #ALIGNMENT}: kernels take the same paths as on tensors made there.
+ * The host tensors of one call, copied to a device and back. Tensors that reach into each other's
+ * memory, as a gradient in place does, do so on the device too, and each keeps its address modulo
+ * {@value #ALIGNMENT}: kernels take the same paths as on tensors made there.
  */
 final class Staging implements AutoCloseable {
     private static final long ALIGNMENT = 256;
@@ -26,14 +27,18 @@ final class Staging implements AutoCloseable {
     /** A tensor, and where in the call's memory its address stands. */
     private record Use(long addressField, long start, long end, boolean isOutput) {}
 
-    /** A stretch of host memory from {@code start} to {@code end}, and where its copy is in the memory of the device. */
+    /**
+     * A stretch of host memory from {@code start} to {@code end}, and where its copy is in the
+     * memory of the device.
+     */
     private record Piece(long start, long end, boolean hasOutput, long offset) {
         Tensor copyIn(Tensor memory) {
             return memory.slice(0, offset, offset + end - start);
         }
 
         Tensor host() {
-            return Tensor.ofAddress(start, DType.U8, new long[] {end - start}, new long[] {1}, null);
+            return Tensor.ofAddress(
+                    start, DType.U8, new long[] {end - start}, new long[] {1}, null);
         }
     }
 
@@ -52,7 +57,10 @@ final class Staging implements AutoCloseable {
         }
     }
 
-    /** Copies everything to the device, outputs too: what lies between their elements is to stay as it is. */
+    /**
+     * Copies everything to the device, outputs too: what lies between their elements is to stay as
+     * it is.
+     */
     void toDevice(NativeCall args) {
         uses.sort(Comparator.comparingLong(Use::start));
         long bytes = cutIntoPieces();
@@ -63,7 +71,9 @@ final class Staging implements AutoCloseable {
             }
             for (Use use : uses) {
                 if (use.start() >= piece.start() && use.end() <= piece.end()) {
-                    args.put(use.addressField(), memory.start() + piece.offset() + use.start() - piece.start());
+                    args.put(
+                            use.addressField(),
+                            memory.start() + piece.offset() + use.start() - piece.start());
                 }
             }
         }

@@ -8,6 +8,7 @@ import static java.lang.foreign.ValueLayout.JAVA_LONG;
 import static java.lang.foreign.ValueLayout.JAVA_SHORT;
 
 import dev.logratio.bindings.NativeMemory;
+
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.nio.ByteBuffer;
@@ -15,23 +16,29 @@ import java.util.Arrays;
 import java.util.Objects;
 
 /**
- * A strided view of numbers outside the Java heap: dtype, shape and strides over a {@link MemorySegment}, or over the memory of a CUDA
- * device. Slicing, selecting and reshaping are free, and foreign memory is wrapped without a copy.
+ * A strided view of numbers outside the Java heap: dtype, shape and strides over a {@link
+ * MemorySegment}, or over the memory of a CUDA device. Slicing, selecting and reshaping are free,
+ * and foreign memory is wrapped without a copy.
  *
- * <p>Ownership is explicit. A tensor from {@link #zeros(DType, long...)}, an {@code of} without an arena, or {@link #ofAddress} owns its
- * memory, and {@link #close} frees it for the tensor and all its views. Any thread may close it, and opening and closing take less than
- * a microsecond, for memory at an address and small new tensors, however busy other threads are. Owned memory cannot be closed while an
- * operation or another method uses it. Use after close is an {@link IllegalStateException}.
+ * <p>Ownership is explicit. A tensor from {@link #zeros(DType, long...)}, an {@code of} without an
+ * arena, or {@link #ofAddress} owns its memory, and {@link #close} frees it for the tensor and all
+ * its views. Any thread may close it, and opening and closing take less than a microsecond, for
+ * memory at an address and small new tensors, however busy other threads are. Owned memory cannot
+ * be closed while an operation or another method uses it. Use after close is an {@link
+ * IllegalStateException}.
  *
- * <p>Every other tensor borrows: closing it does nothing, and its memory goes with its arena or whatever else holds it. The arena must
- * stay open until every operation on its tensors has returned. To close a shared arena ({@link Arena#ofShared}), Java waits for every
- * thread of the process, which takes milliseconds where they are busy. A confined arena has no such wait, nor has an owned tensor.
+ * <p>Every other tensor borrows: closing it does nothing, and its memory goes with its arena or
+ * whatever else holds it. The arena must stay open until every operation on its tensors has
+ * returned. To close a shared arena ({@link Arena#ofShared}), Java waits for every thread of the
+ * process, which takes milliseconds where they are busy. A confined arena has no such wait, nor has
+ * an owned tensor.
  *
- * <p>The host cannot read the memory of a device: methods that read or write elements are an {@link IllegalStateException} there, and
- * {@link dev.logratio.cuda.CudaTensors} copies between the two. All else is the same on both.
+ * <p>The host cannot read the memory of a device: methods that read or write elements are an {@link
+ * IllegalStateException} there, and {@link dev.logratio.cuda.CudaTensors} copies between the two.
+ * All else is the same on both.
  *
- * <p>Reading from several threads is safe; writing is as safe as writing an array is. A tensor in a confined arena belongs to the arena's
- * thread.
+ * <p>Reading from several threads is safe; writing is as safe as writing an array is. A tensor in a
+ * confined arena belongs to the arena's thread.
  */
 public final class Tensor implements AutoCloseable {
     /** A cache line, and the widest vector register. */
@@ -42,18 +49,29 @@ public final class Tensor implements AutoCloseable {
     private final DType dtype;
     private final long[] shape;
     private final long[] strides;
-    private final MemorySegment data; // of a device: empty, so that a stray access is an exception and never a crash
+    private final MemorySegment
+            data; // of a device: empty, so that a stray access is an exception and never a crash
     private final long count;
     private final boolean contiguous;
     private final long start;
     private final long end;
 
-    /** In host memory; {@code data} starts at the first element, shape and strides have been checked against it. */
+    /**
+     * In host memory; {@code data} starts at the first element, shape and strides have been checked
+     * against it.
+     */
     private Tensor(Memory memory, MemorySegment data, DType dtype, long[] shape, long[] strides) {
         this(memory, Device.CPU, data, data.byteSize(), dtype, shape, strides);
     }
 
-    private Tensor(Memory memory, Device device, MemorySegment data, long bytes, DType dtype, long[] shape, long[] strides) {
+    private Tensor(
+            Memory memory,
+            Device device,
+            MemorySegment data,
+            long bytes,
+            DType dtype,
+            long[] shape,
+            long[] strides) {
         this.memory = memory;
         this.device = device;
         this.data = data;
@@ -79,9 +97,15 @@ public final class Tensor implements AutoCloseable {
     public static Tensor zeros(DType dtype, long... shape) {
         long[] strides = Shapes.contiguousStrides(shape);
         long[] sizes = shape.clone();
-        NativeMemory.Block block = NativeMemory.allocate(Shapes.extentBytes(dtype, sizes, strides), ALIGNMENT);
+        NativeMemory.Block block =
+                NativeMemory.allocate(Shapes.extentBytes(dtype, sizes, strides), ALIGNMENT);
         try {
-            return new Tensor(Memory.owned(block.segment(), block.free()), block.segment(), dtype, sizes, strides);
+            return new Tensor(
+                    Memory.owned(block.segment(), block.free()),
+                    block.segment(),
+                    dtype,
+                    sizes,
+                    strides);
         } catch (RuntimeException | Error e) {
             block.free().run();
             throw e;
@@ -101,8 +125,10 @@ public final class Tensor implements AutoCloseable {
         long[] strides = Shapes.contiguousStrides(shape);
         long[] sizes = shape.clone();
         long bytes = Shapes.extentBytes(dtype, sizes, strides);
-        MemorySegment segment = Objects.requireNonNull(arena, "arena").allocate(Math.max(bytes, 1), ALIGNMENT);
-        return new Tensor(Memory.borrowed(segment), segment.asSlice(0, bytes), dtype, sizes, strides);
+        MemorySegment segment =
+                Objects.requireNonNull(arena, "arena").allocate(Math.max(bytes, 1), ALIGNMENT);
+        return new Tensor(
+                Memory.borrowed(segment), segment.asSlice(0, bytes), dtype, sizes, strides);
     }
 
     /**
@@ -112,7 +138,8 @@ public final class Tensor implements AutoCloseable {
      * @param values row-major
      * @param shape sizes
      * @return the tensor; close it
-     * @throws IllegalArgumentException if the shape does not have as many elements, or an integer dtype cannot hold a value
+     * @throws IllegalArgumentException if the shape does not have as many elements, or an integer
+     *     dtype cannot hold a value
      */
     public static Tensor of(DType dtype, double[] values, long... shape) {
         Shapes.requireElements(Objects.requireNonNull(values, "values").length, shape);
@@ -127,7 +154,8 @@ public final class Tensor implements AutoCloseable {
      * @param values row-major
      * @param shape sizes
      * @return the tensor
-     * @throws IllegalArgumentException if the shape does not have as many elements, or an integer dtype cannot hold a value
+     * @throws IllegalArgumentException if the shape does not have as many elements, or an integer
+     *     dtype cannot hold a value
      */
     public static Tensor of(Arena arena, DType dtype, double[] values, long... shape) {
         Shapes.requireElements(Objects.requireNonNull(values, "values").length, shape);
@@ -240,8 +268,8 @@ public final class Tensor implements AutoCloseable {
     }
 
     /**
-     * A contiguous tensor over the beginning of a segment, without a copy. The segment keeps its owner, and its arena must stay open
-     * until every operation on the tensor has returned.
+     * A contiguous tensor over the beginning of a segment, without a copy. The segment keeps its
+     * owner, and its arena must stay open until every operation on the tensor has returned.
      *
      * @param segment native memory, aligned to the dtype's size
      * @param dtype element type
@@ -254,15 +282,17 @@ public final class Tensor implements AutoCloseable {
     }
 
     /**
-     * A strided tensor over a segment, its first element at the segment's beginning, without a copy. The segment keeps its owner, and
-     * its arena must stay open until every operation on the tensor has returned.
+     * A strided tensor over a segment, its first element at the segment's beginning, without a
+     * copy. The segment keeps its owner, and its arena must stay open until every operation on the
+     * tensor has returned.
      *
      * @param segment native memory, aligned to the dtype's size
      * @param dtype element type
      * @param shape sizes
      * @param strides elements from one index to the next in each dimension, &ge; 0
      * @return the tensor
-     * @throws IllegalArgumentException if the segment is on the Java heap, too small or not aligned, or a stride is negative
+     * @throws IllegalArgumentException if the segment is on the Java heap, too small or not
+     *     aligned, or a stride is negative
      */
     public static Tensor wrap(MemorySegment segment, DType dtype, long[] shape, long[] strides) {
         Objects.requireNonNull(segment, "segment");
@@ -276,37 +306,47 @@ public final class Tensor implements AutoCloseable {
         long bytes = Shapes.extentBytes(dtype, shape, strides);
         String what = describe(dtype, shape);
         if (!segment.isNative()) {
-            throw new IllegalArgumentException("segment of " + what + " is on the Java heap, expected native memory");
+            throw new IllegalArgumentException(
+                    "segment of " + what + " is on the Java heap, expected native memory");
         }
         if (segment.byteSize() < bytes) {
             throw new IllegalArgumentException(
-                    "segment of " + what + " has " + segment.byteSize() + " bytes, expected at least " + bytes);
+                    "segment of "
+                            + what
+                            + " has "
+                            + segment.byteSize()
+                            + " bytes, expected at least "
+                            + bytes);
         }
         requireAligned(segment.address(), dtype, shape);
         return new Tensor(memory, segment.asSlice(0, bytes), dtype, shape, strides);
     }
 
     /**
-     * A contiguous tensor over a direct buffer from its position on, without a copy. The buffer's byte order is not looked at: elements
-     * are in the machine's order.
+     * A contiguous tensor over a direct buffer from its position on, without a copy. The buffer's
+     * byte order is not looked at: elements are in the machine's order.
      *
      * @param buffer a direct buffer; at most 2 GiB, unlike a segment
      * @param dtype element type
      * @param shape sizes
      * @return the tensor, which keeps the buffer alive
-     * @throws IllegalArgumentException if the buffer is not direct, or what remains of it too small or not aligned
+     * @throws IllegalArgumentException if the buffer is not direct, or what remains of it too small
+     *     or not aligned
      */
     public static Tensor wrap(ByteBuffer buffer, DType dtype, long... shape) {
         if (!Objects.requireNonNull(buffer, "buffer").isDirect()) {
             throw new IllegalArgumentException(
-                    "buffer of " + describe(dtype, shape) + " is on the Java heap, expected a direct buffer");
+                    "buffer of "
+                            + describe(dtype, shape)
+                            + " is on the Java heap, expected a direct buffer");
         }
         return wrap(MemorySegment.ofBuffer(buffer), dtype, shape);
     }
 
     /**
-     * A tensor over foreign memory at an address, without a copy. The caller vouches that the memory is there, for as long as the tensor
-     * is open. (This is a restricted operation: Java wants {@code --enable-native-access}, as for the native library.)
+     * A tensor over foreign memory at an address, without a copy. The caller vouches that the
+     * memory is there, for as long as the tensor is open. (This is a restricted operation: Java
+     * wants {@code --enable-native-access}, as for the native library.)
      *
      * @param address of the first element, a multiple of the dtype's size
      * @param dtype element type
@@ -316,17 +356,24 @@ public final class Tensor implements AutoCloseable {
      * @return the tensor; close it
      * @throws IllegalArgumentException if the address is not aligned or a stride is negative
      */
-    public static Tensor ofAddress(long address, DType dtype, long[] shape, long[] strides, Runnable onClose) {
+    public static Tensor ofAddress(
+            long address, DType dtype, long[] shape, long[] strides, Runnable onClose) {
         long bytes = Shapes.extentBytes(dtype, shape, strides);
         requireMemory(address, bytes, dtype, shape);
-        return wrap(Memory.owned(NativeMemory.at(address, bytes), onClose), dtype, shape.clone(), strides.clone());
+        return wrap(
+                Memory.owned(NativeMemory.at(address, bytes), onClose),
+                dtype,
+                shape.clone(),
+                strides.clone());
     }
 
     /**
-     * A tensor over memory at an address on a device, without a copy: a pointer of PyTorch, cuDNN or any other library. The caller vouches
-     * that the memory is there, for as long as the tensor is open and calls that were given it run.
+     * A tensor over memory at an address on a device, without a copy: a pointer of PyTorch, cuDNN
+     * or any other library. The caller vouches that the memory is there, for as long as the tensor
+     * is open and calls that were given it run.
      *
-     * @param device where the memory is; on the host as {@link #ofAddress(long, DType, long[], long[], Runnable)}
+     * @param device where the memory is; on the host as {@link #ofAddress(long, DType, long[],
+     *     long[], Runnable)}
      * @param address of the first element, a multiple of the dtype's size
      * @param dtype element type
      * @param shape sizes
@@ -335,15 +382,25 @@ public final class Tensor implements AutoCloseable {
      * @return the tensor; close it
      * @throws IllegalArgumentException if the address is not aligned or a stride is negative
      */
-    public static Tensor ofAddress(Device device, long address, DType dtype, long[] shape, long[] strides, Runnable onClose) {
+    public static Tensor ofAddress(
+            Device device,
+            long address,
+            DType dtype,
+            long[] shape,
+            long[] strides,
+            Runnable onClose) {
         if (Objects.requireNonNull(device, "device").isHost()) {
             return ofAddress(address, dtype, shape, strides, onClose);
         }
         long bytes = Shapes.extentBytes(dtype, shape, strides);
         requireMemory(address, bytes, dtype, shape);
         requireAligned(address, dtype, shape);
-        Memory memory = Memory.owned(MemorySegment.ofAddress(address), onClose); // of no bytes: the host cannot read them
-        return new Tensor(memory, device, memory.segment(), bytes, dtype, shape.clone(), strides.clone());
+        Memory memory =
+                Memory.owned(
+                        MemorySegment.ofAddress(address),
+                        onClose); // of no bytes: the host cannot read them
+        return new Tensor(
+                memory, device, memory.segment(), bytes, dtype, shape.clone(), strides.clone());
     }
 
     /**
@@ -357,20 +414,27 @@ public final class Tensor implements AutoCloseable {
      * @return the tensor; close it
      * @throws IllegalArgumentException if the address is not aligned
      */
-    public static Tensor ofAddress(Device device, long address, DType dtype, long[] shape, Runnable onClose) {
+    public static Tensor ofAddress(
+            Device device, long address, DType dtype, long[] shape, Runnable onClose) {
         return ofAddress(device, address, dtype, shape, Shapes.contiguousStrides(shape), onClose);
     }
 
     private static void requireMemory(long address, long bytes, DType dtype, long[] shape) {
         if (address == 0 && bytes > 0) {
-            throw new IllegalArgumentException("address of " + describe(dtype, shape) + " is 0, expected memory");
+            throw new IllegalArgumentException(
+                    "address of " + describe(dtype, shape) + " is 0, expected memory");
         }
     }
 
     private static void requireAligned(long address, DType dtype, long[] shape) {
         if (address % dtype.bytes() != 0) {
-            throw new IllegalArgumentException("segment of " + describe(dtype, shape) + " starts at address 0x"
-                    + Long.toHexString(address) + ", expected a multiple of " + dtype.bytes());
+            throw new IllegalArgumentException(
+                    "segment of "
+                            + describe(dtype, shape)
+                            + " starts at address 0x"
+                            + Long.toHexString(address)
+                            + ", expected a multiple of "
+                            + dtype.bytes());
         }
     }
 
@@ -451,9 +515,10 @@ public final class Tensor implements AutoCloseable {
     }
 
     /**
-     * The memory from the first element to the last. The segment of an owned tensor is closed with it. From then on an access is an
-     * {@link IllegalStateException}, and closing the tensor takes as long as closing a shared arena does: milliseconds where other
-     * threads are busy. {@link #fill}, {@link #copyFrom} and the methods that read or write elements have no such cost.
+     * The memory from the first element to the last. The segment of an owned tensor is closed with
+     * it. From then on an access is an {@link IllegalStateException}, and closing the tensor takes
+     * as long as closing a shared arena does: milliseconds where other threads are busy. {@link
+     * #fill}, {@link #copyFrom} and the methods that read or write elements have no such cost.
      *
      * @return a segment that lives as long as the tensor's memory
      * @throws IllegalStateException if the tensor is closed or on a device
@@ -475,7 +540,10 @@ public final class Tensor implements AutoCloseable {
         return start;
     }
 
-    /** Dtype and shape, as in {@code "F32 [2, 3]"}, and the device if it is one: {@code "F32 [2, 3] on CUDA 0"}. */
+    /**
+     * Dtype and shape, as in {@code "F32 [2, 3]"}, and the device if it is one: {@code "F32 [2, 3]
+     * on CUDA 0"}.
+     */
     @Override
     public String toString() {
         return describe(dtype, shape) + (device.isHost() ? "" : " on " + device);
@@ -521,13 +589,17 @@ public final class Tensor implements AutoCloseable {
      *
      * @param shape sizes, with the same number of elements
      * @return the view, which closes with this tensor's memory
-     * @throws IllegalArgumentException if the number of elements differs or this tensor is not contiguous
+     * @throws IllegalArgumentException if the number of elements differs or this tensor is not
+     *     contiguous
      */
     public Tensor reshape(long... shape) {
         Shapes.requireElements(count, shape);
         if (!contiguous) {
             throw new IllegalArgumentException(
-                    this + " with strides " + Arrays.toString(strides) + " is not contiguous, which reshape needs");
+                    this
+                            + " with strides "
+                            + Arrays.toString(strides)
+                            + " is not contiguous, which reshape needs");
         }
         return view(0, shape.clone(), Shapes.contiguousStrides(shape));
     }
@@ -535,7 +607,8 @@ public final class Tensor implements AutoCloseable {
     private Tensor view(long offset, long[] sizes, long[] steps) {
         long bytes = Shapes.extentBytes(dtype, sizes, steps);
         long from = bytes == 0 ? 0 : offset * dtype.bytes();
-        MemorySegment part = device.isHost() ? data.asSlice(from, bytes) : MemorySegment.ofAddress(start + from);
+        MemorySegment part =
+                device.isHost() ? data.asSlice(from, bytes) : MemorySegment.ofAddress(start + from);
         return new Tensor(memory, device, part, bytes, dtype, sizes, steps);
     }
 
@@ -583,7 +656,8 @@ public final class Tensor implements AutoCloseable {
      *
      * @param value the value
      * @param index one index a dimension
-     * @throws IllegalArgumentException if the dtype is not a float and cannot hold the value exactly
+     * @throws IllegalArgumentException if the dtype is not a float and cannot hold the value
+     *     exactly
      * @throws IndexOutOfBoundsException if an index is out of bounds
      * @throws IllegalStateException if the tensor is closed or on a device
      */
@@ -663,7 +737,8 @@ public final class Tensor implements AutoCloseable {
      *
      * @param value the value
      * @return this
-     * @throws IllegalArgumentException if the dtype is not a float and cannot hold the value exactly
+     * @throws IllegalArgumentException if the dtype is not a float and cannot hold the value
+     *     exactly
      * @throws IllegalStateException if the tensor is closed or on a device
      */
     public Tensor fill(double value) {
@@ -681,16 +756,19 @@ public final class Tensor implements AutoCloseable {
     }
 
     /**
-     * Copies another tensor's elements, converting the dtype: to a float with one rounding, to anything else exactly.
+     * Copies another tensor's elements, converting the dtype: to a float with one rounding, to
+     * anything else exactly.
      *
      * @param source of the same shape, not overlapping this tensor
      * @return this
-     * @throws IllegalArgumentException if the shapes differ, or this dtype is not a float and cannot hold a value exactly
+     * @throws IllegalArgumentException if the shapes differ, or this dtype is not a float and
+     *     cannot hold a value exactly
      * @throws IllegalStateException if a tensor is closed or on a device
      */
     public Tensor copyFrom(Tensor source) {
         Objects.requireNonNull(source, "source");
-        try (Memory.Use _ = hold(); Memory.Use _ = source.hold()) {
+        try (Memory.Use _ = hold();
+                Memory.Use _ = source.hold()) {
             copyHeld(source);
             return this;
         }
@@ -724,7 +802,8 @@ public final class Tensor implements AutoCloseable {
 
     private int arrayLength() {
         if (count > Integer.MAX_VALUE) {
-            throw new IllegalArgumentException("tensor is " + this + ", expected at most 2^31-1 elements, as an array holds");
+            throw new IllegalArgumentException(
+                    "tensor is " + this + ", expected at most 2^31-1 elements, as an array holds");
         }
         return (int) count;
     }
@@ -732,15 +811,20 @@ public final class Tensor implements AutoCloseable {
     // ---- Closing ----
 
     /**
-     * Frees the memory if this tensor, or the one it is a view of, owns it; does nothing otherwise, or the second time.
+     * Frees the memory if this tensor, or the one it is a view of, owns it; does nothing otherwise,
+     * or the second time.
      *
-     * @throws IllegalStateException if an operation, or a method that reads or writes elements, is using the memory
+     * @throws IllegalStateException if an operation, or a method that reads or writes elements, is
+     *     using the memory
      */
     @Override
     public void close() {
         if (!memory.close()) {
             throw new IllegalStateException(
-                    "tensor " + this + " is in use by an operation: close it when the operation has returned");
+                    "tensor "
+                            + this
+                            + " is in use by an operation: close it when the operation has"
+                            + " returned");
         }
     }
 
@@ -758,7 +842,10 @@ public final class Tensor implements AutoCloseable {
         if (!device.isHost()) {
             memory.release();
             throw new IllegalStateException(
-                    "tensor " + this + " is in device memory: copy it to the host first, with CudaTensors.toHost");
+                    "tensor "
+                            + this
+                            + " is in device memory: copy it to the host first, with"
+                            + " CudaTensors.toHost");
         }
         return memory.use();
     }
@@ -851,7 +938,11 @@ public final class Tensor implements AutoCloseable {
     void storeLong(long offset, long value) {
         switch (dtype) {
             case I64 -> data.setAtIndex(JAVA_LONG, offset, value);
-            case I32 -> data.setAtIndex(JAVA_INT, offset, (int) inRange(value, Integer.MIN_VALUE, Integer.MAX_VALUE));
+            case I32 ->
+                    data.setAtIndex(
+                            JAVA_INT,
+                            offset,
+                            (int) inRange(value, Integer.MIN_VALUE, Integer.MAX_VALUE));
             case U8 -> data.set(JAVA_BYTE, offset, (byte) inRange(value, 0, 255));
             case BOOL -> data.set(JAVA_BYTE, offset, (byte) inRange(value, 0, 1));
             case F32 -> data.setAtIndex(JAVA_FLOAT, offset, (float) value);
@@ -868,19 +959,27 @@ public final class Tensor implements AutoCloseable {
 
     private void requireWhole() {
         if (dtype.isFloat()) {
-            throw new IllegalArgumentException("tensor is " + this + ", expected I64, I32, U8 or BOOL");
+            throw new IllegalArgumentException(
+                    "tensor is " + this + ", expected I64, I32, U8 or BOOL");
         }
     }
 
     private long offset(long[] index) {
         if (index.length != shape.length) {
             throw new IndexOutOfBoundsException(
-                    "index " + Arrays.toString(index) + " of tensor " + this + ", expected " + shape.length + " numbers");
+                    "index "
+                            + Arrays.toString(index)
+                            + " of tensor "
+                            + this
+                            + ", expected "
+                            + shape.length
+                            + " numbers");
         }
         long offset = 0;
         for (int d = 0; d < index.length; d++) {
             if (index[d] < 0 || index[d] >= shape[d]) {
-                throw new IndexOutOfBoundsException("index " + Arrays.toString(index) + " of tensor " + this);
+                throw new IndexOutOfBoundsException(
+                        "index " + Arrays.toString(index) + " of tensor " + this);
             }
             offset += index[d] * strides[d];
         }

@@ -5,13 +5,14 @@ import java.util.Objects;
 /**
  * Per-token log-probs and what else one read of the logits gives.
  *
- * <p>Inputs: {@code logits} [N,V] or [B,T,V] (F32, BF16 or F16; the reference also takes F64), the last dimension contiguous, the
- * others of any stride; {@code labels} [N] or [B,T] (int), each in [0,V) or the ignore index. Outputs, each optional, have the
- * labels' shape; with {@code z} the logits after {@link TokenOptions}, see the setters.
+ * <p>Inputs: {@code logits} [N,V] or [B,T,V] (F32, BF16 or F16; the reference also takes F64), the
+ * last dimension contiguous, the others of any stride; {@code labels} [N] or [B,T] (int), each in
+ * [0,V) or the ignore index. Outputs, each optional, have the labels' shape; with {@code z} the
+ * logits after {@link TokenOptions}, see the setters.
  *
- * <p>A row whose label is the ignore index gets logp 0; its other outputs are still computed. A logit of -inf has probability 0. A row
- * whose raw logits are all -inf, or hold +inf or NaN, gives NaN in that row only. The result of a row does not depend on the rows
- * around it.
+ * <p>A row whose label is the ignore index gets logp 0; its other outputs are still computed. A
+ * logit of -inf has probability 0. A row whose raw logits are all -inf, or hold +inf or NaN, gives
+ * NaN in that row only. The result of a row does not depend on the rows around it.
  */
 public final class TokenLogprobs {
     final Tensor logits;
@@ -63,7 +64,8 @@ public final class TokenLogprobs {
     }
 
     /**
-     * Wants the log-sum-exp of {@code z}, which {@link TokenLogprobsBackward} needs; as F64 it loses nothing on the way.
+     * Wants the log-sum-exp of {@code z}, which {@link TokenLogprobsBackward} needs; as F64 it
+     * loses nothing on the way.
      *
      * @param out float, of the labels' shape
      * @return this

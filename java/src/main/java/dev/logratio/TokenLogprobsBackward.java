@@ -3,12 +3,13 @@ package dev.logratio;
 import java.util.Objects;
 
 /**
- * The gradient of {@link TokenLogprobs}: {@code grad_logits = gradLogp * d logp/d logits + gradEntropy * d entropy/d logits}, with one
- * read and one write of a row.
+ * The gradient of {@link TokenLogprobs}: {@code grad_logits = gradLogp * d logp/d logits +
+ * gradEntropy * d entropy/d logits}, with one read and one write of a row.
  *
- * <p>Inputs: {@code logits} and {@code labels} as in the forward; {@code lse}, and {@code entropy} where {@code gradEntropy} is given,
- * float of the labels' shape, as the forward gave them. At least one upstream gradient. A row that is ignored gets 0, as does one
- * whose upstream gradients are all 0, and a logit of -inf.
+ * <p>Inputs: {@code logits} and {@code labels} as in the forward; {@code lse}, and {@code entropy}
+ * where {@code gradEntropy} is given, float of the labels' shape, as the forward gave them. At
+ * least one upstream gradient. A row that is ignored gets 0, as does one whose upstream gradients
+ * are all 0, and a logit of -inf.
  */
 public final class TokenLogprobsBackward {
     final Tensor logits;
@@ -31,9 +32,9 @@ public final class TokenLogprobsBackward {
      *
      * @param logits [N,V] or [B,T,V], F32, BF16 or F16
      * @param labels [N] or [B,T], int
-     * @param lse float, of the labels' shape: the forward's log-sum-exp
-     *     (F64 loses nothing; where the type leaves too few digits for a row's probabilities, or for what
-     *     the label's is short of 1, the row is read once more and summed again)
+     * @param lse float, of the labels' shape: the forward's log-sum-exp (F64 loses nothing; where
+     *     the type leaves too few digits for a row's probabilities, or for what the label's is
+     *     short of 1, the row is read once more and summed again)
      * @return the operation
      */
     public static TokenLogprobsBackward of(Tensor logits, Tensor labels, Tensor lse) {
@@ -87,7 +88,8 @@ public final class TokenLogprobsBackward {
     /**
      * Sets where the gradient goes.
      *
-     * @param out of the logits' shape and dtype, the last dimension contiguous; the logits themselves, or memory apart from them
+     * @param out of the logits' shape and dtype, the last dimension contiguous; the logits
+     *     themselves, or memory apart from them
      * @return this
      */
     public TokenLogprobsBackward gradLogits(Tensor out) {

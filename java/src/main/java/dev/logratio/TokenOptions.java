@@ -1,7 +1,8 @@
 package dev.logratio;
 
 /**
- * How a logit {@code x} becomes {@code z = softcap(x) / temperature}, and which label marks a row to ignore.
+ * How a logit {@code x} becomes {@code z = softcap(x) / temperature}, and which label marks a row
+ * to ignore.
  *
  * @param ignoreIndex label of rows to ignore, default -100
  * @param temperature divides the logits, finite and &gt; 0, default 1
@@ -14,14 +15,17 @@ public record TokenOptions(long ignoreIndex, double temperature, double softcap)
     /**
      * Checks the ranges.
      *
-     * @throws IllegalArgumentException if {@code temperature} or {@code softcap} is out of its range
+     * @throws IllegalArgumentException if {@code temperature} or {@code softcap} is out of its
+     *     range
      */
     public TokenOptions {
         if (!(temperature > 0) || Double.isInfinite(temperature)) {
-            throw new IllegalArgumentException("temperature is " + temperature + ", expected a finite number > 0");
+            throw new IllegalArgumentException(
+                    "temperature is " + temperature + ", expected a finite number > 0");
         }
         if (!(softcap >= 0) || Double.isInfinite(softcap)) {
-            throw new IllegalArgumentException("softcap is " + softcap + ", expected a finite number >= 0");
+            throw new IllegalArgumentException(
+                    "softcap is " + softcap + ", expected a finite number >= 0");
         }
     }
 

@@ -2,13 +2,15 @@ package dev.logratio;
 
 import dev.logratio.loss.Kto;
 import dev.logratio.loss.Loss;
+
 import java.util.Objects;
 
 /**
- * Sequence log-probs of single examples, each marked as chosen or rejected, to losses, rewards and gradients.
+ * Sequence log-probs of single examples, each marked as chosen or rejected, to losses, rewards and
+ * gradients.
  *
- * <p>All tensors are [B] float unless said otherwise; B = 0 is allowed. Gradients are those of {@code sum(gradLoss * loss)}, by default of
- * the mean loss.
+ * <p>All tensors are [B] float unless said otherwise; B = 0 is allowed. Gradients are those of
+ * {@code sum(gradLoss * loss)}, by default of the mean loss.
  */
 public final class UnpairedLoss {
     final Loss.Unpaired loss;
@@ -24,7 +26,8 @@ public final class UnpairedLoss {
     Tensor gradPolicyLogps;
     Tensor gradReferenceLogps;
 
-    private UnpairedLoss(Loss.Unpaired loss, Tensor policyLogps, Tensor referenceLogps, Tensor chosen) {
+    private UnpairedLoss(
+            Loss.Unpaired loss, Tensor policyLogps, Tensor referenceLogps, Tensor chosen) {
         this.loss = Objects.requireNonNull(loss, "loss");
         this.policyLogps = policyLogps;
         this.referenceLogps = referenceLogps;
@@ -37,16 +40,19 @@ public final class UnpairedLoss {
      * @param loss the loss and its options
      * @param policyLogps [B] float: log-probs of the sequences under the policy
      * @param referenceLogps [B] float: under the reference
-     * @param chosen [B] BOOL or U8 (non-zero counts as chosen): whether the example is a desirable one
+     * @param chosen [B] BOOL or U8 (non-zero counts as chosen): whether the example is a desirable
+     *     one
      * @return the operation, with no output wanted yet
      */
-    public static UnpairedLoss of(Loss.Unpaired loss, Tensor policyLogps, Tensor referenceLogps, Tensor chosen) {
+    public static UnpairedLoss of(
+            Loss.Unpaired loss, Tensor policyLogps, Tensor referenceLogps, Tensor chosen) {
         return new UnpairedLoss(loss, policyLogps, referenceLogps, chosen);
     }
 
     /**
-     * Gives the log-probs of mismatched examples (prompts with answers of others), both or none; of {@link Kto}. Its kl is
-     * {@code max(0, mean)} of their log-ratios, a constant; without them, or where C = 0, it is 0.
+     * Gives the log-probs of mismatched examples (prompts with answers of others), both or none; of
+     * {@link Kto}. Its kl is {@code max(0, mean)} of their log-ratios, a constant; without them, or
+     * where C = 0, it is 0.
      *
      * @param policyLogps [C] float
      * @param referenceLogps [C] float

@@ -1,21 +1,25 @@
 /**
- * Preference-optimisation losses: {@link dev.logratio.Tensor} holds the data, one class an operation describes a call,
- * and a {@link dev.logratio.Backend} carries it out.
+ * Preference-optimisation losses: {@link dev.logratio.Tensor} holds the data, one class an
+ * operation describes a call, and a {@link dev.logratio.Backend} carries it out.
  *
- * <p>The data goes logits [N,V] &rarr; {@link dev.logratio.TokenLogprobs} &rarr; log-probs a token &rarr;
- * {@link dev.logratio.SequenceLogps} &rarr; log-probs a sequence &rarr; {@link dev.logratio.PairLoss} &rarr; losses, and the
- * gradient comes back the same way through {@link dev.logratio.TokenLogprobsBackward}. {@link dev.logratio.PreferenceStep}
- * is the whole chain in one call, with nothing copied in between.
+ * <p>The data goes logits [N,V] &rarr; {@link dev.logratio.TokenLogprobs} &rarr; log-probs a token
+ * &rarr; {@link dev.logratio.SequenceLogps} &rarr; log-probs a sequence &rarr; {@link
+ * dev.logratio.PairLoss} &rarr; losses, and the gradient comes back the same way through {@link
+ * dev.logratio.TokenLogprobsBackward}. {@link dev.logratio.PreferenceStep} is the whole chain in
+ * one call, with nothing copied in between.
  *
- * <p>An operation is a reusable description: {@code of(...)} takes what is required, setters take the rest and return the
- * operation, {@code run(backend)} checks every argument and then computes. Outputs are tensors that the caller gives; one that
- * is not set, or set to {@code null}, is not computed. A wrong argument is an {@link java.lang.IllegalArgumentException} that
- * names the argument, what it is and what was expected, and nothing has been written then. Argument names in messages are those
- * of the C interface ({@code grad_logp} for {@code gradLogp}). A description may be run by one thread at a time.
+ * <p>An operation is a reusable description: {@code of(...)} takes what is required, setters take
+ * the rest and return the operation, {@code run(backend)} checks every argument and then computes.
+ * Outputs are tensors that the caller gives; one that is not set, or set to {@code null}, is not
+ * computed. A wrong argument is an {@link java.lang.IllegalArgumentException} that names the
+ * argument, what it is and what was expected, and nothing has been written then. Argument names in
+ * messages are those of the C interface ({@code grad_logp} for {@code gradLogp}). A description may
+ * be run by one thread at a time.
  *
- * <p>Letters in shapes: N rows, V vocabulary, B sequences of T tokens, P pairs. Row 0..P-1 of a paired batch is chosen,
- * P..2P-1 rejected. "Float" is F64, F32, BF16 or F16, "int" is I64 or I32, a mask is BOOL, U8 (non-zero counts 1) or F32
- * (weights, finite and &ge; 0; a token counts if its weight is &gt; 0). All calculations at the level of rows, sequences and
- * pairs are in float64 and are rounded once, to the output's dtype.
+ * <p>Letters in shapes: N rows, V vocabulary, B sequences of T tokens, P pairs. Row 0..P-1 of a
+ * paired batch is chosen, P..2P-1 rejected. "Float" is F64, F32, BF16 or F16, "int" is I64 or I32,
+ * a mask is BOOL, U8 (non-zero counts 1) or F32 (weights, finite and &ge; 0; a token counts if its
+ * weight is &gt; 0). All calculations at the level of rows, sequences and pairs are in float64 and
+ * are rounded once, to the output's dtype.
  */
 package dev.logratio;

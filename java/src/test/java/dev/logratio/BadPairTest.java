@@ -14,18 +14,20 @@ import dev.logratio.loss.Orpo;
 import dev.logratio.loss.Sft;
 import dev.logratio.loss.Sigmoid;
 import dev.logratio.loss.WeightedLoss;
+
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.Arguments;
+import org.junit.jupiter.params.provider.MethodSource;
+
 import java.lang.foreign.Arena;
 import java.util.Arrays;
 import java.util.List;
 import java.util.Random;
 import java.util.stream.Stream;
-import org.junit.jupiter.params.ParameterizedTest;
-import org.junit.jupiter.params.provider.Arguments;
-import org.junit.jupiter.params.provider.MethodSource;
 
 /**
- * A pair whose rows hold what they must not, or whose label is impossible, harms no
- * pair that has nothing to do with it.
+ * A pair whose rows hold what they must not, or whose label is impossible, harms no pair that has
+ * nothing to do with it.
  */
 class BadPairTest {
     private static final int TOKENS = 2;
@@ -48,10 +50,28 @@ class BadPairTest {
     }
 
     private static Stream<Arguments> times(List<Loss.Paired> losses) {
-        return backends().flatMap(backend -> losses.stream()
-                .flatMap(loss -> Stream.of(false, true)
-                        .filter(wpo -> !wpo || !(loss instanceof Aot || loss instanceof AotUnpaired))
-                        .map(wpo -> Arguments.of(backend, loss, wpo))));
+        return backends()
+                .flatMap(
+                        backend ->
+                                losses.stream()
+                                        .flatMap(
+                                                loss ->
+                                                        Stream.of(false, true)
+                                                                .filter(
+                                                                        wpo ->
+                                                                                !wpo
+                                                                                        || !(loss
+                                                                                                        instanceof
+                                                                                                        Aot
+                                                                                                || loss
+                                                                                                        instanceof
+                                                                                                        AotUnpaired))
+                                                                .map(
+                                                                        wpo ->
+                                                                                Arguments.of(
+                                                                                        backend,
+                                                                                        loss,
+                                                                                        wpo))));
     }
 
     static Stream<Arguments> lossesOfSinglePairs() {
@@ -81,7 +101,8 @@ class BadPairTest {
                     case NAN -> values[start + 3] = Double.NaN;
                     case INFINITE -> values[start + 8] = Double.POSITIVE_INFINITY;
                     case NOTHING_POSSIBLE ->
-                        Arrays.fill(values, start, start + VOCABULARY, Double.NEGATIVE_INFINITY);
+                            Arrays.fill(
+                                    values, start, start + VOCABULARY, Double.NEGATIVE_INFINITY);
                     case IMPOSSIBLE_LABEL -> labels[row] = MASKED;
                 }
             }
@@ -101,11 +122,11 @@ class BadPairTest {
                 Tensor losses = Tensor.zeros(arena, DType.F64, sequences / 2);
                 Tensor gradient = Tensor.zeros(arena, DType.F32, logits.shape());
                 Tensor labelled = Tensor.of(arena, labels, sequences, TOKENS);
-                PreferenceStep step = PreferenceStep.of(
-                                List.of(new WeightedLoss(loss, 1)), logits, labelled)
-                        .wpo(wpo)
-                        .losses(losses)
-                        .gradLogits(gradient);
+                PreferenceStep step =
+                        PreferenceStep.of(List.of(new WeightedLoss(loss, 1)), logits, labelled)
+                                .wpo(wpo)
+                                .losses(losses)
+                                .gradLogits(gradient);
                 if (!(loss instanceof Loss.ReferenceFree || loss instanceof Sft)) {
                     step.referenceLogps(Tensor.of(arena, DType.F64, reference, sequences));
                 }
@@ -119,14 +140,17 @@ class BadPairTest {
         }
     }
 
-    /** Every other pair is bad, each in its own way, by its chosen answer or by its rejected one. */
+    /**
+     * Every other pair is bad, each in its own way, by its chosen answer or by its rejected one.
+     */
     private static final int PAIRS = 9;
 
-    private static final List<Bad> EVERY_FAULT = List.of(
-            new Bad(0, Fault.NAN),
-            new Bad(PAIRS + 2, Fault.INFINITE),
-            new Bad(4, Fault.NOTHING_POSSIBLE),
-            new Bad(PAIRS + 6, Fault.IMPOSSIBLE_LABEL));
+    private static final List<Bad> EVERY_FAULT =
+            List.of(
+                    new Bad(0, Fault.NAN),
+                    new Bad(PAIRS + 2, Fault.INFINITE),
+                    new Bad(4, Fault.NOTHING_POSSIBLE),
+                    new Bad(PAIRS + 6, Fault.IMPOSSIBLE_LABEL));
 
     private static boolean isGood(int pair) {
         return pair % 2 == 1 || pair == PAIRS - 1;
@@ -170,7 +194,8 @@ class BadPairTest {
             int pair = bad.sequence % PAIRS;
             // An impossible label has the loss's limit; its weight of 0 in WPO leaves nothing.
             boolean isNan = Double.isNaN(with.losses[pair]);
-            assertEquals(bad.fault != Fault.IMPOSSIBLE_LABEL, isNan, bad + ": " + with.losses[pair]);
+            assertEquals(
+                    bad.fault != Fault.IMPOSSIBLE_LABEL, isNan, bad + ": " + with.losses[pair]);
         }
         assertAgree(Step.of(Backend.reference(), loss, wpo, PAIRS, EVERY_FAULT), with);
     }
@@ -188,13 +213,14 @@ class BadPairTest {
     @ParameterizedTest(name = "{0}: {1}, wpo {2}")
     @MethodSource("lossesOfSinglePairs")
     void impossibleColumnsHaveNoGradient(Backend backend, Loss.Paired loss, boolean wpo) {
-        List<Bad> faults = List.of(
-                new Bad(0, Fault.IMPOSSIBLE_LABEL), new Bad(3, Fault.IMPOSSIBLE_LABEL));
+        List<Bad> faults =
+                List.of(new Bad(0, Fault.IMPOSSIBLE_LABEL), new Bad(3, Fault.IMPOSSIBLE_LABEL));
         Step step = Step.of(backend, loss, wpo, 2, faults);
         for (double[] gradient : step.gradient) {
             for (int k = 0; k < gradient.length; k++) {
                 boolean isMasked = k % VOCABULARY == MASKED;
-                assertTrue(isMasked ? gradient[k] == 0 : !Double.isNaN(gradient[k]),
+                assertTrue(
+                        isMasked ? gradient[k] == 0 : !Double.isNaN(gradient[k]),
                         k + ": " + gradient[k]);
             }
         }
@@ -213,7 +239,9 @@ class BadPairTest {
         }
     }
 
-    /** A mean over the batch's tokens is NaN with any of them; its gradient looks at no other token. */
+    /**
+     * A mean over the batch's tokens is NaN with any of them; its gradient looks at no other token.
+     */
     @ParameterizedTest
     @MethodSource("backends")
     void meansOverTokensTieValuesAlone(Backend backend) {
@@ -236,20 +264,22 @@ class BadPairTest {
         for (double gap : new double[] {1900, 2500, 1e4, 2e4, 1e9}) {
             double[] values = new double[4 * TOKENS * VOCABULARY];
             for (int k = 0; k < values.length; k++) {
-                values[k] = switch (k % VOCABULARY) {
-                    case 0, 6 -> -gap;
-                    case 1 -> -60;
-                    case 2 -> -200;
-                    case MASKED -> Double.NEGATIVE_INFINITY;
-                    default -> k % 5;
-                };
+                values[k] =
+                        switch (k % VOCABULARY) {
+                            case 0, 6 -> -gap;
+                            case 1 -> -60;
+                            case 2 -> -200;
+                            case MASKED -> Double.NEGATIVE_INFINITY;
+                            default -> k % 5;
+                        };
             }
             long[] labels = {0, 3, 4, 3, 7, 3, 8, 3};
             double[] reference = {-3, -3, -3, -3};
             Step expected =
                     Step.of(Backend.reference(), new Cell(), false, values, labels, reference);
             Step actual = Step.of(backend, new Cell(), false, values, labels, reference);
-            assertTrue(Arrays.stream(flat(expected.gradient)).noneMatch(Double::isNaN), "gap " + gap);
+            assertTrue(
+                    Arrays.stream(flat(expected.gradient)).noneMatch(Double::isNaN), "gap " + gap);
             assertAgree(expected, actual);
         }
     }
@@ -262,7 +292,8 @@ class BadPairTest {
         for (Loss.Paired loss : TestLosses.all()) {
             if (!TestLosses.ofTheBatch(loss)) {
                 PairRun plain = PairRun.of(backend, loss, Batch.of(logps).withUpstream(1, 2, 3));
-                PairRun run = PairRun.of(backend, loss, Batch.of(logps).withUpstream(1, Double.NaN, 3));
+                PairRun run =
+                        PairRun.of(backend, loss, Batch.of(logps).withUpstream(1, Double.NaN, 3));
                 assertSameBits("losses", plain.losses(), run.losses());
                 for (int k = 0; k < (loss instanceof Loss.ReferenceFree ? 2 : 4); k++) {
                     for (int pair : new int[] {0, 2}) {

@@ -10,10 +10,12 @@ import dev.logratio.cuda.Cuda;
 import dev.logratio.cuda.CudaEvent;
 import dev.logratio.cuda.CudaStream;
 import dev.logratio.cuda.CudaTensors;
-import java.lang.foreign.Arena;
+
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.api.Test;
+
+import java.lang.foreign.Arena;
 
 /** Tensors in a GPU's memory, streams and events. */
 @Tag("gpu")
@@ -33,7 +35,10 @@ class CudaChecks {
     void copiesThereAndBack() {
         try (Arena arena = Arena.ofConfined()) {
             Tensor host = CudaRows.logits(arena, DType.F32, 5, 3, 41);
-            for (Tensor view : new Tensor[] {host, host.slice(1, 0, 2), host.select(2, 7), host.slice(0, 2, 2)}) {
+            for (Tensor view :
+                    new Tensor[] {
+                        host, host.slice(1, 0, 2), host.select(2, 7), host.slice(0, 2, 2)
+                    }) {
                 try (Tensor there = CudaTensors.toDevice(view, stream);
                         Tensor back = CudaTensors.toHost(there, stream)) {
                     assertEquals(Device.cuda(0), there.device());
@@ -73,7 +78,10 @@ class CudaChecks {
         }
     }
 
-    /** The same bits on tensors of the device, on a stream of ours or by its address, as staged from the host. */
+    /**
+     * The same bits on tensors of the device, on a stream of ours or by its address, as staged from
+     * the host.
+     */
     @Test
     void deviceTensorsGiveWhatHostTensorsGive() {
         try (Arena arena = Arena.ofConfined();
@@ -86,9 +94,18 @@ class CudaChecks {
                     try (CudaRows there = host.toDevice(on)) {
                         there.run(Backend.cuda(on));
                         try (CudaRows back = there.toHost(on)) {
-                            assertArrayEquals(CudaRows.bytes(host.logp()), CudaRows.bytes(back.logp()), dtype + " logp on " + on);
-                            assertArrayEquals(CudaRows.bytes(host.lse()), CudaRows.bytes(back.lse()), dtype + " lse on " + on);
-                            assertArrayEquals(CudaRows.bytes(host.gradient()), CudaRows.bytes(back.gradient()), dtype + " gradient on " + on);
+                            assertArrayEquals(
+                                    CudaRows.bytes(host.logp()),
+                                    CudaRows.bytes(back.logp()),
+                                    dtype + " logp on " + on);
+                            assertArrayEquals(
+                                    CudaRows.bytes(host.lse()),
+                                    CudaRows.bytes(back.lse()),
+                                    dtype + " lse on " + on);
+                            assertArrayEquals(
+                                    CudaRows.bytes(host.gradient()),
+                                    CudaRows.bytes(back.gradient()),
+                                    dtype + " gradient on " + on);
                         }
                     }
                 }
@@ -98,11 +115,21 @@ class CudaChecks {
 
     @Test
     void wrongPlacesAreRefused() {
-        try (Tensor logits = CudaTensors.zeros(0, DType.F32, 4, 5); Tensor labels = Tensor.zeros(DType.I64, 4)) {
-            assertEquals("labels is I64 [4] in host memory, expected CUDA 0 for the backend cuda: copy it there first, with CudaTensors.toDevice",
-                    assertThrows(IllegalArgumentException.class, () -> TokenLogprobs.of(logits, labels).run(cuda)).getMessage());
-            assertThrows(IllegalArgumentException.class, () -> TokenLogprobs.of(logits, labels).run(Backend.cpu()));
-            assertThrows(IllegalArgumentException.class, () -> TokenLogprobs.of(logits, labels).run(Backend.cudaOnHostTensors()));
+        try (Tensor logits = CudaTensors.zeros(0, DType.F32, 4, 5);
+                Tensor labels = Tensor.zeros(DType.I64, 4)) {
+            assertEquals(
+                    "labels is I64 [4] in host memory, expected CUDA 0 for the backend cuda: copy"
+                        + " it there first, with CudaTensors.toDevice",
+                    assertThrows(
+                                    IllegalArgumentException.class,
+                                    () -> TokenLogprobs.of(logits, labels).run(cuda))
+                            .getMessage());
+            assertThrows(
+                    IllegalArgumentException.class,
+                    () -> TokenLogprobs.of(logits, labels).run(Backend.cpu()));
+            assertThrows(
+                    IllegalArgumentException.class,
+                    () -> TokenLogprobs.of(logits, labels).run(Backend.cudaOnHostTensors()));
             assertThrows(IllegalStateException.class, () -> logits.getDouble(0, 0));
             assertThrows(BackendUnavailableException.class, () -> Logratio.cudaDevice(1000));
         }
@@ -128,7 +155,8 @@ class CudaChecks {
     @Test
     void repeatedCallsAllocateNothing() {
         try (Arena arena = Arena.ofConfined();
-                CudaRows rows = CudaRows.random(arena, DType.BF16, 4, VOCABULARY).toDevice(stream)) {
+                CudaRows rows =
+                        CudaRows.random(arena, DType.BF16, 4, VOCABULARY).toDevice(stream)) {
             rows.run(cuda);
             long workspace = stream.workspace(1).address();
             long free = freeBytes();

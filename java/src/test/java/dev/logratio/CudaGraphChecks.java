@@ -6,10 +6,12 @@ import static org.junit.jupiter.api.Assertions.assertEquals;
 import dev.logratio.cuda.CudaStream;
 import dev.logratio.cuda.CudaTensors;
 import dev.logratio.loss.Dlrml;
-import java.lang.foreign.Arena;
+
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.api.Test;
+
+import java.lang.foreign.Arena;
 
 /** Calls captured as graphs, which need the driver itself. */
 @Tag("gpu")
@@ -46,7 +48,8 @@ class CudaGraphChecks {
                     try (CudaRows back = there.toHost(stream)) {
                         host.run(Backend.cudaOnHostTensors());
                         assertArrayEquals(CudaRows.bytes(host.logp()), CudaRows.bytes(back.logp()));
-                        assertArrayEquals(CudaRows.bytes(host.gradient()), CudaRows.bytes(back.gradient()));
+                        assertArrayEquals(
+                                CudaRows.bytes(host.gradient()), CudaRows.bytes(back.gradient()));
                     }
                 }
             }
@@ -57,19 +60,25 @@ class CudaGraphChecks {
     @Test
     void wholeStepsCanBeCaptured() {
         try (Arena arena = Arena.ofConfined()) {
-            Tensor logits = CudaRows.logits(arena, DType.BF16, SEQUENCES, ROWS / SEQUENCES, VOCABULARY);
-            Tensor labels = CudaRows.labels(arena, ROWS, VOCABULARY).reshape(SEQUENCES, ROWS / SEQUENCES);
+            Tensor logits =
+                    CudaRows.logits(arena, DType.BF16, SEQUENCES, ROWS / SEQUENCES, VOCABULARY);
+            Tensor labels =
+                    CudaRows.labels(arena, ROWS, VOCABULARY).reshape(SEQUENCES, ROWS / SEQUENCES);
             try (Tensor logitsThere = CudaTensors.toDevice(logits, stream);
                     Tensor labelsThere = CudaTensors.toDevice(labels, stream);
                     Tensor lossesThere = CudaTensors.zeros(0, DType.F32, SEQUENCES / 2)) {
-                PreferenceStep step = PreferenceStep.of(new Dlrml(), logitsThere, labelsThere).losses(lossesThere).inPlace();
+                PreferenceStep step =
+                        PreferenceStep.of(new Dlrml(), logitsThere, labelsThere)
+                                .losses(lossesThere)
+                                .inPlace();
                 step.launch(cuda);
                 try (Tensor gradient = CudaTensors.toHost(logitsThere, stream);
                         Tensor losses = CudaTensors.toHost(lossesThere, stream);
                         GraphCapture graph = new GraphCapture(stream, () -> step.launch(cuda))) {
                     CudaTensors.copyAsync(logitsThere, logits, stream);
                     graph.launch();
-                    try (Tensor back = CudaTensors.toHost(logitsThere, stream); Tensor lossesBack = CudaTensors.toHost(lossesThere, stream)) {
+                    try (Tensor back = CudaTensors.toHost(logitsThere, stream);
+                            Tensor lossesBack = CudaTensors.toHost(lossesThere, stream)) {
                         assertArrayEquals(CudaRows.bytes(gradient), CudaRows.bytes(back));
                         assertArrayEquals(CudaRows.bytes(losses), CudaRows.bytes(lossesBack));
                     }

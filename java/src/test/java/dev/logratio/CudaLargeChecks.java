@@ -5,10 +5,12 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import dev.logratio.cuda.CudaStream;
 import dev.logratio.cuda.CudaTensors;
-import java.lang.foreign.Arena;
+
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.api.Test;
+
+import java.lang.foreign.Arena;
 
 /** More elements than 31 bits count. */
 @Tag("gpu")
@@ -22,7 +24,9 @@ class CudaLargeChecks {
         stream.close();
     }
 
-    /** 4.6 GB of BF16: offsets of rows go past 2^31 elements, and there are more rows than 65535. */
+    /**
+     * 4.6 GB of BF16: offsets of rows go past 2^31 elements, and there are more rows than 65535.
+     */
     @Test
     void moreElementsThan31Bits() {
         long vocabulary = 32_768;
@@ -45,13 +49,21 @@ class CudaLargeChecks {
             Tensor gradient = Tensor.zeros(arena, DType.BF16, 1, vocabulary);
             Tensor label = Tensor.zeros(arena, DType.I64, 1);
             TokenLogprobs.of(last, label).logp(expected).lse(expectedLse).run(Backend.reference());
-            TokenLogprobsBackward.of(last, label, expectedLse).gradLogp(Tensor.zeros(arena, DType.F32, 1).fill(1)).gradLogits(gradient)
+            TokenLogprobsBackward.of(last, label, expectedLse)
+                    .gradLogp(Tensor.zeros(arena, DType.F32, 1).fill(1))
+                    .gradLogits(gradient)
                     .run(Backend.reference());
             try (Tensor back = CudaTensors.toHost(logp, stream);
                     Tensor lastBack = CudaTensors.toHost(logits.slice(0, rows - 1, rows), stream);
-                    Tensor middle = CudaTensors.toHost(logits.slice(0, rows - 2, rows - 1), stream)) {
-                Expect.asPromised("last logp", DType.F32, expected.toDoubles(), new double[] {back.getDouble(rows - 1)});
-                Expect.asPromised("last gradient", DType.BF16, gradient.toDoubles(), lastBack.toDoubles());
+                    Tensor middle =
+                            CudaTensors.toHost(logits.slice(0, rows - 2, rows - 1), stream)) {
+                Expect.asPromised(
+                        "last logp",
+                        DType.F32,
+                        expected.toDoubles(),
+                        new double[] {back.getDouble(rows - 1)});
+                Expect.asPromised(
+                        "last gradient", DType.BF16, gradient.toDoubles(), lastBack.toDoubles());
                 for (long row = 0; row < rows - 1; row += 997) {
                     assertEquals(-Math.log(vocabulary), back.getDouble(row), 1e-5);
                 }

@@ -2,25 +2,41 @@ package dev.logratio;
 
 import dev.logratio.cuda.CudaStream;
 import dev.logratio.cuda.CudaTensors;
+
 import java.lang.foreign.Arena;
 import java.lang.foreign.ValueLayout;
 import java.util.Random;
 
 /** A forward and a backward of some random rows, and their tensors. */
-record CudaRows(Tensor logits, Tensor labels, Tensor logp, Tensor lse, Tensor gradient, Tensor upstream) implements AutoCloseable {
+record CudaRows(
+        Tensor logits, Tensor labels, Tensor logp, Tensor lse, Tensor gradient, Tensor upstream)
+        implements AutoCloseable {
     void run(Backend backend) {
         TokenLogprobs.of(logits, labels).logp(logp).lse(lse).run(backend);
-        TokenLogprobsBackward.of(logits, labels, lse).gradLogp(upstream).gradLogits(gradient).run(backend);
+        TokenLogprobsBackward.of(logits, labels, lse)
+                .gradLogp(upstream)
+                .gradLogits(gradient)
+                .run(backend);
     }
 
     CudaRows toDevice(CudaStream on) {
-        return new CudaRows(CudaTensors.toDevice(logits, on), CudaTensors.toDevice(labels, on), CudaTensors.toDevice(logp, on),
-                CudaTensors.toDevice(lse, on), CudaTensors.toDevice(gradient, on), CudaTensors.toDevice(upstream, on));
+        return new CudaRows(
+                CudaTensors.toDevice(logits, on),
+                CudaTensors.toDevice(labels, on),
+                CudaTensors.toDevice(logp, on),
+                CudaTensors.toDevice(lse, on),
+                CudaTensors.toDevice(gradient, on),
+                CudaTensors.toDevice(upstream, on));
     }
 
     CudaRows toHost(CudaStream on) {
-        return new CudaRows(CudaTensors.toHost(logits, on), CudaTensors.toHost(labels, on), CudaTensors.toHost(logp, on),
-                CudaTensors.toHost(lse, on), CudaTensors.toHost(gradient, on), CudaTensors.toHost(upstream, on));
+        return new CudaRows(
+                CudaTensors.toHost(logits, on),
+                CudaTensors.toHost(labels, on),
+                CudaTensors.toHost(logp, on),
+                CudaTensors.toHost(lse, on),
+                CudaTensors.toHost(gradient, on),
+                CudaTensors.toHost(upstream, on));
     }
 
     @Override
@@ -35,8 +51,12 @@ record CudaRows(Tensor logits, Tensor labels, Tensor logp, Tensor lse, Tensor gr
 
     /** On the host, with room for the outputs. */
     static CudaRows random(Arena arena, DType dtype, long rows, long vocabulary) {
-        return new CudaRows(logits(arena, dtype, rows, vocabulary), labels(arena, rows, vocabulary), Tensor.zeros(arena, DType.F64, rows),
-                Tensor.zeros(arena, DType.F64, rows), Tensor.zeros(arena, dtype, rows, vocabulary),
+        return new CudaRows(
+                logits(arena, dtype, rows, vocabulary),
+                labels(arena, rows, vocabulary),
+                Tensor.zeros(arena, DType.F64, rows),
+                Tensor.zeros(arena, DType.F64, rows),
+                Tensor.zeros(arena, dtype, rows, vocabulary),
                 Tensor.zeros(arena, DType.F32, rows).fill(.5));
     }
 

@@ -5,6 +5,13 @@ import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.params.provider.Arguments.arguments;
 
 import dev.logratio.loss.Dlrml;
+
+import org.junit.jupiter.api.AfterEach;
+import org.junit.jupiter.api.BeforeEach;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.Arguments;
+import org.junit.jupiter.params.provider.MethodSource;
+
 import java.lang.foreign.Arena;
 import java.lang.foreign.ValueLayout;
 import java.util.ArrayList;
@@ -15,13 +22,11 @@ import java.util.concurrent.ExecutorService;
 import java.util.concurrent.Executors;
 import java.util.concurrent.Future;
 import java.util.stream.Stream;
-import org.junit.jupiter.api.AfterEach;
-import org.junit.jupiter.api.BeforeEach;
-import org.junit.jupiter.params.ParameterizedTest;
-import org.junit.jupiter.params.provider.Arguments;
-import org.junit.jupiter.params.provider.MethodSource;
 
-/** The same bits for any number of threads, any batch around a row, any run, and any calls beside it. */
+/**
+ * The same bits for any number of threads, any batch around a row, any run, and any calls beside
+ * it.
+ */
 class DeterminismTest {
     private static final int VOCABULARY = 40_009;
     private static final int ROWS = 10;
@@ -40,14 +45,20 @@ class DeterminismTest {
     }
 
     static Stream<Arguments> rows() {
-        return TestBackends.natives().flatMap(
-                backend -> Stream.of(DType.F32, DType.BF16, DType.F16).map(dtype -> arguments(backend, dtype)));
+        return TestBackends.natives()
+                .flatMap(
+                        backend ->
+                                Stream.of(DType.F32, DType.BF16, DType.F16)
+                                        .map(dtype -> arguments(backend, dtype)));
     }
 
     static Stream<Arguments> steps() {
         return TestBackends.all()
                 .filter(backend -> backend != Backend.reference())
-                .flatMap(backend -> Stream.of(DType.F32, DType.BF16).map(dtype -> arguments(backend, dtype)));
+                .flatMap(
+                        backend ->
+                                Stream.of(DType.F32, DType.BF16)
+                                        .map(dtype -> arguments(backend, dtype)));
     }
 
     @ParameterizedTest
@@ -60,8 +71,11 @@ class DeterminismTest {
     }
 
     static Stream<Arguments> divergences() {
-        return TestBackends.natives().flatMap(
-                backend -> Arrays.stream(DivergenceKind.values()).map(kind -> arguments(backend, kind)));
+        return TestBackends.natives()
+                .flatMap(
+                        backend ->
+                                Arrays.stream(DivergenceKind.values())
+                                        .map(kind -> arguments(backend, kind)));
     }
 
     @ParameterizedTest
@@ -70,20 +84,29 @@ class DeterminismTest {
         try (Arena arena = Arena.ofConfined()) {
             Tensor p = random(arena, DType.F32, FEW_ROWS, 3);
             Tensor q = random(arena, DType.F32, FEW_ROWS, 4);
-            assertSameAnyway(FEW_ROWS, (from, to) -> {
-                Tensor[] out = outputs(arena, to - from, 2);
-                Divergence.of(p.slice(0, from, to), q.slice(0, from, to))
-                        .options(DivergenceOptions.of(kind).withReduction(DivergenceOptions.Reduction.SUM))
-                        .values(out[0]).gradP(out[1]).gradQ(out[2])
-                        .run(backend);
-                return bytes(out);
-            });
+            assertSameAnyway(
+                    FEW_ROWS,
+                    (from, to) -> {
+                        Tensor[] out = outputs(arena, to - from, 2);
+                        Divergence.of(p.slice(0, from, to), q.slice(0, from, to))
+                                .options(
+                                        DivergenceOptions.of(kind)
+                                                .withReduction(DivergenceOptions.Reduction.SUM))
+                                .values(out[0])
+                                .gradP(out[1])
+                                .gradQ(out[2])
+                                .run(backend);
+                        return bytes(out);
+                    });
         }
     }
 
     static Stream<Arguments> rules() {
-        return TestBackends.natives().flatMap(
-                backend -> Arrays.stream(ScoringRuleOptions.Rule.values()).map(rule -> arguments(backend, rule)));
+        return TestBackends.natives()
+                .flatMap(
+                        backend ->
+                                Arrays.stream(ScoringRuleOptions.Rule.values())
+                                        .map(rule -> arguments(backend, rule)));
     }
 
     @ParameterizedTest
@@ -91,15 +114,20 @@ class DeterminismTest {
     void everyScoringRule(Backend backend, ScoringRuleOptions.Rule rule) {
         try (Arena arena = Arena.ofConfined()) {
             Tensor logits = random(arena, DType.F32, FEW_ROWS, 5);
-            assertSameAnyway(FEW_ROWS, (from, to) -> {
-                Tensor[] out = outputs(arena, to - from, 1);
-                ScoringRule.of(logits.slice(0, from, to), Tensor.zeros(arena, DType.I64, to - from).fill(17))
-                        .options(ScoringRuleOptions.of(rule))
-                        .gradLoss(Tensor.zeros(arena, DType.F32, to - from).fill(.7))
-                        .values(out[0]).gradLogits(out[1])
-                        .run(backend);
-                return bytes(out);
-            });
+            assertSameAnyway(
+                    FEW_ROWS,
+                    (from, to) -> {
+                        Tensor[] out = outputs(arena, to - from, 1);
+                        ScoringRule.of(
+                                        logits.slice(0, from, to),
+                                        Tensor.zeros(arena, DType.I64, to - from).fill(17))
+                                .options(ScoringRuleOptions.of(rule))
+                                .gradLoss(Tensor.zeros(arena, DType.F32, to - from).fill(.7))
+                                .values(out[0])
+                                .gradLogits(out[1])
+                                .run(backend);
+                        return bytes(out);
+                    });
         }
     }
 
@@ -121,7 +149,8 @@ class DeterminismTest {
     @MethodSource("rows")
     void concurrentCalls(Backend backend, DType dtype) throws Exception {
         Logratio.setThreads(2);
-        try (Arena arena = Arena.ofShared(); ExecutorService executor = Executors.newFixedThreadPool(8)) {
+        try (Arena arena = Arena.ofShared();
+                ExecutorService executor = Executors.newFixedThreadPool(8)) {
             List<Tensor> inputs = new ArrayList<>();
             List<byte[][]> alone = new ArrayList<>();
             for (int i = 0; i < 8; i++) {
@@ -164,7 +193,8 @@ class DeterminismTest {
             byte[][] alone = operation.run(row, row + 1);
             for (int i = 0; i < one.length; i++) {
                 int bytesPerRow = one[i].length / rows;
-                byte[] within = Arrays.copyOfRange(one[i], row * bytesPerRow, (row + 1) * bytesPerRow);
+                byte[] within =
+                        Arrays.copyOfRange(one[i], row * bytesPerRow, (row + 1) * bytesPerRow);
                 assertArrayEquals(within, alone[i], "row " + row + " alone");
             }
         }
@@ -196,7 +226,12 @@ class DeterminismTest {
             }
             out[5] = Tensor.zeros(arena, logits.dtype(), logits.shape());
             TokenLogprobs.of(logits, labels)
-                    .logp(out[0]).lse(out[1]).lse2(out[2]).entropy(out[3]).meanLogit(out[4]).run(backend);
+                    .logp(out[0])
+                    .lse(out[1])
+                    .lse2(out[2])
+                    .entropy(out[3])
+                    .meanLogit(out[4])
+                    .run(backend);
             TokenLogprobsBackward.of(logits, labels, out[1])
                     .entropy(out[3])
                     .gradLogp(Tensor.zeros(arena, DType.F64, rows).fill(.7))
@@ -230,9 +265,10 @@ class DeterminismTest {
         try (Arena arena = Arena.ofConfined()) {
             Tensor labels = Tensor.zeros(arena, DType.I64, 2, ROWS / 2).fill(17);
             Tensor gradient = Tensor.zeros(arena, logits.dtype(), 2, ROWS / 2, VOCABULARY);
-            StepMetrics metrics = PreferenceStep.of(new Dlrml(), logits.reshape(2, ROWS / 2, VOCABULARY), labels)
-                    .gradLogits(gradient)
-                    .run(backend);
+            StepMetrics metrics =
+                    PreferenceStep.of(new Dlrml(), logits.reshape(2, ROWS / 2, VOCABULARY), labels)
+                            .gradLogits(gradient)
+                            .run(backend);
             return List.of(metrics, Arrays.hashCode(bytes(gradient)));
         }
     }

@@ -2,9 +2,15 @@ package dev.logratio;
 
 import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.ObjectMapper;
+
 import dev.logratio.loss.DiscoPop;
 import dev.logratio.loss.Dlrml;
 import dev.logratio.loss.Loss;
+
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.Arguments;
+import org.junit.jupiter.params.provider.MethodSource;
+
 import java.io.IOException;
 import java.io.InputStream;
 import java.lang.foreign.Arena;
@@ -12,24 +18,22 @@ import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
 import java.util.stream.Stream;
-import org.junit.jupiter.params.ParameterizedTest;
-import org.junit.jupiter.params.provider.Arguments;
-import org.junit.jupiter.params.provider.MethodSource;
 
 /**
- * The mixture losses against tables computed in 50-digit decimal arithmetic (dlrml.json), from log-ratios of -5000 to 5000, in float64
- * and through float32 outputs.
+ * The mixture losses against tables computed in 50-digit decimal arithmetic (dlrml.json), from
+ * log-ratios of -5000 to 5000, in float64 and through float32 outputs.
  */
 class DlrmlTablesTest {
-    private static final Map<String, Dlrml> TABLES = Map.of(
-            "dLRML(0.05,0.20,0.05)", new Dlrml(.05, .20, .05),
-            "DiscoPOP(0.05,tau0.05)", new Dlrml(.05, .05, .05),
-            "dLRML(0.5,0.05,0.05)", new Dlrml(.5, .05, .05),
-            "dLRML(0.01,0.5,0.05)", new Dlrml(.01, .5, .05),
-            "DiscoPOP(2.5,tau0.05)", new Dlrml(2.5, 2.5, .05),
-            "DiscoPOP(0.05,tau1.0)", new Dlrml(.05, .05, 1),
-            "blowup(0.5,0.01,0.05)", new Dlrml(.5, .01, .05),
-            "extreme dLRML(0.05,0.20,0.05)", new Dlrml(.05, .20, .05));
+    private static final Map<String, Dlrml> TABLES =
+            Map.of(
+                    "dLRML(0.05,0.20,0.05)", new Dlrml(.05, .20, .05),
+                    "DiscoPOP(0.05,tau0.05)", new Dlrml(.05, .05, .05),
+                    "dLRML(0.5,0.05,0.05)", new Dlrml(.5, .05, .05),
+                    "dLRML(0.01,0.5,0.05)", new Dlrml(.01, .5, .05),
+                    "DiscoPOP(2.5,tau0.05)", new Dlrml(2.5, 2.5, .05),
+                    "DiscoPOP(0.05,tau1.0)", new Dlrml(.05, .05, 1),
+                    "blowup(0.5,0.01,0.05)", new Dlrml(.5, .01, .05),
+                    "extreme dLRML(0.05,0.20,0.05)", new Dlrml(.05, .20, .05));
 
     static Stream<Arguments> cases() throws IOException {
         JsonNode tables;
@@ -66,18 +70,26 @@ class DlrmlTablesTest {
             for (int i = 0; i < result.length; i++) {
                 result[i] = (float) result[i];
             }
-            Expect.near(at + " F32", result, new Pair(backend, dlrml, DType.F32, rho).results, 0, 0);
+            Expect.near(
+                    at + " F32", result, new Pair(backend, dlrml, DType.F32, rho).results, 0, 0);
             if (dlrml.betaKl() == dlrml.betaMix()) {
-                discoPop(backend, at, new DiscoPop().withBeta(dlrml.betaKl()).withTau(dlrml.tau()), row, rho);
+                discoPop(
+                        backend,
+                        at,
+                        new DiscoPop().withBeta(dlrml.betaKl()).withTau(dlrml.tau()),
+                        row,
+                        rho);
             }
         }
     }
 
-    private static void discoPop(Backend backend, String at, DiscoPop loss, JsonNode row, double rho) {
+    private static void discoPop(
+            Backend backend, String at, DiscoPop loss, JsonNode row, double rho) {
         double[] result = new Pair(backend, loss, DType.F64, rho).results;
         Expect.exact(at + " discopop loss", number(row, "loss"), result[0]);
         Expect.exact(at + " discopop d rho", number(row, "dL_drho"), result[1]);
-        Expect.exact(at + " discopop d beta", number(row, "dL_dbk") + number(row, "dL_dbm"), result[2]);
+        Expect.exact(
+                at + " discopop d beta", number(row, "dL_dbk") + number(row, "dL_dbm"), result[2]);
         Expect.exact(at + " discopop d tau", number(row, "dL_dtau"), result[4]);
     }
 
@@ -85,7 +97,10 @@ class DlrmlTablesTest {
         return Double.parseDouble(row.get(field).asText());
     }
 
-    /** A pair of one log-ratio rho: loss, d rho, and d beta_kl, d beta_mix, d tau (for discopop d beta, 0, d tau). */
+    /**
+     * A pair of one log-ratio rho: loss, d rho, and d beta_kl, d beta_mix, d tau (for discopop d
+     * beta, 0, d tau).
+     */
     private static final class Pair {
         final double[] results = new double[5];
 
@@ -97,7 +112,11 @@ class DlrmlTablesTest {
                 for (int i = 0; i < out.length; i++) {
                     out[i] = Tensor.zeros(arena, outputs, 1);
                 }
-                PairLoss call = PairLoss.of(loss, chosen, rejected).loss(out[0]).gradPolicy(out[1], null).gradTau(out[4]);
+                PairLoss call =
+                        PairLoss.of(loss, chosen, rejected)
+                                .loss(out[0])
+                                .gradPolicy(out[1], null)
+                                .gradTau(out[4]);
                 if (loss instanceof Dlrml) {
                     call.gradBetaKl(out[2]).gradBetaMix(out[3]);
                 } else {

@@ -8,11 +8,18 @@ import java.lang.foreign.ValueLayout;
 import java.lang.invoke.MethodHandle;
 import java.nio.file.Path;
 
-/** Sets the order in which the emulator runs a block's threads; the same seed gives the same order. */
+/**
+ * Sets the order in which the emulator runs a block's threads; the same seed gives the same order.
+ */
 final class EmulatorSeed {
-    private static final MethodHandle SET = Linker.nativeLinker().downcallHandle(
-            SymbolLookup.libraryLookup(Path.of(System.getenv("LOGRATIO_EMULATOR")), Arena.global()).findOrThrow("logratio_emulator_set_seed"),
-            FunctionDescriptor.ofVoid(ValueLayout.JAVA_LONG));
+    private static final MethodHandle SET =
+            Linker.nativeLinker()
+                    .downcallHandle(
+                            SymbolLookup.libraryLookup(
+                                            Path.of(System.getenv("LOGRATIO_EMULATOR")),
+                                            Arena.global())
+                                    .findOrThrow("logratio_emulator_set_seed"),
+                            FunctionDescriptor.ofVoid(ValueLayout.JAVA_LONG));
 
     private EmulatorSeed() {}
 

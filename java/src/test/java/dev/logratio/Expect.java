@@ -27,23 +27,44 @@ final class Expect {
     }
 
     /** Within a relative tolerance, or one relative to the largest finite value. */
-    static void near(String what, double[] expected, double[] actual, double relative, double ofLargest) {
+    static void near(
+            String what, double[] expected, double[] actual, double relative, double ofLargest) {
         near(what, expected, actual, relative, ofLargest, Double.MIN_NORMAL);
     }
 
     /** As above, or within an absolute tolerance. */
-    static void near(String what, double[] expected, double[] actual, double relative, double ofLargest, double absolute) {
+    static void near(
+            String what,
+            double[] expected,
+            double[] actual,
+            double relative,
+            double ofLargest,
+            double absolute) {
         assertEquals(expected.length, actual.length, what);
         double largest = 0;
         for (double value : expected) {
             largest = Double.isFinite(value) ? Math.max(largest, Math.abs(value)) : largest;
         }
         for (int i = 0; i < expected.length; i++) {
-            double tolerance = Math.max(Math.max(relative * Math.abs(expected[i]), ofLargest * largest), absolute);
-            boolean agrees = Double.isFinite(expected[i])
-                    ? Math.abs(actual[i] - expected[i]) <= tolerance
-                    : Double.compare(actual[i], expected[i]) == 0;
-            assertTrue(agrees, what + "[" + i + "] is " + actual[i] + ", expected " + expected[i] + " within " + tolerance);
+            double tolerance =
+                    Math.max(
+                            Math.max(relative * Math.abs(expected[i]), ofLargest * largest),
+                            absolute);
+            boolean agrees =
+                    Double.isFinite(expected[i])
+                            ? Math.abs(actual[i] - expected[i]) <= tolerance
+                            : Double.compare(actual[i], expected[i]) == 0;
+            assertTrue(
+                    agrees,
+                    what
+                            + "["
+                            + i
+                            + "] is "
+                            + actual[i]
+                            + ", expected "
+                            + expected[i]
+                            + " within "
+                            + tolerance);
         }
     }
 }

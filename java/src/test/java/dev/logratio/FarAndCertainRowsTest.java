@@ -4,15 +4,20 @@ import static org.junit.jupiter.api.Assertions.assertEquals;
 
 import dev.logratio.loss.Orpo;
 import dev.logratio.loss.Sigmoid;
-import java.lang.foreign.Arena;
-import java.util.Arrays;
-import java.util.List;
-import java.util.stream.Stream;
+
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.Arguments;
 import org.junit.jupiter.params.provider.MethodSource;
 
-/** Rows far from 0, where a float has no digits left for a logarithm, and tokens so certain that 1 - p is below the last bit of 1. */
+import java.lang.foreign.Arena;
+import java.util.Arrays;
+import java.util.List;
+import java.util.stream.Stream;
+
+/**
+ * Rows far from 0, where a float has no digits left for a logarithm, and tokens so certain that 1 -
+ * p is below the last bit of 1.
+ */
 class FarAndCertainRowsTest {
     private static final double LOWEST = -Float.MAX_VALUE;
     private static final double INFINITY = Double.POSITIVE_INFINITY;
@@ -23,18 +28,41 @@ class FarAndCertainRowsTest {
     }
 
     static Stream<Arguments> ties() {
-        return backends().flatMap(backend -> Stream.of(DType.F32, DType.BF16, DType.F16).flatMap(dtype -> Stream.of(DType.F32, DType.F64)
-                .flatMap(lse -> offsets(dtype).stream().map(offset -> Arguments.of(backend, dtype, lse, offset)))));
+        return backends()
+                .flatMap(
+                        backend ->
+                                Stream.of(DType.F32, DType.BF16, DType.F16)
+                                        .flatMap(
+                                                dtype ->
+                                                        Stream.of(DType.F32, DType.F64)
+                                                                .flatMap(
+                                                                        lse ->
+                                                                                offsets(dtype)
+                                                                                        .stream()
+                                                                                        .map(
+                                                                                                offset ->
+                                                                                                        Arguments
+                                                                                                                .of(
+                                                                                                                        backend,
+                                                                                                                        dtype,
+                                                                                                                        lse,
+                                                                                                                        offset)))));
     }
 
     private static List<Double> offsets(DType dtype) {
-        return dtype == DType.F16 ? List.of(-65504.0, 65504.0, -1e4) : List.of(-1e4, -65504.0, -1e9, 1e9, -3e38, 3e38);
+        return dtype == DType.F16
+                ? List.of(-65504.0, 65504.0, -1e4)
+                : List.of(-1e4, -65504.0, -1e9, 1e9, -3e38, 3e38);
     }
 
-    /** Two columns hold the maximum, and a third has nothing: each of the two has probability 1/2, wherever the row lies. */
+    /**
+     * Two columns hold the maximum, and a third has nothing: each of the two has probability 1/2,
+     * wherever the row lies.
+     */
     @ParameterizedTest
     @MethodSource("ties")
-    void tiedColumnsShareARowWhereverItLies(Backend backend, DType dtype, DType lseType, double offset) {
+    void tiedColumnsShareARowWhereverItLies(
+            Backend backend, DType dtype, DType lseType, double offset) {
         try (Arena arena = Arena.ofConfined()) {
             Tensor logits = Tensor.of(arena, dtype, new double[] {offset, -INFINITY, offset}, 1, 3);
             double stored = logits.getDouble(0, 0);
@@ -43,14 +71,22 @@ class FarAndCertainRowsTest {
             Tensor lse = Tensor.zeros(arena, lseType, 1);
             Tensor entropy = zeros(arena, 1);
             Tensor mean = zeros(arena, 1);
-            TokenLogprobs.of(logits, labels).logp(logp).lse(lse).entropy(entropy).meanLogit(mean).run(backend);
+            TokenLogprobs.of(logits, labels)
+                    .logp(logp)
+                    .lse(lse)
+                    .entropy(entropy)
+                    .meanLogit(mean)
+                    .run(backend);
             Expect.exact("logp", -LN2, logp.getDouble(0));
             Expect.near("entropy", new double[] {LN2}, entropy.toDoubles(), 1e-6, 0);
             Expect.near("mean_logit", new double[] {stored}, mean.toDoubles(), 1e-6, 0);
             Tensor gradient = Tensor.zeros(arena, dtype, 1, 3);
-            TokenLogprobsBackward.of(logits, labels, lse).gradLogp(Tensor.of(arena, DType.F32, new double[] {1}, 1))
-                    .gradLogits(gradient).run(backend);
-            Expect.asPromised("grad_logits", dtype, new double[] {-.5, 0, .5}, gradient.toDoubles());
+            TokenLogprobsBackward.of(logits, labels, lse)
+                    .gradLogp(Tensor.of(arena, DType.F32, new double[] {1}, 1))
+                    .gradLogits(gradient)
+                    .run(backend);
+            Expect.asPromised(
+                    "grad_logits", dtype, new double[] {-.5, 0, .5}, gradient.toDoubles());
         }
     }
 
@@ -62,8 +98,13 @@ class FarAndCertainRowsTest {
             Arrays.fill(values, LOWEST);
             Tensor logits = Tensor.of(arena, DType.F32, values, 2, 1, 8);
             Tensor gradient = Tensor.zeros(arena, DType.F32, 2, 1, 8);
-            StepMetrics step = PreferenceStep.of(new Sigmoid(), logits, Tensor.of(arena, new long[] {3, 3}, 2, 1))
-                    .gradLogits(gradient).run(backend);
+            StepMetrics step =
+                    PreferenceStep.of(
+                                    new Sigmoid(),
+                                    logits,
+                                    Tensor.of(arena, new long[] {3, 3}, 2, 1))
+                            .gradLogits(gradient)
+                            .run(backend);
             double[] expected = new double[16];
             Arrays.fill(expected, 0, 8, .00625);
             Arrays.fill(expected, 8, 16, -.00625);
@@ -71,11 +112,19 @@ class FarAndCertainRowsTest {
             expected[11] = .04375;
             Expect.asPromised("grad_logits", DType.F32, expected, gradient.toDoubles());
             Expect.near("loss", new double[] {LN2}, new double[] {step.loss()}, 1e-7, 0);
-            Expect.near("logits_chosen", new double[] {LOWEST}, new double[] {step.logitsChosen()}, 1e-6, 0);
+            Expect.near(
+                    "logits_chosen",
+                    new double[] {LOWEST},
+                    new double[] {step.logitsChosen()},
+                    1e-6,
+                    0);
 
             ScoringRuleOptions smoothed = ScoringRuleOptions.DEFAULT.withSmoothing(.1, false);
             Tensor rule = zeros(arena, 2);
-            ScoringRule.of(logits.reshape(2, 8), Tensor.of(arena, new long[] {3, 3}, 2)).options(smoothed).values(rule).run(backend);
+            ScoringRule.of(logits.reshape(2, 8), Tensor.of(arena, new long[] {3, 3}, 2))
+                    .options(smoothed)
+                    .values(rule)
+                    .run(backend);
             Expect.near("log", new double[] {Math.log(8), Math.log(8)}, rule.toDoubles(), 1e-6, 0);
         }
     }
@@ -92,14 +141,24 @@ class FarAndCertainRowsTest {
             }
             Tensor logits = Tensor.of(arena, DType.F32, values, 1, columns);
             Tensor mean = zeros(arena, 1);
-            TokenLogprobs.of(logits, Tensor.of(arena, new long[] {2}, 1)).meanLogit(mean).run(backend);
+            TokenLogprobs.of(logits, Tensor.of(arena, new long[] {2}, 1))
+                    .meanLogit(mean)
+                    .run(backend);
             double lowest = Math.ceil(columns / 4.0);
             double others = columns - lowest - Math.ceil((columns - 1) / 4.0);
-            Expect.near("mean_logit", new double[] {lowest * LOWEST / (lowest + others)}, mean.toDoubles(), 1e-6, 0);
+            Expect.near(
+                    "mean_logit",
+                    new double[] {lowest * LOWEST / (lowest + others)},
+                    mean.toDoubles(),
+                    1e-6,
+                    0);
         }
     }
 
-    /** Values from 60-digit arithmetic: the gap, logp, 1 - p and the entropy of a row (0, 0, gap, 0, 0). */
+    /**
+     * Values from 60-digit arithmetic: the gap, logp, 1 - p and the entropy of a row (0, 0, gap, 0,
+     * 0).
+     */
     private static final double[][] CERTAIN = {
         {20, -8.24461445576739678e-09, 8.24461442178056373e-09, 1.73136902891378681e-07},
         {36, -9.27809132097427262e-16, 9.27809132097426868e-16, 3.43289378876047951e-14},
@@ -109,7 +168,8 @@ class FarAndCertainRowsTest {
     };
 
     static Stream<Arguments> certain() {
-        return backends().flatMap(backend -> Arrays.stream(CERTAIN).map(row -> Arguments.of(backend, row)));
+        return backends()
+                .flatMap(backend -> Arrays.stream(CERTAIN).map(row -> Arguments.of(backend, row)));
     }
 
     @ParameterizedTest
@@ -130,9 +190,15 @@ class FarAndCertainRowsTest {
 
             // An upstream gradient of the size that 1 / (1 - p) is, as orpo's.
             Tensor gradient = Tensor.zeros(arena, DType.F32, 1, 5);
-            TokenLogprobsBackward.of(logits, labels, lse).gradLogp(Tensor.of(arena, DType.F64, new double[] {1 / row[2]}, 1))
-                    .gradLogits(gradient).run(backend);
-            Expect.asPromised("grad_logits", DType.F32, new double[] {-.25, -.25, 1, -.25, -.25}, gradient.toDoubles());
+            TokenLogprobsBackward.of(logits, labels, lse)
+                    .gradLogp(Tensor.of(arena, DType.F64, new double[] {1 / row[2]}, 1))
+                    .gradLogits(gradient)
+                    .run(backend);
+            Expect.asPromised(
+                    "grad_logits",
+                    DType.F32,
+                    new double[] {-.25, -.25, 1, -.25, -.25},
+                    gradient.toDoubles());
 
             Tensor rule = zeros(arena, 1);
             ScoringRule.of(logits, labels).values(rule).run(backend);
@@ -143,21 +209,51 @@ class FarAndCertainRowsTest {
     }
 
     /** Values from 60-digit arithmetic: the gap of the rejected token, and the loss. */
-    private static final double[][] ORPO = {{36, 4.404832441554448}, {40, 4.804832441554448}, {60, 6.804832441554448}, {100, 10.804832441554447}};
+    private static final double[][] ORPO = {
+        {36, 4.404832441554448},
+        {40, 4.804832441554448},
+        {60, 6.804832441554448},
+        {100, 10.804832441554447}
+    };
 
     static Stream<Arguments> orpo() {
-        return backends().flatMap(backend -> Arrays.stream(ORPO).map(row -> Arguments.of(backend, row[0], row[1])));
+        return backends()
+                .flatMap(
+                        backend ->
+                                Arrays.stream(ORPO)
+                                        .map(row -> Arguments.of(backend, row[0], row[1])));
     }
 
     @ParameterizedTest
     @MethodSource("orpo")
     void orpoHoldsForAnyGap(Backend backend, double gap, double loss) {
         try (Arena arena = Arena.ofConfined()) {
-            Tensor logits = Tensor.of(arena, DType.F32, new double[] {1, 0, 0, 0, 0, 0, 0, gap, 0, 0}, 2, 1, 5);
+            Tensor logits =
+                    Tensor.of(
+                            arena,
+                            DType.F32,
+                            new double[] {1, 0, 0, 0, 0, 0, 0, gap, 0, 0},
+                            2,
+                            1,
+                            5);
             Tensor gradient = Tensor.zeros(arena, DType.F32, 2, 1, 5);
-            StepMetrics step = PreferenceStep.of(new Orpo(), logits, Tensor.of(arena, new long[] {0, 2}, 2, 1)).gradLogits(gradient).run(backend);
+            StepMetrics step =
+                    PreferenceStep.of(new Orpo(), logits, Tensor.of(arena, new long[] {0, 2}, 2, 1))
+                            .gradLogits(gradient)
+                            .run(backend);
             Expect.near("loss", new double[] {loss}, new double[] {step.loss()}, 1e-6, 0);
-            double[] expected = {-.695390325, .173847581, .173847581, .173847581, .173847581, -.025, -.025, .1, -.025, -.025};
+            double[] expected = {
+                -.695390325,
+                .173847581,
+                .173847581,
+                .173847581,
+                .173847581,
+                -.025,
+                -.025,
+                .1,
+                -.025,
+                -.025
+            };
             Expect.near("grad_logits", expected, gradient.toDoubles(), 2e-5, 3e-6);
             double norm = Math.sqrt(Arrays.stream(expected).map(g -> g * g).sum());
             Expect.near("grad_norm", new double[] {norm}, new double[] {step.gradNorm()}, 2e-5, 0);
@@ -174,15 +270,31 @@ class FarAndCertainRowsTest {
             Tensor q = Tensor.of(arena, DType.F32, new double[] {-1e9, -1e9, -1e9}, 1, 3);
             Tensor value = zeros(arena, 1);
             Tensor gradQ = Tensor.zeros(arena, DType.F32, 1, 3);
-            Divergence.of(p, q).options(DivergenceOptions.of(DivergenceKind.JS)).values(value).gradQ(gradQ).run(backend);
-            Expect.near("js", new double[] {.5 * Math.log(1.5) + LN2 / 6}, value.toDoubles(), 1e-6, 0);
-            Expect.near("grad_q", new double[] {LN2 / 9, -2 * LN2 / 9, LN2 / 9}, gradQ.toDoubles(), 2e-5, 3e-6);
+            Divergence.of(p, q)
+                    .options(DivergenceOptions.of(DivergenceKind.JS))
+                    .values(value)
+                    .gradQ(gradQ)
+                    .run(backend);
+            Expect.near(
+                    "js", new double[] {.5 * Math.log(1.5) + LN2 / 6}, value.toDoubles(), 1e-6, 0);
+            Expect.near(
+                    "grad_q",
+                    new double[] {LN2 / 9, -2 * LN2 / 9, LN2 / 9},
+                    gradQ.toDoubles(),
+                    2e-5,
+                    3e-6);
 
             Tensor far = Tensor.of(arena, DType.F32, new double[] {1e9, 7.8e8, 8.1e8}, 1, 3);
             Tensor near = Tensor.of(arena, DType.F32, new double[] {-1.15, 104, -10000}, 1, 3);
             Tensor gradP = Tensor.zeros(arena, DType.F32, 1, 3);
-            Divergence.of(far, near).options(DivergenceOptions.of(DivergenceKind.KL_PQ)).values(value).gradP(gradP).gradQ(gradQ).run(backend);
-            Expect.near("kl_pq", new double[] {104 - near.getDouble(0, 0)}, value.toDoubles(), 1e-6, 0);
+            Divergence.of(far, near)
+                    .options(DivergenceOptions.of(DivergenceKind.KL_PQ))
+                    .values(value)
+                    .gradP(gradP)
+                    .gradQ(gradQ)
+                    .run(backend);
+            Expect.near(
+                    "kl_pq", new double[] {104 - near.getDouble(0, 0)}, value.toDoubles(), 1e-6, 0);
             Expect.near("grad_p", new double[] {0, 0, 0}, gradP.toDoubles(), 0, 0);
             Expect.near("grad_q", new double[] {-1, 1, 0}, gradQ.toDoubles(), 2e-5, 3e-6);
         }
@@ -198,14 +310,21 @@ class FarAndCertainRowsTest {
                 Tensor flat = Tensor.of(arena, DType.F32, new double[] {q, q, q, q}, 1, 4);
                 Tensor value = zeros(arena, 1);
                 Tensor gradP = Tensor.zeros(arena, DType.F32, 1, 4);
-                Divergence.of(p, flat).options(DivergenceOptions.of(DivergenceKind.KL_PQ).withTemperature(.0214)).values(value).gradP(gradP).run(backend);
+                Divergence.of(p, flat)
+                        .options(DivergenceOptions.of(DivergenceKind.KL_PQ).withTemperature(.0214))
+                        .values(value)
+                        .gradP(gradP)
+                        .run(backend);
                 Expect.near("kl_pq", new double[] {Math.log(4)}, value.toDoubles(), 1e-6, 0);
                 Expect.near("grad_p", new double[4], gradP.toDoubles(), 0, 0);
             }
         }
     }
 
-    /** One column of q at the smallest float: a cross entropy of 1e38, and its gradient, are numbers. */
+    /**
+     * One column of q at the smallest float: a cross entropy of 1e38, and its gradient, are
+     * numbers.
+     */
     @ParameterizedTest
     @MethodSource("backends")
     void aColumnAtTheSmallestFloatHasAFiniteDivergence(Backend backend) {
@@ -214,10 +333,19 @@ class FarAndCertainRowsTest {
             Tensor q = Tensor.of(arena, DType.F32, new double[] {0, LOWEST, 0, 0}, 1, 4);
             Tensor value = zeros(arena, 1);
             Tensor gradP = Tensor.zeros(arena, DType.F32, 1, 4);
-            Divergence.of(p, q).options(DivergenceOptions.of(DivergenceKind.KL_PQ)).values(value).gradP(gradP).run(backend);
+            Divergence.of(p, q)
+                    .options(DivergenceOptions.of(DivergenceKind.KL_PQ))
+                    .values(value)
+                    .gradP(gradP)
+                    .run(backend);
             Expect.near("kl_pq", new double[] {-LOWEST / 4}, value.toDoubles(), 1e-6, 0);
             double each = -LOWEST / 16;
-            Expect.near("grad_p", new double[] {-each, 3 * each, -each, -each}, gradP.toDoubles(), 2e-5, 0);
+            Expect.near(
+                    "grad_p",
+                    new double[] {-each, 3 * each, -each, -each},
+                    gradP.toDoubles(),
+                    2e-5,
+                    0);
         }
     }
 

@@ -13,29 +13,31 @@ class FloatsTest {
         int bits(double value);
     }
 
-    private static final Format BFLOAT16 = new Format() {
-        @Override
-        public double value(int bits) {
-            return Floats.fromBfloat16((short) bits);
-        }
+    private static final Format BFLOAT16 =
+            new Format() {
+                @Override
+                public double value(int bits) {
+                    return Floats.fromBfloat16((short) bits);
+                }
 
-        @Override
-        public int bits(double value) {
-            return Floats.toBfloat16(value) & 0xffff;
-        }
-    };
+                @Override
+                public int bits(double value) {
+                    return Floats.toBfloat16(value) & 0xffff;
+                }
+            };
 
-    private static final Format FLOAT16 = new Format() {
-        @Override
-        public double value(int bits) {
-            return Float.float16ToFloat((short) bits);
-        }
+    private static final Format FLOAT16 =
+            new Format() {
+                @Override
+                public double value(int bits) {
+                    return Float.float16ToFloat((short) bits);
+                }
 
-        @Override
-        public int bits(double value) {
-            return Floats.toFloat16(value) & 0xffff;
-        }
-    };
+                @Override
+                public int bits(double value) {
+                    return Floats.toFloat16(value) & 0xffff;
+                }
+            };
 
     @Test
     void bfloat16ValuesAndMidpoints() {
@@ -62,12 +64,24 @@ class FloatsTest {
             for (int bits = 0; bits < infinity; bits++) {
                 double low = format.value(bits);
                 // What would follow the largest finite value is where rounding to infinity begins.
-                double high = bits + 1 == infinity ? 2 * low - format.value(bits - 1) : format.value(bits + 1);
+                double high =
+                        bits + 1 == infinity
+                                ? 2 * low - format.value(bits - 1)
+                                : format.value(bits + 1);
                 double middle = (low + high) / 2;
                 double signum = sign == 0 ? 1 : -1;
-                assertEquals(sign | (bits % 2 == 0 ? bits : bits + 1), format.bits(signum * middle), "midpoint after " + low);
-                assertEquals(sign | bits, format.bits(signum * Math.nextDown(middle)), "below the midpoint after " + low);
-                assertEquals(sign | bits + 1, format.bits(signum * Math.nextUp(middle)), "above the midpoint after " + low);
+                assertEquals(
+                        sign | (bits % 2 == 0 ? bits : bits + 1),
+                        format.bits(signum * middle),
+                        "midpoint after " + low);
+                assertEquals(
+                        sign | bits,
+                        format.bits(signum * Math.nextDown(middle)),
+                        "below the midpoint after " + low);
+                assertEquals(
+                        sign | bits + 1,
+                        format.bits(signum * Math.nextUp(middle)),
+                        "above the midpoint after " + low);
             }
         }
     }

@@ -5,6 +5,7 @@ import static java.lang.foreign.ValueLayout.JAVA_INT;
 import static java.lang.foreign.ValueLayout.JAVA_LONG;
 
 import dev.logratio.cuda.CudaStream;
+
 import java.lang.foreign.Arena;
 import java.lang.foreign.FunctionDescriptor;
 import java.lang.foreign.Linker;
@@ -13,15 +14,20 @@ import java.lang.foreign.SymbolLookup;
 import java.lang.foreign.ValueLayout;
 import java.lang.invoke.MethodHandle;
 
-/** Work captured on a stream as a graph, by the driver's functions: JCuda's runtime has none for it. */
+/**
+ * Work captured on a stream as a graph, by the driver's functions: JCuda's runtime has none for it.
+ */
 final class GraphCapture implements AutoCloseable {
     /** CU_STREAM_CAPTURE_MODE_GLOBAL: whatever would break a capture is an error, on any thread. */
     private static final int STRICT = 0;
 
-    private static final SymbolLookup DRIVER = SymbolLookup.libraryLookup("libcuda.so.1", Arena.global());
-    private static final MethodHandle BEGIN = function("cuStreamBeginCapture_v2", ADDRESS, JAVA_INT);
+    private static final SymbolLookup DRIVER =
+            SymbolLookup.libraryLookup("libcuda.so.1", Arena.global());
+    private static final MethodHandle BEGIN =
+            function("cuStreamBeginCapture_v2", ADDRESS, JAVA_INT);
     private static final MethodHandle END = function("cuStreamEndCapture", ADDRESS, ADDRESS);
-    private static final MethodHandle INSTANTIATE = function("cuGraphInstantiateWithFlags", ADDRESS, ADDRESS, JAVA_LONG);
+    private static final MethodHandle INSTANTIATE =
+            function("cuGraphInstantiateWithFlags", ADDRESS, ADDRESS, JAVA_LONG);
     private static final MethodHandle LAUNCH = function("cuGraphLaunch", ADDRESS, ADDRESS);
     private static final MethodHandle DESTROY = function("cuGraphExecDestroy", ADDRESS);
     private static final MethodHandle DESTROY_GRAPH = function("cuGraphDestroy", ADDRESS);
@@ -54,7 +60,11 @@ final class GraphCapture implements AutoCloseable {
 
     void launch() {
         try {
-            check("cuGraphLaunch", (int) LAUNCH.invokeExact(executable, MemorySegment.ofAddress(stream.address())));
+            check(
+                    "cuGraphLaunch",
+                    (int)
+                            LAUNCH.invokeExact(
+                                    executable, MemorySegment.ofAddress(stream.address())));
         } catch (RuntimeException | Error e) {
             throw e;
         } catch (Throwable e) {
@@ -74,7 +84,9 @@ final class GraphCapture implements AutoCloseable {
     }
 
     private static MethodHandle function(String name, ValueLayout... arguments) {
-        return Linker.nativeLinker().downcallHandle(DRIVER.findOrThrow(name), FunctionDescriptor.of(JAVA_INT, arguments));
+        return Linker.nativeLinker()
+                .downcallHandle(
+                        DRIVER.findOrThrow(name), FunctionDescriptor.of(JAVA_INT, arguments));
     }
 
     private static void check(String call, int result) {

@@ -5,6 +5,13 @@ import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import dev.logratio.loss.Dlrml;
+
+import org.junit.jupiter.api.Tag;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.MethodSource;
+import org.junit.jupiter.params.provider.ValueSource;
+
 import java.io.IOException;
 import java.lang.foreign.Arena;
 import java.nio.charset.StandardCharsets;
@@ -13,11 +20,6 @@ import java.nio.file.Path;
 import java.util.Arrays;
 import java.util.List;
 import java.util.stream.Stream;
-import org.junit.jupiter.api.Tag;
-import org.junit.jupiter.api.Test;
-import org.junit.jupiter.params.ParameterizedTest;
-import org.junit.jupiter.params.provider.MethodSource;
-import org.junit.jupiter.params.provider.ValueSource;
 
 class LearnableBetaMixTest {
     static Stream<Backend> backends() {
@@ -26,10 +28,19 @@ class LearnableBetaMixTest {
 
     /** A step as the javadoc has it. */
     private static LearnableBetaMix step(
-            LearnableBetaMix mix, Tensor chosen, Tensor rejected, Tensor betaMix, Tensor gradient, double learningRate, Backend backend) {
+            LearnableBetaMix mix,
+            Tensor chosen,
+            Tensor rejected,
+            Tensor betaMix,
+            Tensor gradient,
+            double learningRate,
+            Backend backend) {
         // begin
         betaMix.fill(mix.betaMix());
-        PairLoss.of(new Dlrml(), chosen, rejected).betaMix(betaMix).gradBetaMix(gradient).run(backend);
+        PairLoss.of(new Dlrml(), chosen, rejected)
+                .betaMix(betaMix)
+                .gradBetaMix(gradient)
+                .run(backend);
         mix = mix.withTheta(mix.theta() - learningRate * mix.gradTheta(gradient.getDouble(0)));
         // end
         return mix;
@@ -45,9 +56,14 @@ class LearnableBetaMixTest {
             Tensor betaMix = Tensor.zeros(arena, DType.F64, 1);
             Tensor gradient = Tensor.zeros(arena, DType.F64, 1);
             LearnableBetaMix mix = LearnableBetaMix.of(.20, .05, .05);
-            double slope = (meanLoss(mix.withTheta(mix.theta() + 1e-5), chosen, rejected, backend)
-                            - meanLoss(mix.withTheta(mix.theta() - 1e-5), chosen, rejected, backend))
-                    / 2e-5;
+            double slope =
+                    (meanLoss(mix.withTheta(mix.theta() + 1e-5), chosen, rejected, backend)
+                                    - meanLoss(
+                                            mix.withTheta(mix.theta() - 1e-5),
+                                            chosen,
+                                            rejected,
+                                            backend))
+                            / 2e-5;
             LearnableBetaMix next = step(mix, chosen, rejected, betaMix, gradient, .5, backend);
             assertEquals(mix.theta() - .5 * slope, next.theta(), 1e-9);
             double before = meanLoss(mix, chosen, rejected, backend);
@@ -59,9 +75,12 @@ class LearnableBetaMixTest {
         }
     }
 
-    private static double meanLoss(LearnableBetaMix mix, Tensor chosen, Tensor rejected, Backend backend) {
+    private static double meanLoss(
+            LearnableBetaMix mix, Tensor chosen, Tensor rejected, Backend backend) {
         try (Tensor losses = Tensor.zeros(DType.F64, 3)) {
-            PairLoss.of(new Dlrml().withBetaMix(mix.betaMix()), chosen, rejected).loss(losses).run(backend);
+            PairLoss.of(new Dlrml().withBetaMix(mix.betaMix()), chosen, rejected)
+                    .loss(losses)
+                    .run(backend);
             return Arrays.stream(losses.toDoubles()).average().orElseThrow();
         }
     }
@@ -69,35 +88,67 @@ class LearnableBetaMixTest {
     @ParameterizedTest
     @ValueSource(doubles = {.0025000001, .003, .2, 5, 1000})
     void thetaStandsForBetaMix(double betaMix) {
-        assertEquals(betaMix, LearnableBetaMix.of(betaMix, .05, .05).betaMix(), 1e-15 * Math.max(1, betaMix));
+        assertEquals(
+                betaMix,
+                LearnableBetaMix.of(betaMix, .05, .05).betaMix(),
+                1e-15 * Math.max(1, betaMix));
     }
 
     @Test
     void mistakesAreNamed() {
-        assertMessage("beta_mix is 0.25, expected a finite number > tau*beta_kl = 0.25", () -> LearnableBetaMix.of(.25, .5, .5));
-        assertMessage("beta_mix is NaN, expected a finite number > tau*beta_kl = 0.25", () -> LearnableBetaMix.of(Double.NaN, .5, .5));
+        assertMessage(
+                "beta_mix is 0.25, expected a finite number > tau*beta_kl = 0.25",
+                () -> LearnableBetaMix.of(.25, .5, .5));
+        assertMessage(
+                "beta_mix is NaN, expected a finite number > tau*beta_kl = 0.25",
+                () -> LearnableBetaMix.of(Double.NaN, .5, .5));
         assertMessage(
                 "beta_mix is Infinity, expected a finite number > tau*beta_kl = 0.25",
                 () -> LearnableBetaMix.of(Double.POSITIVE_INFINITY, .5, .5));
-        assertMessage("theta is Infinity, expected a finite number", () -> new LearnableBetaMix(Double.POSITIVE_INFINITY, .05, .05));
-        assertMessage("tau is 0.0, expected a number finite and > 0", () -> new LearnableBetaMix(0, .05, 0));
+        assertMessage(
+                "theta is Infinity, expected a finite number",
+                () -> new LearnableBetaMix(Double.POSITIVE_INFINITY, .05, .05));
+        assertMessage(
+                "tau is 0.0, expected a number finite and > 0",
+                () -> new LearnableBetaMix(0, .05, 0));
     }
 
-    private static void assertMessage(String message, org.junit.jupiter.api.function.Executable mistake) {
+    private static void assertMessage(
+            String message, org.junit.jupiter.api.function.Executable mistake) {
         assertEquals(message, assertThrows(IllegalArgumentException.class, mistake).getMessage());
     }
 
     @Tag("build")
     @Test
     void isTheCodeOfTheDocumentation() throws IOException {
-        List<String> source = Files.readAllLines(
-                Path.of("src", "test", "java", "dev", "logratio", "LearnableBetaMixTest.java"), StandardCharsets.UTF_8);
-        List<String> code = source.subList(source.indexOf("        // begin") + 1, source.indexOf("        // end")).stream()
-                .map(line -> line.strip().replace(".run(backend)", ".run(Backend.cpu())"))
-                .toList();
+        List<String> source =
+                Files.readAllLines(
+                        Path.of(
+                                "src",
+                                "test",
+                                "java",
+                                "dev",
+                                "logratio",
+                                "LearnableBetaMixTest.java"),
+                        StandardCharsets.UTF_8);
+        List<String> code =
+                source
+                        .subList(
+                                source.indexOf("        // begin") + 1,
+                                source.indexOf("        // end"))
+                        .stream()
+                        .map(line -> line.strip().replace(".run(backend)", ".run(Backend.cpu())"))
+                        .toList();
         String readme = Files.readString(Path.of("..", "README.md"), StandardCharsets.UTF_8);
-        assertTrue(readme.contains("```java\n" + String.join("\n", code) + "\n```"), "README.md no longer shows this code");
-        String javadoc = Files.readString(Path.of("src", "main", "java", "dev", "logratio", "LearnableBetaMix.java"), StandardCharsets.UTF_8);
-        assertTrue(javadoc.contains(" * " + String.join("\n * ", code) + "\n"), "the javadoc no longer shows this code");
+        assertTrue(
+                readme.contains("```java\n" + String.join("\n", code) + "\n```"),
+                "README.md no longer shows this code");
+        String javadoc =
+                Files.readString(
+                        Path.of("src", "main", "java", "dev", "logratio", "LearnableBetaMix.java"),
+                        StandardCharsets.UTF_8);
+        assertTrue(
+                javadoc.contains(" * " + String.join("\n * ", code) + "\n"),
+                "the javadoc no longer shows this code");
     }
 }

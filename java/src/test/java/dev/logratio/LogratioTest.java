@@ -9,8 +9,10 @@ import dev.logratio.SequenceOptions.Reduction;
 import dev.logratio.bindings.logratio_h;
 import dev.logratio.loss.Guard;
 import dev.logratio.loss.Variant;
-import java.util.List;
+
 import org.junit.jupiter.api.Test;
+
+import java.util.List;
 
 class LogratioTest {
     @Test
@@ -22,7 +24,9 @@ class LogratioTest {
     @Test
     void backendsAreListedWithWhatTheyRunOn() {
         List<BackendInfo> all = Backend.all();
-        assertEquals(List.of("reference", "cpu", "cuda", "emulator"), all.stream().map(BackendInfo::name).toList());
+        assertEquals(
+                List.of("reference", "cpu", "cuda", "emulator"),
+                all.stream().map(BackendInfo::name).toList());
         assertSame(Backend.reference(), all.get(0).backend().orElseThrow());
         assertSame(TestBackends.cpu(), all.get(1).backend().orElseThrow());
         assertEquals(Logratio.instructionSet(), all.get(1).detail());

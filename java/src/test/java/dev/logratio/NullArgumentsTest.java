@@ -11,6 +11,12 @@ import dev.logratio.loss.Loss;
 import dev.logratio.loss.Losses;
 import dev.logratio.loss.WeightedLoss;
 import dev.logratio.safetensors.Safetensors;
+
+import org.junit.jupiter.api.function.Executable;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.Arguments;
+import org.junit.jupiter.params.provider.MethodSource;
+
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.nio.ByteBuffer;
@@ -20,12 +26,11 @@ import java.util.List;
 import java.util.Map;
 import java.util.function.Consumer;
 import java.util.stream.Stream;
-import org.junit.jupiter.api.function.Executable;
-import org.junit.jupiter.params.ParameterizedTest;
-import org.junit.jupiter.params.provider.Arguments;
-import org.junit.jupiter.params.provider.MethodSource;
 
-/** Where null does not mean "not wanted" it is refused by the call that it is passed to, under the argument's name. */
+/**
+ * Where null does not mean "not wanted" it is refused by the call that it is passed to, under the
+ * argument's name.
+ */
 class NullArgumentsTest {
     private static final Arena ARENA = Arena.ofAuto();
 
@@ -50,73 +55,120 @@ class NullArgumentsTest {
     static Stream<Arguments> calls() {
         Tensor maps = f32(1, 2, 2, 2);
         LongShortMisalignment longShort = LongShortMisalignment.of(f32(1, 3, 2), f32(1, 3, 2), 1);
-        return Stream.concat(runs(), Stream.of(
-                of("options", () -> TokenLogprobs.of(f32(2, 3), i64(2)).options(null)),
-                of("options", () -> TokenLogprobsBackward.of(f32(2, 3), i64(2), f32(2)).options(null)),
-                of("options", () -> SequenceLogps.of(f32(2, 3), f32(2, 3)).options(null)),
-                of("options", () -> PreferenceStep.of(new Dlrml(), f32(2, 1, 3), i64(2, 1)).tokenOptions(null)),
-                of("options", () -> PreferenceStep.of(new Dlrml(), f32(2, 1, 3), i64(2, 1)).sequenceOptions(null)),
-                of("options", () -> Divergence.of(f32(2, 3), f32(2, 3)).options(null)),
-                of("options", () -> ScoringRule.of(f32(2, 3), i64(2)).options(null)),
-                of("options", () -> FeatureMisalignment.ofLogits(maps, maps).options(null)),
-                of("axis", () -> FeatureMisalignment.ofLogits(maps, maps).axis(null)),
-                of("target", () -> FeatureMisalignment.ofWeights(null, maps)),
-                of("mapped", () -> FeatureMisalignment.ofLogits(maps, null)),
-                of("input", () -> FeatureMisalignment.maskInput(null, f32(1, 2, 2), 1, 0)),
-                of("mask", () -> FeatureMisalignment.maskInput(maps, null, 1, 0)),
-                of("options", () -> longShort.options(null)),
-                of("positions", () -> longShort.positions(null)),
-                of("mask", () -> longShort.mask(null)),
-                of("first", () -> LongShortMisalignment.of(null, f32(1, 3, 2), 1)),
-                of("last", () -> LongShortMisalignment.of(f32(1, 3, 2), null, 1)),
-                of("both", () -> LongShortMisalignment.ofStacked(null, 1)),
-                of("loss", () -> PairLoss.of(null, f32(2), f32(2))),
-                of("loss", () -> UnpairedLoss.of(null, f32(2), f32(2), f32(2))),
-                of("loss", () -> PreferenceStep.of((Loss.OfStep) null, f32(2, 1, 3), i64(2, 1))),
-                of("losses", () -> PreferenceStep.of((List<WeightedLoss>) null, f32(2, 1, 3), i64(2, 1))),
-                of("losses hold null", () -> PreferenceStep.of(Collections.singletonList(null), f32(2, 1, 3), i64(2, 1))),
-                of("reduction", () -> SequenceOptions.DEFAULT.withReduction(null)),
-                of("align", () -> SequenceOptions.DEFAULT.withAlign(null)),
-                of("kind", () -> DivergenceOptions.of(null)),
-                of("detach", () -> DivergenceOptions.DEFAULT.withDetach(null)),
-                of("reduction", () -> DivergenceOptions.DEFAULT.withReduction(null)),
-                of("rule", () -> ScoringRuleOptions.of(null)),
-                of("normalisation", () -> ScoringRuleOptions.DEFAULT.withOrder(2, null)),
-                of("id", () -> DivergenceKind.of(null)),
-                of("name", () -> Backend.named(null)),
-                of("stream", () -> Backend.cuda(null)),
-                of("kind", () -> new Device(null, 0)),
-                of("kind", () -> Losses.ids(null)),
-                of("id", () -> Losses.aliases(null)),
-                of("id", () -> Losses.options(null)),
-                of("id", () -> Losses.of(null, Map.of())),
-                of("options", () -> Losses.of("dlrml", null)),
-                of("kind", () -> Losses.of(null, "dlrml", Map.of())),
-                of("dtype", () -> Tensor.zeros((DType) null, 2)),
-                of("shape", () -> Tensor.zeros(DType.F32, (long[]) null)),
-                of("arena", () -> Tensor.zeros(null, DType.F32, 2)),
-                of("values", () -> Tensor.of(DType.F32, null, 2)),
-                of("values", () -> Tensor.of((float[]) null, 2)),
-                of("values", () -> Tensor.of((long[]) null, 2)),
-                of("values", () -> Tensor.of((boolean[]) null, 2)),
-                of("segment", () -> Tensor.wrap((MemorySegment) null, DType.F32, 2)),
-                of("buffer", () -> Tensor.wrap((ByteBuffer) null, DType.F32, 2)),
-                of("dtype", () -> Tensor.wrap(ARENA.allocate(8, 8), null, 2)),
-                of("strides", () -> Tensor.wrap(ARENA.allocate(8, 8), DType.F32, new long[] {2}, null)),
-                of("device", () -> Tensor.ofAddress(null, 64, DType.F32, new long[] {2}, null)),
-                of("dtype", () -> Tensor.ofAddress(64, null, new long[] {2}, new long[] {1}, null)),
-                of("shape", () -> Tensor.ofAddress(64, DType.F32, null, new long[] {1}, null)),
-                of("strides", () -> Tensor.ofAddress(64, DType.F32, new long[] {2}, null, null)),
-                of("source", () -> f32(2).copyFrom(null)),
-                of("shape", () -> f32(2).reshape((long[]) null)),
-                of("to", () -> CudaTensors.copyAsync(null, f32(2), null)),
-                of("stream", () -> CudaTensors.toDevice(f32(2), null)),
-                of("tensor", () -> CudaTensors.toHost(null, null)),
-                of("path", () -> Safetensors.read(null)),
-                of("path", () -> Safetensors.map(null)),
-                of("path", () -> Safetensors.write(null, Map.of(), Map.of())),
-                of("metadata", () -> Safetensors.write(Path.of("none"), null, Map.of())),
-                of("tensors", () -> Safetensors.write(Path.of("none"), Map.of(), null))));
+        return Stream.concat(
+                runs(),
+                Stream.of(
+                        of("options", () -> TokenLogprobs.of(f32(2, 3), i64(2)).options(null)),
+                        of(
+                                "options",
+                                () ->
+                                        TokenLogprobsBackward.of(f32(2, 3), i64(2), f32(2))
+                                                .options(null)),
+                        of("options", () -> SequenceLogps.of(f32(2, 3), f32(2, 3)).options(null)),
+                        of(
+                                "options",
+                                () ->
+                                        PreferenceStep.of(new Dlrml(), f32(2, 1, 3), i64(2, 1))
+                                                .tokenOptions(null)),
+                        of(
+                                "options",
+                                () ->
+                                        PreferenceStep.of(new Dlrml(), f32(2, 1, 3), i64(2, 1))
+                                                .sequenceOptions(null)),
+                        of("options", () -> Divergence.of(f32(2, 3), f32(2, 3)).options(null)),
+                        of("options", () -> ScoringRule.of(f32(2, 3), i64(2)).options(null)),
+                        of("options", () -> FeatureMisalignment.ofLogits(maps, maps).options(null)),
+                        of("axis", () -> FeatureMisalignment.ofLogits(maps, maps).axis(null)),
+                        of("target", () -> FeatureMisalignment.ofWeights(null, maps)),
+                        of("mapped", () -> FeatureMisalignment.ofLogits(maps, null)),
+                        of("input", () -> FeatureMisalignment.maskInput(null, f32(1, 2, 2), 1, 0)),
+                        of("mask", () -> FeatureMisalignment.maskInput(maps, null, 1, 0)),
+                        of("options", () -> longShort.options(null)),
+                        of("positions", () -> longShort.positions(null)),
+                        of("mask", () -> longShort.mask(null)),
+                        of("first", () -> LongShortMisalignment.of(null, f32(1, 3, 2), 1)),
+                        of("last", () -> LongShortMisalignment.of(f32(1, 3, 2), null, 1)),
+                        of("both", () -> LongShortMisalignment.ofStacked(null, 1)),
+                        of("loss", () -> PairLoss.of(null, f32(2), f32(2))),
+                        of("loss", () -> UnpairedLoss.of(null, f32(2), f32(2), f32(2))),
+                        of(
+                                "loss",
+                                () ->
+                                        PreferenceStep.of(
+                                                (Loss.OfStep) null, f32(2, 1, 3), i64(2, 1))),
+                        of(
+                                "losses",
+                                () ->
+                                        PreferenceStep.of(
+                                                (List<WeightedLoss>) null,
+                                                f32(2, 1, 3),
+                                                i64(2, 1))),
+                        of(
+                                "losses hold null",
+                                () ->
+                                        PreferenceStep.of(
+                                                Collections.singletonList(null),
+                                                f32(2, 1, 3),
+                                                i64(2, 1))),
+                        of("reduction", () -> SequenceOptions.DEFAULT.withReduction(null)),
+                        of("align", () -> SequenceOptions.DEFAULT.withAlign(null)),
+                        of("kind", () -> DivergenceOptions.of(null)),
+                        of("detach", () -> DivergenceOptions.DEFAULT.withDetach(null)),
+                        of("reduction", () -> DivergenceOptions.DEFAULT.withReduction(null)),
+                        of("rule", () -> ScoringRuleOptions.of(null)),
+                        of("normalisation", () -> ScoringRuleOptions.DEFAULT.withOrder(2, null)),
+                        of("id", () -> DivergenceKind.of(null)),
+                        of("name", () -> Backend.named(null)),
+                        of("stream", () -> Backend.cuda(null)),
+                        of("kind", () -> new Device(null, 0)),
+                        of("kind", () -> Losses.ids(null)),
+                        of("id", () -> Losses.aliases(null)),
+                        of("id", () -> Losses.options(null)),
+                        of("id", () -> Losses.of(null, Map.of())),
+                        of("options", () -> Losses.of("dlrml", null)),
+                        of("kind", () -> Losses.of(null, "dlrml", Map.of())),
+                        of("dtype", () -> Tensor.zeros((DType) null, 2)),
+                        of("shape", () -> Tensor.zeros(DType.F32, (long[]) null)),
+                        of("arena", () -> Tensor.zeros(null, DType.F32, 2)),
+                        of("values", () -> Tensor.of(DType.F32, null, 2)),
+                        of("values", () -> Tensor.of((float[]) null, 2)),
+                        of("values", () -> Tensor.of((long[]) null, 2)),
+                        of("values", () -> Tensor.of((boolean[]) null, 2)),
+                        of("segment", () -> Tensor.wrap((MemorySegment) null, DType.F32, 2)),
+                        of("buffer", () -> Tensor.wrap((ByteBuffer) null, DType.F32, 2)),
+                        of("dtype", () -> Tensor.wrap(ARENA.allocate(8, 8), null, 2)),
+                        of(
+                                "strides",
+                                () ->
+                                        Tensor.wrap(
+                                                ARENA.allocate(8, 8),
+                                                DType.F32,
+                                                new long[] {2},
+                                                null)),
+                        of(
+                                "device",
+                                () -> Tensor.ofAddress(null, 64, DType.F32, new long[] {2}, null)),
+                        of(
+                                "dtype",
+                                () ->
+                                        Tensor.ofAddress(
+                                                64, null, new long[] {2}, new long[] {1}, null)),
+                        of(
+                                "shape",
+                                () -> Tensor.ofAddress(64, DType.F32, null, new long[] {1}, null)),
+                        of(
+                                "strides",
+                                () -> Tensor.ofAddress(64, DType.F32, new long[] {2}, null, null)),
+                        of("source", () -> f32(2).copyFrom(null)),
+                        of("shape", () -> f32(2).reshape((long[]) null)),
+                        of("to", () -> CudaTensors.copyAsync(null, f32(2), null)),
+                        of("stream", () -> CudaTensors.toDevice(f32(2), null)),
+                        of("tensor", () -> CudaTensors.toHost(null, null)),
+                        of("path", () -> Safetensors.read(null)),
+                        of("path", () -> Safetensors.map(null)),
+                        of("path", () -> Safetensors.write(null, Map.of(), Map.of())),
+                        of("metadata", () -> Safetensors.write(Path.of("none"), null, Map.of())),
+                        of("tensors", () -> Safetensors.write(Path.of("none"), Map.of(), null))));
     }
 
     private static Arguments of(String name, Executable call) {

@@ -5,14 +5,16 @@ import static org.junit.jupiter.api.Assertions.assertEquals;
 import dev.logratio.PairRun.Batch;
 import dev.logratio.loss.Nll;
 import dev.logratio.loss.Orpo;
-import java.util.Arrays;
-import java.util.stream.Stream;
+
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.MethodSource;
 
+import java.util.Arrays;
+import java.util.stream.Stream;
+
 /**
- * ORPO where an answer is nearly or wholly certain: every digit that the mean log-probs have, and the
- * limits at 0.
+ * ORPO where an answer is nearly or wholly certain: every digit that the mean log-probs have, and
+ * the limits at 0.
  */
 class OrpoLimitsTest {
     private static final double INFINITY = Double.POSITIVE_INFINITY;
@@ -21,11 +23,17 @@ class OrpoLimitsTest {
     private static final double ODDS = Math.exp(-1) / -Math.expm1(-1);
 
     /**
-     * Mean log-prob of the chosen and of the rejected answer, loss, and its derivatives by these means, at
-     * beta .1: the formula in arithmetic of 700 digits, rounded to 17.
+     * Mean log-prob of the chosen and of the rejected answer, loss, and its derivatives by these
+     * means, at beta .1: the formula in arithmetic of 700 digits, rounded to 17.
      */
     private static final double[][] EXACT = {
-        {-4.25e-18, -4.25e-18, 6.9314718055994539e-2, -1.1764705882352944e16, 1.1764705882352943e16},
+        {
+            -4.25e-18,
+            -4.25e-18,
+            6.9314718055994539e-2,
+            -1.1764705882352944e16,
+            1.1764705882352943e16
+        },
         {-4.25e-18, -1e-16, 4.1621674690819503e-3, -9.5923261390887393e14, 4.07673860911271e13},
         {-4.25e-18, -1e-9, 4.2500000313437497e-10, -1.00000000525e8, 0.42499999819374995},
         {-4.25e-18, -1e-3, 4.2903753541666516e-16, -1.0095000833333277e2, 4.2499996458333328e-13},
@@ -71,8 +79,9 @@ class OrpoLimitsTest {
     private static PairRun run(
             Backend backend, Orpo loss, double[] chosenMeans, double[] rejectedMeans) {
         int pairs = chosenMeans.length;
-        Batch batch = Batch.of(scaled(4, chosenMeans), scaled(2, rejectedMeans))
-                .withCounts(filled(pairs, 4), filled(pairs, 2));
+        Batch batch =
+                Batch.of(scaled(4, chosenMeans), scaled(2, rejectedMeans))
+                        .withCounts(filled(pairs, 4), filled(pairs, 2));
         return PairRun.of(backend, loss, batch.withUpstream(filled(pairs, 1)));
     }
 
@@ -123,7 +132,8 @@ class OrpoLimitsTest {
         double[] chosen = {-1e-300, -1, -1e-300};
         double[] rejected = {-1, -1e-300, -1e-300};
         PairRun run = run(backend, new Orpo(), chosen, rejected);
-        double minusOdds = 300 * Math.log(10) - Math.log(ODDS); // their sigmoid is 1 to the last digit
+        double minusOdds =
+                300 * Math.log(10) - Math.log(ODDS); // their sigmoid is 1 to the last digit
         double[] losses = {0, 1 + .1 * minusOdds, .1 * Math.log(2)};
         Expect.near("loss", losses, run.losses(), 1e-13, 0, 1e-299);
         double[] byChosen = {-1 - .1 * ODDS, -1 - .1 * (1 + ODDS), -5e298};
@@ -136,7 +146,12 @@ class OrpoLimitsTest {
     @ParameterizedTest
     @MethodSource("backends")
     void zeroInTheMeanOfTheBatch(Backend backend) {
-        PairRun run = run(backend, new Orpo(.1, Nll.TOKEN), new double[] {.25, -1}, new double[] {-2, -1});
+        PairRun run =
+                run(
+                        backend,
+                        new Orpo(.1, Nll.TOKEN),
+                        new double[] {.25, -1},
+                        new double[] {-2, -1});
         assertEquals(.5, run.losses()[0], 0);
         assertEquals(.5 + .1 * Math.log(2), run.losses()[1], 1e-15);
     }

@@ -1,19 +1,23 @@
 package dev.logratio;
 
 import dev.logratio.loss.Loss;
+
 import java.lang.foreign.Arena;
 import java.util.Arrays;
 
 /**
- * A pair loss in float64 on a batch: four log-probs a pair, counts and upstream gradients; and what came of it.
+ * A pair loss in float64 on a batch: four log-probs a pair, counts and upstream gradients; and what
+ * came of it.
  *
- * @param gradient with respect to the four log-probs, as in the batch; those of the reference are 0 where there is none
+ * @param gradient with respect to the four log-probs, as in the batch; those of the reference are 0
+ *     where there is none
  */
 record PairRun(double[] losses, double[][] rewards, double[][] gradient) {
     /**
      * A batch.
      *
-     * @param logps policy chosen, policy rejected, reference chosen, reference rejected, [P] each; the last two absent if reference-free
+     * @param logps policy chosen, policy rejected, reference chosen, reference rejected, [P] each;
+     *     the last two absent if reference-free
      * @param counts chosen, rejected
      * @param upstream of each loss; null for the mean
      */
@@ -24,13 +28,18 @@ record PairRun(double[] losses, double[][] rewards, double[][] gradient) {
             return new Batch(logps, new double[][] {ones, ones}, null);
         }
 
-        /** As the loss takes it: without the reference if it has none, and with as many upstream gradients as it has losses. */
+        /**
+         * As the loss takes it: without the reference if it has none, and with as many upstream
+         * gradients as it has losses.
+         */
         Batch fit(Loss.Paired loss) {
             int pairs = logps[0].length;
             return new Batch(
                     loss instanceof Loss.ReferenceFree ? Arrays.copyOf(logps, 2) : logps,
                     counts,
-                    upstream == null ? null : Arrays.copyOf(upstream, loss.lossesPerPair() * pairs));
+                    upstream == null
+                            ? null
+                            : Arrays.copyOf(upstream, loss.lossesPerPair() * pairs));
         }
 
         Batch withUpstream(double... upstream) {
@@ -48,17 +57,26 @@ record PairRun(double[] losses, double[][] rewards, double[][] gradient) {
         try (Arena arena = Arena.ofConfined()) {
             Tensor losses = zeros(arena, loss.lossesPerPair() * pairs);
             Tensor[] rewards = {zeros(arena, pairs), zeros(arena, pairs)};
-            Tensor[] gradient = {zeros(arena, pairs), zeros(arena, pairs), zeros(arena, pairs), zeros(arena, pairs)};
-            PairLoss call = PairLoss.of(loss, doubles(arena, batch.logps[0]), doubles(arena, batch.logps[1]))
-                    .counts(doubles(arena, batch.counts[0]), doubles(arena, batch.counts[1]))
-                    .loss(losses)
-                    .rewards(rewards[0], rewards[1])
-                    .gradPolicy(gradient[0], gradient[1]);
+            Tensor[] gradient = {
+                zeros(arena, pairs), zeros(arena, pairs), zeros(arena, pairs), zeros(arena, pairs)
+            };
+            PairLoss call =
+                    PairLoss.of(
+                                    loss,
+                                    doubles(arena, batch.logps[0]),
+                                    doubles(arena, batch.logps[1]))
+                            .counts(
+                                    doubles(arena, batch.counts[0]),
+                                    doubles(arena, batch.counts[1]))
+                            .loss(losses)
+                            .rewards(rewards[0], rewards[1])
+                            .gradPolicy(gradient[0], gradient[1]);
             if (batch.upstream != null) {
                 call.gradLoss(doubles(arena, batch.upstream));
             }
             if (batch.logps.length == 4) {
-                call.reference(doubles(arena, batch.logps[2]), doubles(arena, batch.logps[3])).gradReference(gradient[2], gradient[3]);
+                call.reference(doubles(arena, batch.logps[2]), doubles(arena, batch.logps[3]))
+                        .gradReference(gradient[2], gradient[3]);
             }
             call.run(backend);
             return new PairRun(losses.toDoubles(), values(rewards), values(gradient));

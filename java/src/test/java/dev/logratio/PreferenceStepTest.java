@@ -10,15 +10,17 @@ import dev.logratio.loss.Dlrml;
 import dev.logratio.loss.FDivergence;
 import dev.logratio.loss.Loss;
 import dev.logratio.loss.Sigmoid;
+
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.Arguments;
+import org.junit.jupiter.params.provider.MethodSource;
+
 import java.lang.foreign.Arena;
 import java.util.Arrays;
 import java.util.List;
 import java.util.Random;
 import java.util.stream.Stream;
-import org.junit.jupiter.api.Test;
-import org.junit.jupiter.params.ParameterizedTest;
-import org.junit.jupiter.params.provider.Arguments;
-import org.junit.jupiter.params.provider.MethodSource;
 
 class PreferenceStepTest {
     private static final long IGNORE = -100;
@@ -39,19 +41,24 @@ class PreferenceStepTest {
             Tensor logps = Tensor.zeros(arena, DType.F64, 2);
             Tensor counts = Tensor.zeros(arena, DType.F64, 2);
             Tensor gradient = Tensor.zeros(arena, DType.F32, 2, 1, 2);
-            StepMetrics metrics = PreferenceStep.of(new Sigmoid().withBeta(.5), logits, labels)
-                    .referenceLogps(Tensor.of(arena, DType.F32, new double[] {-1, -2}, 2))
-                    .losses(losses)
-                    .logps(logps)
-                    .counts(counts)
-                    .gradLogits(gradient)
-                    .run(backend);
+            StepMetrics metrics =
+                    PreferenceStep.of(new Sigmoid().withBeta(.5), logits, labels)
+                            .referenceLogps(Tensor.of(arena, DType.F32, new double[] {-1, -2}, 2))
+                            .losses(losses)
+                            .logps(logps)
+                            .counts(counts)
+                            .gradLogits(gradient)
+                            .run(backend);
             double chosen = Math.log(.75) + 1;
             double rejected = Math.log(.25) + 2;
             double loss = Math.log1p(Math.exp(-.5 * (chosen - rejected)));
             double slope = -.5 / (1 + Math.exp(.5 * (chosen - rejected)));
             Expect.asPromised("losses", DType.F32, new double[] {loss}, losses.toDoubles());
-            Expect.asPromised("logps", DType.F32, new double[] {Math.log(.75), Math.log(.25)}, logps.toDoubles());
+            Expect.asPromised(
+                    "logps",
+                    DType.F32,
+                    new double[] {Math.log(.75), Math.log(.25)},
+                    logps.toDoubles());
             assertArrayEquals(new double[] {1, 1}, counts.toDoubles());
             double[] expected = {slope * .25, -slope * .25, -slope * .75, slope * .75};
             Expect.asPromised("gradient", DType.F32, expected, gradient.toDoubles());
@@ -59,21 +66,46 @@ class PreferenceStepTest {
             double norm = Math.sqrt(2 * Math.pow(slope * .25, 2) + 2 * Math.pow(slope * .75, 2));
             expectMetrics(
                     new StepMetrics(
-                            loss, .5 * chosen, .5 * rejected, .5 * (chosen - rejected), 1, entropy, 1, ln3 / 2, ln3 / 2, norm, 0),
+                            loss,
+                            .5 * chosen,
+                            .5 * rejected,
+                            .5 * (chosen - rejected),
+                            1,
+                            entropy,
+                            1,
+                            ln3 / 2,
+                            ln3 / 2,
+                            norm,
+                            0),
                     metrics);
         }
     }
 
     static Stream<Arguments> variants() {
-        List<SequenceOptions> sequences = List.of(
-                SequenceOptions.DEFAULT,
-                new SequenceOptions(Reduction.MEAN, 1, Align.COMPLETION, 1),
-                new SequenceOptions(Reduction.SUM, 0, Align.COMPLETION, 1),
-                new SequenceOptions(Reduction.MEAN, .3, Align.ABSOLUTE, .6));
-        List<Loss.Paired> losses = List.of(
-                new Dlrml(.25, .1, .05), new DiscoPop().withFDivergence(new FDivergence.Js()), new Sigmoid().withLabelSmoothing(.1));
-        return backends().flatMap(backend ->
-                sequences.stream().flatMap(options -> losses.stream().map(loss -> Arguments.of(backend, options, loss))));
+        List<SequenceOptions> sequences =
+                List.of(
+                        SequenceOptions.DEFAULT,
+                        new SequenceOptions(Reduction.MEAN, 1, Align.COMPLETION, 1),
+                        new SequenceOptions(Reduction.SUM, 0, Align.COMPLETION, 1),
+                        new SequenceOptions(Reduction.MEAN, .3, Align.ABSOLUTE, .6));
+        List<Loss.Paired> losses =
+                List.of(
+                        new Dlrml(.25, .1, .05),
+                        new DiscoPop().withFDivergence(new FDivergence.Js()),
+                        new Sigmoid().withLabelSmoothing(.1));
+        return backends()
+                .flatMap(
+                        backend ->
+                                sequences.stream()
+                                        .flatMap(
+                                                options ->
+                                                        losses.stream()
+                                                                .map(
+                                                                        loss ->
+                                                                                Arguments.of(
+                                                                                        backend,
+                                                                                        options,
+                                                                                        loss))));
     }
 
     /** The step equals the chain of the operations it is made of, run on the reference. */
@@ -84,33 +116,43 @@ class PreferenceStepTest {
         for (DType dtype : new DType[] {DType.F32, DType.BF16, DType.F16}) {
             try (Arena arena = Arena.ofConfined()) {
                 Batch batch = new Batch(arena, dtype, 3, 7, 501);
-                PreferenceStep step = PreferenceStep.of(loss, batch.logits, batch.labels)
-                        .tokenOptions(tokenOptions)
-                        .sequenceOptions(sequenceOptions)
-                        .mask(batch.mask)
-                        .referenceTokenLogps(batch.referenceTokens);
+                PreferenceStep step =
+                        PreferenceStep.of(loss, batch.logits, batch.labels)
+                                .tokenOptions(tokenOptions)
+                                .sequenceOptions(sequenceOptions)
+                                .mask(batch.mask)
+                                .referenceTokenLogps(batch.referenceTokens);
                 Tensor losses = Tensor.zeros(arena, DType.F32, 3);
                 Tensor logps = Tensor.zeros(arena, DType.F32, 6);
                 Tensor counts = Tensor.zeros(arena, DType.F32, 6);
                 Tensor gradient = Tensor.zeros(arena, dtype, 6, 7, 501).fill(Double.NaN);
-                StepMetrics metrics = step.losses(losses).logps(logps).counts(counts).gradLogits(gradient).run(backend);
+                StepMetrics metrics =
+                        step.losses(losses)
+                                .logps(logps)
+                                .counts(counts)
+                                .gradLogits(gradient)
+                                .run(backend);
 
                 Chain chain = new Chain(arena, batch, tokenOptions, sequenceOptions, loss);
-                Expect.asPromised("losses", DType.F32, chain.losses.toDoubles(), losses.toDoubles());
+                Expect.asPromised(
+                        "losses", DType.F32, chain.losses.toDoubles(), losses.toDoubles());
                 Expect.asPromised("logps", DType.F32, chain.logps.toDoubles(), logps.toDoubles());
-                Expect.asPromised("counts", DType.F32, chain.counts.toDoubles(), counts.toDoubles());
-                Expect.asPromised("gradient", dtype, chain.gradient.toDoubles(), gradient.toDoubles());
+                Expect.asPromised(
+                        "counts", DType.F32, chain.counts.toDoubles(), counts.toDoubles());
+                Expect.asPromised(
+                        "gradient", dtype, chain.gradient.toDoubles(), gradient.toDoubles());
                 expectMetrics(chain.metrics(), metrics);
 
                 // The reference's token log-probs, reduced beforehand, and the gradient in place.
                 Tensor inPlace = Tensor.zeros(arena, dtype, 6, 7, 501).copyFrom(batch.logits);
-                StepMetrics again = PreferenceStep.of(loss, inPlace, batch.labels)
-                        .tokenOptions(tokenOptions)
-                        .sequenceOptions(sequenceOptions)
-                        .mask(batch.mask)
-                        .referenceLogps(chain.referenceLogps)
-                        .inPlace()
-                        .run(backend);
+                StepMetrics again =
+                        PreferenceStep.of(loss, inPlace, batch.labels)
+                                .tokenOptions(tokenOptions)
+                                .sequenceOptions(sequenceOptions)
+                                .mask(batch.mask)
+                                .referenceLogps(chain.referenceLogps)
+                                .inPlace()
+                                .run(backend);
                 assertArrayEquals(gradient.toDoubles(), inPlace.toDoubles());
                 expectMetrics(metrics, again);
             }
@@ -124,17 +166,25 @@ class PreferenceStepTest {
         double[] logits = random.doubles(2 * 3 * 4, -2, 2).toArray();
         long[] labels = {0, 3, IGNORE, 1, 2, 0};
         SequenceOptions options = new SequenceOptions(Reduction.MEAN, .5, Align.COMPLETION, 1);
-        double[] slopes = FiniteDifference.gradient(at -> referenceStep(at, labels, options, null).loss(), logits, 1e-3);
+        double[] slopes =
+                FiniteDifference.gradient(
+                        at -> referenceStep(at, labels, options, null).loss(), logits, 1e-3);
         double[] gradient = new double[logits.length];
         StepMetrics metrics = referenceStep(logits, labels, options, gradient);
         Expect.near("gradient", slopes, gradient, 1e-8, 1e-9);
-        Expect.exact("grad_norm", Math.sqrt(Arrays.stream(gradient).map(g -> g * g).sum()), metrics.gradNorm());
+        Expect.exact(
+                "grad_norm",
+                Math.sqrt(Arrays.stream(gradient).map(g -> g * g).sum()),
+                metrics.gradNorm());
     }
 
-    private static StepMetrics referenceStep(double[] values, long[] labels, SequenceOptions options, double[] gradient) {
+    private static StepMetrics referenceStep(
+            double[] values, long[] labels, SequenceOptions options, double[] gradient) {
         try (Arena arena = Arena.ofConfined()) {
             Tensor logits = Tensor.of(arena, DType.F64, values, 2, 3, 4);
-            PreferenceStep step = PreferenceStep.of(new Dlrml(), logits, Tensor.of(arena, labels, 2, 3)).sequenceOptions(options);
+            PreferenceStep step =
+                    PreferenceStep.of(new Dlrml(), logits, Tensor.of(arena, labels, 2, 3))
+                            .sequenceOptions(options);
             if (gradient == null) {
                 return step.run(Backend.reference());
             }
@@ -144,20 +194,30 @@ class PreferenceStepTest {
         }
     }
 
-    /** With nothing to count the loss is that of a margin of 0, the gradient 0, and unread logits may be anything. */
+    /**
+     * With nothing to count the loss is that of a margin of 0, the gradient 0, and unread logits
+     * may be anything.
+     */
     @ParameterizedTest
     @MethodSource("backends")
     void nothingCounts(Backend backend) {
         try (Arena arena = Arena.ofConfined()) {
             for (Reduction reduction : Reduction.values()) {
                 Tensor logits = Tensor.zeros(arena, DType.BF16, 4, 2, 33).fill(Double.NaN);
-                Tensor labels = Tensor.of(arena, new long[] {IGNORE, IGNORE, 1, 2, IGNORE, 3, 4, 5}, 4, 2);
-                Tensor mask = Tensor.of(arena, new boolean[] {true, true, false, false, true, false, false, false}, 4, 2);
-                StepMetrics metrics = PreferenceStep.of(new Dlrml(), logits, labels)
-                        .sequenceOptions(SequenceOptions.DEFAULT.withReduction(reduction))
-                        .mask(mask)
-                        .inPlace()
-                        .run(backend);
+                Tensor labels =
+                        Tensor.of(arena, new long[] {IGNORE, IGNORE, 1, 2, IGNORE, 3, 4, 5}, 4, 2);
+                Tensor mask =
+                        Tensor.of(
+                                arena,
+                                new boolean[] {true, true, false, false, true, false, false, false},
+                                4,
+                                2);
+                StepMetrics metrics =
+                        PreferenceStep.of(new Dlrml(), logits, labels)
+                                .sequenceOptions(SequenceOptions.DEFAULT.withReduction(reduction))
+                                .mask(mask)
+                                .inPlace()
+                                .run(backend);
                 double loss = (1 + Math.log(2)) / 2;
                 expectMetrics(new StepMetrics(loss, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0), metrics);
                 assertArrayEquals(new double[4 * 2 * 33], logits.toDoubles());
@@ -170,10 +230,16 @@ class PreferenceStepTest {
     void noPairsAndNoTokens(Backend backend) {
         try (Arena arena = Arena.ofConfined()) {
             Tensor none = Tensor.zeros(arena, DType.F32, 0, 3, 5);
-            StepMetrics metrics = PreferenceStep.of(new Dlrml(), none, Tensor.zeros(arena, DType.I64, 0, 3)).inPlace().run(backend);
+            StepMetrics metrics =
+                    PreferenceStep.of(new Dlrml(), none, Tensor.zeros(arena, DType.I64, 0, 3))
+                            .inPlace()
+                            .run(backend);
             assertEquals(new StepMetrics(0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0), metrics);
             Tensor empty = Tensor.zeros(arena, DType.F32, 2, 0, 5);
-            metrics = PreferenceStep.of(new Sigmoid(), empty, Tensor.zeros(arena, DType.I64, 2, 0)).inPlace().run(backend);
+            metrics =
+                    PreferenceStep.of(new Sigmoid(), empty, Tensor.zeros(arena, DType.I64, 2, 0))
+                            .inPlace()
+                            .run(backend);
             expectMetrics(new StepMetrics(Math.log(2), 0, 0, 0, 0, 0, 0, 0, 0, 0, 0), metrics);
         }
     }
@@ -185,7 +251,9 @@ class PreferenceStepTest {
             Tensor logits = Tensor.zeros(arena, DType.F32, 4, 1, 8);
             logits.setDouble(Double.NaN, 1, 0, 3);
             StepMetrics metrics =
-                    PreferenceStep.of(new Dlrml(), logits, Tensor.zeros(arena, DType.I64, 4, 1)).inPlace().run(backend);
+                    PreferenceStep.of(new Dlrml(), logits, Tensor.zeros(arena, DType.I64, 4, 1))
+                            .inPlace()
+                            .run(backend);
             // Pair 1 (rows 1 and 3) has a NaN loss, and so NaN gradients.
             assertEquals(1 + 2 * 8, metrics.nonfinite());
         }
@@ -198,12 +266,23 @@ class PreferenceStepTest {
 
     private static double[] numbers(StepMetrics m) {
         return new double[] {
-            m.loss(), m.rewardsChosen(), m.rewardsRejected(), m.rewardsMargin(), m.rewardsAccuracy(), m.entropy(),
-            m.tokenAccuracy(), m.logitsChosen(), m.logitsRejected(), m.gradNorm()
+            m.loss(),
+            m.rewardsChosen(),
+            m.rewardsRejected(),
+            m.rewardsMargin(),
+            m.rewardsAccuracy(),
+            m.entropy(),
+            m.tokenAccuracy(),
+            m.logitsChosen(),
+            m.logitsRejected(),
+            m.gradNorm()
         };
     }
 
-    /** Random inputs: ragged masks with weights, ignored labels, a masked column, NaN in a row that does not count. */
+    /**
+     * Random inputs: ragged masks with weights, ignored labels, a masked column, NaN in a row that
+     * does not count.
+     */
     private static final class Batch {
         final Tensor logits;
         final Tensor labels;
@@ -212,7 +291,9 @@ class PreferenceStepTest {
 
         Batch(Arena arena, DType dtype, int pairs, int tokens, int vocabulary) {
             Random random = new Random(11);
-            logits = Tensor.zeros(arena, dtype, 2 * pairs, tokens + 1, vocabulary).slice(1, 0, tokens);
+            logits =
+                    Tensor.zeros(arena, dtype, 2 * pairs, tokens + 1, vocabulary)
+                            .slice(1, 0, tokens);
             labels = Tensor.zeros(arena, DType.I32, 2 * pairs, tokens);
             mask = Tensor.zeros(arena, DType.F32, 2 * pairs, tokens);
             referenceTokens = Tensor.zeros(arena, DType.F32, 2 * pairs, tokens).fill(Double.NaN);
@@ -249,7 +330,12 @@ class PreferenceStepTest {
         final Tensor argmax;
         final double[] rewards;
 
-        Chain(Arena arena, Batch batch, TokenOptions tokenOptions, SequenceOptions sequenceOptions, Loss.Paired loss) {
+        Chain(
+                Arena arena,
+                Batch batch,
+                TokenOptions tokenOptions,
+                SequenceOptions sequenceOptions,
+                Loss.Paired loss) {
             Backend reference = Backend.reference();
             this.batch = batch;
             this.loss = loss;
@@ -268,29 +354,53 @@ class PreferenceStepTest {
             entropy = Tensor.zeros(arena, DType.F64, shape);
             argmax = Tensor.zeros(arena, DType.I64, shape);
             TokenLogprobs.of(batch.logits, batch.labels)
-                    .options(tokenOptions).logp(tokenLogps).lse(lse).entropy(entropy).argmax(argmax).run(reference);
+                    .options(tokenOptions)
+                    .logp(tokenLogps)
+                    .lse(lse)
+                    .entropy(entropy)
+                    .argmax(argmax)
+                    .run(reference);
             logps = Tensor.zeros(arena, DType.F64, 2 * pairs);
             counts = Tensor.zeros(arena, DType.F64, 2 * pairs);
-            SequenceLogps.of(tokenLogps, counted).options(sequenceOptions).logps(logps).counts(counts).run(reference);
+            SequenceLogps.of(tokenLogps, counted)
+                    .options(sequenceOptions)
+                    .logps(logps)
+                    .counts(counts)
+                    .run(reference);
             referenceLogps = Tensor.zeros(arena, DType.F64, 2 * pairs);
-            SequenceLogps.of(batch.referenceTokens, counted).options(sequenceOptions).logps(referenceLogps).run(reference);
+            SequenceLogps.of(batch.referenceTokens, counted)
+                    .options(sequenceOptions)
+                    .logps(referenceLogps)
+                    .run(reference);
             losses = Tensor.zeros(arena, DType.F64, pairs);
             Tensor rewardTensor = Tensor.zeros(arena, DType.F64, 2 * pairs);
             Tensor gradLogps = Tensor.zeros(arena, DType.F64, 2 * pairs);
             PairLoss.of(loss, logps.slice(0, 0, pairs), logps.slice(0, pairs, 2 * pairs))
-                    .reference(referenceLogps.slice(0, 0, pairs), referenceLogps.slice(0, pairs, 2 * pairs))
+                    .reference(
+                            referenceLogps.slice(0, 0, pairs),
+                            referenceLogps.slice(0, pairs, 2 * pairs))
                     .loss(losses)
-                    .rewards(rewardTensor.slice(0, 0, pairs), rewardTensor.slice(0, pairs, 2 * pairs))
+                    .rewards(
+                            rewardTensor.slice(0, 0, pairs),
+                            rewardTensor.slice(0, pairs, 2 * pairs))
                     .gradPolicy(gradLogps.slice(0, 0, pairs), gradLogps.slice(0, pairs, 2 * pairs))
                     .run(reference);
             rewards = rewardTensor.toDoubles();
             Tensor gradTokens = Tensor.zeros(arena, DType.F64, shape);
-            SequenceLogps.of(null, counted).options(sequenceOptions).gradLogps(gradLogps).gradTokenLogps(gradTokens).run(reference);
+            SequenceLogps.of(null, counted)
+                    .options(sequenceOptions)
+                    .gradLogps(gradLogps)
+                    .gradTokenLogps(gradTokens)
+                    .run(reference);
             // In float64, so that the norm is that before rounding.
-            Tensor exactLogits = Tensor.zeros(arena, DType.F64, batch.logits.shape()).copyFrom(batch.logits);
+            Tensor exactLogits =
+                    Tensor.zeros(arena, DType.F64, batch.logits.shape()).copyFrom(batch.logits);
             gradient = Tensor.zeros(arena, DType.F64, batch.logits.shape());
             TokenLogprobsBackward.of(exactLogits, batch.labels, lse)
-                    .options(tokenOptions).gradLogp(gradTokens).gradLogits(gradient).run(reference);
+                    .options(tokenOptions)
+                    .gradLogp(gradTokens)
+                    .gradLogits(gradient)
+                    .run(reference);
         }
 
         StepMetrics metrics() {
@@ -309,8 +419,14 @@ class PreferenceStepTest {
                     if (counted.getDouble(b, t) > 0) {
                         number[side]++;
                         sums[0] += entropy.getDouble(b, t);
-                        sums[1] += side == 0 && argmax.getLong(b, t) == batch.labels.getLong(b, t) ? 1 : 0;
-                        logitSums[side] += Arrays.stream(batch.logits.select(0, b).select(0, t).toDoubles()).average().orElseThrow();
+                        sums[1] +=
+                                side == 0 && argmax.getLong(b, t) == batch.labels.getLong(b, t)
+                                        ? 1
+                                        : 0;
+                        logitSums[side] +=
+                                Arrays.stream(batch.logits.select(0, b).select(0, t).toDoubles())
+                                        .average()
+                                        .orElseThrow();
                     }
                 }
             }

@@ -4,6 +4,12 @@ import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import dev.logratio.loss.Dlrml;
+
+import org.junit.jupiter.api.Tag;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.CsvSource;
+
 import java.io.ByteArrayOutputStream;
 import java.io.IOException;
 import java.io.PrintStream;
@@ -13,12 +19,11 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.Arrays;
 import java.util.List;
-import org.junit.jupiter.api.Tag;
-import org.junit.jupiter.api.Test;
-import org.junit.jupiter.params.ParameterizedTest;
-import org.junit.jupiter.params.provider.CsvSource;
 
-/** The README's examples are this code and that of {@link ReadmeCudaExample}, do what they say and stay short. */
+/**
+ * The README's examples are this code and that of {@link ReadmeCudaExample}, do what they say and
+ * stay short.
+ */
 class ReadmeExampleTest {
     private static void example() {
         // begin
@@ -29,8 +34,11 @@ class ReadmeExampleTest {
             Tensor labels = Tensor.of(arena, new long[] {0, 1, 2, 1}, 2, 2);
             Tensor reference = Tensor.of(arena, DType.F32, new double[] {-1.5, -4}, 2);
             Tensor gradient = Tensor.zeros(arena, DType.F32, 2, 2, 3);
-            StepMetrics step = PreferenceStep.of(new Dlrml(), logits, labels)
-                    .referenceLogps(reference).gradLogits(gradient).run(Backend.cpu());
+            StepMetrics step =
+                    PreferenceStep.of(new Dlrml(), logits, labels)
+                            .referenceLogps(reference)
+                            .gradLogits(gradient)
+                            .run(Backend.cpu());
             System.out.println(step.loss() + " " + Arrays.toString(gradient.toFloats()));
         }
         // end
@@ -57,13 +65,24 @@ class ReadmeExampleTest {
     @ParameterizedTest
     @CsvSource({"ReadmeExampleTest,15", "ReadmeCudaExample,20"})
     void isTheCodeOfTheReadme(String name, int lines) throws IOException {
-        List<String> source = Files.readAllLines(
-                Path.of("src", "test", "java", "dev", "logratio", name + ".java"), StandardCharsets.UTF_8);
+        List<String> source =
+                Files.readAllLines(
+                        Path.of("src", "test", "java", "dev", "logratio", name + ".java"),
+                        StandardCharsets.UTF_8);
         List<String> marks = source.stream().map(String::strip).toList();
-        String code = String.join("\n", source.subList(marks.indexOf("// begin") + 1, marks.indexOf("// end"))).stripIndent();
-        assertTrue(code.lines().count() <= lines, "the example has grown to " + code.lines().count() + " lines");
+        String code =
+                String.join(
+                                "\n",
+                                source.subList(
+                                        marks.indexOf("// begin") + 1, marks.indexOf("// end")))
+                        .stripIndent();
+        assertTrue(
+                code.lines().count() <= lines,
+                "the example has grown to " + code.lines().count() + " lines");
         String readme = Files.readString(Path.of("..", "README.md"), StandardCharsets.UTF_8);
-        assertTrue(readme.contains("```java\n" + code + "\n```"), "README.md no longer shows this code:\n" + code);
+        assertTrue(
+                readme.contains("```java\n" + code + "\n```"),
+                "README.md no longer shows this code:\n" + code);
     }
 
     private static double logp(int label, double... logits) {

@@ -5,10 +5,12 @@ import static org.junit.jupiter.api.Assertions.assertEquals;
 
 import dev.logratio.SequenceOptions.Align;
 import dev.logratio.SequenceOptions.Reduction;
-import java.lang.foreign.Arena;
-import java.util.stream.Stream;
+
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.MethodSource;
+
+import java.lang.foreign.Arena;
+import java.util.stream.Stream;
 
 class SequenceLogpsTest {
     private static final double NAN = Double.NaN;
@@ -31,8 +33,16 @@ class SequenceLogpsTest {
     @ParameterizedTest
     @MethodSource("backends")
     void sumAndMean(Backend backend) {
-        assertReduces(backend, SequenceOptions.DEFAULT, MASK, new double[] {-4, -6}, new double[] {4, 6}, MASK);
-        double[] gradient = {0, .25, .25, .25, .25, 0, 0, 0, 1. / 6, 1. / 6, 1. / 6, 1. / 6, 1. / 6, 1. / 6};
+        assertReduces(
+                backend,
+                SequenceOptions.DEFAULT,
+                MASK,
+                new double[] {-4, -6},
+                new double[] {4, 6},
+                MASK);
+        double[] gradient = {
+            0, .25, .25, .25, .25, 0, 0, 0, 1. / 6, 1. / 6, 1. / 6, 1. / 6, 1. / 6, 1. / 6
+        };
         assertReduces(
                 backend,
                 SequenceOptions.DEFAULT.withReduction(Reduction.MEAN),
@@ -49,16 +59,43 @@ class SequenceLogpsTest {
         double[] kept = {0, 1, 1, 1, 1, 0, 0, 0, 1, 1, 1, 1, 0, 0};
         assertReduces(backend, poet, MASK, new double[] {-4, -4.75}, new double[] {4, 4}, kept);
         double[] quarter = {0, .25, .25, .25, .25, 0, 0, 0, .25, .25, .25, .25, 0, 0};
-        assertReduces(backend, poet.withReduction(Reduction.MEAN), MASK, new double[] {-1, -1.1875}, new double[] {4, 4}, quarter);
+        assertReduces(
+                backend,
+                poet.withReduction(Reduction.MEAN),
+                MASK,
+                new double[] {-1, -1.1875},
+                new double[] {4, 4},
+                quarter);
         double[] half = {0, 1, 1, 0, 0, 0, 0, 0, 1, 1, 0, 0, 0, 0};
-        assertReduces(backend, poet.withKeepFraction(.6), MASK, new double[] {-3, -4}, new double[] {2, 2}, half);
+        assertReduces(
+                backend,
+                poet.withKeepFraction(.6),
+                MASK,
+                new double[] {-3, -4},
+                new double[] {2, 2},
+                half);
         double[] one = {0, 1, 0, 0, 0, 0, 0, 0, 1, 0, 0, 0, 0, 0};
-        assertReduces(backend, poet.withKeepFraction(.01), MASK, new double[] {-1, -1}, new double[] {1, 1}, one);
+        assertReduces(
+                backend,
+                poet.withKeepFraction(.01),
+                MASK,
+                new double[] {-1, -1},
+                new double[] {1, 1},
+                one);
         double[] tail = {0, 1, 1, 1, 1, 0, 0, 0, 1, 1, 1, 1, .5, .5};
-        assertReduces(backend, poet.withTailWeight(.5), MASK, new double[] {-4, -5.375}, new double[] {4, 5}, tail);
+        assertReduces(
+                backend,
+                poet.withTailWeight(.5),
+                MASK,
+                new double[] {-4, -5.375},
+                new double[] {4, 5},
+                tail);
     }
 
-    /** A completion that starts a column later: by position nothing is lost, by column two tokens are. */
+    /**
+     * A completion that starts a column later: by position nothing is lost, by column two tokens
+     * are.
+     */
     @ParameterizedTest
     @MethodSource("backends")
     void alignment(Backend backend) {
@@ -68,9 +105,16 @@ class SequenceLogpsTest {
         };
         SequenceOptions poet = SequenceOptions.DEFAULT.withTailWeight(0);
         double[] byPosition = {0, 1, 1, 1, 1, 0, 0, 0, 0, 1, 1, 1, 1, 0};
-        assertReduces(backend, poet, mask, new double[] {-4, -4.5}, new double[] {4, 4}, byPosition);
+        assertReduces(
+                backend, poet, mask, new double[] {-4, -4.5}, new double[] {4, 4}, byPosition);
         double[] byColumn = {0, 0, 1, 1, 1, 0, 0, 0, 0, 1, 1, 1, 0, 0};
-        assertReduces(backend, poet.withAlign(Align.ABSOLUTE), mask, new double[] {-3, -3.75}, new double[] {3, 3}, byColumn);
+        assertReduces(
+                backend,
+                poet.withAlign(Align.ABSOLUTE),
+                mask,
+                new double[] {-3, -3.75},
+                new double[] {3, 3},
+                byColumn);
         double[] first = {0, 0, 1, 1, 0, 0, 0, 0, 0, 1, 1, 0, 0, 0};
         assertReduces(
                 backend,
@@ -85,7 +129,13 @@ class SequenceLogpsTest {
     @MethodSource("backends")
     void weightsMultiply(Backend backend) {
         double[] mask = {0, .5, 2, 0, 0, 0, 0, 0, .25, 0, 0, .5, 0, 0};
-        assertReduces(backend, SequenceOptions.DEFAULT, mask, new double[] {-4.5, -.375}, new double[] {2.5, .75}, mask);
+        assertReduces(
+                backend,
+                SequenceOptions.DEFAULT,
+                mask,
+                new double[] {-4.5, -.375},
+                new double[] {2.5, .75},
+                mask);
         double[] gradient = {0, .2, .8, 0, 0, 0, 0, 0, .25, 0, 0, .5, 0, 0};
         assertReduces(
                 backend,
@@ -108,7 +158,13 @@ class SequenceLogpsTest {
         }
         // One empty completion leaves nothing to share, so that the other's tokens are all tail.
         double[] mask = {0, 0, 0, 0, 0, 0, 0, 0, 1, 1, 1, 1, 1, 1};
-        assertReduces(backend, SequenceOptions.DEFAULT.withTailWeight(0), mask, new double[2], new double[2], none);
+        assertReduces(
+                backend,
+                SequenceOptions.DEFAULT.withTailWeight(0),
+                mask,
+                new double[2],
+                new double[2],
+                none);
     }
 
     @ParameterizedTest
@@ -145,12 +201,18 @@ class SequenceLogpsTest {
 
     /** With upstream gradients (1, 1), on strided tensors. */
     private static void assertReduces(
-            Backend backend, SequenceOptions options, double[] mask, double[] logps, double[] counts, double[] gradient) {
+            Backend backend,
+            SequenceOptions options,
+            double[] mask,
+            double[] logps,
+            double[] counts,
+            double[] gradient) {
         try (Arena arena = Arena.ofConfined()) {
             Tensor tokens = Tensor.zeros(arena, DType.F64, 2, 9).slice(1, 1, 8);
             tokens.copyFrom(Tensor.of(arena, DType.F64, TOKENS, 2, 7));
             Tensor weights = Tensor.zeros(arena, DType.F32, 7, 2);
-            Tensor columns = Tensor.wrap(weights.segment(), DType.F32, new long[] {2, 7}, new long[] {1, 2});
+            Tensor columns =
+                    Tensor.wrap(weights.segment(), DType.F32, new long[] {2, 7}, new long[] {1, 2});
             columns.copyFrom(Tensor.of(arena, DType.F32, mask, 2, 7));
             Tensor outLogps = Tensor.zeros(arena, DType.F64, 2);
             Tensor outCounts = Tensor.zeros(arena, DType.F64, 2);

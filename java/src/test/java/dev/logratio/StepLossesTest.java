@@ -16,6 +16,12 @@ import dev.logratio.loss.Sft;
 import dev.logratio.loss.Sigmoid;
 import dev.logratio.loss.SimPo;
 import dev.logratio.loss.WeightedLoss;
+
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.Arguments;
+import org.junit.jupiter.params.provider.MethodSource;
+
 import java.lang.foreign.Arena;
 import java.util.Arrays;
 import java.util.List;
@@ -23,10 +29,6 @@ import java.util.Random;
 import java.util.function.UnaryOperator;
 import java.util.stream.IntStream;
 import java.util.stream.Stream;
-import org.junit.jupiter.api.Test;
-import org.junit.jupiter.params.ParameterizedTest;
-import org.junit.jupiter.params.provider.Arguments;
-import org.junit.jupiter.params.provider.MethodSource;
 
 /** A preference step with every loss, with several of them, with sft and with WPO's weights. */
 class StepLossesTest {
@@ -34,17 +36,24 @@ class StepLossesTest {
     private static final int TOKENS = 6;
     private static final int VOCABULARY = 41;
     private static final long IGNORE = -100;
-    private static final SequenceOptions TAIL = new SequenceOptions(Reduction.SUM, .5, Align.COMPLETION, 1);
+    private static final SequenceOptions TAIL =
+            new SequenceOptions(Reduction.SUM, .5, Align.COMPLETION, 1);
 
     static Stream<Backend> backends() {
         return TestBackends.all();
     }
 
     static Stream<Arguments> losses() {
-        return backends().flatMap(backend -> TestLosses.all().stream().map(loss -> Arguments.of(backend, loss)));
+        return backends()
+                .flatMap(
+                        backend ->
+                                TestLosses.all().stream().map(loss -> Arguments.of(backend, loss)));
     }
 
-    /** Logits, labels with some ignored, weights with a row of none but one token, and a reference near the policy. */
+    /**
+     * Logits, labels with some ignored, weights with a row of none but one token, and a reference
+     * near the policy.
+     */
     private static final class Data {
         final Tensor logits;
         final Tensor labels;
@@ -55,7 +64,12 @@ class StepLossesTest {
             Random random = new Random(5);
             double[] values = random.doubles(2L * PAIRS * TOKENS * VOCABULARY, -2, 2).toArray();
             logits = Tensor.of(arena, dtype, values, 2 * PAIRS, TOKENS, VOCABULARY);
-            labels = Tensor.of(arena, random.longs(2L * PAIRS * TOKENS, 0, VOCABULARY).toArray(), 2 * PAIRS, TOKENS);
+            labels =
+                    Tensor.of(
+                            arena,
+                            random.longs(2L * PAIRS * TOKENS, 0, VOCABULARY).toArray(),
+                            2 * PAIRS,
+                            TOKENS);
             mask = Tensor.zeros(arena, DType.F32, 2 * PAIRS, TOKENS).fill(1);
             reference = Tensor.zeros(arena, DType.F64, 2 * PAIRS);
             for (int b = 0; b < 2 * PAIRS; b++) {
@@ -75,22 +89,44 @@ class StepLossesTest {
     }
 
     /** What a step gave. */
-    private record Outcome(StepMetrics metrics, double[] losses, double[] logps, double[] counts, double[] gradient) {
-        static Outcome of(Backend backend, Data data, List<WeightedLoss> losses, UnaryOperator<PreferenceStep> options) {
+    private record Outcome(
+            StepMetrics metrics,
+            double[] losses,
+            double[] logps,
+            double[] counts,
+            double[] gradient) {
+        static Outcome of(
+                Backend backend,
+                Data data,
+                List<WeightedLoss> losses,
+                UnaryOperator<PreferenceStep> options) {
             try (Arena arena = Arena.ofConfined()) {
                 Tensor values = Tensor.zeros(arena, DType.F64, PAIRS);
                 Tensor logps = Tensor.zeros(arena, DType.F64, 2 * PAIRS);
                 Tensor counts = Tensor.zeros(arena, DType.F64, 2 * PAIRS);
                 Tensor gradient = Tensor.zeros(arena, data.logits.dtype(), data.logits.shape());
-                PreferenceStep step = PreferenceStep.of(losses, data.logits, data.labels)
-                        .mask(data.mask)
-                        .losses(values)
-                        .logps(logps)
-                        .counts(counts)
-                        .gradLogits(gradient);
-                boolean free = losses.stream().noneMatch(l -> l.loss() instanceof Loss.OfMargin || l.loss() instanceof Loss.OfLogRatios);
-                StepMetrics metrics = options.apply(free ? step : step.referenceLogps(data.reference)).run(backend);
-                return new Outcome(metrics, values.toDoubles(), logps.toDoubles(), counts.toDoubles(), gradient.toDoubles());
+                PreferenceStep step =
+                        PreferenceStep.of(losses, data.logits, data.labels)
+                                .mask(data.mask)
+                                .losses(values)
+                                .logps(logps)
+                                .counts(counts)
+                                .gradLogits(gradient);
+                boolean free =
+                        losses.stream()
+                                .noneMatch(
+                                        l ->
+                                                l.loss() instanceof Loss.OfMargin
+                                                        || l.loss() instanceof Loss.OfLogRatios);
+                StepMetrics metrics =
+                        options.apply(free ? step : step.referenceLogps(data.reference))
+                                .run(backend);
+                return new Outcome(
+                        metrics,
+                        values.toDoubles(),
+                        logps.toDoubles(),
+                        counts.toDoubles(),
+                        gradient.toDoubles());
             }
         }
     }
@@ -106,19 +142,41 @@ class StepLossesTest {
         try (Arena arena = Arena.ofConfined()) {
             Data data = new Data(arena, DType.F32);
             Outcome step = Outcome.of(backend, data, one(loss), s -> s.sequenceOptions(TAIL));
-            double[][] logps = {chosen(step.logps), rejected(step.logps), chosen(data.reference.toDoubles()), rejected(data.reference.toDoubles())};
-            PairRun pairs = PairRun.of(
-                    Backend.reference(), loss, PairRun.Batch.of(logps).withCounts(chosen(step.counts), rejected(step.counts)));
+            double[][] logps = {
+                chosen(step.logps),
+                rejected(step.logps),
+                chosen(data.reference.toDoubles()),
+                rejected(data.reference.toDoubles())
+            };
+            PairRun pairs =
+                    PairRun.of(
+                            Backend.reference(),
+                            loss,
+                            PairRun.Batch.of(logps)
+                                    .withCounts(chosen(step.counts), rejected(step.counts)));
             double[] losses = new double[PAIRS];
             for (int k = 0; k < pairs.losses().length; k++) {
                 losses[k % PAIRS] += pairs.losses()[k] / loss.lossesPerPair();
             }
             Expect.asPromised("losses", DType.F32, losses, step.losses);
-            assertEquals(Arrays.stream(losses).average().orElseThrow(), step.metrics.loss(), 2e-5 * Math.abs(step.metrics.loss()));
-            assertEquals(Arrays.stream(pairs.rewards()[0]).average().orElseThrow(), step.metrics.rewardsChosen(), 1e-5);
-            assertEquals(Arrays.stream(pairs.rewards()[1]).average().orElseThrow(), step.metrics.rewardsRejected(), 1e-5);
-            double[] gradLogps = IntStream.range(0, 2 * PAIRS).mapToDouble(b -> pairs.gradient()[b / PAIRS][b % PAIRS]).toArray();
-            Expect.asPromised("gradient", DType.F32, gradient(arena, data, gradLogps), step.gradient);
+            assertEquals(
+                    Arrays.stream(losses).average().orElseThrow(),
+                    step.metrics.loss(),
+                    2e-5 * Math.abs(step.metrics.loss()));
+            assertEquals(
+                    Arrays.stream(pairs.rewards()[0]).average().orElseThrow(),
+                    step.metrics.rewardsChosen(),
+                    1e-5);
+            assertEquals(
+                    Arrays.stream(pairs.rewards()[1]).average().orElseThrow(),
+                    step.metrics.rewardsRejected(),
+                    1e-5);
+            double[] gradLogps =
+                    IntStream.range(0, 2 * PAIRS)
+                            .mapToDouble(b -> pairs.gradient()[b / PAIRS][b % PAIRS])
+                            .toArray();
+            Expect.asPromised(
+                    "gradient", DType.F32, gradient(arena, data, gradLogps), step.gradient);
         }
     }
 
@@ -136,7 +194,10 @@ class StepLossesTest {
         Tensor lse = Tensor.zeros(arena, DType.F64, 2 * PAIRS, TOKENS);
         TokenLogprobs.of(data.logits, data.labels).lse(lse).run(Backend.reference());
         Tensor gradient = Tensor.zeros(arena, DType.F32, data.logits.shape());
-        TokenLogprobsBackward.of(data.logits, data.labels, lse).gradLogp(gradTokens).gradLogits(gradient).run(Backend.reference());
+        TokenLogprobsBackward.of(data.logits, data.labels, lse)
+                .gradLogp(gradTokens)
+                .gradLogits(gradient)
+                .run(Backend.reference());
         return gradient.toDoubles();
     }
 
@@ -153,29 +214,39 @@ class StepLossesTest {
     void severalLossesAddUp(Backend backend) {
         try (Arena arena = Arena.ofConfined()) {
             Data data = new Data(arena, DType.F32);
-            List<WeightedLoss> terms = List.of(
-                    new WeightedLoss(new Sft(), .25),
-                    new WeightedLoss(new KtoPair(), 1),
-                    new WeightedLoss(new SimPo(), -.5),
-                    new WeightedLoss(new Dlrml(), 0),
-                    new WeightedLoss(new Sigmoid(), 3));
+            List<WeightedLoss> terms =
+                    List.of(
+                            new WeightedLoss(new Sft(), .25),
+                            new WeightedLoss(new KtoPair(), 1),
+                            new WeightedLoss(new SimPo(), -.5),
+                            new WeightedLoss(new Dlrml(), 0),
+                            new WeightedLoss(new Sigmoid(), 3));
             Outcome together = Outcome.of(backend, data, terms, s -> s.sequenceOptions(TAIL));
             double[] losses = new double[PAIRS];
             double[] gradient = new double[together.gradient.length];
             for (WeightedLoss term : terms) {
-                Outcome alone = Outcome.of(backend, data, one(term.loss()), s -> s.sequenceOptions(TAIL));
+                Outcome alone =
+                        Outcome.of(backend, data, one(term.loss()), s -> s.sequenceOptions(TAIL));
                 Arrays.setAll(losses, i -> losses[i] + term.weight() * alone.losses[i]);
                 Arrays.setAll(gradient, i -> gradient[i] + term.weight() * alone.gradient[i]);
             }
             Expect.asPromised("losses", DType.F32, losses, together.losses);
             Expect.asPromised("gradient", DType.F32, gradient, together.gradient);
-            StepMetrics kto = Outcome.of(backend, data, one(new KtoPair()), s -> s.sequenceOptions(TAIL)).metrics;
-            assertEquals(kto.rewardsMargin(), together.metrics.rewardsMargin(), "the rewards are those of the first paired loss");
-            assertEquals(Arrays.stream(losses).average().orElseThrow(), together.metrics.loss(), 1e-5);
+            StepMetrics kto =
+                    Outcome.of(backend, data, one(new KtoPair()), s -> s.sequenceOptions(TAIL))
+                            .metrics;
+            assertEquals(
+                    kto.rewardsMargin(),
+                    together.metrics.rewardsMargin(),
+                    "the rewards are those of the first paired loss");
+            assertEquals(
+                    Arrays.stream(losses).average().orElseThrow(), together.metrics.loss(), 1e-5);
         }
     }
 
-    /** Every token that counts counts once: neither weights of the mask nor the tail's bear on it. */
+    /**
+     * Every token that counts counts once: neither weights of the mask nor the tail's bear on it.
+     */
     @ParameterizedTest
     @MethodSource("backends")
     void sft(Backend backend) {
@@ -197,21 +268,36 @@ class StepLossesTest {
                 }
             }
             double expected = sum / tokens;
-            for (SequenceOptions options : List.of(SequenceOptions.DEFAULT, TAIL, TAIL.withTailWeight(0))) {
-                Outcome step = Outcome.of(backend, data, one(new Sft()), s -> s.sequenceOptions(options));
-                Expect.near("losses", new double[] {expected, expected, expected}, step.losses, 1e-6, 0);
+            for (SequenceOptions options :
+                    List.of(SequenceOptions.DEFAULT, TAIL, TAIL.withTailWeight(0))) {
+                Outcome step =
+                        Outcome.of(backend, data, one(new Sft()), s -> s.sequenceOptions(options));
+                Expect.near(
+                        "losses",
+                        new double[] {expected, expected, expected},
+                        step.losses,
+                        1e-6,
+                        0);
                 Tensor gradient = Tensor.zeros(arena, DType.F32, data.logits.shape());
                 for (int b = 0; b < 2 * PAIRS; b++) {
                     for (int t = 0; t < TOKENS; t++) {
                         upstream.setDouble(upstream.getDouble(b, t) == 0 ? 0 : -1.0 / tokens, b, t);
                     }
                 }
-                TokenLogprobsBackward.of(data.logits, data.labels, lse).gradLogp(upstream).gradLogits(gradient).run(Backend.reference());
+                TokenLogprobsBackward.of(data.logits, data.labels, lse)
+                        .gradLogp(upstream)
+                        .gradLogits(gradient)
+                        .run(Backend.reference());
                 Expect.asPromised("gradient", DType.F32, gradient.toDoubles(), step.gradient);
                 StepMetrics metrics = step.metrics;
                 assertArrayEquals(
                         new double[4],
-                        new double[] {metrics.rewardsChosen(), metrics.rewardsRejected(), metrics.rewardsMargin(), metrics.rewardsAccuracy()},
+                        new double[] {
+                            metrics.rewardsChosen(),
+                            metrics.rewardsRejected(),
+                            metrics.rewardsMargin(),
+                            metrics.rewardsAccuracy()
+                        },
                         "sft has no rewards");
             }
         }
@@ -227,32 +313,49 @@ class StepLossesTest {
             Tensor lse = Tensor.zeros(arena, DType.F64, 2 * PAIRS, TOKENS);
             Tensor lse2 = Tensor.zeros(arena, DType.F64, 2 * PAIRS, TOKENS);
             TokenOptions options = TokenOptions.DEFAULT.withTemperature(.7);
-            TokenLogprobs.of(data.logits, data.labels).options(options).logp(logp).lse(lse).lse2(lse2).run(Backend.reference());
+            TokenLogprobs.of(data.logits, data.labels)
+                    .options(options)
+                    .logp(logp)
+                    .lse(lse)
+                    .lse2(lse2)
+                    .run(Backend.reference());
             double[] weights = new double[2 * PAIRS];
             for (int b = 0; b < 2 * PAIRS; b++) {
                 double sum = 0;
                 int tokens = 0;
                 for (int t = 0; t < TOKENS; t++) {
                     if (data.counts(b, t)) {
-                        sum += logp.getDouble(b, t) - (lse2.getDouble(b, t) - 2 * lse.getDouble(b, t));
+                        sum +=
+                                logp.getDouble(b, t)
+                                        - (lse2.getDouble(b, t) - 2 * lse.getDouble(b, t));
                         tokens++;
                     }
                 }
                 weights[b] = Math.exp(sum / tokens);
             }
-            UnaryOperator<PreferenceStep> without = s -> s.tokenOptions(options).sequenceOptions(TAIL);
+            UnaryOperator<PreferenceStep> without =
+                    s -> s.tokenOptions(options).sequenceOptions(TAIL);
             UnaryOperator<PreferenceStep> with = s -> without.apply(s).wpo(true);
             for (Loss.Paired loss : List.of(new Dlrml(), new KtoPair(), new Cpo())) {
                 Outcome plain = Outcome.of(backend, data, one(loss), without);
                 Outcome weighted = Outcome.of(backend, data, one(loss), with);
-                double[] losses = IntStream.range(0, PAIRS).mapToDouble(i -> weights[i] * weights[i + PAIRS] * plain.losses[i]).toArray();
+                double[] losses =
+                        IntStream.range(0, PAIRS)
+                                .mapToDouble(i -> weights[i] * weights[i + PAIRS] * plain.losses[i])
+                                .toArray();
                 Expect.asPromised("losses of " + loss, DType.F32, losses, weighted.losses);
                 assertEquals(plain.metrics.rewardsChosen(), weighted.metrics.rewardsChosen(), 0);
                 if (!(loss instanceof KtoPair)) { // whose pairs share two means
                     int row = TOKENS * VOCABULARY;
                     double[] gradient = new double[2 * PAIRS * row];
-                    Arrays.setAll(gradient, i -> weights[i / row % PAIRS] * weights[i / row % PAIRS + PAIRS] * plain.gradient[i]);
-                    Expect.asPromised("gradient of " + loss, DType.F32, gradient, weighted.gradient);
+                    Arrays.setAll(
+                            gradient,
+                            i ->
+                                    weights[i / row % PAIRS]
+                                            * weights[i / row % PAIRS + PAIRS]
+                                            * plain.gradient[i]);
+                    Expect.asPromised(
+                            "gradient of " + loss, DType.F32, gradient, weighted.gradient);
                 }
             }
             Outcome sft = Outcome.of(backend, data, one(new Sft()), without);
@@ -262,7 +365,10 @@ class StepLossesTest {
         }
     }
 
-    /** Means of log-probs in place of sums scale its margin, while its negative log-likelihood stays that of a token. */
+    /**
+     * Means of log-probs in place of sums scale its margin, while its negative log-likelihood stays
+     * that of a token.
+     */
     @ParameterizedTest
     @MethodSource("backends")
     void cpoOfMeans(Backend backend) {
@@ -276,9 +382,15 @@ class StepLossesTest {
                 sum += step.logps[i] * step.counts[i];
                 tokens += step.counts[i];
             }
-            Outcome token = Outcome.of(backend, data, one(new Cpo(.1, 1, 0, Nll.TOKEN)), s -> s.sequenceOptions(means));
+            Outcome token =
+                    Outcome.of(
+                            backend,
+                            data,
+                            one(new Cpo(.1, 1, 0, Nll.TOKEN)),
+                            s -> s.sequenceOptions(means));
             for (int i = 0; i < PAIRS; i++) {
-                double preference = Math.log1p(Math.exp(-.1 * (step.logps[i] - step.logps[i + PAIRS])));
+                double preference =
+                        Math.log1p(Math.exp(-.1 * (step.logps[i] - step.logps[i + PAIRS])));
                 assertEquals(preference - step.logps[i], step.losses[i], 1e-5);
                 assertEquals(preference - sum / tokens, token.losses[i], 1e-5);
             }
@@ -288,25 +400,45 @@ class StepLossesTest {
     /** The reference's gradient is the slope of its loss, of every loss and of several. */
     @Test
     void theReferencesGradientIsTheSlope() {
-        Stream<List<WeightedLoss>> several = Stream.of(
-                List.of(new WeightedLoss(new Sft(), .5), new WeightedLoss(new Sigmoid(), 2)),
-                List.of(new WeightedLoss(new Cpo(.1, 1, 0, Nll.TOKEN), 1), new WeightedLoss(new Ipo(), .1)));
+        Stream<List<WeightedLoss>> several =
+                Stream.of(
+                        List.of(
+                                new WeightedLoss(new Sft(), .5),
+                                new WeightedLoss(new Sigmoid(), 2)),
+                        List.of(
+                                new WeightedLoss(new Cpo(.1, 1, 0, Nll.TOKEN), 1),
+                                new WeightedLoss(new Ipo(), .1)));
         Stream<List<WeightedLoss>> single = TestLosses.withDefaults().map(StepLossesTest::one);
-        Stream.concat(several, single).forEach(losses -> {
-            double[] logits = new Random(3).doubles(4 * 3 * 3, -2, 2).toArray();
-            double[] slopes = FiniteDifference.gradient(at -> referenceStep(losses, at, null), logits, 1e-3);
-            double[] gradient = new double[logits.length];
-            referenceStep(losses, logits, gradient);
-            Expect.near("gradient of " + losses, slopes, gradient, 1e-7, 1e-8);
-        });
+        Stream.concat(several, single)
+                .forEach(
+                        losses -> {
+                            double[] logits = new Random(3).doubles(4 * 3 * 3, -2, 2).toArray();
+                            double[] slopes =
+                                    FiniteDifference.gradient(
+                                            at -> referenceStep(losses, at, null), logits, 1e-3);
+                            double[] gradient = new double[logits.length];
+                            referenceStep(losses, logits, gradient);
+                            Expect.near("gradient of " + losses, slopes, gradient, 1e-7, 1e-8);
+                        });
     }
 
-    private static double referenceStep(List<WeightedLoss> losses, double[] values, double[] gradient) {
+    private static double referenceStep(
+            List<WeightedLoss> losses, double[] values, double[] gradient) {
         try (Arena arena = Arena.ofConfined()) {
             Tensor logits = Tensor.of(arena, DType.F64, values, 4, 3, 3);
-            Tensor labels = Tensor.of(arena, new long[] {0, 2, IGNORE, 1, 2, 0, 1, 1, 2, 0, IGNORE, IGNORE}, 4, 3);
+            Tensor labels =
+                    Tensor.of(
+                            arena,
+                            new long[] {0, 2, IGNORE, 1, 2, 0, 1, 1, 2, 0, IGNORE, IGNORE},
+                            4,
+                            3);
             Tensor out = Tensor.zeros(arena, DType.F64, 4, 3, 3);
-            double loss = PreferenceStep.of(losses, logits, labels).sequenceOptions(TAIL).gradLogits(out).run(Backend.reference()).loss();
+            double loss =
+                    PreferenceStep.of(losses, logits, labels)
+                            .sequenceOptions(TAIL)
+                            .gradLogits(out)
+                            .run(Backend.reference())
+                            .loss();
             if (gradient != null) {
                 System.arraycopy(out.toDoubles(), 0, gradient, 0, gradient.length);
             }
@@ -321,8 +453,13 @@ class StepLossesTest {
         try (Arena arena = Arena.ofConfined()) {
             Tensor logits = Tensor.zeros(arena, DType.F32, 4, 2, 7).fill(Double.NaN);
             Tensor labels = Tensor.zeros(arena, DType.I64, 4, 2).fill(IGNORE);
-            List<WeightedLoss> losses = List.of(new WeightedLoss(loss, 1), new WeightedLoss(new Sft(), 1));
-            StepMetrics metrics = PreferenceStep.of(losses, logits, labels).wpo(!loss.ofRanks()).inPlace().run(backend);
+            List<WeightedLoss> losses =
+                    List.of(new WeightedLoss(loss, 1), new WeightedLoss(new Sft(), 1));
+            StepMetrics metrics =
+                    PreferenceStep.of(losses, logits, labels)
+                            .wpo(!loss.ofRanks())
+                            .inPlace()
+                            .run(backend);
             assertTrue(Double.isFinite(metrics.loss()), metrics.toString());
             assertEquals(0, metrics.nonfinite());
             assertArrayEquals(new double[4 * 2 * 7], logits.toDoubles());
@@ -333,10 +470,15 @@ class StepLossesTest {
     @MethodSource("losses")
     void noPairs(Backend backend, Loss.Paired loss) {
         try (Arena arena = Arena.ofConfined()) {
-            List<WeightedLoss> losses = List.of(new WeightedLoss(loss, 1), new WeightedLoss(new Sft(), 1));
-            StepMetrics metrics = PreferenceStep.of(losses, Tensor.zeros(arena, DType.F32, 0, 3, 5), Tensor.zeros(arena, DType.I64, 0, 3))
-                    .inPlace()
-                    .run(backend);
+            List<WeightedLoss> losses =
+                    List.of(new WeightedLoss(loss, 1), new WeightedLoss(new Sft(), 1));
+            StepMetrics metrics =
+                    PreferenceStep.of(
+                                    losses,
+                                    Tensor.zeros(arena, DType.F32, 0, 3, 5),
+                                    Tensor.zeros(arena, DType.I64, 0, 3))
+                            .inPlace()
+                            .run(backend);
             assertEquals(new StepMetrics(0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0), metrics);
         }
     }

@@ -3,12 +3,6 @@ package dev.logratio;
 import static org.junit.platform.engine.discovery.ClassNameFilter.includeClassNamePatterns;
 import static org.junit.platform.engine.discovery.DiscoverySelectors.selectClasspathRoots;
 
-import java.io.PrintStream;
-import java.nio.file.Path;
-import java.util.ArrayList;
-import java.util.List;
-import java.util.Set;
-import java.util.regex.Pattern;
 import org.junit.platform.engine.TestExecutionResult;
 import org.junit.platform.engine.TestExecutionResult.Status;
 import org.junit.platform.launcher.LauncherDiscoveryRequest;
@@ -18,9 +12,17 @@ import org.junit.platform.launcher.TestIdentifier;
 import org.junit.platform.launcher.core.LauncherDiscoveryRequestBuilder;
 import org.junit.platform.launcher.core.LauncherFactory;
 
+import java.io.PrintStream;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.Set;
+import java.util.regex.Pattern;
+
 /**
- * Runs the suites of a folder of test classes on one backend, without Maven: {@code SuiteProgram FOLDER BACKEND [CLASS PATTERN]}.
- * Prints every failure and the counts; the exit status is 0 if tests ran on the backend and all passed.
+ * Runs the suites of a folder of test classes on one backend, without Maven: {@code SuiteProgram
+ * FOLDER BACKEND [CLASS PATTERN]}. Prints every failure and the counts; the exit status is 0 if
+ * tests ran on the backend and all passed.
  */
 public final class SuiteProgram {
     private SuiteProgram() {}
@@ -40,9 +42,13 @@ public final class SuiteProgram {
             System.exit(1);
         }
         Listener listener = new Listener(backend, System.out);
-        LauncherDiscoveryRequestBuilder request = LauncherDiscoveryRequestBuilder.request()
-                .selectors(selectClasspathRoots(Set.of(Path.of(args[0]))))
-                .filters(includeClassNamePatterns(args.length > 2 ? args[2] : ".*(Test|Checks)"), TagFilter.excludeTags("build"));
+        LauncherDiscoveryRequestBuilder request =
+                LauncherDiscoveryRequestBuilder.request()
+                        .selectors(selectClasspathRoots(Set.of(Path.of(args[0]))))
+                        .filters(
+                                includeClassNamePatterns(
+                                        args.length > 2 ? args[2] : ".*(Test|Checks)"),
+                                TagFilter.excludeTags("build"));
         if (!backend.equals("cuda")) {
             request.filters(TagFilter.excludeTags("gpu"));
         }
@@ -63,20 +69,27 @@ public final class SuiteProgram {
         Listener(String backend, PrintStream out) {
             this.backend = backend;
             this.out = out;
-            // Such a test's arguments begin with the backend, or end with "on" it; a test of the gpu alone is one too.
-            onBackend = Pattern.compile("(?:^\\[\\d+] (?:\\w+ = )?|^|\\bon )\"?" + backend + "\"?(?=[:, ]|$)");
+            // Such a test's arguments begin with the backend, or end with "on" it; a test of the
+            // gpu alone is one too.
+            onBackend =
+                    Pattern.compile(
+                            "(?:^\\[\\d+] (?:\\w+ = )?|^|\\bon )\"?" + backend + "\"?(?=[:, ]|$)");
         }
 
         @Override
         public void executionFinished(TestIdentifier test, TestExecutionResult result) {
             if (result.getStatus() != Status.SUCCESSFUL) {
-                String failure = name(test) + ": " + result.getThrowable().map(Throwable::toString).orElse("aborted");
+                String failure =
+                        name(test)
+                                + ": "
+                                + result.getThrowable().map(Throwable::toString).orElse("aborted");
                 failures.add(failure);
                 out.println("FAILED " + failure);
                 result.getThrowable().ifPresent(this::printOrigin);
             } else if (test.isTest()) {
                 passed++;
-                boolean ofGpu = test.getTags().stream().anyMatch(tag -> tag.getName().equals("gpu"));
+                boolean ofGpu =
+                        test.getTags().stream().anyMatch(tag -> tag.getName().equals("gpu"));
                 passedOnBackend += ofGpu || onBackend.matcher(test.getDisplayName()).find() ? 1 : 0;
             }
         }
@@ -98,15 +111,25 @@ public final class SuiteProgram {
 
         private static String name(TestIdentifier test) {
             return test.getUniqueIdObject().getSegments().stream()
-                    .filter(segment -> Set.of("class", "method", "test-template").contains(segment.getType()))
-                    .map(segment -> segment.getValue().replaceAll("\\(.*", ""))
-                    .reduce((a, b) -> a + "." + b)
-                    .orElse("") + " " + test.getDisplayName();
+                            .filter(
+                                    segment ->
+                                            Set.of("class", "method", "test-template")
+                                                    .contains(segment.getType()))
+                            .map(segment -> segment.getValue().replaceAll("\\(.*", ""))
+                            .reduce((a, b) -> a + "." + b)
+                            .orElse("")
+                    + " "
+                    + test.getDisplayName();
         }
 
         boolean report() {
             out.println("on backend " + backend + ": " + passedOnBackend + " passed");
-            out.println(passed + " passed, " + failures.size() + " failed" + (skipped == 0 ? "" : ", " + skipped + " skipped"));
+            out.println(
+                    passed
+                            + " passed, "
+                            + failures.size()
+                            + " failed"
+                            + (skipped == 0 ? "" : ", " + skipped + " skipped"));
             if (passedOnBackend == 0) {
                 out.println("FAILED no test ran on backend " + backend);
             }

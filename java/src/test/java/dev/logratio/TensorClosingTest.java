@@ -1,12 +1,19 @@
 package dev.logratio;
 
-import static java.lang.foreign.ValueLayout.JAVA_FLOAT;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
+import static java.lang.foreign.ValueLayout.JAVA_FLOAT;
+
 import dev.logratio.loss.Dlrml;
+
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.Timeout;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.MethodSource;
+
 import java.io.IOException;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
@@ -19,10 +26,6 @@ import java.util.concurrent.atomic.AtomicInteger;
 import java.util.function.Supplier;
 import java.util.stream.IntStream;
 import java.util.stream.Stream;
-import org.junit.jupiter.api.Test;
-import org.junit.jupiter.api.Timeout;
-import org.junit.jupiter.params.ParameterizedTest;
-import org.junit.jupiter.params.provider.MethodSource;
 
 /** Who owns memory, and what happens when it is closed at the wrong time. */
 class TensorClosingTest {
@@ -32,7 +35,8 @@ class TensorClosingTest {
         Tensor view = tensor.select(0, 1);
         tensor.close();
         tensor.close();
-        IllegalStateException thrown = assertThrows(IllegalStateException.class, () -> tensor.getDouble(0, 0));
+        IllegalStateException thrown =
+                assertThrows(IllegalStateException.class, () -> tensor.getDouble(0, 0));
         assertEquals("tensor F32 [2, 3] is closed", thrown.getMessage());
         assertThrows(IllegalStateException.class, () -> view.setDouble(1, 0));
         assertThrows(IllegalStateException.class, view::segment);
@@ -63,7 +67,13 @@ class TensorClosingTest {
         AtomicInteger closed = new AtomicInteger();
         try (Arena arena = Arena.ofConfined()) {
             long address = arena.allocate(8, 8).address();
-            Tensor tensor = Tensor.ofAddress(address, DType.F64, new long[] {1}, new long[] {1}, closed::incrementAndGet);
+            Tensor tensor =
+                    Tensor.ofAddress(
+                            address,
+                            DType.F64,
+                            new long[] {1},
+                            new long[] {1},
+                            closed::incrementAndGet);
             tensor.close();
             tensor.close();
             assertEquals(1, closed.get());
@@ -91,20 +101,22 @@ class TensorClosingTest {
             Tensor tensor = Tensor.zeros(DType.F64, 1 << 16).fill(7);
             AtomicInteger reads = new AtomicInteger();
             String[] ending = new String[1];
-            Thread reader = new Thread(() -> {
-                try {
-                    for (long i = 0; ; i = (i + 4099) & 0xffff) {
-                        double value = tensor.getDouble(i);
-                        if (value != 7) {
-                            ending[0] = "read " + value;
-                            return;
-                        }
-                        reads.incrementAndGet();
-                    }
-                } catch (IllegalStateException e) {
-                    ending[0] = e.getMessage();
-                }
-            });
+            Thread reader =
+                    new Thread(
+                            () -> {
+                                try {
+                                    for (long i = 0; ; i = (i + 4099) & 0xffff) {
+                                        double value = tensor.getDouble(i);
+                                        if (value != 7) {
+                                            ending[0] = "read " + value;
+                                            return;
+                                        }
+                                        reads.incrementAndGet();
+                                    }
+                                } catch (IllegalStateException e) {
+                                    ending[0] = e.getMessage();
+                                }
+                            });
             reader.start();
             while (reads.get() == 0) {
                 Thread.onSpinWait();
@@ -122,23 +134,34 @@ class TensorClosingTest {
         }
     }
 
-    /** A shared arena for each tensor would make every close wait for all of these threads, which takes milliseconds. */
+    /**
+     * A shared arena for each tensor would make every close wait for all of these threads, which
+     * takes milliseconds.
+     */
     @Test
     void otherThreadsDoNotSlowClosingDown() throws InterruptedException {
         AtomicBoolean stop = new AtomicBoolean();
-        List<Thread> busy = IntStream.range(0, 8).mapToObj(k -> Thread.ofPlatform().start(() -> {
-            double x = k;
-            while (!stop.get()) {
-                for (int i = 0; i < 1000; i++) {
-                    x = Math.sin(x) + 1;
-                }
-            }
-        })).toList();
+        List<Thread> busy =
+                IntStream.range(0, 8)
+                        .mapToObj(
+                                k ->
+                                        Thread.ofPlatform()
+                                                .start(
+                                                        () -> {
+                                                            double x = k;
+                                                            while (!stop.get()) {
+                                                                for (int i = 0; i < 1000; i++) {
+                                                                    x = Math.sin(x) + 1;
+                                                                }
+                                                            }
+                                                        }))
+                        .toList();
         try (Arena arena = Arena.ofConfined()) {
             MemorySegment memory = arena.allocate(64, 64);
             long[] shape = {16};
             long[] strides = {1};
-            assertTakesUnderAMillisecond(() -> Tensor.ofAddress(memory.address(), DType.F32, shape, strides, null));
+            assertTakesUnderAMillisecond(
+                    () -> Tensor.ofAddress(memory.address(), DType.F32, shape, strides, null));
             assertTakesUnderAMillisecond(() -> Tensor.wrap(memory, DType.F32, shape));
             assertTakesUnderAMillisecond(() -> Tensor.zeros(DType.F32, shape));
         } finally {
@@ -170,7 +193,9 @@ class TensorClosingTest {
                 assertEquals(0, zeros.address() % 64);
             }
         }
-        assertTrue(residentKilobytes() - before < 1_000_000, before + " KB grew to " + residentKilobytes());
+        assertTrue(
+                residentKilobytes() - before < 1_000_000,
+                before + " KB grew to " + residentKilobytes());
     }
 
     @Test
@@ -178,9 +203,13 @@ class TensorClosingTest {
         long before = residentKilobytes();
         for (int i = 0; i < 100; i++) {
             Tensor.zeros(DType.U8, 10 << 20).fill(1).close();
-            assertThrows(IllegalArgumentException.class, () -> Tensor.of(DType.BOOL, new double[] {1, 2}, 2));
+            assertThrows(
+                    IllegalArgumentException.class,
+                    () -> Tensor.of(DType.BOOL, new double[] {1, 2}, 2));
         }
-        assertTrue(residentKilobytes() - before < 500_000, before + " KB grew to " + residentKilobytes());
+        assertTrue(
+                residentKilobytes() - before < 500_000,
+                before + " KB grew to " + residentKilobytes());
     }
 
     @Test
@@ -200,9 +229,10 @@ class TensorClosingTest {
         Tensor rejected = Tensor.zeros(DType.F32, 2);
         Tensor loss = Tensor.zeros(DType.F32, 2);
         rejected.close();
-        IllegalStateException thrown = assertThrows(
-                IllegalStateException.class,
-                () -> PairLoss.of(new Dlrml(), chosen, rejected).loss(loss).run(backend));
+        IllegalStateException thrown =
+                assertThrows(
+                        IllegalStateException.class,
+                        () -> PairLoss.of(new Dlrml(), chosen, rejected).loss(loss).run(backend));
         assertEquals("policy_rejected is F32 [2], which is closed", thrown.getMessage());
         chosen.close(); // would fail if the refused call still held it
         loss.close();
@@ -214,16 +244,20 @@ class TensorClosingTest {
         try (Arena arena = Arena.ofConfined()) {
             Tensor logps = Tensor.zeros(arena, DType.F32, 2);
             Throwable[] thrown = new Throwable[1];
-            Thread other = new Thread(() -> {
-                try {
-                    PairLoss.of(new Dlrml(), logps, logps).run(backend);
-                } catch (IllegalStateException e) {
-                    thrown[0] = e;
-                }
-            });
+            Thread other =
+                    new Thread(
+                            () -> {
+                                try {
+                                    PairLoss.of(new Dlrml(), logps, logps).run(backend);
+                                } catch (IllegalStateException e) {
+                                    thrown[0] = e;
+                                }
+                            });
             other.start();
             other.join();
-            assertTrue(thrown[0].getMessage().contains("confined arena of another thread"), String.valueOf(thrown[0]));
+            assertTrue(
+                    thrown[0].getMessage().contains("confined arena of another thread"),
+                    String.valueOf(thrown[0]));
         }
     }
 
@@ -239,7 +273,10 @@ class TensorClosingTest {
         assertTrue(closes(logits));
     }
 
-    /** An input is closed while an operation runs, as often as it takes for a close to come during a call and not between two. */
+    /**
+     * An input is closed while an operation runs, as often as it takes for a close to come during a
+     * call and not between two.
+     */
     @Timeout(value = 60, threadMode = Timeout.ThreadMode.SEPARATE_THREAD)
     @ParameterizedTest
     @MethodSource("backends")
@@ -250,23 +287,29 @@ class TensorClosingTest {
         } while (!refused);
     }
 
-    /** One thread runs an operation again and again, another closes its input as soon as it is let: whether it was refused at first. */
-    private static boolean refusesToCloseInARunningCall(Backend backend) throws InterruptedException {
+    /**
+     * One thread runs an operation again and again, another closes its input as soon as it is let:
+     * whether it was refused at first.
+     */
+    private static boolean refusesToCloseInARunningCall(Backend backend)
+            throws InterruptedException {
         Tensor logits = Tensor.zeros(DType.F32, 100, 10_000);
         Tensor labels = Tensor.zeros(DType.I64, 100);
         Tensor logp = Tensor.zeros(DType.F32, 100);
         AtomicInteger completed = new AtomicInteger();
         String[] ending = new String[1];
-        Thread worker = new Thread(() -> {
-            try {
-                while (true) {
-                    TokenLogprobs.of(logits, labels).logp(logp).run(backend);
-                    completed.incrementAndGet();
-                }
-            } catch (IllegalStateException e) {
-                ending[0] = e.getMessage();
-            }
-        });
+        Thread worker =
+                new Thread(
+                        () -> {
+                            try {
+                                while (true) {
+                                    TokenLogprobs.of(logits, labels).logp(logp).run(backend);
+                                    completed.incrementAndGet();
+                                }
+                            } catch (IllegalStateException e) {
+                                ending[0] = e.getMessage();
+                            }
+                        });
         worker.setDaemon(true);
         worker.start();
         while (completed.get() == 0) {
@@ -289,7 +332,10 @@ class TensorClosingTest {
             tensor.close();
             return true;
         } catch (IllegalStateException e) {
-            assertEquals("tensor F32 [100, 10000] is in use by an operation: close it when the operation has returned", e.getMessage());
+            assertEquals(
+                    "tensor F32 [100, 10000] is in use by an operation: close it when the operation"
+                        + " has returned",
+                    e.getMessage());
             return false;
         }
     }
@@ -303,8 +349,12 @@ class TensorClosingTest {
             PairLoss call = PairLoss.of(new Dlrml(), logps, logps).loss(loss);
             run(call, cpu, 20_000);
             long before = residentKilobytes();
-            run(call, cpu, 200_000); // each call takes some 3 KB: a leak of half of them would be 300 MB
-            assertTrue(residentKilobytes() - before < 100_000, before + " KB grew to " + residentKilobytes());
+            run(
+                    call, cpu,
+                    200_000); // each call takes some 3 KB: a leak of half of them would be 300 MB
+            assertTrue(
+                    residentKilobytes() - before < 100_000,
+                    before + " KB grew to " + residentKilobytes());
         }
     }
 

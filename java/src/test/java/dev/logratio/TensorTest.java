@@ -6,13 +6,14 @@ import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
+import org.junit.jupiter.api.Test;
+
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
 import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
 import java.util.Arrays;
-import org.junit.jupiter.api.Test;
 
 class TensorTest {
     @Test
@@ -33,7 +34,8 @@ class TensorTest {
     @Test
     void viewsShareMemory() {
         try (Arena arena = Arena.ofConfined()) {
-            Tensor tensor = Tensor.of(arena, new long[] {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11}, 2, 3, 2);
+            Tensor tensor =
+                    Tensor.of(arena, new long[] {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11}, 2, 3, 2);
             Tensor shifted = tensor.slice(1, 0, 2);
             assertArrayEquals(new long[] {2, 2, 2}, shifted.shape());
             assertFalse(shifted.isContiguous());
@@ -41,7 +43,8 @@ class TensorTest {
             assertArrayEquals(new long[] {2, 3, 8, 9}, tensor.select(1, 1).toLongs());
             assertEquals(9, tensor.select(1, 1).select(0, 1).getLong(1));
             tensor.select(2, 0).fill(-1);
-            assertArrayEquals(new long[] {-1, 1, -1, 3, -1, 5, -1, 7, -1, 9, -1, 11}, tensor.toLongs());
+            assertArrayEquals(
+                    new long[] {-1, 1, -1, 3, -1, 5, -1, 7, -1, 9, -1, 11}, tensor.toLongs());
             assertEquals(7, tensor.reshape(6, 2).getLong(3, 1));
             assertThrows(IllegalArgumentException.class, () -> shifted.reshape(8));
             assertThrows(IllegalArgumentException.class, () -> tensor.reshape(5, 2));
@@ -54,9 +57,19 @@ class TensorTest {
         try (Arena arena = Arena.ofConfined()) {
             double third = 1.0 / 3;
             for (DType dtype : new DType[] {DType.F64, DType.F32, DType.BF16, DType.F16}) {
-                Tensor tensor = Tensor.of(arena, dtype, new double[] {third, -2, Double.NEGATIVE_INFINITY, Double.NaN}, 4);
+                Tensor tensor =
+                        Tensor.of(
+                                arena,
+                                dtype,
+                                new double[] {third, -2, Double.NEGATIVE_INFINITY, Double.NaN},
+                                4);
                 double stored = tensor.getDouble(0);
-                double precision = Math.scalb(1.0, dtype == DType.F64 ? -54 : dtype == DType.F32 ? -25 : dtype == DType.F16 ? -12 : -9);
+                double precision =
+                        Math.scalb(
+                                1.0,
+                                dtype == DType.F64
+                                        ? -54
+                                        : dtype == DType.F32 ? -25 : dtype == DType.F16 ? -12 : -9);
                 assertEquals(third, stored, third * precision * 2);
                 assertEquals(-2, tensor.getDouble(1));
                 assertEquals(Double.NEGATIVE_INFINITY, tensor.getDouble(2));
@@ -70,25 +83,49 @@ class TensorTest {
             Tensor target = Tensor.zeros(arena, DType.F32, 3);
             target.copyFrom(Tensor.of(arena, new long[] {1, 1L << 53, -7}, 3));
             assertArrayEquals(new float[] {1, 0x1p53f, -7}, target.toFloats());
-            assertArrayEquals(new long[] {1, 0, 1}, Tensor.of(arena, new boolean[] {true, false, true}, 3).toLongs());
+            assertArrayEquals(
+                    new long[] {1, 0, 1},
+                    Tensor.of(arena, new boolean[] {true, false, true}, 3).toLongs());
         }
     }
 
     @Test
     void refusesWhatDoesNotFit() {
         try (Arena arena = Arena.ofConfined()) {
-            assertThrows(IllegalArgumentException.class, () -> Tensor.of(arena, DType.I32, new double[] {0x1p31}, 1));
-            assertThrows(IllegalArgumentException.class, () -> Tensor.of(arena, DType.I64, new double[] {0x1p63}, 1));
-            assertThrows(IllegalArgumentException.class, () -> Tensor.of(arena, DType.I64, new double[] {.5}, 1));
-            assertThrows(IllegalArgumentException.class, () -> Tensor.of(arena, DType.U8, new double[] {256}, 1));
-            assertThrows(IllegalArgumentException.class, () -> Tensor.of(DType.BOOL, new double[] {2}, 1));
-            assertThrows(IllegalArgumentException.class, () -> Tensor.of(arena, DType.F32, new double[] {1, 2}, 3));
+            assertThrows(
+                    IllegalArgumentException.class,
+                    () -> Tensor.of(arena, DType.I32, new double[] {0x1p31}, 1));
+            assertThrows(
+                    IllegalArgumentException.class,
+                    () -> Tensor.of(arena, DType.I64, new double[] {0x1p63}, 1));
+            assertThrows(
+                    IllegalArgumentException.class,
+                    () -> Tensor.of(arena, DType.I64, new double[] {.5}, 1));
+            assertThrows(
+                    IllegalArgumentException.class,
+                    () -> Tensor.of(arena, DType.U8, new double[] {256}, 1));
+            assertThrows(
+                    IllegalArgumentException.class,
+                    () -> Tensor.of(DType.BOOL, new double[] {2}, 1));
+            assertThrows(
+                    IllegalArgumentException.class,
+                    () -> Tensor.of(arena, DType.F32, new double[] {1, 2}, 3));
             assertThrows(IllegalArgumentException.class, () -> Tensor.zeros(arena, DType.F32, -1));
-            assertThrows(IllegalArgumentException.class, () -> Tensor.zeros(arena, DType.F32, 1L << 40, 1L << 40));
-            assertThrows(IllegalArgumentException.class, () -> Tensor.zeros(arena, DType.F32, 1).getLong(0));
-            assertThrows(IndexOutOfBoundsException.class, () -> Tensor.zeros(arena, DType.F32, 2).getDouble(2));
-            assertThrows(IndexOutOfBoundsException.class, () -> Tensor.zeros(arena, DType.F32, 2).getDouble(0, 0));
-            assertThrows(IndexOutOfBoundsException.class, () -> Tensor.zeros(arena, DType.F32, 2).slice(0, 1, 3));
+            assertThrows(
+                    IllegalArgumentException.class,
+                    () -> Tensor.zeros(arena, DType.F32, 1L << 40, 1L << 40));
+            assertThrows(
+                    IllegalArgumentException.class,
+                    () -> Tensor.zeros(arena, DType.F32, 1).getLong(0));
+            assertThrows(
+                    IndexOutOfBoundsException.class,
+                    () -> Tensor.zeros(arena, DType.F32, 2).getDouble(2));
+            assertThrows(
+                    IndexOutOfBoundsException.class,
+                    () -> Tensor.zeros(arena, DType.F32, 2).getDouble(0, 0));
+            assertThrows(
+                    IndexOutOfBoundsException.class,
+                    () -> Tensor.zeros(arena, DType.F32, 2).slice(0, 1, 3));
         }
     }
 
@@ -105,10 +142,13 @@ class TensorTest {
             buffer.putInt(4, 77);
             assertEquals(77, Tensor.wrap(buffer.position(4), DType.I32, 4).getLong(0));
 
-            Tensor foreign = Tensor.ofAddress(segment.address(), DType.F32, new long[] {6}, new long[] {1}, null);
+            Tensor foreign =
+                    Tensor.ofAddress(
+                            segment.address(), DType.F32, new long[] {6}, new long[] {1}, null);
             assertEquals(5, foreign.getDouble(5));
             foreign.close();
-            assertEquals(5, columns.getDouble(1, 2), "closing the view of an address leaves the memory");
+            assertEquals(
+                    5, columns.getDouble(1, 2), "closing the view of an address leaves the memory");
         }
     }
 
@@ -117,12 +157,24 @@ class TensorTest {
         try (Arena arena = Arena.ofConfined()) {
             MemorySegment segment = arena.allocate(16, 8);
             assertThrows(IllegalArgumentException.class, () -> Tensor.wrap(segment, DType.F32, 5));
-            assertThrows(IllegalArgumentException.class, () -> Tensor.wrap(segment.asSlice(1), DType.F32, 1));
-            assertThrows(IllegalArgumentException.class, () -> Tensor.wrap(MemorySegment.ofArray(new float[4]), DType.F32, 4));
-            assertThrows(IllegalArgumentException.class, () -> Tensor.wrap(ByteBuffer.allocate(16), DType.F32, 4));
-            assertThrows(IllegalArgumentException.class, () -> Tensor.wrap(segment, DType.F32, new long[] {2}, new long[] {-1}));
-            assertThrows(IllegalArgumentException.class, () -> Tensor.wrap(segment, DType.F32, new long[] {2}, new long[] {1, 1}));
-            assertThrows(IllegalArgumentException.class, () -> Tensor.ofAddress(0, DType.F32, new long[] {1}, new long[] {1}, null));
+            assertThrows(
+                    IllegalArgumentException.class,
+                    () -> Tensor.wrap(segment.asSlice(1), DType.F32, 1));
+            assertThrows(
+                    IllegalArgumentException.class,
+                    () -> Tensor.wrap(MemorySegment.ofArray(new float[4]), DType.F32, 4));
+            assertThrows(
+                    IllegalArgumentException.class,
+                    () -> Tensor.wrap(ByteBuffer.allocate(16), DType.F32, 4));
+            assertThrows(
+                    IllegalArgumentException.class,
+                    () -> Tensor.wrap(segment, DType.F32, new long[] {2}, new long[] {-1}));
+            assertThrows(
+                    IllegalArgumentException.class,
+                    () -> Tensor.wrap(segment, DType.F32, new long[] {2}, new long[] {1, 1}));
+            assertThrows(
+                    IllegalArgumentException.class,
+                    () -> Tensor.ofAddress(0, DType.F32, new long[] {1}, new long[] {1}, null));
         }
     }
 }

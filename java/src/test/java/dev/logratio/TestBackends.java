@@ -7,8 +7,9 @@ import java.util.List;
 import java.util.stream.Stream;
 
 /**
- * The backends that a suite is run on: those that run anywhere or, as the check of a GPU machine has it, the one that the system
- * property {@code logratio.test.backend} names. A backend that cannot run fails the test; nothing is skipped.
+ * The backends that a suite is run on: those that run anywhere or, as the check of a GPU machine
+ * has it, the one that the system property {@code logratio.test.backend} names. A backend that
+ * cannot run fails the test; nothing is skipped.
  */
 public final class TestBackends {
     private static final String ONLY = System.getProperty("logratio.test.backend");
@@ -35,9 +36,20 @@ public final class TestBackends {
         assertEquals(name, backend.name());
         switch (name) {
             case "reference" -> assertTrue(backend instanceof ReferenceBackend);
-            case "cpu" -> assertTrue(List.of("baseline", "avx2", "avx512", "avx512_bf16").contains(backend.detail()), backend::detail);
-            case "cuda" -> assertTrue(backend instanceof CudaBackend && backend.detail().contains("compute capability"), backend::detail);
-            case "emulator" -> assertTrue(backend instanceof EmulatorBackend && !backend.detail().isEmpty(), backend::detail);
+            case "cpu" ->
+                    assertTrue(
+                            List.of("baseline", "avx2", "avx512", "avx512_bf16")
+                                    .contains(backend.detail()),
+                            backend::detail);
+            case "cuda" ->
+                    assertTrue(
+                            backend instanceof CudaBackend
+                                    && backend.detail().contains("compute capability"),
+                            backend::detail);
+            case "emulator" ->
+                    assertTrue(
+                            backend instanceof EmulatorBackend && !backend.detail().isEmpty(),
+                            backend::detail);
             default -> throw new AssertionError(name);
         }
         return backend;
@@ -47,7 +59,9 @@ public final class TestBackends {
         return named("cpu");
     }
 
-    /** Whether work should be kept small: the emulator takes some thousand times as long as a GPU. */
+    /**
+     * Whether work should be kept small: the emulator takes some thousand times as long as a GPU.
+     */
     static boolean isSlow(Backend backend) {
         return backend instanceof EmulatorBackend;
     }

@@ -33,29 +33,35 @@ import dev.logratio.loss.SigmoidNorm;
 import dev.logratio.loss.SimPo;
 import dev.logratio.loss.SppoHard;
 import dev.logratio.loss.Variant;
+
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
 import java.util.stream.Stream;
 
-/** The losses that suites go through: each with its defaults, and with other values of each of its options. */
+/**
+ * The losses that suites go through: each with its defaults, and with other values of each of its
+ * options.
+ */
 final class TestLosses {
     private TestLosses() {}
 
     static Stream<Loss.Paired> withDefaults() {
-        return Losses.ids(Loss.Paired.class).stream().map(id -> Losses.of(Loss.Paired.class, id, Map.of()));
+        return Losses.ids(Loss.Paired.class).stream()
+                .map(id -> Losses.of(Loss.Paired.class, id, Map.of()));
     }
 
     /** Options at which every part of a loss shows for log-ratios of about 1. */
     static List<Loss.Paired> withOtherOptions() {
         List<Loss.Paired> losses = new ArrayList<>();
-        for (FDivergence f : List.of(
-                new FDivergence.ReverseKl(),
-                new FDivergence.ForwardKl(),
-                new FDivergence.Js(),
-                new FDivergence.Alpha(),
-                new FDivergence.Alpha(2.5),
-                new FDivergence.Alpha(1 + 1e-9))) {
+        for (FDivergence f :
+                List.of(
+                        new FDivergence.ReverseKl(),
+                        new FDivergence.ForwardKl(),
+                        new FDivergence.Js(),
+                        new FDivergence.Alpha(),
+                        new FDivergence.Alpha(2.5),
+                        new FDivergence.Alpha(1 + 1e-9))) {
             losses.add(new Dlrml(.3, .2, .15, Guard.NONE, f));
             losses.add(new DiscoPop(.3, .4, Variant.REPO, f));
             losses.add(new DiscoPop(.3, .4, Variant.OLD, f));

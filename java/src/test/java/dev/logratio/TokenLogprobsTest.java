@@ -4,13 +4,14 @@ import static org.junit.jupiter.api.Assertions.assertArrayEquals;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.MethodSource;
+
 import java.lang.foreign.Arena;
 import java.util.Arrays;
 import java.util.Random;
 import java.util.stream.Stream;
-import org.junit.jupiter.api.Test;
-import org.junit.jupiter.params.ParameterizedTest;
-import org.junit.jupiter.params.provider.MethodSource;
 
 class TokenLogprobsTest {
     private static final double INFINITY = Double.POSITIVE_INFINITY;
@@ -26,8 +27,11 @@ class TokenLogprobsTest {
     @MethodSource("backends")
     void powersOfTwo(Backend backend) {
         double[] logits = {3 - LN_2, 3 - 2 * LN_2, 3 - 3 * LN_2, 3 - 3 * LN_2};
-        Outputs out = new Outputs(backend, DType.F32, logits, 4, new long[] {1}, TokenOptions.DEFAULT);
-        out.expect(new double[] {-2 * LN_2, 3, 6 + Math.log(11. / 32), 1.75 * LN_2, 3 - 2.25 * LN_2}, 0);
+        Outputs out =
+                new Outputs(backend, DType.F32, logits, 4, new long[] {1}, TokenOptions.DEFAULT);
+        out.expect(
+                new double[] {-2 * LN_2, 3, 6 + Math.log(11. / 32), 1.75 * LN_2, 3 - 2.25 * LN_2},
+                0);
     }
 
     /** Values from 50-digit arithmetic, the entropy's gradient among them. */
@@ -36,9 +40,17 @@ class TokenLogprobsTest {
     void threeLogits(Backend backend) {
         double[] logits = {1, 0, -1};
         double[] p = {0.66524095577482189, 0.24472847105479765, 0.090030573170380458};
-        Outputs out = new Outputs(backend, DType.F32, logits, 3, new long[] {0}, TokenOptions.DEFAULT);
-        out.expect(new double[] {Math.log(p[0]), 1.4076059644443804, 2 * 1.4076059644443804 + Math.log(
-                p[0] * p[0] + p[1] * p[1] + p[2] * p[2]), 0.83239558183993887, 0}, 0);
+        Outputs out =
+                new Outputs(backend, DType.F32, logits, 3, new long[] {0}, TokenOptions.DEFAULT);
+        out.expect(
+                new double[] {
+                    Math.log(p[0]),
+                    1.4076059644443804,
+                    2 * 1.4076059644443804 + Math.log(p[0] * p[0] + p[1] * p[1] + p[2] * p[2]),
+                    0.83239558183993887,
+                    0
+                },
+                0);
         double[] ofLogp = {1 - p[0], -p[1], -p[2]};
         double[] ofEntropy = {-0.28258745107944229, 0.14077035746963013, 0.14181709360981216};
         Expect.asPromised("d logp", DType.F32, ofLogp, out.gradient(backend, 1, 0));
@@ -68,7 +80,9 @@ class TokenLogprobsTest {
             entropy -= Math.exp(value) / sum * (value - Math.log(sum));
         }
         Outputs out = new Outputs(backend, DType.F32, logits, 4, new long[] {0}, options);
-        out.expect(new double[] {z[0] - Math.log(sum), Math.log(sum), Math.log(sum2), entropy, mean}, 3);
+        out.expect(
+                new double[] {z[0] - Math.log(sum), Math.log(sum), Math.log(sum2), entropy, mean},
+                3);
         double[] gradient = new double[4];
         for (int k = 0; k < 4; k++) {
             double slope = (1 - Math.pow(Math.tanh(logits[k] / 2), 2)) / .5;
@@ -86,8 +100,14 @@ class TokenLogprobsTest {
         logits[130] = 5;
         logits[131] = 5;
         for (double softcap : new double[] {0, 30}) {
-            Outputs out = new Outputs(
-                    backend, DType.F32, logits, vocabulary, new long[] {131}, TokenOptions.DEFAULT.withSoftcap(softcap));
+            Outputs out =
+                    new Outputs(
+                            backend,
+                            DType.F32,
+                            logits,
+                            vocabulary,
+                            new long[] {131},
+                            TokenOptions.DEFAULT.withSoftcap(softcap));
             double five = softcap == 0 ? 5 : 30 * Math.tanh(5. / 30);
             out.expect(new double[] {-LN_2, five + LN_2, 2 * five + LN_2, LN_2, five}, 130);
             double slope = softcap == 0 ? 1 : 1 / Math.pow(Math.cosh(5. / 30), 2);
@@ -95,14 +115,23 @@ class TokenLogprobsTest {
             gradient[130] = -.5 * slope;
             gradient[131] = .5 * slope;
             Expect.asPromised("d logp", DType.F32, gradient, out.gradient(backend, 1, 0));
-            Expect.near("d entropy", new double[vocabulary], out.gradient(backend, 0, 1), 0, 0, 1e-6);
+            Expect.near(
+                    "d entropy", new double[vocabulary], out.gradient(backend, 0, 1), 0, 0, 1e-6);
         }
-        Outputs masked = new Outputs(backend, DType.F32, logits, vocabulary, new long[] {0}, TokenOptions.DEFAULT);
+        Outputs masked =
+                new Outputs(
+                        backend,
+                        DType.F32,
+                        logits,
+                        vocabulary,
+                        new long[] {0},
+                        TokenOptions.DEFAULT);
         assertEquals(-INFINITY, masked.logp.getDouble(0));
         double[] gradient = new double[vocabulary];
         gradient[130] = -.5;
         gradient[131] = -.5;
-        Expect.asPromised("d logp of a masked label", DType.F32, gradient, masked.gradient(backend, 1, 0));
+        Expect.asPromised(
+                "d logp of a masked label", DType.F32, gradient, masked.gradient(backend, 1, 0));
     }
 
     @ParameterizedTest
@@ -117,16 +146,28 @@ class TokenLogprobsTest {
         };
         for (double softcap : new double[] {0, 5}) {
             TokenOptions options = TokenOptions.DEFAULT.withSoftcap(softcap);
-            Outputs out = new Outputs(backend, DType.BF16, logits, 3, new long[] {2, 2, 2, 2, 2}, options);
-            for (Tensor output : new Tensor[] {out.logp, out.lse, out.lse2, out.entropy, out.mean}) {
+            Outputs out =
+                    new Outputs(
+                            backend, DType.BF16, logits, 3, new long[] {2, 2, 2, 2, 2}, options);
+            for (Tensor output :
+                    new Tensor[] {out.logp, out.lse, out.lse2, out.entropy, out.mean}) {
                 double[] values = output.toDoubles();
-                assertTrue(Double.isFinite(values[0]) && values[0] == values[4], Arrays.toString(values));
-                assertTrue(Double.isNaN(values[1]) && Double.isNaN(values[2]) && Double.isNaN(values[3]), Arrays.toString(values));
+                assertTrue(
+                        Double.isFinite(values[0]) && values[0] == values[4],
+                        Arrays.toString(values));
+                assertTrue(
+                        Double.isNaN(values[1])
+                                && Double.isNaN(values[2])
+                                && Double.isNaN(values[3]),
+                        Arrays.toString(values));
             }
             assertArrayEquals(new long[] {2, 0, 1, 1, 2}, out.argmax.toLongs());
             double[] gradient = out.gradient(backend, 1, 0);
             for (int k = 0; k < gradient.length; k++) {
-                assertEquals(k >= 3 && k < 12, Double.isNaN(gradient[k]), "gradient " + k + " is " + gradient[k]);
+                assertEquals(
+                        k >= 3 && k < 12,
+                        Double.isNaN(gradient[k]),
+                        "gradient " + k + " is " + gradient[k]);
             }
         }
     }
@@ -155,8 +196,19 @@ class TokenLogprobsTest {
     @MethodSource("backends")
     void anIgnoreIndexInsideTheVocabulary(Backend backend) {
         TokenOptions options = TokenOptions.DEFAULT.withIgnoreIndex(0);
-        Outputs out = new Outputs(backend, DType.F32, new double[] {1, 2, 3, 4}, 2, new long[] {0, 1}, options);
-        Expect.asPromised("logp", DType.F32, new double[] {0, -Math.log1p(Math.exp(-1))}, out.logp.toDoubles());
+        Outputs out =
+                new Outputs(
+                        backend,
+                        DType.F32,
+                        new double[] {1, 2, 3, 4},
+                        2,
+                        new long[] {0, 1},
+                        options);
+        Expect.asPromised(
+                "logp",
+                DType.F32,
+                new double[] {0, -Math.log1p(Math.exp(-1))},
+                out.logp.toDoubles());
     }
 
     @ParameterizedTest
@@ -166,13 +218,22 @@ class TokenLogprobsTest {
         logits[17] = 2;
         logits[18] = 2;
         logits[999] = 2;
-        Outputs out = new Outputs(backend, DType.F32, logits, 1000, new long[] {17}, TokenOptions.DEFAULT);
+        Outputs out =
+                new Outputs(
+                        backend, DType.F32, logits, 1000, new long[] {17}, TokenOptions.DEFAULT);
         assertEquals(17, out.argmax.getLong(0));
         logits[400] = NAN;
         logits[900] = NAN;
         out = new Outputs(backend, DType.F32, logits, 1000, new long[] {17}, TokenOptions.DEFAULT);
         assertEquals(400, out.argmax.getLong(0));
-        out = new Outputs(backend, DType.F32, new double[] {-3, -0.0, 0, -1}, 4, new long[] {0}, TokenOptions.DEFAULT);
+        out =
+                new Outputs(
+                        backend,
+                        DType.F32,
+                        new double[] {-3, -0.0, 0, -1},
+                        4,
+                        new long[] {0},
+                        TokenOptions.DEFAULT);
         assertEquals(1, out.argmax.getLong(0));
     }
 
@@ -183,30 +244,39 @@ class TokenLogprobsTest {
         try (Arena arena = Arena.ofConfined()) {
             Tensor logits = Tensor.of(arena, DType.F32, new double[] {NAN, 1, 1, 2}, 2, 2);
             Tensor labels = Tensor.of(arena, new long[] {0, 0}, 2);
-            Tensor lse = Tensor.of(arena, DType.F64, new double[] {NAN, 2 + Math.log1p(Math.exp(-1))}, 2);
+            Tensor lse =
+                    Tensor.of(
+                            arena, DType.F64, new double[] {NAN, 2 + Math.log1p(Math.exp(-1))}, 2);
             TokenLogprobsBackward.of(logits, labels, lse)
                     .gradLogp(Tensor.of(arena, DType.F64, new double[] {0, 1}, 2))
                     .inPlace()
                     .run(backend);
             double p = 1 / (1 + Math.exp(1));
-            Expect.asPromised("gradient", DType.F32, new double[] {0, 0, 1 - p, p - 1}, logits.toDoubles());
+            Expect.asPromised(
+                    "gradient", DType.F32, new double[] {0, 0, 1 - p, p - 1}, logits.toDoubles());
         }
     }
 
     @ParameterizedTest
     @MethodSource("backends")
     void noRows(Backend backend) {
-        Outputs out = new Outputs(backend, DType.F32, new double[0], 5, new long[0], TokenOptions.DEFAULT);
+        Outputs out =
+                new Outputs(
+                        backend, DType.F32, new double[0], 5, new long[0], TokenOptions.DEFAULT);
         assertEquals(0, out.logp.elementCount());
         assertEquals(0, out.gradient(backend, 1, 1).length);
     }
 
-    /** The reference alone: large values, and a probability so close to 1 that a naive difference would lose it. */
+    /**
+     * The reference alone: large values, and a probability so close to 1 that a naive difference
+     * would lose it.
+     */
     @Test
     void theReferenceLosesNothing() {
         Backend reference = Backend.reference();
         double[] logits = {1e4, 1e4 - 40, -1e4};
-        Outputs out = new Outputs(reference, DType.F64, logits, 3, new long[] {0}, TokenOptions.DEFAULT);
+        Outputs out =
+                new Outputs(reference, DType.F64, logits, 3, new long[] {0}, TokenOptions.DEFAULT);
         Expect.exact("logp", -Math.log1p(Math.exp(-40)), out.logp.getDouble(0));
         Expect.exact("entropy", Math.exp(-40) * 41, out.entropy.getDouble(0));
         Expect.exact("lse", 1e4, out.lse.getDouble(0));
@@ -216,20 +286,27 @@ class TokenLogprobsTest {
     void theReferencesGradientsAreSlopes() {
         Backend reference = Backend.reference();
         Random random = new Random(5);
-        for (TokenOptions options : new TokenOptions[] {
-            TokenOptions.DEFAULT, new TokenOptions(-100, .7, 0), new TokenOptions(-100, 1.3, 2.5)
-        }) {
+        for (TokenOptions options :
+                new TokenOptions[] {
+                    TokenOptions.DEFAULT,
+                    new TokenOptions(-100, .7, 0),
+                    new TokenOptions(-100, 1.3, 2.5)
+                }) {
             double[] logits = random.doubles(12, -3, 3).toArray();
             long[] labels = {2, -100, 0};
             Outputs out = new Outputs(reference, DType.F64, logits, 4, labels, options);
-            double[] slopes = FiniteDifference.gradient(
-                    at -> {
-                        Outputs moved = new Outputs(reference, DType.F64, at, 4, labels, options);
-                        return -1.5 * (moved.logp.getDouble(0) + moved.logp.getDouble(2))
-                                + .8 * (moved.entropy.getDouble(0) + moved.entropy.getDouble(2));
-                    },
-                    logits,
-                    1e-3);
+            double[] slopes =
+                    FiniteDifference.gradient(
+                            at -> {
+                                Outputs moved =
+                                        new Outputs(reference, DType.F64, at, 4, labels, options);
+                                return -1.5 * (moved.logp.getDouble(0) + moved.logp.getDouble(2))
+                                        + .8
+                                                * (moved.entropy.getDouble(0)
+                                                        + moved.entropy.getDouble(2));
+                            },
+                            logits,
+                            1e-3);
             Expect.near("gradient", slopes, out.gradient(reference, -1.5, .8), 1e-8, 1e-9);
         }
     }
@@ -247,7 +324,13 @@ class TokenLogprobsTest {
         final Tensor argmax;
         final Tensor mean;
 
-        Outputs(Backend backend, DType dtype, double[] values, int vocabulary, long[] labels, TokenOptions options) {
+        Outputs(
+                Backend backend,
+                DType dtype,
+                double[] values,
+                int vocabulary,
+                long[] labels,
+                TokenOptions options) {
             this.options = options;
             this.labels = Tensor.of(arena, labels, labels.length);
             logits = Tensor.of(arena, dtype, values, labels.length, vocabulary);

@@ -9,25 +9,35 @@ import dev.logratio.loss.ApoZeroUnpaired;
 import dev.logratio.loss.Bco;
 import dev.logratio.loss.Kto;
 import dev.logratio.loss.Loss;
+
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.Arguments;
+import org.junit.jupiter.params.provider.MethodSource;
+
 import java.lang.foreign.Arena;
 import java.util.Arrays;
 import java.util.List;
 import java.util.Random;
 import java.util.stream.Stream;
-import org.junit.jupiter.params.ParameterizedTest;
-import org.junit.jupiter.params.provider.Arguments;
-import org.junit.jupiter.params.provider.MethodSource;
 
 class UnpairedLossTest {
-    private static final List<Loss.Unpaired> LOSSES = List.of(
-            new Kto(), new Kto(.7, 1.5, .25), new Kto(.7, 0, 0), new ApoZeroUnpaired(), new ApoZeroUnpaired(.7), new Bco(), new Bco(.7, 2.5, -.4));
+    private static final List<Loss.Unpaired> LOSSES =
+            List.of(
+                    new Kto(),
+                    new Kto(.7, 1.5, .25),
+                    new Kto(.7, 0, 0),
+                    new ApoZeroUnpaired(),
+                    new ApoZeroUnpaired(.7),
+                    new Bco(),
+                    new Bco(.7, 2.5, -.4));
 
     static Stream<Backend> backends() {
         return TestBackends.all();
     }
 
     static Stream<Arguments> losses() {
-        return backends().flatMap(backend -> LOSSES.stream().map(loss -> Arguments.of(backend, loss)));
+        return backends()
+                .flatMap(backend -> LOSSES.stream().map(loss -> Arguments.of(backend, loss)));
     }
 
     /**
@@ -38,20 +48,34 @@ class UnpairedLossTest {
     private record Run(double[] losses, double[] rewards, double kl, double[][] gradient) {
         /** The KL log-ratios may be null, as may the upstream gradients. */
         static Run of(
-                Backend backend, Loss.Unpaired loss, double[] policy, double[] reference, boolean[] chosen, double[] klRatios, double[] upstream) {
+                Backend backend,
+                Loss.Unpaired loss,
+                double[] policy,
+                double[] reference,
+                boolean[] chosen,
+                double[] klRatios,
+                double[] upstream) {
             try (Arena arena = Arena.ofConfined()) {
                 int count = policy.length;
                 Tensor[] out = new Tensor[5];
-                Arrays.setAll(out, k -> Tensor.zeros(arena, DType.F64, k == 2 ? 1 : count).fill(Double.NaN));
-                UnpairedLoss call = UnpairedLoss.of(
-                                loss, doubles(arena, policy), doubles(arena, reference), Tensor.of(arena, chosen, count))
-                        .loss(out[0])
-                        .rewards(out[1])
-                        .kl(out[2])
-                        .gradPolicy(out[3])
-                        .gradReference(out[4]);
+                Arrays.setAll(
+                        out,
+                        k -> Tensor.zeros(arena, DType.F64, k == 2 ? 1 : count).fill(Double.NaN));
+                UnpairedLoss call =
+                        UnpairedLoss.of(
+                                        loss,
+                                        doubles(arena, policy),
+                                        doubles(arena, reference),
+                                        Tensor.of(arena, chosen, count))
+                                .loss(out[0])
+                                .rewards(out[1])
+                                .kl(out[2])
+                                .gradPolicy(out[3])
+                                .gradReference(out[4]);
                 if (klRatios != null) {
-                    call.klLogps(doubles(arena, klRatios), Tensor.zeros(arena, DType.F64, klRatios.length));
+                    call.klLogps(
+                            doubles(arena, klRatios),
+                            Tensor.zeros(arena, DType.F64, klRatios.length));
                 }
                 if (upstream != null) {
                     call.gradLoss(doubles(arena, upstream));
@@ -86,7 +110,8 @@ class UnpairedLossTest {
         double[] slopes = {-.5 * s1 * (1 - s1), .75 * s2 * (1 - s2)}; // of the mean of two
         Expect.exact("d policy", slopes, run.gradient[0]);
         Expect.exact("d reference", new double[] {-slopes[0], -slopes[1]}, run.gradient[1]);
-        Run negative = Run.of(backend, loss, policy, reference, chosen, new double[] {-2, .5}, null);
+        Run negative =
+                Run.of(backend, loss, policy, reference, chosen, new double[] {-2, .5}, null);
         assertEquals(0, negative.kl, "the mean is below 0");
         Run none = Run.of(backend, loss, policy, reference, chosen, new double[0], null);
         Run absent = Run.of(backend, loss, policy, reference, chosen, null, null);
@@ -104,12 +129,22 @@ class UnpairedLossTest {
         double[] upstream = {1, 1};
         double s1 = 1 / (1 + Math.exp(1)); // 1 - S(beta d)
         double s2 = 1 / (1 + Math.exp(.25)); // S(beta d)
-        Run apo = Run.of(backend, new ApoZeroUnpaired(.5), policy, reference, chosen, null, upstream);
+        Run apo =
+                Run.of(backend, new ApoZeroUnpaired(.5), policy, reference, chosen, null, upstream);
         Expect.exact("apo_zero_unpaired", new double[] {s1, s2}, apo.losses);
-        Expect.exact("its slopes", new double[] {-.5 * s1 * (1 - s1), .5 * s2 * (1 - s2)}, apo.gradient[0]);
+        Expect.exact(
+                "its slopes",
+                new double[] {-.5 * s1 * (1 - s1), .5 * s2 * (1 - s2)},
+                apo.gradient[0]);
         Run bco = Run.of(backend, new Bco(.5, 3, .5), policy, reference, chosen, null, upstream);
-        Expect.exact("bco", new double[] {Math.log1p(Math.exp(-.5)), 3 * Math.log1p(Math.exp(-.75))}, bco.losses);
-        Expect.exact("its slopes", new double[] {-.5 / (1 + Math.exp(.5)), 1.5 / (1 + Math.exp(.75))}, bco.gradient[0]);
+        Expect.exact(
+                "bco",
+                new double[] {Math.log1p(Math.exp(-.5)), 3 * Math.log1p(Math.exp(-.75))},
+                bco.losses);
+        Expect.exact(
+                "its slopes",
+                new double[] {-.5 / (1 + Math.exp(.5)), 1.5 / (1 + Math.exp(.75))},
+                bco.gradient[0]);
         assertEquals(0, bco.kl);
     }
 
@@ -127,20 +162,29 @@ class UnpairedLossTest {
                 chosen[i] = random.nextBoolean();
             }
             Run run = Run.of(backend, loss, policy, reference, chosen, kl, upstream);
-            double[] slopes = FiniteDifference.gradient(
-                    x -> {
-                        double[] losses = Run.of(backend, loss, x, reference, chosen, kl, upstream).losses;
-                        double sum = 0;
-                        for (int i = 0; i < count; i++) {
-                            sum += upstream[i] * losses[i];
-                        }
-                        return sum;
-                    },
-                    policy,
-                    1e-3);
+            double[] slopes =
+                    FiniteDifference.gradient(
+                            x -> {
+                                double[] losses =
+                                        Run.of(backend, loss, x, reference, chosen, kl, upstream)
+                                                .losses;
+                                double sum = 0;
+                                for (int i = 0; i < count; i++) {
+                                    sum += upstream[i] * losses[i];
+                                }
+                                return sum;
+                            },
+                            policy,
+                            1e-3);
             Expect.near("gradient", slopes, run.gradient[0], 1e-7, 1e-8, 1e-12);
-            Expect.near("d reference", Arrays.stream(run.gradient[0]).map(g -> -g).toArray(), run.gradient[1], 0, 0);
-            Run expected = Run.of(Backend.reference(), loss, policy, reference, chosen, kl, upstream);
+            Expect.near(
+                    "d reference",
+                    Arrays.stream(run.gradient[0]).map(g -> -g).toArray(),
+                    run.gradient[1],
+                    0,
+                    0);
+            Run expected =
+                    Run.of(Backend.reference(), loss, policy, reference, chosen, kl, upstream);
             Expect.near("loss", expected.losses, run.losses, 1e-12, 0);
             Expect.near("gradient", expected.gradient[0], run.gradient[0], 1e-12, 0);
         }
@@ -150,13 +194,27 @@ class UnpairedLossTest {
     @MethodSource("losses")
     void extremes(Backend backend, Loss.Unpaired loss) {
         double infinity = Double.POSITIVE_INFINITY;
-        double[] policy = {-5000, -5000, -700, 5000, 5000, 0, infinity, -infinity, infinity, -infinity, Double.NaN};
+        double[] policy = {
+            -5000, -5000, -700, 5000, 5000, 0, infinity, -infinity, infinity, -infinity, Double.NaN
+        };
         boolean[] chosen = {true, false, true, false, true, true, true, true, false, false, true};
         Run run = Run.of(backend, loss, policy, new double[policy.length], chosen, null, null);
-        Run expected = Run.of(Backend.reference(), loss, policy, new double[policy.length], chosen, null, null);
+        Run expected =
+                Run.of(
+                        Backend.reference(),
+                        loss,
+                        policy,
+                        new double[policy.length],
+                        chosen,
+                        null,
+                        null);
         int last = policy.length - 1;
-        assertFalse(Arrays.stream(run.losses, 0, last).anyMatch(Double::isNaN), Arrays.toString(run.losses));
-        assertFalse(Arrays.stream(run.gradient[0], 0, last).anyMatch(Double::isNaN), Arrays.toString(run.gradient[0]));
+        assertFalse(
+                Arrays.stream(run.losses, 0, last).anyMatch(Double::isNaN),
+                Arrays.toString(run.losses));
+        assertFalse(
+                Arrays.stream(run.gradient[0], 0, last).anyMatch(Double::isNaN),
+                Arrays.toString(run.gradient[0]));
         assertTrue(Double.isNaN(run.losses[last]));
         Expect.near("losses", expected.losses, run.losses, 1e-9, 0, 1e-300);
         Expect.near("gradient", expected.gradient[0], run.gradient[0], 1e-9, 0, 1e-300);

@@ -1,17 +1,18 @@
 package jcuda.runtime;
 
+import jcuda.NativePointerObject;
+import jcuda.Pointer;
+
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.lang.reflect.Field;
 import java.util.Map;
 import java.util.TreeMap;
-import jcuda.NativePointerObject;
-import jcuda.Pointer;
 
 /**
- * JCuda's class of this name on a machine without a GPU, for tests: two devices whose memory is the host's and whose work is done when
- * a call returns. It knows what is allocated, pinned and made, and answers with CUDA's errors where an address, a kind of copy, a device
- * or a handle is wrong.
+ * JCuda's class of this name on a machine without a GPU, for tests: two devices whose memory is the
+ * host's and whose work is done when a call returns. It knows what is allocated, pinned and made,
+ * and answers with CUDA's errors where an address, a kind of copy, a device or a handle is wrong.
  */
 public final class JCuda {
     public static final int cudaHostRegisterDefault = 0;
@@ -24,7 +25,8 @@ public final class JCuda {
     private static final TreeMap<Long, Allocation> ALLOCATIONS = new TreeMap<>();
     private static final TreeMap<Long, Long> PINNED = new TreeMap<>();
     private static final TreeMap<Long, Integer> STREAMS = new TreeMap<>();
-    private static final TreeMap<Long, Long> EVENTS = new TreeMap<>(); // when they were recorded, 0: not yet
+    private static final TreeMap<Long, Long> EVENTS =
+            new TreeMap<>(); // when they were recorded, 0: not yet
     private static final ThreadLocal<Integer> CURRENT = ThreadLocal.withInitial(() -> 0);
     private static long handles = 0x1000;
 
@@ -100,10 +102,17 @@ public final class JCuda {
         return PINNED.remove(get(pointer)) == null ? cudaError.cudaErrorInvalidValue : 0;
     }
 
-    public static synchronized int cudaMemcpyAsync(Pointer to, Pointer from, long bytes, int kind, cudaStream_t stream) {
-        boolean toDevice = kind == cudaMemcpyKind.cudaMemcpyHostToDevice || kind == cudaMemcpyKind.cudaMemcpyDeviceToDevice;
-        boolean fromDevice = kind == cudaMemcpyKind.cudaMemcpyDeviceToHost || kind == cudaMemcpyKind.cudaMemcpyDeviceToDevice;
-        if (!isStream(stream) || isOnDevice(get(to), bytes) != toDevice || isOnDevice(get(from), bytes) != fromDevice) {
+    public static synchronized int cudaMemcpyAsync(
+            Pointer to, Pointer from, long bytes, int kind, cudaStream_t stream) {
+        boolean toDevice =
+                kind == cudaMemcpyKind.cudaMemcpyHostToDevice
+                        || kind == cudaMemcpyKind.cudaMemcpyDeviceToDevice;
+        boolean fromDevice =
+                kind == cudaMemcpyKind.cudaMemcpyDeviceToHost
+                        || kind == cudaMemcpyKind.cudaMemcpyDeviceToDevice;
+        if (!isStream(stream)
+                || isOnDevice(get(to), bytes) != toDevice
+                || isOnDevice(get(from), bytes) != fromDevice) {
             return cudaError.cudaErrorInvalidValue;
         }
         memory(get(to), bytes).copyFrom(memory(get(from), bytes));
@@ -128,8 +137,11 @@ public final class JCuda {
         return isStream(stream) ? 0 : cudaError.cudaErrorInvalidResourceHandle;
     }
 
-    public static synchronized int cudaStreamWaitEvent(cudaStream_t stream, cudaEvent_t event, int flags) {
-        return isStream(stream) && EVENTS.containsKey(get(event)) ? 0 : cudaError.cudaErrorInvalidResourceHandle;
+    public static synchronized int cudaStreamWaitEvent(
+            cudaStream_t stream, cudaEvent_t event, int flags) {
+        return isStream(stream) && EVENTS.containsKey(get(event))
+                ? 0
+                : cudaError.cudaErrorInvalidResourceHandle;
     }
 
     public static synchronized int cudaEventCreate(cudaEvent_t event) {
@@ -157,7 +169,8 @@ public final class JCuda {
         return cudaEventSynchronize(event);
     }
 
-    public static synchronized int cudaEventElapsedTime(float[] milliseconds, cudaEvent_t start, cudaEvent_t end) {
+    public static synchronized int cudaEventElapsedTime(
+            float[] milliseconds, cudaEvent_t start, cudaEvent_t end) {
         Long from = EVENTS.get(get(start));
         Long to = EVENTS.get(get(end));
         if (from == null || to == null || from == 0 || to == 0) {

@@ -6,24 +6,34 @@ import java.util.List;
 import java.util.function.ToDoubleFunction;
 
 /**
- * The loop that ratios are quoted from: each round runs libtorch, the bandwidth probes and Logratio one after the other, and a ratio is
- * taken within a round, so that a machine whose speed drifts slows all of them alike.
+ * The loop that ratios are quoted from: each round runs libtorch, the bandwidth probes and Logratio
+ * one after the other, and a ratio is taken within a round, so that a machine whose speed drifts
+ * slows all of them alike.
  */
 final class AlternatingLoop {
     /** The fewest rounds worth a median. */
     static final int ROUNDS = 7;
+
     /** Where rounds are short there are more, in about this time. */
     private static final long CASE_NANOS = 4_000_000_000L;
+
     private static final int MOST_ROUNDS = 31;
 
     /** libtorch works on a quarter of a large input, 256 MiB, and its time counts fourfold. */
     private static final int LIBTORCH_PARTS = 4;
+
     private static final long WARM_UP_NANOS = 300_000_000;
+
     /** Short runs spend most of their time in Java code, which is compiled by and by. */
     private static final long SHORT_RUN_WARM_UP_NANOS = 2_500_000_000L;
+
     /** Runs shorter than this are repeated until they take about as long. */
     private static final long SHORTEST_SAMPLE_NANOS = 20_000_000;
-    /** libtorch's workers go on spinning for some milliseconds after a call and would take a core from what comes next. */
+
+    /**
+     * libtorch's workers go on spinning for some milliseconds after a call and would take a core
+     * from what comes next.
+     */
     private static final int SETTLE_MILLIS = 30;
 
     private AlternatingLoop() {}
@@ -50,7 +60,8 @@ final class AlternatingLoop {
         Sample libtorch = Sample.warmedUp(opened::libtorch);
         List<Round> rounds = new ArrayList<>();
         long start = System.nanoTime();
-        while (rounds.size() < ROUNDS || (System.nanoTime() - start < CASE_NANOS && rounds.size() < MOST_ROUNDS)) {
+        while (rounds.size() < ROUNDS
+                || (System.nanoTime() - start < CASE_NANOS && rounds.size() < MOST_ROUNDS)) {
             opened.prepare();
             double libtorchSeconds = opened.libtorchParts() * libtorch.seconds();
             settle();
@@ -71,9 +82,16 @@ final class AlternatingLoop {
                 median(rounds, Round::ours),
                 median(rounds, Round::libtorch),
                 median(rounds, round -> round.libtorch / round.ours),
-                probed ? median(rounds, round -> spec.limit().seconds(round.read, round.update) / round.ours) : null,
+                probed
+                        ? median(
+                                rounds,
+                                round ->
+                                        spec.limit().seconds(round.read, round.update) / round.ours)
+                        : null,
                 probed ? bytes / median(rounds, Round::read) : null,
-                probed ? Bandwidth.UPDATE.traffic(1) * bytes / median(rounds, Round::update) : null);
+                probed
+                        ? Bandwidth.UPDATE.traffic(1) * bytes / median(rounds, Round::update)
+                        : null);
     }
 
     private static double median(List<Round> rounds, ToDoubleFunction<Round> figure) {

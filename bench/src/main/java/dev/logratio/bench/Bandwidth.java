@@ -2,6 +2,7 @@ package dev.logratio.bench;
 
 import dev.logratio.Backend;
 import dev.logratio.bindings.logratio_h;
+
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
@@ -30,7 +31,9 @@ enum Bandwidth {
         Backend.cpu(); // loads the library
         try (Arena arena = Arena.ofConfined()) {
             MemorySegment seconds = arena.allocate(ValueLayout.JAVA_DOUBLE);
-            Native.check(logratio_h.lr_bandwidth_probe(kind, source, destination, source.byteSize(), seconds));
+            Native.check(
+                    logratio_h.lr_bandwidth_probe(
+                            kind, source, destination, source.byteSize(), seconds));
             return seconds.get(ValueLayout.JAVA_DOUBLE, 0);
         }
     }

@@ -25,17 +25,26 @@ record BandwidthReport(double read, double copy, double update) {
                     seconds[kind.ordinal()][round] = kind.seconds(source, destination);
                 }
             }
-            return new BandwidthReport(median(Bandwidth.READ, seconds), median(Bandwidth.COPY, seconds), median(Bandwidth.UPDATE, seconds));
+            return new BandwidthReport(
+                    median(Bandwidth.READ, seconds),
+                    median(Bandwidth.COPY, seconds),
+                    median(Bandwidth.UPDATE, seconds));
         }
     }
 
     private static double median(Bandwidth kind, double[][] seconds) {
-        return kind.traffic(BYTES) / Median.of(AlternatingLoop.ROUNDS, round -> seconds[kind.ordinal()][round]);
+        return kind.traffic(BYTES)
+                / Median.of(AlternatingLoop.ROUNDS, round -> seconds[kind.ordinal()][round]);
     }
 
     @Override
     public String toString() {
-        return String.format(Locale.ROOT, "memory: read %.1f, copy %.1f, update in place %.1f GB/s (a read and a write count 1 byte each)",
-                read / 1e9, copy / 1e9, update / 1e9);
+        return String.format(
+                Locale.ROOT,
+                "memory: read %.1f, copy %.1f, update in place %.1f GB/s (a read and a write count"
+                    + " 1 byte each)",
+                read / 1e9,
+                copy / 1e9,
+                update / 1e9);
     }
 }

@@ -1,7 +1,8 @@
 package dev.logratio.bench;
 
 /**
- * What the Java interface adds to a call of the C function, from the pair loss; medians of alternating rounds.
+ * What the Java interface adds to a call of the C function, from the pair loss; medians of
+ * alternating rounds.
  *
  * @param nativeSeconds one call of the C function with its arguments prepared
  * @param seconds what a call through the Java interface takes longer

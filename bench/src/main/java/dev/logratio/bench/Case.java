@@ -3,7 +3,10 @@ package dev.logratio.bench;
 import java.lang.foreign.MemorySegment;
 import java.util.Optional;
 
-/** One operation on one input, by Logratio and by libtorch. Not thread-safe; closing frees the input. */
+/**
+ * One operation on one input, by Logratio and by libtorch. Not thread-safe; closing frees the
+ * input.
+ */
 interface Case extends AutoCloseable {
     /** The input in words, for reports. */
     String input();
@@ -14,7 +17,10 @@ interface Case extends AutoCloseable {
     /** Runs Logratio's implementation once. */
     void ours();
 
-    /** Runs libtorch's implementation once, on the first of {@link #libtorchParts()} equal parts of the same memory. */
+    /**
+     * Runs libtorch's implementation once, on the first of {@link #libtorchParts()} equal parts of
+     * the same memory.
+     */
     void libtorch();
 
     /** How many times the work of {@link #libtorch()} makes that of {@link #ours()}. */

@@ -4,6 +4,7 @@ import dev.logratio.DType;
 import dev.logratio.DivergenceKind;
 import dev.logratio.ScoringRuleOptions.Rule;
 import dev.logratio.bench.TokenLogprobsCase.Pass;
+
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Locale;
@@ -12,12 +13,18 @@ import java.util.Locale;
 final class Cases {
     /** The vocabulary of the headline figures. */
     static final int LARGE_VOCABULARY = 128_256;
+
     static final int PAIRS = 64;
 
     /** Well beyond any cache. */
     private static final long LOGITS_BYTES = 1L << 30;
-    /** libtorch's backward holds the logits, the log-probs and a gradient of each; the check of BF16 does so in float32. */
+
+    /**
+     * libtorch's backward holds the logits, the log-probs and a gradient of each; the check of BF16
+     * does so in float32.
+     */
     private static final int COPIES_NEEDED = 10;
+
     private static final int ROW_STEP = 64;
     private static final int[] VOCABULARIES = {32_000, LARGE_VOCABULARY};
 
@@ -34,9 +41,16 @@ final class Cases {
         }
         specs.add(pairLoss());
         for (DType dtype : List.of(DType.F32, DType.BF16)) {
-            specs.add(new CaseSpec(
-                    "preference_step in place " + suffix(dtype, LARGE_VOCABULARY), Limit.READ_THEN_UPDATE,
-                    parts -> new PreferenceStepCase(dtype, rows(dtype, LARGE_VOCABULARY), LARGE_VOCABULARY, parts)));
+            specs.add(
+                    new CaseSpec(
+                            "preference_step in place " + suffix(dtype, LARGE_VOCABULARY),
+                            Limit.READ_THEN_UPDATE,
+                            parts ->
+                                    new PreferenceStepCase(
+                                            dtype,
+                                            rows(dtype, LARGE_VOCABULARY),
+                                            LARGE_VOCABULARY,
+                                            parts)));
         }
         for (int columns : VOCABULARIES) {
             for (DivergenceKind kind : DivergenceKind.values()) {
@@ -50,33 +64,59 @@ final class Cases {
     }
 
     private static CaseSpec divergence(DivergenceKind kind, int columns) {
-        return new CaseSpec("divergence " + kind.id() + " forward + backward in place " + suffix(DType.F32, columns),
-                RowOperations.forwardReads(kind) == 2 ? Limit.READ_TWICE_THEN_UPDATE : Limit.READ_THEN_UPDATE,
+        return new CaseSpec(
+                "divergence "
+                        + kind.id()
+                        + " forward + backward in place "
+                        + suffix(DType.F32, columns),
+                RowOperations.forwardReads(kind) == 2
+                        ? Limit.READ_TWICE_THEN_UPDATE
+                        : Limit.READ_THEN_UPDATE,
                 parts -> new DivergenceCase(kind, rows(DType.F32, columns) / 2, columns, parts));
     }
 
     private static CaseSpec scoringRule(Rule rule, int columns) {
-        return new CaseSpec("scoring_rule " + rule.id() + " forward + backward in place " + suffix(DType.F32, columns), Limit.READ_THEN_UPDATE,
-                parts -> new ScoringRuleCase(RowOperations.options(rule), rows(DType.F32, columns), columns, parts));
+        return new CaseSpec(
+                "scoring_rule "
+                        + rule.id()
+                        + " forward + backward in place "
+                        + suffix(DType.F32, columns),
+                Limit.READ_THEN_UPDATE,
+                parts ->
+                        new ScoringRuleCase(
+                                RowOperations.options(rule),
+                                rows(DType.F32, columns),
+                                columns,
+                                parts));
     }
 
     static CaseSpec named(String name) {
-        return all().stream().filter(spec -> spec.name().equals(name)).findFirst()
-                .orElseThrow(() -> new IllegalArgumentException("no case is named \"" + name + "\""));
+        return all().stream()
+                .filter(spec -> spec.name().equals(name))
+                .findFirst()
+                .orElseThrow(
+                        () -> new IllegalArgumentException("no case is named \"" + name + "\""));
     }
 
     static CaseSpec tokenLogprobs(Pass pass, DType dtype, int columns) {
-        String operation = switch (pass) {
-            case FORWARD -> "token_logprobs forward ";
-            case FORWARD_ALL -> "token_logprobs forward, all outputs ";
-            case FORWARD_BACKWARD -> "token_logprobs forward + backward in place ";
-        };
+        String operation =
+                switch (pass) {
+                    case FORWARD -> "token_logprobs forward ";
+                    case FORWARD_ALL -> "token_logprobs forward, all outputs ";
+                    case FORWARD_BACKWARD -> "token_logprobs forward + backward in place ";
+                };
         Limit limit = pass == Pass.FORWARD_BACKWARD ? Limit.READ_THEN_UPDATE : Limit.READ;
-        return new CaseSpec(operation + suffix(dtype, columns), limit, parts -> new TokenLogprobsCase(pass, dtype, rows(dtype, columns), columns, parts));
+        return new CaseSpec(
+                operation + suffix(dtype, columns),
+                limit,
+                parts -> new TokenLogprobsCase(pass, dtype, rows(dtype, columns), columns, parts));
     }
 
     static CaseSpec pairLoss() {
-        return new CaseSpec("pair_loss " + PAIRS + " pairs with gradients", Limit.NONE, ignored -> new PairLossCase(PAIRS));
+        return new CaseSpec(
+                "pair_loss " + PAIRS + " pairs with gradients",
+                Limit.NONE,
+                ignored -> new PairLossCase(PAIRS));
     }
 
     private static String suffix(DType dtype, int columns) {

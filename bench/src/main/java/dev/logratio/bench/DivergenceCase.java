@@ -7,17 +7,20 @@ import dev.logratio.DivergenceKind;
 import dev.logratio.DivergenceOptions;
 import dev.logratio.Logratio;
 import dev.logratio.Tensor;
-import java.lang.foreign.Arena;
-import java.lang.foreign.MemorySegment;
-import java.util.Locale;
-import java.util.Optional;
+
 import org.bytedeco.javacpp.PointerScope;
 import org.bytedeco.pytorch.Scalar;
 import org.bytedeco.pytorch.global.torch.ScalarType;
 
+import java.lang.foreign.Arena;
+import java.lang.foreign.MemorySegment;
+import java.util.Locale;
+import java.util.Optional;
+
 /**
- * divergence of two sets of F32 logits [N,V] with values, loss and the gradients of both, over the logits. libtorch's side is eager
- * log_softmax and the definition, and autograd; its gradients are tensors of their own.
+ * divergence of two sets of F32 logits [N,V] with values, loss and the gradients of both, over the
+ * logits. libtorch's side is eager log_softmax and the definition, and autograd; its gradients are
+ * tensors of their own.
  */
 final class DivergenceCase implements Case {
     private static final int CHECKED_ROWS = 16;
@@ -43,14 +46,25 @@ final class DivergenceCase implements Case {
         values = Tensor.zeros(arena, DType.F32, rows);
         Tensor p = logits.select(0, 0);
         Tensor q = logits.select(0, 1);
-        call = Divergence.of(p, q).options(DivergenceOptions.of(kind)).values(values).loss(Tensor.zeros(arena, DType.F32, 1)).gradP(p).gradQ(q);
+        call =
+                Divergence.of(p, q)
+                        .options(DivergenceOptions.of(kind))
+                        .values(values)
+                        .loss(Tensor.zeros(arena, DType.F32, 1))
+                        .gradP(p)
+                        .gradQ(q);
         Torch.threads(Logratio.threads());
         torchLogits = Torch.view(logits);
     }
 
     @Override
     public String input() {
-        return String.format(Locale.ROOT, "2 x %d x %d, %.2f GB", rows, logits.size(2), logits.segment().byteSize() / 1e9);
+        return String.format(
+                Locale.ROOT,
+                "2 x %d x %d, %.2f GB",
+                rows,
+                logits.size(2),
+                logits.segment().byteSize() / 1e9);
     }
 
     @Override
@@ -86,11 +100,22 @@ final class DivergenceCase implements Case {
             var expected = TorchFormulas.divergence(kind, leaf.select(0, 0), leaf.select(0, 1));
             expected.sum().div(new Scalar(rows)).backward();
             ours();
-            Guard.requireClose("divergence values", Torch.view(values).narrow(0, 0, count), expected, Guard.FLOAT32, 1e-7);
+            Guard.requireClose(
+                    "divergence values",
+                    Torch.view(values).narrow(0, 0, count),
+                    expected,
+                    Guard.FLOAT32,
+                    1e-7);
             double largest = leaf.grad().abs().max().item_double();
-            // Where two probabilities or their sums are all but equal, the sign that these gradients are made of is a matter of rounding.
+            // Where two probabilities or their sums are all but equal, the sign that these
+            // gradients are made of is a matter of rounding.
             boolean ofSigns = kind == DivergenceKind.TVD || kind == DivergenceKind.WASSERSTEIN1;
-            Guard.requireClose("divergence gradients", torchLogits.narrow(1, 0, count), leaf.grad(), Guard.FLOAT32, (ofSigns ? 1e-3 : 3e-6) * largest);
+            Guard.requireClose(
+                    "divergence gradients",
+                    torchLogits.narrow(1, 0, count),
+                    leaf.grad(),
+                    Guard.FLOAT32,
+                    (ofSigns ? 1e-3 : 3e-6) * largest);
         }
     }
 

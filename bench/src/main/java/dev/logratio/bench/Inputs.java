@@ -2,6 +2,7 @@ package dev.logratio.bench;
 
 import dev.logratio.DType;
 import dev.logratio.Tensor;
+
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.util.SplittableRandom;
@@ -11,14 +12,16 @@ import java.util.stream.DoubleStream;
 final class Inputs {
     private static final long SEED = 20240611;
     private static final double LOGIT_SPREAD = 3;
+
     /** Starts of rows within the table: many, so that rows differ. */
     private static final int TABLE_STARTS = 1 << 18;
 
     private Inputs() {}
 
     /**
-     * A source of logits rows of {@code columns} normal values of standard deviation 3. Drawing a gigabyte of normal
-     * values takes seconds, so each row is a window of one table, at a random start.
+     * A source of logits rows of {@code columns} normal values of standard deviation 3. Drawing a
+     * gigabyte of normal values takes seconds, so each row is a window of one table, at a random
+     * start.
      */
     static final class LogitRows {
         private final DType dtype;
@@ -45,7 +48,10 @@ final class Inputs {
 
     /** Labels in [0, columns). */
     static Tensor labels(Arena arena, int columns, long... shape) {
-        return Tensor.of(arena, new SplittableRandom(SEED).longs(product(shape), 0, columns).toArray(), shape);
+        return Tensor.of(
+                arena,
+                new SplittableRandom(SEED).longs(product(shape), 0, columns).toArray(),
+                shape);
     }
 
     /** Sequence log-probs of pairs around -60 nats, F32; another seed gives others. */
@@ -55,7 +61,9 @@ final class Inputs {
 
     private static double[] normal(long seed, double mean, double spread, int count) {
         SplittableRandom random = new SplittableRandom(seed);
-        return DoubleStream.generate(() -> mean + spread * random.nextGaussian()).limit(count).toArray();
+        return DoubleStream.generate(() -> mean + spread * random.nextGaussian())
+                .limit(count)
+                .toArray();
     }
 
     private static long product(long[] shape) {

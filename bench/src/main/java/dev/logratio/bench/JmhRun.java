@@ -1,9 +1,5 @@
 package dev.logratio.bench;
 
-import java.util.ArrayList;
-import java.util.Collection;
-import java.util.List;
-import java.util.function.Predicate;
 import org.openjdk.jmh.results.Result;
 import org.openjdk.jmh.results.RunResult;
 import org.openjdk.jmh.runner.Runner;
@@ -11,10 +7,19 @@ import org.openjdk.jmh.runner.RunnerException;
 import org.openjdk.jmh.runner.options.ChainedOptionsBuilder;
 import org.openjdk.jmh.runner.options.OptionsBuilder;
 
+import java.util.ArrayList;
+import java.util.Collection;
+import java.util.List;
+import java.util.function.Predicate;
+
 /** Runs the cases under JMH, each in a virtual machine of its own that takes this one's flags. */
 final class JmhRun {
-    /** The second: JMH and JavaCPP use memory access that the virtual machine otherwise warns of. */
-    private static final String[] FLAGS = {"--enable-native-access=ALL-UNNAMED", "--sun-misc-unsafe-memory-access=allow"};
+    /**
+     * The second: JMH and JavaCPP use memory access that the virtual machine otherwise warns of.
+     */
+    private static final String[] FLAGS = {
+        "--enable-native-access=ALL-UNNAMED", "--sun-misc-unsafe-memory-access=allow"
+    };
 
     private JmhRun() {}
 
@@ -52,7 +57,10 @@ final class JmhRun {
     }
 
     private static ChainedOptionsBuilder options(Class<?> benchmark) {
-        return new OptionsBuilder().include("^" + benchmark.getName().replace(".", "\\.") + "\\.").shouldFailOnError(true).jvmArgsAppend(FLAGS);
+        return new OptionsBuilder()
+                .include("^" + benchmark.getName().replace(".", "\\.") + "\\.")
+                .shouldFailOnError(true)
+                .jvmArgsAppend(FLAGS);
     }
 
     private static List<Score> run(ChainedOptionsBuilder options) {
@@ -60,15 +68,34 @@ final class JmhRun {
             Collection<RunResult> results = new Runner(options.build()).run();
             return results.stream().map(JmhRun::score).toList();
         } catch (RunnerException e) {
-            throw new BenchmarkFailedException("JMH failed, its output says why: " + e.getMessage(), e);
+            throw new BenchmarkFailedException(
+                    "JMH failed, its output says why: " + e.getMessage(), e);
         }
     }
 
     private static Score score(RunResult run) {
         Result<?> result = run.getPrimaryResult();
         var parameters = run.getParams();
-        String parameter = String.join(", ", parameters.getParamsKeys().stream().map(parameters::getParam).toList());
-        String benchmark = parameters.getBenchmark().substring(parameters.getBenchmark().lastIndexOf('.', parameters.getBenchmark().lastIndexOf('.') - 1) + 1);
-        return new Score(benchmark, parameter, result.getScore(), result.getScoreError(), result.getScoreUnit());
+        String parameter =
+                String.join(
+                        ", ",
+                        parameters.getParamsKeys().stream().map(parameters::getParam).toList());
+        String benchmark =
+                parameters
+                        .getBenchmark()
+                        .substring(
+                                parameters
+                                                .getBenchmark()
+                                                .lastIndexOf(
+                                                        '.',
+                                                        parameters.getBenchmark().lastIndexOf('.')
+                                                                - 1)
+                                        + 1);
+        return new Score(
+                benchmark,
+                parameter,
+                result.getScore(),
+                result.getScoreError(),
+                result.getScoreUnit());
     }
 }

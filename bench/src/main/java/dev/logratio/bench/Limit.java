@@ -1,6 +1,9 @@
 package dev.logratio.bench;
 
-/** The least time that memory allows an operation, from the times of plain probes over the same memory. */
+/**
+ * The least time that memory allows an operation, from the times of plain probes over the same
+ * memory.
+ */
 enum Limit {
     /** Bandwidth is no bound. */
     NONE,
@@ -8,14 +11,18 @@ enum Limit {
     READ,
     /** The memory is read once, then read and rewritten once: bytes/read + 2*bytes/update. */
     READ_THEN_UPDATE,
-    /** The memory is read twice, then read and rewritten once: a forward whose maths needs normalised probabilities. */
+    /**
+     * The memory is read twice, then read and rewritten once: a forward whose maths needs
+     * normalised probabilities.
+     */
     READ_TWICE_THEN_UPDATE;
 
     /**
      * The limit in seconds.
      *
      * @param readSeconds time of a probe that reads the memory
-     * @param updateSeconds time of a probe that rewrites the memory in place; its traffic is twice the bytes
+     * @param updateSeconds time of a probe that rewrites the memory in place; its traffic is twice
+     *     the bytes
      */
     double seconds(double readSeconds, double updateSeconds) {
         return switch (this) {

@@ -1,6 +1,7 @@
 package dev.logratio.bench;
 
 import dev.logratio.Logratio;
+
 import java.io.IOException;
 import java.io.UncheckedIOException;
 import java.nio.file.Files;
@@ -19,7 +20,14 @@ import java.util.stream.Stream;
  * @param java the virtual machine's
  * @param date day of the run
  */
-record Machine(String device, int processors, int threads, String instructionSet, String version, String java, String date) {
+record Machine(
+        String device,
+        int processors,
+        int threads,
+        String instructionSet,
+        String version,
+        String java,
+        String date) {
     private static final Path CPU_INFO = Path.of("/proc/cpuinfo");
     private static final Path MEMORY_INFO = Path.of("/proc/meminfo");
 
@@ -46,7 +54,8 @@ record Machine(String device, int processors, int threads, String instructionSet
 
     private static String field(Path file, String name) {
         try (Stream<String> lines = Files.lines(file)) {
-            return lines.filter(line -> line.startsWith(name)).findFirst()
+            return lines.filter(line -> line.startsWith(name))
+                    .findFirst()
                     .map(line -> line.substring(line.indexOf(':') + 1).strip())
                     .orElseThrow(() -> new IllegalStateException(file + " has no field " + name));
         } catch (IOException e) {
@@ -56,7 +65,19 @@ record Machine(String device, int processors, int threads, String instructionSet
 
     @Override
     public String toString() {
-        return "Logratio " + version + " on " + device + ", " + threads + " threads of " + processors + " CPUs, " + instructionSet
-                + ", Java " + java + ", " + date;
+        return "Logratio "
+                + version
+                + " on "
+                + device
+                + ", "
+                + threads
+                + " threads of "
+                + processors
+                + " CPUs, "
+                + instructionSet
+                + ", Java "
+                + java
+                + ", "
+                + date;
     }
 }

@@ -1,13 +1,7 @@
 package dev.logratio.bench;
 
 import dev.logratio.BackendUnavailableException;
-import java.io.IOException;
-import java.nio.file.Path;
-import java.util.List;
-import java.util.concurrent.Callable;
-import java.util.regex.Pattern;
-import java.util.regex.PatternSyntaxException;
-import java.util.stream.Stream;
+
 import picocli.CommandLine;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.ITypeConverter;
@@ -17,37 +11,67 @@ import picocli.CommandLine.ParameterException;
 import picocli.CommandLine.Spec;
 import picocli.CommandLine.TypeConversionException;
 
-/** {@code logratio bench}: exit status 0, 1 if a check failed, 2 for a mistake on the command line. */
+import java.io.IOException;
+import java.nio.file.Path;
+import java.util.List;
+import java.util.concurrent.Callable;
+import java.util.regex.Pattern;
+import java.util.regex.PatternSyntaxException;
+import java.util.stream.Stream;
+
+/**
+ * {@code logratio bench}: exit status 0, 1 if a check failed, 2 for a mistake on the command line.
+ */
 @Command(
         name = "logratio bench",
-        description = "Times the operations beside libtorch and beside the bandwidth of this machine, all in one run.",
-        footer = "Without --quick, --memory or --loop: JMH over every case (about three quarters of an hour), then the loop that ratios are quoted from.",
+        description =
+                "Times the operations beside libtorch and beside the bandwidth of this machine, all"
+                    + " in one run.",
+        footer =
+                "Without --quick, --memory or --loop: JMH over every case (about three quarters of"
+                    + " an hour), then the loop that ratios are quoted from.",
         sortOptions = false)
 public final class Main implements Callable<Integer> {
     @Option(names = "--quick", description = "Only the headline figures, in less than 50 s.")
     private boolean quick;
 
-    @Option(names = "--memory", description = "Only check how much a forward and backward in place grow the process.")
+    @Option(
+            names = "--memory",
+            description = "Only check how much a forward and backward in place grow the process.")
     private boolean memory;
 
-    @Option(names = "--loop", description = "Without JMH: the loop that ratios are quoted from, over every case (about 10 minutes).")
+    @Option(
+            names = "--loop",
+            description =
+                    "Without JMH: the loop that ratios are quoted from, over every case (about 10"
+                        + " minutes).")
     private boolean loop;
 
-    @Option(names = "--filter", paramLabel = "REGEX", converter = PatternConverter.class,
-            description = "Only the cases whose name contains a match, such as \"forward f32\"; --list names them.")
+    @Option(
+            names = "--filter",
+            paramLabel = "REGEX",
+            converter = PatternConverter.class,
+            description =
+                    "Only the cases whose name contains a match, such as \"forward f32\"; --list"
+                        + " names them.")
     private Pattern filter;
 
     @Option(names = "--list", description = "Print the names of the cases.")
     private boolean list;
 
-    @Option(names = "--json", paramLabel = "FILE", description = "Also write the figures to a file.")
+    @Option(
+            names = "--json",
+            paramLabel = "FILE",
+            description = "Also write the figures to a file.")
     private Path json;
 
-    @Option(names = {"-h", "--help"}, usageHelp = true, description = "Print this text.")
+    @Option(
+            names = {"-h", "--help"},
+            usageHelp = true,
+            description = "Print this text.")
     private boolean help;
 
-    @Spec
-    private CommandSpec spec;
+    @Spec private CommandSpec spec;
 
     private Main() {}
 
@@ -63,17 +87,20 @@ public final class Main implements Callable<Integer> {
     /** Runs the command; its exit status. */
     static int run(String... args) {
         CommandLine commandLine = new CommandLine(new Main());
-        commandLine.setParameterExceptionHandler((e, arguments) -> {
-            e.getCommandLine().getErr().println(e.getMessage());
-            return CommandLine.ExitCode.USAGE;
-        });
-        commandLine.setExecutionExceptionHandler((e, executed, result) -> {
-            if (e instanceof BenchmarkFailedException || e instanceof BackendUnavailableException) {
-                executed.getErr().println(e.getMessage());
-                return CommandLine.ExitCode.SOFTWARE;
-            }
-            throw e;
-        });
+        commandLine.setParameterExceptionHandler(
+                (e, arguments) -> {
+                    e.getCommandLine().getErr().println(e.getMessage());
+                    return CommandLine.ExitCode.USAGE;
+                });
+        commandLine.setExecutionExceptionHandler(
+                (e, executed, result) -> {
+                    if (e instanceof BenchmarkFailedException
+                            || e instanceof BackendUnavailableException) {
+                        executed.getErr().println(e.getMessage());
+                        return CommandLine.ExitCode.SOFTWARE;
+                    }
+                    throw e;
+                });
         return commandLine.execute(args);
     }
 
@@ -81,11 +108,18 @@ public final class Main implements Callable<Integer> {
     public Integer call() throws IOException {
         requireCompatible();
         if (memory) {
-            return MemoryCheck.run(System.out) ? CommandLine.ExitCode.OK : CommandLine.ExitCode.SOFTWARE;
+            return MemoryCheck.run(System.out)
+                    ? CommandLine.ExitCode.OK
+                    : CommandLine.ExitCode.SOFTWARE;
         }
-        List<CaseSpec> specs = Cases.all().stream().filter(one -> filter == null || filter.matcher(one.name()).find()).toList();
+        List<CaseSpec> specs =
+                Cases.all().stream()
+                        .filter(one -> filter == null || filter.matcher(one.name()).find())
+                        .toList();
         if (specs.isEmpty()) {
-            throw new ParameterException(spec.commandLine(), "--filter is \"" + filter + "\", which matches no case; --list names them");
+            throw new ParameterException(
+                    spec.commandLine(),
+                    "--filter is \"" + filter + "\", which matches no case; --list names them");
         }
         if (list) {
             specs.forEach(one -> System.out.println(one.name()));
@@ -100,13 +134,17 @@ public final class Main implements Callable<Integer> {
 
     private void requireCompatible() {
         if (quick && filter != null || memory && filter != null) {
-            throw new ParameterException(spec.commandLine(), "--filter goes with a full run or --loop, not with --quick or --memory");
+            throw new ParameterException(
+                    spec.commandLine(),
+                    "--filter goes with a full run or --loop, not with --quick or --memory");
         }
         if (Stream.of(quick, memory, loop, list).filter(given -> given).count() > 1) {
-            throw new ParameterException(spec.commandLine(), "--quick, --memory, --loop and --list exclude each other");
+            throw new ParameterException(
+                    spec.commandLine(), "--quick, --memory, --loop and --list exclude each other");
         }
         if (json != null && (memory || list)) {
-            throw new ParameterException(spec.commandLine(), "--json goes with a full run, --loop or --quick");
+            throw new ParameterException(
+                    spec.commandLine(), "--json goes with a full run, --loop or --quick");
         }
     }
 
@@ -130,7 +168,8 @@ public final class Main implements Callable<Integer> {
             try {
                 return Pattern.compile(value);
             } catch (PatternSyntaxException e) {
-                throw new TypeConversionException("\"" + value + "\" is not a regular expression: " + e.getDescription());
+                throw new TypeConversionException(
+                        "\"" + value + "\" is not a regular expression: " + e.getDescription());
             }
         }
     }

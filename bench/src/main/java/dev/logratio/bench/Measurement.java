@@ -4,7 +4,8 @@ import com.fasterxml.jackson.annotation.JsonInclude;
 import com.fasterxml.jackson.annotation.JsonInclude.Include;
 
 /**
- * What the alternating loop found for a case; medians over its rounds, ratios being taken within a round.
+ * What the alternating loop found for a case; medians over its rounds, ratios being taken within a
+ * round.
  *
  * @param name the case's name
  * @param input the input in words
@@ -14,7 +15,8 @@ import com.fasterxml.jackson.annotation.JsonInclude.Include;
  * @param timesLibtorch libtorch's time over ours
  * @param shareOfLimit the limit's time over ours; null where bandwidth is no bound
  * @param readBandwidth bytes a second of the probes that read; null where none ran
- * @param updateBandwidth bytes a second of the probes that rewrite in place, read and write counted; null where none ran
+ * @param updateBandwidth bytes a second of the probes that rewrite in place, read and write
+ *     counted; null where none ran
  */
 record Measurement(
         String name,

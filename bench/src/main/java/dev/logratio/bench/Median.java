@@ -17,7 +17,9 @@ public final class Median {
         return of(values.length, i -> values[i]);
     }
 
-    /** Median of figure(0) .. figure(count - 1); the mean of the middle two when the count is even. */
+    /**
+     * Median of figure(0) .. figure(count - 1); the mean of the middle two when the count is even.
+     */
     static double of(int count, IntToDoubleFunction figure) {
         double[] sorted = IntStream.range(0, count).mapToDouble(figure).sorted().toArray();
         return (sorted[(count - 1) / 2] + sorted[count / 2]) / 2;

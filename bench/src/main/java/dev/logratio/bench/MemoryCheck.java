@@ -5,6 +5,7 @@ import dev.logratio.DType;
 import dev.logratio.Tensor;
 import dev.logratio.TokenLogprobs;
 import dev.logratio.TokenLogprobsBackward;
+
 import java.io.IOException;
 import java.io.PrintStream;
 import java.lang.foreign.Arena;
@@ -12,19 +13,26 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.Locale;
 
-/** How much a forward and backward in place grow the process beyond the logits: by almost nothing, or the operation copies. */
+/**
+ * How much a forward and backward in place grow the process beyond the logits: by almost nothing,
+ * or the operation copies.
+ */
 final class MemoryCheck {
     private static final int ROWS = 4096;
     private static final int COLUMNS = 151_936;
     private static final long ALLOWED_BYTES = 64L << 20;
     private static final Path STATUS = Path.of("/proc/self/status");
     private static final Path CLEAR = Path.of("/proc/self/clear_refs");
+
     /** Makes the kernel restart the peak of the resident size at its present value. */
     private static final String RESTART_PEAK = "5";
 
     private MemoryCheck() {}
 
-    /** Measures from filled logits to after the backward, and prints one line; true if the growth is allowed. */
+    /**
+     * Measures from filled logits to after the backward, and prints one line; true if the growth is
+     * allowed.
+     */
     static boolean run(PrintStream out) throws IOException {
         try (Arena arena = Arena.ofShared()) {
             Tensor logits = Tensor.zeros(arena, DType.BF16, ROWS, COLUMNS);
@@ -42,8 +50,15 @@ final class MemoryCheck {
             TokenLogprobsBackward.of(logits, labels, lse).gradLogp(gradLogp).inPlace().run(cpu);
 
             long growth = Machine.kibibytes(STATUS, "VmHWM") - before;
-            out.printf(Locale.ROOT, "token_logprobs bf16 %d x %d forward + backward in place: peak %.1f MiB beyond the logits (%.0f MiB), allowed %d MiB%n",
-                    ROWS, COLUMNS, growth / 0x1p20, logits.segment().byteSize() / 0x1p20, ALLOWED_BYTES >> 20);
+            out.printf(
+                    Locale.ROOT,
+                    "token_logprobs bf16 %d x %d forward + backward in place: peak %.1f MiB beyond"
+                        + " the logits (%.0f MiB), allowed %d MiB%n",
+                    ROWS,
+                    COLUMNS,
+                    growth / 0x1p20,
+                    logits.segment().byteSize() / 0x1p20,
+                    ALLOWED_BYTES >> 20);
             return growth < ALLOWED_BYTES;
         }
     }

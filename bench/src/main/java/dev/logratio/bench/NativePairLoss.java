@@ -7,6 +7,7 @@ import dev.logratio.bindings.DLTensor;
 import dev.logratio.bindings.logratio_h;
 import dev.logratio.bindings.lr_loss_options;
 import dev.logratio.bindings.lr_pair_loss_args;
+
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
@@ -17,10 +18,16 @@ final class NativePairLoss {
     private final MemorySegment args;
 
     /**
-     * Prepares the call. Inputs and their gradients come in the order policy chosen, policy rejected, reference chosen, reference
-     * rejected; parameter gradients as beta_kl, beta_mix, tau. All F32 and contiguous.
+     * Prepares the call. Inputs and their gradients come in the order policy chosen, policy
+     * rejected, reference chosen, reference rejected; parameter gradients as beta_kl, beta_mix,
+     * tau. All F32 and contiguous.
      */
-    NativePairLoss(Arena arena, Tensor[] inputs, Tensor loss, Tensor[] inputGrads, Tensor[] parameterGrads) {
+    NativePairLoss(
+            Arena arena,
+            Tensor[] inputs,
+            Tensor loss,
+            Tensor[] inputGrads,
+            Tensor[] parameterGrads) {
         this.arena = arena;
         MemorySegment options = lr_loss_options.allocate(arena);
         lr_loss_options.size(options, lr_loss_options.sizeof());

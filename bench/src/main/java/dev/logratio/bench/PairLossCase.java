@@ -6,13 +6,18 @@ import dev.logratio.Logratio;
 import dev.logratio.PairLoss;
 import dev.logratio.Tensor;
 import dev.logratio.loss.Dlrml;
-import java.lang.foreign.Arena;
-import java.lang.foreign.MemorySegment;
-import java.util.Optional;
+
 import org.bytedeco.javacpp.PointerScope;
 import org.bytedeco.pytorch.global.torch.ScalarType;
 
-/** pair_loss: dlrml with the loss and every gradient, of its parameters too; libtorch computes the same by the formula and autograd. */
+import java.lang.foreign.Arena;
+import java.lang.foreign.MemorySegment;
+import java.util.Optional;
+
+/**
+ * pair_loss: dlrml with the loss and every gradient, of its parameters too; libtorch computes the
+ * same by the formula and autograd.
+ */
 final class PairLossCase implements Case {
     private final Arena arena = Arena.ofShared();
     private final Backend cpu = Backend.cpu();
@@ -24,7 +29,8 @@ final class PairLossCase implements Case {
     private final PairLoss call;
     private final NativePairLoss nativeCall;
     private final org.bytedeco.pytorch.Tensor[] torchInputs = new org.bytedeco.pytorch.Tensor[4];
-    private final org.bytedeco.pytorch.Tensor[] torchParameters = new org.bytedeco.pytorch.Tensor[3];
+    private final org.bytedeco.pytorch.Tensor[] torchParameters =
+            new org.bytedeco.pytorch.Tensor[3];
 
     PairLossCase(int pairs) {
         this.pairs = pairs;
@@ -38,17 +44,19 @@ final class PairLossCase implements Case {
         double[] parameters = {dlrml.betaKl(), dlrml.betaMix(), dlrml.tau()};
         for (int i = 0; i < parameters.length; i++) {
             parameterGrads[i] = Tensor.zeros(arena, DType.F32, 1);
-            torchParameters[i] = Torch.view(Tensor.of(arena, DType.F32, new double[] {parameters[i]}, 1));
+            torchParameters[i] =
+                    Torch.view(Tensor.of(arena, DType.F32, new double[] {parameters[i]}, 1));
         }
         loss = Tensor.zeros(arena, DType.F32, pairs);
-        call = PairLoss.of(dlrml, inputs[0], inputs[1])
-                .reference(inputs[2], inputs[3])
-                .loss(loss)
-                .gradPolicy(inputGrads[0], inputGrads[1])
-                .gradReference(inputGrads[2], inputGrads[3])
-                .gradBetaKl(parameterGrads[0])
-                .gradBetaMix(parameterGrads[1])
-                .gradTau(parameterGrads[2]);
+        call =
+                PairLoss.of(dlrml, inputs[0], inputs[1])
+                        .reference(inputs[2], inputs[3])
+                        .loss(loss)
+                        .gradPolicy(inputGrads[0], inputGrads[1])
+                        .gradReference(inputGrads[2], inputGrads[3])
+                        .gradBetaKl(parameterGrads[0])
+                        .gradBetaMix(parameterGrads[1])
+                        .gradTau(parameterGrads[2]);
         nativeCall = new NativePairLoss(arena, inputs, loss, inputGrads, parameterGrads);
     }
 
@@ -62,7 +70,10 @@ final class PairLossCase implements Case {
         call.run(cpu);
     }
 
-    /** The same call straight to the C function, its arguments prepared; the difference is what the Java layer costs. */
+    /**
+     * The same call straight to the C function, its arguments prepared; the difference is what the
+     * Java layer costs.
+     */
     void throughC() {
         nativeCall.run();
     }
@@ -79,23 +90,41 @@ final class PairLossCase implements Case {
         try (PointerScope scope = new PointerScope()) {
             Graph expected = autograd(raised(torchInputs), raised(torchParameters));
             ours();
-            Guard.requireClose("pair_loss loss", Torch.view(loss), expected.losses, Guard.FLOAT32, 1e-9);
+            Guard.requireClose(
+                    "pair_loss loss", Torch.view(loss), expected.losses, Guard.FLOAT32, 1e-9);
             for (int i = 0; i < inputs.length; i++) {
-                Guard.requireClose("pair_loss gradient of log-probs", Torch.view(inputGrads[i]), expected.inputs[i].grad(), Guard.FLOAT32, 1e-9);
+                Guard.requireClose(
+                        "pair_loss gradient of log-probs",
+                        Torch.view(inputGrads[i]),
+                        expected.inputs[i].grad(),
+                        Guard.FLOAT32,
+                        1e-9);
             }
-            // Libtorch's parameters are float32 values of .05 and .2, which moves a sum over pairs by about 1e-7 of its terms.
+            // Libtorch's parameters are float32 values of .05 and .2, which moves a sum over pairs
+            // by about 1e-7 of its terms.
             for (int i = 0; i < parameterGrads.length; i++) {
-                Guard.requireClose("pair_loss gradient of a parameter", Torch.view(parameterGrads[i]), expected.parameters[i].grad(), Guard.FLOAT32, 1e-6);
+                Guard.requireClose(
+                        "pair_loss gradient of a parameter",
+                        Torch.view(parameterGrads[i]),
+                        expected.parameters[i].grad(),
+                        Guard.FLOAT32,
+                        1e-6);
             }
         }
     }
 
-    private record Graph(org.bytedeco.pytorch.Tensor losses, org.bytedeco.pytorch.Tensor[] inputs, org.bytedeco.pytorch.Tensor[] parameters) {}
+    private record Graph(
+            org.bytedeco.pytorch.Tensor losses,
+            org.bytedeco.pytorch.Tensor[] inputs,
+            org.bytedeco.pytorch.Tensor[] parameters) {}
 
-    private static Graph autograd(org.bytedeco.pytorch.Tensor[] inputs, org.bytedeco.pytorch.Tensor[] parameters) {
+    private static Graph autograd(
+            org.bytedeco.pytorch.Tensor[] inputs, org.bytedeco.pytorch.Tensor[] parameters) {
         var x = leaves(inputs);
         var p = leaves(parameters);
-        var losses = TorchFormulas.dlrml(TorchFormulas.logRatio(x[0], x[1], x[2], x[3]), p[0], p[1], p[2]);
+        var losses =
+                TorchFormulas.dlrml(
+                        TorchFormulas.logRatio(x[0], x[1], x[2], x[3]), p[0], p[1], p[2]);
         losses.mean().backward();
         return new Graph(losses, x, p);
     }

@@ -6,16 +6,19 @@ import dev.logratio.Logratio;
 import dev.logratio.PreferenceStep;
 import dev.logratio.Tensor;
 import dev.logratio.loss.Sigmoid;
+
+import org.bytedeco.javacpp.PointerScope;
+import org.bytedeco.pytorch.global.torch.ScalarType;
+
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.util.Locale;
 import java.util.Optional;
-import org.bytedeco.javacpp.PointerScope;
-import org.bytedeco.pytorch.global.torch.ScalarType;
 
 /**
- * preference_step in place: DPO on logits [2P,T,V] with losses, logps and metrics. libtorch's side is the trainers' chain: log_softmax,
- * gather, sum over tokens, -log sigmoid, backward, without the metrics.
+ * preference_step in place: DPO on logits [2P,T,V] with losses, logps and metrics. libtorch's side
+ * is the trainers' chain: log_softmax, gather, sum over tokens, -log sigmoid, backward, without the
+ * metrics.
  */
 final class PreferenceStepCase implements Case {
     private static final int SEQUENCES = 8;
@@ -32,7 +35,9 @@ final class PreferenceStepCase implements Case {
     private final org.bytedeco.pytorch.Tensor torchReference;
     private final org.bytedeco.pytorch.Tensor torchBeta;
 
-    /** Rows are those of all sequences together, a multiple of 8; libtorch's parts are whole pairs. */
+    /**
+     * Rows are those of all sequences together, a multiple of 8; libtorch's parts are whole pairs.
+     */
     PreferenceStepCase(DType dtype, int rows, int columns, int libtorchParts) {
         parts = libtorchParts;
         int tokens = rows / SEQUENCES;
@@ -43,11 +48,12 @@ final class PreferenceStepCase implements Case {
         Tensor reference = Tensor.zeros(arena, DType.F32, SEQUENCES);
         Sigmoid dpo = new Sigmoid();
         losses = Tensor.zeros(arena, DType.F32, SEQUENCES / 2);
-        call = PreferenceStep.of(dpo, logits, labels)
-                .referenceLogps(reference)
-                .losses(losses)
-                .logps(Tensor.zeros(arena, DType.F32, SEQUENCES))
-                .inPlace();
+        call =
+                PreferenceStep.of(dpo, logits, labels)
+                        .referenceLogps(reference)
+                        .losses(losses)
+                        .logps(Tensor.zeros(arena, DType.F32, SEQUENCES))
+                        .inPlace();
         Torch.threads(Logratio.threads());
         torchLogits = Torch.view(logits);
         torchLabels = Torch.view(labels);
@@ -56,12 +62,18 @@ final class PreferenceStepCase implements Case {
         centreReference(reference);
     }
 
-    /** Puts the reference's log-probs a few nats from the policy's, so that no pair is saturated and every row has a gradient. */
+    /**
+     * Puts the reference's log-probs a few nats from the policy's, so that no pair is saturated and
+     * every row has a gradient.
+     */
     private void centreReference(Tensor reference) {
         try (PointerScope scope = new PointerScope()) {
             for (int i = 0; i < SEQUENCES; i++) {
                 var sequence = torchLogits.select(0, i).to(ScalarType.Float);
-                double logp = TorchFormulas.tokenLogps(sequence, torchLabels.select(0, i)).sum().item_double();
+                double logp =
+                        TorchFormulas.tokenLogps(sequence, torchLabels.select(0, i))
+                                .sum()
+                                .item_double();
                 reference.setDouble(logp + 2 * i, i);
             }
         }
@@ -69,7 +81,12 @@ final class PreferenceStepCase implements Case {
 
     @Override
     public String input() {
-        return String.format(Locale.ROOT, "%d pairs x %d tokens x %d, %.2f GB", SEQUENCES / 2, logits.size(1), logits.size(2),
+        return String.format(
+                Locale.ROOT,
+                "%d pairs x %d tokens x %d, %.2f GB",
+                SEQUENCES / 2,
+                logits.size(1),
+                logits.size(2),
                 logits.segment().byteSize() / 1e9);
     }
 
@@ -100,8 +117,12 @@ final class PreferenceStepCase implements Case {
         long sequences = leaf.size(0);
         long pairs = sequences / 2;
         var logps = TorchFormulas.tokenLogps(leaf, torchLabels.narrow(0, 0, sequences)).sum(1);
-        var rho = TorchFormulas.logRatio(logps.narrow(0, 0, pairs), logps.narrow(0, pairs, pairs), torchReference.narrow(0, 0, pairs),
-                torchReference.narrow(0, pairs, pairs));
+        var rho =
+                TorchFormulas.logRatio(
+                        logps.narrow(0, 0, pairs),
+                        logps.narrow(0, pairs, pairs),
+                        torchReference.narrow(0, 0, pairs),
+                        torchReference.narrow(0, pairs, pairs));
         return TorchFormulas.sigmoid(rho, torchBeta, 0);
     }
 
@@ -113,12 +134,19 @@ final class PreferenceStepCase implements Case {
             var expected = dpo(leaf);
             expected.mean().backward();
             ours();
-            // libtorch adds float32 log-probs to thousands of nats, exact to about 1e-4 of loss and coefficient.
+            // libtorch adds float32 log-probs to thousands of nats, exact to about 1e-4 of loss and
+            // coefficient.
             double relative = 1e-4;
             Guard.requireClose("preference_step losses", Torch.view(losses), expected, relative, 0);
-            double gradRelative = relative + (logits.dtype() == DType.BF16 ? Guard.BF16_ROUNDING : 0);
+            double gradRelative =
+                    relative + (logits.dtype() == DType.BF16 ? Guard.BF16_ROUNDING : 0);
             for (int sequence : new int[] {0, SEQUENCES - 1}) {
-                Guard.requireClose("preference_step grad_logits", torchLogits.select(0, sequence), leaf.grad().select(0, sequence), gradRelative, 1e-9);
+                Guard.requireClose(
+                        "preference_step grad_logits",
+                        torchLogits.select(0, sequence),
+                        leaf.grad().select(0, sequence),
+                        gradRelative,
+                        1e-9);
             }
         }
     }

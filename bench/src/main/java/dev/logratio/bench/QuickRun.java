@@ -2,6 +2,7 @@ package dev.logratio.bench;
 
 import dev.logratio.DType;
 import dev.logratio.bench.TokenLogprobsCase.Pass;
+
 import java.io.PrintStream;
 import java.lang.management.ManagementFactory;
 import java.time.Duration;
@@ -11,7 +12,10 @@ import java.util.Locale;
 
 /** The headline figures in well under a minute: the alternating loop alone. */
 final class QuickRun {
-    /** Nothing beyond the headline figures is begun later than this after the start of the virtual machine. */
+    /**
+     * Nothing beyond the headline figures is begun later than this after the start of the virtual
+     * machine.
+     */
     private static final Duration LATEST_EXTRA = Duration.ofSeconds(28);
 
     private final PrintStream out;
@@ -36,14 +40,17 @@ final class QuickRun {
         if (timeLeft()) {
             out.println(inPlaceLine("bf16", measure(Pass.FORWARD_BACKWARD, DType.BF16)));
         }
-        out.printf("f32 input: %s of normal logits, of which libtorch works on a quarter, timed by the row; %d rounds, median of the ratios within a round%n",
+        out.printf(
+                "f32 input: %s of normal logits, of which libtorch works on a quarter, timed by the"
+                    + " row; %d rounds, median of the ratios within a round%n",
                 forward.input(), forward.rounds());
         out.println(forwardLine("f32", forward));
         return new Report(machine, bandwidth, measurements, List.of());
     }
 
     private Measurement measure(Pass pass, DType dtype) {
-        Measurement measurement = AlternatingLoop.measure(Cases.tokenLogprobs(pass, dtype, Cases.LARGE_VOCABULARY));
+        Measurement measurement =
+                AlternatingLoop.measure(Cases.tokenLogprobs(pass, dtype, Cases.LARGE_VOCABULARY));
         measurements.add(measurement);
         return measurement;
     }
@@ -51,11 +58,21 @@ final class QuickRun {
     private void pairLoss() {
         Measurement measured = AlternatingLoop.measure(Cases.pairLoss());
         measurements.add(measured);
-        out.printf(Locale.ROOT, "pair_loss %d pairs with gradients from Java: %.2f us%n", Cases.PAIRS, measured.seconds() * 1e6);
+        out.printf(
+                Locale.ROOT,
+                "pair_loss %d pairs with gradients from Java: %.2f us%n",
+                Cases.PAIRS,
+                measured.seconds() * 1e6);
         if (timeLeft()) {
             CallOverhead overhead = CallOverhead.measure();
-            out.printf(Locale.ROOT, "pair_loss %d pairs through the C function: %.2f us, so Java adds %.2f us; %.0fx libtorch from Java%n",
-                    Cases.PAIRS, overhead.nativeSeconds() * 1e6, overhead.seconds() * 1e6, measured.timesLibtorch());
+            out.printf(
+                    Locale.ROOT,
+                    "pair_loss %d pairs through the C function: %.2f us, so Java adds %.2f us;"
+                        + " %.0fx libtorch from Java%n",
+                    Cases.PAIRS,
+                    overhead.nativeSeconds() * 1e6,
+                    overhead.seconds() * 1e6,
+                    measured.timesLibtorch());
         }
     }
 
@@ -64,12 +81,23 @@ final class QuickRun {
     }
 
     private static String forwardLine(String dtype, Measurement measured) {
-        return String.format(Locale.ROOT, "token_logprobs %s V=%d: %.2f of read bandwidth, %.1fx libtorch", dtype, Cases.LARGE_VOCABULARY,
-                measured.shareOfLimit(), measured.timesLibtorch());
+        return String.format(
+                Locale.ROOT,
+                "token_logprobs %s V=%d: %.2f of read bandwidth, %.1fx libtorch",
+                dtype,
+                Cases.LARGE_VOCABULARY,
+                measured.shareOfLimit(),
+                measured.timesLibtorch());
     }
 
     private static String inPlaceLine(String dtype, Measurement measured) {
-        return String.format(Locale.ROOT, "token_logprobs %s V=%d forward + backward in place: %.2f of its limit, %.1fx libtorch", dtype,
-                Cases.LARGE_VOCABULARY, measured.shareOfLimit(), measured.timesLibtorch());
+        return String.format(
+                Locale.ROOT,
+                "token_logprobs %s V=%d forward + backward in place: %.2f of its limit, %.1fx"
+                    + " libtorch",
+                dtype,
+                Cases.LARGE_VOCABULARY,
+                measured.shareOfLimit(),
+                measured.timesLibtorch());
     }
 }

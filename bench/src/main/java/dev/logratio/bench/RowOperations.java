@@ -5,7 +5,9 @@ import dev.logratio.ScoringRuleOptions;
 import dev.logratio.ScoringRuleOptions.Normalisation;
 import dev.logratio.ScoringRuleOptions.Rule;
 
-/** What every benchmark of divergences and scoring rules takes for granted, on the CPU and on a GPU. */
+/**
+ * What every benchmark of divergences and scoring rules takes for granted, on the CPU and on a GPU.
+ */
 public final class RowOperations {
     /** An order that no other rule has, and that takes no short cut. */
     private static final double GENERAL_ORDER = 1.7;

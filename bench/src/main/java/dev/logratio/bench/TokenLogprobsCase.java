@@ -6,18 +6,21 @@ import dev.logratio.Logratio;
 import dev.logratio.Tensor;
 import dev.logratio.TokenLogprobs;
 import dev.logratio.TokenLogprobsBackward;
+
+import org.bytedeco.javacpp.PointerScope;
+import org.bytedeco.pytorch.global.torch;
+import org.bytedeco.pytorch.global.torch.ScalarType;
+
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.util.List;
 import java.util.Locale;
 import java.util.Optional;
-import org.bytedeco.javacpp.PointerScope;
-import org.bytedeco.pytorch.global.torch;
-import org.bytedeco.pytorch.global.torch.ScalarType;
 
 /**
- * token_logprobs on logits [N,V]. libtorch's side is eager log_softmax and gather in the logits' dtype, and autograd for the
- * backward; its gradient is a tensor of its own, because autograd has no backward in place.
+ * token_logprobs on logits [N,V]. libtorch's side is eager log_softmax and gather in the logits'
+ * dtype, and autograd for the backward; its gradient is a tensor of its own, because autograd has
+ * no backward in place.
  */
 final class TokenLogprobsCase implements Case {
     /** What one run computes. */
@@ -83,7 +86,12 @@ final class TokenLogprobsCase implements Case {
 
     @Override
     public String input() {
-        return String.format(Locale.ROOT, "%d x %d, %.2f GB", rows, logits.size(1), logits.segment().byteSize() / 1e9);
+        return String.format(
+                Locale.ROOT,
+                "%d x %d, %.2f GB",
+                rows,
+                logits.size(1),
+                logits.segment().byteSize() / 1e9);
     }
 
     @Override
@@ -114,7 +122,10 @@ final class TokenLogprobsCase implements Case {
                     TorchFormulas.argmax(partLogits);
                     partLogits.mean(-1);
                 }
-                case FORWARD_BACKWARD -> TorchFormulas.tokenLogps(Torch.leaf(partLogits), partLabels).sum().backward();
+                case FORWARD_BACKWARD ->
+                        TorchFormulas.tokenLogps(Torch.leaf(partLogits), partLabels)
+                                .sum()
+                                .backward();
             }
         }
     }
@@ -150,8 +161,15 @@ final class TokenLogprobsCase implements Case {
         var logProbs = torch.log_softmax(leaf, -1);
         var picked = TorchFormulas.pick(logProbs, torchLabels.narrow(0, start, count));
         picked.sum().backward();
-        return new Expected(start, picked, leaf.logsumexp(-1), TorchFormulas.entropy(logProbs), TorchFormulas.argmax(leaf), leaf.mean(-1),
-                leaf.add(leaf).logsumexp(-1), leaf.grad());
+        return new Expected(
+                start,
+                picked,
+                leaf.logsumexp(-1),
+                TorchFormulas.entropy(logProbs),
+                TorchFormulas.argmax(leaf),
+                leaf.mean(-1),
+                leaf.add(leaf).logsumexp(-1),
+                leaf.grad());
     }
 
     private void compare(Expected expected) {
@@ -164,14 +182,25 @@ final class TokenLogprobsCase implements Case {
             compare("argmax", argmax, expected.argmax, expected.start);
         }
         if (pass == Pass.FORWARD_BACKWARD) {
-            double relative = Guard.FLOAT32 + (logits.dtype() == DType.BF16 ? Guard.BF16_ROUNDING : 0);
-            Guard.requireClose("token_logprobs grad_logits", torchLogits.narrow(0, expected.start, expected.gradLogits.size(0)),
-                    expected.gradLogits, relative, 1e-9);
+            double relative =
+                    Guard.FLOAT32 + (logits.dtype() == DType.BF16 ? Guard.BF16_ROUNDING : 0);
+            Guard.requireClose(
+                    "token_logprobs grad_logits",
+                    torchLogits.narrow(0, expected.start, expected.gradLogits.size(0)),
+                    expected.gradLogits,
+                    relative,
+                    1e-9);
         }
     }
 
-    private static void compare(String output, Tensor ours, org.bytedeco.pytorch.Tensor expected, long start) {
-        Guard.requireClose("token_logprobs " + output, Torch.view(ours).narrow(0, start, expected.size(0)), expected, Guard.FLOAT32, Guard.FLOAT32);
+    private static void compare(
+            String output, Tensor ours, org.bytedeco.pytorch.Tensor expected, long start) {
+        Guard.requireClose(
+                "token_logprobs " + output,
+                Torch.view(ours).narrow(0, start, expected.size(0)),
+                expected,
+                Guard.FLOAT32,
+                Guard.FLOAT32);
     }
 
     @Override

@@ -1,6 +1,7 @@
 package dev.logratio.bench;
 
 import dev.logratio.DType;
+
 import org.bytedeco.javacpp.Pointer;
 import org.bytedeco.pytorch.Tensor;
 import org.bytedeco.pytorch.TensorOptions;
@@ -10,7 +11,8 @@ import org.bytedeco.pytorch.global.torch.ScalarType;
 /** libtorch's tensors over our memory. */
 final class Torch {
     static {
-        // JavaCPP compares the resident size of the whole process, our inputs included, with a multiple of the Java heap.
+        // JavaCPP compares the resident size of the whole process, our inputs included, with a
+        // multiple of the Java heap.
         System.setProperty("org.bytedeco.javacpp.maxPhysicalBytes", "0");
     }
 
@@ -24,7 +26,8 @@ final class Torch {
     /** A view, nothing copied; valid while the tensor's memory is. */
     static Tensor view(dev.logratio.Tensor tensor) {
         try (TensorOptions options = new TensorOptions(type(tensor.dtype()))) {
-            return torch.from_blob(new Address(tensor.address()), tensor.shape(), tensor.strides(), options);
+            return torch.from_blob(
+                    new Address(tensor.address()), tensor.shape(), tensor.strides(), options);
         }
     }
 

@@ -2,12 +2,16 @@ package dev.logratio.bench;
 
 import dev.logratio.DivergenceKind;
 import dev.logratio.ScoringRuleOptions;
+
 import org.bytedeco.pytorch.LongOptional;
 import org.bytedeco.pytorch.Scalar;
 import org.bytedeco.pytorch.Tensor;
 import org.bytedeco.pytorch.global.torch;
 
-/** The operations as trainers write them with eager tensors. Intermediates belong to the caller's PointerScope. */
+/**
+ * The operations as trainers write them with eager tensors. Intermediates belong to the caller's
+ * PointerScope.
+ */
 final class TorchFormulas {
     private TorchFormulas() {}
 
@@ -32,7 +36,11 @@ final class TorchFormulas {
     }
 
     /** {@code (pc - pr) - (rc - rr)}. */
-    static Tensor logRatio(Tensor policyChosen, Tensor policyRejected, Tensor referenceChosen, Tensor referenceRejected) {
+    static Tensor logRatio(
+            Tensor policyChosen,
+            Tensor policyRejected,
+            Tensor referenceChosen,
+            Tensor referenceRejected) {
         return policyChosen.sub(policyRejected).sub(referenceChosen.sub(referenceRejected));
     }
 
@@ -51,10 +59,14 @@ final class TorchFormulas {
     static Tensor sigmoid(Tensor rho, Tensor beta, double smoothing) {
         Tensor z = rho.mul(beta);
         Tensor kept = torch.log_sigmoid(z).mul(new Scalar(smoothing - 1));
-        return smoothing == 0 ? kept : kept.sub(torch.log_sigmoid(z.neg()).mul(new Scalar(smoothing)));
+        return smoothing == 0
+                ? kept
+                : kept.sub(torch.log_sigmoid(z.neg()).mul(new Scalar(smoothing)));
     }
 
-    /** A divergence of each row of logits [N,V] with the same of another, with its default options. */
+    /**
+     * A divergence of each row of logits [N,V] with the same of another, with its default options.
+     */
     static Tensor divergence(DivergenceKind kind, Tensor pLogits, Tensor qLogits) {
         Tensor logP = torch.log_softmax(pLogits, -1);
         Tensor logQ = torch.log_softmax(qLogits, -1);
@@ -72,7 +84,12 @@ final class TorchFormulas {
             case L2 -> p.sub(q).square().sum(-1);
             case TVD -> p.sub(q).abs().sum(-1).mul(new Scalar(.5));
             case WASSERSTEIN1 -> p.sub(q).cumsum(-1).narrow(-1, 0, p.size(-1) - 1).abs().sum(-1);
-            case COSINE -> p.mul(q).sum(-1).div(p.square().sum(-1).mul(q.square().sum(-1)).sqrt()).neg().add(new Scalar(1));
+            case COSINE ->
+                    p.mul(q)
+                            .sum(-1)
+                            .div(p.square().sum(-1).mul(q.square().sum(-1)).sqrt())
+                            .neg()
+                            .add(new Scalar(1));
         };
     }
 
@@ -80,7 +97,10 @@ final class TorchFormulas {
         return p.mul(logP.sub(logQ)).sum(-1);
     }
 
-    /** A scoring rule in Selten's normalisation, without smoothing, as a loss of each row: logits [N,V], labels [N]. */
+    /**
+     * A scoring rule in Selten's normalisation, without smoothing, as a loss of each row: logits
+     * [N,V], labels [N].
+     */
     static Tensor scoringRule(ScoringRuleOptions options, Tensor logits, Tensor labels) {
         Tensor logProbs = torch.log_softmax(logits, -1);
         Tensor logp = pick(logProbs, labels);
@@ -89,8 +109,14 @@ final class TorchFormulas {
             case LOG -> logp.neg();
             case BRIER -> powerSum(logProbs, 2).sub(logp.exp().mul(new Scalar(2)));
             case SPHERICAL -> logp.exp().div(powerSum(logProbs, 2).sqrt()).neg();
-            case POWER -> powerSum(logProbs, alpha).mul(new Scalar(alpha - 1)).sub(power(logp, alpha - 1).mul(new Scalar(alpha)));
-            case PSEUDO_SPHERICAL -> power(logp, alpha - 1).div(powerSum(logProbs, alpha).pow(new Scalar((alpha - 1) / alpha))).neg();
+            case POWER ->
+                    powerSum(logProbs, alpha)
+                            .mul(new Scalar(alpha - 1))
+                            .sub(power(logp, alpha - 1).mul(new Scalar(alpha)));
+            case PSEUDO_SPHERICAL ->
+                    power(logp, alpha - 1)
+                            .div(powerSum(logProbs, alpha).pow(new Scalar((alpha - 1) / alpha)))
+                            .neg();
         };
     }
 

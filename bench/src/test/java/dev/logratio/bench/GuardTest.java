@@ -18,7 +18,10 @@ class GuardTest {
 
     @Test
     void namesTheResultThatIsRelativelyOff() {
-        assertTrue(assertThrows(BenchmarkFailedException.class, () -> require(100.2, 0)).getMessage().startsWith("result differs"));
+        assertTrue(
+                assertThrows(BenchmarkFailedException.class, () -> require(100.2, 0))
+                        .getMessage()
+                        .startsWith("result differs"));
     }
 
     @Test
@@ -32,6 +35,11 @@ class GuardTest {
     }
 
     private static void require(double... ours) {
-        Guard.requireClose("result", Tensor.create(ours), Tensor.create(new double[] {100, 0}), RELATIVE, ABSOLUTE);
+        Guard.requireClose(
+                "result",
+                Tensor.create(ours),
+                Tensor.create(new double[] {100, 0}),
+                RELATIVE,
+                ABSOLUTE);
     }
 }

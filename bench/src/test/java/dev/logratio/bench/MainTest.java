@@ -13,9 +13,17 @@ class MainTest {
     }
 
     @ParameterizedTest
-    @ValueSource(strings = {
-        "--quick --memory", "--quick --list", "--loop --memory", "--quick --filter forward", "--memory --json out.json", "--filter (", "--filter nosuchcase", "--nosuch",
-    })
+    @ValueSource(
+            strings = {
+                "--quick --memory",
+                "--quick --list",
+                "--loop --memory",
+                "--quick --filter forward",
+                "--memory --json out.json",
+                "--filter (",
+                "--filter nosuchcase",
+                "--nosuch",
+            })
     void mistakesEndInStatusTwoBeforeAnythingRuns(String arguments) {
         assertEquals(2, Main.run(arguments.split(" ")));
     }

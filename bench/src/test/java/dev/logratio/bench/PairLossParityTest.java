@@ -17,25 +17,34 @@ import dev.logratio.loss.FDivergence.Js;
 import dev.logratio.loss.FDivergence.ReverseKl;
 import dev.logratio.loss.Sigmoid;
 import dev.logratio.loss.Variant;
-import java.lang.foreign.Arena;
-import java.util.SplittableRandom;
-import java.util.function.UnaryOperator;
-import java.util.stream.Stream;
+
 import org.junit.jupiter.api.AutoClose;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.Arguments;
 import org.junit.jupiter.params.provider.MethodSource;
 
+import java.lang.foreign.Arena;
+import java.util.SplittableRandom;
+import java.util.function.UnaryOperator;
+import java.util.stream.Stream;
+
 /** Every loss with its gradients, those of its parameters included, against autograd in float64. */
 class PairLossParityTest {
     private static final int PAIRS = 67;
-    /** So that the plain formulas, exp(-score) times a gate, stay finite in float64 for every divergence. */
+
+    /**
+     * So that the plain formulas, exp(-score) times a gate, stay finite in float64 for every
+     * divergence.
+     */
     private static final double SPREAD = 1;
-    /** The part of a value below which a difference counts absolutely: parameter gradients are sums that may cancel. */
+
+    /**
+     * The part of a value below which a difference counts absolutely: parameter gradients are sums
+     * that may cancel.
+     */
     private static final double FLOOR = 1e-2;
 
-    @AutoClose
-    private final Arena arena = Arena.ofConfined();
+    @AutoClose private final Arena arena = Arena.ofConfined();
 
     private final SplittableRandom random = new SplittableRandom(7);
     private final Tensor policyChosen = logps();
@@ -55,22 +64,37 @@ class PairLossParityTest {
     }
 
     static Stream<Arguments> cases() {
-        return Parity.backends().flatMap(backend -> Stream.of(new ReverseKl(), new ForwardKl(), new Js(), new Alpha(0.5))
-                .map(divergence -> Arguments.of(backend, divergence)));
+        return Parity.backends()
+                .flatMap(
+                        backend ->
+                                Stream.of(
+                                                new ReverseKl(),
+                                                new ForwardKl(),
+                                                new Js(),
+                                                new Alpha(0.5))
+                                        .map(divergence -> Arguments.of(backend, divergence)));
     }
 
     @ParameterizedTest
     @MethodSource("cases")
     void dlrml(Backend backend, FDivergence divergence) {
-        for (double[] parameters : new double[][] {{0.05, 0.20, 0.05}, {0.25, 0.10, 0.05}, {0.5, 0.35, 1}}) {
-            Dlrml loss = new Dlrml(parameters[0], parameters[1], parameters[2]).withFDivergence(divergence);
+        for (double[] parameters :
+                new double[][] {{0.05, 0.20, 0.05}, {0.25, 0.10, 0.05}, {0.5, 0.35, 1}}) {
+            Dlrml loss =
+                    new Dlrml(parameters[0], parameters[1], parameters[2])
+                            .withFDivergence(divergence);
             Tensor gradBetaKl = zeros(1);
             Tensor gradBetaMix = zeros(1);
             Tensor gradTau = zeros(1);
             var betaKl = leaf(parameters[0]);
             var betaMix = leaf(parameters[1]);
             var tau = leaf(parameters[2]);
-            call(PairLoss.of(loss, policyChosen, policyRejected).gradBetaKl(gradBetaKl).gradBetaMix(gradBetaMix).gradTau(gradTau), backend);
+            call(
+                    PairLoss.of(loss, policyChosen, policyRejected)
+                            .gradBetaKl(gradBetaKl)
+                            .gradBetaMix(gradBetaMix)
+                            .gradTau(gradTau),
+                    backend);
             compare(backend, divergence, rho -> TorchFormulas.dlrml(rho, betaKl, betaMix, tau));
             assertParameter("grad_beta_kl", gradBetaKl, betaKl, backend);
             assertParameter("grad_beta_mix", gradBetaMix, betaMix, backend);
@@ -86,7 +110,9 @@ class PairLossParityTest {
         Tensor gradTau = zeros(1);
         var beta = leaf(0.3);
         var tau = leaf(0.2);
-        call(PairLoss.of(loss, policyChosen, policyRejected).gradBeta(gradBeta).gradTau(gradTau), backend);
+        call(
+                PairLoss.of(loss, policyChosen, policyRejected).gradBeta(gradBeta).gradTau(gradTau),
+                backend);
         compare(backend, divergence, rho -> TorchFormulas.dlrml(rho, beta, beta, tau));
         assertParameter("grad_beta", gradBeta, beta, backend);
         assertParameter("grad_tau", gradTau, tau, backend);
@@ -107,29 +133,53 @@ class PairLossParityTest {
     @MethodSource("cases")
     void sigmoid(Backend backend, FDivergence divergence) {
         for (double smoothing : new double[] {0, 0.2}) {
-            call(PairLoss.of(new Sigmoid(0.4, smoothing, divergence), policyChosen, policyRejected), backend);
+            call(
+                    PairLoss.of(
+                            new Sigmoid(0.4, smoothing, divergence), policyChosen, policyRejected),
+                    backend);
             compare(backend, divergence, rho -> TorchFormulas.sigmoid(rho, leaf(0.4), smoothing));
         }
     }
 
     private void call(PairLoss call, Backend backend) {
-        call.reference(referenceChosen, referenceRejected).gradLoss(upstream).loss(losses)
-                .gradPolicy(grads[0], grads[1]).gradReference(grads[2], grads[3]).run(backend);
+        call.reference(referenceChosen, referenceRejected)
+                .gradLoss(upstream)
+                .loss(losses)
+                .gradPolicy(grads[0], grads[1])
+                .gradReference(grads[2], grads[3])
+                .run(backend);
     }
 
-    /** Builds the graph of {@code formula} on the difference of scores, runs it backward and compares losses and gradients of log-probs. */
-    private void compare(Backend backend, FDivergence divergence, UnaryOperator<org.bytedeco.pytorch.Tensor> formula) {
-        var leaves = Stream.of(policyChosen, policyRejected, referenceChosen, referenceRejected).map(Parity::leaf).toList();
-        var difference = TorchLosses.score(divergence, leaves.get(0).sub(leaves.get(2))).sub(TorchLosses.score(divergence, leaves.get(1).sub(leaves.get(3))));
+    /**
+     * Builds the graph of {@code formula} on the difference of scores, runs it backward and
+     * compares losses and gradients of log-probs.
+     */
+    private void compare(
+            Backend backend,
+            FDivergence divergence,
+            UnaryOperator<org.bytedeco.pytorch.Tensor> formula) {
+        var leaves =
+                Stream.of(policyChosen, policyRejected, referenceChosen, referenceRejected)
+                        .map(Parity::leaf)
+                        .toList();
+        var difference =
+                TorchLosses.score(divergence, leaves.get(0).sub(leaves.get(2)))
+                        .sub(TorchLosses.score(divergence, leaves.get(1).sub(leaves.get(3))));
         var expected = formula.apply(difference);
         expected.mul(Torch.view(upstream)).sum().backward();
         assertClose("loss", losses, expected, tolerance(backend, DType.F64), FLOOR);
         for (int i = 0; i < grads.length; i++) {
-            assertClose("gradient of log-probs " + i, grads[i], leaves.get(i).grad(), tolerance(backend, DType.F64), FLOOR);
+            assertClose(
+                    "gradient of log-probs " + i,
+                    grads[i],
+                    leaves.get(i).grad(),
+                    tolerance(backend, DType.F64),
+                    FLOOR);
         }
     }
 
-    private static void assertParameter(String what, Tensor ours, org.bytedeco.pytorch.Tensor leaf, Backend backend) {
+    private static void assertParameter(
+            String what, Tensor ours, org.bytedeco.pytorch.Tensor leaf, Backend backend) {
         assertClose(what, ours, leaf.grad(), tolerance(backend, DType.F64), FLOOR);
     }
 }

@@ -3,6 +3,7 @@ package dev.logratio.bench;
 import static dev.logratio.bench.Parity.assertClose;
 import static dev.logratio.bench.Parity.leaf;
 import static dev.logratio.bench.Parity.tolerance;
+
 import static org.junit.jupiter.api.Assertions.assertEquals;
 
 import dev.logratio.Backend;
@@ -16,14 +17,16 @@ import dev.logratio.loss.DiscoPop;
 import dev.logratio.loss.Dlrml;
 import dev.logratio.loss.Loss;
 import dev.logratio.loss.Sigmoid;
-import java.lang.foreign.Arena;
-import java.util.SplittableRandom;
-import java.util.stream.Stream;
+
 import org.bytedeco.javacpp.PointerScope;
 import org.bytedeco.pytorch.global.torch.ScalarType;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.Arguments;
 import org.junit.jupiter.params.provider.MethodSource;
+
+import java.lang.foreign.Arena;
+import java.util.SplittableRandom;
+import java.util.stream.Stream;
 
 /** The whole chain, from logits to their gradient, against autograd in float64. */
 class PreferenceStepParityTest {
@@ -32,19 +35,43 @@ class PreferenceStepParityTest {
     private static final int COLUMNS = 507;
 
     static Stream<Arguments> cases() {
-        return Parity.backends().flatMap(backend -> Stream.of(DType.F32, DType.BF16)
-                .flatMap(dtype -> Stream.of(Reduction.values())
-                        .flatMap(reduction -> Stream.of(new Sigmoid(), new DiscoPop(), new Dlrml())
-                                .map(loss -> Arguments.of(backend, dtype, reduction, loss)))));
+        return Parity.backends()
+                .flatMap(
+                        backend ->
+                                Stream.of(DType.F32, DType.BF16)
+                                        .flatMap(
+                                                dtype ->
+                                                        Stream.of(Reduction.values())
+                                                                .flatMap(
+                                                                        reduction ->
+                                                                                Stream.of(
+                                                                                                new Sigmoid(),
+                                                                                                new DiscoPop(),
+                                                                                                new Dlrml())
+                                                                                        .map(
+                                                                                                loss ->
+                                                                                                        Arguments
+                                                                                                                .of(
+                                                                                                                        backend,
+                                                                                                                        dtype,
+                                                                                                                        reduction,
+                                                                                                                        loss)))));
     }
 
     @ParameterizedTest
     @MethodSource("cases")
-    void lossAndGradientAgree(Backend backend, DType dtype, Reduction reduction, Loss.OfMargin loss) {
-        try (Arena arena = Arena.ofConfined(); PointerScope scope = new PointerScope()) {
+    void lossAndGradientAgree(
+            Backend backend, DType dtype, Reduction reduction, Loss.OfMargin loss) {
+        try (Arena arena = Arena.ofConfined();
+                PointerScope scope = new PointerScope()) {
             SplittableRandom random = new SplittableRandom(11);
             Tensor logits = Parity.normal(arena, random, dtype, 3, 2 * PAIRS, TOKENS, COLUMNS);
-            Tensor labels = Tensor.of(arena, random.longs(2 * PAIRS * TOKENS, 0, COLUMNS).toArray(), 2 * PAIRS, TOKENS);
+            Tensor labels =
+                    Tensor.of(
+                            arena,
+                            random.longs(2 * PAIRS * TOKENS, 0, COLUMNS).toArray(),
+                            2 * PAIRS,
+                            TOKENS);
             Tensor mask = mask(arena);
             Tensor reference = Parity.normal(arena, random, DType.F64, 1, 2 * PAIRS);
             Tensor losses = Tensor.zeros(arena, DType.F64, PAIRS);
@@ -56,21 +83,43 @@ class PreferenceStepParityTest {
             var expectedLogps = reduction == Reduction.MEAN ? sums.div(weights.sum(1)) : sums;
             centre(reference, expectedLogps);
             var expectedReference = Torch.view(reference);
-            var rho = TorchFormulas.logRatio(chosen(expectedLogps), rejected(expectedLogps), chosen(expectedReference), rejected(expectedReference));
+            var rho =
+                    TorchFormulas.logRatio(
+                            chosen(expectedLogps),
+                            rejected(expectedLogps),
+                            chosen(expectedReference),
+                            rejected(expectedReference));
             var expectedLosses = formula(loss, rho);
             expectedLosses.mean().backward();
 
-            StepMetrics metrics = PreferenceStep.of(loss, logits, labels)
-                    .sequenceOptions(SequenceOptions.DEFAULT.withReduction(reduction))
-                    .mask(mask).referenceLogps(reference).losses(losses).logps(logps).inPlace().run(backend);
+            StepMetrics metrics =
+                    PreferenceStep.of(loss, logits, labels)
+                            .sequenceOptions(SequenceOptions.DEFAULT.withReduction(reduction))
+                            .mask(mask)
+                            .referenceLogps(reference)
+                            .losses(losses)
+                            .logps(logps)
+                            .inPlace()
+                            .run(backend);
 
             double close = tolerance(backend, DType.F64);
             assertClose("logps", logps, expectedLogps, close, 1);
-            assertClose("losses", losses, expectedLosses, close * 10, 1); // a relative error of logps is an absolute one of rho
+            assertClose(
+                    "losses",
+                    losses,
+                    expectedLosses,
+                    close * 10,
+                    1); // a relative error of logps is an absolute one of rho
             // The loss's slope carries the error of rho, too.
-            assertClose("grad_logits", logits, leaf.grad(), tolerance(backend, dtype) + close * 100, 1e-6);
+            assertClose(
+                    "grad_logits",
+                    logits,
+                    leaf.grad(),
+                    tolerance(backend, dtype) + close * 100,
+                    1e-6);
             double norm = leaf.grad().square().sum().sqrt().item_double();
-            assertEquals(norm, metrics.gradNorm(), norm * (tolerance(backend, DType.F32) + close * 100));
+            assertEquals(
+                    norm, metrics.gradNorm(), norm * (tolerance(backend, DType.F32) + close * 100));
             double meanLoss = expectedLosses.mean().item_double();
             assertEquals(meanLoss, metrics.loss(), Math.abs(meanLoss) * close * 10);
             assertEquals(0, metrics.nonfinite());
@@ -88,7 +137,10 @@ class PreferenceStepParityTest {
         return Tensor.of(arena, counted, 2 * PAIRS, TOKENS);
     }
 
-    /** Moves the reference's values to within some nats of the policy's, where the losses have a slope. */
+    /**
+     * Moves the reference's values to within some nats of the policy's, where the losses have a
+     * slope.
+     */
     private static void centre(Tensor reference, org.bytedeco.pytorch.Tensor logps) {
         for (int i = 0; i < 2 * PAIRS; i++) {
             reference.setDouble(reference.getDouble(i) + logps.select(0, i).item_double(), i);
@@ -103,11 +155,19 @@ class PreferenceStepParityTest {
         return sequences.narrow(0, PAIRS, PAIRS);
     }
 
-    private static org.bytedeco.pytorch.Tensor formula(Loss.OfMargin loss, org.bytedeco.pytorch.Tensor rho) {
+    private static org.bytedeco.pytorch.Tensor formula(
+            Loss.OfMargin loss, org.bytedeco.pytorch.Tensor rho) {
         return switch (loss) {
             case Sigmoid dpo -> TorchFormulas.sigmoid(rho, leaf(dpo.beta()), dpo.labelSmoothing());
-            case DiscoPop discoPop -> TorchFormulas.dlrml(rho, leaf(discoPop.beta()), leaf(discoPop.beta()), leaf(discoPop.tau()));
-            case Dlrml dlrml -> TorchFormulas.dlrml(rho, leaf(dlrml.betaKl()), leaf(dlrml.betaMix()), leaf(dlrml.tau()));
+            case DiscoPop discoPop ->
+                    TorchFormulas.dlrml(
+                            rho,
+                            leaf(discoPop.beta()),
+                            leaf(discoPop.beta()),
+                            leaf(discoPop.tau()));
+            case Dlrml dlrml ->
+                    TorchFormulas.dlrml(
+                            rho, leaf(dlrml.betaKl()), leaf(dlrml.betaMix()), leaf(dlrml.tau()));
             default -> throw new AssertionError(loss);
         };
     }

@@ -13,23 +13,42 @@ import dev.logratio.ScoringRule;
 import dev.logratio.ScoringRuleOptions;
 import dev.logratio.ScoringRuleOptions.Rule;
 import dev.logratio.Tensor;
-import java.lang.foreign.Arena;
-import java.util.Arrays;
-import java.util.SplittableRandom;
-import java.util.stream.Stream;
+
 import org.bytedeco.javacpp.PointerScope;
 import org.bytedeco.pytorch.Scalar;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.Arguments;
 import org.junit.jupiter.params.provider.MethodSource;
 
+import java.lang.foreign.Arena;
+import java.util.Arrays;
+import java.util.SplittableRandom;
+import java.util.stream.Stream;
+
 /** Divergences and scoring rules against libtorch's autograd in float64. */
 class RowLossParityTest {
     private static final int ROWS = 3;
 
     private static <T> Stream<Arguments> with(Stream<T> kinds) {
-        return kinds.flatMap(kind -> Parity.backends().flatMap(backend -> Stream.of(DType.F32, DType.BF16, DType.F16)
-                .flatMap(dtype -> Stream.of(2, 41, 1271, 32_000).map(columns -> Arguments.of(backend, dtype, columns, kind)))));
+        return kinds.flatMap(
+                kind ->
+                        Parity.backends()
+                                .flatMap(
+                                        backend ->
+                                                Stream.of(DType.F32, DType.BF16, DType.F16)
+                                                        .flatMap(
+                                                                dtype ->
+                                                                        Stream.of(
+                                                                                        2, 41, 1271,
+                                                                                        32_000)
+                                                                                .map(
+                                                                                        columns ->
+                                                                                                Arguments
+                                                                                                        .of(
+                                                                                                                backend,
+                                                                                                                dtype,
+                                                                                                                columns,
+                                                                                                                kind)))));
     }
 
     static Stream<Arguments> divergences() {
@@ -37,24 +56,44 @@ class RowLossParityTest {
     }
 
     static Stream<Arguments> rules() {
-        return with(Arrays.stream(Rule.values()).flatMap(rule -> switch (rule) {
-            case LOG, BRIER, SPHERICAL -> Stream.of(ScoringRuleOptions.of(rule));
-            case POWER, PSEUDO_SPHERICAL ->
-                Stream.of(1.5, 1.7, 2.0).map(order -> ScoringRuleOptions.of(rule).withOrder(order, ScoringRuleOptions.Normalisation.SELTEN));
-        }));
+        return with(
+                Arrays.stream(Rule.values())
+                        .flatMap(
+                                rule ->
+                                        switch (rule) {
+                                            case LOG, BRIER, SPHERICAL ->
+                                                    Stream.of(ScoringRuleOptions.of(rule));
+                                            case POWER, PSEUDO_SPHERICAL ->
+                                                    Stream.of(1.5, 1.7, 2.0)
+                                                            .map(
+                                                                    order ->
+                                                                            ScoringRuleOptions.of(
+                                                                                            rule)
+                                                                                    .withOrder(
+                                                                                            order,
+                                                                                            ScoringRuleOptions
+                                                                                                    .Normalisation
+                                                                                                    .SELTEN));
+                                        }));
     }
 
     @ParameterizedTest
     @MethodSource("divergences")
     void divergencesAgree(Backend backend, DType dtype, int columns, DivergenceKind kind) {
-        try (Arena arena = Arena.ofConfined(); PointerScope scope = new PointerScope()) {
+        try (Arena arena = Arena.ofConfined();
+                PointerScope scope = new PointerScope()) {
             SplittableRandom random = new SplittableRandom(columns);
             Tensor p = Parity.normal(arena, random, dtype, 2, ROWS, columns);
             Tensor q = Parity.normal(arena, random, dtype, 2, ROWS, columns);
             Tensor values = Tensor.zeros(arena, DType.F64, ROWS);
             Tensor gradP = Tensor.zeros(arena, dtype, ROWS, columns);
             Tensor gradQ = Tensor.zeros(arena, dtype, ROWS, columns);
-            Divergence.of(p, q).options(DivergenceOptions.of(kind)).values(values).gradP(gradP).gradQ(gradQ).run(backend);
+            Divergence.of(p, q)
+                    .options(DivergenceOptions.of(kind))
+                    .values(values)
+                    .gradP(gradP)
+                    .gradQ(gradQ)
+                    .run(backend);
 
             var leafP = leaf(p);
             var leafQ = leaf(q);
@@ -69,13 +108,18 @@ class RowLossParityTest {
     @ParameterizedTest
     @MethodSource("rules")
     void scoringRulesAgree(Backend backend, DType dtype, int columns, ScoringRuleOptions options) {
-        try (Arena arena = Arena.ofConfined(); PointerScope scope = new PointerScope()) {
+        try (Arena arena = Arena.ofConfined();
+                PointerScope scope = new PointerScope()) {
             SplittableRandom random = new SplittableRandom(columns);
             Tensor logits = Parity.normal(arena, random, dtype, 2, ROWS, columns);
             Tensor labels = Tensor.of(arena, random.longs(ROWS, 0, columns).toArray(), ROWS);
             Tensor values = Tensor.zeros(arena, DType.F64, ROWS);
             Tensor gradient = Tensor.zeros(arena, dtype, ROWS, columns);
-            ScoringRule.of(logits, labels).options(options).values(values).gradLogits(gradient).run(backend);
+            ScoringRule.of(logits, labels)
+                    .options(options)
+                    .values(values)
+                    .gradLogits(gradient)
+                    .run(backend);
 
             var leaf = leaf(logits);
             var expected = TorchFormulas.scoringRule(options, leaf, Torch.view(labels));
@@ -85,9 +129,21 @@ class RowLossParityTest {
         }
     }
 
-    /** To a rounding of each value, and where terms cancel to one of a seventh of the largest; F16's smallest are 6e-8 apart. */
-    private static void gradientsAgree(String what, Backend backend, Tensor ours, org.bytedeco.pytorch.Tensor expected) {
-        double floor = Math.max(expected.abs().max().item_double() / 7, ours.dtype() == DType.F16 ? 0x1p-13 : 0);
-        assertClose(what, ours, expected, tolerance(backend, ours.dtype()), expected.abs().clamp_min(new Scalar(floor)));
+    /**
+     * To a rounding of each value, and where terms cancel to one of a seventh of the largest; F16's
+     * smallest are 6e-8 apart.
+     */
+    private static void gradientsAgree(
+            String what, Backend backend, Tensor ours, org.bytedeco.pytorch.Tensor expected) {
+        double floor =
+                Math.max(
+                        expected.abs().max().item_double() / 7,
+                        ours.dtype() == DType.F16 ? 0x1p-13 : 0);
+        assertClose(
+                what,
+                ours,
+                expected,
+                tolerance(backend, ours.dtype()),
+                expected.abs().clamp_min(new Scalar(floor)));
     }
 }

@@ -3,6 +3,7 @@ package dev.logratio.bench;
 import static dev.logratio.bench.Parity.assertClose;
 import static dev.logratio.bench.Parity.leaf;
 import static dev.logratio.bench.Parity.tolerance;
+
 import static org.junit.jupiter.api.Assertions.assertArrayEquals;
 
 import dev.logratio.Backend;
@@ -11,10 +12,7 @@ import dev.logratio.Tensor;
 import dev.logratio.TokenLogprobs;
 import dev.logratio.TokenLogprobsBackward;
 import dev.logratio.TokenOptions;
-import java.lang.foreign.Arena;
-import java.util.List;
-import java.util.SplittableRandom;
-import java.util.stream.Stream;
+
 import org.bytedeco.javacpp.PointerScope;
 import org.bytedeco.pytorch.BoolOptional;
 import org.bytedeco.pytorch.Scalar;
@@ -24,24 +22,46 @@ import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.Arguments;
 import org.junit.jupiter.params.provider.MethodSource;
 
+import java.lang.foreign.Arena;
+import java.util.List;
+import java.util.SplittableRandom;
+import java.util.stream.Stream;
+
 class TokenLogprobsParityTest {
     private static final int ROWS = 5;
     private static final double LOGIT_SPREAD = 4;
-    private static final List<TokenOptions> OPTIONS = List.of(
-            TokenOptions.DEFAULT,
-            TokenOptions.DEFAULT.withTemperature(0.7),
-            TokenOptions.DEFAULT.withTemperature(1.3).withSoftcap(6));
+    private static final List<TokenOptions> OPTIONS =
+            List.of(
+                    TokenOptions.DEFAULT,
+                    TokenOptions.DEFAULT.withTemperature(0.7),
+                    TokenOptions.DEFAULT.withTemperature(1.3).withSoftcap(6));
 
     static Stream<Arguments> cases() {
-        return Parity.backends().flatMap(backend -> Stream.of(DType.F32, DType.BF16, DType.F16)
-                .flatMap(dtype -> Stream.of(1, 2, 41, 1271, 32_000)
-                        .flatMap(columns -> OPTIONS.stream().map(options -> Arguments.of(backend, dtype, columns, options)))));
+        return Parity.backends()
+                .flatMap(
+                        backend ->
+                                Stream.of(DType.F32, DType.BF16, DType.F16)
+                                        .flatMap(
+                                                dtype ->
+                                                        Stream.of(1, 2, 41, 1271, 32_000)
+                                                                .flatMap(
+                                                                        columns ->
+                                                                                OPTIONS.stream()
+                                                                                        .map(
+                                                                                                options ->
+                                                                                                        Arguments
+                                                                                                                .of(
+                                                                                                                        backend,
+                                                                                                                        dtype,
+                                                                                                                        columns,
+                                                                                                                        options)))));
     }
 
     @ParameterizedTest
     @MethodSource("cases")
     void forwardAndBackwardAgree(Backend backend, DType dtype, int columns, TokenOptions options) {
-        try (Arena arena = Arena.ofConfined(); PointerScope scope = new PointerScope()) {
+        try (Arena arena = Arena.ofConfined();
+                PointerScope scope = new PointerScope()) {
             SplittableRandom random = new SplittableRandom(columns);
             Tensor logits = Parity.normal(arena, random, dtype, LOGIT_SPREAD, ROWS, columns);
             Tensor labels = Tensor.of(arena, random.longs(ROWS, 0, columns).toArray(), ROWS);
@@ -55,10 +75,22 @@ class TokenLogprobsParityTest {
             Tensor meanLogit = Tensor.zeros(arena, DType.F64, ROWS);
             Tensor gradLogits = Tensor.zeros(arena, dtype, ROWS, columns);
 
-            TokenLogprobs.of(logits, labels).options(options)
-                    .logp(logp).lse(lse).lse2(lse2).entropy(entropy).argmax(argmax).meanLogit(meanLogit).run(backend);
-            TokenLogprobsBackward.of(logits, labels, lse).options(options)
-                    .entropy(entropy).gradLogp(gradLogp).gradEntropy(gradEntropy).gradLogits(gradLogits).run(backend);
+            TokenLogprobs.of(logits, labels)
+                    .options(options)
+                    .logp(logp)
+                    .lse(lse)
+                    .lse2(lse2)
+                    .entropy(entropy)
+                    .argmax(argmax)
+                    .meanLogit(meanLogit)
+                    .run(backend);
+            TokenLogprobsBackward.of(logits, labels, lse)
+                    .options(options)
+                    .entropy(entropy)
+                    .gradLogp(gradLogp)
+                    .gradEntropy(gradEntropy)
+                    .gradLogits(gradLogits)
+                    .run(backend);
 
             var leaf = leaf(logits);
             var z = transformed(leaf, options);
@@ -76,15 +108,32 @@ class TokenLogprobsParityTest {
             assertClose("mean_logit", meanLogit, z.mean(-1), close, 1);
             assertArrayEquals(lowestArgmax(logits), argmax.toLongs());
             // The two terms of a gradient can cancel.
-            var termSizes = throughLogp.abs().add(throughEntropy.abs()).clamp_min(new Scalar(smallest(dtype, columns)));
-            assertClose("grad_logits", gradLogits, throughLogp.add(throughEntropy), tolerance(backend, dtype), termSizes);
+            var termSizes =
+                    throughLogp
+                            .abs()
+                            .add(throughEntropy.abs())
+                            .clamp_min(new Scalar(smallest(dtype, columns)));
+            assertClose(
+                    "grad_logits",
+                    gradLogits,
+                    throughLogp.add(throughEntropy),
+                    tolerance(backend, dtype),
+                    termSizes);
         }
     }
 
     /** Gradient of the logits from one output and its upstream gradient. */
     private static org.bytedeco.pytorch.Tensor gradient(
-            org.bytedeco.pytorch.Tensor logits, org.bytedeco.pytorch.Tensor output, Tensor upstream) {
-        output.mul(Torch.view(upstream)).sum().backward(new org.bytedeco.pytorch.Tensor(), new BoolOptional(true), false, new TensorArrayRefOptional());
+            org.bytedeco.pytorch.Tensor logits,
+            org.bytedeco.pytorch.Tensor output,
+            Tensor upstream) {
+        output.mul(Torch.view(upstream))
+                .sum()
+                .backward(
+                        new org.bytedeco.pytorch.Tensor(),
+                        new BoolOptional(true),
+                        false,
+                        new TensorArrayRefOptional());
         var gradient = logits.grad().clone();
         logits.mutable_grad().zero_();
         return gradient;
@@ -95,10 +144,14 @@ class TokenLogprobsParityTest {
         return dtype == DType.F16 ? 0x1p-13 : 1.0 / columns;
     }
 
-    private static org.bytedeco.pytorch.Tensor transformed(org.bytedeco.pytorch.Tensor logits, TokenOptions options) {
-        var capped = options.softcap() == 0
-                ? logits
-                : logits.div(new Scalar(options.softcap())).tanh().mul(new Scalar(options.softcap()));
+    private static org.bytedeco.pytorch.Tensor transformed(
+            org.bytedeco.pytorch.Tensor logits, TokenOptions options) {
+        var capped =
+                options.softcap() == 0
+                        ? logits
+                        : logits.div(new Scalar(options.softcap()))
+                                .tanh()
+                                .mul(new Scalar(options.softcap()));
         return capped.div(new Scalar(options.temperature()));
     }
 

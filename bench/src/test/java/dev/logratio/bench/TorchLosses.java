@@ -34,12 +34,16 @@ import dev.logratio.loss.SigmoidNorm;
 import dev.logratio.loss.SimPo;
 import dev.logratio.loss.SppoHard;
 import dev.logratio.loss.Variant;
+
 import org.bytedeco.pytorch.Scalar;
 import org.bytedeco.pytorch.Tensor;
 import org.bytedeco.pytorch.TensorVector;
 import org.bytedeco.pytorch.global.torch;
 
-/** Every loss as a trainer writes it with eager tensors: no stable forms, autograd for the gradients. */
+/**
+ * Every loss as a trainer writes it with eager tensors: no stable forms, autograd for the
+ * gradients.
+ */
 final class TorchLosses {
     private TorchLosses() {}
 
@@ -63,35 +67,70 @@ final class TorchLosses {
         return switch (loss) {
             case Loss.OfMargin ofMargin -> ofMargin(ofMargin, pairs);
             case Loss.ReferenceFree free -> ofPolicy(free, pairs);
-            case NcaPair nca -> minusLogSigmoid(times(pairs.dw(), nca.beta()))
-                    .add(times(minusLogSigmoid(times(pairs.dw(), -nca.beta())), .5))
-                    .add(times(minusLogSigmoid(times(pairs.dl(), -nca.beta())), .5));
-            case BcoPair bco -> minusLogSigmoid(plus(times(pairs.dw(), bco.beta()), -bco.delta()))
-                    .add(minusLogSigmoid(plus(times(pairs.dl(), bco.beta()), -bco.delta()).neg()));
-            case SppoHard sppo -> plus(pairs.dw(), -.5 / sppo.beta()).square().add(plus(pairs.dl(), .5 / sppo.beta()).square());
-            case ApoZero apo -> one().sub(times(pairs.dw(), apo.beta()).sigmoid()).add(times(pairs.dl(), apo.beta()).sigmoid());
-            case ApoDown apo -> times(pairs.dw(), apo.beta()).sigmoid().add(one()).sub(times(pairs.margin(), apo.beta()).sigmoid());
-            case Aot aot -> smoothed(times(sorted(pairs.lw.sub(pairs.ll)).sub(sorted(pairs.rw.sub(pairs.rl))), aot.beta()), aot.labelSmoothing());
-            case AotUnpaired aot -> smoothed(times(sorted(pairs.dw()).sub(sorted(pairs.dl())), aot.beta()), aot.labelSmoothing());
+            case NcaPair nca ->
+                    minusLogSigmoid(times(pairs.dw(), nca.beta()))
+                            .add(times(minusLogSigmoid(times(pairs.dw(), -nca.beta())), .5))
+                            .add(times(minusLogSigmoid(times(pairs.dl(), -nca.beta())), .5));
+            case BcoPair bco ->
+                    minusLogSigmoid(plus(times(pairs.dw(), bco.beta()), -bco.delta()))
+                            .add(
+                                    minusLogSigmoid(
+                                            plus(times(pairs.dl(), bco.beta()), -bco.delta())
+                                                    .neg()));
+            case SppoHard sppo ->
+                    plus(pairs.dw(), -.5 / sppo.beta())
+                            .square()
+                            .add(plus(pairs.dl(), .5 / sppo.beta()).square());
+            case ApoZero apo ->
+                    one().sub(times(pairs.dw(), apo.beta()).sigmoid())
+                            .add(times(pairs.dl(), apo.beta()).sigmoid());
+            case ApoDown apo ->
+                    times(pairs.dw(), apo.beta())
+                            .sigmoid()
+                            .add(one())
+                            .sub(times(pairs.margin(), apo.beta()).sigmoid());
+            case Aot aot ->
+                    smoothed(
+                            times(
+                                    sorted(pairs.lw.sub(pairs.ll))
+                                            .sub(sorted(pairs.rw.sub(pairs.rl))),
+                                    aot.beta()),
+                            aot.labelSmoothing());
+            case AotUnpaired aot ->
+                    smoothed(
+                            times(sorted(pairs.dw()).sub(sorted(pairs.dl())), aot.beta()),
+                            aot.labelSmoothing());
             case KtoPair kto -> ktoPair(kto, pairs);
             case Dbaql dbaql -> dbaql(dbaql, pairs.margin());
             case Aql aql -> aql(aql, pairs.margin());
             case Aqfl aqfl -> aqfl(aqfl, pairs.margin());
-            case Padll padll -> times(
-                    one().sub(times(pairs.margin().lt(new Scalar(0)).to(torch.ScalarType.Double), .5))
-                            .mul(minusLogSigmoid(times(pairs.margin(), padll.beta()))),
-                    .9);
+            case Padll padll ->
+                    times(
+                            one().sub(
+                                            times(
+                                                    pairs.margin()
+                                                            .lt(new Scalar(0))
+                                                            .to(torch.ScalarType.Double),
+                                                    .5))
+                                    .mul(minusLogSigmoid(times(pairs.margin(), padll.beta()))),
+                            .9);
             case Cell cell -> {
                 Tensor y = times(pairs.margin(), cell.beta());
                 yield times(y.neg().exp().add(minusLogSigmoid(y)), .5);
             }
             case Pfl pfl -> {
-                Tensor y = times(pairs.margin(), switch (pfl.variant()) {
-                    case REPO -> pfl.beta();
-                    case OLD -> 1;
-                    case PAPER -> pfl.beta() / pfl.tau();
-                });
-                yield torch.where(pairs.lw.gt(pairs.ll), times(minusLogSigmoid(y), .5), times(one().sub(y).relu(), 2));
+                Tensor y =
+                        times(
+                                pairs.margin(),
+                                switch (pfl.variant()) {
+                                    case REPO -> pfl.beta();
+                                    case OLD -> 1;
+                                    case PAPER -> pfl.beta() / pfl.tau();
+                                });
+                yield torch.where(
+                        pairs.lw.gt(pairs.ll),
+                        times(minusLogSigmoid(y), .5),
+                        times(one().sub(y).relu(), 2));
             }
         };
     }
@@ -99,24 +138,44 @@ final class TorchLosses {
     private static Tensor ofMargin(Loss.OfMargin loss, Pairs pairs) {
         Tensor chosen = score(loss.fDivergence(), pairs.dw());
         Tensor rejected = score(loss.fDivergence(), pairs.dl());
-        Tensor margin = loss.dividesByLength() ? chosen.div(pairs.nw).sub(rejected.div(pairs.nl)) : chosen.sub(rejected);
+        Tensor margin =
+                loss.dividesByLength()
+                        ? chosen.div(pairs.nw).sub(rejected.div(pairs.nl))
+                        : chosen.sub(rejected);
         return switch (loss) {
-            case Dlrml l -> TorchFormulas.blend(times(margin, l.betaKl()), times(margin, l.betaMix() / l.tau()).sigmoid());
-            case DiscoPop l -> TorchFormulas.blend(
-                    times(margin, l.beta()), times(margin, l.variant() == Variant.OLD ? 1 : l.beta() / l.tau()).sigmoid());
+            case Dlrml l ->
+                    TorchFormulas.blend(
+                            times(margin, l.betaKl()),
+                            times(margin, l.betaMix() / l.tau()).sigmoid());
+            case DiscoPop l ->
+                    TorchFormulas.blend(
+                            times(margin, l.beta()),
+                            times(margin, l.variant() == Variant.OLD ? 1 : l.beta() / l.tau())
+                                    .sigmoid());
             case Sigmoid l -> smoothed(times(margin, l.beta()), l.labelSmoothing());
             case SigmoidNorm l -> minusLogSigmoid(times(margin, l.beta()));
             case Hinge l -> one().sub(times(margin, l.beta())).relu();
             case Ipo l -> plus(margin, -1 / (2 * l.beta())).square();
             case ExoPair l -> {
                 Tensor z = times(margin, l.beta());
-                Tensor towards = z.sigmoid().mul(plus(torch.log_sigmoid(z), -Math.log1p(-l.labelSmoothing())));
-                yield towards.add(z.neg().sigmoid().mul(plus(torch.log_sigmoid(z.neg()), -Math.log(l.labelSmoothing()))));
+                Tensor towards =
+                        z.sigmoid()
+                                .mul(plus(torch.log_sigmoid(z), -Math.log1p(-l.labelSmoothing())));
+                yield towards.add(
+                        z.neg()
+                                .sigmoid()
+                                .mul(
+                                        plus(
+                                                torch.log_sigmoid(z.neg()),
+                                                -Math.log(l.labelSmoothing()))));
             }
             case Robust l -> {
                 Tensor z = times(margin, l.beta());
                 double e = l.labelSmoothing();
-                yield times(times(torch.log_sigmoid(z), e - 1).add(times(torch.log_sigmoid(z.neg()), e)), 1 / (1 - 2 * e));
+                yield times(
+                        times(torch.log_sigmoid(z), e - 1)
+                                .add(times(torch.log_sigmoid(z.neg()), e)),
+                        1 / (1 - 2 * e));
             }
         };
     }
@@ -125,22 +184,29 @@ final class TorchLosses {
         Tensor aw = pairs.lw.div(pairs.nw);
         Tensor al = pairs.ll.div(pairs.nl);
         return switch (loss) {
-            case SimPo l -> smoothed(plus(times(aw.sub(al), l.beta()), -l.gamma()), l.labelSmoothing());
+            case SimPo l ->
+                    smoothed(plus(times(aw.sub(al), l.beta()), -l.gamma()), l.labelSmoothing());
             case AlphaPo l -> {
-                Tensor rewards = times(one().sub(times(aw, -l.alpha()).exp()), 1 / l.alpha())
-                        .sub(times(one().sub(times(al, -l.alpha()).exp()), 1 / l.alpha()));
+                Tensor rewards =
+                        times(one().sub(times(aw, -l.alpha()).exp()), 1 / l.alpha())
+                                .sub(times(one().sub(times(al, -l.alpha()).exp()), 1 / l.alpha()));
                 yield smoothed(plus(times(rewards, l.beta()), -l.gamma()), l.labelSmoothing());
             }
-            case Cpo l -> smoothed(times(pairs.lw.sub(pairs.ll), l.beta()), l.labelSmoothing()).add(times(nll(l.nll(), pairs), l.alpha()));
+            case Cpo l ->
+                    smoothed(times(pairs.lw.sub(pairs.ll), l.beta()), l.labelSmoothing())
+                            .add(times(nll(l.nll(), pairs), l.alpha()));
             case Orpo l -> {
-                Tensor odds = aw.sub(al).sub(one().sub(aw.exp()).log().sub(one().sub(al.exp()).log()));
+                Tensor odds =
+                        aw.sub(al).sub(one().sub(aw.exp()).log().sub(one().sub(al.exp()).log()));
                 yield nll(l.nll(), pairs).add(times(minusLogSigmoid(odds), l.beta()));
             }
         };
     }
 
     private static Tensor nll(Nll nll, Pairs pairs) {
-        return nll == Nll.TOKEN ? pairs.lw.sum().div(pairs.nw.sum()).neg() : pairs.lw.div(pairs.nw).neg();
+        return nll == Nll.TOKEN
+                ? pairs.lw.sum().div(pairs.nw.sum()).neg()
+                : pairs.lw.div(pairs.nw).neg();
     }
 
     private static Tensor ktoPair(KtoPair loss, Pairs pairs) {
@@ -148,14 +214,19 @@ final class TorchLosses {
         Tensor ofRejected = pairs.dl().mean().clamp_min(new Scalar(0));
         Tensor chosen = pairs.dw().sub(loss.detach() ? ofRejected.detach() : ofRejected);
         Tensor rejected = (loss.detach() ? ofChosen.detach() : ofChosen).sub(pairs.dl());
-        return one().sub(torch.cat(new TensorVector(times(chosen, loss.beta()).sigmoid(), times(rejected, loss.beta()).sigmoid())));
+        return one().sub(
+                        torch.cat(
+                                new TensorVector(
+                                        times(chosen, loss.beta()).sigmoid(),
+                                        times(rejected, loss.beta()).sigmoid())));
     }
 
     private static Tensor dbaql(Dbaql loss, Tensor margin) {
         Tensor y = times(margin, loss.beta());
         Tensor x = loss.variant() == DiscoveredVariant.OLD ? margin : times(y, 1 / loss.tau());
         Tensor weight = x.var(true).sigmoid();
-        return weight.mul(minusLogSigmoid(times(y, 1 / .9))).add(one().sub(weight).mul(times(y, -.9).exp()));
+        return weight.mul(minusLogSigmoid(times(y, 1 / .9)))
+                .add(one().sub(weight).mul(times(y, -.9).exp()));
     }
 
     private static Tensor aql(Aql loss, Tensor margin) {
@@ -188,13 +259,33 @@ final class TorchLosses {
     static Tensor of(Loss.Unpaired loss, Tensor d, Tensor chosen, double kl) {
         Tensor rejected = one().sub(chosen);
         return switch (loss) {
-            case Kto l -> chosen.mul(times(one().sub(times(plus(d, -kl), l.beta()).sigmoid()), l.desirableWeight()))
-                    .add(rejected.mul(times(one().sub(times(plus(d.neg(), kl), l.beta()).sigmoid()), l.undesirableWeight())));
+            case Kto l ->
+                    chosen.mul(
+                                    times(
+                                            one().sub(times(plus(d, -kl), l.beta()).sigmoid()),
+                                            l.desirableWeight()))
+                            .add(
+                                    rejected.mul(
+                                            times(
+                                                    one().sub(
+                                                                    times(
+                                                                                    plus(
+                                                                                            d.neg(),
+                                                                                            kl),
+                                                                                    l.beta())
+                                                                            .sigmoid()),
+                                                    l.undesirableWeight())));
             case ApoZeroUnpaired l ->
-                chosen.mul(one().sub(times(d, l.beta()).sigmoid())).add(rejected.mul(times(d, l.beta()).sigmoid()));
+                    chosen.mul(one().sub(times(d, l.beta()).sigmoid()))
+                            .add(rejected.mul(times(d, l.beta()).sigmoid()));
             case Bco l -> {
                 Tensor reward = plus(times(d, l.beta()), -l.delta());
-                yield chosen.mul(minusLogSigmoid(reward)).add(rejected.mul(times(minusLogSigmoid(reward.neg()), l.undesirableWeight())));
+                yield chosen.mul(minusLogSigmoid(reward))
+                        .add(
+                                rejected.mul(
+                                        times(
+                                                minusLogSigmoid(reward.neg()),
+                                                l.undesirableWeight())));
             }
         };
     }
@@ -204,7 +295,8 @@ final class TorchLosses {
             case FDivergence.ReverseKl ignored -> x;
             case FDivergence.ForwardKl ignored -> one().sub(x.neg().exp());
             case FDivergence.Js ignored -> plus(torch.log_sigmoid(x), Math.log(2));
-            case FDivergence.Alpha(double alpha) -> times(times(x, alpha - 1).expm1(), 1 / (alpha - 1));
+            case FDivergence.Alpha(double alpha) ->
+                    times(times(x, alpha - 1).expm1(), 1 / (alpha - 1));
         };
     }
 

@@ -27,15 +27,23 @@ final class CacheLock implements AutoCloseable {
 
     /** Takes the lock, or gives up after a while. */
     static CacheLock take(Path file, Duration longest) {
-        if (Files.exists(file, LinkOption.NOFOLLOW_LINKS) && !Files.isRegularFile(file, LinkOption.NOFOLLOW_LINKS)) {
-            return new CacheLock(null, false); // to open a pipe would wait for whoever reads from it
+        if (Files.exists(file, LinkOption.NOFOLLOW_LINKS)
+                && !Files.isRegularFile(file, LinkOption.NOFOLLOW_LINKS)) {
+            return new CacheLock(
+                    null, false); // to open a pipe would wait for whoever reads from it
         }
         FileChannel channel = null;
         try {
-            channel = FileChannel.open(file, StandardOpenOption.CREATE, StandardOpenOption.WRITE, LinkOption.NOFOLLOW_LINKS);
+            channel =
+                    FileChannel.open(
+                            file,
+                            StandardOpenOption.CREATE,
+                            StandardOpenOption.WRITE,
+                            LinkOption.NOFOLLOW_LINKS);
             return new CacheLock(channel, waitFor(channel, longest));
         } catch (IOException e) {
-            return new CacheLock(channel, false); // the file system has no locks, or the thread is interrupted
+            return new CacheLock(
+                    channel, false); // the file system has no locks, or the thread is interrupted
         }
     }
 

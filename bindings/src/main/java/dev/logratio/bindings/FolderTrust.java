@@ -28,7 +28,8 @@ final class FolderTrust {
 
         private static Entry of(Path path) throws IOException {
             Map<String, Object> attributes = Files.readAttributes(path, "unix:uid,mode");
-            return new Entry(path, (Integer) attributes.get("uid"), (Integer) attributes.get("mode"));
+            return new Entry(
+                    path, (Integer) attributes.get("uid"), (Integer) attributes.get("mode"));
         }
 
         private boolean isSticky() {
@@ -53,7 +54,8 @@ final class FolderTrust {
      * folder in its place.
      *
      * @param folder an existing folder, without symbolic links
-     * @throws UntrustedFolderException if somebody can; the message names the folder of the path and says why
+     * @throws UntrustedFolderException if somebody can; the message names the folder of the path
+     *     and says why
      */
     static void requireOwn(Path folder) throws IOException {
         throwIfPresent(objectionToOwn(entries(folder), trustedUsers()));
@@ -96,7 +98,11 @@ final class FolderTrust {
     static Optional<String> objectionToOwn(List<Entry> entries, Set<Integer> trusted) {
         Entry folder = entries.getLast();
         return objectionToParents(entries, trusted)
-                .or(() -> folder.isWritableByGroupOrOthers() ? Optional.of(writableBy("other users", folder)) : Optional.empty());
+                .or(
+                        () ->
+                                folder.isWritableByGroupOrOthers()
+                                        ? Optional.of(writableBy("other users", folder))
+                                        : Optional.empty());
     }
 
     /**
@@ -106,7 +112,10 @@ final class FolderTrust {
     private static Optional<String> objectionToParents(List<Entry> entries, Set<Integer> trusted) {
         for (Entry entry : entries) {
             if (!trusted.contains(entry.owner())) {
-                return Optional.of(entry.path() + " belongs to another user, number " + Integer.toUnsignedString(entry.owner()));
+                return Optional.of(
+                        entry.path()
+                                + " belongs to another user, number "
+                                + Integer.toUnsignedString(entry.owner()));
             }
             if (entry.isWritableByGroupOrOthers() && !entry.isSticky()) {
                 return Optional.of(writableBy("other users", entry));
@@ -158,7 +167,9 @@ final class FolderTrust {
         Set<Integer> users = trusted;
         if (users == null) {
             // Java itself knows the name of a user alone, which not every user has.
-            int user = NativeLibrary.call(Linker.nativeLinker().defaultLookup().findOrThrow("geteuid"));
+            int user =
+                    NativeLibrary.call(
+                            Linker.nativeLinker().defaultLookup().findOrThrow("geteuid"));
             users = new HashSet<>(List.of(user, 0, Entry.of(Path.of("/")).owner()));
             trusted = users;
         }

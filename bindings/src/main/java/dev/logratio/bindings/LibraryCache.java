@@ -111,7 +111,8 @@ final class LibraryCache {
      * Puts a good copy in place. The lock is what makes it safe to remove a bad one, and what
      * others have not finished: nobody else can have just written it.
      */
-    private static void replace(Path folder, NativeBundle bundle, boolean alone) throws IOException {
+    private static void replace(Path folder, NativeBundle bundle, boolean alone)
+            throws IOException {
         Path cache = folder.getParent();
         if (alone) {
             removeUnfinished(cache);
@@ -135,14 +136,16 @@ final class LibraryCache {
 
     private static boolean holds(Path folder, NativeBundle bundle) throws IOException {
         try {
-            if (!Files.isDirectory(folder, LinkOption.NOFOLLOW_LINKS) || !FolderTrust.isOwn(folder)) {
+            if (!Files.isDirectory(folder, LinkOption.NOFOLLOW_LINKS)
+                    || !FolderTrust.isOwn(folder)) {
                 return false;
             }
             for (Map.Entry<String, byte[]> library : bundle.libraries().entrySet()) {
                 Path file = folder.resolve(library.getKey());
                 if (!Files.isRegularFile(file, LinkOption.NOFOLLOW_LINKS)
                         || !FolderTrust.isOwn(file)
-                        || !Files.getPosixFilePermissions(file).contains(PosixFilePermission.OWNER_EXECUTE)
+                        || !Files.getPosixFilePermissions(file)
+                                .contains(PosixFilePermission.OWNER_EXECUTE)
                         || Files.size(file) != library.getValue().length
                         || !Arrays.equals(Files.readAllBytes(file), library.getValue())) {
                     return false;

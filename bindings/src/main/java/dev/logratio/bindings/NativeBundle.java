@@ -14,7 +14,8 @@ import java.util.Optional;
 /**
  * The shared libraries that a jar carries for one platform.
  *
- * @param hash names this set of libraries: the SHA-256 of their index, which holds the SHA-256 of each
+ * @param hash names this set of libraries: the SHA-256 of their index, which holds the SHA-256 of
+ *     each
  * @param libraries file name to content, the main library first
  */
 record NativeBundle(String hash, Map<String, byte[]> libraries) {

@@ -22,8 +22,7 @@ import java.util.Optional;
  * <p>It is looked for, in this order: the file that the system property {@value #PATH_PROPERTY}
  * names; the libraries in the jar, copied to {@code $XDG_CACHE_HOME/logratio} (by default {@code
  * ~/.cache/logratio}), or to a folder for this process alone in {@code java.io.tmpdir} where that
- * cannot be written or loaded from; {@code liblogratio.so} in
- * {@code java.library.path}.
+ * cannot be written or loaded from; {@code liblogratio.so} in {@code java.library.path}.
  *
  * <p>Nothing is loaded from a folder where other users could have put it: where {@code
  * ~/.cache/logratio} or a folder above it is such, the temporary folder is used and a warning
@@ -51,15 +50,21 @@ public final class NativeLibrary {
      * failure the next call tries again.
      *
      * @return where the library comes from: its file, or {@code java.library.path}
-     * @throws NativeLibraryException if it is missing, has another ABI version than these bindings, or may not be loaded
+     * @throws NativeLibraryException if it is missing, has another ABI version than these bindings,
+     *     or may not be loaded
      */
     public static synchronized String load() {
         if (location == null) {
             try {
-                location = loadNamed().or(NativeLibrary::loadBundled).orElseGet(NativeLibrary::loadInstalled);
+                location =
+                        loadNamed()
+                                .or(NativeLibrary::loadBundled)
+                                .orElseGet(NativeLibrary::loadInstalled);
             } catch (IllegalCallerException e) {
                 throw new NativeLibraryException(
-                        "native access is denied: start java with --enable-native-access=" + nameOf(NativeLibrary.class.getModule()), e);
+                        "native access is denied: start java with --enable-native-access="
+                                + nameOf(NativeLibrary.class.getModule()),
+                        e);
             }
         }
         return location;
@@ -79,8 +84,19 @@ public final class NativeLibrary {
         if (name == null) {
             return Optional.empty();
         }
-        Path file = path(name).map(Path::toAbsolutePath).filter(Files::isRegularFile).orElseThrow(() -> new NativeLibraryException(
-                "the system property " + PATH_PROPERTY + " names " + name + ", which is not a file", null));
+        Path file =
+                path(name)
+                        .map(Path::toAbsolutePath)
+                        .filter(Files::isRegularFile)
+                        .orElseThrow(
+                                () ->
+                                        new NativeLibraryException(
+                                                "the system property "
+                                                        + PATH_PROPERTY
+                                                        + " names "
+                                                        + name
+                                                        + ", which is not a file",
+                                                null));
         loadFile(unlessShared(file, "the system property " + PATH_PROPERTY + " names "));
         return Optional.of(file.toString());
     }
@@ -95,9 +111,14 @@ public final class NativeLibrary {
             loadFile(file);
             return Optional.of(file.toString());
         } catch (IOException e) {
-            throw new NativeLibraryException("the native library could not be copied out of the jar (" + reason(e) + "): make "
-                    + System.getProperty("java.io.tmpdir") + " a folder that libraries can be written to and loaded from, or set"
-                    + " XDG_CACHE_HOME to one", e);
+            throw new NativeLibraryException(
+                    "the native library could not be copied out of the jar ("
+                            + reason(e)
+                            + "): make "
+                            + System.getProperty("java.io.tmpdir")
+                            + " a folder that libraries can be written to and loaded from, or set"
+                            + " XDG_CACHE_HOME to one",
+                    e);
         }
     }
 
@@ -108,15 +129,29 @@ public final class NativeLibrary {
                 return LibraryCache.install(bundle, root.get().path());
             } catch (UntrustedFolderException e) {
                 if (root.get().named()) {
-                    throw new NativeLibraryException("XDG_CACHE_HOME leads to " + root.get().path() + ", which is not safe to load"
-                            + " libraries from: " + e.getMessage() + "; name a folder that you alone can write", e);
+                    throw new NativeLibraryException(
+                            "XDG_CACHE_HOME leads to "
+                                    + root.get().path()
+                                    + ", which is not safe to load"
+                                    + " libraries from: "
+                                    + e.getMessage()
+                                    + "; name a folder that you alone can write",
+                            e);
                 }
                 Level level = warned ? Level.DEBUG : Level.WARNING;
                 warned = true;
-                LOGGER.log(level, root.get().path() + " is not safe to load libraries from: " + e.getMessage()
-                        + "; they are copied to a temporary folder instead, which takes longer");
+                LOGGER.log(
+                        level,
+                        root.get().path()
+                                + " is not safe to load libraries from: "
+                                + e.getMessage()
+                                + "; they are copied to a temporary folder instead, which takes"
+                                + " longer");
             } catch (IOException e) {
-                LOGGER.log(Level.DEBUG, "the library cache is unusable, a temporary folder is used instead", e);
+                LOGGER.log(
+                        Level.DEBUG,
+                        "the library cache is unusable, a temporary folder is used instead",
+                        e);
             }
         }
         PrivateFolder folder = PrivateFolder.inTemporaryFolder(bundle.libraries());
@@ -139,12 +174,23 @@ public final class NativeLibrary {
             return "java.library.path";
         }
         String platform = Platform.current();
-        throw new NativeLibraryException(platform.equals(Platform.SUPPORTED)
-                ? "the native library was not found: the system property " + PATH_PROPERTY + " is not set, the jar holds none for "
-                        + platform + ", and java.library.path (" + libraryPath() + ") leads to none: use the published jar, or name the file with -D"
-                        + PATH_PROPERTY + "=FILE"
-                : "this is " + platform + ", and natives exist for " + Platform.SUPPORTED
-                        + " only; the reference backend works everywhere", null);
+        throw new NativeLibraryException(
+                platform.equals(Platform.SUPPORTED)
+                        ? "the native library was not found: the system property "
+                                + PATH_PROPERTY
+                                + " is not set, the jar holds none for "
+                                + platform
+                                + ", and java.library.path ("
+                                + libraryPath()
+                                + ") leads to none: use the published jar, or name the file with -D"
+                                + PATH_PROPERTY
+                                + "=FILE"
+                        : "this is "
+                                + platform
+                                + ", and natives exist for "
+                                + Platform.SUPPORTED
+                                + " only; the reference backend works everywhere",
+                null);
     }
 
     /** A path, unless the locale cannot spell it, so that it leads nowhere. */
@@ -163,7 +209,8 @@ public final class NativeLibrary {
             FolderTrust.requireNotShared(real);
             return real;
         } catch (IOException e) {
-            throw new NativeLibraryException(whoNamesIt + file + ", which is not loaded: " + reason(e), e);
+            throw new NativeLibraryException(
+                    whoNamesIt + file + ", which is not loaded: " + reason(e), e);
         }
     }
 
@@ -172,16 +219,21 @@ public final class NativeLibrary {
      *
      * @param fileName of a library
      * @return the first file of this name, without symbolic links; empty if there is none
-     * @throws NativeLibraryException if it lies where others could have put it: where everybody can write, or in the current folder,
-     *     which an empty or relative entry stands for
+     * @throws NativeLibraryException if it lies where others could have put it: where everybody can
+     *     write, or in the current folder, which an empty or relative entry stands for
      */
     public static Optional<Path> findInstalled(String fileName) {
         for (String folder : libraryPath().split(File.pathSeparator, -1)) {
-            Optional<Path> file = path(folder).map(at -> at.resolve(fileName)).filter(Files::isRegularFile);
+            Optional<Path> file =
+                    path(folder).map(at -> at.resolve(fileName)).filter(Files::isRegularFile);
             if (file.isPresent()) {
                 if (!file.get().isAbsolute()) {
-                    throw new NativeLibraryException("java.library.path leads to " + file.get() + " in the current folder, which is not"
-                            + " loaded: give its folders by absolute paths", null);
+                    throw new NativeLibraryException(
+                            "java.library.path leads to "
+                                    + file.get()
+                                    + " in the current folder, which is not"
+                                    + " loaded: give its folders by absolute paths",
+                            null);
                 }
                 return Optional.of(unlessShared(file.get(), "java.library.path leads to "));
             }
@@ -208,8 +260,14 @@ public final class NativeLibrary {
         try {
             return SymbolLookup.libraryLookup(file, arena);
         } catch (IllegalArgumentException e) {
-            throw new NativeLibraryException("the native library could not be loaded (" + reasonNotToLoad(file) + "): name one that fits"
-                    + " this system with -D" + PATH_PROPERTY + "=FILE", e);
+            throw new NativeLibraryException(
+                    "the native library could not be loaded ("
+                            + reasonNotToLoad(file)
+                            + "): name one that fits"
+                            + " this system with -D"
+                            + PATH_PROPERTY
+                            + "=FILE",
+                    e);
         }
     }
 
@@ -227,13 +285,26 @@ public final class NativeLibrary {
     }
 
     private static void checkAbiVersion(SymbolLookup library, Path file) {
-        MemorySegment function = library.find("lr_abi_version").orElseThrow(() -> new NativeLibraryException(
-                "the library loaded from " + file + " is not Logratio's: it has no lr_abi_version", null));
+        MemorySegment function =
+                library.find("lr_abi_version")
+                        .orElseThrow(
+                                () ->
+                                        new NativeLibraryException(
+                                                "the library loaded from "
+                                                        + file
+                                                        + " is not Logratio's: it has no"
+                                                        + " lr_abi_version",
+                                                null));
         int actual = call(function);
         if (actual != ABI_VERSION) {
             throw new NativeLibraryException(
-                    "the library loaded from " + file + " has ABI version " + Integer.toUnsignedString(actual)
-                            + ", these bindings need " + ABI_VERSION + ": use the library and the jar of one release",
+                    "the library loaded from "
+                            + file
+                            + " has ABI version "
+                            + Integer.toUnsignedString(actual)
+                            + ", these bindings need "
+                            + ABI_VERSION
+                            + ": use the library and the jar of one release",
                     null);
         }
     }
@@ -244,7 +315,10 @@ public final class NativeLibrary {
      */
     static int call(MemorySegment function) {
         try {
-            return (int) Linker.nativeLinker().downcallHandle(function, FunctionDescriptor.of(ValueLayout.JAVA_INT)).invokeExact();
+            return (int)
+                    Linker.nativeLinker()
+                            .downcallHandle(function, FunctionDescriptor.of(ValueLayout.JAVA_INT))
+                            .invokeExact();
         } catch (IllegalCallerException e) {
             throw e;
         } catch (Throwable e) {

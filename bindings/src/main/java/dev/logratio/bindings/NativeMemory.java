@@ -9,13 +9,16 @@ import java.lang.foreign.MemorySegment;
 import java.lang.invoke.MethodHandle;
 
 /**
- * Memory outside the Java heap without an arena: any thread frees it within a microsecond, whereas closing a shared arena waits for
- * every other thread. Nothing but the care of its owner keeps such memory from being used after it is freed.
+ * Memory outside the Java heap without an arena: any thread frees it within a microsecond, whereas
+ * closing a shared arena waits for every other thread. Nothing but the care of its owner keeps such
+ * memory from being used after it is freed.
  */
 @SuppressWarnings("restricted") // this module is the one that is given native access
 public final class NativeMemory {
-    // Both null where Java denies this module native access; arenas, which need none, then take their place.
-    private static final MethodHandle CALLOC = function("calloc", FunctionDescriptor.of(JAVA_LONG, JAVA_LONG, JAVA_LONG));
+    // Both null where Java denies this module native access; arenas, which need none, then take
+    // their place.
+    private static final MethodHandle CALLOC =
+            function("calloc", FunctionDescriptor.of(JAVA_LONG, JAVA_LONG, JAVA_LONG));
     private static final MethodHandle FREE = function("free", FunctionDescriptor.ofVoid(JAVA_LONG));
 
     private NativeMemory() {}
@@ -46,7 +49,10 @@ public final class NativeMemory {
                 throw e;
             }
         }
-        long room = bytes + alignment; // calloc knows which memory is zero already, but aligns to two words only
+        long room =
+                bytes
+                        + alignment; // calloc knows which memory is zero already, but aligns to two
+                                     // words only
         long start = room < bytes ? 0 : calloc(room);
         if (start == 0) {
             throw new OutOfMemoryError("cannot allocate " + bytes + " bytes");
@@ -99,7 +105,10 @@ public final class NativeMemory {
         return segment.reinterpret(arena, null);
     }
 
-    /** A slice of this asks for nothing; each {@code reinterpret} finds out who calls it, which can take microseconds. */
+    /**
+     * A slice of this asks for nothing; each {@code reinterpret} finds out who calls it, which can
+     * take microseconds.
+     */
     private static final class Everything {
         static final MemorySegment SEGMENT = MemorySegment.NULL.reinterpret(Long.MAX_VALUE);
     }

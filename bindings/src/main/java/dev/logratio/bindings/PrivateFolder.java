@@ -37,14 +37,18 @@ public final class PrivateFolder implements AutoCloseable {
      *
      * @param libraries file name to content
      * @return the folder; close it, or have it deleted on exit
-     * @throws IOException if neither can be written and loaded from, or others could change what is there
+     * @throws IOException if neither can be written and loaded from, or others could change what is
+     *     there
      */
     public static PrivateFolder of(Map<String, byte[]> libraries) throws IOException {
         try {
             return inTemporaryFolder(libraries);
         } catch (IOException e) {
             Path cache = LibraryCache.root().orElseThrow(() -> e).path();
-            return holding(libraries, Files.createTempDirectory(LibraryCache.prepare(cache), LibraryCache.UNFINISHED));
+            return holding(
+                    libraries,
+                    Files.createTempDirectory(
+                            LibraryCache.prepare(cache), LibraryCache.UNFINISHED));
         }
     }
 
@@ -63,7 +67,8 @@ public final class PrivateFolder implements AutoCloseable {
         }
     }
 
-    private static PrivateFolder holding(Map<String, byte[]> libraries, Path created) throws IOException {
+    private static PrivateFolder holding(Map<String, byte[]> libraries, Path created)
+            throws IOException {
         PrivateFolder folder = new PrivateFolder(created.toRealPath());
         try {
             FolderTrust.requireOwn(folder.path);

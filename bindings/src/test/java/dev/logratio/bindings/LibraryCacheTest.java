@@ -8,6 +8,13 @@ import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import dev.logratio.bindings.LibraryCache.Root;
+
+import org.junit.jupiter.api.BeforeEach;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.ValueSource;
+
 import java.io.IOException;
 import java.net.StandardProtocolFamily;
 import java.net.UnixDomainSocketAddress;
@@ -26,17 +33,11 @@ import java.util.Optional;
 import java.util.Set;
 import java.util.stream.Collectors;
 import java.util.stream.Stream;
-import org.junit.jupiter.api.BeforeEach;
-import org.junit.jupiter.api.Test;
-import org.junit.jupiter.api.io.TempDir;
-import org.junit.jupiter.params.ParameterizedTest;
-import org.junit.jupiter.params.provider.ValueSource;
 
 class LibraryCacheTest {
     private static final FileTime LONG_AGO = FileTime.fromMillis(1_000_000_000_000L);
 
-    @TempDir
-    private Path temporary;
+    @TempDir private Path temporary;
 
     private Path root;
     private NativeBundle bundle;
@@ -55,8 +56,10 @@ class LibraryCacheTest {
         Path folder = LibraryCache.install(bundle, root);
         assertEquals(root.toRealPath().resolve("abcdef"), folder);
         assertHoldsTheBundle(folder);
-        assertEquals("rwx------", PosixFilePermissions.toString(Files.getPosixFilePermissions(folder)));
-        assertEquals("rwx------", PosixFilePermissions.toString(Files.getPosixFilePermissions(root)));
+        assertEquals(
+                "rwx------", PosixFilePermissions.toString(Files.getPosixFilePermissions(folder)));
+        assertEquals(
+                "rwx------", PosixFilePermissions.toString(Files.getPosixFilePermissions(root)));
         assertEquals(Set.of("abcdef", "lock"), namesIn(root));
     }
 
@@ -69,7 +72,16 @@ class LibraryCacheTest {
     }
 
     @ParameterizedTest
-    @ValueSource(strings = {"changed", "cut short", "removed", "a folder", "a link", "writable by others", "not executable"})
+    @ValueSource(
+            strings = {
+                "changed",
+                "cut short",
+                "removed",
+                "a folder",
+                "a link",
+                "writable by others",
+                "not executable"
+            })
     void aBadCopyIsReplaced(String damage) throws IOException {
         Path library = LibraryCache.install(bundle, root).resolve("liblogratio.so");
         byte[] content = bundle.libraries().get("liblogratio.so");
@@ -83,10 +95,15 @@ class LibraryCacheTest {
             }
             case "a link" -> {
                 Files.delete(library);
-                Files.createSymbolicLink(library, Files.write(temporary.resolve("elsewhere"), content));
+                Files.createSymbolicLink(
+                        library, Files.write(temporary.resolve("elsewhere"), content));
             }
-            case "writable by others" -> Files.setPosixFilePermissions(library, PosixFilePermissions.fromString("rwxrwxrwx"));
-            case "not executable" -> Files.setPosixFilePermissions(library, PosixFilePermissions.fromString("rw-------"));
+            case "writable by others" ->
+                    Files.setPosixFilePermissions(
+                            library, PosixFilePermissions.fromString("rwxrwxrwx"));
+            case "not executable" ->
+                    Files.setPosixFilePermissions(
+                            library, PosixFilePermissions.fromString("rw-------"));
             default -> throw new AssertionError(damage);
         }
         assertHoldsTheBundle(LibraryCache.install(bundle, root));
@@ -112,14 +129,17 @@ class LibraryCacheTest {
         Path folder = LibraryCache.install(bundle, root);
         Files.setPosixFilePermissions(folder, PosixFilePermissions.fromString("rwxrwxrwx"));
         assertHoldsTheBundle(LibraryCache.install(bundle, root));
-        assertEquals("rwx------", PosixFilePermissions.toString(Files.getPosixFilePermissions(folder)));
+        assertEquals(
+                "rwx------", PosixFilePermissions.toString(Files.getPosixFilePermissions(folder)));
     }
 
     @Test
     void nothingIsMadeInAFolderThatOthersCanWrite() throws IOException {
         Path shared = Files.createDirectory(root.getParent());
         Files.setPosixFilePermissions(shared, PosixFilePermissions.fromString("rwxrwxrwx"));
-        UntrustedFolderException e = assertThrows(UntrustedFolderException.class, () -> LibraryCache.install(bundle, root));
+        UntrustedFolderException e =
+                assertThrows(
+                        UntrustedFolderException.class, () -> LibraryCache.install(bundle, root));
         assertEquals(shared.toRealPath() + " can be written by other users", e.getMessage());
         assertEquals(Set.of(), namesIn(shared));
         Files.setAttribute(shared, "unix:mode", 01777); // sticky, as /tmp is
@@ -130,12 +150,17 @@ class LibraryCacheTest {
     void symbolicLinksAreJudgedByWhereTheyLead() throws IOException {
         Path shared = Files.createDirectory(temporary.resolve("shared"));
         Files.createSymbolicLink(root.getParent(), shared);
-        assertEquals(shared.toRealPath().resolve("logratio").resolve("abcdef"), LibraryCache.install(bundle, root));
+        assertEquals(
+                shared.toRealPath().resolve("logratio").resolve("abcdef"),
+                LibraryCache.install(bundle, root));
         Files.setPosixFilePermissions(shared, PosixFilePermissions.fromString("rwxrwxrwx"));
         assertThrows(UntrustedFolderException.class, () -> LibraryCache.install(bundle, root));
     }
 
-    /** A stopped process holds the lock, or something else has its name: then it is waited for a while, or not at all. */
+    /**
+     * A stopped process holds the lock, or something else has its name: then it is waited for a
+     * while, or not at all.
+     */
     @ParameterizedTest
     @ValueSource(strings = {"held", "a folder", "a pipe", "a socket", "a link to nowhere"})
     void aLockThatCannotBeHadIsDoneWithout(String what) throws Exception {
@@ -143,7 +168,9 @@ class LibraryCacheTest {
         Duration wait = Duration.ofMillis(100);
         switch (what) {
             case "held" -> {
-                try (FileChannel channel = FileChannel.open(lock, StandardOpenOption.CREATE, StandardOpenOption.WRITE);
+                try (FileChannel channel =
+                                FileChannel.open(
+                                        lock, StandardOpenOption.CREATE, StandardOpenOption.WRITE);
                         var _ = channel.lock()) {
                     long start = System.nanoTime();
                     assertHoldsTheBundle(LibraryCache.install(bundle, root, wait));
@@ -151,14 +178,18 @@ class LibraryCacheTest {
                 }
             }
             case "a socket" -> {
-                try (ServerSocketChannel socket = ServerSocketChannel.open(StandardProtocolFamily.UNIX)) {
+                try (ServerSocketChannel socket =
+                        ServerSocketChannel.open(StandardProtocolFamily.UNIX)) {
                     socket.bind(UnixDomainSocketAddress.of(lock));
                     assertHoldsTheBundle(LibraryCache.install(bundle, root, wait));
                 }
             }
             case "a folder" -> Files.createDirectory(lock);
-            case "a pipe" -> assertEquals(0, new ProcessBuilder("mkfifo", lock.toString()).start().waitFor());
-            case "a link to nowhere" -> Files.createSymbolicLink(lock, temporary.resolve("nowhere").resolve("lock"));
+            case "a pipe" ->
+                    assertEquals(
+                            0, new ProcessBuilder("mkfifo", lock.toString()).start().waitFor());
+            case "a link to nowhere" ->
+                    Files.createSymbolicLink(lock, temporary.resolve("nowhere").resolve("lock"));
             default -> throw new AssertionError(what);
         }
         assertHoldsTheBundle(LibraryCache.install(bundle, root, wait));
@@ -177,30 +208,42 @@ class LibraryCacheTest {
     @Test
     void theFolderOfOneProcessIsPrivate() throws IOException {
         Path gone;
-        try (PrivateFolder first = PrivateFolder.of(bundle.libraries()); PrivateFolder second = PrivateFolder.of(bundle.libraries())) {
+        try (PrivateFolder first = PrivateFolder.of(bundle.libraries());
+                PrivateFolder second = PrivateFolder.of(bundle.libraries())) {
             assertNotEquals(first.path(), second.path());
             assertHoldsTheBundle(first.path());
-            assertEquals("rwx------", PosixFilePermissions.toString(Files.getPosixFilePermissions(first.path())));
+            assertEquals(
+                    "rwx------",
+                    PosixFilePermissions.toString(Files.getPosixFilePermissions(first.path())));
             gone = first.path();
         }
         assertFalse(Files.exists(gone));
     }
 
-    /** On a file system that is mounted noexec, the system says of every file what it says here of one without the permission. */
+    /**
+     * On a file system that is mounted noexec, the system says of every file what it says here of
+     * one without the permission.
+     */
     @Test
     void whereNothingCanBeExecutedIsNamed() throws IOException {
         Path folder = LibraryCache.install(bundle, root);
         PrivateFolder.requireExecution(folder, bundle.libraries().keySet());
-        Files.setPosixFilePermissions(folder.resolve("liblogratio_other.so"), PosixFilePermissions.fromString("rw-------"));
-        NoExecutionException e = assertThrows(NoExecutionException.class,
-                () -> PrivateFolder.requireExecution(folder, bundle.libraries().keySet()));
+        Files.setPosixFilePermissions(
+                folder.resolve("liblogratio_other.so"),
+                PosixFilePermissions.fromString("rw-------"));
+        NoExecutionException e =
+                assertThrows(
+                        NoExecutionException.class,
+                        () -> PrivateFolder.requireExecution(folder, bundle.libraries().keySet()));
         assertEquals(folder + " is on a file system that is mounted noexec", e.getMessage());
     }
 
     @Test
     void cacheFoldersFollowTheXdgSpecification() {
         Optional<Root> atHome = Optional.of(new Root(Path.of("/home/a/.cache/logratio"), false));
-        assertEquals(Optional.of(new Root(Path.of("/x/logratio"), true)), LibraryCache.root("/x", "/home/a"));
+        assertEquals(
+                Optional.of(new Root(Path.of("/x/logratio"), true)),
+                LibraryCache.root("/x", "/home/a"));
         assertEquals(atHome, LibraryCache.root(null, "/home/a"));
         assertEquals(atHome, LibraryCache.root("relative", "/home/a"));
         assertEquals(atHome, LibraryCache.root("", "/home/a"));
@@ -220,7 +263,8 @@ class LibraryCacheTest {
         assertEquals(bundle.libraries().keySet(), namesIn(folder));
         for (String name : List.of("liblogratio.so", "liblogratio_other.so")) {
             assertTrue(Files.isRegularFile(folder.resolve(name)));
-            assertArrayEquals(bundle.libraries().get(name), Files.readAllBytes(folder.resolve(name)));
+            assertArrayEquals(
+                    bundle.libraries().get(name), Files.readAllBytes(folder.resolve(name)));
         }
     }
 

@@ -1,6 +1,9 @@
 package dev.logratio.bindings;
 
-/** A program for tests: loads the library twice, and prints where it comes from or why it cannot be used. */
+/**
+ * A program for tests: loads the library twice, and prints where it comes from or why it cannot be
+ * used.
+ */
 final class LoadingProgram {
     private LoadingProgram() {}
 

@@ -3,6 +3,12 @@ package dev.logratio.bindings;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
+import org.junit.jupiter.api.BeforeAll;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.MethodSource;
+
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
@@ -14,21 +20,18 @@ import java.util.Set;
 import java.util.TreeSet;
 import java.util.regex.Matcher;
 import java.util.regex.Pattern;
-import org.junit.jupiter.api.BeforeAll;
-import org.junit.jupiter.api.Test;
-import org.junit.jupiter.api.io.TempDir;
-import org.junit.jupiter.params.ParameterizedTest;
-import org.junit.jupiter.params.provider.MethodSource;
 
 /** What each shared library in the jar asks of the system that it is loaded on. */
 class SharedLibraryTest {
     /** Debian 12, Ubuntu 22.04 and Red Hat Enterprise Linux 9 have this version or a newer one. */
     private static final String NEWEST_GLIBC = "2.34";
 
-    @TempDir
-    private static Path folder;
+    @TempDir private static Path folder;
 
-    /** The main one, and the one with the CUDA kernels if there was a compiler for them. The emulator is for tests, and in no jar. */
+    /**
+     * The main one, and the one with the CUDA kernels if there was a compiler for them. The
+     * emulator is for tests, and in no jar.
+     */
     static Set<String> libraries() throws IOException {
         return NativeBundle.find(Platform.SUPPORTED).orElseThrow().libraries().keySet();
     }
@@ -44,7 +47,9 @@ class SharedLibraryTest {
     @Test
     void areThoseThatBelongThere() throws Exception {
         assertTrue(libraries().contains("liblogratio.so"), libraries()::toString);
-        assertTrue(Set.of("liblogratio.so", "liblogratio_cuda.so").containsAll(libraries()), libraries()::toString);
+        assertTrue(
+                Set.of("liblogratio.so", "liblogratio_cuda.so").containsAll(libraries()),
+                libraries()::toString);
     }
 
     @ParameterizedTest
@@ -69,19 +74,23 @@ class SharedLibraryTest {
     @MethodSource("libraries")
     void showsItsInterfaceAlone(String library) throws Exception {
         // Bind GLOBAL or WEAK, visible, and defined here: a section number instead of UND.
-        List<String> exported = readelf(library, "--dyn-syms", "(?:GLOBAL|WEAK)\\s+DEFAULT\\s+\\d+\\s+([^\\s@]+)");
+        List<String> exported =
+                readelf(library, "--dyn-syms", "(?:GLOBAL|WEAK)\\s+DEFAULT\\s+\\d+\\s+([^\\s@]+)");
         if (library.equals(NativeBundle.MAIN_LIBRARY)) {
             assertTrue(exported.contains("lr_abi_version"), exported::toString);
-            assertEquals(List.of(), exported.stream().filter(name -> !name.startsWith("lr_")).toList());
+            assertEquals(
+                    List.of(), exported.stream().filter(name -> !name.startsWith("lr_")).toList());
         } else {
             assertEquals(List.of("logratio_device_table"), exported);
         }
     }
 
-    private static List<String> readelf(String library, String option, String pattern) throws Exception {
-        Process process = new ProcessBuilder("readelf", "--wide", option, folder.resolve(library).toString())
-                .redirectErrorStream(true)
-                .start();
+    private static List<String> readelf(String library, String option, String pattern)
+            throws Exception {
+        Process process =
+                new ProcessBuilder("readelf", "--wide", option, folder.resolve(library).toString())
+                        .redirectErrorStream(true)
+                        .start();
         String output = new String(process.getInputStream().readAllBytes());
         assertEquals(0, process.waitFor(), output);
         List<String> found = new ArrayList<>();

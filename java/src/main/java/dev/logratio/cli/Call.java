@@ -3,6 +3,7 @@ package dev.logratio.cli;
 import dev.logratio.Backend;
 import dev.logratio.Tensor;
 import dev.logratio.loss.Loss;
+
 import java.lang.foreign.Arena;
 import java.util.List;
 import java.util.Map;

@@ -8,6 +8,7 @@ import dev.logratio.loss.Loss;
 import dev.logratio.safetensors.Safetensors;
 import dev.logratio.safetensors.SafetensorsFile;
 import dev.logratio.safetensors.TensorInfo;
+
 import java.io.IOException;
 import java.lang.foreign.Arena;
 import java.nio.file.Path;
@@ -17,8 +18,9 @@ import java.util.List;
 import java.util.Map;
 
 /**
- * One case: a file with an operation, its options and its inputs. The order of its checks is part of the command's contract: the file,
- * the operation, the options, which tensors are there, dtypes, shapes, values.
+ * One case: a file with an operation, its options and its inputs. The order of its checks is part
+ * of the command's contract: the file, the operation, the options, which tensors are there, dtypes,
+ * shapes, values.
  */
 final class Case {
     private final Backend backend;
@@ -44,7 +46,8 @@ final class Case {
      * Evaluates a file into another, which is written whole or not at all.
      *
      * @throws CaseException if the case is wrong
-     * @throws IOException if the file is not valid safetensors or cannot be read, or the output cannot be written
+     * @throws IOException if the file is not valid safetensors or cannot be read, or the output
+     *     cannot be written
      */
     static void evaluate(Backend backend, Path in, Path out) throws CaseException, IOException {
         // Shared arenas: a backend may have other threads at work on the tensors.
@@ -79,9 +82,7 @@ final class Case {
     // ---- Which tensors are there ----
 
     private List<Input> givenInputs() throws CaseException {
-        List<Input> known = operation.inputs().stream()
-                .filter(this::isKnown)
-                .toList();
+        List<Input> known = operation.inputs().stream().filter(this::isKnown).toList();
         List<Input> given = new ArrayList<>();
         for (Input input : known) {
             if (layout.containsKey(input.name())) {
@@ -106,23 +107,37 @@ final class Case {
     }
 
     private void checkAllowed(Input input) throws CaseException {
-        boolean isReference = input.presence() == Presence.REFERENCE || input.presence() == Presence.ONE_REFERENCE;
+        boolean isReference =
+                input.presence() == Presence.REFERENCE
+                        || input.presence() == Presence.ONE_REFERENCE;
         if (isReference && Options.whyReferenceFree(settings) != null) {
             throw new CaseException(
-                    "tensor " + input.name() + " is there, expected it absent as " + Options.whyReferenceFree(settings));
+                    "tensor "
+                            + input.name()
+                            + " is there, expected it absent as "
+                            + Options.whyReferenceFree(settings));
         }
         if (input.presence() == Presence.OPTION && settings.isGivenToLoss(input.name())) {
             throw new CaseException(
-                    input.name() + " is given both as an option and as a tensor, expected one of the two");
+                    input.name()
+                            + " is given both as an option and as a tensor, expected one of the"
+                            + " two");
         }
     }
 
     private void checkNotRequired(Input input) throws CaseException {
-        boolean required = input.presence() == Presence.REQUIRED
-                || input.presence() == Presence.REFERENCE && Options.whyReferenceFree(settings) == null;
+        boolean required =
+                input.presence() == Presence.REQUIRED
+                        || input.presence() == Presence.REFERENCE
+                                && Options.whyReferenceFree(settings) == null;
         if (required) {
-            throw new CaseException("tensor " + input.name() + " is missing, expected "
-                    + input.elements().dtypeNames(reference) + " " + input.shapeNames());
+            throw new CaseException(
+                    "tensor "
+                            + input.name()
+                            + " is missing, expected "
+                            + input.elements().dtypeNames(reference)
+                            + " "
+                            + input.shapeNames());
         }
     }
 
@@ -133,12 +148,16 @@ final class Case {
             return;
         }
         if (chosen.isEmpty()) {
-            throw new CaseException("tensor " + Text.alternatives(choices)
-                    + " is missing, expected one of them, or reference_free on");
+            throw new CaseException(
+                    "tensor "
+                            + Text.alternatives(choices)
+                            + " is missing, expected one of them, or reference_free on");
         }
         if (chosen.size() > 1) {
             throw new CaseException(
-                    "tensors " + String.join(" and ", chosen) + " are both there, expected exactly one of them");
+                    "tensors "
+                            + String.join(" and ", chosen)
+                            + " are both there, expected exactly one of them");
         }
     }
 
@@ -153,8 +172,12 @@ final class Case {
         List<String> names = known.stream().map(Input::name).toList();
         for (String name : layout.keySet()) {
             if (!names.contains(name)) {
-                throw new CaseException("unknown tensor " + Text.quoted(name) + settings.ofOperation() + ", expected "
-                        + Text.alternatives(names));
+                throw new CaseException(
+                        "unknown tensor "
+                                + Text.quoted(name)
+                                + settings.ofOperation()
+                                + ", expected "
+                                + Text.alternatives(names));
             }
         }
     }
@@ -164,14 +187,24 @@ final class Case {
     private void checkDtypes(List<Input> given) throws CaseException {
         for (Input input : given) {
             String dtype = layout.get(input.name()).dtype();
-            if (input.elements().dtypes(reference).stream().noneMatch(d -> d.name().equals(dtype))) {
-                throw new CaseException(input.name() + " has dtype " + dtype + ", expected "
-                        + input.elements().dtypeNames(reference) + " on backend " + backend.name());
+            if (input.elements().dtypes(reference).stream()
+                    .noneMatch(d -> d.name().equals(dtype))) {
+                throw new CaseException(
+                        input.name()
+                                + " has dtype "
+                                + dtype
+                                + ", expected "
+                                + input.elements().dtypeNames(reference)
+                                + " on backend "
+                                + backend.name());
             }
         }
     }
 
-    /** The tensor as the backend gets it: the reference computes with real numbers as F64, and so gives every gradient as F64. */
+    /**
+     * The tensor as the backend gets it: the reference computes with real numbers as F64, and so
+     * gives every gradient as F64.
+     */
     private Tensor tensor(Input input) throws IOException {
         Tensor tensor = file.tensor(input.name());
         if (!reference || !input.elements().isReal() || tensor.dtype() == DType.F64) {
@@ -182,13 +215,15 @@ final class Case {
         return wide;
     }
 
-    private static Map<String, Double> optionTensors(List<Input> given, Map<String, Tensor> inputs) throws CaseException {
+    private static Map<String, Double> optionTensors(List<Input> given, Map<String, Tensor> inputs)
+            throws CaseException {
         Map<String, Double> values = new LinkedHashMap<>();
         for (Input input : given) {
             if (input.presence() == Presence.OPTION) {
                 double value = inputs.get(input.name()).getDouble(0);
                 if (!Double.isFinite(value)) {
-                    throw new CaseException(input.name() + " is " + value + ", expected a finite number");
+                    throw new CaseException(
+                            input.name() + " is " + value + ", expected a finite number");
                 }
                 values.put(input.name(), value);
             }

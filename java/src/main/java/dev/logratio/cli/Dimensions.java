@@ -6,7 +6,10 @@ import java.util.List;
 import java.util.Map;
 import java.util.Optional;
 
-/** The sizes that the symbols of a case's shapes stand for, found by matching one tensor after the other. */
+/**
+ * The sizes that the symbols of a case's shapes stand for, found by matching one tensor after the
+ * other.
+ */
 final class Dimensions {
     /** A size and the tensor it was first seen in. */
     private record Bound(long size, String source) {}
@@ -66,7 +69,8 @@ final class Dimensions {
         return shapes.size() == 1 ? shapes.getFirst() : shapes.get(form);
     }
 
-    private void matchDimension(String name, long[] shape, Shape expected, int i) throws CaseException {
+    private void matchDimension(String name, long[] shape, Shape expected, int i)
+            throws CaseException {
         Shape.Dimension dimension = expected.dimensions().get(i);
         if (dimension.isFixed()) {
             if (shape[i] != dimension.factor()) {
@@ -75,8 +79,15 @@ final class Dimensions {
             return;
         }
         if (shape[i] % dimension.factor() != 0) {
-            throw new CaseException(name + " has shape " + Text.shape(shape) + ", expected " + expected
-                    + " with an even dimension " + i + ": chosen rows, then as many rejected");
+            throw new CaseException(
+                    name
+                            + " has shape "
+                            + Text.shape(shape)
+                            + ", expected "
+                            + expected
+                            + " with an even dimension "
+                            + i
+                            + ": chosen rows, then as many rejected");
         }
         long size = shape[i] / dimension.factor();
         Bound before = bound.putIfAbsent(dimension.symbol(), new Bound(size, name));
@@ -84,7 +95,13 @@ final class Dimensions {
             throw mismatch(name, shape, List.of(expected));
         }
         if (dimension.symbol().equals("V") && size < 1) {
-            throw new CaseException(name + " has shape " + Text.shape(shape) + ", expected " + expected + " with V >= 1");
+            throw new CaseException(
+                    name
+                            + " has shape "
+                            + Text.shape(shape)
+                            + ", expected "
+                            + expected
+                            + " with V >= 1");
         }
     }
 
@@ -96,8 +113,12 @@ final class Dimensions {
                 sizes.add(dimension.symbol() + " = " + known.size() + " of " + known.source());
             }
         }
-        return new CaseException(name + " has shape " + Text.shape(shape) + ", expected "
-                + Text.alternatives(expected.stream().map(Shape::toString).toList())
-                + (sizes.isEmpty() ? "" : " with " + String.join(", ", sizes)));
+        return new CaseException(
+                name
+                        + " has shape "
+                        + Text.shape(shape)
+                        + ", expected "
+                        + Text.alternatives(expected.stream().map(Shape::toString).toList())
+                        + (sizes.isEmpty() ? "" : " with " + String.join(", ", sizes)));
     }
 }

@@ -9,19 +9,30 @@ import dev.logratio.DivergenceOptions.Detach;
 import dev.logratio.DivergenceOptions.Reduction;
 import dev.logratio.Tensor;
 import dev.logratio.cli.Values.Range;
+
 import java.util.Arrays;
 import java.util.Collection;
 import java.util.List;
 import java.util.Locale;
 
-/** {@code divergence}: how far rows of two distributions are apart, with the gradient of both sides. */
+/**
+ * {@code divergence}: how far rows of two distributions are apart, with the gradient of both sides.
+ */
 final class DivergenceOperation extends Operation {
     private static final Input P = Input.required("p_logits", Elements.LOGITS, "N,V");
-    private static final Input Q = Input.optional("q_logits", Elements.LOGITS, "M,V").orElse("q_weights, of which there is exactly one");
-    private static final Input Q_WEIGHTS = Input.optional("q_weights", Elements.WEIGHTS, "M,V").orElse("q_logits; constant, normalised per row");
+    private static final Input Q =
+            Input.optional("q_logits", Elements.LOGITS, "M,V")
+                    .orElse("q_weights, of which there is exactly one");
+    private static final Input Q_WEIGHTS =
+            Input.optional("q_weights", Elements.WEIGHTS, "M,V")
+                    .orElse("q_logits; constant, normalised per row");
 
-    private static final Option KIND = Option.required(
-            "divergence", Arrays.stream(DivergenceKind.values()).map(DivergenceKind::id).toArray(String[]::new));
+    private static final Option KIND =
+            Option.required(
+                    "divergence",
+                    Arrays.stream(DivergenceKind.values())
+                            .map(DivergenceKind::id)
+                            .toArray(String[]::new));
     private static final Option W1 = Option.number("w1", "1", Range.NOT_NEGATIVE);
     private static final Option W2 = Option.number("w2", "1", Range.NOT_NEGATIVE);
     private static final Option DETACH = Option.choice("detach", "none", "p", "q");
@@ -39,7 +50,11 @@ final class DivergenceOperation extends Operation {
                         Input.optional("q_rows", Elements.ROWS, "K").orElse("0..N-1"),
                         Input.optional("row_weights", Elements.WEIGHTS, "K").orElse("1")),
                 List.of(KIND, W1, W2, Options.TEMPERATURE, DETACH, MEAN_OR_SUM),
-                List.of(Output.value("values", "K"), Output.value("loss", "1"), Output.gradient(P), Output.gradient(Q)));
+                List.of(
+                        Output.value("values", "K"),
+                        Output.value("loss", "1"),
+                        Output.gradient(P),
+                        Output.gradient(Q)));
     }
 
     @Override
@@ -54,14 +69,17 @@ final class DivergenceOperation extends Operation {
     @Override
     void checkInputs(Collection<String> names) throws CaseException {
         if (names.contains(Q.name()) == names.contains(Q_WEIGHTS.name())) {
-            throw new CaseException(names.contains(Q.name())
-                    ? "tensors q_logits and q_weights are both there, expected exactly one of them"
-                    : "tensor q_logits or q_weights is missing, expected one of them");
+            throw new CaseException(
+                    names.contains(Q.name())
+                            ? "tensors q_logits and q_weights are both there, expected exactly one"
+                                  + " of them"
+                            : "tensor q_logits or q_weights is missing, expected one of them");
         }
         if (names.contains("p_rows") != names.contains("q_rows")) {
-            throw new CaseException(names.contains("p_rows")
-                    ? "tensor q_rows is missing, expected it as p_rows is there"
-                    : "tensor p_rows is missing, expected it as q_rows is there");
+            throw new CaseException(
+                    names.contains("p_rows")
+                            ? "tensor q_rows is missing, expected it as p_rows is there"
+                            : "tensor p_rows is missing, expected it as q_rows is there");
         }
     }
 
@@ -78,20 +96,31 @@ final class DivergenceOperation extends Operation {
         }
         long rows = dimensions.size("N");
         if (dimensions.size("M") != rows) {
-            throw new CaseException(dimensions.source("M").orElseThrow() + " has " + dimensions.size("M") + " rows, expected the " + rows
-                    + " of p_logits without p_rows and q_rows");
+            throw new CaseException(
+                    dimensions.source("M").orElseThrow()
+                            + " has "
+                            + dimensions.size("M")
+                            + " rows, expected the "
+                            + rows
+                            + " of p_logits without p_rows and q_rows");
         }
         dimensions.setUnlessSeen("K", "N");
         if (dimensions.size("K") != rows) {
-            throw new CaseException("row_weights has shape [" + dimensions.size("K") + "], expected [" + rows + "], the rows of p_logits");
+            throw new CaseException(
+                    "row_weights has shape ["
+                            + dimensions.size("K")
+                            + "], expected ["
+                            + rows
+                            + "], the rows of p_logits");
         }
     }
 
     @Override
     void run(Call call) {
-        Divergence operation = call.in("q_logits") != null
-                ? Divergence.of(call.in("p_logits"), call.in("q_logits"))
-                : Divergence.ofWeights(call.in("p_logits"), weights(call));
+        Divergence operation =
+                call.in("q_logits") != null
+                        ? Divergence.of(call.in("p_logits"), call.in("q_logits"))
+                        : Divergence.ofWeights(call.in("p_logits"), weights(call));
         operation
                 .options(options(call.settings()))
                 .rows(call.in("p_rows"), call.in("q_rows"))

@@ -1,10 +1,14 @@
 package dev.logratio.cli;
 
 import dev.logratio.DType;
+
 import java.util.ArrayList;
 import java.util.List;
 
-/** What the elements of an input may be. The values themselves are checked by the operation, before it writes anything. */
+/**
+ * What the elements of an input may be. The values themselves are checked by the operation, before
+ * it writes anything.
+ */
 enum Elements {
     /** Vocabulary-sized floats, which only the reference takes as F64. */
     LOGITS("F64 on the reference only", DType.F64, DType.F32, DType.BF16, DType.F16) {
@@ -48,7 +52,10 @@ enum Elements {
         return Text.alternatives(dtypes(reference).stream().map(DType::name).toList());
     }
 
-    /** Whether the tensor takes part in the calculation as a real number, so that the reference widens it to F64. */
+    /**
+     * Whether the tensor takes part in the calculation as a real number, so that the reference
+     * widens it to F64.
+     */
     boolean isReal() {
         return this == LOGITS || this == FLOATS || this == WEIGHTS;
     }

@@ -4,19 +4,22 @@ import dev.logratio.Backend;
 import dev.logratio.BackendInfo;
 import dev.logratio.Logratio;
 import dev.logratio.bindings.NativeLibrary;
-import java.io.PrintWriter;
+
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Model.CommandSpec;
 import picocli.CommandLine.Spec;
+
+import java.io.PrintWriter;
 
 /** {@code logratio info}: what this build is and what it can do here. */
 @Command(
         name = "info",
         mixinStandardHelpOptions = true,
-        description = "Prints versions, backends (with the reason where one cannot run), instruction set and threads.")
+        description =
+                "Prints versions, backends (with the reason where one cannot run), instruction set"
+                    + " and threads.")
 final class InfoCommand implements Runnable {
-    @Spec
-    private CommandSpec spec;
+    @Spec private CommandSpec spec;
 
     @Override
     public void run() {
@@ -24,11 +27,20 @@ final class InfoCommand implements Runnable {
         line(out, "Logratio", Logratio.version());
         line(out, "ABI", Integer.toString(NativeLibrary.ABI_VERSION));
         line(out, "Java", Runtime.version() + ", " + System.getProperty("java.vm.name"));
-        line(out, "System", System.getProperty("os.name") + " " + System.getProperty("os.version") + ", "
-                + System.getProperty("os.arch"));
+        line(
+                out,
+                "System",
+                System.getProperty("os.name")
+                        + " "
+                        + System.getProperty("os.version")
+                        + ", "
+                        + System.getProperty("os.arch"));
         for (BackendInfo backend : Backend.all()) {
             boolean available = backend.backend().isPresent();
-            line(out, "Backend " + backend.name(), (available ? "available: " : "unavailable: ") + backend.detail());
+            line(
+                    out,
+                    "Backend " + backend.name(),
+                    (available ? "available: " : "unavailable: ") + backend.detail());
             if (available && backend.name().equals("cpu")) {
                 line(out, "Instruction set", Logratio.instructionSet());
                 line(out, "Threads", Integer.toString(Logratio.threads()));

@@ -5,14 +5,18 @@ import java.util.List;
 import java.util.stream.Collectors;
 
 /**
- * An input tensor of an operation: one row of the table that both the checks and {@code --list} read.
+ * An input tensor of an operation: one row of the table that both the checks and {@code --list}
+ * read.
  *
- * @param shapes one for each form that the operation knows (rows, or sequences of rows), or a single one for all
+ * @param shapes one for each form that the operation knows (rows, or sequences of rows), or a
+ *     single one for all
  * @param fallback what is used where the tensor is absent, in words; "" if nothing
  */
-record Input(String name, Elements elements, Presence presence, List<Shape> shapes, String fallback) {
+record Input(
+        String name, Elements elements, Presence presence, List<Shape> shapes, String fallback) {
     static Input of(String name, Elements elements, Presence presence, String... shapes) {
-        return new Input(name, elements, presence, Arrays.stream(shapes).map(Shape::parse).toList(), "");
+        return new Input(
+                name, elements, presence, Arrays.stream(shapes).map(Shape::parse).toList(), "");
     }
 
     static Input required(String name, Elements elements, String... shapes) {

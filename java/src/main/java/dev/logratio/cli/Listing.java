@@ -2,6 +2,7 @@ package dev.logratio.cli;
 
 import dev.logratio.loss.Losses;
 import dev.logratio.loss.OptionInfo;
+
 import java.io.PrintWriter;
 import java.util.ArrayList;
 import java.util.List;
@@ -16,17 +17,35 @@ final class Listing {
     }
 
     void print() {
-        out.println("N rows, V >= 1 vocabulary, B sequences of T tokens, P pairs: row 0..P-1 of a batch of 2P is chosen, the rest rejected.");
-        out.println("The operation is the value of \"op\" in the file's __metadata__, its options are further keys.");
+        out.println(
+                "N rows, V >= 1 vocabulary, B sequences of T tokens, P pairs: row 0..P-1 of a batch"
+                    + " of 2P is chosen, the rest rejected.");
+        out.println(
+                "The operation is the value of \"op\" in the file's __metadata__, its options are"
+                    + " further keys.");
         for (Operation operation : Operations.ALL) {
             out.println();
             out.println(operation.name());
-            operation.inputs().forEach(input -> line("in", input.name(), input.shapeNames(), notes(input)));
+            operation
+                    .inputs()
+                    .forEach(input -> line("in", input.name(), input.shapeNames(), notes(input)));
             if (operation.hasLoss()) {
                 line("option", Settings.LOSS, Option.REQUIRED, losses(operation));
             }
-            operation.options().forEach(o -> line("option", o.name(), o.defaultText(), o.values().description()));
-            operation.outputs().forEach(output -> line("out", output.name(), output.shapeNames(), notes(output)));
+            operation
+                    .options()
+                    .forEach(
+                            o ->
+                                    line(
+                                            "option",
+                                            o.name(),
+                                            o.defaultText(),
+                                            o.values().description()));
+            operation
+                    .outputs()
+                    .forEach(
+                            output ->
+                                    line("out", output.name(), output.shapeNames(), notes(output)));
         }
         for (String loss : Losses.ids()) {
             out.println();
@@ -38,8 +57,11 @@ final class Listing {
     }
 
     private static String losses(Operation operation) {
-        return String.join("|", Losses.ids(operation.lossKind())) + ", and its options below"
-                + (operation.takesSeveralLosses() ? "; several with commas between them, an option goes to each that has it" : "");
+        return String.join("|", Losses.ids(operation.lossKind()))
+                + ", and its options below"
+                + (operation.takesSeveralLosses()
+                        ? "; several with commas between them, an option goes to each that has it"
+                        : "");
     }
 
     private static String aliases(String loss) {
@@ -48,7 +70,9 @@ final class Listing {
     }
 
     private void line(String kind, String name, String shapeOrDefault, String notes) {
-        out.println(String.format("  %-7s %-23s %-18s %s", kind, name, shapeOrDefault, notes).stripTrailing());
+        out.println(
+                String.format("  %-7s %-23s %-18s %s", kind, name, shapeOrDefault, notes)
+                        .stripTrailing());
     }
 
     private static String notes(Input input) {
@@ -64,9 +88,13 @@ final class Listing {
         return switch (output.kind()) {
             case VALUE -> joined(List.of("F32; F64 from the reference", output.note()));
             case INDEX -> "I64";
-            case GRADIENT -> joined(List.of(
-                    "dtype of " + output.source() + "; F64 from the reference",
-                    output.upstream().isEmpty() ? "" : "with " + Text.alternatives(output.upstream())));
+            case GRADIENT ->
+                    joined(
+                            List.of(
+                                    "dtype of " + output.source() + "; F64 from the reference",
+                                    output.upstream().isEmpty()
+                                            ? ""
+                                            : "with " + Text.alternatives(output.upstream())));
             case OPTION_GRADIENT -> "where the loss has it";
         };
     }

@@ -1,8 +1,7 @@
 package dev.logratio.cli;
 
 import dev.logratio.Logratio;
-import java.io.PrintWriter;
-import java.nio.charset.Charset;
+
 import picocli.CommandLine;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.IVersionProvider;
@@ -10,9 +9,13 @@ import picocli.CommandLine.Model.CommandSpec;
 import picocli.CommandLine.ParameterException;
 import picocli.CommandLine.Spec;
 
+import java.io.PrintWriter;
+import java.nio.charset.Charset;
+
 /**
- * The command line. Exit status 0: done; 2: a mistake in the arguments or the files; 1: another failure, such as standard output that
- * cannot be written. What is not 0 is said on standard error, each in one line.
+ * The command line. Exit status 0: done; 2: a mistake in the arguments or the files; 1: another
+ * failure, such as standard output that cannot be written. What is not 0 is said on standard error,
+ * each in one line.
  */
 @Command(
         name = "logratio",
@@ -21,8 +24,7 @@ import picocli.CommandLine.Spec;
         description = "Preference-optimisation losses on hand-written kernels.",
         subcommands = {EvalCommand.class, InfoCommand.class, ShapeCommand.class})
 public final class Main implements Runnable {
-    @Spec
-    private CommandSpec spec;
+    @Spec private CommandSpec spec;
 
     /** Made by the command-line library. */
     Main() {}
@@ -33,21 +35,30 @@ public final class Main implements Runnable {
      * @param args the command and its arguments
      */
     public static void main(String[] args) {
-        System.exit(run(StandardOutput.ofProcess(), System.out.charset(), new PrintWriter(System.err, true), args));
+        System.exit(
+                run(
+                        StandardOutput.ofProcess(),
+                        System.out.charset(),
+                        new PrintWriter(System.err, true),
+                        args));
     }
 
     /** Runs a command and gives its exit status. */
     static int run(StandardOutput out, Charset charset, PrintWriter err, String... args) {
         PrintWriter printer = new PrintWriter(out, false, charset);
-        int status = new CommandLine(new Main())
-                .setOut(printer)
-                .setErr(err)
-                .setExpandAtFiles(false) // a file may well be named @something
-                .setParameterExceptionHandler(Main::reportUsage)
-                .execute(args);
+        int status =
+                new CommandLine(new Main())
+                        .setOut(printer)
+                        .setErr(err)
+                        .setExpandAtFiles(false) // a file may well be named @something
+                        .setParameterExceptionHandler(Main::reportUsage)
+                        .execute(args);
         printer.flush();
         if (out.failure().isPresent()) {
-            err.println(OneLine.of("logratio: standard output cannot be written: " + out.failure().get().getMessage()));
+            err.println(
+                    OneLine.of(
+                            "logratio: standard output cannot be written: "
+                                    + out.failure().get().getMessage()));
             return Math.max(status, CommandLine.ExitCode.SOFTWARE);
         }
         return status;
@@ -55,12 +66,16 @@ public final class Main implements Runnable {
 
     @Override
     public void run() {
-        throw new ParameterException(spec.commandLine(), "a command is missing, expected eval, info or shape");
+        throw new ParameterException(
+                spec.commandLine(), "a command is missing, expected eval, info or shape");
     }
 
     private static int reportUsage(ParameterException e, String[] args) {
         CommandLine command = e.getCommandLine();
-        command.getErr().println(OneLine.of(command.getCommandSpec().qualifiedName() + ": " + e.getMessage()));
+        command.getErr()
+                .println(
+                        OneLine.of(
+                                command.getCommandSpec().qualifiedName() + ": " + e.getMessage()));
         return CommandLine.ExitCode.USAGE;
     }
 

@@ -6,7 +6,10 @@ final class OneLine {
 
     private OneLine() {}
 
-    /** The text with control characters and line separators written as escapes, cut where it is very long. */
+    /**
+     * The text with control characters and line separators written as escapes, cut where it is very
+     * long.
+     */
     static String of(String text) {
         StringBuilder line = new StringBuilder();
         for (int i = 0; i < text.length() && line.length() < LONGEST; i++) {

@@ -1,12 +1,14 @@
 package dev.logratio.cli;
 
 import dev.logratio.loss.Loss;
+
 import java.util.Collection;
 import java.util.List;
 
 /**
- * An operation that {@code eval} knows. Its constructor is a table of inputs, options and outputs, from which come the checks of a case,
- * its output tensors and {@code --list}; a subclass adds what only it checks, and the call.
+ * An operation that {@code eval} knows. Its constructor is a table of inputs, options and outputs,
+ * from which come the checks of a case, its output tensors and {@code --list}; a subclass adds what
+ * only it checks, and the call.
  */
 abstract class Operation {
     private final String name;
@@ -18,9 +20,15 @@ abstract class Operation {
     /**
      * Sets up the table.
      *
-     * @param hasLoss whether the option {@code loss}, and the options of the loss it names, belong to it
+     * @param hasLoss whether the option {@code loss}, and the options of the loss it names, belong
+     *     to it
      */
-    Operation(String name, boolean hasLoss, List<Input> inputs, List<Option> options, List<Output> outputs) {
+    Operation(
+            String name,
+            boolean hasLoss,
+            List<Input> inputs,
+            List<Option> options,
+            List<Output> outputs) {
         this.name = name;
         this.hasLoss = hasLoss;
         this.inputs = inputs;

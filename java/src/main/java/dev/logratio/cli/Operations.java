@@ -4,14 +4,15 @@ import java.util.List;
 
 /** Every operation that {@code eval} knows. */
 final class Operations {
-    static final List<Operation> ALL = List.of(
-            new TokenLogprobsOperation(),
-            new SequenceLogpsOperation(),
-            new PairLossOperation(),
-            new UnpairedLossOperation(),
-            new PreferenceStepOperation(),
-            new DivergenceOperation(),
-            new ScoringRuleOperation());
+    static final List<Operation> ALL =
+            List.of(
+                    new TokenLogprobsOperation(),
+                    new SequenceLogpsOperation(),
+                    new PairLossOperation(),
+                    new UnpairedLossOperation(),
+                    new PreferenceStepOperation(),
+                    new DivergenceOperation(),
+                    new ScoringRuleOperation());
 
     private Operations() {}
 
@@ -26,7 +27,9 @@ final class Operations {
                 return operation;
             }
         }
-        throw new CaseException((name == null ? "op is missing in __metadata__" : "op is " + Text.quoted(name))
-                + ", expected " + Text.alternatives(ALL.stream().map(Operation::name).toList()));
+        throw new CaseException(
+                (name == null ? "op is missing in __metadata__" : "op is " + Text.quoted(name))
+                        + ", expected "
+                        + Text.alternatives(ALL.stream().map(Operation::name).toList()));
     }
 }

@@ -5,12 +5,14 @@ import dev.logratio.SequenceOptions.Align;
 import dev.logratio.SequenceOptions.Reduction;
 import dev.logratio.TokenOptions;
 import dev.logratio.cli.Values.Range;
+
 import java.util.List;
 import java.util.Locale;
 
 /** The options that several operations share. */
 final class Options {
-    static final Option IGNORE_INDEX = Option.whole("ignore_index", TokenOptions.DEFAULT.ignoreIndex());
+    static final Option IGNORE_INDEX =
+            Option.whole("ignore_index", TokenOptions.DEFAULT.ignoreIndex());
     static final Option TEMPERATURE = Option.number("temperature", "1", Range.POSITIVE);
     static final Option SOFTCAP = Option.number("softcap", "0", Range.NOT_NEGATIVE);
     static final List<Option> TOKEN = List.of(IGNORE_INDEX, TEMPERATURE, SOFTCAP);
@@ -26,7 +28,10 @@ final class Options {
     private Options() {}
 
     static TokenOptions token(Settings settings) {
-        return new TokenOptions(settings.whole(IGNORE_INDEX), settings.number(TEMPERATURE), settings.number(SOFTCAP));
+        return new TokenOptions(
+                settings.whole(IGNORE_INDEX),
+                settings.number(TEMPERATURE),
+                settings.number(SOFTCAP));
     }
 
     static SequenceOptions sequence(Settings settings) {
@@ -40,8 +45,10 @@ final class Options {
     /** Refuses a keep_fraction where there is no shared set to shorten. */
     static void checkSequence(Settings settings) throws CaseException {
         if (settings.number(TAIL_WEIGHT) == 1 && settings.number(KEEP_FRACTION) != 1) {
-            throw new CaseException("keep_fraction is " + Text.quoted(settings.text(KEEP_FRACTION))
-                    + ", expected it only with a tail_weight below 1");
+            throw new CaseException(
+                    "keep_fraction is "
+                            + Text.quoted(settings.text(KEEP_FRACTION))
+                            + ", expected it only with a tail_weight below 1");
         }
     }
 

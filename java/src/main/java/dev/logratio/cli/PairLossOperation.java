@@ -6,12 +6,15 @@ import dev.logratio.Tensor;
 import dev.logratio.loss.Dlrml;
 import dev.logratio.loss.KtoPair;
 import dev.logratio.loss.Loss;
+
 import java.util.List;
 
 /** {@code pair_loss}: log-probs of pairs to losses and every gradient. */
 final class PairLossOperation extends Operation {
-    private static final Input POLICY_CHOSEN = Input.required("policy_chosen", Elements.FLOATS, "P");
-    private static final Input POLICY_REJECTED = Input.required("policy_rejected", Elements.FLOATS, "P");
+    private static final Input POLICY_CHOSEN =
+            Input.required("policy_chosen", Elements.FLOATS, "P");
+    private static final Input POLICY_REJECTED =
+            Input.required("policy_rejected", Elements.FLOATS, "P");
     private static final Input REFERENCE_CHOSEN =
             Input.of("reference_chosen", Elements.FLOATS, Presence.REFERENCE, "P");
     private static final Input REFERENCE_REJECTED =
@@ -28,7 +31,10 @@ final class PairLossOperation extends Operation {
                         REFERENCE_REJECTED,
                         Input.optional("chosen_counts", Elements.COUNTS, "P").orElse("1"),
                         Input.optional("rejected_counts", Elements.COUNTS, "P").orElse("1"),
-                        Input.optional("grad_loss", Elements.FLOATS, "P").orElse("1/P, the gradient of the mean; [2P] and 1/(2P) with kto_pair"),
+                        Input.optional("grad_loss", Elements.FLOATS, "P")
+                                .orElse(
+                                        "1/P, the gradient of the mean; [2P] and 1/(2P) with"
+                                            + " kto_pair"),
                         Input.of("beta_kl", Elements.FLOATS, Presence.OPTION, "1"),
                         Input.of("beta_mix", Elements.FLOATS, Presence.OPTION, "1"),
                         Input.of("tau", Elements.FLOATS, Presence.OPTION, "1")),
@@ -55,24 +61,34 @@ final class PairLossOperation extends Operation {
 
     @Override
     void run(Call call) {
-        PairLoss operation = PairLoss.of((Loss.Paired) call.loss(), call.in("policy_chosen"), call.in("policy_rejected"))
-                .gradLoss(call.in("grad_loss"))
-                .loss(call.out("loss"))
-                .rewards(call.out("chosen_rewards"), call.out("rejected_rewards"))
-                .gradPolicy(call.out("grad_policy_chosen"), call.out("grad_policy_rejected"))
-                .gradBeta(call.out("grad_beta"))
-                .gradBetaKl(call.out("grad_beta_kl"))
-                .gradBetaMix(call.out("grad_beta_mix"))
-                .gradTau(call.out("grad_tau"));
+        PairLoss operation =
+                PairLoss.of(
+                                (Loss.Paired) call.loss(),
+                                call.in("policy_chosen"),
+                                call.in("policy_rejected"))
+                        .gradLoss(call.in("grad_loss"))
+                        .loss(call.out("loss"))
+                        .rewards(call.out("chosen_rewards"), call.out("rejected_rewards"))
+                        .gradPolicy(
+                                call.out("grad_policy_chosen"), call.out("grad_policy_rejected"))
+                        .gradBeta(call.out("grad_beta"))
+                        .gradBetaKl(call.out("grad_beta_kl"))
+                        .gradBetaMix(call.out("grad_beta_mix"))
+                        .gradTau(call.out("grad_tau"));
         if (call.in("reference_chosen") != null) {
             operation
                     .reference(call.in("reference_chosen"), call.in("reference_rejected"))
-                    .gradReference(call.out("grad_reference_chosen"), call.out("grad_reference_rejected"));
+                    .gradReference(
+                            call.out("grad_reference_chosen"), call.out("grad_reference_rejected"));
         }
         if (call.in("chosen_counts") != null || call.in("rejected_counts") != null) {
-            operation.counts(countsOrOnes(call, "chosen_counts"), countsOrOnes(call, "rejected_counts"));
+            operation.counts(
+                    countsOrOnes(call, "chosen_counts"), countsOrOnes(call, "rejected_counts"));
         }
-        if (call.loss() instanceof Dlrml) { // whose options have these values too; of other losses they are options alone
+        if (call.loss()
+                instanceof
+                Dlrml) { // whose options have these values too; of other losses they are options
+                         // alone
             operation.betaKl(call.in("beta_kl")).betaMix(call.in("beta_mix")).tau(call.in("tau"));
         }
         operation.run(call.backend());

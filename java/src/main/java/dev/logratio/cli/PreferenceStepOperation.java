@@ -5,6 +5,7 @@ import dev.logratio.StepMetrics;
 import dev.logratio.cli.Values.Numbers;
 import dev.logratio.loss.Loss;
 import dev.logratio.loss.WeightedLoss;
+
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
@@ -26,8 +27,15 @@ final class PreferenceStepOperation extends Operation {
                         Input.required("labels", Elements.LABELS, "2P,T"),
                         Input.optional("mask", Elements.MASK, "2P,T"),
                         Input.of("reference_logps", Elements.FLOATS, Presence.ONE_REFERENCE, "2P"),
-                        Input.of("reference_token_logps", Elements.FLOATS, Presence.ONE_REFERENCE, "2P,T")),
-                Stream.of(Options.TOKEN, Options.SEQUENCE, List.of(Options.REFERENCE_FREE, LOSS_WEIGHTS, WPO))
+                        Input.of(
+                                "reference_token_logps",
+                                Elements.FLOATS,
+                                Presence.ONE_REFERENCE,
+                                "2P,T")),
+                Stream.of(
+                                Options.TOKEN,
+                                Options.SEQUENCE,
+                                List.of(Options.REFERENCE_FREE, LOSS_WEIGHTS, WPO))
                         .flatMap(List::stream)
                         .toList(),
                 List.of(
@@ -62,44 +70,59 @@ final class PreferenceStepOperation extends Operation {
     void checkOptions(Settings settings) throws CaseException {
         Options.checkSequence(settings);
         List<Loss> losses = settings.losses(Map.of());
-        if (settings.isGiven(LOSS_WEIGHTS) && Numbers.parse(settings.text(LOSS_WEIGHTS)).length != losses.size()) {
-            throw new CaseException("loss_weights is " + Text.quoted(settings.text(LOSS_WEIGHTS)) + ", expected as many numbers as losses, "
-                    + losses.size());
+        if (settings.isGiven(LOSS_WEIGHTS)
+                && Numbers.parse(settings.text(LOSS_WEIGHTS)).length != losses.size()) {
+            throw new CaseException(
+                    "loss_weights is "
+                            + Text.quoted(settings.text(LOSS_WEIGHTS))
+                            + ", expected as many numbers as losses, "
+                            + losses.size());
         }
         for (Loss loss : losses) {
-            if (((Loss.OfStep) loss).dividesByLength() && settings.text(Options.REDUCTION).equals("mean")) {
-                throw new CaseException("reduction is \"mean\", expected sum as loss " + loss.id() + " divides by length itself");
+            if (((Loss.OfStep) loss).dividesByLength()
+                    && settings.text(Options.REDUCTION).equals("mean")) {
+                throw new CaseException(
+                        "reduction is \"mean\", expected sum as loss "
+                                + loss.id()
+                                + " divides by length itself");
             }
             if (settings.isOn(WPO) && loss instanceof Loss.Paired paired && paired.ofRanks()) {
-                throw new CaseException("wpo is \"on\", expected off as the losses of " + loss.id() + " belong to ranks, not to pairs");
+                throw new CaseException(
+                        "wpo is \"on\", expected off as the losses of "
+                                + loss.id()
+                                + " belong to ranks, not to pairs");
             }
         }
     }
 
     private static List<WeightedLoss> terms(Call call) {
         Settings settings = call.settings();
-        double[] weights = settings.isGiven(LOSS_WEIGHTS) ? Numbers.parse(settings.text(LOSS_WEIGHTS)) : null;
+        double[] weights =
+                settings.isGiven(LOSS_WEIGHTS) ? Numbers.parse(settings.text(LOSS_WEIGHTS)) : null;
         List<WeightedLoss> terms = new ArrayList<>();
         for (Loss loss : call.losses()) {
-            terms.add(new WeightedLoss((Loss.OfStep) loss, weights == null ? 1 : weights[terms.size()]));
+            terms.add(
+                    new WeightedLoss(
+                            (Loss.OfStep) loss, weights == null ? 1 : weights[terms.size()]));
         }
         return terms;
     }
 
     @Override
     void run(Call call) {
-        StepMetrics metrics = PreferenceStep.of(terms(call), call.in("logits"), call.in("labels"))
-                .tokenOptions(Options.token(call.settings()))
-                .sequenceOptions(Options.sequence(call.settings()))
-                .wpo(call.settings().isOn(WPO))
-                .mask(call.in("mask"))
-                .referenceLogps(call.in("reference_logps"))
-                .referenceTokenLogps(call.in("reference_token_logps"))
-                .losses(call.out("losses"))
-                .logps(call.out("logps"))
-                .counts(call.out("counts"))
-                .gradLogits(call.out("grad_logits"))
-                .run(call.backend());
+        StepMetrics metrics =
+                PreferenceStep.of(terms(call), call.in("logits"), call.in("labels"))
+                        .tokenOptions(Options.token(call.settings()))
+                        .sequenceOptions(Options.sequence(call.settings()))
+                        .wpo(call.settings().isOn(WPO))
+                        .mask(call.in("mask"))
+                        .referenceLogps(call.in("reference_logps"))
+                        .referenceTokenLogps(call.in("reference_token_logps"))
+                        .losses(call.out("losses"))
+                        .logps(call.out("logps"))
+                        .counts(call.out("counts"))
+                        .gradLogits(call.out("grad_logits"))
+                        .run(call.backend());
         call.out("loss").fill(metrics.loss());
         call.out("rewards_chosen").fill(metrics.rewardsChosen());
         call.out("rewards_rejected").fill(metrics.rewardsRejected());

@@ -6,7 +6,10 @@ enum Presence {
     OPTIONAL("optional"),
     /** Required, but absent when reference_free is on or the loss has no reference. */
     REFERENCE("absent if reference_free is on or the loss has none"),
-    /** Exactly one of the tensors marked so is there, none when reference_free is on or no loss has a reference. */
+    /**
+     * Exactly one of the tensors marked so is there, none when reference_free is on or no loss has
+     * a reference.
+     */
     ONE_REFERENCE("exactly one of these, none if reference_free is on or no loss has one"),
     /** Optional, and unknown unless the loss is kto. */
     OF_KTO("optional, of kto"),

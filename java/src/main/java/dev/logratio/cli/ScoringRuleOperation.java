@@ -5,6 +5,7 @@ import dev.logratio.ScoringRuleOptions;
 import dev.logratio.ScoringRuleOptions.Normalisation;
 import dev.logratio.ScoringRuleOptions.Rule;
 import dev.logratio.cli.Values.Range;
+
 import java.util.Arrays;
 import java.util.List;
 import java.util.Locale;
@@ -13,11 +14,14 @@ import java.util.Locale;
 final class ScoringRuleOperation extends Operation {
     private static final Input LOGITS = Input.required("logits", Elements.LOGITS, "N,V");
 
-    private static final Option RULE = Option.required("rule", Arrays.stream(Rule.values()).map(Rule::id).toArray(String[]::new));
+    private static final Option RULE =
+            Option.required(
+                    "rule", Arrays.stream(Rule.values()).map(Rule::id).toArray(String[]::new));
     private static final Option ALPHA = Option.number("alpha", "2", Range.POSITIVE);
     private static final Option NORMALISATION = Option.choice("normalisation", "selten", "jnw");
     private static final Option EPSILON = Option.number("epsilon", "0", Range.UNIT_BELOW_ONE);
     private static final Option MASKED_LOG = Option.choice("masked_log", "off", "on");
+
     /** Its default is a word: the number of columns. */
     private static final Option VOCAB = new Option("vocab", "V", new Values.Whole());
 
@@ -28,15 +32,29 @@ final class ScoringRuleOperation extends Operation {
                 List.of(
                         LOGITS,
                         Input.required("labels", Elements.LABELS, "N"),
-                        Input.optional("grad_loss", Elements.FLOATS, "N").orElse("1 over the rows not ignored, the gradient of the loss")),
-                List.of(RULE, ALPHA, NORMALISATION, EPSILON, MASKED_LOG, VOCAB, Options.IGNORE_INDEX),
-                List.of(Output.value("values", "N"), Output.value("loss", "1"), Output.gradient(LOGITS)));
+                        Input.optional("grad_loss", Elements.FLOATS, "N")
+                                .orElse("1 over the rows not ignored, the gradient of the loss")),
+                List.of(
+                        RULE,
+                        ALPHA,
+                        NORMALISATION,
+                        EPSILON,
+                        MASKED_LOG,
+                        VOCAB,
+                        Options.IGNORE_INDEX),
+                List.of(
+                        Output.value("values", "N"),
+                        Output.value("loss", "1"),
+                        Output.gradient(LOGITS)));
     }
 
     @Override
     void checkOptions(Settings settings) throws CaseException {
         if (!isAllColumns(settings) && settings.whole(VOCAB) < 1) {
-            throw new CaseException("vocab is " + Text.quoted(settings.text(VOCAB)) + ", expected an integer from 1 to V");
+            throw new CaseException(
+                    "vocab is "
+                            + Text.quoted(settings.text(VOCAB))
+                            + ", expected an integer from 1 to V");
         }
         try {
             options(settings);
@@ -48,8 +66,12 @@ final class ScoringRuleOperation extends Operation {
     @Override
     void checkShapes(Settings settings, Dimensions dimensions) throws CaseException {
         if (!isAllColumns(settings) && settings.whole(VOCAB) > dimensions.size("V")) {
-            throw new CaseException("vocab is " + Text.quoted(settings.text(VOCAB)) + ", expected at most the " + dimensions.size("V")
-                    + " columns of logits");
+            throw new CaseException(
+                    "vocab is "
+                            + Text.quoted(settings.text(VOCAB))
+                            + ", expected at most the "
+                            + dimensions.size("V")
+                            + " columns of logits");
         }
     }
 

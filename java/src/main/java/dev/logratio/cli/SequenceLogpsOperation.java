@@ -1,6 +1,7 @@
 package dev.logratio.cli;
 
 import dev.logratio.SequenceLogps;
+
 import java.util.List;
 
 /** {@code sequence_logps}: token log-probs to sequence log-probs. */
@@ -30,8 +31,11 @@ final class SequenceLogpsOperation extends Operation {
     @Override
     void checkShapes(Settings settings, Dimensions dimensions) throws CaseException {
         if (settings.number(Options.TAIL_WEIGHT) < 1 && dimensions.size("B") % 2 != 0) {
-            throw new CaseException("token_logps has " + dimensions.size("B")
-                    + " rows, expected an even number with a tail_weight below 1: chosen rows, then as many rejected");
+            throw new CaseException(
+                    "token_logps has "
+                            + dimensions.size("B")
+                            + " rows, expected an even number with a tail_weight below 1: chosen"
+                            + " rows, then as many rejected");
         }
     }
 

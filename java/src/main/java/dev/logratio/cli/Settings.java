@@ -3,6 +3,7 @@ package dev.logratio.cli;
 import dev.logratio.loss.Loss;
 import dev.logratio.loss.Losses;
 import dev.logratio.loss.OptionInfo;
+
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.LinkedHashMap;
@@ -16,6 +17,7 @@ import java.util.stream.Stream;
 final class Settings {
     static final String OP = "op";
     static final String LOSS = "loss";
+
     /** Keys of the metadata that are no options; other programs write a format. */
     private static final Set<String> NOT_OPTIONS = Set.of(OP, "format");
 
@@ -40,7 +42,8 @@ final class Settings {
         if (operation.hasLoss() && !metadata.containsKey(LOSS)) {
             throw missing(LOSS, Losses.ids(operation.lossKind()));
         }
-        Settings settings = new Settings(operation, operation.hasLoss() ? metadata.get(LOSS) : null);
+        Settings settings =
+                new Settings(operation, operation.hasLoss() ? metadata.get(LOSS) : null);
         for (Map.Entry<String, String> entry : metadata.entrySet()) {
             if (!NOT_OPTIONS.contains(entry.getKey())) {
                 settings.put(entry.getKey(), entry.getValue());
@@ -57,7 +60,8 @@ final class Settings {
     }
 
     private static CaseException missing(String name, List<String> values) {
-        return new CaseException(name + " is missing in __metadata__, expected " + Text.alternatives(values));
+        return new CaseException(
+                name + " is missing in __metadata__, expected " + Text.alternatives(values));
     }
 
     String text(Option option) {
@@ -95,7 +99,11 @@ final class Settings {
 
     /** Whether one of the losses has a reference at all. */
     boolean takesReference() {
-        return losses.stream().anyMatch(loss -> !(loss instanceof Loss.ReferenceFree) && !(loss instanceof Loss.Auxiliary));
+        return losses.stream()
+                .anyMatch(
+                        loss ->
+                                !(loss instanceof Loss.ReferenceFree)
+                                        && !(loss instanceof Loss.Auxiliary));
     }
 
     /** Whether the loss, or one of several, is of this kind. */
@@ -116,7 +124,10 @@ final class Settings {
         further.forEach((name, value) -> options.put(name, Double.toString(value)));
         List<Loss> made = new ArrayList<>();
         try {
-            for (String id : operation.takesSeveralLosses() ? Arrays.asList(lossText.split(",", -1)) : List.of(lossText)) {
+            for (String id :
+                    operation.takesSeveralLosses()
+                            ? Arrays.asList(lossText.split(",", -1))
+                            : List.of(lossText)) {
                 Loss loss = Losses.of(operation.lossKind(), id, Map.of());
                 Map<String, String> ofLoss = new LinkedHashMap<>(options);
                 ofLoss.keySet().retainAll(optionsOf(loss));
@@ -134,28 +145,38 @@ final class Settings {
     }
 
     private void put(String name, String value) throws CaseException {
-        Optional<Option> option = operationOptions().filter(known -> known.name().equals(name)).findFirst();
+        Optional<Option> option =
+                operationOptions().filter(known -> known.name().equals(name)).findFirst();
         if (option.isPresent()) {
             Values values = option.get().values();
             if (!values.accepts(value)) {
-                throw new CaseException(name + " is " + Text.quoted(value) + ", expected " + values.description());
+                throw new CaseException(
+                        name + " is " + Text.quoted(value) + ", expected " + values.description());
             }
             given.put(name, value);
         } else if (lossHas(name)) {
             givenToLoss.put(name, value);
         } else if (lossText == null || !name.equals(LOSS)) {
-            List<String> known = Stream.concat(
-                            operationOptions().map(Option::name), losses.stream().flatMap(loss -> optionsOf(loss).stream()))
-                    .distinct()
-                    .toList();
-            throw new CaseException("unknown option " + Text.quoted(name) + ofOperation() + ", expected "
-                    + (lossText == null ? "" : LOSS + ", ") + Text.alternatives(known));
+            List<String> known =
+                    Stream.concat(
+                                    operationOptions().map(Option::name),
+                                    losses.stream().flatMap(loss -> optionsOf(loss).stream()))
+                            .distinct()
+                            .toList();
+            throw new CaseException(
+                    "unknown option "
+                            + Text.quoted(name)
+                            + ofOperation()
+                            + ", expected "
+                            + (lossText == null ? "" : LOSS + ", ")
+                            + Text.alternatives(known));
         }
     }
 
     /** Those that the operation has with this loss. */
     private Stream<Option> operationOptions() {
-        return operation.options().stream().filter(option -> option != Options.REFERENCE_FREE || takesReference());
+        return operation.options().stream()
+                .filter(option -> option != Options.REFERENCE_FREE || takesReference());
     }
 
     private static List<String> optionsOf(Loss loss) {

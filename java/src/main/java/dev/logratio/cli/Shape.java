@@ -3,7 +3,10 @@ package dev.logratio.cli;
 import java.util.Arrays;
 import java.util.List;
 
-/** A symbolic shape such as [2P,T,V]: per dimension a size, or a factor and a symbol that stands for the same size throughout a case. */
+/**
+ * A symbolic shape such as [2P,T,V]: per dimension a size, or a factor and a symbol that stands for
+ * the same size throughout a case.
+ */
 record Shape(List<Dimension> dimensions) {
     /** {@code factor * symbol}, or {@code factor} alone where the symbol is empty. */
     record Dimension(long factor, String symbol) {

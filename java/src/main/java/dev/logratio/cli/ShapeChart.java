@@ -12,6 +12,17 @@ import dev.logratio.loss.FDivergence;
 import dev.logratio.loss.Loss;
 import dev.logratio.loss.Sigmoid;
 import dev.logratio.loss.Variant;
+
+import org.knowm.xchart.BitmapEncoder;
+import org.knowm.xchart.BitmapEncoder.BitmapFormat;
+import org.knowm.xchart.XYChart;
+import org.knowm.xchart.XYChartBuilder;
+import org.knowm.xchart.XYSeries;
+import org.knowm.xchart.style.Styler.LegendLayout;
+import org.knowm.xchart.style.Styler.LegendPosition;
+import org.knowm.xchart.style.XYStyler;
+import org.knowm.xchart.style.markers.SeriesMarkers;
+
 import java.awt.BasicStroke;
 import java.awt.Color;
 import java.awt.Font;
@@ -24,25 +35,20 @@ import java.util.ArrayList;
 import java.util.List;
 import java.util.stream.IntStream;
 import java.util.stream.Stream;
+
 import javax.imageio.ImageIO;
-import org.knowm.xchart.BitmapEncoder;
-import org.knowm.xchart.BitmapEncoder.BitmapFormat;
-import org.knowm.xchart.XYChart;
-import org.knowm.xchart.XYChartBuilder;
-import org.knowm.xchart.XYSeries;
-import org.knowm.xchart.style.Styler.LegendLayout;
-import org.knowm.xchart.style.Styler.LegendPosition;
-import org.knowm.xchart.style.XYStyler;
-import org.knowm.xchart.style.markers.SeriesMarkers;
 
 /** Loss and gradient of dlrml over rho, beside dpo and discopop of the same beta and tau. */
 final class ShapeChart {
     private static final int POINTS = 1201;
 
     /** Told apart with any kind of colour vision, and in print. */
-    private static final List<Color> COLORS = List.of(new Color(0x009E73), new Color(0xE69F00), new Color(0x0072B2));
+    private static final List<Color> COLORS =
+            List.of(new Color(0x009E73), new Color(0xE69F00), new Color(0x0072B2));
 
-    private static final BasicStroke DASHED = new BasicStroke(1.4f, BasicStroke.CAP_BUTT, BasicStroke.JOIN_ROUND, 10, new float[] {6, 5}, 0);
+    private static final BasicStroke DASHED =
+            new BasicStroke(
+                    1.4f, BasicStroke.CAP_BUTT, BasicStroke.JOIN_ROUND, 10, new float[] {6, 5}, 0);
 
     private ShapeChart() {}
 
@@ -53,17 +59,31 @@ final class ShapeChart {
     static void write(DlrmlShape shape, Path file) throws IOException {
         System.setProperty("java.awt.headless", "true");
         // Later lines are thinner, so that one does not hide another where they coincide.
-        List<Drawn> drawn = List.of(
-                new Drawn("dlrml", new Dlrml(shape.betaKl(), shape.betaMix(), shape.tau()), COLORS.get(0), 5),
-                new Drawn(
-                        "discopop",
-                        new DiscoPop(shape.betaKl(), shape.tau(), Variant.REPO, new FDivergence.ReverseKl()),
-                        COLORS.get(1),
-                        3),
-                new Drawn("dpo", new Sigmoid().withBeta(shape.betaKl()), COLORS.get(2), 2));
+        List<Drawn> drawn =
+                List.of(
+                        new Drawn(
+                                "dlrml",
+                                new Dlrml(shape.betaKl(), shape.betaMix(), shape.tau()),
+                                COLORS.get(0),
+                                5),
+                        new Drawn(
+                                "discopop",
+                                new DiscoPop(
+                                        shape.betaKl(),
+                                        shape.tau(),
+                                        Variant.REPO,
+                                        new FDivergence.ReverseKl()),
+                                COLORS.get(1),
+                                3),
+                        new Drawn("dpo", new Sigmoid().withBeta(shape.betaKl()), COLORS.get(2), 2));
         double reach = reach(shape);
-        // Closest about 0, where most happens. (XChart puts ticks at round numbers unless all points are equally far apart.)
-        double[] rho = IntStream.range(0, POINTS).mapToDouble(i -> 2.0 * i / (POINTS - 1) - 1).map(x -> x * Math.abs(x) * reach).toArray();
+        // Closest about 0, where most happens. (XChart puts ticks at round numbers unless all
+        // points are equally far apart.)
+        double[] rho =
+                IntStream.range(0, POINTS)
+                        .mapToDouble(i -> 2.0 * i / (POINTS - 1) - 1)
+                        .map(x -> x * Math.abs(x) * reach)
+                        .toArray();
         XYChart losses = chart("Loss", "loss of a pair");
         XYChart gradients = chart("Gradient", "d loss / d rho");
         for (Drawn each : drawn) {
@@ -86,11 +106,15 @@ final class ShapeChart {
     /** So far that the stationary points of dlrml and of discopop are in the picture. */
     private static double reach(DlrmlShape shape) {
         DlrmlShape discoPop = DlrmlShape.of(shape.betaKl(), shape.betaKl(), shape.tau());
-        double farthest = Stream.of(shape.minimum(), shape.maximum(), discoPop.minimum(), discoPop.maximum())
-                .flatMap(point -> point.stream())
-                .mapToDouble(point -> Math.abs(point.rho()))
-                .max()
-                .orElse(4 * shape.tau() / Math.max(Math.abs(shape.betaMix()), shape.betaKl()));
+        double farthest =
+                Stream.of(shape.minimum(), shape.maximum(), discoPop.minimum(), discoPop.maximum())
+                        .flatMap(point -> point.stream())
+                        .mapToDouble(point -> Math.abs(point.rho()))
+                        .max()
+                        .orElse(
+                                4
+                                        * shape.tau()
+                                        / Math.max(Math.abs(shape.betaMix()), shape.betaKl()));
         return 2.5 * farthest;
     }
 
@@ -115,13 +139,23 @@ final class ShapeChart {
         if (!points.isEmpty()) {
             double[] x = points.stream().mapToDouble(DlrmlShape.Point::rho).toArray();
             double[] y = points.stream().mapToDouble(DlrmlShape.Point::loss).toArray();
-            XYSeries series = line(losses, "minimum and maximum", x, y, Color.DARK_GRAY, new BasicStroke(0));
-            series.setMarker(SeriesMarkers.CIRCLE).setMarkerColor(Color.DARK_GRAY).setLineColor(new Color(0, true));
+            XYSeries series =
+                    line(losses, "minimum and maximum", x, y, Color.DARK_GRAY, new BasicStroke(0));
+            series.setMarker(SeriesMarkers.CIRCLE)
+                    .setMarkerColor(Color.DARK_GRAY)
+                    .setLineColor(new Color(0, true));
         }
     }
 
     private static XYChart chart(String title, String yTitle) {
-        XYChart chart = new XYChartBuilder().width(1000).height(720).title(title).xAxisTitle("rho").yAxisTitle(yTitle).build();
+        XYChart chart =
+                new XYChartBuilder()
+                        .width(1000)
+                        .height(720)
+                        .title(title)
+                        .xAxisTitle("rho")
+                        .yAxisTitle(yTitle)
+                        .build();
         Font plain = new Font(Font.SANS_SERIF, Font.PLAIN, 17);
         XYStyler style = chart.getStyler();
         style.setChartBackgroundColor(Color.WHITE).setChartPadding(16);
@@ -130,12 +164,15 @@ final class ShapeChart {
         style.setPlotGridLinesColor(new Color(0xE0E0E0)).setPlotGridLinesStroke(new BasicStroke(1));
         style.setAxisTicksMarksVisible(false).setAxisTickLabelsFont(plain).setAxisTitleFont(plain);
         style.setDecimalPattern("0.###");
-        style.setLegendFont(plain).setLegendBorderColor(Color.WHITE).setLegendPosition(LegendPosition.OutsideS);
+        style.setLegendFont(plain)
+                .setLegendBorderColor(Color.WHITE)
+                .setLegendPosition(LegendPosition.OutsideS);
         style.setLegendLayout(LegendLayout.Horizontal);
         return chart;
     }
 
-    private static XYSeries line(XYChart chart, String name, double[] x, double[] y, Color color, BasicStroke stroke) {
+    private static XYSeries line(
+            XYChart chart, String name, double[] x, double[] y, Color color, BasicStroke stroke) {
         XYSeries series = chart.addSeries(name, x, y);
         series.setMarker(SeriesMarkers.NONE).setLineColor(color).setLineStyle(stroke);
         return series;

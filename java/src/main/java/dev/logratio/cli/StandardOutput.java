@@ -8,7 +8,10 @@ import java.io.IOException;
 import java.io.OutputStream;
 import java.util.Optional;
 
-/** Where a command prints. It remembers why it could not be written, which the print classes of Java do not tell. */
+/**
+ * Where a command prints. It remembers why it could not be written, which the print classes of Java
+ * do not tell.
+ */
 final class StandardOutput extends FilterOutputStream {
     private IOException failure;
 
@@ -18,7 +21,8 @@ final class StandardOutput extends FilterOutputStream {
 
     /** That of this process. */
     static StandardOutput ofProcess() {
-        return new StandardOutput(new BufferedOutputStream(new FileOutputStream(FileDescriptor.out)));
+        return new StandardOutput(
+                new BufferedOutputStream(new FileOutputStream(FileDescriptor.out)));
     }
 
     @Override

@@ -16,15 +16,22 @@ final class Text {
     static String alternatives(Collection<String> words) {
         List<String> all = List.copyOf(words);
         int last = all.size() - 1;
-        return last < 1 ? String.join("", all) : String.join(", ", all.subList(0, last)) + " or " + all.get(last);
+        return last < 1
+                ? String.join("", all)
+                : String.join(", ", all.subList(0, last)) + " or " + all.get(last);
     }
 
     /** "[2,3]". */
     static String shape(long[] shape) {
-        return Arrays.stream(shape).mapToObj(Long::toString).collect(Collectors.joining(",", "[", "]"));
+        return Arrays.stream(shape)
+                .mapToObj(Long::toString)
+                .collect(Collectors.joining(",", "[", "]"));
     }
 
-    /** Why a file cannot be read or written, with the name of the file at fault if the system gives one. */
+    /**
+     * Why a file cannot be read or written, with the name of the file at fault if the system gives
+     * one.
+     */
     static String reason(Exception e) {
         return switch (e) {
             case NoSuchFileException missing -> "no such file or directory: " + missing.getFile();

@@ -4,6 +4,7 @@ import dev.logratio.DType;
 import dev.logratio.Tensor;
 import dev.logratio.TokenLogprobs;
 import dev.logratio.TokenLogprobsBackward;
+
 import java.util.List;
 
 /** {@code token_logprobs}: a differentiable log-prob per token. */

@@ -2,15 +2,19 @@ package dev.logratio.cli;
 
 import dev.logratio.UnpairedLoss;
 import dev.logratio.loss.Loss;
+
 import java.util.Collection;
 import java.util.List;
 
 /** {@code unpaired_loss}: log-probs of single examples to losses and gradients. */
 final class UnpairedLossOperation extends Operation {
     private static final Input POLICY_LOGPS = Input.required("policy_logps", Elements.FLOATS, "B");
-    private static final Input REFERENCE_LOGPS = Input.required("reference_logps", Elements.FLOATS, "B");
-    private static final Input KL_POLICY_LOGPS = Input.of("kl_policy_logps", Elements.FLOATS, Presence.OF_KTO, "C");
-    private static final Input KL_REFERENCE_LOGPS = Input.of("kl_reference_logps", Elements.FLOATS, Presence.OF_KTO, "C");
+    private static final Input REFERENCE_LOGPS =
+            Input.required("reference_logps", Elements.FLOATS, "B");
+    private static final Input KL_POLICY_LOGPS =
+            Input.of("kl_policy_logps", Elements.FLOATS, Presence.OF_KTO, "C");
+    private static final Input KL_REFERENCE_LOGPS =
+            Input.of("kl_reference_logps", Elements.FLOATS, Presence.OF_KTO, "C");
 
     UnpairedLossOperation() {
         super(
@@ -22,7 +26,8 @@ final class UnpairedLossOperation extends Operation {
                         Input.required("chosen", Elements.FLAGS, "B"),
                         KL_POLICY_LOGPS,
                         KL_REFERENCE_LOGPS,
-                        Input.optional("grad_loss", Elements.FLOATS, "B").orElse("1/B, the gradient of the mean")),
+                        Input.optional("grad_loss", Elements.FLOATS, "B")
+                                .orElse("1/B, the gradient of the mean")),
                 List.of(),
                 List.of(
                         Output.value("loss", "B"),
@@ -44,13 +49,22 @@ final class UnpairedLossOperation extends Operation {
         if (policy != reference) {
             Input there = policy ? KL_POLICY_LOGPS : KL_REFERENCE_LOGPS;
             Input missing = policy ? KL_REFERENCE_LOGPS : KL_POLICY_LOGPS;
-            throw new CaseException("tensor " + missing.name() + " is missing, expected it as " + there.name() + " is there");
+            throw new CaseException(
+                    "tensor "
+                            + missing.name()
+                            + " is missing, expected it as "
+                            + there.name()
+                            + " is there");
         }
     }
 
     @Override
     void run(Call call) {
-        UnpairedLoss.of((Loss.Unpaired) call.loss(), call.in("policy_logps"), call.in("reference_logps"), call.in("chosen"))
+        UnpairedLoss.of(
+                        (Loss.Unpaired) call.loss(),
+                        call.in("policy_logps"),
+                        call.in("reference_logps"),
+                        call.in("chosen"))
                 .klLogps(call.in("kl_policy_logps"), call.in("kl_reference_logps"))
                 .gradLoss(call.in("grad_loss"))
                 .loss(call.out("loss"))

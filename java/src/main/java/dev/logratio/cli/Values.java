@@ -55,7 +55,8 @@ sealed interface Values {
     /** A decimal number within a range; infinities and NaN are in none. */
     record Number(Range range) implements Values {
         // Double.parseDouble alone would take blanks around it, "1f", "0x1p3" and "NaN" too.
-        private static final Pattern DECIMAL = Pattern.compile("[+-]?([0-9]+\\.?[0-9]*|\\.[0-9]+)([eE][+-]?[0-9]+)?");
+        private static final Pattern DECIMAL =
+                Pattern.compile("[+-]?([0-9]+\\.?[0-9]*|\\.[0-9]+)([eE][+-]?[0-9]+)?");
 
         @Override
         public String description() {

@@ -13,7 +13,8 @@ public final class Cuda {
      * How many devices there are.
      *
      * @return at least 1
-     * @throws BackendUnavailableException if there is no GPU, driver or CUDA library; the message says which
+     * @throws BackendUnavailableException if there is no GPU, driver or CUDA library; the message
+     *     says which
      */
     public static int deviceCount() {
         requireAvailable();
@@ -24,7 +25,8 @@ public final class Cuda {
      * The device on which the calling thread's CUDA calls work where they name none.
      *
      * @return from 0
-     * @throws BackendUnavailableException if there is no GPU, driver or CUDA library; the message says which
+     * @throws BackendUnavailableException if there is no GPU, driver or CUDA library; the message
+     *     says which
      */
     public static int currentDevice() {
         requireAvailable();
@@ -32,10 +34,12 @@ public final class Cuda {
     }
 
     /**
-     * Sets the calling thread's current device. Nothing of this library depends on it: tensors and streams know their devices.
+     * Sets the calling thread's current device. Nothing of this library depends on it: tensors and
+     * streams know their devices.
      *
      * @param device from 0
-     * @throws BackendUnavailableException if there is no GPU, driver or CUDA library; the message says which
+     * @throws BackendUnavailableException if there is no GPU, driver or CUDA library; the message
+     *     says which
      * @throws IllegalStateException if there is no such device
      */
     public static void setCurrentDevice(int device) {
@@ -47,7 +51,8 @@ public final class Cuda {
      * Waits for all work on a device, and reports a failure of it.
      *
      * @param device from 0
-     * @throws BackendUnavailableException if there is no GPU, driver or CUDA library; the message says which
+     * @throws BackendUnavailableException if there is no GPU, driver or CUDA library; the message
+     *     says which
      * @throws IllegalStateException if work on the device has failed
      */
     public static void synchronize(int device) {
@@ -70,7 +75,10 @@ public final class Cuda {
         }
     }
 
-    /** Nothing of JCuda is touched before the native library has found a device. Success alone is remembered. */
+    /**
+     * Nothing of JCuda is touched before the native library has found a device. Success alone is
+     * remembered.
+     */
     private static void requireAvailable() {
         if (available) {
             return;

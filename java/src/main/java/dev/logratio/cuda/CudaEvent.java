@@ -1,6 +1,7 @@
 package dev.logratio.cuda;
 
 import dev.logratio.BackendUnavailableException;
+
 import jcuda.runtime.cudaEvent_t;
 
 /** A point in a stream's work, to wait for and to measure time between. */
@@ -19,7 +20,8 @@ public final class CudaEvent implements AutoCloseable {
      *
      * @param device from 0, of the streams that it will be recorded on
      * @return the event; close it
-     * @throws BackendUnavailableException if there is no GPU, driver or CUDA library; the message says which
+     * @throws BackendUnavailableException if there is no GPU, driver or CUDA library; the message
+     *     says which
      */
     public static CudaEvent create(int device) {
         cudaEvent_t[] handle = new cudaEvent_t[1];
@@ -55,7 +57,8 @@ public final class CudaEvent implements AutoCloseable {
     }
 
     /**
-     * The time between two events that have both been reached, with a resolution of about half a microsecond.
+     * The time between two events that have both been reached, with a resolution of about half a
+     * microsecond.
      *
      * @param start the earlier event
      * @return milliseconds

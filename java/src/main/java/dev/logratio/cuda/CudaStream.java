@@ -4,14 +4,16 @@ import dev.logratio.BackendUnavailableException;
 import dev.logratio.DType;
 import dev.logratio.Device;
 import dev.logratio.Tensor;
+
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
 import java.util.concurrent.ConcurrentHashMap;
 
 /**
- * A queue of work on a device: its own, that of another library, or the legacy default stream. It also keeps the workspace that the CUDA
- * backend's calls on it share, so one object should serve a stream as long as it is in use.
+ * A queue of work on a device: its own, that of another library, or the legacy default stream. It
+ * also keeps the workspace that the CUDA backend's calls on it share, so one object should serve a
+ * stream as long as it is in use.
  *
  * <p>May be used by any number of threads at once.
  */
@@ -28,7 +30,8 @@ public final class CudaStream implements AutoCloseable {
     private final int device;
     private final long address;
     private final Origin origin;
-    private final List<Tensor> workspaces = new ArrayList<>(); // growing; earlier ones may be part of captured graphs
+    private final List<Tensor> workspaces =
+            new ArrayList<>(); // growing; earlier ones may be part of captured graphs
     private Tensor badValues;
     private boolean closed;
 
@@ -43,7 +46,8 @@ public final class CudaStream implements AutoCloseable {
      *
      * @param device from 0
      * @return the stream; close it
-     * @throws BackendUnavailableException if there is no GPU, driver or CUDA library; the message says which
+     * @throws BackendUnavailableException if there is no GPU, driver or CUDA library; the message
+     *     says which
      */
     public static CudaStream create(int device) {
         long[] address = new long[1];
@@ -55,7 +59,8 @@ public final class CudaStream implements AutoCloseable {
      * A stream of another library.
      *
      * @param device from 0
-     * @param address its {@code cudaStream_t}, {@code torch.cuda.current_stream().cuda_stream} in PyTorch; 0 is the legacy default stream
+     * @param address its {@code cudaStream_t}, {@code torch.cuda.current_stream().cuda_stream} in
+     *     PyTorch; 0 is the legacy default stream
      * @return the stream; closing it frees its workspace, not the stream
      */
     public static CudaStream ofAddress(int device, long address) {
@@ -69,7 +74,8 @@ public final class CudaStream implements AutoCloseable {
      * @return the stream, always the same; closing it does nothing
      */
     public static CudaStream legacy(int device) {
-        return LEGACY.computeIfAbsent(Device.cuda(device).index(), index -> new CudaStream(index, 0, Origin.LEGACY));
+        return LEGACY.computeIfAbsent(
+                Device.cuda(device).index(), index -> new CudaStream(index, 0, Origin.LEGACY));
     }
 
     /**
@@ -121,8 +127,9 @@ public final class CudaStream implements AutoCloseable {
     }
 
     /**
-     * Scratch memory that the calls on this stream share. It is allocated when first asked for or when more is asked for than there is;
-     * what was given before stays where it is until the stream is closed, since captured graphs may use it.
+     * Scratch memory that the calls on this stream share. It is allocated when first asked for or
+     * when more is asked for than there is; what was given before stays where it is until the
+     * stream is closed, since captured graphs may use it.
      *
      * @param bytes how much is needed at least
      * @return U8 memory on the device, aligned to 256 bytes; not to be closed
@@ -133,8 +140,10 @@ public final class CudaStream implements AutoCloseable {
         requireOpen();
         Tensor largest = workspaces.isEmpty() ? null : workspaces.getLast();
         if (largest == null || largest.elementCount() < bytes) {
-            // At least twice as much, so that all the earlier ones together take no more than the last.
-            long size = Math.max(bytes, largest == null ? LEAST_WORKSPACE : 2 * largest.elementCount());
+            // At least twice as much, so that all the earlier ones together take no more than the
+            // last.
+            long size =
+                    Math.max(bytes, largest == null ? LEAST_WORKSPACE : 2 * largest.elementCount());
             largest = CudaTensors.empty(device, DType.U8, size);
             workspaces.add(largest);
         }
@@ -142,8 +151,9 @@ public final class CudaStream implements AutoCloseable {
     }
 
     /**
-     * The number of bad values that the CUDA backend's calls on this stream have met: labels that are neither in the vocabulary nor the
-     * ignore index, and mask weights that are negative or not finite. Their rows give NaN, gradient 0, or do not count.
+     * The number of bad values that the CUDA backend's calls on this stream have met: labels that
+     * are neither in the vocabulary nor the ignore index, and mask weights that are negative or not
+     * finite. Their rows give NaN, gradient 0, or do not count.
      *
      * @return a count on the device, I64 [1]; not to be closed
      * @throws IllegalStateException if this is closed
@@ -167,7 +177,10 @@ public final class CudaStream implements AutoCloseable {
         }
     }
 
-    /** Waits for the stream, frees its workspace, and destroys it if it is our own; does nothing on the legacy default stream. */
+    /**
+     * Waits for the stream, frees its workspace, and destroys it if it is our own; does nothing on
+     * the legacy default stream.
+     */
     @Override
     public synchronized void close() {
         if (closed || origin == Origin.LEGACY) {

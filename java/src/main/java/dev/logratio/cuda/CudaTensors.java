@@ -4,6 +4,7 @@ import dev.logratio.BackendUnavailableException;
 import dev.logratio.DType;
 import dev.logratio.Device;
 import dev.logratio.Tensor;
+
 import java.util.Arrays;
 import java.util.Objects;
 
@@ -20,7 +21,8 @@ public final class CudaTensors {
      * @param dtype element type
      * @param shape sizes, each &ge; 0
      * @return the tensor, which owns its memory; close it. Closing waits for the device
-     * @throws BackendUnavailableException if there is no GPU, driver or CUDA library; the message says which
+     * @throws BackendUnavailableException if there is no GPU, driver or CUDA library; the message
+     *     says which
      * @throws OutOfMemoryError if the device has no such memory left
      */
     public static Tensor empty(int device, DType dtype, long... shape) {
@@ -43,14 +45,22 @@ public final class CudaTensors {
      * @param dtype element type
      * @param shape sizes, each &ge; 0
      * @return the tensor, which owns its memory; close it
-     * @throws BackendUnavailableException if there is no GPU, driver or CUDA library; the message says which
+     * @throws BackendUnavailableException if there is no GPU, driver or CUDA library; the message
+     *     says which
      * @throws OutOfMemoryError if the device has no such memory left
      */
     public static Tensor zeros(int device, DType dtype, long... shape) {
         Tensor tensor = empty(device, dtype, shape);
         try {
-            Cuda.on(device, () -> JCudaCalls.fill(tensor.address(), (byte) 0, tensor.elementCount() * dtype.bytes()));
-            CudaStream.legacy(device).synchronize(); // other streams need not wait for the legacy one
+            Cuda.on(
+                    device,
+                    () ->
+                            JCudaCalls.fill(
+                                    tensor.address(),
+                                    (byte) 0,
+                                    tensor.elementCount() * dtype.bytes()));
+            CudaStream.legacy(device)
+                    .synchronize(); // other streams need not wait for the legacy one
             return tensor;
         } catch (RuntimeException | Error e) {
             tensor.close();
@@ -59,13 +69,15 @@ public final class CudaTensors {
     }
 
     /**
-     * A new contiguous tensor of zeros in pinned host memory, from and to which copies run beside other work. Any size.
+     * A new contiguous tensor of zeros in pinned host memory, from and to which copies run beside
+     * other work. Any size.
      *
      * @param device from 0, any that will copy
      * @param dtype element type
      * @param shape sizes, each &ge; 0
      * @return a host tensor, which owns its memory; close it
-     * @throws BackendUnavailableException if there is no GPU, driver or CUDA library; the message says which
+     * @throws BackendUnavailableException if there is no GPU, driver or CUDA library; the message
+     *     says which
      * @throws OutOfMemoryError if there is no such memory left
      */
     public static Tensor pinned(int device, DType dtype, long... shape) {
@@ -82,13 +94,19 @@ public final class CudaTensors {
         }
     }
 
-    private static Tensor registered(int device, long address, DType dtype, long[] shape, Tensor memory) {
+    private static Tensor registered(
+            int device, long address, DType dtype, long[] shape, Tensor memory) {
         Runnable unregister = () -> Cuda.on(device, () -> JCudaCalls.unregister(address));
         try {
-            return Tensor.ofAddress(Device.CPU, address, dtype, shape, () -> {
-                unregister.run();
-                memory.close();
-            });
+            return Tensor.ofAddress(
+                    Device.CPU,
+                    address,
+                    dtype,
+                    shape,
+                    () -> {
+                        unregister.run();
+                        memory.close();
+                    });
         } catch (RuntimeException | Error e) {
             unregister.run();
             throw e;
@@ -96,13 +114,15 @@ public final class CudaTensors {
     }
 
     /**
-     * Queues a copy on a stream and returns. It overlaps other work only if the host's tensor is {@link #pinned}. Both tensors must
-     * stay open, and the host's unchanged, until the stream has done it.
+     * Queues a copy on a stream and returns. It overlaps other work only if the host's tensor is
+     * {@link #pinned}. Both tensors must stay open, and the host's unchanged, until the stream has
+     * done it.
      *
      * @param to contiguous, on the stream's device or the host
      * @param from contiguous, of the same dtype and shape
      * @param stream where the copy is queued
-     * @throws IllegalArgumentException if the dtypes or shapes differ, or a tensor is not contiguous or on another device
+     * @throws IllegalArgumentException if the dtypes or shapes differ, or a tensor is not
+     *     contiguous or on another device
      * @throws IllegalStateException if a tensor is closed
      */
     public static void copyAsync(Tensor to, Tensor from, CudaStream stream) {
@@ -110,24 +130,44 @@ public final class CudaTensors {
         Objects.requireNonNull(from, "from");
         Objects.requireNonNull(stream, "stream");
         if (to.dtype() != from.dtype() || !Arrays.equals(to.shape(), from.shape())) {
-            throw new IllegalArgumentException("from is " + from + ", expected " + to + ", as to is");
+            throw new IllegalArgumentException(
+                    "from is " + from + ", expected " + to + ", as to is");
         }
         requireCopyable("to", to, stream);
         requireCopyable("from", from, stream);
         long bytes = to.elementCount() * to.dtype().bytes();
         if (bytes > 0) {
-            Cuda.on(stream.device(), () -> JCudaCalls.copy(
-                    to.address(), to.device().isHost(), from.address(), from.device().isHost(), bytes, stream));
+            Cuda.on(
+                    stream.device(),
+                    () ->
+                            JCudaCalls.copy(
+                                    to.address(),
+                                    to.device().isHost(),
+                                    from.address(),
+                                    from.device().isHost(),
+                                    bytes,
+                                    stream));
         }
     }
 
     private static void requireCopyable(String name, Tensor tensor, CudaStream stream) {
         if (!tensor.device().isHost() && tensor.device().index() != stream.device()) {
-            throw new IllegalArgumentException(name + " is " + tensor + ", expected CUDA " + stream.device() + ", where the stream is");
+            throw new IllegalArgumentException(
+                    name
+                            + " is "
+                            + tensor
+                            + ", expected CUDA "
+                            + stream.device()
+                            + ", where the stream is");
         }
         if (!tensor.isContiguous()) {
-            throw new IllegalArgumentException(name + " is " + tensor + " with strides " + Arrays.toString(tensor.strides())
-                    + ", expected a contiguous tensor");
+            throw new IllegalArgumentException(
+                    name
+                            + " is "
+                            + tensor
+                            + " with strides "
+                            + Arrays.toString(tensor.strides())
+                            + ", expected a contiguous tensor");
         }
     }
 
@@ -142,7 +182,8 @@ public final class CudaTensors {
     public static Tensor toDevice(Tensor host, CudaStream stream) {
         Objects.requireNonNull(stream, "stream");
         if (!Objects.requireNonNull(host, "host").device().isHost()) {
-            throw new IllegalStateException("host is " + host + ", expected a tensor in host memory");
+            throw new IllegalStateException(
+                    "host is " + host + ", expected a tensor in host memory");
         }
         if (!host.isContiguous()) {
             try (Tensor packed = Tensor.zeros(host.dtype(), host.shape())) {
@@ -153,9 +194,11 @@ public final class CudaTensors {
     }
 
     /**
-     * Copies a tensor from its device to the host, once the stream has done what is queued, and waits until it is there.
+     * Copies a tensor from its device to the host, once the stream has done what is queued, and
+     * waits until it is there.
      *
-     * @param tensor on the stream's device, of any strides: from its first element to its last, all is copied
+     * @param tensor on the stream's device, of any strides: from its first element to its last, all
+     *     is copied
      * @param stream which does it after what is queued
      * @return a new host tensor, which owns its memory; close it
      * @throws IllegalArgumentException if the tensor is on another device
@@ -171,9 +214,17 @@ public final class CudaTensors {
         for (int d = 0; d < tensor.rank(); d++) {
             elements[0] += (tensor.size(d) - 1) * tensor.strides()[d];
         }
-        try (Tensor all = Tensor.ofAddress(tensor.device(), tensor.address(), tensor.dtype(), elements, null);
+        try (Tensor all =
+                        Tensor.ofAddress(
+                                tensor.device(), tensor.address(), tensor.dtype(), elements, null);
                 Tensor here = toHost(all, stream);
-                Tensor view = Tensor.ofAddress(here.address(), tensor.dtype(), tensor.shape(), tensor.strides(), null)) {
+                Tensor view =
+                        Tensor.ofAddress(
+                                here.address(),
+                                tensor.dtype(),
+                                tensor.shape(),
+                                tensor.strides(),
+                                null)) {
             return Tensor.zeros(tensor.dtype(), tensor.shape()).copyFrom(view);
         }
     }
@@ -194,12 +245,14 @@ public final class CudaTensors {
         try {
             for (long size : Objects.requireNonNull(shape, "shape")) {
                 if (size < 0) {
-                    throw new IllegalArgumentException("shape is " + Arrays.toString(shape) + ", expected sizes >= 0");
+                    throw new IllegalArgumentException(
+                            "shape is " + Arrays.toString(shape) + ", expected sizes >= 0");
                 }
                 bytes = Math.multiplyExact(bytes, size);
             }
         } catch (ArithmeticException e) {
-            throw new IllegalArgumentException("shape " + Arrays.toString(shape) + " is larger than any memory");
+            throw new IllegalArgumentException(
+                    "shape " + Arrays.toString(shape) + " is larger than any memory");
         }
         return bytes;
     }

@@ -4,10 +4,6 @@ import static jcuda.runtime.cudaError.cudaErrorMemoryAllocation;
 import static jcuda.runtime.cudaError.cudaErrorNotReady;
 import static jcuda.runtime.cudaError.cudaSuccess;
 
-import java.lang.invoke.MethodHandle;
-import java.lang.invoke.MethodHandles;
-import java.lang.invoke.MethodType;
-import jcuda.NativePointerObject;
 import jcuda.Pointer;
 import jcuda.runtime.JCuda;
 import jcuda.runtime.cudaError;
@@ -15,7 +11,14 @@ import jcuda.runtime.cudaEvent_t;
 import jcuda.runtime.cudaMemcpyKind;
 import jcuda.runtime.cudaStream_t;
 
-/** The calls of JCuda's runtime that are used, with addresses as numbers and failures as exceptions. Nothing else touches JCuda. */
+import java.lang.invoke.MethodHandle;
+import java.lang.invoke.MethodHandles;
+import java.lang.invoke.MethodType;
+
+/**
+ * The calls of JCuda's runtime that are used, with addresses as numbers and failures as exceptions.
+ * Nothing else touches JCuda.
+ */
 final class JCudaCalls {
     private JCudaCalls() {}
 
@@ -57,9 +60,12 @@ final class JCudaCalls {
         check("cudaMemset", JCuda.cudaMemset(new Address(address), value, bytes));
     }
 
-    /** Pins host memory. (What cudaMallocHost gives would be limited to the 2 GiB of a ByteBuffer.) */
+    /**
+     * Pins host memory. (What cudaMallocHost gives would be limited to the 2 GiB of a ByteBuffer.)
+     */
     static void register(long address, long bytes) {
-        check("cudaHostRegister of " + bytes + " bytes",
+        check(
+                "cudaHostRegister of " + bytes + " bytes",
                 JCuda.cudaHostRegister(new Address(address), bytes, JCuda.cudaHostRegisterDefault));
     }
 
@@ -67,12 +73,21 @@ final class JCudaCalls {
         check("cudaHostUnregister", JCuda.cudaHostUnregister(new Address(address)));
     }
 
-    static void copy(long to, boolean toHost, long from, boolean fromHost, long bytes, CudaStream stream) {
+    static void copy(
+            long to, boolean toHost, long from, boolean fromHost, long bytes, CudaStream stream) {
         // JCuda does not know cudaMemcpyDefault.
-        int kind = fromHost
-                ? (toHost ? cudaMemcpyKind.cudaMemcpyHostToHost : cudaMemcpyKind.cudaMemcpyHostToDevice)
-                : (toHost ? cudaMemcpyKind.cudaMemcpyDeviceToHost : cudaMemcpyKind.cudaMemcpyDeviceToDevice);
-        check("cudaMemcpyAsync", JCuda.cudaMemcpyAsync(new Address(to), new Address(from), bytes, kind, handle(stream)));
+        int kind =
+                fromHost
+                        ? (toHost
+                                ? cudaMemcpyKind.cudaMemcpyHostToHost
+                                : cudaMemcpyKind.cudaMemcpyHostToDevice)
+                        : (toHost
+                                ? cudaMemcpyKind.cudaMemcpyDeviceToHost
+                                : cudaMemcpyKind.cudaMemcpyDeviceToDevice);
+        check(
+                "cudaMemcpyAsync",
+                JCuda.cudaMemcpyAsync(
+                        new Address(to), new Address(from), bytes, kind, handle(stream)));
     }
 
     // ---- Streams and events ----
@@ -141,7 +156,12 @@ final class JCudaCalls {
         if (result == cudaSuccess) {
             return;
         }
-        String text = call + " failed: " + cudaError.stringFor(result) + ", " + JCuda.cudaGetErrorString(result);
+        String text =
+                call
+                        + " failed: "
+                        + cudaError.stringFor(result)
+                        + ", "
+                        + JCuda.cudaGetErrorString(result);
         if (result == cudaErrorMemoryAllocation) {
             throw new OutOfMemoryError(text);
         }
@@ -166,13 +186,19 @@ final class JCudaCalls {
         }
     }
 
-    /** Where JCuda keeps what it makes of an address. It has a constructor for it, but not for others; both kinds of path let us in. */
+    /**
+     * Where JCuda keeps what it makes of an address. It has a constructor for it, but not for
+     * others; both kinds of path let us in.
+     */
     private static final MethodHandle STREAM_AT;
 
     static {
         try {
-            STREAM_AT = MethodHandles.privateLookupIn(cudaStream_t.class, MethodHandles.lookup())
-                    .findConstructor(cudaStream_t.class, MethodType.methodType(void.class, long.class));
+            STREAM_AT =
+                    MethodHandles.privateLookupIn(cudaStream_t.class, MethodHandles.lookup())
+                            .findConstructor(
+                                    cudaStream_t.class,
+                                    MethodType.methodType(void.class, long.class));
         } catch (ReflectiveOperationException e) {
             throw new ExceptionInInitializerError(e);
         }

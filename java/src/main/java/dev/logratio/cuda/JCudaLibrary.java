@@ -4,13 +4,15 @@ import dev.logratio.BackendUnavailableException;
 import dev.logratio.bindings.NativeLibrary;
 import dev.logratio.bindings.NativeLibraryException;
 import dev.logratio.bindings.PrivateFolder;
+
+import jcuda.JCudaVersion;
+import jcuda.LibUtils;
+import jcuda.runtime.JCuda;
+
 import java.io.IOException;
 import java.io.InputStream;
 import java.lang.invoke.MethodHandles;
 import java.util.Map;
-import jcuda.JCudaVersion;
-import jcuda.LibUtils;
-import jcuda.runtime.JCuda;
 
 /**
  * Has JCuda load its native library from where nobody else can have put it. By itself JCuda takes
@@ -19,9 +21,10 @@ import jcuda.runtime.JCuda;
 final class JCudaLibrary {
     private static final String TEMPORARY_FOLDER = "java.io.tmpdir";
 
-    private static final String DOES_NOT_LOAD = "CUDA is unavailable: JCuda's native library does not load: put the jar jcuda-natives on the"
-            + " class path, or with modules pass --patch-module jcuda=FILE with it, or name a folder that holds libJCudaRuntime with"
-            + " -Djava.library.path";
+    private static final String DOES_NOT_LOAD =
+            "CUDA is unavailable: JCuda's native library does not load: put the jar jcuda-natives"
+                + " on the class path, or with modules pass --patch-module jcuda=FILE with it, or"
+                + " name a folder that holds libJCudaRuntime with -Djava.library.path";
 
     private static boolean loaded;
 
@@ -47,12 +50,19 @@ final class JCudaLibrary {
         } catch (NativeLibraryException e) {
             throw new BackendUnavailableException("CUDA is unavailable: " + e.getMessage(), e);
         } catch (IOException e) {
-            throw new BackendUnavailableException("CUDA is unavailable: JCuda's native library could not be copied out of its jar ("
-                    + e.getMessage() + "): set java.io.tmpdir or XDG_CACHE_HOME to a folder that you alone can write", e);
+            throw new BackendUnavailableException(
+                    "CUDA is unavailable: JCuda's native library could not be copied out of its jar"
+                        + " ("
+                            + e.getMessage()
+                            + "): set java.io.tmpdir or XDG_CACHE_HOME to a folder that you alone"
+                            + " can write",
+                    e);
         } catch (LinkageError e) {
             throw isDenied(e)
-                    ? new BackendUnavailableException("CUDA is unavailable: native access is denied: start java with"
-                            + " --enable-native-access=jcuda", e)
+                    ? new BackendUnavailableException(
+                            "CUDA is unavailable: native access is denied: start java with"
+                                    + " --enable-native-access=jcuda",
+                            e)
                     : new BackendUnavailableException(DOES_NOT_LOAD, e);
         }
     }

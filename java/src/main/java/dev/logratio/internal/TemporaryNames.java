@@ -18,8 +18,9 @@ import java.util.concurrent.ConcurrentHashMap;
 import java.util.concurrent.atomic.AtomicLong;
 
 /**
- * Names of files that are being written: {@code .logratio-<process>-<number>.tmp}. Whoever writes one holds a lock on it, which ends with
- * the process at the latest; this tells an abandoned file from one in use even where processes do not see each other, in containers.
+ * Names of files that are being written: {@code .logratio-<process>-<number>.tmp}. Whoever writes
+ * one holds a lock on it, which ends with the process at the latest; this tells an abandoned file
+ * from one in use even where processes do not see each other, in containers.
  */
 final class TemporaryNames {
     private static final Logger LOGGER = System.getLogger(TemporaryNames.class.getName());
@@ -28,8 +29,16 @@ final class TemporaryNames {
     private static final String SUFFIX = ".tmp";
 
     /** The number of the process alone would come again, in a container with each start. */
-    private static final String PROCESS = PREFIX + ProcessHandle.current().pid() + "-"
-            + ProcessHandle.current().info().startInstant().map(Instant::toEpochMilli).orElse(0L) + "-";
+    private static final String PROCESS =
+            PREFIX
+                    + ProcessHandle.current().pid()
+                    + "-"
+                    + ProcessHandle.current()
+                            .info()
+                            .startInstant()
+                            .map(Instant::toEpochMilli)
+                            .orElse(0L)
+                    + "-";
 
     private static final AtomicLong COUNT = new AtomicLong();
 
@@ -51,7 +60,10 @@ final class TemporaryNames {
         try {
             return channel.tryLock() != null;
         } catch (IOException e) {
-            LOGGER.log(Level.DEBUG, "this file system has no locks", e); // so that nobody removes the file, either
+            LOGGER.log(
+                    Level.DEBUG,
+                    "this file system has no locks",
+                    e); // so that nobody removes the file, either
             return true;
         }
     }
@@ -65,7 +77,8 @@ final class TemporaryNames {
         if (!SWEPT.add(folder)) {
             return;
         }
-        try (DirectoryStream<Path> files = Files.newDirectoryStream(folder, PREFIX + "*" + SUFFIX)) {
+        try (DirectoryStream<Path> files =
+                Files.newDirectoryStream(folder, PREFIX + "*" + SUFFIX)) {
             UserPrincipal user = Files.getOwner(ours);
             for (Path file : files) {
                 removeIfAbandoned(file, user);
@@ -76,15 +89,19 @@ final class TemporaryNames {
     }
 
     private static void removeIfAbandoned(Path file, UserPrincipal user) {
-        // Files of this process are left alone: to close one that another thread writes would end its lock.
-        if (file.getFileName().toString().startsWith(PROCESS) || !Files.isRegularFile(file, LinkOption.NOFOLLOW_LINKS)) {
+        // Files of this process are left alone: to close one that another thread writes would end
+        // its lock.
+        if (file.getFileName().toString().startsWith(PROCESS)
+                || !Files.isRegularFile(file, LinkOption.NOFOLLOW_LINKS)) {
             return;
         }
         try {
             if (!Files.getOwner(file, LinkOption.NOFOLLOW_LINKS).equals(user)) {
                 return;
             }
-            try (FileChannel channel = FileChannel.open(file, StandardOpenOption.WRITE, LinkOption.NOFOLLOW_LINKS);
+            try (FileChannel channel =
+                            FileChannel.open(
+                                    file, StandardOpenOption.WRITE, LinkOption.NOFOLLOW_LINKS);
                     FileLock lock = channel.tryLock()) {
                 if (lock != null) {
                     Files.deleteIfExists(file);

@@ -12,8 +12,9 @@ import java.nio.file.StandardCopyOption;
 import java.nio.file.StandardOpenOption;
 
 /**
- * A file that is written whole or not at all: under a temporary name in its folder, until it takes its place in one step. What a killed
- * process left under such a name goes when another writes into the folder.
+ * A file that is written whole or not at all: under a temporary name in its folder, until it takes
+ * its place in one step. What a killed process left under such a name goes when another writes into
+ * the folder.
  */
 public final class WholeFile implements AutoCloseable {
     private final Path path;
@@ -44,7 +45,8 @@ public final class WholeFile implements AutoCloseable {
         }
         try {
             while (!file.isMade(folder.resolve(TemporaryNames.next()))) {
-                // Somebody has the name, or took the file for an abandoned one before it was locked.
+                // Somebody has the name, or took the file for an abandoned one before it was
+                // locked.
             }
         } catch (FileSystemException e) {
             throw file.named(e);

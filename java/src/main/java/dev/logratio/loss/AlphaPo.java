@@ -1,8 +1,9 @@
 package dev.logratio.loss;
 
 /**
- * AlphaPO (arXiv 2501.03884): SimPO with the reward {@code r(a) = (1 - exp(-alpha a)) / alpha} of a mean log-prob a:
- * {@code -(1-e) LS(x) - e LS(-x)} with {@code x = beta (r(lw/nw) - r(ll/nl)) - gamma}.
+ * AlphaPO (arXiv 2501.03884): SimPO with the reward {@code r(a) = (1 - exp(-alpha a)) / alpha} of a
+ * mean log-prob a: {@code -(1-e) LS(x) - e LS(-x)} with {@code x = beta (r(lw/nw) - r(ll/nl)) -
+ * gamma}.
  *
  * @param beta scales the margin; finite and &gt; 0, default 2
  * @param gamma target margin; finite, default .5

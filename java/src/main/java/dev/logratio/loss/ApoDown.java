@@ -1,7 +1,8 @@
 package dev.logratio.loss;
 
 /**
- * APO-down (arXiv 2408.06266): {@code S(beta dw) + 1 - S(beta D)}; lowers both sequences, the rejected one more.
+ * APO-down (arXiv 2408.06266): {@code S(beta dw) + 1 - S(beta D)}; lowers both sequences, the
+ * rejected one more.
  *
  * @param beta scales the log-ratios; finite and &gt; 0, default .1
  */

@@ -1,7 +1,8 @@
 package dev.logratio.loss;
 
 /**
- * APO-zero (arXiv 2408.06266): {@code 1 - S(beta dw) + S(beta dl)}; raises the chosen and lowers the rejected sequence.
+ * APO-zero (arXiv 2408.06266): {@code 1 - S(beta dw) + S(beta dl)}; raises the chosen and lowers
+ * the rejected sequence.
  *
  * @param beta scales the log-ratios; finite and &gt; 0, default .1
  */

@@ -1,7 +1,8 @@
 package dev.logratio.loss;
 
 /**
- * APO-zero on single examples (arXiv 2408.06266): {@code 1 - S(beta d)} of a chosen and {@code S(beta d)} of a rejected example.
+ * APO-zero on single examples (arXiv 2408.06266): {@code 1 - S(beta d)} of a chosen and {@code
+ * S(beta d)} of a rejected example.
  *
  * @param beta scales the log-ratio; finite and &gt; 0, default .1
  */

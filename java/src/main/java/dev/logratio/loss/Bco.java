@@ -1,8 +1,8 @@
 package dev.logratio.loss;
 
 /**
- * BCO (arXiv 2404.04656): {@code -LS(beta d - delta)} of a chosen and {@code -undesirableWeight LS(-(beta d - delta))} of a rejected
- * example.
+ * BCO (arXiv 2404.04656): {@code -LS(beta d - delta)} of a chosen and {@code -undesirableWeight
+ * LS(-(beta d - delta))} of a rejected example.
  *
  * @param beta scales the log-ratio; finite and &gt; 0, default .1
  * @param undesirableWeight weight of rejected examples; finite and &gt;= 0, default 1

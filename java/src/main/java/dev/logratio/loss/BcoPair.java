@@ -6,7 +6,8 @@ package dev.logratio.loss;
  * @param beta scales the log-ratios; finite and &gt; 0, default .1
  * @param delta reward shift, kept by the trainer as a running mean of rewards; finite, default 0
  */
-public record BcoPair(@Range(Range.POSITIVE) double beta, @Range(Range.FINITE) double delta) implements Loss.OfLogRatios {
+public record BcoPair(@Range(Range.POSITIVE) double beta, @Range(Range.FINITE) double delta)
+        implements Loss.OfLogRatios {
     /** Every option at its default. */
     public BcoPair() {
         this(.1, 0);

@@ -1,7 +1,8 @@
 package dev.logratio.loss;
 
 /**
- * CELL, discovered with DiscoPOP (arXiv 2406.08414): {@code (exp(-beta D) + softplus(-beta D)) / 2}.
+ * CELL, discovered with DiscoPOP (arXiv 2406.08414): {@code (exp(-beta D) + softplus(-beta D)) /
+ * 2}.
  *
  * @param beta scales the margin; finite and &gt; 0, default .05
  */

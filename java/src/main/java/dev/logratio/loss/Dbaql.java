@@ -3,8 +3,9 @@ package dev.logratio.loss;
 import java.util.Objects;
 
 /**
- * DBAQL, discovered with DiscoPOP (arXiv 2406.08414): {@code w softplus(-y/T) + (1-w) exp(-T y)} with {@code y = beta D},
- * {@code T = .9} and {@code w = S(Var(y/tau))}, the unbiased variance over the batch, which needs two pairs and carries gradient.
+ * DBAQL, discovered with DiscoPOP (arXiv 2406.08414): {@code w softplus(-y/T) + (1-w) exp(-T y)}
+ * with {@code y = beta D}, {@code T = .9} and {@code w = S(Var(y/tau))}, the unbiased variance over
+ * the batch, which needs two pairs and carries gradient.
  *
  * @param beta scales the margin; finite and &gt; 0, default .05
  * @param tau scales the variance's argument; finite and &gt; 0, default .05

@@ -4,8 +4,9 @@ import java.util.Objects;
 import java.util.Set;
 
 /**
- * DiscoPOP, the log-ratio-modulated loss LRML of arXiv 2406.08414: {@code (1-m)(-LS(z)) + m exp(-z)} with {@code z = beta * D} and
- * {@code m = S(z / tau)}. Rewards are {@code beta} times the log-ratio.
+ * DiscoPOP, the log-ratio-modulated loss LRML of arXiv 2406.08414: {@code (1-m)(-LS(z)) + m
+ * exp(-z)} with {@code z = beta * D} and {@code m = S(z / tau)}. Rewards are {@code beta} times the
+ * log-ratio.
  *
  * @param beta scales the margin; finite and &gt; 0, default .05
  * @param tau temperature of the gate; finite and &gt; 0, default .05

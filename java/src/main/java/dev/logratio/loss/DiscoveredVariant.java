@@ -1,6 +1,9 @@
 package dev.logratio.loss;
 
-/** Which published form of the losses discovered beside {@link DiscoPop} is meant; each says what its forms are. */
+/**
+ * Which published form of the losses discovered beside {@link DiscoPop} is meant; each says what
+ * its forms are.
+ */
 public enum DiscoveredVariant {
     /** The trainer's current form. */
     REPO,

@@ -4,11 +4,12 @@ import java.util.Objects;
 import java.util.Set;
 
 /**
- * dLRML: {@code (1-m)(-LS(z)) + m exp(-z)} with {@code z = betaKl * D} and {@code m = S(betaMix * D / tau)}; the discovered
- * log-ratio-modulated loss (arXiv 2406.08414) with separate strengths for the penalty and for the mixture.
+ * dLRML: {@code (1-m)(-LS(z)) + m exp(-z)} with {@code z = betaKl * D} and {@code m = S(betaMix * D
+ * / tau)}; the discovered log-ratio-modulated loss (arXiv 2406.08414) with separate strengths for
+ * the penalty and for the mixture.
  *
- * <p>It is safe where {@code betaMix > tau * betaKl}: below, the loss of a bad pair grows exponentially (see {@link Guard}). Rewards are
- * {@code betaKl} times the log-ratio.
+ * <p>It is safe where {@code betaMix > tau * betaKl}: below, the loss of a bad pair grows
+ * exponentially (see {@link Guard}). Rewards are {@code betaKl} times the log-ratio.
  *
  * @param betaKl scales the margin inside both branches; finite and &gt; 0, default .05
  * @param betaMix scales the margin inside the mixture's gate; finite, default .20

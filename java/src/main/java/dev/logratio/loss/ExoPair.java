@@ -3,8 +3,8 @@ package dev.logratio.loss;
 import java.util.Objects;
 
 /**
- * EXO on pairs (arXiv 2402.00856), a reverse KL to the smoothed preference: {@code S(z)(LS(z) - log(1-e)) + S(-z)(LS(-z) - log e)}
- * with {@code z = beta D} and e the label smoothing.
+ * EXO on pairs (arXiv 2402.00856), a reverse KL to the smoothed preference: {@code S(z)(LS(z) -
+ * log(1-e)) + S(-z)(LS(-z) - log e)} with {@code z = beta D} and e the label smoothing.
  *
  * @param beta scales the margin; finite and &gt; 0, default .1
  * @param labelSmoothing assumed share of swapped pairs, in (0,.5); default 1e-3

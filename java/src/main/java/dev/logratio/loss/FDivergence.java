@@ -1,8 +1,9 @@
 package dev.logratio.loss;
 
 /**
- * Which f-divergence regularises: it gives the score {@code f'(exp(x))} of a log-ratio {@code x} = log policy/reference. Each
- * score is 0 at {@code x = 0}; its constant cancels in the difference of two scores, but not where each is divided by a length.
+ * Which f-divergence regularises: it gives the score {@code f'(exp(x))} of a log-ratio {@code x} =
+ * log policy/reference. Each score is 0 at {@code x = 0}; its constant cancels in the difference of
+ * two scores, but not where each is divided by a length.
  *
  * <p>Exponents are clamped at 80; beyond, the gradient of the score is 0.
  */
@@ -17,7 +18,8 @@ public sealed interface FDivergence {
     record Js() implements FDivergence {}
 
     /**
-     * Alpha divergence: {@code (exp((alpha-1)x) - 1) / (alpha-1)}, and {@code x} where {@code |alpha-1| < 1e-6}.
+     * Alpha divergence: {@code (exp((alpha-1)x) - 1) / (alpha-1)}, and {@code x} where {@code
+     * |alpha-1| < 1e-6}.
      *
      * @param alpha finite, default .5
      */

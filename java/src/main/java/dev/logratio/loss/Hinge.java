@@ -8,7 +8,8 @@ import java.util.Objects;
  * @param beta scales the margin; finite and &gt; 0, default .1
  * @param fDivergence the score of a log-ratio; default reverse KL
  */
-public record Hinge(@Range(Range.POSITIVE) double beta, FDivergence fDivergence) implements Loss.OfMargin {
+public record Hinge(@Range(Range.POSITIVE) double beta, FDivergence fDivergence)
+        implements Loss.OfMargin {
     /** Every option at its default. */
     public Hinge() {
         this(.1, new FDivergence.ReverseKl());

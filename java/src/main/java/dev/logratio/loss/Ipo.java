@@ -3,14 +3,16 @@ package dev.logratio.loss;
 import java.util.Objects;
 
 /**
- * IPO (arXiv 2310.12036): {@code (sw/nw - sl/nl - 1/(2 beta))^2} with the scores sw and sl of the log-ratios and the token counts nw
- * and nl; without {@code normalise} the sums, {@code (D - 1/(2 beta))^2}.
+ * IPO (arXiv 2310.12036): {@code (sw/nw - sl/nl - 1/(2 beta))^2} with the scores sw and sl of the
+ * log-ratios and the token counts nw and nl; without {@code normalise} the sums, {@code (D - 1/(2
+ * beta))^2}.
  *
  * @param beta sets the target margin 1/(2 beta); finite and &gt; 0, default .1
  * @param normalise whether it divides by length; default on
  * @param fDivergence the score of a log-ratio; default reverse KL
  */
-public record Ipo(@Range(Range.POSITIVE) double beta, boolean normalise, FDivergence fDivergence) implements Loss.OfMargin {
+public record Ipo(@Range(Range.POSITIVE) double beta, boolean normalise, FDivergence fDivergence)
+        implements Loss.OfMargin {
     /** Every option at its default. */
     public Ipo() {
         this(.1, true, new FDivergence.ReverseKl());

@@ -1,9 +1,9 @@
 package dev.logratio.loss;
 
 /**
- * KTO (arXiv 2402.01306): {@code desirableWeight (1 - S(beta (d - kl)))} of a chosen and
- * {@code undesirableWeight (1 - S(beta (kl - d)))} of a rejected example, where kl is {@code max(0, mean)} of the log-ratios of
- * mismatched examples, a constant.
+ * KTO (arXiv 2402.01306): {@code desirableWeight (1 - S(beta (d - kl)))} of a chosen and {@code
+ * undesirableWeight (1 - S(beta (kl - d)))} of a rejected example, where kl is {@code max(0, mean)}
+ * of the log-ratios of mismatched examples, a constant.
  *
  * @param beta scales the log-ratio; finite and &gt; 0, default .1
  * @param desirableWeight weight of chosen examples; finite and &gt;= 0, default 1

@@ -5,13 +5,14 @@ import java.util.Set;
 /**
  * A preference loss with its options: an immutable record, one component an option.
  *
- * <p>An option's name in text, in messages and in the C interface is the component's name in snake case ({@code betaKl} is
- * {@code beta_kl}); an {@link FDivergence} is the two options {@code f_divergence} and {@code f_alpha}. A loss has a constructor
- * without arguments, which sets every option to its default; any constructor throws an {@link IllegalArgumentException} that names the
+ * <p>An option's name in text, in messages and in the C interface is the component's name in snake
+ * case ({@code betaKl} is {@code beta_kl}); an {@link FDivergence} is the two options {@code
+ * f_divergence} and {@code f_alpha}. A loss has a constructor without arguments, which sets every
+ * option to its default; any constructor throws an {@link IllegalArgumentException} that names the
  * option which is out of its range.
  *
- * <p>What a loss is computed from is its type: {@link Paired} (of the margin D, of the two log-ratios, or of the policy alone),
- * {@link Unpaired} or {@link Auxiliary}.
+ * <p>What a loss is computed from is its type: {@link Paired} (of the margin D, of the two
+ * log-ratios, or of the policy alone), {@link Unpaired} or {@link Auxiliary}.
  */
 public sealed interface Loss {
     /**
@@ -36,7 +37,8 @@ public sealed interface Loss {
     /** A loss of pairs of a chosen and a rejected sequence. */
     sealed interface Paired extends OfStep {
         /**
-         * What rewards are scaled with: the reward of a sequence is this number times its log-ratio policy/reference.
+         * What rewards are scaled with: the reward of a sequence is this number times its log-ratio
+         * policy/reference.
          *
          * @return the option beta; beta_kl of {@link Dlrml}
          */
@@ -79,8 +81,12 @@ public sealed interface Loss {
         }
     }
 
-    /** A loss of the margin {@code D = f(dw) - f(dl)}, where {@code f} is the score of an f-divergence. */
-    sealed interface OfMargin extends Paired permits Dlrml, DiscoPop, Sigmoid, Hinge, Ipo, ExoPair, Robust, SigmoidNorm {
+    /**
+     * A loss of the margin {@code D = f(dw) - f(dl)}, where {@code f} is the score of an
+     * f-divergence.
+     */
+    sealed interface OfMargin extends Paired
+            permits Dlrml, DiscoPop, Sigmoid, Hinge, Ipo, ExoPair, Robust, SigmoidNorm {
         /**
          * The score of a log-ratio.
          *
@@ -91,7 +97,20 @@ public sealed interface Loss {
 
     /** A loss of the two log-ratios {@code dw} and {@code dl}, of one pair or of the batch. */
     sealed interface OfLogRatios extends Paired
-            permits NcaPair, BcoPair, SppoHard, Aot, AotUnpaired, ApoZero, ApoDown, KtoPair, Dbaql, Aql, Aqfl, Padll, Cell, Pfl {}
+            permits NcaPair,
+                    BcoPair,
+                    SppoHard,
+                    Aot,
+                    AotUnpaired,
+                    ApoZero,
+                    ApoDown,
+                    KtoPair,
+                    Dbaql,
+                    Aql,
+                    Aqfl,
+                    Padll,
+                    Cell,
+                    Pfl {}
 
     /** A loss of the policy's log-probs {@code lw} and {@code ll}, which never has a reference. */
     sealed interface ReferenceFree extends Paired permits SimPo, Cpo, Orpo, AlphaPo {}
@@ -99,7 +118,8 @@ public sealed interface Loss {
     /** A loss of single examples, each marked as chosen or rejected, of log-ratio {@code d}. */
     sealed interface Unpaired extends Loss permits Kto, ApoZeroUnpaired, Bco {
         /**
-         * What rewards are scaled with: the reward of an example is this number times its log-ratio policy/reference.
+         * What rewards are scaled with: the reward of an example is this number times its log-ratio
+         * policy/reference.
          *
          * @return the option beta
          */

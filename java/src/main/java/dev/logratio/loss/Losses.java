@@ -15,25 +15,32 @@ import java.util.stream.Collectors;
 import java.util.stream.Stream;
 
 /**
- * Losses and their options by name, read off the records themselves: the records under {@link Loss} are the losses, their
- * components the options, their constructors without arguments the defaults.
+ * Losses and their options by name, read off the records themselves: the records under {@link Loss}
+ * are the losses, their components the options, their constructors without arguments the defaults.
  */
 public final class Losses {
     private static final String F_DIVERGENCE = "f_divergence";
     private static final String F_ALPHA = "f_alpha";
-    private static final List<String> F_DIVERGENCES = List.of("reverse_kl", "forward_kl", "js", "alpha");
-    private static final Pattern NUMBER = Pattern.compile("[+-]?(\\d+\\.?\\d*|\\.\\d+)([eE][+-]?\\d+)?");
+    private static final List<String> F_DIVERGENCES =
+            List.of("reverse_kl", "forward_kl", "js", "alpha");
+    private static final Pattern NUMBER =
+            Pattern.compile("[+-]?(\\d+\\.?\\d*|\\.\\d+)([eE][+-]?\\d+)?");
 
-    private static final Map<String, Loss> DEFAULTS = records(Loss.class)
-            .map(Losses::withDefaults)
-            .collect(Collectors.toMap(Loss::id, loss -> loss, (a, b) -> a, LinkedHashMap::new));
+    private static final Map<String, Loss> DEFAULTS =
+            records(Loss.class)
+                    .map(Losses::withDefaults)
+                    .collect(
+                            Collectors.toMap(
+                                    Loss::id, loss -> loss, (a, b) -> a, LinkedHashMap::new));
     private static final Map<String, String> ALIASES = Map.of("lrml", "discopop");
 
     private Losses() {}
 
     /** The records under a sealed interface, in the order of its declaration. */
     private static Stream<Class<?>> records(Class<?> type) {
-        return type.isRecord() ? Stream.of(type) : Arrays.stream(type.getPermittedSubclasses()).flatMap(Losses::records);
+        return type.isRecord()
+                ? Stream.of(type)
+                : Arrays.stream(type.getPermittedSubclasses()).flatMap(Losses::records);
     }
 
     /**
@@ -64,7 +71,10 @@ public final class Losses {
      */
     public static List<String> aliases(String id) {
         Objects.requireNonNull(id, "id");
-        return ALIASES.entrySet().stream().filter(alias -> alias.getValue().equals(id)).map(Map.Entry::getKey).toList();
+        return ALIASES.entrySet().stream()
+                .filter(alias -> alias.getValue().equals(id))
+                .map(Map.Entry::getKey)
+                .toList();
     }
 
     /**
@@ -80,16 +90,21 @@ public final class Losses {
         for (RecordComponent component : defaults.getClass().getRecordComponents()) {
             if (component.getType() == FDivergence.class) {
                 options.add(choice(F_DIVERGENCE, F_DIVERGENCES));
-                options.add(new OptionInfo(
-                        F_ALPHA, List.of(), Double.toString(new FDivergence.Alpha().alpha()), Range.FINITE));
+                options.add(
+                        new OptionInfo(
+                                F_ALPHA,
+                                List.of(),
+                                Double.toString(new FDivergence.Alpha().alpha()),
+                                Range.FINITE));
             } else if (component.getType() != double.class) {
                 options.add(choice(optionName(component), words(component, defaults)));
             } else {
-                options.add(new OptionInfo(
-                        optionName(component),
-                        List.of(),
-                        value(component, defaults).toString(),
-                        component.getAnnotation(Range.class).value()));
+                options.add(
+                        new OptionInfo(
+                                optionName(component),
+                                List.of(),
+                                value(component, defaults).toString(),
+                                component.getAnnotation(Range.class).value()));
             }
         }
         return options;
@@ -101,7 +116,8 @@ public final class Losses {
      * @param id the loss's name, or the alias {@code lrml} of {@code discopop}
      * @param options values by option name; what is absent has its default
      * @return the loss
-     * @throws IllegalArgumentException if there is no such loss, it has no such option, or a value is out of range
+     * @throws IllegalArgumentException if there is no such loss, it has no such option, or a value
+     *     is out of range
      */
     public static Loss of(String id, Map<String, String> options) {
         return of(Loss.class, id, options);
@@ -115,7 +131,8 @@ public final class Losses {
      * @param options values by option name; what is absent has its default
      * @param <T> the kind
      * @return the loss
-     * @throws IllegalArgumentException if there is no such loss of this kind, it has no such option, or a value is out of range
+     * @throws IllegalArgumentException if there is no such loss of this kind, it has no such
+     *     option, or a value is out of range
      */
     public static <T extends Loss> T of(Class<T> kind, String id, Map<String, String> options) {
         Objects.requireNonNull(kind, "kind");
@@ -133,7 +150,10 @@ public final class Losses {
             } else if (text == null) {
                 values[i] = value(component, defaults);
             } else if (component.getType().isEnum()) {
-                values[i] = component.getType().getEnumConstants()[indexOf(name, text, words(component, defaults))];
+                values[i] =
+                        component.getType()
+                                .getEnumConstants()[
+                                indexOf(name, text, words(component, defaults))];
             } else if (component.getType() == boolean.class) {
                 List<String> words = words(component, defaults);
                 values[i] = words.get(indexOf(name, text, words)).equals("on");
@@ -149,14 +169,21 @@ public final class Losses {
         for (String option : options.keySet()) {
             if (!known.contains(option)) {
                 throw new IllegalArgumentException(
-                        "option " + option + " is unknown to loss " + id + ", which takes "
+                        "option "
+                                + option
+                                + " is unknown to loss "
+                                + id
+                                + ", which takes "
                                 + (known.isEmpty() ? "none" : String.join(", ", known)));
             }
         }
     }
 
     private static FDivergence fDivergence(Map<String, String> options) {
-        double alpha = options.containsKey(F_ALPHA) ? number(F_ALPHA, options.get(F_ALPHA)) : new FDivergence.Alpha().alpha();
+        double alpha =
+                options.containsKey(F_ALPHA)
+                        ? number(F_ALPHA, options.get(F_ALPHA))
+                        : new FDivergence.Alpha().alpha();
         FDivergence.Alpha alphaDivergence = new FDivergence.Alpha(alpha);
         String name = options.getOrDefault(F_DIVERGENCE, F_DIVERGENCES.getFirst());
         return switch (indexOf(F_DIVERGENCE, name, F_DIVERGENCES)) {
@@ -186,7 +213,8 @@ public final class Losses {
     private static <T extends Loss> T defaults(Class<T> kind, String id) {
         Loss loss = DEFAULTS.get(ALIASES.getOrDefault(id, id));
         if (!kind.isInstance(loss)) {
-            throw new IllegalArgumentException("loss is \"" + id + "\", expected one of " + String.join(", ", ids(kind)));
+            throw new IllegalArgumentException(
+                    "loss is \"" + id + "\", expected one of " + String.join(", ", ids(kind)));
         }
         return kind.cast(loss);
     }
@@ -198,7 +226,9 @@ public final class Losses {
     /** The values that an option which is no number takes, the default first. */
     private static List<String> words(RecordComponent component, Loss defaults) {
         if (component.getType() == boolean.class) {
-            return (boolean) value(component, defaults) ? List.of("on", "off") : List.of("off", "on");
+            return (boolean) value(component, defaults)
+                    ? List.of("on", "off")
+                    : List.of("off", "on");
         }
         return Arrays.stream(component.getType().getEnumConstants())
                 .map(constant -> constant.toString().toLowerCase(Locale.ROOT))

@@ -4,6 +4,9 @@ package dev.logratio.loss;
 public enum Nll {
     /** Of a pair's own tokens: {@code -lw / nw}. */
     PAIR,
-    /** Of all tokens of the batch, the same for each pair: minus the sum of {@code lw} over the sum of {@code nw}. */
+    /**
+     * Of all tokens of the batch, the same for each pair: minus the sum of {@code lw} over the sum
+     * of {@code nw}.
+     */
     TOKEN
 }

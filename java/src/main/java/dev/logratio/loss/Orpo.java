@@ -3,11 +3,12 @@ package dev.logratio.loss;
 import java.util.Objects;
 
 /**
- * ORPO (arXiv 2403.07691): {@code NLL - beta LS(o)} with NLL the chosen sequence's negative log-likelihood a token and o the
- * logarithm of the odds ratio, {@code o = aw - al - (log(1-exp(aw)) - log(1-exp(al)))} of the mean log-probs {@code aw = lw/nw},
- * {@code al = ll/nl}. A log-prob above 0, which only rounding gives, counts as 0. Equal mean log-probs have {@code o = 0}; where both
- * are 0, as those of empty sequences, the odds have no gradient. {@code aw = 0} alone leaves no loss of the odds, {@code al = 0} alone
- * makes the loss and its gradient infinite.
+ * ORPO (arXiv 2403.07691): {@code NLL - beta LS(o)} with NLL the chosen sequence's negative
+ * log-likelihood a token and o the logarithm of the odds ratio, {@code o = aw - al -
+ * (log(1-exp(aw)) - log(1-exp(al)))} of the mean log-probs {@code aw = lw/nw}, {@code al = ll/nl}.
+ * A log-prob above 0, which only rounding gives, counts as 0. Equal mean log-probs have {@code o =
+ * 0}; where both are 0, as those of empty sequences, the odds have no gradient. {@code aw = 0}
+ * alone leaves no loss of the odds, {@code al = 0} alone makes the loss and its gradient infinite.
  *
  * @param beta weight of the odds ratio; finite and &gt; 0, default .1
  * @param nll which mean the negative log-likelihood is; default the pair's own

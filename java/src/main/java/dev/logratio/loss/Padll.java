@@ -1,7 +1,8 @@
 package dev.logratio.loss;
 
 /**
- * PADLL, discovered with DiscoPOP (arXiv 2406.08414): {@code .9 softplus(-beta D)}, halved where {@code D < 0}.
+ * PADLL, discovered with DiscoPOP (arXiv 2406.08414): {@code .9 softplus(-beta D)}, halved where
+ * {@code D < 0}.
  *
  * @param beta scales the margin; finite and &gt; 0, default .05
  */

@@ -3,12 +3,14 @@ package dev.logratio.loss;
 import java.util.Objects;
 
 /**
- * PFL, discovered with DiscoPOP (arXiv 2406.08414): with {@code y = beta D}, {@code softplus(-y)/2} where the policy finds the
- * chosen sequence more likely than the rejected one, else {@code 2 max(0, 1-y)}.
+ * PFL, discovered with DiscoPOP (arXiv 2406.08414): with {@code y = beta D}, {@code softplus(-y)/2}
+ * where the policy finds the chosen sequence more likely than the rejected one, else {@code 2
+ * max(0, 1-y)}.
  *
  * @param beta scales the margin; finite and &gt; 0, default .05
  * @param tau of the paper's form; finite and &gt; 0, default .05
- * @param variant {@code old} has {@code y = D}; {@code paper} has {@code y = beta D / tau}; default repo
+ * @param variant {@code old} has {@code y = D}; {@code paper} has {@code y = beta D / tau}; default
+ *     repo
  */
 public record Pfl(
         @Range(Range.POSITIVE) double beta,

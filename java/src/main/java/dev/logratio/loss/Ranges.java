@@ -26,7 +26,8 @@ final class Ranges {
 
     private static void require(boolean holds, String option, double value, String range) {
         if (!holds) {
-            throw new IllegalArgumentException(option + " is " + value + ", expected a number " + range);
+            throw new IllegalArgumentException(
+                    option + " is " + value + ", expected a number " + range);
         }
     }
 }

@@ -3,8 +3,8 @@ package dev.logratio.loss;
 import java.util.Objects;
 
 /**
- * Robust DPO (arXiv 2403.00409): {@code (-(1-e) LS(beta D) + e LS(-beta D)) / (1-2e)} with e the label smoothing; unbiased when a
- * share e of the pairs is swapped.
+ * Robust DPO (arXiv 2403.00409): {@code (-(1-e) LS(beta D) + e LS(-beta D)) / (1-2e)} with e the
+ * label smoothing; unbiased when a share e of the pairs is swapped.
  *
  * @param beta scales the margin; finite and &gt; 0, default .1
  * @param labelSmoothing assumed share of swapped pairs, in [0,.5); default 0

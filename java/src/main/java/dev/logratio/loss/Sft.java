@@ -1,8 +1,9 @@
 package dev.logratio.loss;
 
 /**
- * Supervised fine-tuning on the chosen sequences: the sum of {@code -logp} over their counted tokens, divided by the number of those in the
- * whole batch; each pair has this value. Weights of the mask and of the tail do not bear on it, nor does a pair's WPO weight.
+ * Supervised fine-tuning on the chosen sequences: the sum of {@code -logp} over their counted
+ * tokens, divided by the number of those in the whole batch; each pair has this value. Weights of
+ * the mask and of the tail do not bear on it, nor does a pair's WPO weight.
  */
 public record Sft() implements Loss.Auxiliary {
     @Override

@@ -3,8 +3,8 @@ package dev.logratio.loss;
 import java.util.Objects;
 
 /**
- * DPO (arXiv 2305.18290): {@code -(1-e) LS(beta * D) - e LS(-beta * D)} with e the label smoothing. Rewards are {@code beta} times
- * the log-ratio.
+ * DPO (arXiv 2305.18290): {@code -(1-e) LS(beta * D) - e LS(-beta * D)} with e the label smoothing.
+ * Rewards are {@code beta} times the log-ratio.
  *
  * @param beta scales the margin; finite and &gt; 0, default .1
  * @param labelSmoothing assumed share of swapped pairs, in [0,.5); default 0

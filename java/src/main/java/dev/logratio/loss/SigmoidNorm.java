@@ -3,13 +3,14 @@ package dev.logratio.loss;
 import java.util.Objects;
 
 /**
- * Length-averaged DPO (arXiv 2411.15124, arXiv 2406.19188): {@code -LS(beta (sw/nw - sl/nl))} with the scores sw and sl of the
- * log-ratios and the token counts nw and nl.
+ * Length-averaged DPO (arXiv 2411.15124, arXiv 2406.19188): {@code -LS(beta (sw/nw - sl/nl))} with
+ * the scores sw and sl of the log-ratios and the token counts nw and nl.
  *
  * @param beta scales the margin; finite and &gt; 0, default .1
  * @param fDivergence the score of a log-ratio; default reverse KL
  */
-public record SigmoidNorm(@Range(Range.POSITIVE) double beta, FDivergence fDivergence) implements Loss.OfMargin {
+public record SigmoidNorm(@Range(Range.POSITIVE) double beta, FDivergence fDivergence)
+        implements Loss.OfMargin {
     /** Every option at its default. */
     public SigmoidNorm() {
         this(.1, new FDivergence.ReverseKl());

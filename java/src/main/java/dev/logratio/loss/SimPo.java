@@ -1,7 +1,8 @@
 package dev.logratio.loss;
 
 /**
- * SimPO (arXiv 2405.14734): {@code -(1-e) LS(x) - e LS(-x)} with {@code x = beta (lw/nw - ll/nl) - gamma}.
+ * SimPO (arXiv 2405.14734): {@code -(1-e) LS(x) - e LS(-x)} with {@code x = beta (lw/nw - ll/nl) -
+ * gamma}.
  *
  * @param beta scales the margin; finite and &gt; 0, default 2
  * @param gamma target margin; finite, default .5

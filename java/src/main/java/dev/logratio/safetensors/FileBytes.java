@@ -1,6 +1,7 @@
 package dev.logratio.safetensors;
 
 import dev.logratio.bindings.NativeMemory;
+
 import java.io.IOException;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
@@ -15,7 +16,10 @@ abstract sealed class FileBytes implements AutoCloseable {
     /** Of all memory that was handed out. Any thread may use it, and close the file. */
     final Arena arena = Arena.ofShared();
 
-    /** A part of them in memory that cannot be written, at an address that is a multiple of {@code alignment}. */
+    /**
+     * A part of them in memory that cannot be written, at an address that is a multiple of {@code
+     * alignment}.
+     */
     abstract MemorySegment part(long begin, long end, int alignment) throws IOException;
 
     @Override
@@ -24,11 +28,15 @@ abstract sealed class FileBytes implements AutoCloseable {
     }
 
     /** Fills a buffer with the bytes of a file from a position on. */
-    static void readFully(FileChannel channel, ByteBuffer buffer, long position) throws IOException {
+    static void readFully(FileChannel channel, ByteBuffer buffer, long position)
+            throws IOException {
         for (long at = position; buffer.hasRemaining(); ) {
             int count = channel.read(buffer, at);
             if (count < 0) {
-                throw new SafetensorsException("the file ends at byte " + at + ": it has become shorter since it was opened");
+                throw new SafetensorsException(
+                        "the file ends at byte "
+                                + at
+                                + ": it has become shorter since it was opened");
             }
             at += count;
         }
@@ -49,7 +57,8 @@ abstract sealed class FileBytes implements AutoCloseable {
             MemorySegment memory = NativeMemory.allocate(arena, end - begin, CACHE_LINE);
             for (long done = 0; done < memory.byteSize(); done += CHUNK_BYTES) {
                 long bytes = Math.min(CHUNK_BYTES, memory.byteSize() - done);
-                readFully(channel, memory.asSlice(done, bytes).asByteBuffer(), origin + begin + done);
+                readFully(
+                        channel, memory.asSlice(done, bytes).asByteBuffer(), origin + begin + done);
             }
             return memory.asReadOnly();
         }
@@ -67,7 +76,9 @@ abstract sealed class FileBytes implements AutoCloseable {
 
         Mapped(FileChannel channel, long origin, long bytes) throws IOException {
             try {
-                memory = channel.map(FileChannel.MapMode.READ_ONLY, 0, origin + bytes, arena).asSlice(origin);
+                memory =
+                        channel.map(FileChannel.MapMode.READ_ONLY, 0, origin + bytes, arena)
+                                .asSlice(origin);
             } catch (Throwable e) {
                 arena.close();
                 throw e;
@@ -80,7 +91,9 @@ abstract sealed class FileBytes implements AutoCloseable {
             MemorySegment part = memory.asSlice(begin, end - begin);
             return part.address() % alignment == 0
                     ? part
-                    : NativeMemory.allocate(arena, part.byteSize(), alignment).copyFrom(part).asReadOnly();
+                    : NativeMemory.allocate(arena, part.byteSize(), alignment)
+                            .copyFrom(part)
+                            .asReadOnly();
         }
     }
 }

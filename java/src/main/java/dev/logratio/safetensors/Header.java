@@ -7,6 +7,7 @@ import com.fasterxml.jackson.core.JsonToken;
 import com.fasterxml.jackson.core.StreamReadConstraints;
 import com.fasterxml.jackson.core.StreamReadFeature;
 import com.fasterxml.jackson.core.io.JsonStringEncoder;
+
 import java.io.IOException;
 import java.nio.ByteBuffer;
 import java.nio.charset.CharacterCodingException;
@@ -24,21 +25,27 @@ final class Header {
 
     static final String METADATA = "__metadata__";
 
-    /** One tensor as the header describes it; {@code begin} and {@code end} count bytes from the start of the data. */
+    /**
+     * One tensor as the header describes it; {@code begin} and {@code end} count bytes from the
+     * start of the data.
+     */
     record Entry(StoredType type, long[] shape, long begin, long end) {}
 
     /**
-     * Names are not kept for the next file: the table of them refuses names that share a hash, in all files after the first that has
-     * them. What limits a name or text is the header's own length.
+     * Names are not kept for the next file: the table of them refuses names that share a hash, in
+     * all files after the first that has them. What limits a name or text is the header's own
+     * length.
      */
-    private static final JsonFactory JSON = JsonFactory.builder()
-            .enable(StreamReadFeature.STRICT_DUPLICATE_DETECTION)
-            .disable(JsonFactory.Feature.CANONICALIZE_FIELD_NAMES)
-            .streamReadConstraints(StreamReadConstraints.builder()
-                    .maxNameLength((int) MAX_BYTES)
-                    .maxStringLength((int) MAX_BYTES)
-                    .build())
-            .build();
+    private static final JsonFactory JSON =
+            JsonFactory.builder()
+                    .enable(StreamReadFeature.STRICT_DUPLICATE_DETECTION)
+                    .disable(JsonFactory.Feature.CANONICALIZE_FIELD_NAMES)
+                    .streamReadConstraints(
+                            StreamReadConstraints.builder()
+                                    .maxNameLength((int) MAX_BYTES)
+                                    .maxStringLength((int) MAX_BYTES)
+                                    .build())
+                    .build();
 
     private final Map<String, String> metadata = new LinkedHashMap<>();
     private final Map<String, Entry> entries = new LinkedHashMap<>();
@@ -64,10 +71,12 @@ final class Header {
         Header header = new Header();
         String text = decode(bytes);
         if (!text.startsWith("{")) {
-            throw new SafetensorsException("the header does not begin with '{', expected a JSON object");
+            throw new SafetensorsException(
+                    "the header does not begin with '{', expected a JSON object");
         }
         if (!text.stripTrailing().equals(stripSpaces(text))) {
-            throw new SafetensorsException("the header is padded with other characters than spaces");
+            throw new SafetensorsException(
+                    "the header is padded with other characters than spaces");
         }
         try (JsonParser parser = JSON.createParser(text)) {
             parser.nextToken();
@@ -77,14 +86,17 @@ final class Header {
                 if (name.equals(METADATA)) {
                     header.readMetadata(parser);
                 } else {
-                    header.entries.put(name, readEntry(parser, "tensor " + quoted(name), dataBytes));
+                    header.entries.put(
+                            name, readEntry(parser, "tensor " + quoted(name), dataBytes));
                 }
             }
             if (parser.nextToken() != null) {
-                throw new SafetensorsException("the header goes on after its JSON object, expected spaces only");
+                throw new SafetensorsException(
+                        "the header goes on after its JSON object, expected spaces only");
             }
         } catch (JsonProcessingException e) {
-            throw new SafetensorsException("the header is not valid JSON: " + quotable(e.getOriginalMessage()));
+            throw new SafetensorsException(
+                    "the header is not valid JSON: " + quotable(e.getOriginalMessage()));
         }
         checkCoverage(header.entries, dataBytes);
         return header;
@@ -118,20 +130,24 @@ final class Header {
 
     private void readMetadata(JsonParser parser) throws IOException {
         if (!parser.isExpectedStartObjectToken()) {
-            throw new SafetensorsException(METADATA + " is not an object, expected strings by name");
+            throw new SafetensorsException(
+                    METADATA + " is not an object, expected strings by name");
         }
         while (parser.nextToken() == JsonToken.FIELD_NAME) {
             String key = parser.currentName();
             if (parser.nextToken() != JsonToken.VALUE_STRING) {
-                throw new SafetensorsException(METADATA + " " + quoted(key) + " is not a string, expected one");
+                throw new SafetensorsException(
+                        METADATA + " " + quoted(key) + " is not a string, expected one");
             }
             metadata.put(key, parser.getText());
         }
     }
 
-    private static Entry readEntry(JsonParser parser, String what, long dataBytes) throws IOException {
+    private static Entry readEntry(JsonParser parser, String what, long dataBytes)
+            throws IOException {
         if (!parser.isExpectedStartObjectToken()) {
-            throw new SafetensorsException(what + " is not an object, expected dtype, shape and data_offsets");
+            throw new SafetensorsException(
+                    what + " is not an object, expected dtype, shape and data_offsets");
         }
         StoredType type = null;
         long[] shape = null;
@@ -143,19 +159,26 @@ final class Header {
                 case "dtype" -> type = readType(parser, value, what);
                 case "shape" -> shape = readSizes(parser, value, what + ": shape");
                 case "data_offsets" -> offsets = readSizes(parser, value, what + ": data_offsets");
-                default -> throw new SafetensorsException(
-                        what + " has a field " + quoted(key) + ", expected dtype, shape and data_offsets");
+                default ->
+                        throw new SafetensorsException(
+                                what
+                                        + " has a field "
+                                        + quoted(key)
+                                        + ", expected dtype, shape and data_offsets");
             }
         }
         if (type == null || shape == null || offsets == null) {
             String missing = type == null ? "dtype" : shape == null ? "shape" : "data_offsets";
-            throw new SafetensorsException(what + " has no " + missing + ", expected dtype, shape and data_offsets");
+            throw new SafetensorsException(
+                    what + " has no " + missing + ", expected dtype, shape and data_offsets");
         }
         return checked(what, type, shape, offsets, dataBytes);
     }
 
-    private static StoredType readType(JsonParser parser, JsonToken value, String what) throws IOException {
-        StoredType type = value == JsonToken.VALUE_STRING ? StoredType.named(parser.getText()) : null;
+    private static StoredType readType(JsonParser parser, JsonToken value, String what)
+            throws IOException {
+        StoredType type =
+                value == JsonToken.VALUE_STRING ? StoredType.named(parser.getText()) : null;
         if (type == null) {
             String found = value.isStructStart() ? "not a string" : quoted(parser.getText());
             throw new SafetensorsException(
@@ -164,12 +187,15 @@ final class Header {
         return type;
     }
 
-    private static long[] readSizes(JsonParser parser, JsonToken value, String what) throws IOException {
+    private static long[] readSizes(JsonParser parser, JsonToken value, String what)
+            throws IOException {
         if (value != JsonToken.START_ARRAY) {
             throw new SafetensorsException(what + " is not an array, expected integers >= 0");
         }
         List<Long> sizes = new ArrayList<>();
-        for (JsonToken token = parser.nextToken(); token != JsonToken.END_ARRAY; token = parser.nextToken()) {
+        for (JsonToken token = parser.nextToken();
+                token != JsonToken.END_ARRAY;
+                token = parser.nextToken()) {
             if (token != JsonToken.VALUE_NUMBER_INT || parser.getText().startsWith("-")) {
                 throw new SafetensorsException(what + " holds something else than integers >= 0");
             }
@@ -181,25 +207,43 @@ final class Header {
         return sizes.stream().mapToLong(Long::longValue).toArray();
     }
 
-    private static Entry checked(String what, StoredType type, long[] shape, long[] offsets, long dataBytes)
+    private static Entry checked(
+            String what, StoredType type, long[] shape, long[] offsets, long dataBytes)
             throws SafetensorsException {
         if (offsets.length != 2 || offsets[0] > offsets[1]) {
             throw new SafetensorsException(
-                    what + ": data_offsets " + List.of(boxed(offsets)) + ", expected [begin, end] with begin <= end");
+                    what
+                            + ": data_offsets "
+                            + List.of(boxed(offsets))
+                            + ", expected [begin, end] with begin <= end");
         }
         if (offsets[1] > dataBytes) {
-            throw new SafetensorsException(what + " ends at byte " + offsets[1] + " of the data, which has only "
-                    + dataBytes + " bytes: the file is truncated or malformed");
+            throw new SafetensorsException(
+                    what
+                            + " ends at byte "
+                            + offsets[1]
+                            + " of the data, which has only "
+                            + dataBytes
+                            + " bytes: the file is truncated or malformed");
         }
         long bytes = byteSize(what, type, shape);
         if (bytes != offsets[1] - offsets[0]) {
-            throw new SafetensorsException(what + ": data_offsets span " + (offsets[1] - offsets[0])
-                    + " bytes, expected " + bytes + " for " + type + " " + List.of(boxed(shape)));
+            throw new SafetensorsException(
+                    what
+                            + ": data_offsets span "
+                            + (offsets[1] - offsets[0])
+                            + " bytes, expected "
+                            + bytes
+                            + " for "
+                            + type
+                            + " "
+                            + List.of(boxed(shape)));
         }
         return new Entry(type, shape, offsets[0], offsets[1]);
     }
 
-    private static long byteSize(String what, StoredType type, long[] shape) throws SafetensorsException {
+    private static long byteSize(String what, StoredType type, long[] shape)
+            throws SafetensorsException {
         try {
             long bits = type.bits();
             boolean empty = false;
@@ -215,28 +259,44 @@ final class Header {
             }
             return bits / Byte.SIZE;
         } catch (ArithmeticException e) {
-            throw new SafetensorsException(what + ": shape " + List.of(boxed(shape)) + " overflows");
+            throw new SafetensorsException(
+                    what + ": shape " + List.of(boxed(shape)) + " overflows");
         }
     }
 
-    /** Sorted by place, each tensor must begin where the one before ended, and the last end with the data. */
-    private static void checkCoverage(Map<String, Entry> entries, long dataBytes) throws SafetensorsException {
+    /**
+     * Sorted by place, each tensor must begin where the one before ended, and the last end with the
+     * data.
+     */
+    private static void checkCoverage(Map<String, Entry> entries, long dataBytes)
+            throws SafetensorsException {
         List<Map.Entry<String, Entry>> byPlace = new ArrayList<>(entries.entrySet());
-        byPlace.sort(Comparator.comparingLong((Map.Entry<String, Entry> e) -> e.getValue().begin())
-                .thenComparingLong(e -> e.getValue().end()));
+        byPlace.sort(
+                Comparator.comparingLong((Map.Entry<String, Entry> e) -> e.getValue().begin())
+                        .thenComparingLong(e -> e.getValue().end()));
         long covered = 0;
         for (Map.Entry<String, Entry> named : byPlace) {
             Entry entry = named.getValue();
             if (entry.begin() != covered) {
-                throw new SafetensorsException("tensor " + quoted(named.getKey()) + " begins at byte " + entry.begin()
-                        + " of the data, expected " + covered
-                        + (entry.begin() > covered ? ": there is a gap before it" : ": it overlaps another tensor"));
+                throw new SafetensorsException(
+                        "tensor "
+                                + quoted(named.getKey())
+                                + " begins at byte "
+                                + entry.begin()
+                                + " of the data, expected "
+                                + covered
+                                + (entry.begin() > covered
+                                        ? ": there is a gap before it"
+                                        : ": it overlaps another tensor"));
             }
             covered = entry.end();
         }
         if (covered != dataBytes) {
             throw new SafetensorsException(
-                    "the tensors cover " + covered + " bytes of data, but the file has " + dataBytes);
+                    "the tensors cover "
+                            + covered
+                            + " bytes of data, but the file has "
+                            + dataBytes);
         }
     }
 

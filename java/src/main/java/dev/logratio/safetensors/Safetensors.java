@@ -1,6 +1,7 @@
 package dev.logratio.safetensors;
 
 import dev.logratio.Tensor;
+
 import java.io.IOException;
 import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
@@ -17,13 +18,14 @@ public final class Safetensors {
     private Safetensors() {}
 
     /**
-     * Opens a file and checks all of its header. A tensor's bytes are read when it is first asked for, into memory that the file keeps
-     * until it is closed.
+     * Opens a file and checks all of its header. A tensor's bytes are read when it is first asked
+     * for, into memory that the file keeps until it is closed.
      *
      * @param path a regular file
      * @return the open file; close it
-     * @throws SafetensorsException if the file is not valid: truncated, malformed JSON or UTF-8, a name twice, an unknown dtype,
-     *     sizes that do not match, or data that the tensors do not cover without gap, overlap or rest
+     * @throws SafetensorsException if the file is not valid: truncated, malformed JSON or UTF-8, a
+     *     name twice, an unknown dtype, sizes that do not match, or data that the tensors do not
+     *     cover without gap, overlap or rest
      * @throws IOException if it cannot be read
      */
     public static SafetensorsFile read(Path path) throws IOException {
@@ -31,9 +33,11 @@ public final class Safetensors {
     }
 
     /**
-     * Maps a file into memory, as a way to open one that is larger than memory, or of which little is used. Nothing is read before its
-     * elements are. <b>Another process that cuts the file short while it is mapped ends this one:</b> the system answers an access to
-     * bytes that are no longer there by a signal, SIGBUS, which no code of ours can handle. All else is as with {@link #read}.
+     * Maps a file into memory, as a way to open one that is larger than memory, or of which little
+     * is used. Nothing is read before its elements are. <b>Another process that cuts the file short
+     * while it is mapped ends this one:</b> the system answers an access to bytes that are no
+     * longer there by a signal, SIGBUS, which no code of ours can handle. All else is as with
+     * {@link #read}.
      *
      * @param path a regular file that no other process shortens until this one has closed it
      * @return the open file; close it
@@ -72,8 +76,9 @@ public final class Safetensors {
     }
 
     /**
-     * Writes a file whole or not at all: into a temporary one beside it, {@code .logratio-*.tmp}, which then takes its place in one step.
-     * Temporary files that killed processes of this user left in the folder are removed.
+     * Writes a file whole or not at all: into a temporary one beside it, {@code .logratio-*.tmp},
+     * which then takes its place in one step. Temporary files that killed processes of this user
+     * left in the folder are removed.
      *
      * @param path the file, in a folder that exists
      * @param metadata the {@code __metadata__}, left out if empty
@@ -81,7 +86,8 @@ public final class Safetensors {
      * @throws IOException if it cannot be written; a file that was there before is then unchanged
      * @throws IllegalArgumentException if a tensor is named {@code __metadata__}
      */
-    public static void write(Path path, Map<String, String> metadata, Map<String, Tensor> tensors) throws IOException {
+    public static void write(Path path, Map<String, String> metadata, Map<String, Tensor> tensors)
+            throws IOException {
         Objects.requireNonNull(path, "path");
         Objects.requireNonNull(metadata, "metadata");
         Objects.requireNonNull(tensors, "tensors");
@@ -91,19 +97,28 @@ public final class Safetensors {
     private static long headerLength(FileChannel channel) throws IOException {
         if (channel.size() < Long.BYTES) {
             throw new SafetensorsException(
-                    "the file has " + channel.size() + " bytes, expected a header length of 8 bytes and a header");
+                    "the file has "
+                            + channel.size()
+                            + " bytes, expected a header length of 8 bytes and a header");
         }
         ByteBuffer bytes = ByteBuffer.allocate(Long.BYTES).order(ByteOrder.LITTLE_ENDIAN);
         FileBytes.readFully(channel, bytes, 0);
         long length = bytes.getLong(0);
         long rest = channel.size() - Long.BYTES;
         if (length < 0 || length > rest) {
-            throw new SafetensorsException("the header length is " + Long.toUnsignedString(length) + " bytes, but only "
-                    + rest + " follow: the file is truncated or not safetensors");
+            throw new SafetensorsException(
+                    "the header length is "
+                            + Long.toUnsignedString(length)
+                            + " bytes, but only "
+                            + rest
+                            + " follow: the file is truncated or not safetensors");
         }
         if (length > Header.MAX_BYTES) {
             throw new SafetensorsException(
-                    "the header length is " + length + " bytes, expected at most " + Header.MAX_BYTES);
+                    "the header length is "
+                            + length
+                            + " bytes, expected at most "
+                            + Header.MAX_BYTES);
         }
         return length;
     }

@@ -3,10 +3,12 @@ package dev.logratio.safetensors;
 import java.io.IOException;
 import java.io.Serial;
 
-/** A file is not valid safetensors, or holds what this library does not read; the message is one line saying what and where. */
+/**
+ * A file is not valid safetensors, or holds what this library does not read; the message is one
+ * line saying what and where.
+ */
 public final class SafetensorsException extends IOException {
-    @Serial
-    private static final long serialVersionUID = 1L;
+    @Serial private static final long serialVersionUID = 1L;
 
     SafetensorsException(String message) {
         super(message);

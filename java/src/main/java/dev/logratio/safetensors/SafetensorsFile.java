@@ -2,6 +2,7 @@ package dev.logratio.safetensors;
 
 import dev.logratio.DType;
 import dev.logratio.Tensor;
+
 import java.io.IOException;
 import java.util.Collections;
 import java.util.LinkedHashMap;
@@ -10,8 +11,8 @@ import java.util.Map;
 /**
  * An open file: its metadata and its tensors. Any number of threads may read from it.
  *
- * <p>Tensors are read-only and valid until the file is closed: writing to one fails. Every operation on them must have returned before
- * the file is closed.
+ * <p>Tensors are read-only and valid until the file is closed: writing to one fails. Every
+ * operation on them must have returned before the file is closed.
  */
 public final class SafetensorsFile implements AutoCloseable {
     private final FileBytes data;
@@ -39,7 +40,11 @@ public final class SafetensorsFile implements AutoCloseable {
      */
     public Map<String, TensorInfo> layout() {
         Map<String, TensorInfo> layout = new LinkedHashMap<>();
-        header.entries().forEach((name, entry) -> layout.put(name, new TensorInfo(entry.type().name(), entry.shape())));
+        header.entries()
+                .forEach(
+                        (name, entry) ->
+                                layout.put(
+                                        name, new TensorInfo(entry.type().name(), entry.shape())));
         return layout;
     }
 
@@ -49,7 +54,8 @@ public final class SafetensorsFile implements AutoCloseable {
      * @param name as the file has it
      * @return a read-only tensor; closing it does nothing
      * @throws IllegalArgumentException if the file has none of that name
-     * @throws SafetensorsException if its dtype has no {@link DType}, or the file has become shorter since it was opened
+     * @throws SafetensorsException if its dtype has no {@link DType}, or the file has become
+     *     shorter since it was opened
      * @throws IOException if it cannot be read
      * @throws OutOfMemoryError if there is not that much memory left
      */
@@ -70,7 +76,8 @@ public final class SafetensorsFile implements AutoCloseable {
      * Every tensor.
      *
      * @return unmodifiable, by name, in the header's order
-     * @throws SafetensorsException if the dtype of one has no {@link DType}, or the file has become shorter since it was opened
+     * @throws SafetensorsException if the dtype of one has no {@link DType}, or the file has become
+     *     shorter since it was opened
      * @throws IOException if it cannot be read
      * @throws OutOfMemoryError if there is not that much memory left
      */
@@ -83,7 +90,8 @@ public final class SafetensorsFile implements AutoCloseable {
     }
 
     /**
-     * Closes the file and frees its tensors; an access to one is then an {@link IllegalStateException}.
+     * Closes the file and frees its tensors; an access to one is then an {@link
+     * IllegalStateException}.
      *
      * @throws IOException if the file cannot be closed
      */
@@ -95,9 +103,15 @@ public final class SafetensorsFile implements AutoCloseable {
     private Tensor view(String name, Header.Entry entry) throws IOException {
         DType dtype = entry.type().dtype();
         if (dtype == null) {
-            throw new SafetensorsException("tensor " + Header.quoted(name) + " has dtype " + entry.type()
-                    + ", which is not supported; expected one of " + StoredType.supported());
+            throw new SafetensorsException(
+                    "tensor "
+                            + Header.quoted(name)
+                            + " has dtype "
+                            + entry.type()
+                            + ", which is not supported; expected one of "
+                            + StoredType.supported());
         }
-        return Tensor.wrap(data.part(entry.begin(), entry.end(), dtype.bytes()), dtype, entry.shape());
+        return Tensor.wrap(
+                data.part(entry.begin(), entry.end(), dtype.bytes()), dtype, entry.shape());
     }
 }

@@ -1,6 +1,7 @@
 package dev.logratio.safetensors;
 
 import dev.logratio.DType;
+
 import java.util.Arrays;
 import java.util.stream.Collectors;
 

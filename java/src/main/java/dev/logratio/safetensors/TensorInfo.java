@@ -5,7 +5,8 @@ import java.util.Arrays;
 /**
  * A tensor as a file describes it.
  *
- * @param dtype the format's name of the element type, such as {@code "F32"}; not each has a {@link dev.logratio.DType}
+ * @param dtype the format's name of the element type, such as {@code "F32"}; not each has a {@link
+ *     dev.logratio.DType}
  * @param shape sizes &ge; 0, empty for a scalar
  */
 public record TensorInfo(String dtype, long[] shape) {
@@ -26,7 +27,9 @@ public record TensorInfo(String dtype, long[] shape) {
 
     @Override
     public boolean equals(Object other) {
-        return other instanceof TensorInfo info && dtype.equals(info.dtype) && Arrays.equals(shape, info.shape);
+        return other instanceof TensorInfo info
+                && dtype.equals(info.dtype)
+                && Arrays.equals(shape, info.shape);
     }
 
     @Override

@@ -2,8 +2,10 @@ package dev.logratio.safetensors;
 
 import com.fasterxml.jackson.core.JsonFactory;
 import com.fasterxml.jackson.core.JsonGenerator;
+
 import dev.logratio.Tensor;
 import dev.logratio.internal.WholeFile;
+
 import java.io.ByteArrayOutputStream;
 import java.io.IOException;
 import java.nio.ByteBuffer;
@@ -18,20 +20,29 @@ import java.util.Map;
 
 /** Lays out and writes a file. */
 final class Writer {
-    /** The data begins on a multiple of this, so that a reader who maps the file finds every tensor aligned. */
+    /**
+     * The data begins on a multiple of this, so that a reader who maps the file finds every tensor
+     * aligned.
+     */
     private static final int ALIGNMENT = Long.BYTES;
 
     private static final int CHUNK_BYTES = 1 << 20;
 
     private Writer() {}
 
-    static void write(Path path, Map<String, String> metadata, Map<String, Tensor> tensors) throws IOException {
+    static void write(Path path, Map<String, String> metadata, Map<String, Tensor> tensors)
+            throws IOException {
         if (tensors.containsKey(Header.METADATA)) {
-            throw new IllegalArgumentException("tensor '" + Header.METADATA + "': the format keeps this name for itself");
+            throw new IllegalArgumentException(
+                    "tensor '" + Header.METADATA + "': the format keeps this name for itself");
         }
-        // Widest elements first: each tensor is then aligned without padding, which the format does not allow.
+        // Widest elements first: each tensor is then aligned without padding, which the format does
+        // not allow.
         List<Map.Entry<String, Tensor>> places = new ArrayList<>(tensors.entrySet());
-        places.sort(Comparator.comparingInt((Map.Entry<String, Tensor> e) -> e.getValue().dtype().bytes()).reversed());
+        places.sort(
+                Comparator.comparingInt(
+                                (Map.Entry<String, Tensor> e) -> e.getValue().dtype().bytes())
+                        .reversed());
         byte[] header = header(metadata, tensors, offsets(places));
 
         try (WholeFile file = WholeFile.create(path)) {
@@ -55,7 +66,8 @@ final class Writer {
         return offsets;
     }
 
-    private static byte[] header(Map<String, String> metadata, Map<String, Tensor> tensors, Map<String, Long> offsets)
+    private static byte[] header(
+            Map<String, String> metadata, Map<String, Tensor> tensors, Map<String, Long> offsets)
             throws IOException {
         ByteArrayOutputStream bytes = new ByteArrayOutputStream();
         try (JsonGenerator json = new JsonFactory().createGenerator(bytes)) {
@@ -83,7 +95,8 @@ final class Writer {
         return bytes.toByteArray();
     }
 
-    private static void writeSizes(JsonGenerator json, String field, long... sizes) throws IOException {
+    private static void writeSizes(JsonGenerator json, String field, long... sizes)
+            throws IOException {
         json.writeFieldName(field);
         json.writeArray(sizes, 0, sizes.length);
     }
@@ -101,7 +114,9 @@ final class Writer {
         }
         Tensor elements = tensor.reshape(tensor.elementCount());
         int chunk = (int) Math.min(elements.elementCount(), CHUNK_BYTES / tensor.dtype().bytes());
-        ByteBuffer bytes = ByteBuffer.allocateDirect(chunk * tensor.dtype().bytes()).order(ByteOrder.nativeOrder());
+        ByteBuffer bytes =
+                ByteBuffer.allocateDirect(chunk * tensor.dtype().bytes())
+                        .order(ByteOrder.nativeOrder());
         for (long begin = 0, end; begin < elements.elementCount(); begin = end) {
             end = Math.min(begin + chunk, elements.elementCount());
             bytes.clear().limit((int) (end - begin) * tensor.dtype().bytes());

@@ -3,6 +3,7 @@ package dev.logratio.cli;
 import dev.logratio.DType;
 import dev.logratio.Tensor;
 import dev.logratio.safetensors.Safetensors;
+
 import java.io.IOException;
 import java.io.UncheckedIOException;
 import java.lang.foreign.Arena;
@@ -72,12 +73,18 @@ final class CaseFile {
 
     /** divergence of 3 rows with 3 of 5. */
     static CaseFile divergence() {
-        return of("divergence").option("divergence", "sce").random("p_logits", DType.F32, 3, 5).random("q_logits", DType.F32, 3, 5);
+        return of("divergence")
+                .option("divergence", "sce")
+                .random("p_logits", DType.F32, 3, 5)
+                .random("q_logits", DType.F32, 3, 5);
     }
 
     /** scoring_rule of 4 rows of 5, one of them ignored. */
     static CaseFile rule() {
-        return of("scoring_rule").option("rule", "log").random("logits", DType.F32, 4, 5).labels("labels", new long[] {0, 3, -100, 2}, 4);
+        return of("scoring_rule")
+                .option("rule", "log")
+                .random("logits", DType.F32, 4, 5)
+                .labels("labels", new long[] {0, 3, -100, 2}, 4);
     }
 
     CaseFile option(String name, String value) {

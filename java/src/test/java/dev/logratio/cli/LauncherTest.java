@@ -3,6 +3,14 @@ package dev.logratio.cli;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
+import org.junit.jupiter.api.BeforeEach;
+import org.junit.jupiter.api.Tag;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.CsvSource;
+import org.junit.jupiter.params.provider.ValueSource;
+
 import java.io.BufferedReader;
 import java.io.IOException;
 import java.nio.charset.StandardCharsets;
@@ -12,13 +20,6 @@ import java.nio.file.attribute.PosixFilePermissions;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.concurrent.TimeUnit;
-import org.junit.jupiter.api.BeforeEach;
-import org.junit.jupiter.api.Tag;
-import org.junit.jupiter.api.Test;
-import org.junit.jupiter.api.io.TempDir;
-import org.junit.jupiter.params.ParameterizedTest;
-import org.junit.jupiter.params.provider.CsvSource;
-import org.junit.jupiter.params.provider.ValueSource;
 
 /**
  * The launcher {@code ./logratio} in a checkout of nothing but itself, with a Maven and a JDK that
@@ -27,7 +28,8 @@ import org.junit.jupiter.params.provider.ValueSource;
 @Tag("build")
 class LauncherTest {
     /** Makes a checkout: {@code checkout FOLDER}. */
-    private static final String CHECKOUT = """
+    private static final String CHECKOUT =
+            """
             checkout() {
               mkdir -p "$1"/{.mvn,native/{include,src},cuda-kernels/{src,emulator},bindings/src/main,java/src/main}
               touch "$1"/{,bindings/,java/}pom.xml "$1/.mvn/maven.config" "$1"/{native,cuda-kernels}/CMakeLists.txt
@@ -36,7 +38,8 @@ class LauncherTest {
             """;
 
     /** Is at work as long as there is a file "hold", and writes down when it begins and ends. */
-    private static final String MAVEN = """
+    private static final String MAVEN =
+            """
             #!/bin/bash
             echo begin >>"$LOG"
             while [ -e "${LOG%/log}/hold" ]; do sleep .02; done
@@ -49,7 +52,8 @@ class LauncherTest {
             """;
 
     /** Tells the locale, and which parts of the class path there are. */
-    private static final String JAVA = """
+    private static final String JAVA =
+            """
             #!/bin/bash
             echo "LC_ALL=${LC_ALL-} LC_CTYPE=${LC_CTYPE-}"
             while [ "$1" != -cp ]; do shift; done
@@ -58,10 +62,10 @@ class LauncherTest {
             echo "${@:3}"
             """;
 
-    private static final List<String> STARTED = List.of("logratio-1.jar", "ours.jar", "log", "dev.logratio.cli.Main info more");
+    private static final List<String> STARTED =
+            List.of("logratio-1.jar", "ours.jar", "log", "dev.logratio.cli.Main info more");
 
-    @TempDir
-    private Path folder;
+    @TempDir private Path folder;
 
     @BeforeEach
     void writeTools() throws IOException {
@@ -72,7 +76,9 @@ class LauncherTest {
         script(folder.resolve("jdk").resolve("bin").resolve("javac"), "#!/bin/sh\n");
         script(tools.resolve("mvn"), MAVEN);
         for (String name : List.of("cmake", "make", "g++")) {
-            script(tools.resolve(name), "#!/bin/sh\ncat >/dev/null\n"); // it is asked for headers, and finds all
+            script(
+                    tools.resolve(name),
+                    "#!/bin/sh\ncat >/dev/null\n"); // it is asked for headers, and finds all
         }
         Files.setPosixFilePermissions(folder, PosixFilePermissions.fromString("rwxr-xr-x"));
     }
@@ -80,7 +86,11 @@ class LauncherTest {
     @ParameterizedTest
     @ValueSource(strings = {"plain", "with space", "a:b", "\\303\\274", "a:b \\303\\274"})
     void startsFromAnyPath(String name) throws Exception {
-        List<String> lines = run("at=$PWD/$(printf '" + name + "')/it; checkout \"$at\"; cd /; \"$at/logratio\" info more 2>&1");
+        List<String> lines =
+                run(
+                        "at=$PWD/$(printf '"
+                                + name
+                                + "')/it; checkout \"$at\"; cd /; \"$at/logratio\" info more 2>&1");
         assertTrue(lines.getFirst().startsWith("logratio: building java (log: "), lines::toString);
         assertEquals(STARTED, lines.subList(2, lines.size()));
     }
@@ -97,25 +107,58 @@ class LauncherTest {
      */
     @ParameterizedTest
     @CsvSource({"old, old, kept", "old, new, gone"})
-    void theBuildFolderOfAMovedCheckoutIsForgotten(String before, String after, String expected) throws Exception {
-        List<String> lines = run("checkout " + before + "; " + before + "/logratio info more; native=bindings/target/native-ninja; mkdir -p "
-                + before + "/$native; echo CMAKE_CACHEFILE_DIR:INTERNAL=$PWD/" + before + "/$native >" + before + "/$native/CMakeCache.txt; "
-                + "[ " + before + " = " + after + " ] || mv " + before + " " + after + "; touch -d '+1 second' " + after + "/java/src/main/New.java; "
-                + after + "/logratio info more; [ -e " + after + "/$native ] && echo kept || echo gone");
+    void theBuildFolderOfAMovedCheckoutIsForgotten(String before, String after, String expected)
+            throws Exception {
+        List<String> lines =
+                run(
+                        "checkout "
+                                + before
+                                + "; "
+                                + before
+                                + "/logratio info more; native=bindings/target/native-ninja; mkdir"
+                                + " -p "
+                                + before
+                                + "/$native; echo CMAKE_CACHEFILE_DIR:INTERNAL=$PWD/"
+                                + before
+                                + "/$native >"
+                                + before
+                                + "/$native/CMakeCache.txt; "
+                                + "[ "
+                                + before
+                                + " = "
+                                + after
+                                + " ] || mv "
+                                + before
+                                + " "
+                                + after
+                                + "; touch -d '+1 second' "
+                                + after
+                                + "/java/src/main/New.java; "
+                                + after
+                                + "/logratio info more; [ -e "
+                                + after
+                                + "/$native ] && echo kept || echo gone");
         assertEquals(expected, lines.getLast());
-        assertEquals(List.of("begin", "end", "begin", "end"), Files.readAllLines(folder.resolve("log")));
+        assertEquals(
+                List.of("begin", "end", "begin", "end"), Files.readAllLines(folder.resolve("log")));
     }
 
     @ParameterizedTest
-    @CsvSource(nullValues = "-", value = {
-        "LC_ALL=C,               LC_ALL=C.UTF-8 LC_CTYPE=",
-        "LC_ALL=POSIX,           LC_ALL=C.UTF-8 LC_CTYPE=",
-        "LANG=C,                 LC_ALL= LC_CTYPE=C.UTF-8",
-        "LC_ALL=no_SUCH.UTF-8,   LC_ALL=C.UTF-8 LC_CTYPE=",
-        "LC_ALL=C.UTF-8,         LC_ALL=C.UTF-8 LC_CTYPE=",
-    })
+    @CsvSource(
+            nullValues = "-",
+            value = {
+                "LC_ALL=C,               LC_ALL=C.UTF-8 LC_CTYPE=",
+                "LC_ALL=POSIX,           LC_ALL=C.UTF-8 LC_CTYPE=",
+                "LANG=C,                 LC_ALL= LC_CTYPE=C.UTF-8",
+                "LC_ALL=no_SUCH.UTF-8,   LC_ALL=C.UTF-8 LC_CTYPE=",
+                "LC_ALL=C.UTF-8,         LC_ALL=C.UTF-8 LC_CTYPE=",
+            })
     void javaCanSpellEveryFile(String locale, String expected) throws Exception {
-        List<String> lines = run("unset LC_ALL LC_CTYPE LANG; checkout it; " + locale + " it/logratio info more 2>/dev/null");
+        List<String> lines =
+                run(
+                        "unset LC_ALL LC_CTYPE LANG; checkout it; "
+                                + locale
+                                + " it/logratio info more 2>/dev/null");
         assertEquals(expected, lines.getFirst());
     }
 
@@ -127,10 +170,17 @@ class LauncherTest {
 
     @Test
     void anotherUsersCheckoutIsNotBuilt() throws Exception {
-        List<String> lines = run("checkout it; chmod -R a-w it; " + asNobodySpecial("it/logratio info"));
+        List<String> lines =
+                run("checkout it; chmod -R a-w it; " + asNobodySpecial("it/logratio info"));
         assertEquals(2, lines.size(), lines::toString);
-        assertTrue(lines.getFirst().matches("logratio: something is to be built, and \\S+ cannot write to " + folder.toRealPath()
-                + "/it: build it as \\S+, whose it is, or use a clone of your own"), lines::toString);
+        assertTrue(
+                lines.getFirst()
+                        .matches(
+                                "logratio: something is to be built, and \\S+ cannot write to "
+                                        + folder.toRealPath()
+                                        + "/it: build it as \\S+, whose it is, or use a clone of"
+                                        + " your own"),
+                lines::toString);
         assertEquals("status 1", lines.getLast());
     }
 
@@ -139,7 +189,9 @@ class LauncherTest {
      * everything.
      */
     private static String asNobodySpecial(String command) {
-        return "if [ \"$(id -u)\" -eq 0 ]; then as=(setpriv --reuid 65534 --regid 65534 --clear-groups); fi; \"${as[@]}\" " + command
+        return "if [ \"$(id -u)\" -eq 0 ]; then as=(setpriv --reuid 65534 --regid 65534"
+                   + " --clear-groups); fi; \"${as[@]}\" "
+                + command
                 + " 2>&1 || echo \"status $?\"; chmod -R u+w it";
     }
 
@@ -147,7 +199,8 @@ class LauncherTest {
     @Test
     void aBuildThatOutlivesItsLauncherIsWaitedFor() throws Exception {
         Path hold = Files.createFile(folder.resolve("hold"));
-        Process first = bash("checkout it; exec it/logratio info").redirectErrorStream(true).start();
+        Process first =
+                bash("checkout it; exec it/logratio info").redirectErrorStream(true).start();
         try {
             while (!Files.exists(folder.resolve("log"))) {
                 assertTrue(first.isAlive());
@@ -162,7 +215,9 @@ class LauncherTest {
             assertEquals("logratio: waiting for a build that is running", lines.readLine());
             Files.delete(hold);
             assertEquals(STARTED, lines.lines().skip(2).toList());
-            assertEquals(List.of("begin", "end", "begin", "end"), Files.readAllLines(folder.resolve("log")));
+            assertEquals(
+                    List.of("begin", "end", "begin", "end"),
+                    Files.readAllLines(folder.resolve("log")));
         } finally {
             Files.deleteIfExists(hold);
         }
@@ -183,7 +238,8 @@ class LauncherTest {
     }
 
     private ProcessBuilder bash(String script) {
-        ProcessBuilder builder = new ProcessBuilder("bash", "-c", CHECKOUT + script).directory(folder.toFile());
+        ProcessBuilder builder =
+                new ProcessBuilder("bash", "-c", CHECKOUT + script).directory(folder.toFile());
         builder.environment().put("PATH", folder.resolve("tools") + ":" + System.getenv("PATH"));
         builder.environment().put("JAVA_HOME", folder.resolve("jdk").toString());
         builder.environment().put("XDG_CACHE_HOME", folder.resolve("cache").toString());

@@ -4,6 +4,7 @@ import static org.junit.jupiter.api.Assertions.assertEquals;
 
 import dev.logratio.safetensors.Safetensors;
 import dev.logratio.safetensors.SafetensorsFile;
+
 import java.io.IOException;
 import java.nio.file.Path;
 import java.util.LinkedHashMap;
@@ -16,7 +17,9 @@ record Outputs(Map<String, String> layout, Map<String, double[]> values) {
     static Outputs of(Path folder, String backend, CaseFile file) throws IOException {
         Path in = file.write(folder.resolve("in"));
         Path out = folder.resolve("out");
-        assertEquals(new CommandLineRun(0, "", List.of()), CommandLineRun.of("eval", "--backend", backend, in, out));
+        assertEquals(
+                new CommandLineRun(0, "", List.of()),
+                CommandLineRun.of("eval", "--backend", backend, in, out));
         Map<String, String> layout = new LinkedHashMap<>();
         Map<String, double[]> values = new LinkedHashMap<>();
         try (SafetensorsFile written = Safetensors.read(out)) {

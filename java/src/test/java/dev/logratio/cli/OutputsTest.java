@@ -8,6 +8,13 @@ import static org.junit.jupiter.params.provider.Arguments.arguments;
 import dev.logratio.DType;
 import dev.logratio.safetensors.Safetensors;
 import dev.logratio.safetensors.SafetensorsFile;
+
+import org.junit.jupiter.api.io.TempDir;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.Arguments;
+import org.junit.jupiter.params.provider.MethodSource;
+import org.junit.jupiter.params.provider.ValueSource;
+
 import java.io.IOException;
 import java.nio.file.Path;
 import java.util.HashSet;
@@ -16,29 +23,27 @@ import java.util.List;
 import java.util.Map;
 import java.util.Set;
 import java.util.stream.Stream;
-import org.junit.jupiter.api.io.TempDir;
-import org.junit.jupiter.params.ParameterizedTest;
-import org.junit.jupiter.params.provider.Arguments;
-import org.junit.jupiter.params.provider.MethodSource;
-import org.junit.jupiter.params.provider.ValueSource;
 
-/** Which outputs there are, of what dtype and shape, and how options and optional inputs bear on them. */
+/**
+ * Which outputs there are, of what dtype and shape, and how options and optional inputs bear on
+ * them.
+ */
 class OutputsTest {
-    private static final Set<String> METRICS = Set.of(
-            "loss",
-            "rewards_chosen",
-            "rewards_rejected",
-            "rewards_margin",
-            "rewards_accuracy",
-            "entropy",
-            "token_accuracy",
-            "logits_chosen",
-            "logits_rejected",
-            "grad_norm",
-            "nonfinite");
+    private static final Set<String> METRICS =
+            Set.of(
+                    "loss",
+                    "rewards_chosen",
+                    "rewards_rejected",
+                    "rewards_margin",
+                    "rewards_accuracy",
+                    "entropy",
+                    "token_accuracy",
+                    "logits_chosen",
+                    "logits_rejected",
+                    "grad_norm",
+                    "nonfinite");
 
-    @TempDir
-    Path folder;
+    @TempDir Path folder;
 
     private Outputs evaluate(String backend, CaseFile file) throws IOException {
         return Outputs.of(folder, backend, file);
@@ -46,7 +51,8 @@ class OutputsTest {
 
     private static void assertSame(Outputs expected, Outputs actual) {
         assertEquals(expected.layout(), actual.layout());
-        expected.values().forEach((name, values) -> assertArrayEquals(values, actual.of(name), name));
+        expected.values()
+                .forEach((name, values) -> assertArrayEquals(values, actual.of(name), name));
     }
 
     // ---- Which, and of what dtype ----
@@ -67,12 +73,16 @@ class OutputsTest {
             expected.put(name, (name.equals("argmax") ? "I64" : values) + " [4]");
         }
         CaseFile file = CaseFile.token().as("logits", dtype).as("labels", DType.I32);
-        CaseFile bare = CaseFile.token().as("logits", dtype).without("grad_logp").without("grad_entropy");
+        CaseFile bare =
+                CaseFile.token().as("logits", dtype).without("grad_logp").without("grad_entropy");
         assertEquals(expected, evaluate(backend, bare).layout());
         expected.put("grad_logits", gradient + " [4, 5]");
         assertEquals(expected, evaluate(backend, file).layout());
         assertEquals(expected, evaluate(backend, file.without("grad_logp")).layout());
-        assertEquals(expected, evaluate(backend, CaseFile.token().as("logits", dtype).without("grad_entropy")).layout());
+        assertEquals(
+                expected,
+                evaluate(backend, CaseFile.token().as("logits", dtype).without("grad_entropy"))
+                        .layout());
     }
 
     @ParameterizedTest
@@ -80,15 +90,17 @@ class OutputsTest {
     void sequencesOfRowsGiveTheSameAsRows(String backend) throws IOException {
         CaseFile rows = CaseFile.token();
         Outputs expected = evaluate(backend, rows);
-        CaseFile sequences = CaseFile.token()
-                .labels("labels", new long[] {0, 4, -100, 2}, 2, 2)
-                .random("logits", DType.F32, 2, 2, 5)
-                .random("grad_logp", DType.F32, 2, 2)
-                .random("grad_entropy", DType.F32, 2, 2);
+        CaseFile sequences =
+                CaseFile.token()
+                        .labels("labels", new long[] {0, 4, -100, 2}, 2, 2)
+                        .random("logits", DType.F32, 2, 2, 5)
+                        .random("grad_logp", DType.F32, 2, 2)
+                        .random("grad_entropy", DType.F32, 2, 2);
         Outputs actual = evaluate(backend, sequences);
         assertTrue(actual.layout().get("grad_logits").endsWith("[2, 2, 5]"));
         assertTrue(actual.layout().get("argmax").endsWith("I64 [2, 2]"));
-        expected.values().forEach((name, values) -> assertArrayEquals(values, actual.of(name), name));
+        expected.values()
+                .forEach((name, values) -> assertArrayEquals(values, actual.of(name), name));
     }
 
     @ParameterizedTest
@@ -98,7 +110,13 @@ class OutputsTest {
         String gradient = backend.equals("reference") ? "F64" : dtype.name();
         CaseFile file = CaseFile.sequence().as("token_logps", dtype);
         assertEquals(
-                Map.of("logps", values + " [4]", "counts", values + " [4]", "grad_token_logps", gradient + " [4, 3]"),
+                Map.of(
+                        "logps",
+                        values + " [4]",
+                        "counts",
+                        values + " [4]",
+                        "grad_token_logps",
+                        gradient + " [4, 3]"),
                 evaluate(backend, file).layout());
         assertEquals(
                 Map.of("logps", values + " [4]", "counts", values + " [4]"),
@@ -120,35 +138,54 @@ class OutputsTest {
     @ParameterizedTest
     @ValueSource(strings = {"reference", "cpu"})
     void pairLossHasTheGradientsOfItsLoss(String backend) throws IOException {
-        Set<String> always = Set.of("loss", "chosen_rewards", "rejected_rewards", "grad_policy_chosen", "grad_policy_rejected");
+        Set<String> always =
+                Set.of(
+                        "loss",
+                        "chosen_rewards",
+                        "rejected_rewards",
+                        "grad_policy_chosen",
+                        "grad_policy_rejected");
         Set<String> reference = Set.of("grad_reference_chosen", "grad_reference_rejected");
-        Map<String, Set<String>> ofLoss = Map.of(
-                "dlrml", Set.of("grad_beta_kl", "grad_beta_mix", "grad_tau"),
-                "discopop", Set.of("grad_beta", "grad_tau"),
-                "lrml", Set.of("grad_beta", "grad_tau"),
-                "sigmoid", Set.of(),
-                "aot", Set.of(),
-                "dbaql", Set.of());
+        Map<String, Set<String>> ofLoss =
+                Map.of(
+                        "dlrml", Set.of("grad_beta_kl", "grad_beta_mix", "grad_tau"),
+                        "discopop", Set.of("grad_beta", "grad_tau"),
+                        "lrml", Set.of("grad_beta", "grad_tau"),
+                        "sigmoid", Set.of(),
+                        "aot", Set.of(),
+                        "dbaql", Set.of());
         for (Map.Entry<String, Set<String>> loss : ofLoss.entrySet()) {
             Set<String> expected = new HashSet<>(always);
             expected.addAll(loss.getValue());
-            CaseFile free = CaseFile.pair().without("reference_chosen").without("reference_rejected");
+            CaseFile free =
+                    CaseFile.pair().without("reference_chosen").without("reference_rejected");
             free.option("loss", loss.getKey()).option("reference_free", "on");
             assertEquals(expected, evaluate(backend, free).layout().keySet());
             expected.addAll(reference);
-            assertEquals(expected, evaluate(backend, CaseFile.pair().option("loss", loss.getKey())).layout().keySet());
+            assertEquals(
+                    expected,
+                    evaluate(backend, CaseFile.pair().option("loss", loss.getKey()))
+                            .layout()
+                            .keySet());
         }
     }
 
     @ParameterizedTest
     @ValueSource(strings = {"reference", "cpu"})
     void aLossWithoutAReferenceHasNoneAndTakesNoOption(String backend) throws IOException {
-        Set<String> expected = Set.of("loss", "chosen_rewards", "rejected_rewards", "grad_policy_chosen", "grad_policy_rejected");
+        Set<String> expected =
+                Set.of(
+                        "loss",
+                        "chosen_rewards",
+                        "rejected_rewards",
+                        "grad_policy_chosen",
+                        "grad_policy_rejected");
         for (String loss : List.of("simpo", "cpo", "orpo", "alphapo")) {
-            CaseFile file = CaseFile.of("pair_loss")
-                    .option("loss", loss)
-                    .tensor("policy_chosen", DType.F32, new double[] {-2, -3}, 2)
-                    .tensor("policy_rejected", DType.F32, new double[] {-4, -1}, 2);
+            CaseFile file =
+                    CaseFile.of("pair_loss")
+                            .option("loss", loss)
+                            .tensor("policy_chosen", DType.F32, new double[] {-2, -3}, 2)
+                            .tensor("policy_rejected", DType.F32, new double[] {-4, -1}, 2);
             assertEquals(expected, evaluate(backend, file).layout().keySet());
         }
     }
@@ -158,7 +195,8 @@ class OutputsTest {
     void ktoPairHasTwoLossesAPair(String backend) throws IOException {
         CaseFile file = CaseFile.pair().option("loss", "kto_pair");
         Outputs mean = evaluate(backend, file);
-        assertEquals(backend.equals("reference") ? "F64 [6]" : "F32 [6]", mean.layout().get("loss"));
+        assertEquals(
+                backend.equals("reference") ? "F64 [6]" : "F32 [6]", mean.layout().get("loss"));
         double[] sixth = {1 / 6., 1 / 6., 1 / 6., 1 / 6., 1 / 6., 1 / 6.};
         assertSame(mean, evaluate(backend, file.tensor("grad_loss", DType.F64, sixth, 6)));
     }
@@ -168,15 +206,22 @@ class OutputsTest {
     void unpairedLoss(String backend, DType dtype) throws IOException {
         String values = backend.equals("reference") ? "F64" : "F32";
         String gradient = backend.equals("reference") ? "F64" : dtype.name();
-        Map<String, String> expected = Map.of(
-                "loss", values + " [4]",
-                "rewards", values + " [4]",
-                "kl", values + " [1]",
-                "grad_policy_logps", gradient + " [4]",
-                "grad_reference_logps", values + " [4]");
-        assertEquals(expected, evaluate(backend, CaseFile.unpaired().as("policy_logps", dtype)).layout());
+        Map<String, String> expected =
+                Map.of(
+                        "loss", values + " [4]",
+                        "rewards", values + " [4]",
+                        "kl", values + " [1]",
+                        "grad_policy_logps", gradient + " [4]",
+                        "grad_reference_logps", values + " [4]");
+        assertEquals(
+                expected,
+                evaluate(backend, CaseFile.unpaired().as("policy_logps", dtype)).layout());
         for (String loss : List.of("apo_zero_unpaired", "bco")) {
-            CaseFile file = CaseFile.unpaired().as("policy_logps", dtype).without("kl_policy_logps").without("kl_reference_logps");
+            CaseFile file =
+                    CaseFile.unpaired()
+                            .as("policy_logps", dtype)
+                            .without("kl_policy_logps")
+                            .without("kl_reference_logps");
             Outputs outputs = evaluate(backend, file.option("loss", loss).as("chosen", DType.U8));
             assertEquals(expected, outputs.layout());
             assertArrayEquals(new double[1], outputs.of("kl"));
@@ -187,30 +232,44 @@ class OutputsTest {
     @ValueSource(strings = {"reference", "cpu"})
     void severalLossesAddUp(String backend) throws IOException {
         CaseFile one = CaseFile.step().option("loss", "sigmoid").option("beta", "0.5");
-        CaseFile two = CaseFile.step().without("reference_token_logps").option("loss", "simpo").option("beta", "0.5");
+        CaseFile two =
+                CaseFile.step()
+                        .without("reference_token_logps")
+                        .option("loss", "simpo")
+                        .option("beta", "0.5");
         double[] losses = evaluate(backend, one).of("losses");
         double[] others = evaluate(backend, two).of("losses");
-        CaseFile both = CaseFile.step().option("loss", "sigmoid,simpo").option("loss_weights", "2,-.5").option("beta", "0.5").option("gamma", "0.5");
+        CaseFile both =
+                CaseFile.step()
+                        .option("loss", "sigmoid,simpo")
+                        .option("loss_weights", "2,-.5")
+                        .option("beta", "0.5")
+                        .option("gamma", "0.5");
         double[] sums = evaluate(backend, both).of("losses");
         for (int i = 0; i < 2; i++) {
             assertEquals(2 * losses[i] - .5 * others[i], sums[i], 1e-6);
         }
         CaseFile sft = CaseFile.step().without("reference_token_logps").option("loss", "sft,sft");
         double[] twice = evaluate(backend, sft).of("losses");
-        assertEquals(2 * evaluate(backend, sft.option("loss", "sft")).of("loss")[0], twice[1], 1e-6);
-        assertSame(evaluate(backend, CaseFile.step()), evaluate(backend, CaseFile.step().option("loss_weights", "1").option("wpo", "off")));
+        assertEquals(
+                2 * evaluate(backend, sft.option("loss", "sft")).of("loss")[0], twice[1], 1e-6);
+        assertSame(
+                evaluate(backend, CaseFile.step()),
+                evaluate(
+                        backend, CaseFile.step().option("loss_weights", "1").option("wpo", "off")));
     }
 
     @ParameterizedTest
     @ValueSource(strings = {"reference", "cpu"})
     void gradientsHaveTheDtypeOfTheirInput(String backend) throws IOException {
         boolean reference = backend.equals("reference");
-        CaseFile file = CaseFile.pair()
-                .as("policy_chosen", DType.F64)
-                .as("policy_rejected", DType.BF16)
-                .as("reference_chosen", DType.F16)
-                .tensor("beta_kl", DType.F64, new double[] {.3}, 1)
-                .tensor("beta_mix", DType.BF16, new double[] {.5}, 1);
+        CaseFile file =
+                CaseFile.pair()
+                        .as("policy_chosen", DType.F64)
+                        .as("policy_rejected", DType.BF16)
+                        .as("reference_chosen", DType.F16)
+                        .tensor("beta_kl", DType.F64, new double[] {.3}, 1)
+                        .tensor("beta_mix", DType.BF16, new double[] {.5}, 1);
         Map<String, String> layout = evaluate(backend, file).layout();
         assertEquals("F64 [3]", layout.get("grad_policy_chosen"));
         assertEquals(reference ? "F64 [3]" : "BF16 [3]", layout.get("grad_policy_rejected"));
@@ -231,7 +290,8 @@ class OutputsTest {
         expected.put("losses", values + " [2]");
         expected.put("logps", values + " [4]");
         expected.put("counts", values + " [4]");
-        expected.put("grad_logits", (backend.equals("reference") ? "F64" : dtype.name()) + " [4, 3, 5]");
+        expected.put(
+                "grad_logits", (backend.equals("reference") ? "F64" : dtype.name()) + " [4, 3, 5]");
         assertEquals(expected, evaluate(backend, CaseFile.step().as("logits", dtype)).layout());
     }
 
@@ -240,77 +300,124 @@ class OutputsTest {
     @ParameterizedTest
     @ValueSource(strings = {"reference", "cpu"})
     void defaultsMayBeGiven(String backend) throws IOException {
-        CaseFile token = CaseFile.token().option("format", "pt").option("ignore_index", "-100").option("temperature", "1.0").option("softcap", "0");
+        CaseFile token =
+                CaseFile.token()
+                        .option("format", "pt")
+                        .option("ignore_index", "-100")
+                        .option("temperature", "1.0")
+                        .option("softcap", "0");
         assertSame(evaluate(backend, CaseFile.token()), evaluate(backend, token));
-        CaseFile step = CaseFile.step()
-                .option("loss", "dlrml")
-                .option("beta_kl", ".05")
-                .option("beta_mix", "2e-1")
-                .option("tau", "+0.05")
-                .option("guard", "none")
-                .option("f_divergence", "reverse_kl")
-                .option("f_alpha", "0.5")
-                .option("reduction", "sum")
-                .option("tail_weight", "1")
-                .option("keep_fraction", "1")
-                .option("align", "completion")
-                .option("reference_free", "off");
+        CaseFile step =
+                CaseFile.step()
+                        .option("loss", "dlrml")
+                        .option("beta_kl", ".05")
+                        .option("beta_mix", "2e-1")
+                        .option("tau", "+0.05")
+                        .option("guard", "none")
+                        .option("f_divergence", "reverse_kl")
+                        .option("f_alpha", "0.5")
+                        .option("reduction", "sum")
+                        .option("tail_weight", "1")
+                        .option("keep_fraction", "1")
+                        .option("align", "completion")
+                        .option("reference_free", "off");
         assertSame(evaluate(backend, CaseFile.step()), evaluate(backend, step));
         assertSame(
                 evaluate(backend, CaseFile.pair().option("loss", "discopop")),
-                evaluate(backend, CaseFile.pair().option("loss", "lrml").option("beta", "0.05").option("variant", "repo")));
+                evaluate(
+                        backend,
+                        CaseFile.pair()
+                                .option("loss", "lrml")
+                                .option("beta", "0.05")
+                                .option("variant", "repo")));
         assertSame(
                 evaluate(backend, CaseFile.pair()),
-                evaluate(backend, CaseFile.pair().tensor("grad_loss", DType.F64, new double[] {1 / 3., 1 / 3., 1 / 3.}, 3)));
+                evaluate(
+                        backend,
+                        CaseFile.pair()
+                                .tensor(
+                                        "grad_loss",
+                                        DType.F64,
+                                        new double[] {1 / 3., 1 / 3., 1 / 3.},
+                                        3)));
     }
 
     @ParameterizedTest
     @ValueSource(strings = {"reference", "cpu"})
     void optionsMayBeTensors(String backend) throws IOException {
-        CaseFile options = CaseFile.pair().option("beta_kl", "0.375").option("beta_mix", "-0.25").option("tau", "0.5");
-        CaseFile tensors = CaseFile.pair()
-                .tensor("beta_kl", DType.F32, new double[] {.375}, 1)
-                .tensor("beta_mix", DType.F32, new double[] {-.25}, 1)
-                .tensor("tau", DType.F32, new double[] {.5}, 1);
+        CaseFile options =
+                CaseFile.pair()
+                        .option("beta_kl", "0.375")
+                        .option("beta_mix", "-0.25")
+                        .option("tau", "0.5");
+        CaseFile tensors =
+                CaseFile.pair()
+                        .tensor("beta_kl", DType.F32, new double[] {.375}, 1)
+                        .tensor("beta_mix", DType.F32, new double[] {-.25}, 1)
+                        .tensor("tau", DType.F32, new double[] {.5}, 1);
         assertSame(evaluate(backend, options), evaluate(backend, tensors));
-        CaseFile mixed = CaseFile.pair()
-                .option("beta_kl", "0.375")
-                .option("beta_mix", "-0.25")
-                .tensor("tau", DType.F16, new double[] {.5}, 1);
-        assertArrayEquals(evaluate(backend, options).of("loss"), evaluate(backend, mixed).of("loss"));
+        CaseFile mixed =
+                CaseFile.pair()
+                        .option("beta_kl", "0.375")
+                        .option("beta_mix", "-0.25")
+                        .tensor("tau", DType.F16, new double[] {.5}, 1);
+        assertArrayEquals(
+                evaluate(backend, options).of("loss"), evaluate(backend, mixed).of("loss"));
     }
 
     @ParameterizedTest
     @ValueSource(strings = {"reference", "cpu"})
     void referenceFreeIsAReferenceOfZeros(String backend) throws IOException {
-        CaseFile zeros = CaseFile.pair().shaped("reference_chosen", 3).shaped("reference_rejected", 3);
-        CaseFile free = CaseFile.pair().without("reference_chosen").without("reference_rejected").option("reference_free", "on");
+        CaseFile zeros =
+                CaseFile.pair().shaped("reference_chosen", 3).shaped("reference_rejected", 3);
+        CaseFile free =
+                CaseFile.pair()
+                        .without("reference_chosen")
+                        .without("reference_rejected")
+                        .option("reference_free", "on");
         Outputs expected = evaluate(backend, zeros);
-        evaluate(backend, free).values().forEach((name, values) -> assertArrayEquals(expected.of(name), values, name));
+        evaluate(backend, free)
+                .values()
+                .forEach((name, values) -> assertArrayEquals(expected.of(name), values, name));
 
         CaseFile zeroStep = CaseFile.step().shaped("reference_token_logps", 4, 3);
-        CaseFile freeStep = CaseFile.step().without("reference_token_logps").option("reference_free", "on");
+        CaseFile freeStep =
+                CaseFile.step().without("reference_token_logps").option("reference_free", "on");
         assertSame(evaluate(backend, zeroStep), evaluate(backend, freeStep));
     }
 
     @ParameterizedTest
     @ValueSource(strings = {"reference", "cpu"})
     void reducedReferencesAreUsedAsGiven(String backend) throws IOException {
-        double[] reduced = evaluate(
-                        "reference", CaseFile.of("sequence_logps").random("token_logps", DType.F32, 2, 2).mask("mask", DType.F32, 2, 2).option("reduction", "mean"))
-                .of("logps");
-        CaseFile step = CaseFile.of("preference_step")
-                .option("loss", "dlrml")
-                .random("logits", DType.F32, 2, 2, 3)
-                .labels("labels", new long[] {0, 1, 2, 0}, 2, 2)
-                .mask("mask", DType.BOOL, 2, 2)
-                .option("reduction", "mean");
+        double[] reduced =
+                evaluate(
+                                "reference",
+                                CaseFile.of("sequence_logps")
+                                        .random("token_logps", DType.F32, 2, 2)
+                                        .mask("mask", DType.F32, 2, 2)
+                                        .option("reduction", "mean"))
+                        .of("logps");
+        CaseFile step =
+                CaseFile.of("preference_step")
+                        .option("loss", "dlrml")
+                        .random("logits", DType.F32, 2, 2, 3)
+                        .labels("labels", new long[] {0, 1, 2, 0}, 2, 2)
+                        .mask("mask", DType.BOOL, 2, 2)
+                        .option("reduction", "mean");
         Outputs expected = evaluate(backend, step.tensor("reference_logps", DType.F64, reduced, 2));
         double[] tokens = {0, 0, 0, 0};
-        try (SafetensorsFile in = Safetensors.read(CaseFile.of("sequence_logps").random("token_logps", DType.F32, 2, 2).write(folder.resolve("tokens")))) {
+        try (SafetensorsFile in =
+                Safetensors.read(
+                        CaseFile.of("sequence_logps")
+                                .random("token_logps", DType.F32, 2, 2)
+                                .write(folder.resolve("tokens")))) {
             tokens = in.tensor("token_logps").toDoubles();
         }
-        Outputs actual = evaluate(backend, step.without("reference_logps").tensor("reference_token_logps", DType.F32, tokens, 2, 2));
+        Outputs actual =
+                evaluate(
+                        backend,
+                        step.without("reference_logps")
+                                .tensor("reference_token_logps", DType.F32, tokens, 2, 2));
         assertArrayEquals(expected.of("losses"), actual.of("losses"), 1e-6);
         assertArrayEquals(expected.of("grad_logits"), actual.of("grad_logits"), 1e-6);
     }
@@ -318,12 +425,21 @@ class OutputsTest {
     @ParameterizedTest
     @ValueSource(strings = {"reference", "cpu"})
     void countsAreAcceptedForEveryLoss(String backend) throws IOException {
-        for (String loss : List.of("dlrml", "discopop", "sigmoid", "hinge", "apo_zero", "aot", "aql")) {
+        for (String loss :
+                List.of("dlrml", "discopop", "sigmoid", "hinge", "apo_zero", "aot", "aql")) {
             Outputs expected = evaluate(backend, CaseFile.pair().option("loss", loss));
             for (DType dtype : List.of(DType.I64, DType.I32, DType.F32)) {
-                CaseFile counted = CaseFile.pair().option("loss", loss).tensor("chosen_counts", dtype, new double[] {3, 0, 7}, 3);
+                CaseFile counted =
+                        CaseFile.pair()
+                                .option("loss", loss)
+                                .tensor("chosen_counts", dtype, new double[] {3, 0, 7}, 3);
                 assertSame(expected, evaluate(backend, counted));
-                assertSame(expected, evaluate(backend, counted.tensor("rejected_counts", dtype, new double[] {1, 2, 3}, 3)));
+                assertSame(
+                        expected,
+                        evaluate(
+                                backend,
+                                counted.tensor(
+                                        "rejected_counts", dtype, new double[] {1, 2, 3}, 3)));
             }
         }
     }
@@ -333,13 +449,14 @@ class OutputsTest {
     @ParameterizedTest
     @ValueSource(strings = {"reference", "cpu"})
     void dlrmlHasItsKnownValues(String backend) throws IOException {
-        CaseFile file = CaseFile.of("pair_loss")
-                .option("loss", "dlrml")
-                .tensor("policy_chosen", DType.F64, new double[] {-205, -1.5, 25}, 3)
-                .tensor("policy_rejected", DType.F64, new double[] {-4, -.5, 4}, 3)
-                .tensor("reference_chosen", DType.F64, new double[] {-2, -1, 3}, 3)
-                .tensor("reference_rejected", DType.F64, new double[] {-1, -1, 2}, 3)
-                .tensor("grad_loss", DType.F64, new double[] {1, 1, 1}, 3);
+        CaseFile file =
+                CaseFile.of("pair_loss")
+                        .option("loss", "dlrml")
+                        .tensor("policy_chosen", DType.F64, new double[] {-205, -1.5, 25}, 3)
+                        .tensor("policy_rejected", DType.F64, new double[] {-4, -.5, 4}, 3)
+                        .tensor("reference_chosen", DType.F64, new double[] {-2, -1, 3}, 3)
+                        .tensor("reference_rejected", DType.F64, new double[] {-1, -1, 2}, 3)
+                        .tensor("grad_loss", DType.F64, new double[] {1, 1, 1}, 3);
         Outputs outputs = evaluate(backend, file);
         double relative = backend.equals("reference") ? 1e-9 : 2e-5;
         // rho is -200, -1 and 20.
@@ -347,15 +464,31 @@ class OutputsTest {
         double[] slopes = {-0.04999773010656488, -0.002595991321222096, -0.01839397205857212};
         for (int i = 0; i < 3; i++) {
             assertEquals(losses[i], outputs.of("loss")[i], relative * losses[i]);
-            assertEquals(slopes[i], outputs.of("grad_policy_chosen")[i], relative * Math.abs(slopes[i]));
-            assertEquals(-slopes[i], outputs.of("grad_policy_rejected")[i], relative * Math.abs(slopes[i]));
-            assertEquals(-slopes[i], outputs.of("grad_reference_chosen")[i], relative * Math.abs(slopes[i]));
-            assertEquals(slopes[i], outputs.of("grad_reference_rejected")[i], relative * Math.abs(slopes[i]));
+            assertEquals(
+                    slopes[i], outputs.of("grad_policy_chosen")[i], relative * Math.abs(slopes[i]));
+            assertEquals(
+                    -slopes[i],
+                    outputs.of("grad_policy_rejected")[i],
+                    relative * Math.abs(slopes[i]));
+            assertEquals(
+                    -slopes[i],
+                    outputs.of("grad_reference_chosen")[i],
+                    relative * Math.abs(slopes[i]));
+            assertEquals(
+                    slopes[i],
+                    outputs.of("grad_reference_rejected")[i],
+                    relative * Math.abs(slopes[i]));
         }
-        assertEquals(199.9909204262595 + 0.5221878933725174 - 7.357588823428846, outputs.of("grad_beta_kl")[0], relative * 200);
+        assertEquals(
+                199.9909204262595 + 0.5221878933725174 - 7.357588823428846,
+                outputs.of("grad_beta_kl")[0],
+                relative * 200);
         assertEquals(-0.1175670167370189, outputs.of("grad_beta_mix")[0], relative * .12);
         assertEquals(0.4702680669480755, outputs.of("grad_tau")[0], relative * .5);
-        assertArrayEquals(new double[] {.05 * -203, .05 * -.5, .05 * 22}, outputs.of("chosen_rewards"), relative * 10);
+        assertArrayEquals(
+                new double[] {.05 * -203, .05 * -.5, .05 * 22},
+                outputs.of("chosen_rewards"),
+                relative * 10);
     }
 
     // ---- Nothing there ----
@@ -363,23 +496,43 @@ class OutputsTest {
     @ParameterizedTest
     @ValueSource(strings = {"reference", "cpu"})
     void noPairsNoRowsNoTokens(String backend) throws IOException {
-        Outputs rows = evaluate(backend, CaseFile.token().shaped("logits", 0, 5).shaped("labels", 0).shaped("grad_logp", 0).shaped("grad_entropy", 0));
+        Outputs rows =
+                evaluate(
+                        backend,
+                        CaseFile.token()
+                                .shaped("logits", 0, 5)
+                                .shaped("labels", 0)
+                                .shaped("grad_logp", 0)
+                                .shaped("grad_entropy", 0));
         assertEquals(0, rows.of("logp").length);
         assertTrue(rows.layout().get("grad_logits").endsWith("[0, 5]"));
 
-        Outputs sequences = evaluate(backend, CaseFile.sequence().shaped("token_logps", 4, 0).shaped("mask", 4, 0));
+        Outputs sequences =
+                evaluate(
+                        backend,
+                        CaseFile.sequence().shaped("token_logps", 4, 0).shaped("mask", 4, 0));
         assertArrayEquals(new double[4], sequences.of("logps"));
         assertArrayEquals(new double[4], sequences.of("counts"));
 
         CaseFile noPairs = CaseFile.pair();
-        for (String name : List.of("policy_chosen", "policy_rejected", "reference_chosen", "reference_rejected")) {
+        for (String name :
+                List.of(
+                        "policy_chosen",
+                        "policy_rejected",
+                        "reference_chosen",
+                        "reference_rejected")) {
             noPairs.shaped(name, 0);
         }
         Outputs pairs = evaluate(backend, noPairs);
         assertEquals(0, pairs.of("loss").length);
         assertArrayEquals(new double[1], pairs.of("grad_tau"));
 
-        CaseFile noStep = CaseFile.step().shaped("logits", 0, 3, 5).shaped("labels", 0, 3).shaped("mask", 0, 3).shaped("reference_token_logps", 0, 3);
+        CaseFile noStep =
+                CaseFile.step()
+                        .shaped("logits", 0, 3, 5)
+                        .shaped("labels", 0, 3)
+                        .shaped("mask", 0, 3)
+                        .shaped("reference_token_logps", 0, 3);
         Outputs step = evaluate(backend, noStep);
         assertEquals(0, step.of("losses").length);
         METRICS.forEach(metric -> assertArrayEquals(new double[1], step.of(metric), metric));
@@ -388,7 +541,15 @@ class OutputsTest {
         assertArrayEquals(new double[60], empty.of("grad_logits"));
         assertArrayEquals(new double[4], empty.of("logps"));
         assertEquals((1 + Math.log(2)) / 2, empty.of("loss")[0], 1e-6);
-        for (String metric : List.of("entropy", "token_accuracy", "logits_chosen", "logits_rejected", "grad_norm", "nonfinite", "rewards_margin")) {
+        for (String metric :
+                List.of(
+                        "entropy",
+                        "token_accuracy",
+                        "logits_chosen",
+                        "logits_rejected",
+                        "grad_norm",
+                        "nonfinite",
+                        "rewards_margin")) {
             assertArrayEquals(new double[1], empty.of(metric), metric);
         }
     }

@@ -9,6 +9,12 @@ import dev.logratio.Tensor;
 import dev.logratio.TestBackends;
 import dev.logratio.safetensors.Safetensors;
 import dev.logratio.safetensors.SafetensorsFile;
+
+import org.junit.jupiter.api.io.TempDir;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.Arguments;
+import org.junit.jupiter.params.provider.MethodSource;
+
 import java.io.IOException;
 import java.net.URISyntaxException;
 import java.nio.file.Path;
@@ -16,36 +22,33 @@ import java.util.Arrays;
 import java.util.List;
 import java.util.Map;
 import java.util.stream.Stream;
-import org.junit.jupiter.api.io.TempDir;
-import org.junit.jupiter.params.ParameterizedTest;
-import org.junit.jupiter.params.provider.Arguments;
-import org.junit.jupiter.params.provider.MethodSource;
 
 /** Files with expectations from PyTorch autograd in double precision on the same rounded inputs. */
 class PublishedCasesTest {
-    private static final List<String> CASES = List.of(
-            "token_1",
-            "token_6",
-            "sequence_0",
-            "sequence_3",
-            "pair_0_dlrml",
-            "pair_4_discopop",
-            "pair_6_sigmoid",
-            "pair_10_ipo",
-            "pair_17_aot",
-            "step_0_dlrml",
-            "step_2_sigmoid",
-            "divergence_0_sce",
-            "divergence_4_js",
-            "divergence_10_js",
-            "rule_2_brier",
-            "rule_5_spherical");
+    private static final List<String> CASES =
+            List.of(
+                    "token_1",
+                    "token_6",
+                    "sequence_0",
+                    "sequence_3",
+                    "pair_0_dlrml",
+                    "pair_4_discopop",
+                    "pair_6_sigmoid",
+                    "pair_10_ipo",
+                    "pair_17_aot",
+                    "step_0_dlrml",
+                    "step_2_sigmoid",
+                    "divergence_0_sce",
+                    "divergence_4_js",
+                    "divergence_10_js",
+                    "rule_2_brier",
+                    "rule_5_spherical");
 
-    @TempDir
-    Path folder;
+    @TempDir Path folder;
 
     static Stream<Arguments> cases() {
-        return CASES.stream().flatMap(name -> TestBackends.names().map(backend -> arguments(backend, name)));
+        return CASES.stream()
+                .flatMap(name -> TestBackends.names().map(backend -> arguments(backend, name)));
     }
 
     @ParameterizedTest(name = "{1} on {0}")
@@ -79,7 +82,9 @@ class PublishedCasesTest {
         switch (actual.dtype()) {
             case F64, I64 -> {
                 relative = 1e-9;
-                absolute = 1e-14; // autograd itself is off by 1e-15 where terms cancel, as in grad_beta_mix of pair_0
+                absolute =
+                        1e-14; // autograd itself is off by 1e-15 where terms cancel, as in
+                               // grad_beta_mix of pair_0
             }
             case F32 -> {
                 relative = 2e-5;
@@ -93,13 +98,20 @@ class PublishedCasesTest {
         }
         double[] results = actual.toDoubles();
         for (int i = 0; i < values.length; i++) {
-            assertEquals(values[i], results[i], Math.max(relative * Math.abs(values[i]), absolute), name + " at " + i);
+            assertEquals(
+                    values[i],
+                    results[i],
+                    Math.max(relative * Math.abs(values[i]), absolute),
+                    name + " at " + i);
         }
     }
 
     private static Path resource(String name) {
         try {
-            return Path.of(PublishedCasesTest.class.getResource("/cases/" + name + ".safetensors").toURI());
+            return Path.of(
+                    PublishedCasesTest.class
+                            .getResource("/cases/" + name + ".safetensors")
+                            .toURI());
         } catch (URISyntaxException e) {
             throw new AssertionError(e);
         }

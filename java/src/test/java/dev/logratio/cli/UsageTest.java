@@ -7,6 +7,15 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 import static org.junit.jupiter.params.provider.Arguments.arguments;
 
 import dev.logratio.safetensors.RawFile;
+
+import org.junit.jupiter.api.Tag;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.Arguments;
+import org.junit.jupiter.params.provider.MethodSource;
+import org.junit.jupiter.params.provider.ValueSource;
+
 import java.awt.image.BufferedImage;
 import java.io.IOException;
 import java.io.OutputStream;
@@ -18,20 +27,13 @@ import java.nio.file.Path;
 import java.util.Arrays;
 import java.util.List;
 import java.util.stream.Stream;
-import org.junit.jupiter.api.Tag;
+
 import javax.imageio.ImageIO;
-import org.junit.jupiter.api.Test;
-import org.junit.jupiter.api.io.TempDir;
-import org.junit.jupiter.params.ParameterizedTest;
-import org.junit.jupiter.params.provider.Arguments;
-import org.junit.jupiter.params.provider.MethodSource;
-import org.junit.jupiter.params.provider.ValueSource;
 
 /** Arguments, right and wrong, and where outputs go. */
 @Tag("build") // charts need more of the JDK than the bundle has
 class UsageTest {
-    @TempDir
-    Path folder;
+    @TempDir Path folder;
 
     static Stream<Arguments> mistakes() {
         return Stream.of(
@@ -41,18 +43,31 @@ class UsageTest {
                 arguments(List.of("eval", "IN", "OUT"), "--backend is missing"),
                 arguments(List.of("eval", "IN", "OUT", "--backend"), "--backend"),
                 arguments(List.of("eval", "--backend", "gpu", "IN", "OUT"), "gpu"),
-                arguments(List.of("eval", "--backend", "", "IN", "OUT"), "expected one of reference, cpu, cuda, emulator"),
-                arguments(List.of("eval", "--backend", "CPU", "IN", "OUT"), "expected one of reference, cpu, cuda, emulator"),
-                arguments(List.of("eval", "--backend", "cpu", "--backend", "cpu", "IN", "OUT"), "--backend"),
+                arguments(
+                        List.of("eval", "--backend", "", "IN", "OUT"),
+                        "expected one of reference, cpu, cuda, emulator"),
+                arguments(
+                        List.of("eval", "--backend", "CPU", "IN", "OUT"),
+                        "expected one of reference, cpu, cuda, emulator"),
+                arguments(
+                        List.of("eval", "--backend", "cpu", "--backend", "cpu", "IN", "OUT"),
+                        "--backend"),
                 arguments(List.of("eval", "--backend", "cpu"), "expected IN and OUT"),
                 arguments(List.of("eval", "--backend", "cpu", "IN"), "expected IN and OUT"),
-                arguments(List.of("eval", "--backend", "cpu", "IN", "OUT", "MORE"), "expected IN and OUT"),
+                arguments(
+                        List.of("eval", "--backend", "cpu", "IN", "OUT", "MORE"),
+                        "expected IN and OUT"),
                 arguments(List.of("eval", "--backend", "cpu", "--out-dir", "DIR"), "IN is missing"),
-                arguments(List.of("eval", "--backend", "cpu", "--verbose", "IN", "OUT"), "--verbose"),
+                arguments(
+                        List.of("eval", "--backend", "cpu", "--verbose", "IN", "OUT"), "--verbose"),
                 arguments(List.of("info", "more"), "more"),
-                arguments(List.of("shape", "--tau", "0"), "tau is 0.0, expected a number finite and > 0"),
+                arguments(
+                        List.of("shape", "--tau", "0"),
+                        "tau is 0.0, expected a number finite and > 0"),
                 arguments(List.of("shape", "--beta-mix", "x"), "--beta-mix"),
-                arguments(List.of("shape", "--png", "no/such/folder/a.png"), "--png no/such/folder/a.png cannot be written"));
+                arguments(
+                        List.of("shape", "--png", "no/such/folder/a.png"),
+                        "--png no/such/folder/a.png cannot be written"));
     }
 
     @ParameterizedTest(name = "{0}")
@@ -73,7 +88,9 @@ class UsageTest {
         CommandLineRun run = CommandLineRun.of("eval", "--backend", "cuda", in, out);
         assertEquals(2, run.status());
         assertEquals(1, run.errors().size(), run.errors().toString());
-        assertTrue(run.errors().getFirst().matches("logratio eval: CUDA is unavailable: .+"), run.errors().toString());
+        assertTrue(
+                run.errors().getFirst().matches("logratio eval: CUDA is unavailable: .+"),
+                run.errors().toString());
         assertFalse(Files.exists(out));
     }
 
@@ -81,15 +98,33 @@ class UsageTest {
     void manyFilesGoIntoOneFolder() throws IOException {
         Path good = CaseFile.pair().write(folder.resolve("good.safetensors"));
         Path atFile = CaseFile.token().write(folder.resolve("@good"));
-        Path bad = CaseFile.pair().without("policy_chosen").write(folder.resolve("bad.safetensors"));
+        Path bad =
+                CaseFile.pair().without("policy_chosen").write(folder.resolve("bad.safetensors"));
         Path cut = Files.write(folder.resolve("cut.safetensors"), new byte[9]);
         Path after = CaseFile.sequence().write(folder.resolve("after.safetensors"));
         Path out = folder.resolve("new").resolve("out");
-        CommandLineRun run = CommandLineRun.of(
-                "eval", "--backend", "reference", "--out-dir", out, good, bad, atFile, cut, "/", folder.resolve("none"), after);
+        CommandLineRun run =
+                CommandLineRun.of(
+                        "eval",
+                        "--backend",
+                        "reference",
+                        "--out-dir",
+                        out,
+                        good,
+                        bad,
+                        atFile,
+                        cut,
+                        "/",
+                        folder.resolve("none"),
+                        after);
         assertEquals(2, run.status());
         assertEquals(4, run.errors().size(), run.errors().toString());
-        List<String> prefixes = List.of(bad + ": tensor policy_chosen", cut + ": ", "/: ", folder.resolve("none") + ": ");
+        List<String> prefixes =
+                List.of(
+                        bad + ": tensor policy_chosen",
+                        cut + ": ",
+                        "/: ",
+                        folder.resolve("none") + ": ");
         for (int i = 0; i < prefixes.size(); i++) {
             assertTrue(run.errors().get(i).startsWith(prefixes.get(i)), run.errors().get(i));
         }
@@ -105,7 +140,8 @@ class UsageTest {
         Path one = CaseFile.pair().write(folder.resolve("one"));
         Path two = CaseFile.step().write(folder.resolve("two"));
         Path out = Files.createDirectory(folder.resolve("out"));
-        CommandLineRun run = CommandLineRun.of("eval", "--backend", "cpu", "--out-dir", out, one, two);
+        CommandLineRun run =
+                CommandLineRun.of("eval", "--backend", "cpu", "--out-dir", out, one, two);
         assertEquals(new CommandLineRun(0, "", List.of()), run);
         assertEquals(List.of("one", "two"), names(out));
     }
@@ -114,11 +150,14 @@ class UsageTest {
     void anInputIsNotOverwritten() throws IOException {
         Path in = CaseFile.pair().write(folder.resolve("in"));
         byte[] before = Files.readAllBytes(in);
-        for (CommandLineRun run : List.of(
-                CommandLineRun.of("eval", "--backend", "reference", in, in),
-                CommandLineRun.of("eval", "--backend", "reference", "--out-dir", folder, in))) {
+        for (CommandLineRun run :
+                List.of(
+                        CommandLineRun.of("eval", "--backend", "reference", in, in),
+                        CommandLineRun.of(
+                                "eval", "--backend", "reference", "--out-dir", folder, in))) {
             assertEquals(2, run.status());
-            assertTrue(run.errors().getFirst().contains("the input itself"), run.errors().toString());
+            assertTrue(
+                    run.errors().getFirst().contains("the input itself"), run.errors().toString());
         }
         assertEquals(List.of("in"), names(folder));
         assertArrayEquals(before, Files.readAllBytes(in));
@@ -127,9 +166,12 @@ class UsageTest {
     @Test
     void twoInputsOfOneNameAreNotMixedUp() throws IOException {
         Path first = CaseFile.pair().write(folder.resolve("in"));
-        Path second = CaseFile.step().write(Files.createDirectory(folder.resolve("sub")).resolve("in"));
+        Path second =
+                CaseFile.step().write(Files.createDirectory(folder.resolve("sub")).resolve("in"));
         Path out = folder.resolve("out");
-        CommandLineRun run = CommandLineRun.of("eval", "--backend", "reference", "--out-dir", out, first, second);
+        CommandLineRun run =
+                CommandLineRun.of(
+                        "eval", "--backend", "reference", "--out-dir", out, first, second);
         assertEquals(2, run.status());
         assertEquals(1, run.errors().size());
         assertTrue(run.errors().getFirst().startsWith(second + ": "), run.errors().toString());
@@ -140,15 +182,19 @@ class UsageTest {
     void outputsThatCannotBeWrittenAreNamed() throws IOException {
         Path in = CaseFile.pair().write(folder.resolve("in"));
         Path directory = Files.createDirectory(folder.resolve("out"));
-        for (Path out : List.of(directory, folder.resolve("none").resolve("out"), in.resolve("out"))) {
+        for (Path out :
+                List.of(directory, folder.resolve("none").resolve("out"), in.resolve("out"))) {
             CommandLineRun run = CommandLineRun.of("eval", "--backend", "reference", in, out);
             assertEquals(2, run.status());
             assertEquals(1, run.errors().size(), run.errors().toString());
             assertTrue(run.errors().getFirst().startsWith(in + ": no"), run.errors().toString());
         }
-        CommandLineRun run = CommandLineRun.of("eval", "--backend", "reference", "--out-dir", in, in);
+        CommandLineRun run =
+                CommandLineRun.of("eval", "--backend", "reference", "--out-dir", in, in);
         assertEquals(2, run.status());
-        assertTrue(run.errors().getFirst().contains("--out-dir " + in + " cannot be made"), run.errors().toString());
+        assertTrue(
+                run.errors().getFirst().contains("--out-dir " + in + " cannot be made"),
+                run.errors().toString());
         assertEquals(List.of("in", "out"), names(folder));
     }
 
@@ -165,54 +211,73 @@ class UsageTest {
         CommandLineRun run = CommandLineRun.of("eval", "--list");
         assertEquals(0, run.status());
         assertEquals(List.of(), run.errors());
-        for (String line : List.of(
-                "token_logprobs",
-                "  in      logits                  [N,V] or [B,T,V]   F64, F32, BF16 or F16; F64 on the reference only",
-                "  in      labels                  [N] or [B,T]       I64 or I32; in [0,V) or ignore_index",
-                "  option  ignore_index            -100               an integer",
-                "  option  temperature             1                  a finite number > 0",
-                "  option  softcap                 0                  a finite number >= 0",
-                "sequence_logps",
-                "  in      mask                    [B,T]              BOOL, U8 or F32; non-zero counts 1; F32: weights, finite, >= 0",
-                "  option  reduction               sum                sum|mean",
-                "  option  tail_weight             1                  a number in [0,1]",
-                "  option  align                   completion         completion|absolute",
-                "  option  keep_fraction           1                  a number in (0,1]",
-                "pair_loss",
-                "  in      grad_loss               [P]                F64, F32, BF16 or F16; optional; default 1/P, the gradient of the mean; [2P] and 1/(2P) with kto_pair",
-                "  option  reference_free          off                off|on",
-                "preference_step",
-                "  in      reference_logps         [2P]               F64, F32, BF16 or F16; exactly one of these, none if reference_free is on or no loss has one",
-                "  out     rewards_accuracy        [1]                F32; F64 from the reference",
-                "  out     loss                    [P]                F32; F64 from the reference; [2P] with kto_pair, chosen first",
-                "  option  loss                    required           kto|apo_zero_unpaired|bco, and its options below",
-                "  in      kl_policy_logps         [C]                F64, F32, BF16 or F16; optional, of kto",
-                "  in      chosen                  [B]                BOOL or U8; non-zero is chosen",
-                "  option  loss_weights            1                  finite numbers with commas between them",
-                "  option  wpo                     off                off|on",
-                "divergence",
-                "  in      q_weights               [M,V]              F64, F32, BF16 or F16; finite, >= 0; optional; default q_logits; constant, normalised per row",
-                "  option  divergence              required           sce|jeffreys|kl_pq|kl_qp|js|l2|tvd|wasserstein1|cosine",
-                "  option  detach                  none               none|p|q",
-                "scoring_rule",
-                "  option  rule                    required           log|brier|spherical|power|pseudo_spherical",
-                "  option  epsilon                 0                  a number in [0,1)",
-                "  option  vocab                   V                  an integer",
-                "loss dlrml",
-                "  option  beta_kl                 0.05               finite and > 0",
-                "  option  beta_mix                0.2                finite",
-                "  option  guard                   none               none|warn|clamp",
-                "loss discopop, also named lrml",
-                "loss ipo",
-                "  option  normalise               on                 on|off",
-                "loss exo_pair",
-                "  option  label_smoothing         0.001              in (0,0.5)",
-                "loss sft",
-                "  option  variant                 repo               repo|old",
-                "loss sigmoid",
-                "  option  label_smoothing         0.0                in [0,0.5)",
-                "  option  f_divergence            reverse_kl         reverse_kl|forward_kl|js|alpha",
-                "  option  f_alpha                 0.5                finite")) {
+        for (String line :
+                List.of(
+                        "token_logprobs",
+                        "  in      logits                  [N,V] or [B,T,V]   F64, F32, BF16 or"
+                            + " F16; F64 on the reference only",
+                        "  in      labels                  [N] or [B,T]       I64 or I32; in [0,V)"
+                            + " or ignore_index",
+                        "  option  ignore_index            -100               an integer",
+                        "  option  temperature             1                  a finite number > 0",
+                        "  option  softcap                 0                  a finite number >= 0",
+                        "sequence_logps",
+                        "  in      mask                    [B,T]              BOOL, U8 or F32;"
+                            + " non-zero counts 1; F32: weights, finite, >= 0",
+                        "  option  reduction               sum                sum|mean",
+                        "  option  tail_weight             1                  a number in [0,1]",
+                        "  option  align                   completion         completion|absolute",
+                        "  option  keep_fraction           1                  a number in (0,1]",
+                        "pair_loss",
+                        "  in      grad_loss               [P]                F64, F32, BF16 or"
+                            + " F16; optional; default 1/P, the gradient of the mean; [2P] and"
+                            + " 1/(2P) with kto_pair",
+                        "  option  reference_free          off                off|on",
+                        "preference_step",
+                        "  in      reference_logps         [2P]               F64, F32, BF16 or"
+                            + " F16; exactly one of these, none if reference_free is on or no loss"
+                            + " has one",
+                        "  out     rewards_accuracy        [1]                F32; F64 from the"
+                            + " reference",
+                        "  out     loss                    [P]                F32; F64 from the"
+                            + " reference; [2P] with kto_pair, chosen first",
+                        "  option  loss                    required          "
+                            + " kto|apo_zero_unpaired|bco, and its options below",
+                        "  in      kl_policy_logps         [C]                F64, F32, BF16 or"
+                            + " F16; optional, of kto",
+                        "  in      chosen                  [B]                BOOL or U8; non-zero"
+                            + " is chosen",
+                        "  option  loss_weights            1                  finite numbers with"
+                            + " commas between them",
+                        "  option  wpo                     off                off|on",
+                        "divergence",
+                        "  in      q_weights               [M,V]              F64, F32, BF16 or"
+                            + " F16; finite, >= 0; optional; default q_logits; constant, normalised"
+                            + " per row",
+                        "  option  divergence              required          "
+                            + " sce|jeffreys|kl_pq|kl_qp|js|l2|tvd|wasserstein1|cosine",
+                        "  option  detach                  none               none|p|q",
+                        "scoring_rule",
+                        "  option  rule                    required          "
+                            + " log|brier|spherical|power|pseudo_spherical",
+                        "  option  epsilon                 0                  a number in [0,1)",
+                        "  option  vocab                   V                  an integer",
+                        "loss dlrml",
+                        "  option  beta_kl                 0.05               finite and > 0",
+                        "  option  beta_mix                0.2                finite",
+                        "  option  guard                   none               none|warn|clamp",
+                        "loss discopop, also named lrml",
+                        "loss ipo",
+                        "  option  normalise               on                 on|off",
+                        "loss exo_pair",
+                        "  option  label_smoothing         0.001              in (0,0.5)",
+                        "loss sft",
+                        "  option  variant                 repo               repo|old",
+                        "loss sigmoid",
+                        "  option  label_smoothing         0.0                in [0,0.5)",
+                        "  option  f_divergence            reverse_kl        "
+                            + " reverse_kl|forward_kl|js|alpha",
+                        "  option  f_alpha                 0.5                finite")) {
             assertTrue(run.out().lines().anyMatch(line::equals), line);
         }
     }
@@ -220,7 +285,17 @@ class UsageTest {
     @Test
     void theShapeOfDlrml() throws IOException {
         Path png = folder.resolve("shape.png");
-        CommandLineRun run = CommandLineRun.of("shape", "--beta-kl", "0.05", "--beta-mix", "0.20", "--tau", "0.05", "--png", png);
+        CommandLineRun run =
+                CommandLineRun.of(
+                        "shape",
+                        "--beta-kl",
+                        "0.05",
+                        "--beta-mix",
+                        "0.20",
+                        "--tau",
+                        "0.05",
+                        "--png",
+                        png);
         assertEquals(List.of(), run.errors());
         assertEquals(0, run.status());
         assertEquals(
@@ -232,57 +307,108 @@ class UsageTest {
                         "local maximum   rho = 0.7775, loss 0.9496",
                         "barrier         0.2252",
                         "not convex      rho in (-0.01975, 1.89024)",
-                        "From the start, rho = 0, descent lowers rho and settles in the minimum at -0.9718: such pairs prefer the rejected answer."),
+                        "From the start, rho = 0, descent lowers rho and settles in the minimum at"
+                            + " -0.9718: such pairs prefer the rejected answer."),
                 run.out().lines().toList());
         BufferedImage image = ImageIO.read(png.toFile());
         assertEquals(2000, image.getWidth());
         assertEquals(720, image.getHeight());
-        long colours = Arrays.stream(image.getRGB(0, 0, 2000, 720, null, 0, 2000)).distinct().count();
+        long colours =
+                Arrays.stream(image.getRGB(0, 0, 2000, 720, null, 0, 2000)).distinct().count();
         assertTrue(colours > 10, "only " + colours + " colours");
     }
 
     @Test
     void theShapeOfDiscopopAndOfAConvexLoss() {
-        List<String> discoPop = CommandLineRun.of("shape", "--beta-mix", "0.05").out().lines().toList();
-        assertTrue(discoPop.containsAll(List.of(
-                "start gradient  +0.0392 at rho = 0", "local minimum   rho = -2.3714, loss 0.7859", "local maximum   rho = 1.4401, loss 0.8783", "barrier         0.0924")), discoPop.toString());
-        List<String> convex = CommandLineRun.of("shape", "--beta-kl", "0.5", "--beta-mix", "0.05").out().lines().toList();
-        assertTrue(convex.containsAll(List.of("local minimum   none", "local maximum   none", "not convex      nowhere")), convex.toString());
+        List<String> discoPop =
+                CommandLineRun.of("shape", "--beta-mix", "0.05").out().lines().toList();
+        assertTrue(
+                discoPop.containsAll(
+                        List.of(
+                                "start gradient  +0.0392 at rho = 0",
+                                "local minimum   rho = -2.3714, loss 0.7859",
+                                "local maximum   rho = 1.4401, loss 0.8783",
+                                "barrier         0.0924")),
+                discoPop.toString());
+        List<String> convex =
+                CommandLineRun.of("shape", "--beta-kl", "0.5", "--beta-mix", "0.05")
+                        .out()
+                        .lines()
+                        .toList();
+        assertTrue(
+                convex.containsAll(
+                        List.of(
+                                "local minimum   none",
+                                "local maximum   none",
+                                "not convex      nowhere")),
+                convex.toString());
     }
 
     @Test
     void infoTellsWhatThisBuildCanDo() {
         CommandLineRun run = CommandLineRun.of("info");
         assertEquals(0, run.status());
-        for (String name : List.of("Logratio", "ABI", "Java", "System", "Backend reference", "Backend cpu", "Instruction set", "Threads")) {
-            assertTrue(run.out().lines().anyMatch(line -> line.startsWith(name + " ")), name + " in " + run.out());
+        for (String name :
+                List.of(
+                        "Logratio",
+                        "ABI",
+                        "Java",
+                        "System",
+                        "Backend reference",
+                        "Backend cpu",
+                        "Instruction set",
+                        "Threads")) {
+            assertTrue(
+                    run.out().lines().anyMatch(line -> line.startsWith(name + " ")),
+                    name + " in " + run.out());
         }
-        assertTrue(run.out().lines().anyMatch(line -> line.matches("Backend cpu +available: .+")), run.out());
-        assertTrue(run.out().lines().anyMatch(line -> line.matches("Backend cuda +(available|unavailable): .+")), run.out());
-        assertTrue(run.out().lines().anyMatch(line -> line.matches("Backend emulator +available: .+")), run.out());
+        assertTrue(
+                run.out().lines().anyMatch(line -> line.matches("Backend cpu +available: .+")),
+                run.out());
+        assertTrue(
+                run.out()
+                        .lines()
+                        .anyMatch(
+                                line -> line.matches("Backend cuda +(available|unavailable): .+")),
+                run.out());
+        assertTrue(
+                run.out().lines().anyMatch(line -> line.matches("Backend emulator +available: .+")),
+                run.out());
     }
 
     /** As {@code >/dev/full} or a closed pipe. */
     @ParameterizedTest
     @ValueSource(strings = {"--help", "--version", "eval --help", "eval --list", "info", "shape"})
     void outputThatCannotBePrintedIsAnError(String command) {
-        OutputStream full = new OutputStream() {
-            @Override
-            public void write(int b) throws IOException {
-                throw new IOException("No space left on device");
-            }
-        };
+        OutputStream full =
+                new OutputStream() {
+                    @Override
+                    public void write(int b) throws IOException {
+                        throw new IOException("No space left on device");
+                    }
+                };
         StringWriter errors = new StringWriter();
-        int status = Main.run(new StandardOutput(full), StandardCharsets.UTF_8, new PrintWriter(errors, true), command.split(" "));
+        int status =
+                Main.run(
+                        new StandardOutput(full),
+                        StandardCharsets.UTF_8,
+                        new PrintWriter(errors, true),
+                        command.split(" "));
         assertEquals(1, status);
-        assertEquals(List.of("logratio: standard output cannot be written: No space left on device"), errors.toString().lines().toList());
+        assertEquals(
+                List.of("logratio: standard output cannot be written: No space left on device"),
+                errors.toString().lines().toList());
     }
 
     @Test
     void aChartThatCannotBeWrittenIsAnError() {
         CommandLineRun run = CommandLineRun.of("shape", "--png", "/dev/full");
         assertEquals(2, run.status());
-        assertEquals(List.of("logratio shape: --png /dev/full cannot be written: not a regular file: /dev/full"), run.errors());
+        assertEquals(
+                List.of(
+                        "logratio shape: --png /dev/full cannot be written: not a regular file:"
+                            + " /dev/full"),
+                run.errors());
     }
 
     @Test
@@ -290,7 +416,9 @@ class UsageTest {
         String longest = "n".repeat(255);
         Path in = CaseFile.pair().write(folder.resolve(longest));
         Path out = folder.resolve("out");
-        assertEquals(new CommandLineRun(0, "", List.of()), CommandLineRun.of("eval", "--backend", "reference", "--out-dir", out, in));
+        assertEquals(
+                new CommandLineRun(0, "", List.of()),
+                CommandLineRun.of("eval", "--backend", "reference", "--out-dir", out, in));
         assertEquals(List.of(longest), names(out));
     }
 
@@ -298,21 +426,33 @@ class UsageTest {
     @Test
     void aBatchGoesOnPastAFileOfImpossibleSizes() throws IOException {
         String huge = "4611686018427387904";
-        String header = "{\"__metadata__\":{\"op\":\"token_logprobs\"},\"logits\":{\"dtype\":\"F32\",\"shape\":[0," + huge + "," + huge
-                + "],\"data_offsets\":[0,0]},\"labels\":{\"dtype\":\"I64\",\"shape\":[0," + huge + "],\"data_offsets\":[0,0]}}";
+        String header =
+                "{\"__metadata__\":{\"op\":\"token_logprobs\"},\"logits\":{\"dtype\":\"F32\",\"shape\":[0,"
+                        + huge
+                        + ","
+                        + huge
+                        + "],\"data_offsets\":[0,0]},\"labels\":{\"dtype\":\"I64\",\"shape\":[0,"
+                        + huge
+                        + "],\"data_offsets\":[0,0]}}";
         Path bad = Files.write(folder.resolve("bad"), RawFile.of(header, 0));
         Path good = CaseFile.pair().write(folder.resolve("good"));
         Path out = folder.resolve("out");
-        CommandLineRun run = CommandLineRun.of("eval", "--backend", "reference", "--out-dir", out, bad, good);
+        CommandLineRun run =
+                CommandLineRun.of("eval", "--backend", "reference", "--out-dir", out, bad, good);
         assertEquals(2, run.status());
-        assertEquals(List.of(bad + ": tensor 'logits': shape [0, " + huge + ", " + huge + "] overflows"), run.errors());
+        assertEquals(
+                List.of(bad + ": tensor 'logits': shape [0, " + huge + ", " + huge + "] overflows"),
+                run.errors());
         assertEquals(List.of("good"), names(out));
     }
 
     @Test
     void helpAndVersionAreThere() {
         assertTrue(CommandLineRun.of("--version").out().matches("logratio \\d+\\.\\d+\\.\\d+\\R"));
-        assertTrue(CommandLineRun.of("eval", "--help").out().contains("logratio eval --backend BACKEND IN OUT"));
+        assertTrue(
+                CommandLineRun.of("eval", "--help")
+                        .out()
+                        .contains("logratio eval --backend BACKEND IN OUT"));
     }
 
     private static List<String> names(Path directory) throws IOException {

@@ -18,7 +18,8 @@ final class ClassPath {
     static Set<String> entries() {
         Set<String> paths = new LinkedHashSet<>();
         paths.add(Path.of("target", "test-classes").toAbsolutePath().toString());
-        for (String property : List.of("jdk.module.path", "java.class.path", "surefire.test.class.path")) {
+        for (String property :
+                List.of("jdk.module.path", "java.class.path", "surefire.test.class.path")) {
             for (String path : System.getProperty(property, "").split(File.pathSeparator)) {
                 if (!path.isEmpty()) {
                     paths.add(path);

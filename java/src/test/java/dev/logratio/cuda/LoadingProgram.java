@@ -5,33 +5,40 @@ import dev.logratio.BackendUnavailableException;
 import dev.logratio.DType;
 import dev.logratio.Logratio;
 import dev.logratio.Tensor;
+
 import java.util.List;
 
-/** Tries everything that needs a GPU, and prints what each attempt said; a class that fails to load ends it with a stack trace. */
+/**
+ * Tries everything that needs a GPU, and prints what each attempt said; a class that fails to load
+ * ends it with a stack trace.
+ */
 final class LoadingProgram {
     private LoadingProgram() {}
 
     public static void main(String[] args) {
         Backend.all().forEach(info -> System.out.println(info.name() + ": " + info.detail()));
-        List<Runnable> attempts = List.of(
-                Backend::cuda,
-                Backend::cudaOnHostTensors,
-                () -> Backend.named("cuda"),
-                () -> Logratio.cudaDevice(0),
-                Cuda::deviceCount,
-                Cuda::currentDevice,
-                () -> Cuda.setCurrentDevice(0),
-                () -> Cuda.synchronize(0),
-                () -> CudaTensors.empty(0, DType.F32, 1),
-                () -> CudaTensors.zeros(0, DType.F32, 1),
-                () -> CudaTensors.pinned(0, DType.F32, 1),
-                () -> CudaTensors.toDevice(Tensor.zeros(DType.F32, 1), CudaStream.legacy(0)),
-                () -> CudaStream.create(0),
-                () -> CudaStream.legacy(0).synchronize(),
-                () -> CudaStream.ofAddress(0, 2).isDone(),
-                () -> CudaStream.legacy(0).workspace(1),
-                () -> CudaStream.legacy(0).countBadValues(),
-                () -> CudaEvent.create(0));
+        List<Runnable> attempts =
+                List.of(
+                        Backend::cuda,
+                        Backend::cudaOnHostTensors,
+                        () -> Backend.named("cuda"),
+                        () -> Logratio.cudaDevice(0),
+                        Cuda::deviceCount,
+                        Cuda::currentDevice,
+                        () -> Cuda.setCurrentDevice(0),
+                        () -> Cuda.synchronize(0),
+                        () -> CudaTensors.empty(0, DType.F32, 1),
+                        () -> CudaTensors.zeros(0, DType.F32, 1),
+                        () -> CudaTensors.pinned(0, DType.F32, 1),
+                        () ->
+                                CudaTensors.toDevice(
+                                        Tensor.zeros(DType.F32, 1), CudaStream.legacy(0)),
+                        () -> CudaStream.create(0),
+                        () -> CudaStream.legacy(0).synchronize(),
+                        () -> CudaStream.ofAddress(0, 2).isDone(),
+                        () -> CudaStream.legacy(0).workspace(1),
+                        () -> CudaStream.legacy(0).countBadValues(),
+                        () -> CudaEvent.create(0));
         for (Runnable attempt : attempts) {
             try {
                 attempt.run();

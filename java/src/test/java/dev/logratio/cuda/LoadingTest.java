@@ -3,6 +3,13 @@ package dev.logratio.cuda;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
+import jcuda.JCudaVersion;
+import jcuda.LibUtils;
+
+import org.junit.jupiter.api.Tag;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
+
 import java.io.File;
 import java.io.IOException;
 import java.nio.file.Files;
@@ -12,23 +19,22 @@ import java.util.HashSet;
 import java.util.List;
 import java.util.Set;
 import java.util.stream.Stream;
-import jcuda.JCudaVersion;
-import jcuda.LibUtils;
-import org.junit.jupiter.api.Tag;
-import org.junit.jupiter.api.Test;
-import org.junit.jupiter.api.io.TempDir;
 
-/** A program on the class path and on the module path, on a machine without a GPU: one sentence, and JCuda left alone. */
+/**
+ * A program on the class path and on the module path, on a machine without a GPU: one sentence, and
+ * JCuda left alone.
+ */
 @Tag("build")
 class LoadingTest {
     private static final String PROGRAM = "dev.logratio.cuda.LoadingProgram";
 
-    @TempDir
-    private Path temporary;
+    @TempDir private Path temporary;
 
     @Test
     void classPath() throws Exception {
-        expectSentences(run(List.of("--enable-native-access=ALL-UNNAMED", "-cp", paths(true)), List.of()), "ALL-UNNAMED");
+        expectSentences(
+                run(List.of("--enable-native-access=ALL-UNNAMED", "-cp", paths(true)), List.of()),
+                "ALL-UNNAMED");
         assertEquals(List.of(), filesOfJCuda());
     }
 
@@ -40,9 +46,17 @@ class LoadingTest {
 
     @Test
     void deniedNativeAccess() throws Exception {
-        List<String> lines = run(List.of("--illegal-native-access=deny", "-cp", paths(true)), List.of());
-        String reason = " backend is unavailable: native access is denied: start java with --enable-native-access=ALL-UNNAMED";
-        assertEquals(List.of("cpu: the cpu" + reason, "cuda: the cuda" + reason, "emulator: the emulator" + reason), lines.subList(1, 4));
+        List<String> lines =
+                run(List.of("--illegal-native-access=deny", "-cp", paths(true)), List.of());
+        String reason =
+                " backend is unavailable: native access is denied: start java with"
+                    + " --enable-native-access=ALL-UNNAMED";
+        assertEquals(
+                List.of(
+                        "cpu: the cpu" + reason,
+                        "cuda: the cuda" + reason,
+                        "emulator: the emulator" + reason),
+                lines.subList(1, 4));
         assertEquals(Set.of("the cuda" + reason), new HashSet<>(lines.subList(4, lines.size())));
     }
 
@@ -50,8 +64,14 @@ class LoadingTest {
     void jcudaLoadsOnTheClassPath() throws Exception {
         Path planted = plant(temporary);
         // A second class loader has classes of its own, and natives of JCuda for them.
-        List<String> lines = run(List.of("--enable-native-access=ALL-UNNAMED", "-cp", paths(true), TwiceProgram.class.getName()),
-                List.of("jcuda"));
+        List<String> lines =
+                run(
+                        List.of(
+                                "--enable-native-access=ALL-UNNAMED",
+                                "-cp",
+                                paths(true),
+                                TwiceProgram.class.getName()),
+                        List.of("jcuda"));
         assertEquals(0, lines.size() % 2);
         expectJCuda(lines.subList(0, lines.size() / 2));
         expectJCuda(lines.subList(lines.size() / 2, lines.size()));
@@ -68,15 +88,27 @@ class LoadingTest {
     @Test
     void jcudaDoesNotLoadFromTheCurrentFolder() throws Exception {
         Path planted = plant(temporary);
-        List<String> lines = run(List.of("--enable-native-access=ALL-UNNAMED", "-Djava.library.path=/nowhere:", "-cp", paths(true)),
-                List.of("jcuda"));
-        assertEquals("JCuda: CUDA is unavailable: java.library.path leads to " + planted.getFileName()
-                + " in the current folder, which is not loaded: give its folders by absolute paths", lines.get(lines.size() - 2));
+        List<String> lines =
+                run(
+                        List.of(
+                                "--enable-native-access=ALL-UNNAMED",
+                                "-Djava.library.path=/nowhere:",
+                                "-cp",
+                                paths(true)),
+                        List.of("jcuda"));
+        assertEquals(
+                "JCuda: CUDA is unavailable: java.library.path leads to "
+                        + planted.getFileName()
+                        + " in the current folder, which is not loaded: give its folders by"
+                        + " absolute paths",
+                lines.get(lines.size() - 2));
     }
 
     /** What JCuda by itself would take for its library. */
     private static Path plant(Path folder) throws IOException {
-        String name = LibUtils.createLibraryFileName(LibUtils.createPlatformLibraryName("JCudaRuntime-" + JCudaVersion.get()));
+        String name =
+                LibUtils.createLibraryFileName(
+                        LibUtils.createPlatformLibraryName("JCudaRuntime-" + JCudaVersion.get()));
         return Files.writeString(folder.resolve(name), "not a library");
     }
 
@@ -87,14 +119,21 @@ class LoadingTest {
         assertTrue(lines.get(2).startsWith("cuda: CUDA is unavailable: "), lines::toString);
         assertTrue(lines.get(3).startsWith("emulator: "), lines::toString);
         String sentence = lines.get(2).substring("cuda: ".length());
-        assertTrue(Stream.of("liblogratio_cuda.so was found not", "libcuda.so.1", "device", "driver").anyMatch(sentence::contains), sentence);
+        assertTrue(
+                Stream.of("liblogratio_cuda.so was found not", "libcuda.so.1", "device", "driver")
+                        .anyMatch(sentence::contains),
+                sentence);
         assertEquals(Set.of(sentence), new HashSet<>(lines.subList(4, lines.size())));
     }
 
-    /** Without a driver cudart, which JCuda's library carries, says so; that it is asked shows that the library was found. */
+    /**
+     * Without a driver cudart, which JCuda's library carries, says so; that it is asked shows that
+     * the library was found.
+     */
     private static void expectJCuda(List<String> lines) {
         String answer = lines.get(lines.size() - 2);
-        assertTrue(answer.startsWith("JCuda: cudaGetDeviceCount failed: cudaError"), lines::toString);
+        assertTrue(
+                answer.startsWith("JCuda: cudaGetDeviceCount failed: cudaError"), lines::toString);
         assertEquals("cudaStream_t[nativePointer=" + 0x1234 + "]", lines.getLast());
     }
 
@@ -105,14 +144,23 @@ class LoadingTest {
     }
 
     private List<String> run(List<String> options, List<String> arguments) throws Exception {
-        List<String> command = new ArrayList<>(List.of(Path.of(System.getProperty("java.home"), "bin", "java").toString(),
-                "-Djava.io.tmpdir=" + temporary, "-XX:TieredStopAtLevel=1", "-XX:-UsePerfData"));
+        List<String> command =
+                new ArrayList<>(
+                        List.of(
+                                Path.of(System.getProperty("java.home"), "bin", "java").toString(),
+                                "-Djava.io.tmpdir=" + temporary,
+                                "-XX:TieredStopAtLevel=1",
+                                "-XX:-UsePerfData"));
         command.addAll(options);
         if (Stream.of("-m", TwiceProgram.class.getName()).noneMatch(options::contains)) {
             command.add(PROGRAM);
         }
         command.addAll(arguments);
-        Process process = new ProcessBuilder(command).directory(temporary.toFile()).redirectErrorStream(true).start();
+        Process process =
+                new ProcessBuilder(command)
+                        .directory(temporary.toFile())
+                        .redirectErrorStream(true)
+                        .start();
         String output = new String(process.getInputStream().readAllBytes());
         assertEquals(0, process.waitFor(), output);
         return output.lines().toList();
@@ -121,21 +169,37 @@ class LoadingTest {
     private static List<String> modules() {
         return List.of(
                 "--enable-native-access=dev.logratio,dev.logratio.bindings,jcuda",
-                "--module-path", paths(false),
-                "--patch-module", "dev.logratio=" + Path.of("target", "test-classes").toAbsolutePath(),
-                "--patch-module", "jcuda=" + natives(),
-                "-m", "dev.logratio/" + PROGRAM);
+                "--module-path",
+                paths(false),
+                "--patch-module",
+                "dev.logratio=" + Path.of("target", "test-classes").toAbsolutePath(),
+                "--patch-module",
+                "jcuda=" + natives(),
+                "-m",
+                "dev.logratio/" + PROGRAM);
     }
 
     private static String natives() {
-        return ClassPath.entries().stream().filter(path -> path.contains("jcuda-natives")).findFirst().orElseThrow();
+        return ClassPath.entries().stream()
+                .filter(path -> path.contains("jcuda-natives"))
+                .findFirst()
+                .orElseThrow();
     }
 
-    /** What a program that uses the library has on its path; for the class path, the test's program too. */
+    /**
+     * What a program that uses the library has on its path; for the class path, the test's program
+     * too.
+     */
     private static String paths(boolean withProgram) {
-        return String.join(File.pathSeparator, ClassPath.entries().stream()
-                .filter(path -> withProgram || !path.contains("test-classes") && !path.contains("jcuda-natives"))
-                .filter(path -> !path.contains("junit") && !path.contains("surefire"))
-                .toList());
+        return String.join(
+                File.pathSeparator,
+                ClassPath.entries().stream()
+                        .filter(
+                                path ->
+                                        withProgram
+                                                || !path.contains("test-classes")
+                                                        && !path.contains("jcuda-natives"))
+                        .filter(path -> !path.contains("junit") && !path.contains("surefire"))
+                        .toList());
     }
 }

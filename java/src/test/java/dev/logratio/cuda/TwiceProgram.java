@@ -20,7 +20,9 @@ final class TwiceProgram {
         }
         for (int i = 0; i < 2; i++) {
             ClassLoader loader = new URLClassLoader(urls, ClassLoader.getPlatformClassLoader());
-            var main = loader.loadClass(LoadingProgram.class.getName()).getDeclaredMethod("main", String[].class);
+            var main =
+                    loader.loadClass(LoadingProgram.class.getName())
+                            .getDeclaredMethod("main", String[].class);
             main.setAccessible(true); // of a class that is not public
             main.invoke(null, (Object) args);
         }

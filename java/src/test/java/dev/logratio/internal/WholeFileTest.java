@@ -1,10 +1,14 @@
 package dev.logratio.internal;
 
-import static java.nio.charset.StandardCharsets.UTF_8;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
+
+import static java.nio.charset.StandardCharsets.UTF_8;
+
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
 
 import java.io.IOException;
 import java.nio.ByteBuffer;
@@ -14,12 +18,9 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.nio.file.StandardOpenOption;
 import java.util.List;
-import org.junit.jupiter.api.Test;
-import org.junit.jupiter.api.io.TempDir;
 
 class WholeFileTest {
-    @TempDir
-    Path folder;
+    @TempDir Path folder;
 
     @Test
     void aFileAppearsWhenItIsFinished() throws IOException {
@@ -69,18 +70,24 @@ class WholeFileTest {
             file.finish();
         }
         assertFalse(Files.exists(abandoned));
-        assertEquals(List.of(link.getFileName().toString(), other.getFileName().toString(), "x"), names());
+        assertEquals(
+                List.of(link.getFileName().toString(), other.getFileName().toString(), "x"),
+                names());
         assertEquals("other", Files.readString(other));
     }
 
     @Test
     void filesThatAreBeingWrittenStay() throws Exception {
         Path theirs = Files.createFile(folder.resolve(".logratio-1-1-1.tmp"));
-        Process writer = new ProcessBuilder(
-                        Path.of(System.getProperty("java.home"), "bin", "java").toString(),
-                        "-cp", System.getProperty("java.class.path"), Writing.class.getName(), theirs.toString())
-                .redirectError(ProcessBuilder.Redirect.INHERIT)
-                .start();
+        Process writer =
+                new ProcessBuilder(
+                                Path.of(System.getProperty("java.home"), "bin", "java").toString(),
+                                "-cp",
+                                System.getProperty("java.class.path"),
+                                Writing.class.getName(),
+                                theirs.toString())
+                        .redirectError(ProcessBuilder.Redirect.INHERIT)
+                        .start();
         try {
             assertEquals('w', writer.getInputStream().read());
             WholeFile.create(folder.resolve("x")).close();
@@ -96,7 +103,8 @@ class WholeFileTest {
     /** Another process that writes a file. */
     static final class Writing {
         public static void main(String[] arguments) throws Exception {
-            try (FileChannel channel = FileChannel.open(Path.of(arguments[0]), StandardOpenOption.WRITE)) {
+            try (FileChannel channel =
+                    FileChannel.open(Path.of(arguments[0]), StandardOpenOption.WRITE)) {
                 System.out.print(channel.tryLock() != null ? 'w' : 'n');
                 System.out.flush();
                 Thread.sleep(60_000);

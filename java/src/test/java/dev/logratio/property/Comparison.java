@@ -3,6 +3,7 @@ package dev.logratio.property;
 import dev.logratio.DType;
 import dev.logratio.Tensor;
 import dev.logratio.property.PropertyCase.Output;
+
 import java.lang.foreign.Arena;
 import java.util.ArrayList;
 import java.util.List;

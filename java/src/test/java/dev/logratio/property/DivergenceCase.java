@@ -4,9 +4,10 @@ import dev.logratio.Backend;
 import dev.logratio.DType;
 import dev.logratio.Divergence;
 import dev.logratio.DivergenceKind;
-import dev.logratio.DivergenceOptions.Detach;
 import dev.logratio.DivergenceOptions;
+import dev.logratio.DivergenceOptions.Detach;
 import dev.logratio.Tensor;
+
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;

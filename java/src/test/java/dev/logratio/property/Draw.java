@@ -2,6 +2,7 @@ package dev.logratio.property;
 
 import dev.logratio.DType;
 import dev.logratio.Tensor;
+
 import java.lang.foreign.Arena;
 import java.util.Arrays;
 import java.util.List;

@@ -1,6 +1,7 @@
 package dev.logratio.property;
 
 import dev.logratio.DType;
+
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;

@@ -6,6 +6,7 @@ import dev.logratio.PairLoss;
 import dev.logratio.Tensor;
 import dev.logratio.loss.Dlrml;
 import dev.logratio.loss.Loss;
+
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;

@@ -3,12 +3,13 @@ package dev.logratio.property;
 import dev.logratio.Backend;
 import dev.logratio.DType;
 import dev.logratio.PreferenceStep;
-import dev.logratio.SequenceOptions.Reduction;
 import dev.logratio.SequenceOptions;
+import dev.logratio.SequenceOptions.Reduction;
 import dev.logratio.StepMetrics;
 import dev.logratio.Tensor;
 import dev.logratio.loss.Loss;
 import dev.logratio.loss.WeightedLoss;
+
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
@@ -103,7 +104,8 @@ record PreferenceStepCase(
                                     * rows.options().temperature();
             // A reward is the difference of two log-probs, which float32 loops sum.
             case "rewards_chosen", "rewards_rejected", "rewards_margin" -> slack[0] += 0x1p-21;
-            // Beside an infinite gradient, a column whose probability is next to nothing in float64,
+            // Beside an infinite gradient, a column whose probability is next to nothing in
+            // float64,
             // too, may have any small one.
             case "grad_logits" -> {
                 int columns = (int) rows.logits().size(2);

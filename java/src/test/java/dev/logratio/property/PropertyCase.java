@@ -3,6 +3,7 @@ package dev.logratio.property;
 import dev.logratio.Backend;
 import dev.logratio.DType;
 import dev.logratio.Tensor;
+
 import java.util.Arrays;
 import java.util.List;
 

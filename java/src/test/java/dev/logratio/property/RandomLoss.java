@@ -3,6 +3,7 @@ package dev.logratio.property;
 import dev.logratio.loss.Loss;
 import dev.logratio.loss.Losses;
 import dev.logratio.loss.OptionInfo;
+
 import java.util.HashMap;
 import java.util.List;
 import java.util.Map;

@@ -7,6 +7,7 @@ import dev.logratio.ScoringRuleOptions;
 import dev.logratio.ScoringRuleOptions.Normalisation;
 import dev.logratio.ScoringRuleOptions.Rule;
 import dev.logratio.Tensor;
+
 import java.util.Arrays;
 import java.util.List;
 
@@ -59,8 +60,7 @@ record ScoringRuleCase(
     @Override
     public String description() {
         return "logits %s %s, labels %s, %s"
-                        .formatted(
-                                logits, rows.kinds(), Arrays.toString(labels.toLongs()), options)
+                        .formatted(logits, rows.kinds(), Arrays.toString(labels.toLongs()), options)
                 + (gradLoss == null ? "" : ", grad_loss");
     }
 
@@ -70,10 +70,7 @@ record ScoringRuleCase(
             return run(backend, draw.copy(logits));
         }
         List<Output> outputs = run(backend, draw.doubles(logits));
-        outputs =
-                options.rule() == Rule.LOG
-                        ? outputs
-                        : withSlack(outputs);
+        outputs = options.rule() == Rule.LOG ? outputs : withSlack(outputs);
         // A probability beside the threshold of the masked log, on one side or the other of it.
         return options.maskedLog()
                 ? Wobble.withSlack(
@@ -107,8 +104,8 @@ record ScoringRuleCase(
 
     /**
      * Sums of powers of probabilities near 1 are good to float32's last bit of 1: what cancels in
-     * them may be nothing else. Not so where it is the label that is certain, and the log rule has no
-     * such sum.
+     * them may be nothing else. Not so where it is the label that is certain, and the log rule has
+     * no such sum.
      */
     private List<Output> withSlack(List<Output> outputs) {
         Tensor minusLogp = draw.zeros(DType.F64, labels.shape());
@@ -130,7 +127,8 @@ record ScoringRuleCase(
                             double[] slack = new double[output.values().length];
                             switch (output.name()) {
                                 case "loss" -> Arrays.fill(slack, worst);
-                                case "values" -> System.arraycopy(rounding, 0, slack, 0, slack.length);
+                                case "values" ->
+                                        System.arraycopy(rounding, 0, slack, 0, slack.length);
                                 default ->
                                         Arrays.setAll(
                                                 slack,

@@ -5,6 +5,7 @@ import dev.logratio.DType;
 import dev.logratio.SequenceLogps;
 import dev.logratio.SequenceOptions;
 import dev.logratio.Tensor;
+
 import java.util.Arrays;
 import java.util.List;
 

@@ -5,6 +5,7 @@ import dev.logratio.DType;
 import dev.logratio.Tensor;
 import dev.logratio.TokenLogprobs;
 import dev.logratio.TokenLogprobsBackward;
+
 import java.util.Arrays;
 import java.util.List;
 

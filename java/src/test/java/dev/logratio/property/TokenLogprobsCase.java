@@ -4,6 +4,7 @@ import dev.logratio.Backend;
 import dev.logratio.DType;
 import dev.logratio.Tensor;
 import dev.logratio.TokenLogprobs;
+
 import java.util.ArrayList;
 import java.util.List;
 

@@ -3,6 +3,7 @@ package dev.logratio.property;
 import dev.logratio.DType;
 import dev.logratio.Tensor;
 import dev.logratio.TokenOptions;
+
 import java.util.Arrays;
 
 /** Logits with labels, [N,V] or [B,T,V], and how a logit becomes z. */
@@ -54,7 +55,8 @@ record TokenRows(LogitRows rows, Tensor logits, Tensor labels, TokenOptions opti
 
     private static TokenOptions options(Draw draw) {
         double temperature = draw.chance(.4) ? 1 : draw.magnitude(.01, 100);
-        // A capped logit is good to some last places of the cap in float32, which an exponential over a
+        // A capped logit is good to some last places of the cap in float32, which an exponential
+        // over a
         // small temperature amplifies.
         double softcap = draw.chance(.7) ? 0 : Math.min(draw.magnitude(1, 100), 100 * temperature);
         return new TokenOptions(draw.size(-100, -100, -1, 0), temperature, softcap);

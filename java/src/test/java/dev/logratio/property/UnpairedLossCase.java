@@ -6,6 +6,7 @@ import dev.logratio.Tensor;
 import dev.logratio.UnpairedLoss;
 import dev.logratio.loss.Kto;
 import dev.logratio.loss.Loss;
+
 import java.util.Arrays;
 import java.util.List;
 

@@ -2,6 +2,7 @@ package dev.logratio.property;
 
 import dev.logratio.Tensor;
 import dev.logratio.property.PropertyCase.Output;
+
 import java.util.ArrayList;
 import java.util.List;
 

@@ -29,6 +29,12 @@ public final class RawFile {
 
     /** A header with one tensor {@code x}. */
     public static String header(String dtype, String shape, String offsets) {
-        return "{\"x\":{\"dtype\":\"" + dtype + "\",\"shape\":" + shape + ",\"data_offsets\":" + offsets + "}}";
+        return "{\"x\":{\"dtype\":\""
+                + dtype
+                + "\",\"shape\":"
+                + shape
+                + ",\"data_offsets\":"
+                + offsets
+                + "}}";
     }
 }

@@ -8,6 +8,14 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import dev.logratio.DType;
 import dev.logratio.Tensor;
+
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.Arguments;
+import org.junit.jupiter.params.provider.EnumSource;
+import org.junit.jupiter.params.provider.MethodSource;
+
 import java.io.IOException;
 import java.lang.foreign.Arena;
 import java.lang.foreign.ValueLayout;
@@ -25,12 +33,6 @@ import java.util.stream.Collectors;
 import java.util.stream.IntStream;
 import java.util.stream.LongStream;
 import java.util.stream.Stream;
-import org.junit.jupiter.api.Test;
-import org.junit.jupiter.api.io.TempDir;
-import org.junit.jupiter.params.ParameterizedTest;
-import org.junit.jupiter.params.provider.Arguments;
-import org.junit.jupiter.params.provider.EnumSource;
-import org.junit.jupiter.params.provider.MethodSource;
 
 class RoundTripTest {
     /** A way to open a file. */
@@ -44,8 +46,7 @@ class RoundTripTest {
 
     private final Arena arena = Arena.ofAuto();
 
-    @TempDir
-    Path folder;
+    @TempDir Path folder;
 
     @ParameterizedTest
     @EnumSource(DType.class)
@@ -121,17 +122,26 @@ class RoundTripTest {
     }
 
     static Stream<Arguments> paddings() {
-        return openings().flatMap(open -> IntStream.range(0, 8).mapToObj(padding -> Arguments.of(open, padding)));
+        return openings()
+                .flatMap(
+                        open ->
+                                IntStream.range(0, 8)
+                                        .mapToObj(padding -> Arguments.of(open, padding)));
     }
 
     @ParameterizedTest
     @MethodSource("paddings")
     void tensorsNeedNotLieAligned(Opening open, int padding) throws IOException {
-        String header = "{\"byte\":{\"dtype\":\"U8\",\"shape\":[1],\"data_offsets\":[0,1]},"
-                + "\"x\":{\"dtype\":\"F64\",\"shape\":[2],\"data_offsets\":[1,17]},"
-                + "\"none\":{\"dtype\":\"F32\",\"shape\":[0],\"data_offsets\":[17,17]}}" + " ".repeat(padding);
+        String header =
+                "{\"byte\":{\"dtype\":\"U8\",\"shape\":[1],\"data_offsets\":[0,1]},"
+                        + "\"x\":{\"dtype\":\"F64\",\"shape\":[2],\"data_offsets\":[1,17]},"
+                        + "\"none\":{\"dtype\":\"F32\",\"shape\":[0],\"data_offsets\":[17,17]}}"
+                        + " ".repeat(padding);
         byte[] bytes = RawFile.of(header, 17);
-        ByteBuffer.wrap(bytes).order(ByteOrder.LITTLE_ENDIAN).putDouble(bytes.length - 16, -1.5).putDouble(bytes.length - 8, 7);
+        ByteBuffer.wrap(bytes)
+                .order(ByteOrder.LITTLE_ENDIAN)
+                .putDouble(bytes.length - 16, -1.5)
+                .putDouble(bytes.length - 8, 7);
         Path file = Files.write(folder.resolve("x.safetensors"), bytes);
         try (SafetensorsFile read = open.file(file)) {
             assertEquals(0, read.tensor("x").address() % 8);
@@ -142,10 +152,14 @@ class RoundTripTest {
 
     @Test
     void otherDtypesOfTheFormatAreListedButNotRead() throws IOException {
-        Path file = Files.write(folder.resolve("x.safetensors"), RawFile.of(RawFile.header("I16", "[2]", "[0,4]"), 4));
+        Path file =
+                Files.write(
+                        folder.resolve("x.safetensors"),
+                        RawFile.of(RawFile.header("I16", "[2]", "[0,4]"), 4));
         try (SafetensorsFile read = Safetensors.read(file)) {
             assertEquals("I16", read.layout().get("x").dtype());
-            SafetensorsException refused = assertThrows(SafetensorsException.class, () -> read.tensor("x"));
+            SafetensorsException refused =
+                    assertThrows(SafetensorsException.class, () -> read.tensor("x"));
             assertTrue(refused.getMessage().contains("'x' has dtype I16"), refused.getMessage());
             assertThrows(SafetensorsException.class, read::tensors);
         }
@@ -163,7 +177,10 @@ class RoundTripTest {
     @ParameterizedTest
     @MethodSource("openings")
     void tensorsEndWithTheFile(Opening open) throws IOException {
-        Path file = Files.write(folder.resolve("x.safetensors"), RawFile.of(RawFile.header("F32", "[2]", "[0,8]"), 8));
+        Path file =
+                Files.write(
+                        folder.resolve("x.safetensors"),
+                        RawFile.of(RawFile.header("F32", "[2]", "[0,8]"), 8));
         Tensor tensor;
         try (SafetensorsFile read = open.file(file)) {
             tensor = read.tensor("x");
@@ -191,8 +208,11 @@ class RoundTripTest {
         try (SafetensorsFile read = Safetensors.read(file);
                 FileChannel other = FileChannel.open(file, StandardOpenOption.WRITE)) {
             other.truncate(5000);
-            SafetensorsException refused = assertThrows(SafetensorsException.class, () -> read.tensor("x"));
-            assertEquals("the file ends at byte 5000: it has become shorter since it was opened", refused.getMessage());
+            SafetensorsException refused =
+                    assertThrows(SafetensorsException.class, () -> read.tensor("x"));
+            assertEquals(
+                    "the file ends at byte 5000: it has become shorter since it was opened",
+                    refused.getMessage());
         }
     }
 
@@ -225,9 +245,14 @@ class RoundTripTest {
     /** 512 names of one hash: "Aa" and "BB" have the same. */
     @Test
     void namesMayShareAHash() throws IOException {
-        List<String> names = IntStream.range(0, 512)
-                .mapToObj(k -> IntStream.range(0, 9).mapToObj(bit -> (k >> bit & 1) == 0 ? "Aa" : "BB").collect(Collectors.joining()))
-                .toList();
+        List<String> names =
+                IntStream.range(0, 512)
+                        .mapToObj(
+                                k ->
+                                        IntStream.range(0, 9)
+                                                .mapToObj(bit -> (k >> bit & 1) == 0 ? "Aa" : "BB")
+                                                .collect(Collectors.joining()))
+                        .toList();
         assertEquals(1, names.stream().mapToInt(String::hashCode).distinct().count());
         Map<String, String> metadata = new LinkedHashMap<>();
         Map<String, Tensor> tensors = new LinkedHashMap<>();
@@ -237,7 +262,10 @@ class RoundTripTest {
         }
         Path file = folder.resolve("x.safetensors");
         Safetensors.write(file, metadata, tensors);
-        Path other = Files.write(folder.resolve("y.safetensors"), RawFile.of(RawFile.header("F32", "[2]", "[0,8]"), 8));
+        Path other =
+                Files.write(
+                        folder.resolve("y.safetensors"),
+                        RawFile.of(RawFile.header("F32", "[2]", "[0,8]"), 8));
         for (int again = 0; again < 3; again++) {
             try (SafetensorsFile read = Safetensors.read(file)) {
                 assertEquals(metadata, read.metadata());
@@ -253,7 +281,8 @@ class RoundTripTest {
         String name = "n".repeat(70_000);
         String text = "t".repeat(21_000_000);
         Path file = folder.resolve("x.safetensors");
-        Safetensors.write(file, Map.of("text", text), Map.of(name, Tensor.zeros(arena, DType.U8, 1)));
+        Safetensors.write(
+                file, Map.of("text", text), Map.of(name, Tensor.zeros(arena, DType.U8, 1)));
         try (SafetensorsFile read = Safetensors.read(file)) {
             assertEquals(text, read.metadata().get("text"));
             assertEquals(0, read.tensor(name).getLong(0));
@@ -264,16 +293,23 @@ class RoundTripTest {
     void aFailedWriteLeavesNothingNew() throws IOException {
         Tensor tensor = Tensor.zeros(arena, DType.F32, 2);
         Path absent = folder.resolve("absent").resolve("x.safetensors");
-        assertThrows(FileSystemException.class, () -> Safetensors.write(absent, Map.of(), Map.of("x", tensor)));
-        assertThrows(FileSystemException.class, () -> Safetensors.write(folder, Map.of(), Map.of("x", tensor)));
+        assertThrows(
+                FileSystemException.class,
+                () -> Safetensors.write(absent, Map.of(), Map.of("x", tensor)));
+        assertThrows(
+                FileSystemException.class,
+                () -> Safetensors.write(folder, Map.of(), Map.of("x", tensor)));
 
         Path file = Files.writeString(folder.resolve("x.safetensors"), "before");
         Tensor closed = Tensor.zeros(DType.F32, 2);
         closed.close();
-        assertThrows(IllegalStateException.class, () -> Safetensors.write(file, Map.of(), Map.of("x", closed)));
+        assertThrows(
+                IllegalStateException.class,
+                () -> Safetensors.write(file, Map.of(), Map.of("x", closed)));
         assertEquals("before", Files.readString(file));
         assertThrows(
-                IllegalArgumentException.class, () -> Safetensors.write(file, Map.of(), Map.of("__metadata__", tensor)));
+                IllegalArgumentException.class,
+                () -> Safetensors.write(file, Map.of(), Map.of("__metadata__", tensor)));
         try (var files = Files.list(folder)) {
             assertEquals(List.of(file), files.toList());
         }

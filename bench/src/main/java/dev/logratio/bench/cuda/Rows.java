@@ -17,12 +17,16 @@ import dev.logratio.cuda.CudaEvent;
 import dev.logratio.cuda.CudaStream;
 import dev.logratio.cuda.CudaTensors;
 import dev.logratio.loss.Dlrml;
+
 import java.lang.foreign.MemorySegment;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Random;
 
-/** Rows of random logits in a GPU's memory, in two buffers that take turns, and all that the operations on them need. */
+/**
+ * Rows of random logits in a GPU's memory, in two buffers that take turns, and all that the
+ * operations on them need.
+ */
 final class Rows implements AutoCloseable {
     static final int ROUNDS = 21;
     static final int SEQUENCES = 16;
@@ -70,7 +74,8 @@ final class Rows implements AutoCloseable {
             outputs[i] = empty(DType.F64, rows);
         }
         argmax = empty(DType.I64, rows);
-        upstream = keep(toDevice(Tensor.of(DType.F32, random.doubles(rows, -1, 1).toArray(), rows)));
+        upstream =
+                keep(toDevice(Tensor.of(DType.F32, random.doubles(rows, -1, 1).toArray(), rows)));
         referenceLogps = keep(CudaTensors.zeros(stream.device(), DType.F32, SEQUENCES));
         losses = empty(DType.F32, SEQUENCES / 2);
         loss = empty(DType.F32, 1);
@@ -78,13 +83,22 @@ final class Rows implements AutoCloseable {
 
     /** Some rows of noise, repeated: making all of it on the host would take minutes. */
     private void fillWithNoise() {
-        long some = Math.min(rows, Math.max(1, RANDOM_ROWS_BYTES / ((long) vocabulary * dtype.bytes())));
+        long some =
+                Math.min(
+                        rows, Math.max(1, RANDOM_ROWS_BYTES / ((long) vocabulary * dtype.bytes())));
         Random random = new Random(7);
-        Tensor noise = Tensor.of(dtype, random.doubles(some * vocabulary).map(x -> 12 * x - 6).toArray(), some, vocabulary);
-        try (noise; Tensor there = CudaTensors.toDevice(noise, stream)) {
+        Tensor noise =
+                Tensor.of(
+                        dtype,
+                        random.doubles(some * vocabulary).map(x -> 12 * x - 6).toArray(),
+                        some,
+                        vocabulary);
+        try (noise;
+                Tensor there = CudaTensors.toDevice(noise, stream)) {
             for (long from = 0; from < rows; from += some) {
                 long count = Math.min(some, rows - from);
-                CudaTensors.copyAsync(pristine.slice(0, from, from + count), there.slice(0, 0, count), stream);
+                CudaTensors.copyAsync(
+                        pristine.slice(0, from, from + count), there.slice(0, 0, count), stream);
             }
             stream.synchronize();
         }
@@ -114,12 +128,14 @@ final class Rows implements AutoCloseable {
         for (int round = -WARM_UPS; round < ROUNDS; round++) {
             Tensor here = logits[Math.floorMod(round, 2)];
             Tensor other = logits[Math.floorMod(round + 1, 2)];
-            CudaTensors.copyAsync(here, pristine, stream); // an operation in place has left a gradient there
+            CudaTensors.copyAsync(
+                    here, pristine, stream); // an operation in place has left a gradient there
             if (operation.afterForward()) {
                 forward(here);
             }
             double[] times = {
-                milliseconds(other, () -> probe(logratio_h.LR_BANDWIDTH_READ(), pristine, pristine)),
+                milliseconds(
+                        other, () -> probe(logratio_h.LR_BANDWIDTH_READ(), pristine, pristine)),
                 milliseconds(other, () -> probe(logratio_h.LR_BANDWIDTH_COPY(), pristine, other)),
                 milliseconds(other, () -> probe(logratio_h.LR_BANDWIDTH_UPDATE(), other, other)),
                 milliseconds(other, () -> operation.body().run(this, here, other))
@@ -141,12 +157,25 @@ final class Rows implements AutoCloseable {
             ofLimit[round] = operation.limit(read[round], copy[round], update[round]) / time[round];
         }
         double milliseconds = Median.of(time);
-        return new Figures(operation.title(), dtype.name(), vocabulary, rows, milliseconds, operation.traffic(bytes) / milliseconds / 1e6,
-                bytes / Median.of(read) / 1e6, 2 * bytes / Median.of(copy) / 1e6, 2 * bytes / Median.of(update) / 1e6,
-                Median.of(ofRead), Median.of(ofCopy), Median.of(ofLimit));
+        return new Figures(
+                operation.title(),
+                dtype.name(),
+                vocabulary,
+                rows,
+                milliseconds,
+                operation.traffic(bytes) / milliseconds / 1e6,
+                bytes / Median.of(read) / 1e6,
+                2 * bytes / Median.of(copy) / 1e6,
+                2 * bytes / Median.of(update) / 1e6,
+                Median.of(ofRead),
+                Median.of(ofCopy),
+                Median.of(ofLimit));
     }
 
-    /** Behind other work, which fills the cache with what is not used, and lets the GPU never wait for this thread. */
+    /**
+     * Behind other work, which fills the cache with what is not used, and lets the GPU never wait
+     * for this thread.
+     */
     private double milliseconds(Tensor other, Runnable work) {
         probe(logratio_h.LR_BANDWIDTH_UPDATE(), other, other);
         start.record(stream);
@@ -157,9 +186,15 @@ final class Rows implements AutoCloseable {
     }
 
     private void probe(int kind, Tensor source, Tensor destination) {
-        int status = logratio_h.lr_device_bandwidth_probe(kind, logratio_h.kDLCUDA(), stream.device(),
-                MemorySegment.ofAddress(stream.address()), MemorySegment.ofAddress(source.address()),
-                MemorySegment.ofAddress(destination.address()), bytes);
+        int status =
+                logratio_h.lr_device_bandwidth_probe(
+                        kind,
+                        logratio_h.kDLCUDA(),
+                        stream.device(),
+                        MemorySegment.ofAddress(stream.address()),
+                        MemorySegment.ofAddress(source.address()),
+                        MemorySegment.ofAddress(destination.address()),
+                        bytes);
         if (status != logratio_h.LR_OK()) {
             throw new IllegalStateException(logratio_h.lr_last_error().getString(0));
         }
@@ -173,30 +208,53 @@ final class Rows implements AutoCloseable {
 
     void forwardAll(Tensor here) {
         TokenLogprobs.of(here, labels)
-                .logp(outputs[0]).lse(outputs[1]).lse2(outputs[2]).entropy(outputs[3]).meanLogit(outputs[4]).argmax(argmax).run(backend);
+                .logp(outputs[0])
+                .lse(outputs[1])
+                .lse2(outputs[2])
+                .entropy(outputs[3])
+                .meanLogit(outputs[4])
+                .argmax(argmax)
+                .run(backend);
     }
 
     /** After a forward of the same logits. */
     void backward(Tensor here, Tensor gradient) {
-        TokenLogprobsBackward.of(here, labels, outputs[1]).gradLogp(upstream).gradLogits(gradient).run(backend);
+        TokenLogprobsBackward.of(here, labels, outputs[1])
+                .gradLogp(upstream)
+                .gradLogits(gradient)
+                .run(backend);
     }
 
     void step(Tensor here) {
         long tokens = rows / SEQUENCES;
         Tensor sequences = here.reshape(SEQUENCES, tokens, vocabulary);
         PreferenceStep.of(new Dlrml(), sequences, labels.reshape(SEQUENCES, tokens))
-                .referenceLogps(referenceLogps).losses(losses).gradLogits(sequences).launch(backend);
+                .referenceLogps(referenceLogps)
+                .losses(losses)
+                .gradLogits(sequences)
+                .launch(backend);
     }
 
     /** Of the first half of the rows and the second. */
     void divergence(DivergenceKind kind, Tensor here) {
         Tensor p = here.slice(0, 0, rows / 2);
         Tensor q = here.slice(0, rows / 2, rows);
-        Divergence.of(p, q).options(DivergenceOptions.of(kind)).values(outputs[0].slice(0, 0, rows / 2)).loss(loss).gradP(p).gradQ(q).run(backend);
+        Divergence.of(p, q)
+                .options(DivergenceOptions.of(kind))
+                .values(outputs[0].slice(0, 0, rows / 2))
+                .loss(loss)
+                .gradP(p)
+                .gradQ(q)
+                .run(backend);
     }
 
     void scoringRule(ScoringRuleOptions options, Tensor here) {
-        ScoringRule.of(here, labels).options(options).values(outputs[0]).loss(loss).gradLogits(here).run(backend);
+        ScoringRule.of(here, labels)
+                .options(options)
+                .values(outputs[0])
+                .loss(loss)
+                .gradLogits(here)
+                .run(backend);
     }
 
     @Override

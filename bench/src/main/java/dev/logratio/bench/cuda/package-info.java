@@ -1,2 +1,5 @@
-/** Benchmarks of the CUDA kernels beside the bandwidth of the GPU's memory. They need no libtorch: the peers are timed from Python. */
+/**
+ * Benchmarks of the CUDA kernels beside the bandwidth of the GPU's memory. They need no libtorch:
+ * the peers are timed from Python.
+ */
 package dev.logratio.bench.cuda;

@@ -5,42 +5,79 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.ObjectMapper;
+
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
+
 import java.io.File;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
-import org.junit.jupiter.api.Test;
-import org.junit.jupiter.api.io.TempDir;
 
 /** The benchmark of a GPU on a machine without one. */
 class MainTest {
-    private static final Path NATIVES = Path.of("..", "bindings", "target", "classes", "META-INF", "native", "linux-x86_64");
+    private static final Path NATIVES =
+            Path.of("..", "bindings", "target", "classes", "META-INF", "native", "linux-x86_64");
 
-    @TempDir
-    private Path folder;
+    @TempDir private Path folder;
 
     private record Ended(int status, String output) {}
 
     @Test
     void withoutAGpuItSaysSo() throws Exception {
-        Ended ended = run("java", "--enable-native-access=ALL-UNNAMED", "-cp", System.getProperty("java.class.path"), Main.class.getName());
+        Ended ended =
+                run(
+                        "java",
+                        "--enable-native-access=ALL-UNNAMED",
+                        "-cp",
+                        System.getProperty("java.class.path"),
+                        Main.class.getName());
         assertEquals(2, ended.status(), ended.output());
         assertTrue(ended.output().matches("CUDA is unavailable: .+\\R"), ended.output());
     }
 
-    /** The emulator in the place of the CUDA library, and host memory in that of a GPU's: the figures mean nothing, all else does. */
+    /**
+     * The emulator in the place of the CUDA library, and host memory in that of a GPU's: the
+     * figures mean nothing, all else does.
+     */
     @Test
     void everyOperationHasItsFigures() throws Exception {
         Files.copy(NATIVES.resolve("liblogratio.so"), folder.resolve("liblogratio.so"));
-        Files.copy(Path.of("..", "bindings", "target", "emulator", "liblogratio_emulator.so"), folder.resolve("liblogratio_cuda.so"));
-        Ended compiled = run("javac", "-d", folder.resolve("classes").toString(), "-cp", System.getProperty("java.class.path"),
-                Path.of("..", "java", "src", "test", "jcuda", "jcuda", "runtime", "JCuda.java").toString());
+        Files.copy(
+                Path.of("..", "bindings", "target", "emulator", "liblogratio_emulator.so"),
+                folder.resolve("liblogratio_cuda.so"));
+        Ended compiled =
+                run(
+                        "javac",
+                        "-d",
+                        folder.resolve("classes").toString(),
+                        "-cp",
+                        System.getProperty("java.class.path"),
+                        Path.of(
+                                        "..",
+                                        "java",
+                                        "src",
+                                        "test",
+                                        "jcuda",
+                                        "jcuda",
+                                        "runtime",
+                                        "JCuda.java")
+                                .toString());
         assertEquals(0, compiled.status(), compiled.output());
         Path json = folder.resolve("gpu.json");
-        Ended ended = run("java", "--enable-native-access=ALL-UNNAMED", "-Dlogratio.library=" + folder.resolve("liblogratio.so"),
-                "-cp", folder.resolve("classes") + File.pathSeparator + System.getProperty("java.class.path"), Main.class.getName(),
-                json.toString(), Integer.toString(16 * 1024));
+        Ended ended =
+                run(
+                        "java",
+                        "--enable-native-access=ALL-UNNAMED",
+                        "-Dlogratio.library=" + folder.resolve("liblogratio.so"),
+                        "-cp",
+                        folder.resolve("classes")
+                                + File.pathSeparator
+                                + System.getProperty("java.class.path"),
+                        Main.class.getName(),
+                        json.toString(),
+                        Integer.toString(16 * 1024));
         assertEquals(0, ended.status(), ended.output());
         JsonNode report = new ObjectMapper().readTree(json.toFile());
         assertEquals("Logratio's CUDA emulator", report.get("device").get("name").asText());
@@ -49,16 +86,28 @@ class MainTest {
             measured.add(figures.get("operation").asText());
             assertEquals(1024, figures.get("vocabulary").asInt());
             assertEquals(16, figures.get("rows").asInt());
-            for (String name : List.of("milliseconds", "gigabytesPerSecond", "readGigabytesPerSecond", "ofRead", "ofCopy", "ofLimit")) {
+            for (String name :
+                    List.of(
+                            "milliseconds",
+                            "gigabytesPerSecond",
+                            "readGigabytesPerSecond",
+                            "ofRead",
+                            "ofCopy",
+                            "ofLimit")) {
                 double value = figures.get(name).asDouble();
                 assertTrue(value > 0 && value < 1e6, name + " is " + value);
             }
         }
-        assertEquals(Operation.all().stream().map(Operation::title).toList(), measured, ended.output());
+        assertEquals(
+                Operation.all().stream().map(Operation::title).toList(), measured, ended.output());
     }
 
     private static Ended run(String program, String... arguments) throws Exception {
-        List<String> command = new ArrayList<>(List.of(Path.of(System.getProperty("java.home"), "bin", program).toString()));
+        List<String> command =
+                new ArrayList<>(
+                        List.of(
+                                Path.of(System.getProperty("java.home"), "bin", program)
+                                        .toString()));
         command.addAll(List.of(arguments));
         Process process = new ProcessBuilder(command).redirectErrorStream(true).start();
         String output = new String(process.getInputStream().readAllBytes());

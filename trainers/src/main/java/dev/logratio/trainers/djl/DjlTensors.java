@@ -5,33 +5,44 @@ import ai.djl.ndarray.NDArray;
 import ai.djl.ndarray.index.NDIndex;
 import ai.djl.ndarray.types.DataType;
 import ai.djl.ndarray.types.Shape;
+
 import dev.logratio.DType;
 import dev.logratio.Tensor;
+
 import java.lang.foreign.MemorySegment;
 import java.util.Arrays;
 import java.util.Objects;
 
-/** Views of DJL's arrays as tensors of this library. (DJL 0.35's PyTorch engine has no BFLOAT16: making such an array ends the JVM.) */
+/**
+ * Views of DJL's arrays as tensors of this library. (DJL 0.35's PyTorch engine has no BFLOAT16:
+ * making such an array ends the JVM.)
+ */
 public final class DjlTensors {
     private DjlTensors() {}
 
     /**
      * Views an array without a copy: what is written to one is seen in the other.
      *
-     * <p>The view does not keep the array's memory alive. The array must stay open as long as the view is used.
+     * <p>The view does not keep the array's memory alive. The array must stay open as long as the
+     * view is used.
      *
      * @param name what to call the array in error messages
-     * @param array a dense, contiguous array of any shape in the CPU's memory; FLOAT64, FLOAT32, FLOAT16, INT64, INT32, UINT8 or
-     *     BOOLEAN
+     * @param array a dense, contiguous array of any shape in the CPU's memory; FLOAT64, FLOAT32,
+     *     FLOAT16, INT64, INT32, UINT8 or BOOLEAN
      * @return a contiguous tensor of the array's shape and type
-     * @throws IllegalArgumentException if the array lies on another device, is not contiguous, or has a type that tensors do not have
+     * @throws IllegalArgumentException if the array lies on another device, is not contiguous, or
+     *     has a type that tensors do not have
      * @throws NullPointerException if the array is null; the message is its name
      */
     public static Tensor view(String name, NDArray array) {
         Objects.requireNonNull(array, name);
         if (!Device.cpu().equals(array.getDevice())) {
             throw new IllegalArgumentException(
-                    name + " lies on " + array.getDevice() + "; expected an array on the CPU (array.toDevice(Device.cpu(), false) makes one)");
+                    name
+                            + " lies on "
+                            + array.getDevice()
+                            + "; expected an array on the CPU (array.toDevice(Device.cpu(), false)"
+                            + " makes one)");
         }
         DType dtype = dtype(name, array.getDataType());
         long[] shape = array.getShape().getShape();
@@ -39,15 +50,20 @@ public final class DjlTensors {
         if (array.size() == 0) {
             return Tensor.ofAddress(0, dtype, shape, strides, null);
         }
-        // DJL's direct buffer of an array that is not contiguous is one of a copy, made anew each time: two addresses give it away.
-        // The first element's buffer stands for the whole, since a buffer cannot hold 2 GiB or more.
+        // DJL's direct buffer of an array that is not contiguous is one of a copy, made anew each
+        // time: two addresses give it away.
+        // The first element's buffer stands for the whole, since a buffer cannot hold 2 GiB or
+        // more.
         try (NDArray flat = array.reshape(-1);
                 NDArray again = array.reshape(-1);
                 NDArray first = flat.get(new NDIndex("0:1"));
                 NDArray firstAgain = again.get(new NDIndex("0:1"))) {
             long address = address(first);
             if (address != address(firstAgain)) {
-                throw new IllegalArgumentException(name + " is not contiguous; expected a contiguous array (array.duplicate() makes one)");
+                throw new IllegalArgumentException(
+                        name
+                                + " is not contiguous; expected a contiguous array"
+                                + " (array.duplicate() makes one)");
             }
             return Tensor.ofAddress(address, dtype, shape, strides, null);
         }
@@ -76,8 +92,13 @@ public final class DjlTensors {
             case INT32 -> DType.I32;
             case UINT8 -> DType.U8;
             case BOOLEAN -> DType.BOOL;
-            default -> throw new IllegalArgumentException(name + " is of type " + type
-                    + "; expected FLOAT64, FLOAT32, FLOAT16, INT64, INT32, UINT8 or BOOLEAN");
+            default ->
+                    throw new IllegalArgumentException(
+                            name
+                                    + " is of type "
+                                    + type
+                                    + "; expected FLOAT64, FLOAT32, FLOAT16, INT64, INT32, UINT8 or"
+                                    + " BOOLEAN");
         };
     }
 
@@ -86,13 +107,23 @@ public final class DjlTensors {
         Objects.requireNonNull(labels, "labels");
         switch (logits.getDataType()) {
             case FLOAT32, FLOAT16 -> {}
-            default -> throw new IllegalArgumentException("logits are of type " + logits.getDataType() + "; expected FLOAT32 or FLOAT16");
+            default ->
+                    throw new IllegalArgumentException(
+                            "logits are of type "
+                                    + logits.getDataType()
+                                    + "; expected FLOAT32 or FLOAT16");
         }
         long[] rows = logits.getShape().getShape();
-        if (rows.length < 2 || !Arrays.equals(Arrays.copyOf(rows, rows.length - 1), labels.getShape().getShape())) {
+        if (rows.length < 2
+                || !Arrays.equals(
+                        Arrays.copyOf(rows, rows.length - 1), labels.getShape().getShape())) {
             Shape expected = labels.getShape();
             throw new IllegalArgumentException(
-                    "logits have shape " + logits.getShape() + "; expected the labels' shape " + expected + " and the vocabulary after it");
+                    "logits have shape "
+                            + logits.getShape()
+                            + "; expected the labels' shape "
+                            + expected
+                            + " and the vocabulary after it");
         }
     }
 }

@@ -4,6 +4,7 @@ import ai.djl.ndarray.NDArray;
 import ai.djl.ndarray.NDList;
 import ai.djl.pytorch.jni.JniUtils;
 import ai.djl.training.loss.Loss;
+
 import java.util.Objects;
 
 /** A DJL loss whose value and gradient come from this library. */
@@ -38,11 +39,14 @@ abstract class ExternalLoss extends Loss {
         Objects.requireNonNull(labels, "labels");
         Objects.requireNonNull(predictions, "predictions");
         if (predictions.size() != 1) {
-            throw new IllegalArgumentException("predictions hold " + predictions.size() + " arrays; expected one, the logits");
+            throw new IllegalArgumentException(
+                    "predictions hold " + predictions.size() + " arrays; expected one, the logits");
         }
         NDArray logits = predictions.singletonOrThrow();
         boolean training = JniUtils.isGradMode();
         Value value = value(labels, logits, training);
-        return training ? LogitsGradient.surrogate(logits, value.gradient(), value.loss()) : logits.getManager().create((float) value.loss());
+        return training
+                ? LogitsGradient.surrogate(logits, value.gradient(), value.loss())
+                : logits.getManager().create((float) value.loss());
     }
 }

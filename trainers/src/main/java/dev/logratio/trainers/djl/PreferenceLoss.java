@@ -2,6 +2,7 @@ package dev.logratio.trainers.djl;
 
 import ai.djl.ndarray.NDArray;
 import ai.djl.ndarray.NDList;
+
 import dev.logratio.Backend;
 import dev.logratio.PreferenceStep;
 import dev.logratio.SequenceOptions;
@@ -9,15 +10,17 @@ import dev.logratio.StepMetrics;
 import dev.logratio.Tensor;
 import dev.logratio.TokenOptions;
 import dev.logratio.loss.Loss;
+
 import java.util.Objects;
 
 /**
  * A preference loss as a DJL loss, on logits as DJL made them: nothing is copied on the way in.
  *
- * <p>The predictions are one array, {@code logits} [2P,T,V] (FLOAT32 or FLOAT16, on the CPU), shifted: {@code logits[t]}
- * predicts {@code labels[t]}; rows 0..P-1 are chosen, P..2P-1 rejected. The labels are {@code labels} [2P,T] (INT64 or INT32, the ignore
- * index where a token does not count) and {@code reference} [2P] (float), the sequence log-probs of the reference model, reduced with the
- * same options. Without the second the loss is reference-free.
+ * <p>The predictions are one array, {@code logits} [2P,T,V] (FLOAT32 or FLOAT16, on the CPU),
+ * shifted: {@code logits[t]} predicts {@code labels[t]}; rows 0..P-1 are chosen, P..2P-1 rejected.
+ * The labels are {@code labels} [2P,T] (INT64 or INT32, the ignore index where a token does not
+ * count) and {@code reference} [2P] (float), the sequence log-probs of the reference model, reduced
+ * with the same options. Without the second the loss is reference-free.
  *
  * <p>An instance belongs to one thread at a time.
  */
@@ -32,7 +35,8 @@ public final class PreferenceLoss extends ExternalLoss {
      * What a step gave.
      *
      * @param metrics the loss and what a trainer logs
-     * @param gradient of the loss with respect to the logits, with their shape, type and manager; null if it was not wanted
+     * @param gradient of the loss with respect to the logits, with their shape, type and manager;
+     *     null if it was not wanted
      */
     public record Step(StepMetrics metrics, NDArray gradient) {}
 
@@ -74,7 +78,8 @@ public final class PreferenceLoss extends ExternalLoss {
     }
 
     /**
-     * Computes the loss, its gradient and the metrics, for training loops that call {@link LogitsGradient#backward} themselves.
+     * Computes the loss, its gradient and the metrics, for training loops that call {@link
+     * LogitsGradient#backward} themselves.
      *
      * @param logits [2P,T,V]
      * @param labels [2P,T]
@@ -86,13 +91,21 @@ public final class PreferenceLoss extends ExternalLoss {
      */
     public Step step(NDArray logits, NDArray labels, NDArray reference, boolean wantGradient) {
         DjlTensors.checkLogits(logits, labels);
-        NDArray gradient = wantGradient ? logits.getManager().create(logits.getShape(), logits.getDataType()) : null;
+        NDArray gradient =
+                wantGradient
+                        ? logits.getManager().create(logits.getShape(), logits.getDataType())
+                        : null;
         try (Tensor x = DjlTensors.view("logits", logits);
                 Tensor y = DjlTensors.view("labels", labels);
                 Tensor r = reference == null ? null : DjlTensors.view("reference", reference);
                 Tensor g = gradient == null ? null : DjlTensors.view("gradient", gradient)) {
-            metrics = PreferenceStep.of(loss, x, y).tokenOptions(tokenOptions).sequenceOptions(sequenceOptions).referenceLogps(r).gradLogits(g)
-                    .run(backend);
+            metrics =
+                    PreferenceStep.of(loss, x, y)
+                            .tokenOptions(tokenOptions)
+                            .sequenceOptions(sequenceOptions)
+                            .referenceLogps(r)
+                            .gradLogits(g)
+                            .run(backend);
         }
         return new Step(metrics, gradient);
     }
@@ -110,9 +123,18 @@ public final class PreferenceLoss extends ExternalLoss {
     @Override
     Value value(NDList labels, NDArray logits, boolean wantGradient) {
         if (labels.size() < 1 || labels.size() > 2) {
-            throw new IllegalArgumentException("labels hold " + labels.size() + " arrays; expected the labels and, unless reference-free, the reference");
+            throw new IllegalArgumentException(
+                    "labels hold "
+                            + labels.size()
+                            + " arrays; expected the labels and, unless reference-free, the"
+                            + " reference");
         }
-        Step step = step(logits, labels.get(0), labels.size() == 2 ? labels.get(1) : null, wantGradient);
+        Step step =
+                step(
+                        logits,
+                        labels.get(0),
+                        labels.size() == 2 ? labels.get(1) : null,
+                        wantGradient);
         return new Value(step.metrics().loss(), step.gradient());
     }
 }

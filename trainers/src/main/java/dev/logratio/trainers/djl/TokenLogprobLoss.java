@@ -2,19 +2,22 @@ package dev.logratio.trainers.djl;
 
 import ai.djl.ndarray.NDArray;
 import ai.djl.ndarray.NDList;
+
 import dev.logratio.Backend;
 import dev.logratio.DType;
 import dev.logratio.Tensor;
 import dev.logratio.TokenLogprobs;
 import dev.logratio.TokenLogprobsBackward;
 import dev.logratio.TokenOptions;
+
 import java.util.Objects;
 
 /**
  * Supervised training: the mean negative log-prob of the tokens that count, as a DJL loss.
  *
- * <p>The predictions are one array, {@code logits} [N,V] or [B,T,V] (FLOAT32 or FLOAT16, on the CPU), the labels one of INT64 or
- * INT32 of shape [N] or [B,T], the ignore index where a token does not count. If none counts the loss is 0.
+ * <p>The predictions are one array, {@code logits} [N,V] or [B,T,V] (FLOAT32 or FLOAT16, on the
+ * CPU), the labels one of INT64 or INT32 of shape [N] or [B,T], the ignore index where a token does
+ * not count. If none counts the loss is 0.
  *
  * <p>An instance belongs to one thread at a time.
  */
@@ -26,7 +29,8 @@ public final class TokenLogprobLoss extends ExternalLoss {
      * What a step gave.
      *
      * @param loss mean negative log-prob, in nats a token
-     * @param gradient of the loss with respect to the logits, with their shape, type and manager; null if it was not wanted
+     * @param gradient of the loss with respect to the logits, with their shape, type and manager;
+     *     null if it was not wanted
      */
     public record Step(double loss, NDArray gradient) {}
 
@@ -54,7 +58,8 @@ public final class TokenLogprobLoss extends ExternalLoss {
     }
 
     /**
-     * Computes the loss and its gradient, for training loops that call {@link LogitsGradient#backward} themselves.
+     * Computes the loss and its gradient, for training loops that call {@link
+     * LogitsGradient#backward} themselves.
      *
      * @param logits [N,V] or [B,T,V]
      * @param labels [N] or [B,T]
@@ -66,7 +71,10 @@ public final class TokenLogprobLoss extends ExternalLoss {
     public Step step(NDArray logits, NDArray labels, boolean wantGradient) {
         DjlTensors.checkLogits(logits, labels);
         long[] shape = labels.getShape().getShape();
-        NDArray gradient = wantGradient ? logits.getManager().create(logits.getShape(), logits.getDataType()) : null;
+        NDArray gradient =
+                wantGradient
+                        ? logits.getManager().create(logits.getShape(), logits.getDataType())
+                        : null;
         try (Tensor x = DjlTensors.view("logits", logits);
                 Tensor y = DjlTensors.view("labels", labels);
                 Tensor logp = Tensor.zeros(DType.F64, shape);
@@ -81,7 +89,11 @@ public final class TokenLogprobLoss extends ExternalLoss {
                 try (Tensor g = DjlTensors.view("gradient", gradient);
                         Tensor upstream = Tensor.zeros(DType.F64, shape)) {
                     upstream.fill(counted == 0 ? 0 : -1.0 / counted);
-                    TokenLogprobsBackward.of(x, y, lse).options(options).gradLogp(upstream).gradLogits(g).run(backend);
+                    TokenLogprobsBackward.of(x, y, lse)
+                            .options(options)
+                            .gradLogp(upstream)
+                            .gradLogits(g)
+                            .run(backend);
                 }
             }
             return new Step(counted == 0 ? 0 : -sum / counted, gradient);
@@ -101,7 +113,8 @@ public final class TokenLogprobLoss extends ExternalLoss {
     @Override
     Value value(NDList labels, NDArray logits, boolean wantGradient) {
         if (labels.size() != 1) {
-            throw new IllegalArgumentException("labels hold " + labels.size() + " arrays; expected one");
+            throw new IllegalArgumentException(
+                    "labels hold " + labels.size() + " arrays; expected one");
         }
         Step step = step(logits, labels.singletonOrThrow(), wantGradient);
         return new Value(step.loss(), step.gradient());

@@ -1,9 +1,9 @@
 /**
  * The losses as drop-in {@linkplain ai.djl.training.loss.Loss DJL losses} on the PyTorch engine.
  *
- * <p>DJL has no custom autograd function. {@link dev.logratio.trainers.djl.LogitsGradient} hands a gradient that was computed outside to
- * DJL's autograd instead: through a surrogate scalar whose value and gradient are exactly the given ones, or, in a training loop of
- * one's own, directly.
+ * <p>DJL has no custom autograd function. {@link dev.logratio.trainers.djl.LogitsGradient} hands a
+ * gradient that was computed outside to DJL's autograd instead: through a surrogate scalar whose
+ * value and gradient are exactly the given ones, or, in a training loop of one's own, directly.
  *
  * <p>Each call computes its loss anew from the arrays and options as they are then; nothing is kept
  * between calls.

@@ -1,6 +1,7 @@
 package dev.logratio.trainers.quickstart;
 
 import com.fasterxml.jackson.databind.JsonNode;
+
 import java.util.ArrayList;
 import java.util.LinkedHashSet;
 import java.util.List;

@@ -1,6 +1,7 @@
 package dev.logratio.trainers.quickstart;
 
 import com.fasterxml.jackson.databind.JsonNode;
+
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;

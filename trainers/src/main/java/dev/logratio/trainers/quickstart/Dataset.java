@@ -57,10 +57,13 @@ record Dataset(
     }
 
     private static Stream<String> texts(PreferencePair pair) {
-        return Stream.of(pair.prompt(), pair.chosen(), pair.rejected()).flatMap(List::stream).map(Message::text);
+        return Stream.of(pair.prompt(), pair.chosen(), pair.rejected())
+                .flatMap(List::stream)
+                .map(Message::text);
     }
 
-    private static List<EncodedPair> encode(List<PreferencePair> pairs, Tokenizer tokenizer, int maxTokens) {
+    private static List<EncodedPair> encode(
+            List<PreferencePair> pairs, Tokenizer tokenizer, int maxTokens) {
         return pairs.stream()
                 .map(pair -> EncodedPair.of(pair, tokenizer, maxTokens))
                 .filter(EncodedPair::counts)
@@ -68,6 +71,8 @@ record Dataset(
     }
 
     long truncated() {
-        return Stream.concat(training.stream(), heldOut.stream()).filter(EncodedPair::truncated).count();
+        return Stream.concat(training.stream(), heldOut.stream())
+                .filter(EncodedPair::truncated)
+                .count();
     }
 }

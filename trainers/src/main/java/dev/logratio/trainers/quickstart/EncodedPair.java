@@ -1,6 +1,7 @@
 package dev.logratio.trainers.quickstart;
 
 import dev.logratio.trainers.quickstart.Message.Role;
+
 import java.util.ArrayList;
 import java.util.List;
 
@@ -37,18 +38,21 @@ record EncodedPair(Sequence chosen, Sequence rejected, boolean truncated) {
     }
 
     /**
-     * Encodes a pair in at most {@code maxTokens} tokens an answer. What does not fit is cut: first the beginning of the prompt, of which
-     * half the room is kept, then the end of an answer.
+     * Encodes a pair in at most {@code maxTokens} tokens an answer. What does not fit is cut: first
+     * the beginning of the prompt, of which half the room is kept, then the end of an answer.
      */
     static EncodedPair of(PreferencePair pair, Tokenizer tokenizer, int maxTokens) {
         List<Integer> prompt = encodePrompt(pair.prompt(), tokenizer);
         Sequence chosen = encodeAnswer(pair.chosen(), tokenizer);
         Sequence rejected = encodeAnswer(pair.rejected(), tokenizer);
-        int room = Math.max(maxTokens / 2, maxTokens - Math.max(chosen.length(), rejected.length()));
+        int room =
+                Math.max(maxTokens / 2, maxTokens - Math.max(chosen.length(), rejected.length()));
         int cut = Math.max(0, prompt.size() - room);
         List<Integer> kept = prompt.subList(cut, prompt.size());
-        boolean truncated = cut > 0 || kept.size() + Math.max(chosen.length(), rejected.length()) > maxTokens;
-        return new EncodedPair(join(kept, chosen, maxTokens), join(kept, rejected, maxTokens), truncated);
+        boolean truncated =
+                cut > 0 || kept.size() + Math.max(chosen.length(), rejected.length()) > maxTokens;
+        return new EncodedPair(
+                join(kept, chosen, maxTokens), join(kept, rejected, maxTokens), truncated);
     }
 
     /** The prompt's tokens and the mark after which the assistant speaks. */

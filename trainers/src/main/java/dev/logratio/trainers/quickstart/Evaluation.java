@@ -7,6 +7,7 @@ import dev.logratio.PairLoss;
 import dev.logratio.Tensor;
 import dev.logratio.loss.Loss;
 import dev.logratio.trainers.quickstart.SequenceScores.Score;
+
 import java.util.Arrays;
 import java.util.List;
 import java.util.Optional;
@@ -20,11 +21,23 @@ import java.util.function.ToDoubleFunction;
  * @param loss mean over the pairs
  * @param margin mean reward margin
  * @param accuracy share of pairs with rho &gt; 0
- * @param likelier share of pairs whose chosen answer the policy finds more likely than the rejected one
+ * @param likelier share of pairs whose chosen answer the policy finds more likely than the rejected
+ *     one
  * @param trapped share of pairs within a tenth of the loss's local minimum; NaN where it has none
  */
-record Evaluation(double[] rho, double loss, double margin, double accuracy, double likelier, double trapped) {
-    static Evaluation of(Loss.Paired loss, Optional<Point> minimum, List<Score> policy, List<Score> reference, Backend backend) {
+record Evaluation(
+        double[] rho,
+        double loss,
+        double margin,
+        double accuracy,
+        double likelier,
+        double trapped) {
+    static Evaluation of(
+            Loss.Paired loss,
+            Optional<Point> minimum,
+            List<Score> policy,
+            List<Score> reference,
+            Backend backend) {
         int pairs = policy.size();
         double[] rho = new double[pairs];
         int likelier = 0;
@@ -35,9 +48,16 @@ record Evaluation(double[] rho, double loss, double margin, double accuracy, dou
             likelier += now.chosen() > now.rejected() ? 1 : 0;
         }
         double accuracy = share(rho, value -> value > 0);
-        double trapped = minimum.map(point -> share(rho, value -> isAt(point, value))).orElse(Double.NaN);
+        double trapped =
+                minimum.map(point -> share(rho, value -> isAt(point, value))).orElse(Double.NaN);
         double meanRho = Arrays.stream(rho).average().orElseThrow();
-        return new Evaluation(rho, meanLoss(loss, policy, reference, backend), loss.beta() * meanRho, accuracy, (double) likelier / pairs, trapped);
+        return new Evaluation(
+                rho,
+                meanLoss(loss, policy, reference, backend),
+                loss.beta() * meanRho,
+                accuracy,
+                (double) likelier / pairs,
+                trapped);
     }
 
     /** Whether rho lies within a tenth of a minimum's own size from it. */
@@ -49,14 +69,18 @@ record Evaluation(double[] rho, double loss, double margin, double accuracy, dou
         return (double) Arrays.stream(values).filter(test).count() / values.length;
     }
 
-    private static double meanLoss(Loss.Paired loss, List<Score> policy, List<Score> reference, Backend backend) {
+    private static double meanLoss(
+            Loss.Paired loss, List<Score> policy, List<Score> reference, Backend backend) {
         int pairs = policy.size();
         try (Tensor policyChosen = tensor(policy, Score::chosen);
                 Tensor policyRejected = tensor(policy, Score::rejected);
                 Tensor referenceChosen = tensor(reference, Score::chosen);
                 Tensor referenceRejected = tensor(reference, Score::rejected);
                 Tensor losses = Tensor.zeros(DType.F64, pairs)) {
-            PairLoss.of(loss, policyChosen, policyRejected).reference(referenceChosen, referenceRejected).loss(losses).run(backend);
+            PairLoss.of(loss, policyChosen, policyRejected)
+                    .reference(referenceChosen, referenceRejected)
+                    .loss(losses)
+                    .run(backend);
             return Arrays.stream(losses.toDoubles()).average().orElseThrow();
         }
     }

@@ -1,6 +1,7 @@
 package dev.logratio.trainers.quickstart;
 
 import ai.djl.ndarray.NDList;
+
 import dev.logratio.Backend;
 import dev.logratio.DlrmlShape;
 import dev.logratio.DlrmlShape.Point;
@@ -10,6 +11,7 @@ import dev.logratio.loss.Loss;
 import dev.logratio.loss.Sigmoid;
 import dev.logratio.trainers.quickstart.SequenceScores.Score;
 import dev.logratio.trainers.quickstart.Training.ScoredPair;
+
 import java.io.PrintWriter;
 import java.util.ArrayList;
 import java.util.LinkedHashMap;
@@ -18,12 +20,16 @@ import java.util.Map;
 import java.util.Optional;
 import java.util.stream.IntStream;
 
-/** Supervised warm-up, then one preference-tuning run a loss, each from the same start with the same data, learning rate and seed. */
+/**
+ * Supervised warm-up, then one preference-tuning run a loss, each from the same start with the same
+ * data, learning rate and seed.
+ */
 final class Experiment {
     private static final int WIDTH = 96;
     private static final int HEADS = 4;
     private static final int DEPTH = 2;
     private static final int SCORING_BATCH = 32;
+
     /** Prompts that each policy answers for the KL estimate and the sample. */
     private static final int SAMPLED_PROMPTS = 48;
 
@@ -52,10 +58,15 @@ final class Experiment {
     }
 
     List<RunResult> run() {
-        Transformer.Config config = new Transformer.Config(data.tokenizer().vocabularySize(), settings.maxTokens, WIDTH, HEADS, DEPTH);
+        Transformer.Config config =
+                new Transformer.Config(
+                        data.tokenizer().vocabularySize(), settings.maxTokens, WIDTH, HEADS, DEPTH);
         try (LanguageModel model = new LanguageModel(config, settings.seed);
                 LanguageModel reference = new LanguageModel(config, settings.seed)) {
-            out.println(Report.format("Model: %d layers, %d parameters, vocabulary of %d.", DEPTH, model.parameterCount(), config.vocabulary()));
+            out.println(
+                    Report.format(
+                            "Model: %d layers, %d parameters, vocabulary of %d.",
+                            DEPTH, model.parameterCount(), config.vocabulary()));
             warmUp(model);
             NDList start = model.snapshot();
             reference.restore(start);
@@ -74,7 +85,9 @@ final class Experiment {
     /** The reference and what it says of the data, computed once. */
     private record Frozen(LanguageModel model, List<Score> training, List<Score> heldOut) {
         static Frozen of(LanguageModel model, Dataset data, Backend backend) {
-            return new Frozen(model, SequenceScores.of(model, data.training(), SCORING_BATCH, backend),
+            return new Frozen(
+                    model,
+                    SequenceScores.of(model, data.training(), SCORING_BATCH, backend),
                     SequenceScores.of(model, data.heldOut(), SCORING_BATCH, backend));
         }
     }
@@ -82,44 +95,82 @@ final class Experiment {
     private void warmUp(LanguageModel model) {
         double[] losses;
         try (Progress progress = new Progress("warm-up", settings.warmUpSteps)) {
-            losses = training.supervised(model, data.training(), settings.warmUpSteps, settings.warmUpLearningRate, progress);
+            losses =
+                    training.supervised(
+                            model,
+                            data.training(),
+                            settings.warmUpSteps,
+                            settings.warmUpLearningRate,
+                            progress);
         }
-        out.println(Report.format("Supervised warm-up on the chosen texts, in nats a token: %.3f at first, %.3f at the end; %.3f on held-out texts.", losses[0],
-                losses[losses.length - 1], heldOutNll(model)));
+        out.println(
+                Report.format(
+                        "Supervised warm-up on the chosen texts, in nats a token: %.3f at first,"
+                            + " %.3f at the end; %.3f on held-out texts.",
+                        losses[0], losses[losses.length - 1], heldOutNll(model)));
         out.flush();
     }
 
     private double heldOutNll(LanguageModel model) {
-        double sum = SequenceScores.of(model, data.heldOut(), SCORING_BATCH, backend).stream().mapToDouble(Score::chosen).sum();
-        long tokens = data.heldOut().stream().flatMap(pair -> pair.chosen().counted().stream()).filter(counted -> counted).count();
+        double sum =
+                SequenceScores.of(model, data.heldOut(), SCORING_BATCH, backend).stream()
+                        .mapToDouble(Score::chosen)
+                        .sum();
+        long tokens =
+                data.heldOut().stream()
+                        .flatMap(pair -> pair.chosen().counted().stream())
+                        .filter(counted -> counted)
+                        .count();
         return -sum / tokens;
     }
 
     private RunResult tune(String name, Loss.Paired loss, LanguageModel model, Frozen reference) {
-        List<ScoredPair> pairs = IntStream.range(0, data.training().size())
-                .mapToObj(i -> new ScoredPair(data.training().get(i), reference.training().get(i))).toList();
+        List<ScoredPair> pairs =
+                IntStream.range(0, data.training().size())
+                        .mapToObj(
+                                i ->
+                                        new ScoredPair(
+                                                data.training().get(i),
+                                                reference.training().get(i)))
+                        .toList();
         List<StepRecord> steps;
         try (Progress progress = new Progress(name, settings.steps)) {
-            steps = training.preference(model, loss, pairs, settings.steps, settings.learningRate, progress);
+            steps =
+                    training.preference(
+                            model, loss, pairs, settings.steps, settings.learningRate, progress);
         }
         Optional<DlrmlShape> shape = RunResult.shapeOf(loss);
         Optional<Point> minimum = shape.flatMap(DlrmlShape::minimum);
         Evaluation heldOut = evaluate(loss, minimum, model, data.heldOut(), reference.heldOut());
         Evaluation trained = evaluate(loss, minimum, model, data.training(), reference.training());
         List<List<Integer>> prompts = prompts();
-        List<List<Integer>> answers = Sampler.sample(model, prompts, settings.maxTokens, settings.seed);
+        List<List<Integer>> answers =
+                Sampler.sample(model, prompts, settings.maxTokens, settings.seed);
         double kl = KlEstimate.of(model, reference.model(), answers, prompts);
         out.println(Report.format("%s: %d steps done.", name, steps.size()));
         out.flush();
         return new RunResult(name, loss, shape, steps, heldOut, trained.rho(), kl, answer(model));
     }
 
-    private Evaluation evaluate(Loss.Paired loss, Optional<Point> minimum, LanguageModel model, List<EncodedPair> pairs, List<Score> reference) {
-        return Evaluation.of(loss, minimum, SequenceScores.of(model, pairs, SCORING_BATCH, backend), reference, backend);
+    private Evaluation evaluate(
+            Loss.Paired loss,
+            Optional<Point> minimum,
+            LanguageModel model,
+            List<EncodedPair> pairs,
+            List<Score> reference) {
+        return Evaluation.of(
+                loss,
+                minimum,
+                SequenceScores.of(model, pairs, SCORING_BATCH, backend),
+                reference,
+                backend);
     }
 
     private List<List<Integer>> prompts() {
-        return data.heldOutPairs().stream().limit(SAMPLED_PROMPTS).map(pair -> EncodedPair.promptTokens(pair, data.tokenizer(), settings.maxTokens)).toList();
+        return data.heldOutPairs().stream()
+                .limit(SAMPLED_PROMPTS)
+                .map(pair -> EncodedPair.promptTokens(pair, data.tokenizer(), settings.maxTokens))
+                .toList();
     }
 
     /** The likeliest answer to the first held-out prompt. */

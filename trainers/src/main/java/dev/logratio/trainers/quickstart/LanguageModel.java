@@ -12,12 +12,17 @@ import ai.djl.training.GradientCollector;
 import ai.djl.training.ParameterStore;
 import ai.djl.training.optimizer.Optimizer;
 import ai.djl.training.tracker.Tracker;
+
 import dev.logratio.Tensor;
 import dev.logratio.trainers.djl.DjlTensors;
+
 import java.util.List;
 import java.util.function.Consumer;
 
-/** A transformer with its parameters, and what is done to them: forward, one step of training, copy and put back. */
+/**
+ * A transformer with its parameters, and what is done to them: forward, one step of training, copy
+ * and put back.
+ */
 final class LanguageModel implements AutoCloseable {
     private final Model model;
     private final ParameterStore store;
@@ -27,7 +32,8 @@ final class LanguageModel implements AutoCloseable {
         Engine.getInstance().setRandomSeed(seed);
         model = Model.newInstance("quickstart");
         Transformer transformer = new Transformer(config);
-        transformer.initialize(model.getNDManager(), DataType.FLOAT32, new Shape(1, config.length()));
+        transformer.initialize(
+                model.getNDManager(), DataType.FLOAT32, new Shape(1, config.length()));
         model.setBlock(transformer);
         store = new ParameterStore(model.getNDManager(), false);
         parameters = transformer.getParameters().values();
@@ -47,17 +53,31 @@ final class LanguageModel implements AutoCloseable {
         return parameters.stream().mapToLong(parameter -> parameter.getArray().size()).sum();
     }
 
-    /** Adam without weight decay, its rate rising over the first tenth of the steps and falling to 0 along a cosine. */
+    /**
+     * Adam without weight decay, its rate rising over the first tenth of the steps and falling to 0
+     * along a cosine.
+     */
     static Optimizer optimizer(double learningRate, int steps) {
         int rise = Math.max(1, steps / 10);
-        Tracker tracker = update -> (float) (learningRate * (update <= rise
-                ? (double) update / rise
-                : 0.5 * (1 + Math.cos(Math.PI * (update - rise) / (steps - rise)))));
+        Tracker tracker =
+                update ->
+                        (float)
+                                (learningRate
+                                        * (update <= rise
+                                                ? (double) update / rise
+                                                : 0.5
+                                                        * (1
+                                                                + Math.cos(
+                                                                        Math.PI
+                                                                                * (update - rise)
+                                                                                / (steps
+                                                                                        - rise)))));
         return Optimizer.adam().optLearningRateTracker(tracker).build();
     }
 
     /**
-     * One step: {@code lossAndBackward} gets the logits, records whatever it wants and runs the backward pass; then the parameters move.
+     * One step: {@code lossAndBackward} gets the logits, records whatever it wants and runs the
+     * backward pass; then the parameters move.
      *
      * @param tokens [B,T]
      */
@@ -93,8 +113,10 @@ final class LanguageModel implements AutoCloseable {
         }
     }
 
-    // NDArray.copyTo and NDArray.set point the array to memory that is freed with the Java buffer behind it, also where libtorch goes on
-    // using it. So both of these write to the memory that the array has. (A multiplication by 0 would keep a NaN alive.)
+    // NDArray.copyTo and NDArray.set point the array to memory that is freed with the Java buffer
+    // behind it, also where libtorch goes on
+    // using it. So both of these write to the memory that the array has. (A multiplication by 0
+    // would keep a NaN alive.)
 
     private static void clear(NDArray array) {
         try (Tensor view = DjlTensors.view("array", array)) {

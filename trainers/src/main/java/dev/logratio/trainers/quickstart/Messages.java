@@ -1,7 +1,9 @@
 package dev.logratio.trainers.quickstart;
 
 import com.fasterxml.jackson.databind.JsonNode;
+
 import dev.logratio.trainers.quickstart.Message.Role;
+
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Locale;

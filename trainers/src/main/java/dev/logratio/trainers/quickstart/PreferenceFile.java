@@ -1,6 +1,7 @@
 package dev.logratio.trainers.quickstart;
 
 import com.fasterxml.jackson.databind.JsonNode;
+
 import java.io.EOFException;
 import java.io.IOException;
 import java.io.InputStream;

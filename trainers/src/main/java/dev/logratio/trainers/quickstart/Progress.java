@@ -10,10 +10,17 @@ final class Progress implements AutoCloseable {
 
     Progress(String task, int steps) {
         boolean terminal = System.console() != null && System.console().isTerminal();
-        bar = terminal
-                ? new ProgressBarBuilder().setTaskName(task).setInitialMax(steps).setStyle(ProgressBarStyle.ASCII).setUpdateIntervalMillis(200)
-                        .setMaxRenderedLength(100).clearDisplayOnFinish().build()
-                : null;
+        bar =
+                terminal
+                        ? new ProgressBarBuilder()
+                                .setTaskName(task)
+                                .setInitialMax(steps)
+                                .setStyle(ProgressBarStyle.ASCII)
+                                .setUpdateIntervalMillis(200)
+                                .setMaxRenderedLength(100)
+                                .clearDisplayOnFinish()
+                                .build()
+                        : null;
     }
 
     /** One step done. */

@@ -4,6 +4,14 @@ import dev.logratio.Backend;
 import dev.logratio.BackendUnavailableException;
 import dev.logratio.Logratio;
 import dev.logratio.trainers.quickstart.PreferenceFile.OnBadLine;
+
+import picocli.CommandLine;
+import picocli.CommandLine.Command;
+import picocli.CommandLine.Mixin;
+import picocli.CommandLine.Model.CommandSpec;
+import picocli.CommandLine.Option;
+import picocli.CommandLine.Spec;
+
 import java.io.IOException;
 import java.io.PrintWriter;
 import java.nio.charset.StandardCharsets;
@@ -13,25 +21,22 @@ import java.nio.file.NoSuchFileException;
 import java.nio.file.Path;
 import java.util.List;
 import java.util.concurrent.Callable;
-import picocli.CommandLine;
-import picocli.CommandLine.Command;
-import picocli.CommandLine.Mixin;
-import picocli.CommandLine.Model.CommandSpec;
-import picocli.CommandLine.Option;
-import picocli.CommandLine.Spec;
 
 /** The command {@code logratio quickstart}. */
-@Command(name = "logratio quickstart", mixinStandardHelpOptions = true, description = {
-    "Trains a small language model on the CPU: a supervised warm-up, then preference tuning from the same start with four losses.",
-    "Prints a table that compares them on held-out pairs and draws their curves."})
+@Command(
+        name = "logratio quickstart",
+        mixinStandardHelpOptions = true,
+        description = {
+            "Trains a small language model on the CPU: a supervised warm-up, then preference tuning"
+                + " from the same start with four losses.",
+            "Prints a table that compares them on held-out pairs and draws their curves."
+        })
 public final class Quickstart implements Callable<Integer> {
     private static final int BAD_INPUT = 2;
 
-    @Spec
-    private CommandSpec spec;
+    @Spec private CommandSpec spec;
 
-    @Mixin
-    private Settings settings;
+    @Mixin private Settings settings;
 
     @Option(
             names = "--data",
@@ -48,19 +53,37 @@ public final class Quickstart implements Callable<Integer> {
             })
     private Path data;
 
-    @Option(names = "--out", paramLabel = "DIR", defaultValue = "quickstart-out", description = "Folder for the curves (default: ${DEFAULT-VALUE}).")
+    @Option(
+            names = "--out",
+            paramLabel = "DIR",
+            defaultValue = "quickstart-out",
+            description = "Folder for the curves (default: ${DEFAULT-VALUE}).")
     private Path out;
 
-    @Option(names = "--on-bad-line", defaultValue = "skip",
-            description = "What to do about a line that is not a preference pair: ${COMPLETION-CANDIDATES} (default: ${DEFAULT-VALUE}).")
+    @Option(
+            names = "--on-bad-line",
+            defaultValue = "skip",
+            description =
+                    "What to do about a line that is not a preference pair:"
+                        + " ${COMPLETION-CANDIDATES} (default: ${DEFAULT-VALUE}).")
     private OnBadLine onBadLine;
 
-    @Option(names = "--backend", paramLabel = "NAME", defaultValue = "cpu", description = "What computes the losses: cpu or reference (default: ${DEFAULT-VALUE}).")
+    @Option(
+            names = "--backend",
+            paramLabel = "NAME",
+            defaultValue = "cpu",
+            description = "What computes the losses: cpu or reference (default: ${DEFAULT-VALUE}).")
     private String backendName;
 
-    @Option(names = "--threads", defaultValue = "1", converter = Settings.Count.class, description = {
-        "Threads for DJL and for the losses (default: ${DEFAULT-VALUE}).",
-        "More than one makes DJL sum in another order, which changes the last digits; the model is too small to gain much."})
+    @Option(
+            names = "--threads",
+            defaultValue = "1",
+            converter = Settings.Count.class,
+            description = {
+                "Threads for DJL and for the losses (default: ${DEFAULT-VALUE}).",
+                "More than one makes DJL sum in another order, which changes the last digits; the"
+                    + " model is too small to gain much."
+            })
     private int threads;
 
     private Quickstart() {}
@@ -71,7 +94,11 @@ public final class Quickstart implements Callable<Integer> {
      * @param args the options
      */
     public static void main(String[] args) {
-        System.exit(run(args, new PrintWriter(System.out, true, StandardCharsets.UTF_8), new PrintWriter(System.err, true, StandardCharsets.UTF_8)));
+        System.exit(
+                run(
+                        args,
+                        new PrintWriter(System.out, true, StandardCharsets.UTF_8),
+                        new PrintWriter(System.err, true, StandardCharsets.UTF_8)));
     }
 
     static int run(String[] args, PrintWriter out, PrintWriter err) {
@@ -79,10 +106,11 @@ public final class Quickstart implements Callable<Integer> {
                 .setCaseInsensitiveEnumValuesAllowed(true)
                 .setOut(out)
                 .setErr(err)
-                .setParameterExceptionHandler((e, arguments) -> {
-                    err.println("logratio quickstart: " + e.getMessage());
-                    return BAD_INPUT;
-                })
+                .setParameterExceptionHandler(
+                        (e, arguments) -> {
+                            err.println("logratio quickstart: " + e.getMessage());
+                            return BAD_INPUT;
+                        })
                 .execute(args);
     }
 
@@ -102,7 +130,13 @@ public final class Quickstart implements Callable<Integer> {
                                     onBadLine,
                                     message -> errors.println(Printable.of(message)));
             if (file.pairs().size() < Dataset.LEAST_PAIRS) {
-                throw new IOException(data + " has " + file.pairs().size() + " usable pairs; expected " + Dataset.LEAST_PAIRS + " or more");
+                throw new IOException(
+                        data
+                                + " has "
+                                + file.pairs().size()
+                                + " usable pairs; expected "
+                                + Dataset.LEAST_PAIRS
+                                + " or more");
             }
             backend = Backend.named(backendName);
             // Now rather than after minutes of training.
@@ -175,8 +209,12 @@ public final class Quickstart implements Callable<Integer> {
     private static void report(PrintWriter printer, List<RunResult> runs) {
         printer.println();
         printer.print(Report.table(runs));
-        printer.println("Measured on the held-out pairs. reward accuracy: share with rho > 0. chosen likelier: share whose chosen answer has the higher log-prob.");
-        printer.println("trapped: share within 10 % of the loss's local minimum. KL to reference: nats an answer, on answers drawn from the policy, exact for each token.");
+        printer.println(
+                "Measured on the held-out pairs. reward accuracy: share with rho > 0. chosen"
+                    + " likelier: share whose chosen answer has the higher log-prob.");
+        printer.println(
+                "trapped: share within 10 % of the loss's local minimum. KL to reference: nats an"
+                    + " answer, on answers drawn from the policy, exact for each token.");
         for (RunResult run : runs) {
             printer.println();
             printer.println(Report.shapeSentence(run));

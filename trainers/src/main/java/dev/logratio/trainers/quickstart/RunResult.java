@@ -5,6 +5,7 @@ import dev.logratio.DlrmlShape.Point;
 import dev.logratio.loss.DiscoPop;
 import dev.logratio.loss.Dlrml;
 import dev.logratio.loss.Loss;
+
 import java.util.List;
 import java.util.Optional;
 
@@ -20,15 +21,25 @@ import java.util.Optional;
  * @param kl KL(policy || reference) of a whole answer, in nats
  * @param answer the likeliest answer of the policy to the first held-out prompt
  */
-record RunResult(String name, Loss.Paired loss, Optional<DlrmlShape> shape, List<StepRecord> steps, Evaluation heldOut, double[] trainingRho, double kl, String answer) {
+record RunResult(
+        String name,
+        Loss.Paired loss,
+        Optional<DlrmlShape> shape,
+        List<StepRecord> steps,
+        Evaluation heldOut,
+        double[] trainingRho,
+        double kl,
+        String answer) {
     /** Steps left out of the timings while the JVM and libtorch warm up. */
     private static final int COLD_STEPS = 10;
 
     /** The shape of a loss that may have a minimum. */
     static Optional<DlrmlShape> shapeOf(Loss.Paired loss) {
         return switch (loss) {
-            case Dlrml dlrml -> Optional.of(DlrmlShape.of(dlrml.betaKl(), dlrml.betaMix(), dlrml.tau()));
-            case DiscoPop discoPop -> Optional.of(DlrmlShape.of(discoPop.beta(), discoPop.beta(), discoPop.tau()));
+            case Dlrml dlrml ->
+                    Optional.of(DlrmlShape.of(dlrml.betaKl(), dlrml.betaMix(), dlrml.tau()));
+            case DiscoPop discoPop ->
+                    Optional.of(DlrmlShape.of(discoPop.beta(), discoPop.beta(), discoPop.tau()));
             default -> Optional.empty();
         };
     }
@@ -51,7 +62,8 @@ record RunResult(String name, Loss.Paired loss, Optional<DlrmlShape> shape, List
     }
 
     double lossShare() {
-        return warm().stream().mapToDouble(StepRecord::lossSeconds).sum() / warm().stream().mapToDouble(StepRecord::seconds).sum();
+        return warm().stream().mapToDouble(StepRecord::lossSeconds).sum()
+                / warm().stream().mapToDouble(StepRecord::seconds).sum();
     }
 
     private List<StepRecord> warm() {

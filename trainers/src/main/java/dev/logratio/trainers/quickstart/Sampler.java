@@ -3,6 +3,7 @@ package dev.logratio.trainers.quickstart;
 import ai.djl.ndarray.NDArray;
 import ai.djl.ndarray.NDManager;
 import ai.djl.ndarray.types.Shape;
+
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Random;
@@ -17,12 +18,19 @@ final class Sampler {
      *
      * @param prompts token lists, not empty
      * @param maxTokens most tokens of prompt and answer together
-     * @param seed decides the draws; the same for every model, so that models are compared on the same luck
+     * @param seed decides the draws; the same for every model, so that models are compared on the
+     *     same luck
      * @return prompt and answer together; the answer ends with the end mark unless it was cut
      */
-    static List<List<Integer>> sample(LanguageModel model, List<List<Integer>> prompts, int maxTokens, long seed) {
-        List<Random> randoms = IntStream.range(0, prompts.size()).mapToObj(i -> new Random(seed + i)).toList();
-        return extend(model, prompts, maxTokens, (i, logits) -> draw(logits, randoms.get(i).nextDouble()));
+    static List<List<Integer>> sample(
+            LanguageModel model, List<List<Integer>> prompts, int maxTokens, long seed) {
+        List<Random> randoms =
+                IntStream.range(0, prompts.size()).mapToObj(i -> new Random(seed + i)).toList();
+        return extend(
+                model,
+                prompts,
+                maxTokens,
+                (i, logits) -> draw(logits, randoms.get(i).nextDouble()));
     }
 
     /** The answer that takes the likeliest token each time. */
@@ -34,7 +42,8 @@ final class Sampler {
         int next(int sequence, float[] logits);
     }
 
-    private static List<List<Integer>> extend(LanguageModel model, List<List<Integer>> prompts, int maxTokens, Choice choice) {
+    private static List<List<Integer>> extend(
+            LanguageModel model, List<List<Integer>> prompts, int maxTokens, Choice choice) {
         List<List<Integer>> sequences = new ArrayList<>();
         List<Integer> open = new ArrayList<>();
         for (int i = 0; i < prompts.size(); i++) {
@@ -43,18 +52,23 @@ final class Sampler {
         }
         while (!open.isEmpty()) {
             try (NDManager scope = model.newScope()) {
-                float[][] last = lastLogits(model, scope, open.stream().map(sequences::get).toList());
+                float[][] last =
+                        lastLogits(model, scope, open.stream().map(sequences::get).toList());
                 for (int i = 0; i < open.size(); i++) {
                     sequences.get(open.get(i)).add(choice.next(open.get(i), last[i]));
                 }
             }
-            open.removeIf(i -> sequences.get(i).getLast() == Tokenizer.END || sequences.get(i).size() >= maxTokens);
+            open.removeIf(
+                    i ->
+                            sequences.get(i).getLast() == Tokenizer.END
+                                    || sequences.get(i).size() >= maxTokens);
         }
         return sequences;
     }
 
     /** The logits after the last token of each sequence. */
-    private static float[][] lastLogits(LanguageModel model, NDManager scope, List<List<Integer>> sequences) {
+    private static float[][] lastLogits(
+            LanguageModel model, NDManager scope, List<List<Integer>> sequences) {
         int length = sequences.stream().mapToInt(List::size).max().orElseThrow();
         long[] tokens = new long[sequences.size() * length];
         for (int row = 0; row < sequences.size(); row++) {
@@ -63,7 +77,8 @@ final class Sampler {
                 tokens[row * length + t] = sequence.get(t);
             }
         }
-        NDArray logits = model.forward(scope.create(tokens, new Shape(sequences.size(), length)), false);
+        NDArray logits =
+                model.forward(scope.create(tokens, new Shape(sequences.size(), length)), false);
         float[][] last = new float[sequences.size()][];
         for (int row = 0; row < last.length; row++) {
             last[row] = logits.get(row, sequences.get(row).size() - 1).toFloatArray();

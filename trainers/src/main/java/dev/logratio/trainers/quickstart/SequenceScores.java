@@ -2,6 +2,7 @@ package dev.logratio.trainers.quickstart;
 
 import ai.djl.ndarray.NDArray;
 import ai.djl.ndarray.NDManager;
+
 import dev.logratio.Backend;
 import dev.logratio.DType;
 import dev.logratio.SequenceLogps;
@@ -9,6 +10,7 @@ import dev.logratio.Tensor;
 import dev.logratio.TokenLogprobs;
 import dev.logratio.TokenOptions;
 import dev.logratio.trainers.djl.DjlTensors;
+
 import java.util.ArrayList;
 import java.util.List;
 
@@ -25,13 +27,15 @@ final class SequenceScores {
     private SequenceScores() {}
 
     /** Scores pairs, {@code batchSize} at a time. */
-    static List<Score> of(LanguageModel model, List<EncodedPair> pairs, int batchSize, Backend backend) {
+    static List<Score> of(
+            LanguageModel model, List<EncodedPair> pairs, int batchSize, Backend backend) {
         List<Score> scores = new ArrayList<>();
         for (int from = 0; from < pairs.size(); from += batchSize) {
             List<EncodedPair> batch = pairs.subList(from, Math.min(pairs.size(), from + batchSize));
             try (NDManager scope = model.newScope()) {
                 TokenBatch tokens = TokenBatch.ofPairs(scope, batch);
-                double[] logps = logps(model.forward(tokens.tokens(), false), tokens.labels(), backend);
+                double[] logps =
+                        logps(model.forward(tokens.tokens(), false), tokens.labels(), backend);
                 for (int i = 0; i < batch.size(); i++) {
                     scores.add(new Score(logps[i], logps[batch.size() + i]));
                 }

@@ -5,32 +5,61 @@ import picocli.CommandLine.Option;
 import picocli.CommandLine.TypeConversionException;
 
 /**
- * How to train. The learning rate was chosen by looking at dpo alone: of 1e-6, 3e-6, 1e-5, 3e-5 and 1e-4 the smallest that brings dpo's
- * held-out loss below 0.2.
+ * How to train. The learning rate was chosen by looking at dpo alone: of 1e-6, 3e-6, 1e-5, 3e-5 and
+ * 1e-4 the smallest that brings dpo's held-out loss below 0.2.
  */
 final class Settings {
-    @Option(names = "--seed", defaultValue = "1", description = "Decides the split, the start, the order of the data and the draws (default: ${DEFAULT-VALUE}).")
+    @Option(
+            names = "--seed",
+            defaultValue = "1",
+            description =
+                    "Decides the split, the start, the order of the data and the draws (default:"
+                        + " ${DEFAULT-VALUE}).")
     int seed;
 
-    @Option(names = "--learning-rate", defaultValue = "1e-5", converter = Positive.class,
+    @Option(
+            names = "--learning-rate",
+            defaultValue = "1e-5",
+            converter = Positive.class,
             description = "Peak learning rate of preference tuning (default: ${DEFAULT-VALUE}).")
     double learningRate;
 
-    @Option(names = "--steps", defaultValue = "320", converter = Count.class, description = "Steps of each preference-tuning run (default: ${DEFAULT-VALUE}).")
+    @Option(
+            names = "--steps",
+            defaultValue = "320",
+            converter = Count.class,
+            description = "Steps of each preference-tuning run (default: ${DEFAULT-VALUE}).")
     int steps;
 
-    @Option(names = "--warm-up-learning-rate", defaultValue = "3e-3", converter = Positive.class,
-            description = "Peak learning rate of the supervised warm-up (default: ${DEFAULT-VALUE}).")
+    @Option(
+            names = "--warm-up-learning-rate",
+            defaultValue = "3e-3",
+            converter = Positive.class,
+            description =
+                    "Peak learning rate of the supervised warm-up (default: ${DEFAULT-VALUE}).")
     double warmUpLearningRate;
 
-    @Option(names = "--warm-up-steps", defaultValue = "240", converter = Count.class, description = "Steps of the supervised warm-up (default: ${DEFAULT-VALUE}).")
+    @Option(
+            names = "--warm-up-steps",
+            defaultValue = "240",
+            converter = Count.class,
+            description = "Steps of the supervised warm-up (default: ${DEFAULT-VALUE}).")
     int warmUpSteps;
 
-    @Option(names = "--batch-size", defaultValue = "16", converter = Count.class, description = "Pairs, or texts, a step (default: ${DEFAULT-VALUE}).")
+    @Option(
+            names = "--batch-size",
+            defaultValue = "16",
+            converter = Count.class,
+            description = "Pairs, or texts, a step (default: ${DEFAULT-VALUE}).")
     int batchSize;
 
-    @Option(names = "--max-tokens", defaultValue = "64", converter = Length.class,
-            description = "Longest prompt and answer together, in tokens; longer ones are cut (default: ${DEFAULT-VALUE}).")
+    @Option(
+            names = "--max-tokens",
+            defaultValue = "64",
+            converter = Length.class,
+            description =
+                    "Longest prompt and answer together, in tokens; longer ones are cut (default:"
+                        + " ${DEFAULT-VALUE}).")
     int maxTokens;
 
     static final class Positive implements ITypeConverter<Double> {

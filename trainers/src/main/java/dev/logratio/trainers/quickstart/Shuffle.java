@@ -19,7 +19,9 @@ final class Shuffle<T> {
         this.next = data.size();
     }
 
-    /** The next batch. A rest too small for one is left for another pass, which draws a new order. */
+    /**
+     * The next batch. A rest too small for one is left for another pass, which draws a new order.
+     */
     List<T> next() {
         if (next + batchSize > order.size()) {
             Collections.shuffle(order, random);

@@ -10,4 +10,10 @@ package dev.logratio.trainers.quickstart;
  * @param seconds the whole step
  * @param lossSeconds the part spent in the loss and its gradient
  */
-record StepRecord(double loss, double margin, double accuracy, boolean finite, double seconds, double lossSeconds) {}
+record StepRecord(
+        double loss,
+        double margin,
+        double accuracy,
+        boolean finite,
+        double seconds,
+        double lossSeconds) {}

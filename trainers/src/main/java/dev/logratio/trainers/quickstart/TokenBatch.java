@@ -3,15 +3,17 @@ package dev.logratio.trainers.quickstart;
 import ai.djl.ndarray.NDArray;
 import ai.djl.ndarray.NDManager;
 import ai.djl.ndarray.types.Shape;
+
 import dev.logratio.TokenOptions;
 import dev.logratio.trainers.quickstart.EncodedPair.Sequence;
+
 import java.util.Arrays;
 import java.util.List;
 import java.util.stream.Stream;
 
 /**
- * Sequences, padded on the right and shifted: {@code labels[t]} is the token after {@code tokens[t]}, or the ignore index where it does
- * not count.
+ * Sequences, padded on the right and shifted: {@code labels[t]} is the token after {@code
+ * tokens[t]}, or the ignore index where it does not count.
  *
  * @param tokens [B,T] INT64
  * @param labels [B,T] INT64
@@ -19,7 +21,12 @@ import java.util.stream.Stream;
 record TokenBatch(NDArray tokens, NDArray labels) {
     /** Chosen answers, then rejected ones. */
     static TokenBatch ofPairs(NDManager manager, List<EncodedPair> pairs) {
-        return of(manager, Stream.concat(pairs.stream().map(EncodedPair::chosen), pairs.stream().map(EncodedPair::rejected)).toList());
+        return of(
+                manager,
+                Stream.concat(
+                                pairs.stream().map(EncodedPair::chosen),
+                                pairs.stream().map(EncodedPair::rejected))
+                        .toList());
     }
 
     static TokenBatch ofChosen(NDManager manager, List<EncodedPair> pairs) {

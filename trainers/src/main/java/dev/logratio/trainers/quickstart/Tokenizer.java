@@ -12,8 +12,9 @@ import java.util.regex.Pattern;
 import java.util.stream.Stream;
 
 /**
- * A word-level tokenizer that can spell: the vocabulary holds a few marks, the 256 bytes and the most frequent words of the training
- * texts. A word that is not in it is written in UTF-8 bytes, so every text has an encoding and decoding gives it back.
+ * A word-level tokenizer that can spell: the vocabulary holds a few marks, the 256 bytes and the
+ * most frequent words of the training texts. A word that is not in it is written in UTF-8 bytes, so
+ * every text has an encoding and decoding gives it back.
  */
 final class Tokenizer {
     static final int PADDING = 0;
@@ -23,8 +24,10 @@ final class Tokenizer {
     static final int END = 4;
     private static final int FIRST_BYTE = 5;
     private static final int FIRST_WORD = FIRST_BYTE + 256;
+
     /** A word with the space before it, a run of white space, or one other character. */
-    private static final Pattern WORD = Pattern.compile(" ?[\\p{L}\\p{N}_'’]+|\\s+|.", Pattern.DOTALL);
+    private static final Pattern WORD =
+            Pattern.compile(" ?[\\p{L}\\p{N}_'’]+|\\s+|.", Pattern.DOTALL);
 
     private final List<String> words;
     private final Map<String, Integer> ids = new HashMap<>();
@@ -36,22 +39,28 @@ final class Tokenizer {
         }
     }
 
-    /** A tokenizer for these texts with at most {@code maxWords} words; words that occur once are spelled. */
+    /**
+     * A tokenizer for these texts with at most {@code maxWords} words; words that occur once are
+     * spelled.
+     */
     static Tokenizer train(Stream<String> texts, int maxWords) {
         Map<String, Integer> counts = new HashMap<>();
-        texts.forEach(text -> {
-            Matcher matcher = WORD.matcher(text);
-            while (matcher.find()) {
-                counts.merge(matcher.group(), 1, Integer::sum);
-            }
-        });
-        Comparator<Map.Entry<String, Integer>> byCount = Map.Entry.comparingByValue(Comparator.reverseOrder());
-        return new Tokenizer(counts.entrySet().stream()
-                .filter(entry -> entry.getValue() > 1)
-                .sorted(byCount.thenComparing(Map.Entry.comparingByKey()))
-                .limit(maxWords)
-                .map(Map.Entry::getKey)
-                .toList());
+        texts.forEach(
+                text -> {
+                    Matcher matcher = WORD.matcher(text);
+                    while (matcher.find()) {
+                        counts.merge(matcher.group(), 1, Integer::sum);
+                    }
+                });
+        Comparator<Map.Entry<String, Integer>> byCount =
+                Map.Entry.comparingByValue(Comparator.reverseOrder());
+        return new Tokenizer(
+                counts.entrySet().stream()
+                        .filter(entry -> entry.getValue() > 1)
+                        .sorted(byCount.thenComparing(Map.Entry.comparingByKey()))
+                        .limit(maxWords)
+                        .map(Map.Entry::getKey)
+                        .toList());
     }
 
     int vocabularySize() {

@@ -1,6 +1,7 @@
 package dev.logratio.trainers.quickstart;
 
 import dev.logratio.trainers.quickstart.Message.Role;
+
 import java.util.ArrayList;
 import java.util.HashMap;
 import java.util.List;

@@ -17,14 +17,17 @@ import ai.djl.training.ParameterStore;
 import ai.djl.training.initializer.Initializer;
 import ai.djl.training.initializer.NormalInitializer;
 import ai.djl.util.PairList;
+
 import java.util.ArrayList;
 import java.util.List;
 
 /**
- * A small causal transformer: learned positions, layers of attention and a two-layer network with layer norm before each, and the
- * token embedding as output weights. Tokens [B,T] (INT64) in, logits [B,T,V] (FLOAT32) out.
+ * A small causal transformer: learned positions, layers of attention and a two-layer network with
+ * layer norm before each, and the token embedding as output weights. Tokens [B,T] (INT64) in,
+ * logits [B,T,V] (FLOAT32) out.
  *
- * <p>Padding may only follow a sequence: attention never looks ahead, so what comes after a token cannot change its logits.
+ * <p>Padding may only follow a sequence: attention never looks ahead, so what comes after a token
+ * cannot change its logits.
  */
 final class Transformer extends AbstractBlock {
     private static final float EPSILON = 1e-5f;
@@ -50,8 +53,17 @@ final class Transformer extends AbstractBlock {
 
     private record Norm(Parameter gain, Parameter bias) {}
 
-    private record Layer(Norm attentionNorm, Parameter query, Parameter key, Parameter value, Parameter mix, Norm networkNorm, Parameter up, Parameter upBias,
-            Parameter down, Parameter downBias) {}
+    private record Layer(
+            Norm attentionNorm,
+            Parameter query,
+            Parameter key,
+            Parameter value,
+            Parameter mix,
+            Norm networkNorm,
+            Parameter up,
+            Parameter upBias,
+            Parameter down,
+            Parameter downBias) {}
 
     Transformer(Config config) {
         this.config = config;
@@ -60,10 +72,18 @@ final class Transformer extends AbstractBlock {
         positions = weight("positions", config.length(), width);
         for (int i = 0; i < config.depth(); i++) {
             String name = "layer" + i + ".";
-            layers.add(new Layer(norm(name + "attention_norm"), weight(name + "query", width, width), weight(name + "key", width, width),
-                    weight(name + "value", width, width), weight(name + "mix", width, width), norm(name + "network_norm"),
-                    weight(name + "up", EXPANSION * width, width), constant(name + "up_bias", Initializer.ZEROS, EXPANSION * width),
-                    weight(name + "down", width, EXPANSION * width), constant(name + "down_bias", Initializer.ZEROS, width)));
+            layers.add(
+                    new Layer(
+                            norm(name + "attention_norm"),
+                            weight(name + "query", width, width),
+                            weight(name + "key", width, width),
+                            weight(name + "value", width, width),
+                            weight(name + "mix", width, width),
+                            norm(name + "network_norm"),
+                            weight(name + "up", EXPANSION * width, width),
+                            constant(name + "up_bias", Initializer.ZEROS, EXPANSION * width),
+                            weight(name + "down", width, EXPANSION * width),
+                            constant(name + "down_bias", Initializer.ZEROS, width)));
         }
         outputNorm = norm("output_norm");
     }
@@ -77,19 +97,36 @@ final class Transformer extends AbstractBlock {
     }
 
     private Parameter parameter(String name, Initializer initializer, long... shape) {
-        return addParameter(Parameter.builder().setName(name).setType(Parameter.Type.OTHER).optShape(new Shape(shape)).optInitializer(initializer).build());
+        return addParameter(
+                Parameter.builder()
+                        .setName(name)
+                        .setType(Parameter.Type.OTHER)
+                        .optShape(new Shape(shape))
+                        .optInitializer(initializer)
+                        .build());
     }
 
     private Norm norm(String name) {
-        return new Norm(constant(name + "_gain", Initializer.ONES, config.width()), constant(name + "_bias", Initializer.ZEROS, config.width()));
+        return new Norm(
+                constant(name + "_gain", Initializer.ONES, config.width()),
+                constant(name + "_bias", Initializer.ZEROS, config.width()));
     }
 
     @Override
-    protected NDList forwardInternal(ParameterStore store, NDList inputs, boolean training, PairList<String, Object> options) {
+    protected NDList forwardInternal(
+            ParameterStore store,
+            NDList inputs,
+            boolean training,
+            PairList<String, Object> options) {
         NDArray ids = inputs.singletonOrThrow();
         Pass pass = new Pass(store, ids, training);
         NDArray embedding = pass.value(tokens);
-        NDArray x = Embedding.embedding(ids, embedding, SparseFormat.DENSE).singletonOrThrow().add(pass.value(positions).get(ids.getManager(), new NDIndex("0:" + pass.length)));
+        NDArray x =
+                Embedding.embedding(ids, embedding, SparseFormat.DENSE)
+                        .singletonOrThrow()
+                        .add(
+                                pass.value(positions)
+                                        .get(ids.getManager(), new NDIndex("0:" + pass.length)));
         for (Layer layer : layers) {
             x = x.add(pass.attention(layer, pass.norm(layer.attentionNorm(), x)));
             x = x.add(pass.network(layer, pass.norm(layer.networkNorm(), x)));
@@ -116,10 +153,17 @@ final class Transformer extends AbstractBlock {
             NDManager manager = ids.getManager();
             NDArray steps = manager.arange((int) length);
             // 0 where a token may look; so low where it would look ahead that the softmax is 0.
-            future = steps.reshape(1, length).gt(steps.reshape(length, 1)).toType(DataType.FLOAT32, false).mul(-1e9f);
-            // An array of the manager, not a Java number: autograd saves the factor for the backward pass, but DJL frees the memory of a
+            future =
+                    steps.reshape(1, length)
+                            .gt(steps.reshape(length, 1))
+                            .toType(DataType.FLOAT32, false)
+                            .mul(-1e9f);
+            // An array of the manager, not a Java number: autograd saves the factor for the
+            // backward pass, but DJL frees the memory of a
             // number's array as soon as the product is there.
-            scale = manager.create((float) (1 / Math.sqrt((double) config.width() / config.heads())));
+            scale =
+                    manager.create(
+                            (float) (1 / Math.sqrt((double) config.width() / config.heads())));
         }
 
         NDArray value(Parameter parameter) {
@@ -127,26 +171,43 @@ final class Transformer extends AbstractBlock {
         }
 
         NDArray norm(Norm norm, NDArray x) {
-            return LayerNorm.layerNorm(x, new Shape(config.width()), value(norm.gain()), value(norm.bias()), EPSILON).singletonOrThrow();
+            return LayerNorm.layerNorm(
+                            x,
+                            new Shape(config.width()),
+                            value(norm.gain()),
+                            value(norm.bias()),
+                            EPSILON)
+                    .singletonOrThrow();
         }
 
         NDArray attention(Layer layer, NDArray x) {
             NDArray query = heads(x, layer.query());
             NDArray key = heads(x, layer.key());
             NDArray value = heads(x, layer.value());
-            NDArray weights = query.matMul(key.transpose(0, 1, 3, 2)).mul(scale).add(future).softmax(-1);
-            NDArray joined = weights.matMul(value).transpose(0, 2, 1, 3).reshape(batch, length, config.width());
+            NDArray weights =
+                    query.matMul(key.transpose(0, 1, 3, 2)).mul(scale).add(future).softmax(-1);
+            NDArray joined =
+                    weights.matMul(value)
+                            .transpose(0, 2, 1, 3)
+                            .reshape(batch, length, config.width());
             return Linear.linear(joined, value(layer.mix())).singletonOrThrow();
         }
 
         /** [B,T,width] to [B,heads,T,width/heads]. */
         NDArray heads(NDArray x, Parameter weight) {
-            return Linear.linear(x, value(weight)).singletonOrThrow().reshape(batch, length, config.heads(), -1).transpose(0, 2, 1, 3);
+            return Linear.linear(x, value(weight))
+                    .singletonOrThrow()
+                    .reshape(batch, length, config.heads(), -1)
+                    .transpose(0, 2, 1, 3);
         }
 
         NDArray network(Layer layer, NDArray x) {
-            NDArray hidden = Activation.gelu(Linear.linear(x, value(layer.up()), value(layer.upBias())).singletonOrThrow());
-            return Linear.linear(hidden, value(layer.down()), value(layer.downBias())).singletonOrThrow();
+            NDArray hidden =
+                    Activation.gelu(
+                            Linear.linear(x, value(layer.up()), value(layer.upBias()))
+                                    .singletonOrThrow());
+            return Linear.linear(hidden, value(layer.down()), value(layer.downBias()))
+                    .singletonOrThrow();
         }
     }
 

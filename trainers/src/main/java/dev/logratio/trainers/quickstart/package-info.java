@@ -11,11 +11,10 @@
  *       better one first, or a text in place of {@code chosen}. An answer is a string, a
  *       transcript, a message or a list of messages.
  *   <li>The prompt is {@code prompt}, {@code conversations}, {@code question}, {@code instruction}
- *       with {@code input}, or {@code input} alone, the first of these that is there;
- *       {@code system} goes before it. Without any of them it is what both answers have in common
- *       at their start.
- *   <li>A message is {@code {"role", "content"}} or, in share-GPT lists,
- *       {@code {"from", "value"}}.
+ *       with {@code input}, or {@code input} alone, the first of these that is there; {@code
+ *       system} goes before it. Without any of them it is what both answers have in common at their
+ *       start.
+ *   <li>A message is {@code {"role", "content"}} or, in share-GPT lists, {@code {"from", "value"}}.
  *   <li>A transcript is a text such as {@code "\n\nHuman: ...\n\nAssistant: ..."}, also with
  *       Chinese speakers, full-width colons and without white space.
  * </ul>

@@ -15,6 +15,7 @@ import ai.djl.ndarray.types.DataType;
 import ai.djl.ndarray.types.Shape;
 import ai.djl.nn.Activation;
 import ai.djl.training.GradientCollector;
+
 import dev.logratio.Backend;
 import dev.logratio.SequenceOptions;
 import dev.logratio.TokenOptions;
@@ -22,16 +23,18 @@ import dev.logratio.loss.DiscoPop;
 import dev.logratio.loss.Dlrml;
 import dev.logratio.loss.Loss;
 import dev.logratio.loss.Sigmoid;
-import java.util.Arrays;
-import java.util.Random;
-import java.util.function.Function;
-import java.util.function.Supplier;
-import java.util.stream.Stream;
+
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.function.Executable;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.MethodSource;
+
+import java.util.Arrays;
+import java.util.Random;
+import java.util.function.Function;
+import java.util.function.Supplier;
+import java.util.stream.Stream;
 
 /** The DJL losses against libtorch's own autograd on the textbook formulas. */
 class DjlLossTest {
@@ -89,11 +92,16 @@ class DjlLossTest {
         try (collector) {
             NDArray value = loss.apply(leaf);
             collector.backward(value);
-            return new Outcome(value.getFloat(), leaf.getGradient().toType(DataType.FLOAT32, false).toFloatArray());
+            return new Outcome(
+                    value.getFloat(),
+                    leaf.getGradient().toType(DataType.FLOAT32, false).toFloatArray());
         }
     }
 
-    /** The formula in DJL's operations. Constants are arrays: autograd would keep the freed memory of a number. */
+    /**
+     * The formula in DJL's operations. Constants are arrays: autograd would keep the freed memory
+     * of a number.
+     */
     private NDArray formula(Loss.Paired loss, NDArray logits) {
         float[] counted = new float[this.logits.length];
         for (int row = 0; row < labels.length; row++) {
@@ -102,20 +110,26 @@ class DjlLossTest {
             }
         }
         NDArray picked = manager.create(counted, logits.getShape());
-        NDArray ratio = logits.logSoftmax(-1).mul(picked).sum(new int[] {1, 2}).sub(manager.create(reference));
+        NDArray ratio =
+                logits.logSoftmax(-1)
+                        .mul(picked)
+                        .sum(new int[] {1, 2})
+                        .sub(manager.create(reference));
         NDArray rho = ratio.get("0:" + PAIRS).sub(ratio.get(PAIRS + ":"));
         return (switch (loss) {
-            case Sigmoid sigmoid -> softplusOfMinus(rho, sigmoid.beta());
-            case DiscoPop disco -> mixture(rho, disco.beta(), disco.beta() / disco.tau());
-            case Dlrml dlrml -> mixture(rho, dlrml.betaKl(), dlrml.betaMix() / dlrml.tau());
-            default -> throw new AssertionError(loss);
-        }).mean();
+                    case Sigmoid sigmoid -> softplusOfMinus(rho, sigmoid.beta());
+                    case DiscoPop disco -> mixture(rho, disco.beta(), disco.beta() / disco.tau());
+                    case Dlrml dlrml -> mixture(rho, dlrml.betaKl(), dlrml.betaMix() / dlrml.tau());
+                    default -> throw new AssertionError(loss);
+                })
+                .mean();
     }
 
     private NDArray mixture(NDArray rho, double slope, double gate) {
         NDArray mixed = Activation.sigmoid(rho.mul(constant(gate)));
         NDArray other = Activation.sigmoid(rho.mul(constant(-gate)));
-        return other.mul(softplusOfMinus(rho, slope)).add(mixed.mul(rho.mul(constant(-slope)).exp()));
+        return other.mul(softplusOfMinus(rho, slope))
+                .add(mixed.mul(rho.mul(constant(-slope)).exp()));
     }
 
     private NDArray softplusOfMinus(NDArray rho, double slope) {
@@ -145,7 +159,8 @@ class DjlLossTest {
     @MethodSource("losses")
     void theSurrogateAndTheDirectWayGiveTheLibrarysOwnGradient(Loss.Paired loss) {
         PreferenceLoss preference = new PreferenceLoss(loss, Backend.cpu());
-        PreferenceLoss.Step step = preference.step(logits(), labels(), manager.create(reference), true);
+        PreferenceLoss.Step step =
+                preference.step(logits(), labels(), manager.create(reference), true);
         float[] own = step.gradient().toFloatArray();
         Outcome surrogate = backward(logits(), x -> preference.evaluate(target(), new NDList(x)));
         assertArrayEquals(own, surrogate.gradient());
@@ -165,7 +180,12 @@ class DjlLossTest {
         for (int row = 0; row < labels.length; row++) {
             logits[row * VOCABULARY] = Float.NEGATIVE_INFINITY;
         }
-        Outcome outcome = backward(logits(), x -> new PreferenceLoss(new Dlrml(), Backend.cpu()).evaluate(target(), new NDList(x)));
+        Outcome outcome =
+                backward(
+                        logits(),
+                        x ->
+                                new PreferenceLoss(new Dlrml(), Backend.cpu())
+                                        .evaluate(target(), new NDList(x)));
         assertTrue(Double.isFinite(outcome.loss()));
         double sum = 0;
         for (int i = 0; i < outcome.gradient().length; i++) {
@@ -180,17 +200,28 @@ class DjlLossTest {
 
     @Test
     void takesHalfPrecision() {
-        NDArray half = manager.create(logits, new Shape(2 * PAIRS, TIME, VOCABULARY)).toType(DataType.FLOAT16, false);
+        NDArray half =
+                manager.create(logits, new Shape(2 * PAIRS, TIME, VOCABULARY))
+                        .toType(DataType.FLOAT16, false);
         // The formula sees the same rounded logits, in FLOAT32.
         NDArray rounded = half.toType(DataType.FLOAT32, true);
         rounded.setRequiresGradient(true);
         Outcome expected = backward(rounded, x -> formula(new Dlrml(), x));
         half.setRequiresGradient(true);
-        Outcome actual = backward(half, x -> new PreferenceLoss(new Dlrml(), Backend.cpu()).evaluate(target(), new NDList(x)));
+        Outcome actual =
+                backward(
+                        half,
+                        x ->
+                                new PreferenceLoss(new Dlrml(), Backend.cpu())
+                                        .evaluate(target(), new NDList(x)));
         assertEquals(expected.loss(), actual.loss(), TOLERANCE);
         // Half a unit in the last place of FLOAT16, and FLOAT32's own error.
         for (int i = 0; i < actual.gradient().length; i++) {
-            assertEquals(expected.gradient()[i], actual.gradient()[i], 0x1p-11 * Math.abs(expected.gradient()[i]) + TOLERANCE, "element " + i);
+            assertEquals(
+                    expected.gradient()[i],
+                    actual.gradient()[i],
+                    0x1p-11 * Math.abs(expected.gradient()[i]) + TOLERANCE,
+                    "element " + i);
         }
     }
 
@@ -290,7 +321,12 @@ class DjlLossTest {
 
     @Test
     void theSupervisedLossAgreesWithLibtorch() {
-        Outcome actual = backward(logits(), x -> new TokenLogprobLoss(Backend.cpu()).evaluate(new NDList(labels()), new NDList(x)));
+        Outcome actual =
+                backward(
+                        logits(),
+                        x ->
+                                new TokenLogprobLoss(Backend.cpu())
+                                        .evaluate(new NDList(labels()), new NDList(x)));
         float[] weights = new float[logits.length];
         int counted = 0;
         for (int row = 0; row < labels.length; row++) {
@@ -309,7 +345,12 @@ class DjlLossTest {
     @Test
     void withoutACountedTokenTheSupervisedLossIsZero() {
         Arrays.fill(labels, IGNORE);
-        Outcome outcome = backward(logits(), x -> new TokenLogprobLoss(Backend.cpu()).evaluate(new NDList(labels()), new NDList(x)));
+        Outcome outcome =
+                backward(
+                        logits(),
+                        x ->
+                                new TokenLogprobLoss(Backend.cpu())
+                                        .evaluate(new NDList(labels()), new NDList(x)));
         assertEquals(0, outcome.loss());
         assertArrayEquals(new float[logits.length], outcome.gradient());
     }
@@ -317,10 +358,23 @@ class DjlLossTest {
     @Test
     void namesWhatIsWrong() {
         PreferenceLoss preference = new PreferenceLoss(new Dlrml(), Backend.cpu());
-        assertMessage("logits have shape", () -> preference.evaluate(new NDList(manager.zeros(new Shape(2, TIME), DataType.INT64)), new NDList(logits())));
-        assertMessage("logits are of type", () -> preference.evaluate(target(), new NDList(logits().toType(DataType.FLOAT64, true))));
-        assertMessage("predictions hold 2 arrays", () -> preference.evaluate(target(), new NDList(logits(), logits())));
-        assertMessage("labels hold 0 arrays", () -> preference.evaluate(new NDList(), new NDList(logits())));
+        assertMessage(
+                "logits have shape",
+                () ->
+                        preference.evaluate(
+                                new NDList(manager.zeros(new Shape(2, TIME), DataType.INT64)),
+                                new NDList(logits())));
+        assertMessage(
+                "logits are of type",
+                () ->
+                        preference.evaluate(
+                                target(), new NDList(logits().toType(DataType.FLOAT64, true))));
+        assertMessage(
+                "predictions hold 2 arrays",
+                () -> preference.evaluate(target(), new NDList(logits(), logits())));
+        assertMessage(
+                "labels hold 0 arrays",
+                () -> preference.evaluate(new NDList(), new NDList(logits())));
     }
 
     @Test

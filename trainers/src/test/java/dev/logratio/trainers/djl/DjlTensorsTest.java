@@ -10,13 +10,16 @@ import ai.djl.ndarray.NDArray;
 import ai.djl.ndarray.NDManager;
 import ai.djl.ndarray.types.DataType;
 import ai.djl.ndarray.types.Shape;
+
 import dev.logratio.DType;
 import dev.logratio.Tensor;
-import java.lang.reflect.Proxy;
+
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
+
+import java.lang.reflect.Proxy;
 
 class DjlTensorsTest {
     private final NDManager manager = NDManager.newBaseManager(Device.cpu());
@@ -64,7 +67,8 @@ class DjlTensorsTest {
 
     @Test
     void readsBooleans() {
-        try (Tensor view = DjlTensors.view("mask", manager.create(new boolean[] {true, false, true}))) {
+        try (Tensor view =
+                DjlTensors.view("mask", manager.create(new boolean[] {true, false, true}))) {
             assertEquals(DType.BOOL, view.dtype());
             assertArrayEquals(new double[] {1, 0, 1}, view.toDoubles());
         }
@@ -73,25 +77,42 @@ class DjlTensorsTest {
     @Test
     void refusesWhatWouldBeACopy() {
         NDArray transposed = manager.arange(6f).reshape(2, 3).transpose();
-        String message = assertThrows(IllegalArgumentException.class, () -> DjlTensors.view("logits", transposed)).getMessage();
+        String message =
+                assertThrows(
+                                IllegalArgumentException.class,
+                                () -> DjlTensors.view("logits", transposed))
+                        .getMessage();
         assertTrue(message.startsWith("logits is not contiguous"), message);
     }
 
     @Test
     void refusesAnotherDevice() {
-        NDArray onGpu = (NDArray) Proxy.newProxyInstance(getClass().getClassLoader(), new Class<?>[] {NDArray.class}, (proxy, method, args) -> {
-            if (method.getName().equals("getDevice")) {
-                return Device.gpu(1);
-            }
-            throw new AssertionError("touched by " + method);
-        });
-        String message = assertThrows(IllegalArgumentException.class, () -> DjlTensors.view("logits", onGpu)).getMessage();
-        assertEquals("logits lies on gpu(1); expected an array on the CPU (array.toDevice(Device.cpu(), false) makes one)", message);
+        NDArray onGpu =
+                (NDArray)
+                        Proxy.newProxyInstance(
+                                getClass().getClassLoader(),
+                                new Class<?>[] {NDArray.class},
+                                (proxy, method, args) -> {
+                                    if (method.getName().equals("getDevice")) {
+                                        return Device.gpu(1);
+                                    }
+                                    throw new AssertionError("touched by " + method);
+                                });
+        String message =
+                assertThrows(IllegalArgumentException.class, () -> DjlTensors.view("logits", onGpu))
+                        .getMessage();
+        assertEquals(
+                "logits lies on gpu(1); expected an array on the CPU (array.toDevice(Device.cpu(),"
+                    + " false) makes one)",
+                message);
     }
 
     @Test
     void refusesATypeThatTensorsDoNotHave() {
         NDArray bytes = manager.zeros(new Shape(2), DataType.INT8);
-        assertTrue(assertThrows(IllegalArgumentException.class, () -> DjlTensors.view("labels", bytes)).getMessage().startsWith("labels is of type"));
+        assertTrue(
+                assertThrows(IllegalArgumentException.class, () -> DjlTensors.view("labels", bytes))
+                        .getMessage()
+                        .startsWith("labels is of type"));
     }
 }

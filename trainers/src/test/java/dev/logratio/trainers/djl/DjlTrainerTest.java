@@ -15,8 +15,10 @@ import ai.djl.training.GradientCollector;
 import ai.djl.training.Trainer;
 import ai.djl.training.optimizer.Optimizer;
 import ai.djl.training.tracker.Tracker;
+
 import dev.logratio.Backend;
 import dev.logratio.loss.Sigmoid;
+
 import org.junit.jupiter.api.Test;
 
 /** The loss in DJL's own trainer. */
@@ -25,17 +27,23 @@ class DjlTrainerTest {
     void trainsALayerToPreferTheChosenRows() {
         Engine.getInstance().setRandomSeed(3);
         PreferenceLoss loss = new PreferenceLoss(new Sigmoid(), Backend.cpu());
-        DefaultTrainingConfig config = new DefaultTrainingConfig(loss)
-                .optDevices(new Device[] {Device.cpu()})
-                .optOptimizer(Optimizer.sgd().setLearningRateTracker(Tracker.fixed(5f)).build());
+        DefaultTrainingConfig config =
+                new DefaultTrainingConfig(loss)
+                        .optDevices(new Device[] {Device.cpu()})
+                        .optOptimizer(
+                                Optimizer.sgd().setLearningRateTracker(Tracker.fixed(5f)).build());
         try (Model model = Model.newInstance("layer", Device.cpu())) {
             model.setBlock(Linear.builder().setUnits(11).build());
             try (Trainer trainer = model.newTrainer(config);
                     NDManager manager = trainer.getManager().newSubManager()) {
                 trainer.initialize(new Shape(4, 3, 6));
                 NDArray features = manager.randomNormal(new Shape(4, 3, 6));
-                NDList target = new NDList(manager.create(new long[] {1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 0, 1}, new Shape(4, 3)),
-                        manager.create(new float[] {-7, -7, -7, -7}));
+                NDList target =
+                        new NDList(
+                                manager.create(
+                                        new long[] {1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 0, 1},
+                                        new Shape(4, 3)),
+                                manager.create(new float[] {-7, -7, -7, -7}));
                 double first = step(trainer, loss, features, target);
                 for (int i = 0; i < 30; i++) {
                     step(trainer, loss, features, target);
@@ -47,7 +55,8 @@ class DjlTrainerTest {
         }
     }
 
-    private static double step(Trainer trainer, PreferenceLoss loss, NDArray features, NDList target) {
+    private static double step(
+            Trainer trainer, PreferenceLoss loss, NDArray features, NDList target) {
         GradientCollector collector = trainer.newGradientCollector();
         try (collector) {
             NDArray value = loss.evaluate(target, trainer.forward(new NDList(features)));

@@ -10,19 +10,24 @@ import ai.djl.ndarray.NDList;
 import ai.djl.ndarray.NDManager;
 import ai.djl.ndarray.types.Shape;
 import ai.djl.training.optimizer.Optimizer;
+
 import dev.logratio.Backend;
 import dev.logratio.trainers.djl.LogitsGradient;
 import dev.logratio.trainers.djl.TokenLogprobLoss;
-import java.util.List;
+
 import org.junit.jupiter.api.Test;
+
+import java.util.List;
 
 class LanguageModelTest {
     private static final int VOCABULARY = 19;
-    private static final Transformer.Config CONFIG = new Transformer.Config(VOCABULARY, 12, 8, 2, 2);
+    private static final Transformer.Config CONFIG =
+            new Transformer.Config(VOCABULARY, 12, 8, 2, 2);
 
     private static float[] logits(LanguageModel model, long... tokens) {
         try (NDManager scope = model.newScope()) {
-            return model.forward(scope.create(tokens, new Shape(1, tokens.length)), false).toFloatArray();
+            return model.forward(scope.create(tokens, new Shape(1, tokens.length)), false)
+                    .toFloatArray();
         }
     }
 
@@ -34,14 +39,17 @@ class LanguageModelTest {
             try (NDManager scope = model.newScope()) {
                 NDArray tokens = scope.create(new long[] {5, 6, 7, 8, 9, 10}, new Shape(2, 3));
                 NDArray labels = scope.create(new long[] {6, 7, 8, 9, 10, 11}, new Shape(2, 3));
-                model.step(optimizer, tokens, logits -> {
-                    if (collectGarbage) {
-                        System.gc();
-                    }
-                    TokenLogprobLoss.Step result = loss.step(logits, labels, true);
-                    last[0] = result.loss();
-                    LogitsGradient.backward(logits, result.gradient());
-                });
+                model.step(
+                        optimizer,
+                        tokens,
+                        logits -> {
+                            if (collectGarbage) {
+                                System.gc();
+                            }
+                            TokenLogprobLoss.Step result = loss.step(logits, labels, true);
+                            last[0] = result.loss();
+                            LogitsGradient.backward(logits, result.gradient());
+                        });
             }
         }
         return last[0];
@@ -96,7 +104,12 @@ class LanguageModelTest {
             List<List<Integer>> first = Sampler.sample(model, prompts, 12, 4);
             assertEquals(first, Sampler.sample(model, prompts, 12, 4));
             assertNotEquals(first, Sampler.sample(model, prompts, 12, 5));
-            assertTrue(first.stream().allMatch(sequence -> sequence.size() == 12 || sequence.getLast() == Tokenizer.END));
+            assertTrue(
+                    first.stream()
+                            .allMatch(
+                                    sequence ->
+                                            sequence.size() == 12
+                                                    || sequence.getLast() == Tokenizer.END));
             assertEquals(List.of(5, 6), first.getFirst().subList(0, 2));
         }
     }
@@ -116,7 +129,11 @@ class LanguageModelTest {
     }
 
     /** The same sum written out in float64. */
-    private static double directKl(LanguageModel policy, LanguageModel reference, List<List<Integer>> answers, List<List<Integer>> prompts) {
+    private static double directKl(
+            LanguageModel policy,
+            LanguageModel reference,
+            List<List<Integer>> answers,
+            List<List<Integer>> prompts) {
         double sum = 0;
         for (int i = 0; i < answers.size(); i++) {
             long[] tokens = answers.get(i).stream().mapToLong(Integer::longValue).toArray();

@@ -7,6 +7,13 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 import static org.junit.jupiter.params.provider.Arguments.arguments;
 
 import dev.logratio.trainers.quickstart.PreferenceFile.OnBadLine;
+
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.Arguments;
+import org.junit.jupiter.params.provider.MethodSource;
+
 import java.io.ByteArrayOutputStream;
 import java.io.IOException;
 import java.io.InputStream;
@@ -22,18 +29,14 @@ import java.util.List;
 import java.util.concurrent.TimeUnit;
 import java.util.stream.Stream;
 import java.util.zip.GZIPOutputStream;
-import org.junit.jupiter.api.Test;
-import org.junit.jupiter.api.io.TempDir;
-import org.junit.jupiter.params.ParameterizedTest;
-import org.junit.jupiter.params.provider.Arguments;
-import org.junit.jupiter.params.provider.MethodSource;
 
 class PreferenceFileTest {
-    private static final String FIRST = "{\"prompt\": \"a\", \"chosen\": \"b\", \"rejected\": \"c\"}";
-    private static final String LAST = "{\"prompt\": \"d\", \"chosen\": \"e\", \"rejected\": \"f\"}";
+    private static final String FIRST =
+            "{\"prompt\": \"a\", \"chosen\": \"b\", \"rejected\": \"c\"}";
+    private static final String LAST =
+            "{\"prompt\": \"d\", \"chosen\": \"e\", \"rejected\": \"f\"}";
 
-    @TempDir
-    Path folder;
+    @TempDir Path folder;
 
     private Path write(byte[]... parts) throws IOException {
         Path file = folder.resolve("pairs.jsonl");
@@ -47,7 +50,11 @@ class PreferenceFileTest {
 
     @Test
     void skipsBadLinesAndKeepsAllOthers() throws IOException {
-        Path file = write(("\uFEFF" + FIRST + "\r\n\n{oops\n").getBytes(), new byte[] {(byte) 0xff, (byte) 0xfe, '\n'}, LAST.getBytes());
+        Path file =
+                write(
+                        ("\uFEFF" + FIRST + "\r\n\n{oops\n").getBytes(),
+                        new byte[] {(byte) 0xff, (byte) 0xfe, '\n'},
+                        LAST.getBytes());
         List<String> messages = new ArrayList<>();
         PreferenceFile read = PreferenceFile.read(file, OnBadLine.SKIP, messages::add);
         assertEquals(2, read.pairs().size());
@@ -61,7 +68,11 @@ class PreferenceFileTest {
     @Test
     void stopsAtTheFirstBadLineIfAsked() throws IOException {
         Path file = write((FIRST + "\n{}\n" + LAST).getBytes());
-        String message = assertThrows(IOException.class, () -> PreferenceFile.read(file, OnBadLine.STOP, text -> {})).getMessage();
+        String message =
+                assertThrows(
+                                IOException.class,
+                                () -> PreferenceFile.read(file, OnBadLine.STOP, text -> {}))
+                        .getMessage();
         assertEquals(file + ", line 2: the field chosen is missing", message);
     }
 
@@ -228,8 +239,11 @@ class PreferenceFileTest {
     @Test
     void theScriptMakesTheBundledPairs() throws Exception {
         Path made = folder.resolve("made.jsonl");
-        Process script = new ProcessBuilder("python3", "src/main/scripts/make_preferences.py")
-                .redirectOutput(made.toFile()).redirectError(ProcessBuilder.Redirect.INHERIT).start();
+        Process script =
+                new ProcessBuilder("python3", "src/main/scripts/make_preferences.py")
+                        .redirectOutput(made.toFile())
+                        .redirectError(ProcessBuilder.Redirect.INHERIT)
+                        .start();
         assertTrue(script.waitFor(60, TimeUnit.SECONDS));
         assertEquals(0, script.exitValue());
         try (InputStream bundled = PreferenceFile.class.getResourceAsStream("preferences.jsonl")) {

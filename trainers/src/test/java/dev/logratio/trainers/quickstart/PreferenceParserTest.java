@@ -5,32 +5,39 @@ import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import dev.logratio.trainers.quickstart.Message.Role;
-import java.io.ByteArrayInputStream;
-import java.io.IOException;
-import java.nio.charset.StandardCharsets;
-import java.util.List;
-import java.util.Map;
+
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
 import org.junit.jupiter.params.provider.ValueSource;
 
-class PreferenceParserTest {
-    private static final PreferencePair PAIR = new PreferencePair(List.of(user("Why?")), List.of(assistant("Because.")), List.of(assistant("No.")));
+import java.io.ByteArrayInputStream;
+import java.io.IOException;
+import java.nio.charset.StandardCharsets;
+import java.util.List;
+import java.util.Map;
 
-    private static final Map<String, String> SHORT = Map.ofEntries(
-            Map.entry("SYSTEM", "{'role': 'system', 'content': 'Be kind.'}"),
-            Map.entry("USER", "{'role': 'user', 'content': 'A'}"),
-            Map.entry("YES", "{'role': 'assistant', 'content': 'yes'}"),
-            Map.entry("NO", "{'role': 'assistant', 'content': 'no'}"),
-            Map.entry("WHY", "{'role': 'user', 'content': 'Why?'}"),
-            Map.entry("BECAUSE", "{'role': 'assistant', 'content': 'Because.'}"),
-            Map.entry("REFUSED", "{'role': 'assistant', 'content': 'No.'}"),
-            Map.entry("ASKED", "{'from': 'human', 'value': 'Why?'}"),
-            Map.entry("SAID", "{'from': 'gpt', 'value': 'Because.'}"),
-            Map.entry("DENIED", "{'from': 'gpt', 'value': 'No.'}"),
-            Map.entry("HH", "\\n\\nHuman: Why?\\n\\nAssistant:"),
-            Map.entry("GREET", "\\n\\nHuman: hi\\n\\nAssistant:"));
+class PreferenceParserTest {
+    private static final PreferencePair PAIR =
+            new PreferencePair(
+                    List.of(user("Why?")),
+                    List.of(assistant("Because.")),
+                    List.of(assistant("No.")));
+
+    private static final Map<String, String> SHORT =
+            Map.ofEntries(
+                    Map.entry("SYSTEM", "{'role': 'system', 'content': 'Be kind.'}"),
+                    Map.entry("USER", "{'role': 'user', 'content': 'A'}"),
+                    Map.entry("YES", "{'role': 'assistant', 'content': 'yes'}"),
+                    Map.entry("NO", "{'role': 'assistant', 'content': 'no'}"),
+                    Map.entry("WHY", "{'role': 'user', 'content': 'Why?'}"),
+                    Map.entry("BECAUSE", "{'role': 'assistant', 'content': 'Because.'}"),
+                    Map.entry("REFUSED", "{'role': 'assistant', 'content': 'No.'}"),
+                    Map.entry("ASKED", "{'from': 'human', 'value': 'Why?'}"),
+                    Map.entry("SAID", "{'from': 'gpt', 'value': 'Because.'}"),
+                    Map.entry("DENIED", "{'from': 'gpt', 'value': 'No.'}"),
+                    Map.entry("HH", "\\n\\nHuman: Why?\\n\\nAssistant:"),
+                    Map.entry("GREET", "\\n\\nHuman: hi\\n\\nAssistant:"));
 
     private static Message system(String text) {
         return new Message(Role.SYSTEM, text);
@@ -103,16 +110,24 @@ class PreferenceParserTest {
 
     @Test
     void keepsSystemMessagesAndEarlierTurns() throws BadRecordException, IOException {
-        PreferencePair pair = parse("""
-                {'prompt': [{'role': 'system', 'content': 'Be kind.'}, {'role': 'user', 'content': 'A'}, {'role': 'assistant', 'content': 'B'}, {'role': 'user', 'content': 'C'}],
-                 'chosen': 'yes', 'rejected': 'no'}""");
-        assertEquals(List.of(new Message(Role.SYSTEM, "Be kind."), user("A"), assistant("B"), user("C")), pair.prompt());
+        PreferencePair pair =
+                parse(
+                        """
+                        {'prompt': [{'role': 'system', 'content': 'Be kind.'}, {'role': 'user', 'content': 'A'}, {'role': 'assistant', 'content': 'B'}, {'role': 'user', 'content': 'C'}],
+                         'chosen': 'yes', 'rejected': 'no'}\
+                        """);
+        assertEquals(
+                List.of(new Message(Role.SYSTEM, "Be kind."), user("A"), assistant("B"), user("C")),
+                pair.prompt());
         assertEquals(List.of(assistant("yes")), pair.chosen());
     }
 
     @Test
     void aTranscriptIsNotSplitWithinAWord() throws BadRecordException, IOException {
-        PreferencePair pair = parse("{'chosen': 'Human: hi Assistant: thanks', 'rejected': 'Human: hi Assistant: that'}");
+        PreferencePair pair =
+                parse(
+                        "{'chosen': 'Human: hi Assistant: thanks', 'rejected': 'Human: hi"
+                            + " Assistant: that'}");
         assertEquals(List.of(user("Human: hi Assistant:")), pair.prompt());
         assertEquals(List.of(assistant("thanks")), pair.chosen());
         assertEquals(List.of(assistant("that")), pair.rejected());
@@ -247,24 +262,34 @@ class PreferenceParserTest {
     }
 
     @ParameterizedTest
-    @CsvSource(delimiter = '|', quoteCharacter = '~', value = {
-        "{'prompt': | not valid JSON",
-        "[1] | expected a JSON object",
-        "{'prompt': 'a', 'chosen': 'b'} | the field rejected is missing",
-        "{'prompt': 'a', 'chosen': null, 'rejected': 'c'} | the field chosen is missing",
-        "{'prompt': 'a', 'chosen': 'b', 'rejected': 'b'} | chosen and rejected are the same",
-        "{'prompt': 'a', 'chosen': ' ', 'rejected': 'b'} | chosen has no answer",
-        "{'prompt': 'a', 'chosen': 3, 'rejected': 4} | chosen must be a string or a list of messages",
-        "{'prompt': 'a', 'chosen': 'b', 'rejected': []} | chosen and rejected must both be",
-        "{'prompt': 7, 'chosen': 'b', 'rejected': 'c'} | prompt must be a string or a list of messages",
-        "{'prompt': 'a', 'chosen': [{'role': 'robot', 'content': 'b'}], 'rejected': []} | chosen holds the role",
-        "{'prompt': 'a', 'chosen': [{'role': 'assistant'}], 'rejected': []} | chosen holds a message without",
-        "{'prompt': 'a', 'chosen': [{'role': 'user', 'content': 'b'}], 'rejected': [{'role': 'assistant', 'content': 'c'}]} | chosen must end with a message of the assistant",
-        "{'prompt': 'a', 'chosen': 'b', 'rejected': 'c'} {} | not valid JSON",
-        "{'a': 'b', 'c': 'd'} | the field chosen is missing; the record has a, c",
-        "{'chosen': {'from': 'x\\u001b[2J', 'value': ''}, 'rejected': []}"
-                + " | chosen holds the role \"x\\u001b[2J\"; expected",
-    })
+    @CsvSource(
+            delimiter = '|',
+            quoteCharacter = '~',
+            value = {
+                "{'prompt': | not valid JSON",
+                "[1] | expected a JSON object",
+                "{'prompt': 'a', 'chosen': 'b'} | the field rejected is missing",
+                "{'prompt': 'a', 'chosen': null, 'rejected': 'c'} | the field chosen is missing",
+                "{'prompt': 'a', 'chosen': 'b', 'rejected': 'b'} | chosen and rejected are the"
+                    + " same",
+                "{'prompt': 'a', 'chosen': ' ', 'rejected': 'b'} | chosen has no answer",
+                "{'prompt': 'a', 'chosen': 3, 'rejected': 4} | chosen must be a string or a list of"
+                    + " messages",
+                "{'prompt': 'a', 'chosen': 'b', 'rejected': []} | chosen and rejected must both be",
+                "{'prompt': 7, 'chosen': 'b', 'rejected': 'c'} | prompt must be a string or a list"
+                    + " of messages",
+                "{'prompt': 'a', 'chosen': [{'role': 'robot', 'content': 'b'}], 'rejected': []} |"
+                    + " chosen holds the role",
+                "{'prompt': 'a', 'chosen': [{'role': 'assistant'}], 'rejected': []} | chosen holds"
+                    + " a message without",
+                "{'prompt': 'a', 'chosen': [{'role': 'user', 'content': 'b'}], 'rejected':"
+                    + " [{'role': 'assistant', 'content': 'c'}]} | chosen must end with a message"
+                    + " of the assistant",
+                "{'prompt': 'a', 'chosen': 'b', 'rejected': 'c'} {} | not valid JSON",
+                "{'a': 'b', 'c': 'd'} | the field chosen is missing; the record has a, c",
+                "{'chosen': {'from': 'x\\u001b[2J', 'value': ''}, 'rejected': []}"
+                        + " | chosen holds the role \"x\\u001b[2J\"; expected",
+            })
     void saysWhatIsWrong(String json, String reason) {
         String message = assertThrows(BadRecordException.class, () -> parse(json)).getMessage();
         assertTrue(message.startsWith(reason), message);

@@ -2,9 +2,10 @@ package dev.logratio.trainers.quickstart;
 
 import static org.junit.jupiter.api.Assertions.assertEquals;
 
+import org.junit.jupiter.api.Test;
+
 import java.util.Collections;
 import java.util.List;
-import org.junit.jupiter.api.Test;
 
 class PrintableTest {
     @Test

@@ -4,6 +4,9 @@ import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
+
 import java.io.IOException;
 import java.io.PrintWriter;
 import java.io.StringWriter;
@@ -11,13 +14,11 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
+
 import javax.imageio.ImageIO;
-import org.junit.jupiter.api.Test;
-import org.junit.jupiter.api.io.TempDir;
 
 class QuickstartTest {
-    @TempDir
-    Path folder;
+    @TempDir Path folder;
 
     private record Outcome(int status, String out, String err) {}
 
@@ -29,14 +30,27 @@ class QuickstartTest {
     }
 
     private Outcome shortRun(String... more) {
-        List<String> args = new ArrayList<>(List.of("--steps", "3", "--warm-up-steps", "4", "--max-tokens", "40", "--out", folder.resolve("out").toString()));
+        List<String> args =
+                new ArrayList<>(
+                        List.of(
+                                "--steps",
+                                "3",
+                                "--warm-up-steps",
+                                "4",
+                                "--max-tokens",
+                                "40",
+                                "--out",
+                                folder.resolve("out").toString()));
         args.addAll(List.of(more));
         return run(args.toArray(String[]::new));
     }
 
     /** Everything but the timings: the table's last two columns and the last line. */
     private static List<String> withoutTimings(String out) {
-        return out.lines().filter(line -> !line.startsWith("Done in")).map(line -> line.replaceAll("  +[0-9.]+  +[0-9.]+ %$", "")).toList();
+        return out.lines()
+                .filter(line -> !line.startsWith("Done in"))
+                .map(line -> line.replaceAll("  +[0-9.]+  +[0-9.]+ %$", ""))
+                .toList();
     }
 
     @Test
@@ -45,11 +59,22 @@ class QuickstartTest {
         assertEquals(0, first.status(), first.err());
         assertEquals(withoutTimings(first.out()), withoutTimings(shortRun().out()));
         for (String run : List.of("dpo ", "discopop ", "dlrml ", "dlrml (.25, .10, .05)")) {
-            String row = first.out().lines().filter(line -> line.startsWith(run) && line.endsWith("%")).findFirst().orElseThrow();
+            String row =
+                    first.out()
+                            .lines()
+                            .filter(line -> line.startsWith(run) && line.endsWith("%"))
+                            .findFirst()
+                            .orElseThrow();
             assertFalse(row.contains("NaN"), row);
         }
-        assertTrue(first.out().contains("discopop (beta 0.05, tau 0.05) has a local minimum at rho = -2.3714"), first.out());
-        List<Path> charts = first.out().lines().filter(line -> line.endsWith(".png")).map(Path::of).toList();
+        assertTrue(
+                first.out()
+                        .contains(
+                                "discopop (beta 0.05, tau 0.05) has a local minimum at rho ="
+                                    + " -2.3714"),
+                first.out());
+        List<Path> charts =
+                first.out().lines().filter(line -> line.endsWith(".png")).map(Path::of).toList();
         assertEquals(7, charts.size());
         for (Path chart : charts) {
             assertTrue(ImageIO.read(chart.toFile()).getWidth() > 800, chart.toString());
@@ -60,14 +85,26 @@ class QuickstartTest {
     void aBadLineIsNamedAndTheRestIsUsed() throws IOException {
         List<String> lines = new ArrayList<>();
         for (int i = 0; i < 12; i++) {
-            lines.add("{\"prompt\": \"question " + i + "\", \"chosen\": \"good " + i + "\", \"rejected\": \"bad " + i + "\"}");
+            lines.add(
+                    "{\"prompt\": \"question "
+                            + i
+                            + "\", \"chosen\": \"good "
+                            + i
+                            + "\", \"rejected\": \"bad "
+                            + i
+                            + "\"}");
         }
         lines.add(4, "{broken");
         Path data = Files.write(folder.resolve("data.jsonl"), lines);
         Outcome skipped = shortRun("--data", data.toString());
         assertEquals(0, skipped.status(), skipped.err());
         assertTrue(skipped.err().startsWith(data + ", line 5: not valid JSON"), skipped.err());
-        assertTrue(skipped.out().contains("9 pairs to train on, 3 held out, 0 cut to 40 tokens, bad lines left out: 1."), skipped.out());
+        assertTrue(
+                skipped.out()
+                        .contains(
+                                "9 pairs to train on, 3 held out, 0 cut to 40 tokens, bad lines"
+                                    + " left out: 1."),
+                skipped.out());
 
         Outcome stopped = shortRun("--data", data.toString(), "--on-bad-line", "stop");
         assertBadInput(stopped, data + ", line 5: not valid JSON");
@@ -155,15 +192,22 @@ class QuickstartTest {
     void badInputEndsInOneLine() throws IOException {
         assertBadInput(run("--steps", "0"), "Invalid value for option '--steps'");
         assertBadInput(run("--learning-rate", "-1"), "Invalid value for option '--learning-rate'");
-        assertBadInput(run("--learning-rate", "fast"), "Invalid value for option '--learning-rate'");
+        assertBadInput(
+                run("--learning-rate", "fast"), "Invalid value for option '--learning-rate'");
         assertBadInput(run("--on-bad-line", "maybe"), "Invalid value for option '--on-bad-line'");
         assertBadInput(run("--colour"), "Unknown option");
         assertBadInput(run("--data", folder.resolve("none").toString()), "no such file");
         Path file = Files.writeString(folder.resolve("file"), "");
-        assertBadInput(run("--out", file.toString()), "cannot use " + file + ": FileAlreadyExistsException");
+        assertBadInput(
+                run("--out", file.toString()),
+                "cannot use " + file + ": FileAlreadyExistsException");
         assertBadInput(run("--backend", "abacus"), "");
-        Path few = Files.writeString(folder.resolve("few.jsonl"), "{\"prompt\": \"a\", \"chosen\": \"b\", \"rejected\": \"c\"}");
-        assertBadInput(run("--data", few.toString()), few + " has 1 usable pairs; expected 10 or more");
+        Path few =
+                Files.writeString(
+                        folder.resolve("few.jsonl"),
+                        "{\"prompt\": \"a\", \"chosen\": \"b\", \"rejected\": \"c\"}");
+        assertBadInput(
+                run("--data", few.toString()), few + " has 1 usable pairs; expected 10 or more");
         Path table =
                 Files.writeString(folder.resolve("table.csv"), "prompt,chosen,rejected\na,b,c\n");
         assertBadInput(

@@ -6,17 +6,26 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import dev.logratio.trainers.quickstart.EncodedPair.Sequence;
 import dev.logratio.trainers.quickstart.Message.Role;
-import java.util.List;
-import java.util.stream.Stream;
+
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.ValueSource;
 
+import java.util.List;
+import java.util.stream.Stream;
+
 class TokenizerTest {
-    private final Tokenizer tokenizer = Tokenizer.train(Stream.of("the cat and the dog", "the cat sleeps"), 100);
+    private final Tokenizer tokenizer =
+            Tokenizer.train(Stream.of("the cat and the dog", "the cat sleeps"), 100);
 
     @ParameterizedTest
-    @ValueSource(strings = {"the cat and the dog", "", "An unseen word, 3.5 naïve cafés\n\ttwo  spaces", "日本語 🙂 the cat"})
+    @ValueSource(
+            strings = {
+                "the cat and the dog",
+                "",
+                "An unseen word, 3.5 naïve cafés\n\ttwo  spaces",
+                "日本語 🙂 the cat"
+            })
     void givesEveryTextBack(String text) {
         assertEquals(text, tokenizer.decode(tokenizer.encode(text)));
     }
@@ -36,7 +45,9 @@ class TokenizerTest {
     }
 
     private static PreferencePair pair(String prompt, String chosen, String rejected) {
-        return new PreferencePair(List.of(new Message(Role.USER, prompt)), List.of(new Message(Role.ASSISTANT, chosen)),
+        return new PreferencePair(
+                List.of(new Message(Role.USER, prompt)),
+                List.of(new Message(Role.ASSISTANT, chosen)),
                 List.of(new Message(Role.ASSISTANT, rejected)));
     }
 
@@ -45,15 +56,26 @@ class TokenizerTest {
         EncodedPair encoded = EncodedPair.of(pair("the cat", "the", "the cat"), tokenizer, 64);
         List<Integer> the = tokenizer.encode("the");
         List<Integer> cat = tokenizer.encode(" cat");
-        assertEquals(List.of(Tokenizer.USER, the.getFirst(), cat.getFirst(), Tokenizer.ASSISTANT, the.getFirst(), Tokenizer.END), encoded.chosen().tokens());
+        assertEquals(
+                List.of(
+                        Tokenizer.USER,
+                        the.getFirst(),
+                        cat.getFirst(),
+                        Tokenizer.ASSISTANT,
+                        the.getFirst(),
+                        Tokenizer.END),
+                encoded.chosen().tokens());
         assertEquals(List.of(false, false, false, false, true, true), encoded.chosen().counted());
         assertFalse(encoded.truncated());
-        assertEquals(encoded.chosen().tokens().subList(0, 4), EncodedPair.promptTokens(pair("the cat", "the", "the cat"), tokenizer, 64));
+        assertEquals(
+                encoded.chosen().tokens().subList(0, 4),
+                EncodedPair.promptTokens(pair("the cat", "the", "the cat"), tokenizer, 64));
     }
 
     @Test
     void aLongPairIsCutAtThePromptsBeginningAndTheAnswersEnd() {
-        EncodedPair encoded = EncodedPair.of(pair("abcdefghijklmnop", "qrstuvwxyz", "x"), tokenizer, 16);
+        EncodedPair encoded =
+                EncodedPair.of(pair("abcdefghijklmnop", "qrstuvwxyz", "x"), tokenizer, 16);
         Sequence chosen = encoded.chosen();
         assertTrue(encoded.truncated());
         assertEquals(16, chosen.length());
