@@ -1,10 +1,14 @@
 package dev.logratio;
 
 import dev.logratio.cuda.CudaStream;
+import dev.logratio.internal.check.Engine;
+import dev.logratio.internal.ffm.CpuBackend;
+import dev.logratio.internal.ffm.CudaBackend;
+import dev.logratio.internal.ffm.EmulatorBackend;
+import dev.logratio.internal.reference.ReferenceBackend;
 
 import java.util.List;
 import java.util.Objects;
-import java.util.Optional;
 
 /**
  * What carries operations out. Backends are stateless and may be used by any number of threads at
@@ -19,21 +23,13 @@ import java.util.Optional;
  *       needed, and it is slow.
  * </ul>
  */
-public abstract sealed class Backend permits ReferenceBackend, NativeBackend {
-    private static final List<String> NAMES = List.of("reference", "cpu", "cuda", "emulator");
-
-    private final String name;
-
-    Backend(String name) {
-        this.name = name;
-    }
-
+public sealed interface Backend permits Engine {
     /**
      * The float64 reference.
      *
      * @return the backend, always the same
      */
-    public static Backend reference() {
+    static Backend reference() {
         return ReferenceBackend.INSTANCE;
     }
 
@@ -44,7 +40,7 @@ public abstract sealed class Backend permits ReferenceBackend, NativeBackend {
      * @throws BackendUnavailableException if the library cannot be loaded or run here; the message
      *     says why and what to do
      */
-    public static Backend cpu() {
+    static Backend cpu() {
         return CpuBackend.instance();
     }
 
@@ -56,7 +52,7 @@ public abstract sealed class Backend permits ReferenceBackend, NativeBackend {
      * @throws BackendUnavailableException if there is no GPU, driver or CUDA library; the message
      *     says which
      */
-    public static Backend cuda() {
+    static Backend cuda() {
         return cuda(CudaStream.legacy(0));
     }
 
@@ -73,7 +69,7 @@ public abstract sealed class Backend permits ReferenceBackend, NativeBackend {
      * @throws BackendUnavailableException if there is no GPU, driver or CUDA library; the message
      *     says which
      */
-    public static Backend cuda(CudaStream stream) {
+    static Backend cuda(CudaStream stream) {
         return CudaBackend.on(Objects.requireNonNull(stream, "stream"), false);
     }
 
@@ -85,7 +81,7 @@ public abstract sealed class Backend permits ReferenceBackend, NativeBackend {
      * @throws BackendUnavailableException if there is no GPU, driver or CUDA library; the message
      *     says which
      */
-    public static Backend cudaOnHostTensors() {
+    static Backend cudaOnHostTensors() {
         return CudaBackend.on(CudaStream.legacy(0), true);
     }
 
@@ -97,7 +93,7 @@ public abstract sealed class Backend permits ReferenceBackend, NativeBackend {
      * @return the backend, always the same
      * @throws BackendUnavailableException if its library is not found
      */
-    public static Backend emulator() {
+    static Backend emulator() {
         return EmulatorBackend.instance();
     }
 
@@ -110,18 +106,13 @@ public abstract sealed class Backend permits ReferenceBackend, NativeBackend {
      * @throws IllegalArgumentException if no backend has this name
      * @throws BackendUnavailableException if it cannot run here
      */
-    public static Backend named(String name) {
+    static Backend named(String name) {
         return switch (Objects.requireNonNull(name, "name")) {
             case "reference" -> reference();
             case "cpu" -> cpu();
             case "cuda" -> cudaOnHostTensors();
             case "emulator" -> emulator();
-            default ->
-                    throw new IllegalArgumentException(
-                            "backend is \""
-                                    + name
-                                    + "\", expected one of "
-                                    + String.join(", ", NAMES));
+            default -> throw Backends.unknown(name);
         };
     }
 
@@ -130,17 +121,8 @@ public abstract sealed class Backend permits ReferenceBackend, NativeBackend {
      *
      * @return one entry a backend, with the reason where it cannot run here
      */
-    public static List<BackendInfo> all() {
-        return NAMES.stream().map(Backend::info).toList();
-    }
-
-    private static BackendInfo info(String name) {
-        try {
-            Backend backend = named(name);
-            return new BackendInfo(name, Optional.of(backend), backend.detail());
-        } catch (BackendUnavailableException e) {
-            return new BackendInfo(name, Optional.empty(), e.getMessage());
-        }
+    static List<BackendInfo> all() {
+        return Backends.all();
     }
 
     /**
@@ -148,58 +130,9 @@ public abstract sealed class Backend permits ReferenceBackend, NativeBackend {
      *
      * @return as {@link #named} takes it
      */
-    public final String name() {
-        return name;
-    }
+    String name();
 
     /** The backend's name. */
     @Override
-    public final String toString() {
-        return name;
-    }
-
-    /** What the backend runs on, for people. */
-    abstract String detail();
-
-    /** Whether logits may be F64. */
-    abstract boolean takesDoubleLogits();
-
-    /**
-     * Throws if a tensor is not where this backend works, which is host memory unless it says
-     * otherwise.
-     */
-    void requireItsMemory(String name, Tensor tensor) {
-        if (!tensor.device().isHost()) {
-            throw new IllegalArgumentException(
-                    name
-                            + " is "
-                            + tensor
-                            + ", expected host memory for the backend "
-                            + this.name
-                            + ": copy it there first, with CudaTensors.toHost");
-        }
-    }
-
-    // The operations. Their arguments have been checked, and stay open until the call returns.
-
-    abstract void tokenLogprobs(TokenLogprobs call);
-
-    abstract void tokenLogprobsBackward(TokenLogprobsBackward call);
-
-    abstract void sequenceLogps(SequenceLogps call);
-
-    abstract void pairLoss(PairLoss call);
-
-    abstract void unpairedLoss(UnpairedLoss call);
-
-    abstract StepMetrics preferenceStep(PreferenceStep call);
-
-    /** As {@link #preferenceStep}, with the metrics left out where that saves work. */
-    void launchPreferenceStep(PreferenceStep call) {
-        preferenceStep(call);
-    }
-
-    abstract void divergence(Divergence call);
-
-    abstract void scoringRule(ScoringRule call);
+    String toString();
 }

@@ -1,5 +1,9 @@
 package dev.logratio;
 
+import dev.logratio.internal.check.Call;
+import dev.logratio.internal.check.DivergenceOperand;
+import dev.logratio.internal.check.Signature;
+
 import java.util.Objects;
 
 /**
@@ -14,25 +18,16 @@ import java.util.Objects;
  * <p>A logit of -inf has probability 0 and gradient 0, and where the mathematics is +inf, so is the
  * value: its gradient is then NaN on the sides that the infinity enters. A row that is all -inf, or
  * holds +inf or NaN, gives NaN in its own value and gradients only.
+ *
+ * @since 0.1.0
  */
 public final class Divergence {
-    final Tensor pLogits;
-    final Tensor qLogits;
-    final Tensor qWeights;
-    Tensor pRows;
-    Tensor qRows;
-    Tensor rowWeights;
-    DivergenceOptions options = DivergenceOptions.DEFAULT;
-    Tensor gradLoss;
-    Tensor values;
-    Tensor loss;
-    Tensor gradP;
-    Tensor gradQ;
+    private final Call call = new Call(Signature.DIVERGENCE, DivergenceOptions.DEFAULT);
 
     private Divergence(Tensor pLogits, Tensor qLogits, Tensor qWeights) {
-        this.pLogits = pLogits;
-        this.qLogits = qLogits;
-        this.qWeights = qWeights;
+        call.set(DivergenceOperand.P_LOGITS, pLogits);
+        call.set(DivergenceOperand.Q_LOGITS, qLogits);
+        call.set(DivergenceOperand.Q_WEIGHTS, qWeights);
     }
 
     /**
@@ -66,8 +61,8 @@ public final class Divergence {
      * @return this
      */
     public Divergence rows(Tensor pRows, Tensor qRows) {
-        this.pRows = pRows;
-        this.qRows = qRows;
+        call.set(DivergenceOperand.P_ROWS, pRows);
+        call.set(DivergenceOperand.Q_ROWS, qRows);
         return this;
     }
 
@@ -79,7 +74,7 @@ public final class Divergence {
      * @return this
      */
     public Divergence rowWeights(Tensor rowWeights) {
-        this.rowWeights = rowWeights;
+        call.set(DivergenceOperand.ROW_WEIGHTS, rowWeights);
         return this;
     }
 
@@ -90,85 +85,89 @@ public final class Divergence {
      * @return this
      */
     public Divergence options(DivergenceOptions options) {
-        this.options = Objects.requireNonNull(options, "options");
+        call.option(Objects.requireNonNull(options, "options"));
         return this;
     }
 
     /**
-     * Gives the upstream gradient of the loss.
+     * Sets the upstream gradient of the loss.
      *
      * @param gradLoss [1] float; default 1
      * @return this
      */
     public Divergence gradLoss(Tensor gradLoss) {
-        this.gradLoss = gradLoss;
+        call.set(DivergenceOperand.GRAD_LOSS, gradLoss);
         return this;
     }
 
     /**
-     * Wants the value of every pair of rows.
+     * Sets the tensor that receives the value of every pair of rows.
      *
      * @param out [K] float
      * @return this
      */
     public Divergence values(Tensor out) {
-        this.values = out;
+        call.set(DivergenceOperand.VALUES, out);
         return this;
     }
 
     /**
-     * Wants the reduced loss.
+     * Sets the tensor that receives the reduced loss.
      *
      * @param out [1] float
      * @return this
      */
     public Divergence loss(Tensor out) {
-        this.loss = out;
+        call.set(DivergenceOperand.LOSS, out);
         return this;
     }
 
     /**
-     * Wants the gradient of the loss with respect to {@code p_logits}; not with {@code p} detached.
-     * Rows that take no part get 0.
+     * Sets the tensor that receives the gradient of the loss with respect to {@code p_logits}; not
+     * with {@code p} detached. Rows that take no part get 0.
      *
      * @param out of the shape and dtype of {@code p_logits}, which it may be where the two sides
      *     have memory of their own
      * @return this
      */
     public Divergence gradP(Tensor out) {
-        this.gradP = out;
+        call.set(DivergenceOperand.GRAD_P_LOGITS, out);
         return this;
     }
 
     /**
-     * Wants the gradient of the loss with respect to {@code q_logits}; not with {@code q} detached
-     * or given as weights. Rows that take no part get 0.
+     * Sets the tensor that receives the gradient of the loss with respect to {@code q_logits}; not
+     * with {@code q} detached or given as weights. Rows that take no part get 0.
      *
      * @param out of the shape and dtype of {@code q_logits}, which it may be where the two sides
      *     have memory of their own
      * @return this
      */
     public Divergence gradQ(Tensor out) {
-        this.gradQ = out;
+        call.set(DivergenceOperand.GRAD_Q_LOGITS, out);
         return this;
     }
 
     /**
      * Checks every argument, then computes; nothing is written if a check fails.
      *
-     * @param backend what computes
+     * @param backend computes
      * @throws IllegalArgumentException if an argument is wrong; the message names it
      * @throws IllegalStateException if a tensor is closed
      */
     public void run(Backend backend) {
-        try (Arguments arguments = new Arguments(backend)) {
-            RowChecks.divergence(this, arguments, backend.takesDoubleLogits());
-            backend.divergence(this);
-        }
+        call.run(backend);
     }
 
-    /** The side opposite to p, whichever form it has. */
-    Tensor q() {
-        return qLogits == null ? qWeights : qLogits;
+    /**
+     * Binds this call to a backend and its tensors, to run it many times.
+     *
+     * @param backend computes
+     * @return the call; close it
+     * @throws IllegalArgumentException if an argument is wrong; the message names it
+     * @throws IllegalStateException if a tensor is closed
+     */
+    public PreparedCall prepare(Backend backend) {
+        return new PreparedCall(call.bind(backend));
     }
 }

@@ -1,9 +1,10 @@
 package dev.logratio;
 
-import static dev.logratio.ReferenceMath.bell;
-import static dev.logratio.ReferenceMath.logistic;
-import static dev.logratio.ReferenceMath.softplus;
+import static dev.logratio.internal.reference.ReferenceMath.bell;
+import static dev.logratio.internal.reference.ReferenceMath.logistic;
+import static dev.logratio.internal.reference.ReferenceMath.softplus;
 
+import dev.logratio.internal.reference.DifferenceLosses;
 import dev.logratio.loss.Dlrml;
 
 import java.util.ArrayList;
@@ -83,14 +84,14 @@ public record DlrmlShape(
         // With rho in units of the gate's argument only c is left.
         double unit = betaMix == 0 ? 1 / betaKl : tau / Math.abs(betaMix);
         Dlrml scaled = new Dlrml(betaKl * unit, Math.signum(betaMix), 1);
-        DoubleUnaryOperator slope = x -> ReferenceMargin.at(scaled, x).slope();
+        DoubleUnaryOperator slope = x -> DifferenceLosses.at(scaled, x).slope();
         DoubleUnaryOperator curvature = x -> curvature(scaled.betaKl(), scaled.betaMix(), x) + FLAT;
         Optional<Point> minimum = Optional.empty();
         Optional<Point> maximum = Optional.empty();
         for (Root root : roots(slope)) {
             Optional<Point> point =
                     Optional.of(
-                            new Point(root.x * unit, ReferenceMargin.at(scaled, root.x).value()));
+                            new Point(root.x * unit, DifferenceLosses.at(scaled, root.x).value()));
             if (root.rising) {
                 minimum = point;
             } else {
@@ -195,7 +196,7 @@ public record DlrmlShape(
         String growth =
                 betaMix < tau * betaKl
                         ? " As beta_mix is below tau*beta_kl, the loss of bad pairs grows"
-                              + " exponentially."
+                                + " exponentially."
                         : "";
         return course() + growth;
     }
@@ -205,14 +206,14 @@ public record DlrmlShape(
             return String.format(
                     Locale.ROOT,
                     "From the start, rho = 0, descent lowers rho and settles in the minimum at"
-                        + " %.4f: such pairs prefer the rejected answer.",
+                            + " %.4f: such pairs prefer the rejected answer.",
                     minimum.get().rho());
         }
         if (minimum.isPresent() && maximum.isPresent()) {
             return String.format(
                     Locale.ROOT,
                     "From the start, rho = 0, descent raises rho; a pair that falls below the"
-                        + " maximum at %.4f is caught in the minimum.",
+                            + " maximum at %.4f is caught in the minimum.",
                     maximum.get().rho());
         }
         return nonConvex.isEmpty()

@@ -1,5 +1,6 @@
 package dev.logratio;
 
+import dev.logratio.internal.reference.ReferenceMath;
 import dev.logratio.loss.Dlrml;
 
 /**

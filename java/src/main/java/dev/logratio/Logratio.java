@@ -1,6 +1,7 @@
 package dev.logratio;
 
-import dev.logratio.bindings.logratio_h;
+import dev.logratio.internal.ffm.CpuBackend;
+import dev.logratio.internal.ffm.CudaBackend;
 
 /** The library: its version, what its native part runs on, and how many threads that uses. */
 public final class Logratio {
@@ -37,8 +38,7 @@ public final class Logratio {
      * @throws BackendUnavailableException if the CPU backend cannot run here
      */
     public static int threads() {
-        CpuBackend.instance();
-        return logratio_h.lr_threads();
+        return CpuBackend.instance().threads();
     }
 
     /**
@@ -49,12 +49,12 @@ public final class Logratio {
      * @throws BackendUnavailableException if the CPU backend cannot run here
      */
     public static void setThreads(int threads) {
-        CpuBackend.instance();
+        CpuBackend cpu = CpuBackend.instance();
         if (threads < 1 || threads > 1024) {
             throw new IllegalArgumentException(
                     "threads is " + threads + ", expected a number in 1..1024");
         }
-        NativeStatus.check(logratio_h.lr_set_threads(threads));
+        cpu.setThreads(threads);
     }
 
     /**

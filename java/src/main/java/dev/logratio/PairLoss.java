@@ -1,5 +1,8 @@
 package dev.logratio;
 
+import dev.logratio.internal.check.Call;
+import dev.logratio.internal.check.PairLossOperand;
+import dev.logratio.internal.check.Signature;
 import dev.logratio.loss.Dlrml;
 import dev.logratio.loss.Loss;
 
@@ -16,35 +19,16 @@ import java.util.Objects;
  * has its {@code gradLoss}. Loss k and gradLoss k of {@link dev.logratio.loss.Aot} and {@link
  * dev.logratio.loss.AotUnpaired} belong to rank k. A loss with an unbiased variance over the batch
  * takes no single pair.
+ *
+ * @since 0.1.0
  */
 public final class PairLoss {
-    final Loss.Paired loss;
-    final Tensor policyChosen;
-    final Tensor policyRejected;
-    Tensor referenceChosen;
-    Tensor referenceRejected;
-    Tensor chosenCounts;
-    Tensor rejectedCounts;
-    Tensor gradLoss;
-    Tensor betaKl;
-    Tensor betaMix;
-    Tensor tau;
-    Tensor losses;
-    Tensor chosenRewards;
-    Tensor rejectedRewards;
-    Tensor gradPolicyChosen;
-    Tensor gradPolicyRejected;
-    Tensor gradReferenceChosen;
-    Tensor gradReferenceRejected;
-    Tensor gradBeta;
-    Tensor gradBetaKl;
-    Tensor gradBetaMix;
-    Tensor gradTau;
+    private final Call call;
 
     private PairLoss(Loss.Paired loss, Tensor policyChosen, Tensor policyRejected) {
-        this.loss = Objects.requireNonNull(loss, "loss");
-        this.policyChosen = policyChosen;
-        this.policyRejected = policyRejected;
+        call = new Call(Signature.PAIR_LOSS, Objects.requireNonNull(loss, "loss"));
+        call.set(PairLossOperand.POLICY_CHOSEN, policyChosen);
+        call.set(PairLossOperand.POLICY_REJECTED, policyRejected);
     }
 
     /**
@@ -60,20 +44,31 @@ public final class PairLoss {
     }
 
     /**
-     * Gives the log-probs under the reference, both or none; none to a {@link Loss.ReferenceFree}.
+     * Sets the log-probs under the reference, both or none; none to a {@link Loss.ReferenceFree}.
      *
      * @param chosen [P] float
      * @param rejected [P] float
      * @return this
      */
     public PairLoss reference(Tensor chosen, Tensor rejected) {
-        this.referenceChosen = chosen;
-        this.referenceRejected = rejected;
+        call.set(PairLossOperand.REFERENCE_CHOSEN, chosen);
+        call.set(PairLossOperand.REFERENCE_REJECTED, rejected);
         return this;
     }
 
     /**
-     * Gives the token counts, for losses that divide by length; others do not look at them. Counts
+     * Says that the loss is computed without the reference that it could have: log-probs of 0 stand
+     * in its place. Losses that never have one need not say so.
+     *
+     * @return this
+     */
+    public PairLoss referenceFree() {
+        call.referenceFree();
+        return this;
+    }
+
+    /**
+     * Sets the token counts, for losses that divide by length; others do not look at them. Counts
      * below 1 are taken as 1.
      *
      * @param chosen [P] float or int
@@ -81,184 +76,176 @@ public final class PairLoss {
      * @return this
      */
     public PairLoss counts(Tensor chosen, Tensor rejected) {
-        this.chosenCounts = chosen;
-        this.rejectedCounts = rejected;
+        call.set(PairLossOperand.CHOSEN_COUNTS, chosen);
+        call.set(PairLossOperand.REJECTED_COUNTS, rejected);
         return this;
     }
 
     /**
-     * Gives the upstream gradient of every loss.
+     * Sets the upstream gradient of every loss.
      *
      * @param gradLoss of the losses' shape, float; default 1/P each, 1/(2P) where a pair has two
      * @return this
      */
     public PairLoss gradLoss(Tensor gradLoss) {
-        this.gradLoss = gradLoss;
+        call.set(PairLossOperand.GRAD_LOSS, gradLoss);
         return this;
     }
 
     /**
-     * Gives a learned betaKl, in place of the option; of {@link Dlrml}.
+     * Sets a learned betaKl, in place of the option; of {@link Dlrml}.
      *
      * @param betaKl [1] float
      * @return this
      */
     public PairLoss betaKl(Tensor betaKl) {
-        this.betaKl = betaKl;
+        call.set(PairLossOperand.BETA_KL, betaKl);
         return this;
     }
 
     /**
-     * Gives a learned betaMix, in place of the option; of {@link Dlrml}. {@link LearnableBetaMix}
+     * Sets a learned betaMix, in place of the option; of {@link Dlrml}. {@link LearnableBetaMix}
      * keeps it where the loss is safe.
      *
      * @param betaMix [1] float
      * @return this
      */
     public PairLoss betaMix(Tensor betaMix) {
-        this.betaMix = betaMix;
+        call.set(PairLossOperand.BETA_MIX, betaMix);
         return this;
     }
 
     /**
-     * Gives a learned tau, in place of the option; of {@link Dlrml}.
+     * Sets a learned tau, in place of the option; of {@link Dlrml}.
      *
      * @param tau [1] float
      * @return this
      */
     public PairLoss tau(Tensor tau) {
-        this.tau = tau;
+        call.set(PairLossOperand.TAU, tau);
         return this;
     }
 
     /**
-     * Wants the loss of every pair.
+     * Sets the tensor that receives the loss of every pair.
      *
      * @param out [P] float; [2P] of {@link dev.logratio.loss.KtoPair}
      * @return this
      */
-    public PairLoss loss(Tensor out) {
-        this.losses = out;
+    public PairLoss losses(Tensor out) {
+        call.set(PairLossOperand.LOSS, out);
         return this;
     }
 
     /**
-     * Wants the rewards: {@link Loss.Paired#beta} times the log-ratio policy/reference.
+     * Sets the tensor that receives the rewards: {@link Loss.Paired#beta} times the log-ratio
+     * policy/reference.
      *
      * @param chosen [P] float, or {@code null}
      * @param rejected [P] float, or {@code null}
      * @return this
      */
     public PairLoss rewards(Tensor chosen, Tensor rejected) {
-        this.chosenRewards = chosen;
-        this.rejectedRewards = rejected;
+        call.set(PairLossOperand.CHOSEN_REWARDS, chosen);
+        call.set(PairLossOperand.REJECTED_REWARDS, rejected);
         return this;
     }
 
     /**
-     * Wants the gradients of the policy's log-probs.
+     * Sets the tensor that receives the gradients of the policy's log-probs.
      *
      * @param chosen [P] float, or {@code null}
      * @param rejected [P] float, or {@code null}
      * @return this
      */
     public PairLoss gradPolicy(Tensor chosen, Tensor rejected) {
-        this.gradPolicyChosen = chosen;
-        this.gradPolicyRejected = rejected;
+        call.set(PairLossOperand.GRAD_POLICY_CHOSEN, chosen);
+        call.set(PairLossOperand.GRAD_POLICY_REJECTED, rejected);
         return this;
     }
 
     /**
-     * Wants the gradients of the reference's log-probs; an error without a reference.
+     * Sets the tensor that receives the gradients of the reference's log-probs; an error without a
+     * reference.
      *
      * @param chosen [P] float, or {@code null}
      * @param rejected [P] float, or {@code null}
      * @return this
      */
     public PairLoss gradReference(Tensor chosen, Tensor rejected) {
-        this.gradReferenceChosen = chosen;
-        this.gradReferenceRejected = rejected;
+        call.set(PairLossOperand.GRAD_REFERENCE_CHOSEN, chosen);
+        call.set(PairLossOperand.GRAD_REFERENCE_REJECTED, rejected);
         return this;
     }
 
     /**
-     * Wants the gradient of beta, summed over the pairs; of {@code discopop}.
+     * Sets the tensor that receives the gradient of beta, summed over the pairs; of {@code
+     * discopop}.
      *
      * @param out [1] float
      * @return this
      */
     public PairLoss gradBeta(Tensor out) {
-        this.gradBeta = out;
+        call.set(PairLossOperand.GRAD_BETA, out);
         return this;
     }
 
     /**
-     * Wants the gradient of betaKl, summed over the pairs; of {@code dlrml}.
+     * Sets the tensor that receives the gradient of betaKl, summed over the pairs; of {@code
+     * dlrml}.
      *
      * @param out [1] float
      * @return this
      */
     public PairLoss gradBetaKl(Tensor out) {
-        this.gradBetaKl = out;
+        call.set(PairLossOperand.GRAD_BETA_KL, out);
         return this;
     }
 
     /**
-     * Wants the gradient of betaMix, summed over the pairs; of {@code dlrml}.
+     * Sets the tensor that receives the gradient of betaMix, summed over the pairs; of {@code
+     * dlrml}.
      *
      * @param out [1] float
      * @return this
      */
     public PairLoss gradBetaMix(Tensor out) {
-        this.gradBetaMix = out;
+        call.set(PairLossOperand.GRAD_BETA_MIX, out);
         return this;
     }
 
     /**
-     * Wants the gradient of tau, summed over the pairs; of {@code dlrml} and {@code discopop}.
+     * Sets the tensor that receives the gradient of tau, summed over the pairs; of {@code dlrml}
+     * and {@code discopop}.
      *
      * @param out [1] float
      * @return this
      */
     public PairLoss gradTau(Tensor out) {
-        this.gradTau = out;
+        call.set(PairLossOperand.GRAD_TAU, out);
         return this;
     }
 
     /**
      * Checks every argument, then computes; nothing is written if a check fails.
      *
-     * @param backend what computes
-     * @throws IllegalArgumentException if an argument is wrong or the loss has no such output; the
-     *     message names it
+     * @param backend computes
+     * @throws IllegalArgumentException if an argument is wrong; the message names it
      * @throws IllegalStateException if a tensor is closed
      */
     public void run(Backend backend) {
-        try (Arguments arguments = new Arguments(backend)) {
-            Checks.pairLoss(this, arguments);
-            GuardWarning.logIfDue(withTensors());
-            backend.pairLoss(this);
-        }
+        call.run(backend);
     }
 
     /**
-     * The loss with the values of the tensors that take the place of options; those on a device are
-     * not read here.
+     * Binds this call to a backend and its tensors, to run it many times.
+     *
+     * @param backend computes
+     * @return the call; close it
+     * @throws IllegalArgumentException if an argument is wrong; the message names it
+     * @throws IllegalStateException if a tensor is closed
      */
-    Loss.Paired withTensors() {
-        if (betaKl == null && betaMix == null && tau == null) {
-            return loss;
-        }
-        Dlrml options = (Dlrml) loss;
-        return new Dlrml(
-                value(betaKl, options.betaKl()),
-                value(betaMix, options.betaMix()),
-                value(tau, options.tau()),
-                options.guard(),
-                options.fDivergence());
-    }
-
-    private static double value(Tensor tensor, double option) {
-        return tensor == null || !tensor.device().isHost() ? option : tensor.getDouble(0);
+    public PreparedCall prepare(Backend backend) {
+        return new PreparedCall(call.bind(backend));
     }
 }

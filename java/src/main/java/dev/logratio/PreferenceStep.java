@@ -1,5 +1,9 @@
 package dev.logratio;
 
+import dev.logratio.internal.check.Call;
+import dev.logratio.internal.check.PreferenceStepOperand;
+import dev.logratio.internal.check.Signature;
+import dev.logratio.internal.check.StepOptions;
 import dev.logratio.loss.Loss;
 import dev.logratio.loss.WeightedLoss;
 
@@ -14,21 +18,11 @@ import java.util.Objects;
  * shifted: {@code logits[t]} predicts {@code labels[t]}; {@code labels} [2P,T] int. A token counts
  * if its mask counts and its label is not the ignore index; rows that do not count are not read,
  * and their gradient is 0. The gradient is that of the mean loss.
+ *
+ * @since 0.1.0
  */
 public final class PreferenceStep {
-    final List<WeightedLoss> terms;
-    final Tensor logits;
-    final Tensor labels;
-    TokenOptions tokenOptions = TokenOptions.DEFAULT;
-    SequenceOptions sequenceOptions = SequenceOptions.DEFAULT;
-    boolean wpo;
-    Tensor mask;
-    Tensor referenceLogps;
-    Tensor referenceTokenLogps;
-    Tensor losses;
-    Tensor logps;
-    Tensor counts;
-    Tensor gradLogits;
+    private final Call call;
 
     private PreferenceStep(List<WeightedLoss> terms, Tensor logits, Tensor labels) {
         Objects.requireNonNull(terms, "losses");
@@ -36,9 +30,14 @@ public final class PreferenceStep {
             throw new IllegalArgumentException("losses are empty, expected at least one");
         }
         terms.forEach(term -> Objects.requireNonNull(term, "losses hold null"));
-        this.terms = List.copyOf(terms);
-        this.logits = logits;
-        this.labels = labels;
+        call =
+                new Call(
+                        Signature.PREFERENCE_STEP,
+                        new StepOptions(List.copyOf(terms), false),
+                        TokenOptions.DEFAULT,
+                        SequenceOptions.DEFAULT);
+        call.set(PreferenceStepOperand.LOGITS, logits);
+        call.set(PreferenceStepOperand.LABELS, labels);
     }
 
     /**
@@ -75,7 +74,7 @@ public final class PreferenceStep {
      * @return this
      */
     public PreferenceStep tokenOptions(TokenOptions options) {
-        this.tokenOptions = Objects.requireNonNull(options, "options");
+        call.option(Objects.requireNonNull(options, "options"));
         return this;
     }
 
@@ -87,7 +86,7 @@ public final class PreferenceStep {
      * @return this
      */
     public PreferenceStep sequenceOptions(SequenceOptions options) {
-        this.sequenceOptions = Objects.requireNonNull(options, "options");
+        call.option(Objects.requireNonNull(options, "options"));
         return this;
     }
 
@@ -100,89 +99,100 @@ public final class PreferenceStep {
      * @return this
      */
     public PreferenceStep wpo(boolean wpo) {
-        this.wpo = wpo;
+        call.option(new StepOptions(call.option(StepOptions.class).losses(), wpo));
         return this;
     }
 
     /**
-     * Gives the mask; by default every token whose label is not the ignore index counts 1.
+     * Sets the mask; by default every token whose label is not the ignore index counts 1.
      *
      * @param mask [2P,T]: BOOL, U8 or F32
      * @return this
      */
     public PreferenceStep mask(Tensor mask) {
-        this.mask = mask;
+        call.set(PreferenceStepOperand.MASK, mask);
         return this;
     }
 
     /**
-     * Gives the reference's sequence log-probs, used as they are: reduce them with the same mask
-     * and options. Excludes {@link #referenceTokenLogps}; with neither, the reference's log-probs
-     * are taken as 0.
+     * Sets the reference's sequence log-probs, used as they are: reduce them with the same mask and
+     * options. Excludes {@link #referenceTokenLogps}; with neither, the reference's log-probs are
+     * taken as 0.
      *
      * @param referenceLogps [2P] float
      * @return this
      */
     public PreferenceStep referenceLogps(Tensor referenceLogps) {
-        this.referenceLogps = referenceLogps;
+        call.set(PreferenceStepOperand.REFERENCE_LOGPS, referenceLogps);
         return this;
     }
 
     /**
-     * Gives the reference's token log-probs, which are reduced with the same mask and options.
+     * Sets the reference's token log-probs, which are reduced with the same mask and options.
      * Excludes {@link #referenceLogps}.
      *
      * @param referenceTokenLogps [2P,T] float; read only where a token counts
      * @return this
      */
     public PreferenceStep referenceTokenLogps(Tensor referenceTokenLogps) {
-        this.referenceTokenLogps = referenceTokenLogps;
+        call.set(PreferenceStepOperand.REFERENCE_TOKEN_LOGPS, referenceTokenLogps);
         return this;
     }
 
     /**
-     * Wants the loss of every pair: of several the weighted sum, of a loss with two values a pair
-     * their mean.
+     * Says that the loss is computed without the reference that it could have: log-probs of 0 stand
+     * in its place. Losses that never have one need not say so.
+     *
+     * @return this
+     */
+    public PreferenceStep referenceFree() {
+        call.referenceFree();
+        return this;
+    }
+
+    /**
+     * Sets the tensor that receives the loss of every pair: of several the weighted sum, of a loss
+     * with two values a pair their mean.
      *
      * @param out [P] float
      * @return this
      */
     public PreferenceStep losses(Tensor out) {
-        this.losses = out;
+        call.set(PreferenceStepOperand.LOSSES, out);
         return this;
     }
 
     /**
-     * Wants the log-prob of every sequence.
+     * Sets the tensor that receives the log-prob of every sequence.
      *
      * @param out [2P] float
      * @return this
      */
     public PreferenceStep logps(Tensor out) {
-        this.logps = out;
+        call.set(PreferenceStepOperand.LOGPS, out);
         return this;
     }
 
     /**
-     * Wants the sum of the token weights of every sequence.
+     * Sets the tensor that receives the sum of the token weights of every sequence.
      *
      * @param out [2P] float
      * @return this
      */
     public PreferenceStep counts(Tensor out) {
-        this.counts = out;
+        call.set(PreferenceStepOperand.COUNTS, out);
         return this;
     }
 
     /**
-     * Wants the logits' gradient.
+     * Sets the tensor that receives the logits' gradient.
      *
      * @param out of the logits' shape and dtype, the last dimension contiguous; the logits
      *     themselves, or memory apart from them
      * @return this
      */
     public PreferenceStep gradLogits(Tensor out) {
-        this.gradLogits = out;
+        call.set(PreferenceStepOperand.GRAD_LOGITS, out);
         return this;
     }
 
@@ -192,38 +202,42 @@ public final class PreferenceStep {
      * @return this
      */
     public PreferenceStep inPlace() {
-        return gradLogits(logits);
+        return gradLogits(call.get(PreferenceStepOperand.LOGITS));
     }
 
     /**
      * Checks every argument, then computes; nothing is written if a check fails.
      *
-     * @param backend what computes
+     * @param backend computes
      * @return the metrics of the step
      * @throws IllegalArgumentException if an argument is wrong; the message names it
      * @throws IllegalStateException if a tensor is closed
      */
     public StepMetrics run(Backend backend) {
-        try (Arguments arguments = new Arguments(backend)) {
-            Checks.preferenceStep(this, arguments, backend.takesDoubleLogits());
-            terms.forEach(term -> GuardWarning.logIfDue(term.loss()));
-            return backend.preferenceStep(this);
-        }
+        return call.runWithMetrics(backend);
     }
 
     /**
      * As {@link #run}, without the metrics. On CUDA they would have to be waited for: this starts
      * the step and returns, so it can be captured in a graph.
      *
-     * @param backend what computes
+     * @param backend computes
      * @throws IllegalArgumentException if an argument is wrong; the message names it
      * @throws IllegalStateException if a tensor is closed
      */
     public void launch(Backend backend) {
-        try (Arguments arguments = new Arguments(backend)) {
-            Checks.preferenceStep(this, arguments, backend.takesDoubleLogits());
-            terms.forEach(term -> GuardWarning.logIfDue(term.loss()));
-            backend.launchPreferenceStep(this);
-        }
+        call.run(backend);
+    }
+
+    /**
+     * Binds this call to a backend and its tensors, to launch it many times.
+     *
+     * @param backend computes
+     * @return the call; close it
+     * @throws IllegalArgumentException if an argument is wrong; the message names it
+     * @throws IllegalStateException if a tensor is closed
+     */
+    public PreparedCall prepare(Backend backend) {
+        return new PreparedCall(call.bind(backend));
     }
 }

@@ -1,5 +1,9 @@
 package dev.logratio;
 
+import dev.logratio.internal.check.Call;
+import dev.logratio.internal.check.ScoringRuleOperand;
+import dev.logratio.internal.check.Signature;
+
 import java.util.Objects;
 
 /**
@@ -10,19 +14,15 @@ import java.util.Objects;
  * their shape without V. An ignored row has value 0 and gradient 0 and is not read. A logit of -inf
  * has probability 0 and gradient 0; where the mathematics is +inf, so is the value. A row that is
  * all -inf, or holds +inf or NaN, gives NaN in its own value and gradient only.
+ *
+ * @since 0.1.0
  */
 public final class ScoringRule {
-    final Tensor logits;
-    final Tensor labels;
-    ScoringRuleOptions options = ScoringRuleOptions.DEFAULT;
-    Tensor gradLoss;
-    Tensor values;
-    Tensor loss;
-    Tensor gradLogits;
+    private final Call call = new Call(Signature.SCORING_RULE, ScoringRuleOptions.DEFAULT);
 
     private ScoringRule(Tensor logits, Tensor labels) {
-        this.logits = logits;
-        this.labels = labels;
+        call.set(ScoringRuleOperand.LOGITS, logits);
+        call.set(ScoringRuleOperand.LABELS, labels);
     }
 
     /**
@@ -43,52 +43,53 @@ public final class ScoringRule {
      * @return this
      */
     public ScoringRule options(ScoringRuleOptions options) {
-        this.options = Objects.requireNonNull(options, "options");
+        call.option(Objects.requireNonNull(options, "options"));
         return this;
     }
 
     /**
-     * Gives the upstream gradient of every value.
+     * Sets the upstream gradient of every value.
      *
      * @param gradLoss float of the labels' shape; default 1 over the number of rows that are not
      *     ignored, the gradient of the loss
      * @return this
      */
     public ScoringRule gradLoss(Tensor gradLoss) {
-        this.gradLoss = gradLoss;
+        call.set(ScoringRuleOperand.GRAD_LOSS, gradLoss);
         return this;
     }
 
     /**
-     * Wants the loss of every row.
+     * Sets the tensor that receives the loss of every row.
      *
      * @param out float of the labels' shape
      * @return this
      */
     public ScoringRule values(Tensor out) {
-        this.values = out;
+        call.set(ScoringRuleOperand.VALUES, out);
         return this;
     }
 
     /**
-     * Wants the mean over the rows that are not ignored, 0 if there is none.
+     * Sets the tensor that receives the mean over the rows that are not ignored, 0 if there is
+     * none.
      *
      * @param out [1] float
      * @return this
      */
     public ScoringRule loss(Tensor out) {
-        this.loss = out;
+        call.set(ScoringRuleOperand.LOSS, out);
         return this;
     }
 
     /**
-     * Wants the gradient of the logits.
+     * Sets the tensor that receives the gradient of the logits.
      *
      * @param out of the logits' shape and dtype; it may be the logits themselves
      * @return this
      */
     public ScoringRule gradLogits(Tensor out) {
-        this.gradLogits = out;
+        call.set(ScoringRuleOperand.GRAD_LOGITS, out);
         return this;
     }
 
@@ -98,25 +99,29 @@ public final class ScoringRule {
      * @return this
      */
     public ScoringRule inPlace() {
-        return gradLogits(logits);
+        return gradLogits(call.get(ScoringRuleOperand.LOGITS));
     }
 
     /**
      * Checks every argument, then computes; nothing is written if a check fails.
      *
-     * @param backend what computes
+     * @param backend computes
      * @throws IllegalArgumentException if an argument is wrong; the message names it
      * @throws IllegalStateException if a tensor is closed
      */
     public void run(Backend backend) {
-        try (Arguments arguments = new Arguments(backend)) {
-            RowChecks.scoringRule(this, arguments, backend.takesDoubleLogits());
-            backend.scoringRule(this);
-        }
+        call.run(backend);
     }
 
-    /** The columns that take part. */
-    long vocab() {
-        return options.vocab() == 0 ? logits.size(logits.rank() - 1) : options.vocab();
+    /**
+     * Binds this call to a backend and its tensors, to run it many times.
+     *
+     * @param backend computes
+     * @return the call; close it
+     * @throws IllegalArgumentException if an argument is wrong; the message names it
+     * @throws IllegalStateException if a tensor is closed
+     */
+    public PreparedCall prepare(Backend backend) {
+        return new PreparedCall(call.bind(backend));
     }
 }

@@ -1,5 +1,9 @@
 package dev.logratio;
 
+import dev.logratio.internal.check.Call;
+import dev.logratio.internal.check.SequenceLogpsOperand;
+import dev.logratio.internal.check.Signature;
+
 import java.util.Objects;
 
 /**
@@ -8,19 +12,15 @@ import java.util.Objects;
  * <p>Inputs: {@code tokenLogps} [B,T] float; {@code mask} [B,T]. B must be even when the tail
  * weight is below 1. A value at a token that does not count is never read, so that NaN there is
  * harmless.
+ *
+ * @since 0.1.0
  */
 public final class SequenceLogps {
-    final Tensor tokenLogps;
-    final Tensor mask;
-    SequenceOptions options = SequenceOptions.DEFAULT;
-    Tensor gradLogps;
-    Tensor logps;
-    Tensor counts;
-    Tensor gradTokenLogps;
+    private final Call call = new Call(Signature.SEQUENCE_LOGPS, SequenceOptions.DEFAULT);
 
     private SequenceLogps(Tensor tokenLogps, Tensor mask) {
-        this.tokenLogps = tokenLogps;
-        this.mask = mask;
+        call.set(SequenceLogpsOperand.TOKEN_LOGPS, tokenLogps);
+        call.set(SequenceLogpsOperand.MASK, mask);
     }
 
     /**
@@ -40,66 +40,76 @@ public final class SequenceLogps {
      * @param options default {@link SequenceOptions#DEFAULT}
      * @return this
      */
-    public SequenceLogps options(SequenceOptions options) {
-        this.options = Objects.requireNonNull(options, "options");
+    public SequenceLogps sequenceOptions(SequenceOptions options) {
+        call.option(Objects.requireNonNull(options, "options"));
         return this;
     }
 
     /**
-     * Gives the upstream gradient of every sequence; needs {@link #gradTokenLogps}.
+     * Sets the upstream gradient of every sequence; needs {@link #gradTokenLogps}.
      *
      * @param gradLogps [B] float
      * @return this
      */
     public SequenceLogps gradLogps(Tensor gradLogps) {
-        this.gradLogps = gradLogps;
+        call.set(SequenceLogpsOperand.GRAD_LOGPS, gradLogps);
         return this;
     }
 
     /**
-     * Wants the log-prob of every sequence.
+     * Sets the tensor that receives the log-prob of every sequence.
      *
      * @param out [B] float
      * @return this
      */
     public SequenceLogps logps(Tensor out) {
-        this.logps = out;
+        call.set(SequenceLogpsOperand.LOGPS, out);
         return this;
     }
 
     /**
-     * Wants the sum of the token weights of every sequence.
+     * Sets the tensor that receives the sum of the token weights of every sequence.
      *
      * @param out [B] float
      * @return this
      */
     public SequenceLogps counts(Tensor out) {
-        this.counts = out;
+        call.set(SequenceLogpsOperand.COUNTS, out);
         return this;
     }
 
     /**
-     * Wants the gradient of every token, 0 where it does not count; needs {@link #gradLogps}.
+     * Sets the tensor that receives the gradient of every token, 0 where it does not count; needs
+     * {@link #gradLogps}.
      *
      * @param out [B,T] float
      * @return this
      */
     public SequenceLogps gradTokenLogps(Tensor out) {
-        this.gradTokenLogps = out;
+        call.set(SequenceLogpsOperand.GRAD_TOKEN_LOGPS, out);
         return this;
     }
 
     /**
      * Checks every argument, then computes; nothing is written if a check fails.
      *
-     * @param backend what computes
+     * @param backend computes
      * @throws IllegalArgumentException if an argument is wrong; the message names it
      * @throws IllegalStateException if a tensor is closed
      */
     public void run(Backend backend) {
-        try (Arguments arguments = new Arguments(backend)) {
-            Checks.sequenceLogps(this, arguments);
-            backend.sequenceLogps(this);
-        }
+        call.run(backend);
+    }
+
+    /**
+     * Binds this call to a backend and its tensors, to run it many times.
+     *
+     * @param backend computes
+     * @return the call; close it
+     * @throws IllegalArgumentException if an argument is wrong; the message names it
+     * @throws IllegalStateException if a tensor is closed
+     */
+    public PreparedCall prepare(Backend backend) {
+        return new PreparedCall(call.bind(backend));
     }
 }

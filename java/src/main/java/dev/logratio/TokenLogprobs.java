@@ -1,5 +1,9 @@
 package dev.logratio;
 
+import dev.logratio.internal.check.Call;
+import dev.logratio.internal.check.Signature;
+import dev.logratio.internal.check.TokenLogprobsOperand;
+
 import java.util.Objects;
 
 /**
@@ -13,21 +17,15 @@ import java.util.Objects;
  * <p>A row whose label is the ignore index gets logp 0; its other outputs are still computed. A
  * logit of -inf has probability 0. A row whose raw logits are all -inf, or hold +inf or NaN, gives
  * NaN in that row only. The result of a row does not depend on the rows around it.
+ *
+ * @since 0.1.0
  */
 public final class TokenLogprobs {
-    final Tensor logits;
-    final Tensor labels;
-    TokenOptions options = TokenOptions.DEFAULT;
-    Tensor logp;
-    Tensor lse;
-    Tensor lse2;
-    Tensor entropy;
-    Tensor argmax;
-    Tensor meanLogit;
+    private final Call call = new Call(Signature.TOKEN_LOGPROBS, TokenOptions.DEFAULT);
 
     private TokenLogprobs(Tensor logits, Tensor labels) {
-        this.logits = logits;
-        this.labels = labels;
+        call.set(TokenLogprobsOperand.LOGITS, logits);
+        call.set(TokenLogprobsOperand.LABELS, labels);
     }
 
     /**
@@ -47,89 +45,99 @@ public final class TokenLogprobs {
      * @param options default {@link TokenOptions#DEFAULT}
      * @return this
      */
-    public TokenLogprobs options(TokenOptions options) {
-        this.options = Objects.requireNonNull(options, "options");
+    public TokenLogprobs tokenOptions(TokenOptions options) {
+        call.option(Objects.requireNonNull(options, "options"));
         return this;
     }
 
     /**
-     * Wants the labels' log-probs, {@code log softmax(z)[label]}.
+     * Sets the tensor that receives the labels' log-probs, {@code log softmax(z)[label]}.
      *
      * @param out float, of the labels' shape
      * @return this
      */
     public TokenLogprobs logp(Tensor out) {
-        this.logp = out;
+        call.set(TokenLogprobsOperand.LOGP, out);
         return this;
     }
 
     /**
-     * Wants the log-sum-exp of {@code z}, which {@link TokenLogprobsBackward} needs; as F64 it
-     * loses nothing on the way.
+     * Sets the tensor that receives the log-sum-exp of {@code z}, which {@link
+     * TokenLogprobsBackward} needs; as F64 it loses nothing on the way.
      *
      * @param out float, of the labels' shape
      * @return this
      */
     public TokenLogprobs lse(Tensor out) {
-        this.lse = out;
+        call.set(TokenLogprobsOperand.LSE, out);
         return this;
     }
 
     /**
-     * Wants the log-sum-exp of {@code 2z}.
+     * Sets the tensor that receives the log-sum-exp of {@code 2z}.
      *
      * @param out float, of the labels' shape
      * @return this
      */
     public TokenLogprobs lse2(Tensor out) {
-        this.lse2 = out;
+        call.set(TokenLogprobsOperand.LSE2, out);
         return this;
     }
 
     /**
-     * Wants the entropy of {@code softmax(z)}, in nats.
+     * Sets the tensor that receives the entropy of {@code softmax(z)}, in nats.
      *
      * @param out float, of the labels' shape
      * @return this
      */
     public TokenLogprobs entropy(Tensor out) {
-        this.entropy = out;
+        call.set(TokenLogprobsOperand.ENTROPY, out);
         return this;
     }
 
     /**
-     * Wants the index of the largest raw logit: the lowest on ties, a NaN counting as the largest.
+     * Sets the tensor that receives the index of the largest raw logit: the lowest on ties, a NaN
+     * counting as the largest.
      *
      * @param out int, of the labels' shape
      * @return this
      */
     public TokenLogprobs argmax(Tensor out) {
-        this.argmax = out;
+        call.set(TokenLogprobsOperand.ARGMAX, out);
         return this;
     }
 
     /**
-     * Wants the mean of {@code z} over the columns where it is not -inf.
+     * Sets the tensor that receives the mean of {@code z} over the columns where it is not -inf.
      *
      * @param out float, of the labels' shape
      * @return this
      */
     public TokenLogprobs meanLogit(Tensor out) {
-        this.meanLogit = out;
+        call.set(TokenLogprobsOperand.MEAN_LOGIT, out);
         return this;
     }
 
     /**
      * Checks every argument, then computes; nothing is written if a check fails.
      *
-     * @param backend what computes
+     * @param backend computes
      * @throws IllegalArgumentException if an argument is wrong; the message names it
      * @throws IllegalStateException if a tensor is closed
      */
     public void run(Backend backend) {
-        try (Arguments arguments = new Arguments(backend)) {
-            Checks.tokenLogprobs(this, arguments, backend.takesDoubleLogits());
-            backend.tokenLogprobs(this);
-        }
+        call.run(backend);
+    }
+
+    /**
+     * Binds this call to a backend and its tensors, to run it many times.
+     *
+     * @param backend computes
+     * @return the call; close it
+     * @throws IllegalArgumentException if an argument is wrong; the message names it
+     * @throws IllegalStateException if a tensor is closed
+     */
+    public PreparedCall prepare(Backend backend) {
+        return new PreparedCall(call.bind(backend));
     }
 }

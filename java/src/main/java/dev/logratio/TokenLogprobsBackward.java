@@ -1,5 +1,9 @@
 package dev.logratio;
 
+import dev.logratio.internal.check.Call;
+import dev.logratio.internal.check.Signature;
+import dev.logratio.internal.check.TokenLogprobsBackwardOperand;
+
 import java.util.Objects;
 
 /**
@@ -10,21 +14,16 @@ import java.util.Objects;
  * where {@code gradEntropy} is given, float of the labels' shape, as the forward gave them. At
  * least one upstream gradient. A row that is ignored gets 0, as does one whose upstream gradients
  * are all 0, and a logit of -inf.
+ *
+ * @since 0.1.0
  */
 public final class TokenLogprobsBackward {
-    final Tensor logits;
-    final Tensor labels;
-    final Tensor lse;
-    TokenOptions options = TokenOptions.DEFAULT;
-    Tensor entropy;
-    Tensor gradLogp;
-    Tensor gradEntropy;
-    Tensor gradLogits;
+    private final Call call = new Call(Signature.TOKEN_LOGPROBS_BACKWARD, TokenOptions.DEFAULT);
 
     private TokenLogprobsBackward(Tensor logits, Tensor labels, Tensor lse) {
-        this.logits = logits;
-        this.labels = labels;
-        this.lse = lse;
+        call.set(TokenLogprobsBackwardOperand.LOGITS, logits);
+        call.set(TokenLogprobsBackwardOperand.LABELS, labels);
+        call.set(TokenLogprobsBackwardOperand.LSE, lse);
     }
 
     /**
@@ -47,41 +46,41 @@ public final class TokenLogprobsBackward {
      * @param options default {@link TokenOptions#DEFAULT}
      * @return this
      */
-    public TokenLogprobsBackward options(TokenOptions options) {
-        this.options = Objects.requireNonNull(options, "options");
+    public TokenLogprobsBackward tokenOptions(TokenOptions options) {
+        call.option(Objects.requireNonNull(options, "options"));
         return this;
     }
 
     /**
-     * Gives the forward's entropy, which {@link #gradEntropy} needs.
+     * Sets the forward's entropy, which {@link #gradEntropy} needs.
      *
      * @param entropy float, of the labels' shape
      * @return this
      */
     public TokenLogprobsBackward entropy(Tensor entropy) {
-        this.entropy = entropy;
+        call.set(TokenLogprobsBackwardOperand.ENTROPY, entropy);
         return this;
     }
 
     /**
-     * Gives the upstream gradient of every log-prob.
+     * Sets the upstream gradient of every log-prob.
      *
      * @param gradLogp float, of the labels' shape
      * @return this
      */
     public TokenLogprobsBackward gradLogp(Tensor gradLogp) {
-        this.gradLogp = gradLogp;
+        call.set(TokenLogprobsBackwardOperand.GRAD_LOGP, gradLogp);
         return this;
     }
 
     /**
-     * Gives the upstream gradient of every entropy.
+     * Sets the upstream gradient of every entropy.
      *
      * @param gradEntropy float, of the labels' shape
      * @return this
      */
     public TokenLogprobsBackward gradEntropy(Tensor gradEntropy) {
-        this.gradEntropy = gradEntropy;
+        call.set(TokenLogprobsBackwardOperand.GRAD_ENTROPY, gradEntropy);
         return this;
     }
 
@@ -93,7 +92,7 @@ public final class TokenLogprobsBackward {
      * @return this
      */
     public TokenLogprobsBackward gradLogits(Tensor out) {
-        this.gradLogits = out;
+        call.set(TokenLogprobsBackwardOperand.GRAD_LOGITS, out);
         return this;
     }
 
@@ -103,20 +102,29 @@ public final class TokenLogprobsBackward {
      * @return this
      */
     public TokenLogprobsBackward inPlace() {
-        return gradLogits(logits);
+        return gradLogits(call.get(TokenLogprobsBackwardOperand.LOGITS));
     }
 
     /**
      * Checks every argument, then computes; nothing is written if a check fails.
      *
-     * @param backend what computes
+     * @param backend computes
      * @throws IllegalArgumentException if an argument is wrong; the message names it
      * @throws IllegalStateException if a tensor is closed
      */
     public void run(Backend backend) {
-        try (Arguments arguments = new Arguments(backend)) {
-            Checks.tokenLogprobsBackward(this, arguments, backend.takesDoubleLogits());
-            backend.tokenLogprobsBackward(this);
-        }
+        call.run(backend);
+    }
+
+    /**
+     * Binds this call to a backend and its tensors, to run it many times.
+     *
+     * @param backend computes
+     * @return the call; close it
+     * @throws IllegalArgumentException if an argument is wrong; the message names it
+     * @throws IllegalStateException if a tensor is closed
+     */
+    public PreparedCall prepare(Backend backend) {
+        return new PreparedCall(call.bind(backend));
     }
 }

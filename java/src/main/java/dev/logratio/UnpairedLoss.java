@@ -1,5 +1,8 @@
 package dev.logratio;
 
+import dev.logratio.internal.check.Call;
+import dev.logratio.internal.check.Signature;
+import dev.logratio.internal.check.UnpairedLossOperand;
 import dev.logratio.loss.Kto;
 import dev.logratio.loss.Loss;
 
@@ -11,27 +14,18 @@ import java.util.Objects;
  *
  * <p>All tensors are [B] float unless said otherwise; B = 0 is allowed. Gradients are those of
  * {@code sum(gradLoss * loss)}, by default of the mean loss.
+ *
+ * @since 0.1.0
  */
 public final class UnpairedLoss {
-    final Loss.Unpaired loss;
-    final Tensor policyLogps;
-    final Tensor referenceLogps;
-    final Tensor chosen;
-    Tensor klPolicyLogps;
-    Tensor klReferenceLogps;
-    Tensor gradLoss;
-    Tensor losses;
-    Tensor rewards;
-    Tensor kl;
-    Tensor gradPolicyLogps;
-    Tensor gradReferenceLogps;
+    private final Call call;
 
     private UnpairedLoss(
             Loss.Unpaired loss, Tensor policyLogps, Tensor referenceLogps, Tensor chosen) {
-        this.loss = Objects.requireNonNull(loss, "loss");
-        this.policyLogps = policyLogps;
-        this.referenceLogps = referenceLogps;
-        this.chosen = chosen;
+        call = new Call(Signature.UNPAIRED_LOSS, Objects.requireNonNull(loss, "loss"));
+        call.set(UnpairedLossOperand.POLICY_LOGPS, policyLogps);
+        call.set(UnpairedLossOperand.REFERENCE_LOGPS, referenceLogps);
+        call.set(UnpairedLossOperand.CHOSEN, chosen);
     }
 
     /**
@@ -50,7 +44,7 @@ public final class UnpairedLoss {
     }
 
     /**
-     * Gives the log-probs of mismatched examples (prompts with answers of others), both or none; of
+     * Sets the log-probs of mismatched examples (prompts with answers of others), both or none; of
      * {@link Kto}. Its kl is {@code max(0, mean)} of their log-ratios, a constant; without them, or
      * where C = 0, it is 0.
      *
@@ -59,88 +53,98 @@ public final class UnpairedLoss {
      * @return this
      */
     public UnpairedLoss klLogps(Tensor policyLogps, Tensor referenceLogps) {
-        this.klPolicyLogps = policyLogps;
-        this.klReferenceLogps = referenceLogps;
+        call.set(UnpairedLossOperand.KL_POLICY_LOGPS, policyLogps);
+        call.set(UnpairedLossOperand.KL_REFERENCE_LOGPS, referenceLogps);
         return this;
     }
 
     /**
-     * Gives the upstream gradient of every loss.
+     * Sets the upstream gradient of every loss.
      *
      * @param gradLoss [B] float; default 1/B each
      * @return this
      */
     public UnpairedLoss gradLoss(Tensor gradLoss) {
-        this.gradLoss = gradLoss;
+        call.set(UnpairedLossOperand.GRAD_LOSS, gradLoss);
         return this;
     }
 
     /**
-     * Wants the loss of every example.
+     * Sets the tensor that receives the loss of every example.
      *
      * @param out [B] float
      * @return this
      */
-    public UnpairedLoss loss(Tensor out) {
-        this.losses = out;
+    public UnpairedLoss losses(Tensor out) {
+        call.set(UnpairedLossOperand.LOSS, out);
         return this;
     }
 
     /**
-     * Wants the rewards: beta times the log-ratio policy/reference.
+     * Sets the tensor that receives the rewards: beta times the log-ratio policy/reference.
      *
      * @param out [B] float
      * @return this
      */
     public UnpairedLoss rewards(Tensor out) {
-        this.rewards = out;
+        call.set(UnpairedLossOperand.REWARDS, out);
         return this;
     }
 
     /**
-     * Wants the kl that the loss was computed with; 0 for losses that have none.
+     * Sets the tensor that receives the kl that the loss was computed with; 0 for losses that have
+     * none.
      *
      * @param out [1] float
      * @return this
      */
     public UnpairedLoss kl(Tensor out) {
-        this.kl = out;
+        call.set(UnpairedLossOperand.KL, out);
         return this;
     }
 
     /**
-     * Wants the gradient of the policy's log-probs.
+     * Sets the tensor that receives the gradient of the policy's log-probs.
      *
      * @param out [B] float
      * @return this
      */
     public UnpairedLoss gradPolicy(Tensor out) {
-        this.gradPolicyLogps = out;
+        call.set(UnpairedLossOperand.GRAD_POLICY_LOGPS, out);
         return this;
     }
 
     /**
-     * Wants the gradient of the reference's log-probs.
+     * Sets the tensor that receives the gradient of the reference's log-probs.
      *
      * @param out [B] float
      * @return this
      */
     public UnpairedLoss gradReference(Tensor out) {
-        this.gradReferenceLogps = out;
+        call.set(UnpairedLossOperand.GRAD_REFERENCE_LOGPS, out);
         return this;
     }
 
     /**
      * Checks every argument, then computes; nothing is written if a check fails.
      *
-     * @param backend what computes
+     * @param backend computes
      * @throws IllegalArgumentException if an argument is wrong; the message names it
      * @throws IllegalStateException if a tensor is closed
      */
     public void run(Backend backend) {
-        try (Arguments arguments = new Arguments(backend)) {
-            Checks.unpairedLoss(this, arguments);
-            backend.unpairedLoss(this);
-        }
+        call.run(backend);
+    }
+
+    /**
+     * Binds this call to a backend and its tensors, to run it many times.
+     *
+     * @param backend computes
+     * @return the call; close it
+     * @throws IllegalArgumentException if an argument is wrong; the message names it
+     * @throws IllegalStateException if a tensor is closed
+     */
+    public PreparedCall prepare(Backend backend) {
+        return new PreparedCall(call.bind(backend));
     }
 }

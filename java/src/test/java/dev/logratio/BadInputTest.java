@@ -82,8 +82,7 @@ class BadInputTest {
                         "logits is missing, expected float [N,V] or [B,T,V]",
                         b -> TokenLogprobs.of(null, labels).logp(out(DType.F32, 4)).run(b)),
                 new Mistake(
-                        "labels is missing, expected int of the logits' shape without the"
-                            + " vocabulary",
+                        "labels is missing, expected int [N] or [B,T]",
                         b -> TokenLogprobs.of(logits, null).logp(out(DType.F32, 4)).run(b)),
                 new Mistake(
                         "logits is F32 [4], expected shape [N,V] or [B,T,V]",
@@ -93,7 +92,7 @@ class BadInputTest {
                         b -> TokenLogprobs.of(f32(4, 0), labels).logp(out(DType.F32, 4)).run(b)),
                 new Mistake(
                         "logits is F32 [4, 5], expected a contiguous last dimension, not a stride"
-                            + " of 2",
+                                + " of 2",
                         b -> TokenLogprobs.of(everySecond, labels).logp(out(DType.F32, 4)).run(b)),
                 new Mistake(
                         "labels is F32 [4], expected I64 or I32",
@@ -126,7 +125,7 @@ class BadInputTest {
                         b -> TokenLogprobs.of(logits, labels).logp(readOnly).run(b)),
                 new Mistake(
                         "logp is F32 [4] with elements that share memory, expected memory for each"
-                            + " element",
+                                + " element",
                         b -> TokenLogprobs.of(logits, labels).logp(broadcast).run(b)),
                 new Mistake(
                         "logp F32 [4] overlaps logits F32 [4, 5], expected memory of its own",
@@ -138,28 +137,27 @@ class BadInputTest {
                                         .gradLogits(out(DType.F32, 4, 5))
                                         .run(b)),
                 new Mistake(
-                        "lse is missing, expected float of the labels' shape",
+                        "lse is missing, expected float [N] or [B,T]",
                         b ->
                                 TokenLogprobsBackward.of(logits, labels, null)
                                         .gradLogp(f32(4))
                                         .gradLogits(out(DType.F32, 4, 5))
                                         .run(b)),
                 new Mistake(
-                        "entropy is missing, expected float of the labels' shape, as grad_entropy"
-                            + " is given",
+                        "entropy is missing, expected float [N] or [B,T], as grad_entropy is given",
                         b ->
                                 TokenLogprobsBackward.of(logits, labels, f32(4))
                                         .gradEntropy(f32(4))
                                         .gradLogits(out(DType.F32, 4, 5))
                                         .run(b)),
                 new Mistake(
-                        "grad_logits is missing, expected the logits' shape and dtype",
+                        "grad_logits is missing, expected the shape and dtype of logits",
                         b ->
                                 TokenLogprobsBackward.of(logits, labels, f32(4))
                                         .gradLogp(f32(4))
                                         .run(b)),
                 new Mistake(
-                        "grad_logits is BF16 [4, 5], expected F32 [4, 5], as the logits",
+                        "grad_logits is BF16 [4, 5], expected F32 [4, 5], as logits",
                         b ->
                                 TokenLogprobsBackward.of(logits, labels, f32(4))
                                         .gradLogp(f32(4))
@@ -167,7 +165,7 @@ class BadInputTest {
                                         .run(b)),
                 new Mistake(
                         "grad_logits F32 [2, 5] overlaps logits F32 [2, 5], expected memory of its"
-                            + " own",
+                                + " own",
                         b ->
                                 TokenLogprobsBackward.of(half, i64(2), f32(2))
                                         .gradLogp(f32(2))
@@ -187,23 +185,23 @@ class BadInputTest {
                         b -> SequenceLogps.of(f32(4, 3), weights).logps(out(DType.F32, 4)).run(b)),
                 new Mistake(
                         "mask is BOOL [3, 3], expected an even number of sequences as tail_weight"
-                            + " is below 1",
+                                + " is below 1",
                         b ->
                                 SequenceLogps.of(f32(3, 3), mask.slice(0, 0, 3))
-                                        .options(poet)
+                                        .sequenceOptions(poet)
                                         .logps(out(DType.F32, 3))
                                         .run(b)),
                 new Mistake(
                         "token_logps is missing, expected float [B,T], as logps is wanted",
                         b -> SequenceLogps.of(null, mask).logps(out(DType.F32, 4)).run(b)),
                 new Mistake(
-                        "grad_logps is missing, expected it as grad_token_logps is wanted",
+                        "grad_logps is missing, expected float [B], as grad_token_logps is given",
                         b ->
                                 SequenceLogps.of(null, mask)
                                         .gradTokenLogps(out(DType.F32, 4, 3))
                                         .run(b)),
                 new Mistake(
-                        "grad_token_logps is missing, expected it as grad_logps is given",
+                        "grad_token_logps is missing, expected float [B,T], as grad_logps is given",
                         b ->
                                 SequenceLogps.of(f32(4, 3), mask)
                                         .gradLogps(f32(4))
@@ -213,100 +211,118 @@ class BadInputTest {
                         "token_logps is F32 [4, 2], expected shape [4, 3], as mask is BOOL [4, 3]",
                         b -> SequenceLogps.of(f32(4, 2), mask).logps(out(DType.F32, 4)).run(b)),
                 new Mistake(
-                        "counts is F32 [3], expected shape [4]",
+                        "counts is F32 [3], expected shape [4], as mask is BOOL [4, 3]",
                         b -> SequenceLogps.of(null, mask).counts(out(DType.F32, 3)).run(b)),
                 new Mistake(
                         "policy_chosen is missing, expected float [P]",
-                        b -> PairLoss.of(new Dlrml(), null, pairs).loss(out(DType.F32, 3)).run(b)),
+                        b ->
+                                PairLoss.of(new Dlrml(), null, pairs)
+                                        .referenceFree()
+                                        .losses(out(DType.F32, 3))
+                                        .run(b)),
                 new Mistake(
                         "policy_chosen is F32 [4, 5], expected shape [P]",
                         b ->
                                 PairLoss.of(new Dlrml(), logits, pairs)
-                                        .loss(out(DType.F32, 3))
+                                        .referenceFree()
+                                        .losses(out(DType.F32, 3))
                                         .run(b)),
                 new Mistake(
-                        "policy_rejected is F32 [4], expected shape [3]",
+                        "policy_rejected is F32 [4], expected shape [3], as policy_chosen is F32"
+                                + " [3]",
                         b ->
                                 PairLoss.of(new Dlrml(), pairs, f32(4))
-                                        .loss(out(DType.F32, 3))
+                                        .referenceFree()
+                                        .losses(out(DType.F32, 3))
                                         .run(b)),
                 new Mistake(
-                        "reference_rejected is missing, expected it as reference_chosen is given",
+                        "reference_rejected is missing, expected float [P], or referenceFree()",
                         b ->
                                 PairLoss.of(new Dlrml(), pairs, pairs)
                                         .reference(pairs, null)
-                                        .loss(out(DType.F32, 3))
+                                        .losses(out(DType.F32, 3))
                                         .run(b)),
                 new Mistake(
-                        "chosen_counts is missing, expected it as rejected_counts is given",
+                        "chosen_counts is missing, expected float or int [P], as rejected_counts is"
+                                + " given",
                         b ->
                                 PairLoss.of(new Dlrml(), pairs, pairs)
+                                        .referenceFree()
                                         .counts(null, i64(3))
-                                        .loss(out(DType.F32, 3))
+                                        .losses(out(DType.F32, 3))
                                         .run(b)),
                 new Mistake(
-                        "chosen_counts is BOOL [3], expected float or int",
+                        "chosen_counts is BOOL [3], expected F64, F32, BF16, F16, I64 or I32",
                         b ->
                                 PairLoss.of(new Dlrml(), pairs, pairs)
+                                        .referenceFree()
                                         .counts(Tensor.zeros(ARENA, DType.BOOL, 3), i64(3))
-                                        .loss(out(DType.F32, 3))
+                                        .losses(out(DType.F32, 3))
                                         .run(b)),
                 new Mistake(
                         "grad_reference_chosen is wanted, expected a reference with it",
                         b ->
                                 PairLoss.of(new Dlrml(), pairs, pairs)
-                                        .loss(out(DType.F32, 3))
+                                        .referenceFree()
+                                        .losses(out(DType.F32, 3))
                                         .gradReference(out(DType.F32, 3), null)
                                         .run(b)),
                 new Mistake(
                         "grad_beta is wanted, expected a loss with the option beta, not dlrml",
                         b ->
                                 PairLoss.of(new Dlrml(), pairs, pairs)
-                                        .loss(out(DType.F32, 3))
+                                        .referenceFree()
+                                        .losses(out(DType.F32, 3))
                                         .gradBeta(out(DType.F32, 1))
                                         .run(b)),
                 new Mistake(
                         "grad_beta_mix is wanted, expected a loss with the option beta_mix, not"
-                            + " discopop",
+                                + " discopop",
                         b ->
                                 PairLoss.of(new DiscoPop(), pairs, pairs)
+                                        .referenceFree()
                                         .gradBetaMix(out(DType.F32, 1))
                                         .run(b)),
                 new Mistake(
                         "grad_tau is wanted, expected a loss with the option tau, not sigmoid",
                         b ->
                                 PairLoss.of(new Sigmoid(), pairs, pairs)
+                                        .referenceFree()
                                         .gradTau(out(DType.F32, 1))
                                         .run(b)),
                 new Mistake(
                         "grad_tau is F32 [3], expected shape [1]",
                         b ->
                                 PairLoss.of(new Dlrml(), pairs, pairs)
+                                        .referenceFree()
                                         .gradTau(out(DType.F32, 3))
                                         .run(b)),
                 new Mistake(
                         "logits is F32 [4, 5], expected shape [2P,T,V]",
                         b ->
                                 PreferenceStep.of(new Dlrml(), logits, labels)
+                                        .referenceFree()
                                         .logps(out(DType.F32, 4))
                                         .run(b)),
                 new Mistake(
                         "logits is F32 [3, 3, 5], expected an even first dimension, chosen before"
-                            + " rejected",
+                                + " rejected",
                         b ->
                                 PreferenceStep.of(new Dlrml(), f32(3, 3, 5), i64(3, 3))
+                                        .referenceFree()
                                         .logps(out(DType.F32, 3))
                                         .run(b)),
                 new Mistake(
                         "mask is BOOL [4, 3], expected shape [4, 2], as labels is I64 [4, 2]",
                         b ->
                                 PreferenceStep.of(new Dlrml(), f32(4, 2, 5), i64(4, 2))
+                                        .referenceFree()
                                         .mask(mask)
                                         .logps(out(DType.F32, 4))
                                         .run(b)),
                 new Mistake(
-                        "reference_logps and reference_token_logps are both given, expected at most"
-                            + " one of them",
+                        "reference_logps and reference_token_logps are both given, expected"
+                                + " one of them",
                         b ->
                                 PreferenceStep.of(new Dlrml(), step, stepLabels)
                                         .referenceLogps(f32(4))
@@ -314,118 +330,130 @@ class BadInputTest {
                                         .logps(out(DType.F32, 4))
                                         .run(b)),
                 new Mistake(
-                        "reference_logps is F32 [2], expected shape [4]",
+                        "reference_logps is F32 [2], expected shape [4], as logits is F32 [4, 3,"
+                                + " 5]",
                         b ->
                                 PreferenceStep.of(new Dlrml(), step, stepLabels)
                                         .referenceLogps(f32(2))
                                         .logps(out(DType.F32, 4))
                                         .run(b)),
                 new Mistake(
-                        "losses is F32 [4], expected shape [2]",
+                        "losses is F32 [4], expected shape [2], as logits is F32 [4, 3, 5]",
                         b ->
                                 PreferenceStep.of(new Dlrml(), step, stepLabels)
+                                        .referenceFree()
                                         .losses(out(DType.F32, 4))
                                         .run(b)),
                 new Mistake(
                         "reference_chosen is given, expected it absent as loss simpo has no"
-                            + " reference",
+                                + " reference",
                         b ->
                                 PairLoss.of(new SimPo(), pairs, pairs)
                                         .reference(pairs, pairs)
-                                        .loss(out(DType.F32, 3))
+                                        .losses(out(DType.F32, 3))
                                         .run(b)),
                 new Mistake(
                         "beta_mix is given as a tensor, expected it only with the loss dlrml, not"
-                            + " discopop",
+                                + " discopop",
                         b ->
                                 PairLoss.of(new DiscoPop(), pairs, pairs)
+                                        .referenceFree()
                                         .betaMix(f32(1))
-                                        .loss(out(DType.F32, 3))
+                                        .losses(out(DType.F32, 3))
                                         .run(b)),
                 new Mistake(
                         "tau is F32 [3], expected shape [1]",
                         b ->
                                 PairLoss.of(new Dlrml(), pairs, pairs)
+                                        .referenceFree()
                                         .tau(pairs)
-                                        .loss(out(DType.F32, 3))
+                                        .losses(out(DType.F32, 3))
                                         .run(b)),
                 new Mistake(
                         "tau is 0.0, expected a number finite and > 0",
                         b ->
                                 PairLoss.of(new Dlrml(), pairs, pairs)
+                                        .referenceFree()
                                         .tau(f32(1))
-                                        .loss(out(DType.F32, 3))
+                                        .losses(out(DType.F32, 3))
                                         .run(b)),
                 new Mistake(
                         "loss is F32 [3], expected shape [6]",
                         b ->
                                 PairLoss.of(new KtoPair(), pairs, pairs)
-                                        .loss(out(DType.F32, 3))
+                                        .referenceFree()
+                                        .losses(out(DType.F32, 3))
                                         .run(b)),
                 new Mistake(
                         "grad_loss is F32 [3], expected shape [6]",
                         b ->
                                 PairLoss.of(new KtoPair(), pairs, pairs)
+                                        .referenceFree()
                                         .gradLoss(pairs)
-                                        .loss(out(DType.F32, 6))
+                                        .losses(out(DType.F32, 6))
                                         .run(b)),
                 new Mistake(
                         "grad_tau is wanted, expected a loss with the option tau, not dbaql",
                         b ->
                                 PairLoss.of(new Dbaql(), pairs, pairs)
+                                        .referenceFree()
                                         .gradTau(out(DType.F32, 1))
                                         .run(b)),
                 new Mistake(
                         "policy_chosen is F32 [1], expected at least 2 pairs, or none, as loss aqfl"
-                            + " takes their variance",
+                                + " takes their variance",
                         b ->
                                 PairLoss.of(new Aqfl(), f32(1), f32(1))
-                                        .loss(out(DType.F32, 1))
+                                        .referenceFree()
+                                        .losses(out(DType.F32, 1))
                                         .run(b)),
                 new Mistake(
                         "policy_logps is missing, expected float [B]",
                         b ->
                                 UnpairedLoss.of(new Kto(), null, pairs, flags)
-                                        .loss(out(DType.F32, 3))
+                                        .losses(out(DType.F32, 3))
                                         .run(b)),
                 new Mistake(
-                        "reference_logps is F32 [4], expected shape [3]",
+                        "reference_logps is F32 [4], expected shape [3], as policy_logps is F32"
+                                + " [3]",
                         b ->
                                 UnpairedLoss.of(new Kto(), pairs, f32(4), flags)
-                                        .loss(out(DType.F32, 3))
+                                        .losses(out(DType.F32, 3))
                                         .run(b)),
                 new Mistake(
                         "chosen is missing, expected BOOL or U8 [B]",
                         b ->
                                 UnpairedLoss.of(new Kto(), pairs, pairs, null)
-                                        .loss(out(DType.F32, 3))
+                                        .losses(out(DType.F32, 3))
                                         .run(b)),
                 new Mistake(
                         "chosen is F32 [3], expected BOOL or U8",
                         b ->
                                 UnpairedLoss.of(new Kto(), pairs, pairs, pairs)
-                                        .loss(out(DType.F32, 3))
+                                        .losses(out(DType.F32, 3))
                                         .run(b)),
                 new Mistake(
-                        "kl_reference_logps is missing, expected it as kl_policy_logps is given",
+                        "kl_reference_logps is missing, expected float [C], as kl_policy_logps is"
+                                + " given",
                         b ->
                                 UnpairedLoss.of(new Kto(), pairs, pairs, flags)
                                         .klLogps(pairs, null)
-                                        .loss(out(DType.F32, 3))
+                                        .losses(out(DType.F32, 3))
                                         .run(b)),
                 new Mistake(
-                        "kl_reference_logps is F32 [3], expected shape [4]",
+                        "kl_reference_logps is F32 [3], expected shape [4], as kl_policy_logps is"
+                                + " F32 [4]",
                         b ->
                                 UnpairedLoss.of(new Kto(), pairs, pairs, flags)
                                         .klLogps(f32(4), pairs)
-                                        .loss(out(DType.F32, 3))
+                                        .losses(out(DType.F32, 3))
                                         .run(b)),
                 new Mistake(
                         "kl_policy_logps is given, expected it only with the loss kto, not bco",
                         b ->
                                 UnpairedLoss.of(new Bco(), pairs, pairs, flags)
                                         .klLogps(pairs, pairs)
-                                        .loss(out(DType.F32, 3))
+                                        .losses(out(DType.F32, 3))
                                         .run(b)),
                 new Mistake(
                         "kl is F32 [3], expected shape [1]",
@@ -435,11 +463,12 @@ class BadInputTest {
                                         .run(b)),
                 new Mistake(
                         "losses are empty, expected at least one",
-                        b -> PreferenceStep.of(List.of(), step, stepLabels)),
+                        b -> PreferenceStep.of(List.of(), step, stepLabels).referenceFree()),
                 new Mistake(
                         "reduction is mean, expected sum as loss ipo divides by length itself",
                         b ->
                                 PreferenceStep.of(new Ipo(), step, stepLabels)
+                                        .referenceFree()
                                         .sequenceOptions(means)
                                         .losses(out(DType.F32, 2))
                                         .run(b)),
@@ -452,15 +481,16 @@ class BadInputTest {
                                         .run(b)),
                 new Mistake(
                         "wpo is on, expected it off as the losses of aot belong to ranks, not to"
-                            + " pairs",
+                                + " pairs",
                         b ->
                                 PreferenceStep.of(new Aot(), step, stepLabels)
+                                        .referenceFree()
                                         .wpo(true)
                                         .losses(out(DType.F32, 2))
                                         .run(b)),
                 new Mistake(
                         "reference_logps is given, expected it absent as loss orpo has no"
-                            + " reference",
+                                + " reference",
                         b ->
                                 PreferenceStep.of(new Orpo(), step, stepLabels)
                                         .referenceLogps(f32(4))
@@ -468,7 +498,7 @@ class BadInputTest {
                                         .run(b)),
                 new Mistake(
                         "reference_token_logps is given, expected it absent as loss sft has no"
-                            + " reference",
+                                + " reference",
                         b ->
                                 PreferenceStep.of(new Sft(), step, stepLabels)
                                         .referenceTokenLogps(f32(4, 3))
@@ -476,15 +506,17 @@ class BadInputTest {
                                         .run(b)),
                 new Mistake(
                         "logits is F32 [2, 3, 5], expected at least 2 pairs, or none, as loss dbaql"
-                            + " takes their variance",
+                                + " takes their variance",
                         b ->
                                 PreferenceStep.of(new Dbaql(), f32(2, 3, 5), i64(2, 3))
+                                        .referenceFree()
                                         .losses(out(DType.F32, 1))
                                         .run(b)),
                 new Mistake(
                         "mask[1, 2] is NaN, expected a finite number >= 0",
                         b ->
                                 PreferenceStep.of(new Dlrml(), step, stepLabels)
+                                        .referenceFree()
                                         .mask(weights)
                                         .logps(out(DType.F32, 4))
                                         .run(b)));

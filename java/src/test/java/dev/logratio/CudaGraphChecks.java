@@ -69,6 +69,7 @@ class CudaGraphChecks {
                     Tensor lossesThere = CudaTensors.zeros(0, DType.F32, SEQUENCES / 2)) {
                 PreferenceStep step =
                         PreferenceStep.of(new Dlrml(), logitsThere, labelsThere)
+                                .referenceFree()
                                 .losses(lossesThere)
                                 .inPlace();
                 step.launch(cuda);

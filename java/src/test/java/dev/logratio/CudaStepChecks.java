@@ -74,6 +74,7 @@ class CudaStepChecks {
             Tensor gradient = Tensor.zeros(arena, DType.BF16, logits.shape());
             StepMetrics metrics =
                     PreferenceStep.of(new Dlrml(), logits, labels)
+                            .referenceFree()
                             .losses(losses)
                             .gradLogits(gradient)
                             .run(Backend.cudaOnHostTensors());
@@ -86,6 +87,7 @@ class CudaStepChecks {
                     Tensor lossesThere = CudaTensors.zeros(0, DType.F32, SEQUENCES / 2)) {
                 PreferenceStep step =
                         PreferenceStep.of(new Dlrml(), logitsThere, labelsThere)
+                                .referenceFree()
                                 .losses(lossesThere)
                                 .inPlace();
                 assertEquals(metrics, step.run(cuda));

@@ -114,7 +114,8 @@ class DlrmlTablesTest {
                 }
                 PairLoss call =
                         PairLoss.of(loss, chosen, rejected)
-                                .loss(out[0])
+                                .referenceFree()
+                                .losses(out[0])
                                 .gradPolicy(out[1], null)
                                 .gradTau(out[4]);
                 if (loss instanceof Dlrml) {

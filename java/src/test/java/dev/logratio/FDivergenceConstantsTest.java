@@ -196,7 +196,8 @@ class FDivergenceConstantsTest {
                             new Dlrml(betaKl, 0, .05, Guard.NONE, f),
                             scalar(arena, chosen),
                             scalar(arena, rejected))
-                    .loss(losses)
+                    .referenceFree()
+                    .losses(losses)
                     .gradBetaKl(gradient)
                     .run(backend);
             double z = betaKl * (score(f, chosen) - score(f, rejected));

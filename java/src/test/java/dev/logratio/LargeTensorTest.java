@@ -2,6 +2,8 @@ package dev.logratio;
 
 import static org.junit.jupiter.api.Assertions.assertEquals;
 
+import dev.logratio.internal.ffm.CudaBackend;
+
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.MethodSource;

@@ -38,6 +38,7 @@ class LearnableBetaMixTest {
         // begin
         betaMix.fill(mix.betaMix());
         PairLoss.of(new Dlrml(), chosen, rejected)
+                .referenceFree()
                 .betaMix(betaMix)
                 .gradBetaMix(gradient)
                 .run(backend);
@@ -79,7 +80,8 @@ class LearnableBetaMixTest {
             LearnableBetaMix mix, Tensor chosen, Tensor rejected, Backend backend) {
         try (Tensor losses = Tensor.zeros(DType.F64, 3)) {
             PairLoss.of(new Dlrml().withBetaMix(mix.betaMix()), chosen, rejected)
-                    .loss(losses)
+                    .referenceFree()
+                    .losses(losses)
                     .run(backend);
             return Arrays.stream(losses.toDoubles()).average().orElseThrow();
         }

@@ -3,6 +3,8 @@ package dev.logratio;
 import static org.junit.jupiter.api.Assertions.assertArrayEquals;
 import static org.junit.jupiter.params.provider.Arguments.arguments;
 
+import dev.logratio.internal.ffm.EmulatorBackend;
+
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.Arguments;
 import org.junit.jupiter.params.provider.MethodSource;
@@ -228,7 +230,7 @@ class NativeAgainstReferenceTest {
             }
             argmax = Tensor.zeros(arena, DType.I64, labels.shape());
             TokenLogprobs.of(logits, labels)
-                    .options(options)
+                    .tokenOptions(options)
                     .logp(outputs[0])
                     .lse(outputs[1])
                     .lse2(outputs[2])
@@ -241,7 +243,7 @@ class NativeAgainstReferenceTest {
         double[] gradient(Arena arena, Backend backend, Run forward, double[] upstream) {
             Tensor gradient = Tensor.zeros(arena, logits.dtype(), logits.shape());
             TokenLogprobsBackward.of(logits, labels, forward.outputs[1])
-                    .options(options)
+                    .tokenOptions(options)
                     .entropy(forward.outputs[3])
                     .gradLogp(Tensor.zeros(arena, DType.F32, labels.shape()).fill(upstream[0]))
                     .gradEntropy(Tensor.zeros(arena, DType.F32, labels.shape()).fill(upstream[1]))

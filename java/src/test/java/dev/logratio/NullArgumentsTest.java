@@ -10,6 +10,8 @@ import dev.logratio.loss.Kto;
 import dev.logratio.loss.Loss;
 import dev.logratio.loss.Losses;
 import dev.logratio.loss.WeightedLoss;
+import dev.logratio.misalignment.Feature;
+import dev.logratio.misalignment.LongShort;
 import dev.logratio.safetensors.Safetensors;
 
 import org.junit.jupiter.api.function.Executable;
@@ -41,75 +43,84 @@ class NullArgumentsTest {
                         TokenLogprobs.of(f32(2, 3), i64(2))::run,
                         TokenLogprobsBackward.of(f32(2, 3), i64(2), f32(2))::run,
                         SequenceLogps.of(f32(2, 3), f32(2, 3))::run,
-                        PairLoss.of(new Dlrml(), f32(2), f32(2))::run,
+                        PairLoss.of(new Dlrml(), f32(2), f32(2)).referenceFree()::run,
                         UnpairedLoss.of(new Kto(), f32(2), f32(2), f32(2))::run,
-                        PreferenceStep.of(new Dlrml(), f32(2, 1, 3), i64(2, 1))::run,
-                        PreferenceStep.of(new Dlrml(), f32(2, 1, 3), i64(2, 1))::launch,
+                        PreferenceStep.of(new Dlrml(), f32(2, 1, 3), i64(2, 1)).referenceFree()
+                                ::run,
+                        PreferenceStep.of(new Dlrml(), f32(2, 1, 3), i64(2, 1)).referenceFree()
+                                ::launch,
                         Divergence.of(f32(2, 3), f32(2, 3))::run,
                         ScoringRule.of(f32(2, 3), i64(2))::run,
-                        FeatureMisalignment.ofLogits(maps, maps)::run,
-                        LongShortMisalignment.of(f32(1, 3, 2), f32(1, 3, 2), 1)::run)
+                        Feature.ofLogits(maps, maps)::run,
+                        LongShort.of(f32(1, 3, 2), f32(1, 3, 2), 1)::run)
                 .map(run -> arguments("backend", (Executable) () -> run.accept(null)));
     }
 
     static Stream<Arguments> calls() {
         Tensor maps = f32(1, 2, 2, 2);
-        LongShortMisalignment longShort = LongShortMisalignment.of(f32(1, 3, 2), f32(1, 3, 2), 1);
+        LongShort longShort = LongShort.of(f32(1, 3, 2), f32(1, 3, 2), 1);
         return Stream.concat(
                 runs(),
                 Stream.of(
-                        of("options", () -> TokenLogprobs.of(f32(2, 3), i64(2)).options(null)),
+                        of("options", () -> TokenLogprobs.of(f32(2, 3), i64(2)).tokenOptions(null)),
                         of(
                                 "options",
                                 () ->
                                         TokenLogprobsBackward.of(f32(2, 3), i64(2), f32(2))
-                                                .options(null)),
-                        of("options", () -> SequenceLogps.of(f32(2, 3), f32(2, 3)).options(null)),
+                                                .tokenOptions(null)),
+                        of(
+                                "options",
+                                () -> SequenceLogps.of(f32(2, 3), f32(2, 3)).sequenceOptions(null)),
                         of(
                                 "options",
                                 () ->
                                         PreferenceStep.of(new Dlrml(), f32(2, 1, 3), i64(2, 1))
+                                                .referenceFree()
                                                 .tokenOptions(null)),
                         of(
                                 "options",
                                 () ->
                                         PreferenceStep.of(new Dlrml(), f32(2, 1, 3), i64(2, 1))
+                                                .referenceFree()
                                                 .sequenceOptions(null)),
                         of("options", () -> Divergence.of(f32(2, 3), f32(2, 3)).options(null)),
                         of("options", () -> ScoringRule.of(f32(2, 3), i64(2)).options(null)),
-                        of("options", () -> FeatureMisalignment.ofLogits(maps, maps).options(null)),
-                        of("axis", () -> FeatureMisalignment.ofLogits(maps, maps).axis(null)),
-                        of("target", () -> FeatureMisalignment.ofWeights(null, maps)),
-                        of("mapped", () -> FeatureMisalignment.ofLogits(maps, null)),
-                        of("input", () -> FeatureMisalignment.maskInput(null, f32(1, 2, 2), 1, 0)),
-                        of("mask", () -> FeatureMisalignment.maskInput(maps, null, 1, 0)),
+                        of("options", () -> Feature.ofLogits(maps, maps).options(null)),
+                        of("axis", () -> Feature.ofLogits(maps, maps).axis(null)),
+                        of("target", () -> Feature.ofWeights(null, maps)),
+                        of("mapped", () -> Feature.ofLogits(maps, null)),
+                        of("input", () -> Feature.maskInput(null, f32(1, 2, 2), 1, 0)),
+                        of("mask", () -> Feature.maskInput(maps, null, 1, 0)),
                         of("options", () -> longShort.options(null)),
                         of("positions", () -> longShort.positions(null)),
                         of("mask", () -> longShort.mask(null)),
-                        of("first", () -> LongShortMisalignment.of(null, f32(1, 3, 2), 1)),
-                        of("last", () -> LongShortMisalignment.of(f32(1, 3, 2), null, 1)),
-                        of("both", () -> LongShortMisalignment.ofStacked(null, 1)),
-                        of("loss", () -> PairLoss.of(null, f32(2), f32(2))),
+                        of("first", () -> LongShort.of(null, f32(1, 3, 2), 1)),
+                        of("last", () -> LongShort.of(f32(1, 3, 2), null, 1)),
+                        of("both", () -> LongShort.ofStacked(null, 1)),
+                        of("loss", () -> PairLoss.of(null, f32(2), f32(2)).referenceFree()),
                         of("loss", () -> UnpairedLoss.of(null, f32(2), f32(2), f32(2))),
                         of(
                                 "loss",
                                 () ->
                                         PreferenceStep.of(
-                                                (Loss.OfStep) null, f32(2, 1, 3), i64(2, 1))),
+                                                        (Loss.OfStep) null, f32(2, 1, 3), i64(2, 1))
+                                                .referenceFree()),
                         of(
                                 "losses",
                                 () ->
                                         PreferenceStep.of(
-                                                (List<WeightedLoss>) null,
-                                                f32(2, 1, 3),
-                                                i64(2, 1))),
+                                                        (List<WeightedLoss>) null,
+                                                        f32(2, 1, 3),
+                                                        i64(2, 1))
+                                                .referenceFree()),
                         of(
                                 "losses hold null",
                                 () ->
                                         PreferenceStep.of(
-                                                Collections.singletonList(null),
-                                                f32(2, 1, 3),
-                                                i64(2, 1))),
+                                                        Collections.singletonList(null),
+                                                        f32(2, 1, 3),
+                                                        i64(2, 1))
+                                                .referenceFree()),
                         of("reduction", () -> SequenceOptions.DEFAULT.withReduction(null)),
                         of("align", () -> SequenceOptions.DEFAULT.withAlign(null)),
                         of("kind", () -> DivergenceOptions.of(null)),

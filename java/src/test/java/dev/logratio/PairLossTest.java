@@ -106,10 +106,12 @@ class PairLossTest {
             Tensor betaKl = Tensor.zeros(arena, DType.F64, 1);
             Tensor ones = doubles(arena, 1, 1, 1);
             PairLoss.of(new Dlrml(), chosen, zero)
+                    .referenceFree()
                     .gradLoss(ones)
                     .gradPolicy(each, null)
                     .run(backend);
             PairLoss.of(new Dlrml(), chosen, zero)
+                    .referenceFree()
                     .gradLoss(doubles(arena, 2, 0, -1))
                     .gradPolicy(weighted, null)
                     .gradBetaKl(betaKl)
@@ -121,6 +123,7 @@ class PairLossTest {
             for (int i = 0; i < 3; i++) {
                 Tensor one = Tensor.zeros(arena, DType.F64, 1);
                 PairLoss.of(new Dlrml(), chosen.slice(0, i, i + 1), zero.slice(0, i, i + 1))
+                        .referenceFree()
                         .gradBetaKl(one)
                         .run(backend);
                 ofBetaKl += weights[i] * one.getDouble(0);
@@ -245,7 +248,8 @@ class PairLossTest {
                             k -> Tensor.zeros(arena, DType.F64, k < 3 ? 3 : 1).fill(Double.NaN));
                     PairLoss call =
                             PairLoss.of(loss, chosen, rejected)
-                                    .loss(out[way][0])
+                                    .referenceFree()
+                                    .losses(out[way][0])
                                     .rewards(out[way][1], null)
                                     .gradPolicy(out[way][2], null)
                                     .gradBetaKl(out[way][3])
@@ -302,7 +306,7 @@ class PairLossTest {
         assertEquals(
                 List.of(
                         "dlrml: beta_mix 0.01 is below tau*beta_kl = 0.025, so the loss of bad"
-                            + " pairs grows exponentially"),
+                                + " pairs grows exponentially"),
                 messages);
     }
 
@@ -393,7 +397,7 @@ class PairLossTest {
             PairLoss call =
                     PairLoss.of(loss, doubles(arena, chosen), doubles(arena, rejected))
                             .reference(zero, zero)
-                            .loss(out[0])
+                            .losses(out[0])
                             .gradPolicy(out[1], out[2])
                             .gradReference(out[3], out[4]);
             if (loss instanceof Dlrml) {

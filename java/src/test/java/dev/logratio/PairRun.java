@@ -68,7 +68,7 @@ record PairRun(double[] losses, double[][] rewards, double[][] gradient) {
                             .counts(
                                     doubles(arena, batch.counts[0]),
                                     doubles(arena, batch.counts[1]))
-                            .loss(losses)
+                            .losses(losses)
                             .rewards(rewards[0], rewards[1])
                             .gradPolicy(gradient[0], gradient[1]);
             if (batch.upstream != null) {
@@ -77,6 +77,8 @@ record PairRun(double[] losses, double[][] rewards, double[][] gradient) {
             if (batch.logps.length == 4) {
                 call.reference(doubles(arena, batch.logps[2]), doubles(arena, batch.logps[3]))
                         .gradReference(gradient[2], gradient[3]);
+            } else {
+                call.referenceFree();
             }
             call.run(backend);
             return new PairRun(losses.toDoubles(), values(rewards), values(gradient));

@@ -184,6 +184,7 @@ class PreferenceStepTest {
             Tensor logits = Tensor.of(arena, DType.F64, values, 2, 3, 4);
             PreferenceStep step =
                     PreferenceStep.of(new Dlrml(), logits, Tensor.of(arena, labels, 2, 3))
+                            .referenceFree()
                             .sequenceOptions(options);
             if (gradient == null) {
                 return step.run(Backend.reference());
@@ -214,6 +215,7 @@ class PreferenceStepTest {
                                 2);
                 StepMetrics metrics =
                         PreferenceStep.of(new Dlrml(), logits, labels)
+                                .referenceFree()
                                 .sequenceOptions(SequenceOptions.DEFAULT.withReduction(reduction))
                                 .mask(mask)
                                 .inPlace()
@@ -232,12 +234,14 @@ class PreferenceStepTest {
             Tensor none = Tensor.zeros(arena, DType.F32, 0, 3, 5);
             StepMetrics metrics =
                     PreferenceStep.of(new Dlrml(), none, Tensor.zeros(arena, DType.I64, 0, 3))
+                            .referenceFree()
                             .inPlace()
                             .run(backend);
             assertEquals(new StepMetrics(0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0), metrics);
             Tensor empty = Tensor.zeros(arena, DType.F32, 2, 0, 5);
             metrics =
                     PreferenceStep.of(new Sigmoid(), empty, Tensor.zeros(arena, DType.I64, 2, 0))
+                            .referenceFree()
                             .inPlace()
                             .run(backend);
             expectMetrics(new StepMetrics(Math.log(2), 0, 0, 0, 0, 0, 0, 0, 0, 0, 0), metrics);
@@ -252,6 +256,7 @@ class PreferenceStepTest {
             logits.setDouble(Double.NaN, 1, 0, 3);
             StepMetrics metrics =
                     PreferenceStep.of(new Dlrml(), logits, Tensor.zeros(arena, DType.I64, 4, 1))
+                            .referenceFree()
                             .inPlace()
                             .run(backend);
             // Pair 1 (rows 1 and 3) has a NaN loss, and so NaN gradients.
@@ -354,7 +359,7 @@ class PreferenceStepTest {
             entropy = Tensor.zeros(arena, DType.F64, shape);
             argmax = Tensor.zeros(arena, DType.I64, shape);
             TokenLogprobs.of(batch.logits, batch.labels)
-                    .options(tokenOptions)
+                    .tokenOptions(tokenOptions)
                     .logp(tokenLogps)
                     .lse(lse)
                     .entropy(entropy)
@@ -363,13 +368,13 @@ class PreferenceStepTest {
             logps = Tensor.zeros(arena, DType.F64, 2 * pairs);
             counts = Tensor.zeros(arena, DType.F64, 2 * pairs);
             SequenceLogps.of(tokenLogps, counted)
-                    .options(sequenceOptions)
+                    .sequenceOptions(sequenceOptions)
                     .logps(logps)
                     .counts(counts)
                     .run(reference);
             referenceLogps = Tensor.zeros(arena, DType.F64, 2 * pairs);
             SequenceLogps.of(batch.referenceTokens, counted)
-                    .options(sequenceOptions)
+                    .sequenceOptions(sequenceOptions)
                     .logps(referenceLogps)
                     .run(reference);
             losses = Tensor.zeros(arena, DType.F64, pairs);
@@ -379,7 +384,7 @@ class PreferenceStepTest {
                     .reference(
                             referenceLogps.slice(0, 0, pairs),
                             referenceLogps.slice(0, pairs, 2 * pairs))
-                    .loss(losses)
+                    .losses(losses)
                     .rewards(
                             rewardTensor.slice(0, 0, pairs),
                             rewardTensor.slice(0, pairs, 2 * pairs))
@@ -388,7 +393,7 @@ class PreferenceStepTest {
             rewards = rewardTensor.toDoubles();
             Tensor gradTokens = Tensor.zeros(arena, DType.F64, shape);
             SequenceLogps.of(null, counted)
-                    .options(sequenceOptions)
+                    .sequenceOptions(sequenceOptions)
                     .gradLogps(gradLogps)
                     .gradTokenLogps(gradTokens)
                     .run(reference);
@@ -397,7 +402,7 @@ class PreferenceStepTest {
                     Tensor.zeros(arena, DType.F64, batch.logits.shape()).copyFrom(batch.logits);
             gradient = Tensor.zeros(arena, DType.F64, batch.logits.shape());
             TokenLogprobsBackward.of(exactLogits, batch.labels, lse)
-                    .options(tokenOptions)
+                    .tokenOptions(tokenOptions)
                     .gradLogp(gradTokens)
                     .gradLogits(gradient)
                     .run(reference);

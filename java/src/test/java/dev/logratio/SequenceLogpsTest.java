@@ -191,7 +191,7 @@ class SequenceLogpsTest {
             Tensor mask = Tensor.of(arena, new boolean[] {true, false, true, true}, 2, 2);
             Tensor gradient = Tensor.zeros(arena, DType.F64, 2, 2);
             SequenceLogps.of(null, mask)
-                    .options(SequenceOptions.DEFAULT.withReduction(Reduction.MEAN))
+                    .sequenceOptions(SequenceOptions.DEFAULT.withReduction(Reduction.MEAN))
                     .gradLogps(Tensor.of(arena, DType.F64, new double[] {3, -4}, 2))
                     .gradTokenLogps(gradient)
                     .run(backend);
@@ -218,7 +218,7 @@ class SequenceLogpsTest {
             Tensor outCounts = Tensor.zeros(arena, DType.F64, 2);
             Tensor outGradient = Tensor.zeros(arena, DType.F64, 2, 7).fill(NAN);
             SequenceLogps.of(tokens, columns)
-                    .options(options)
+                    .sequenceOptions(options)
                     .gradLogps(Tensor.of(arena, DType.F64, new double[] {1, 1}, 2))
                     .logps(outLogps)
                     .counts(outCounts)

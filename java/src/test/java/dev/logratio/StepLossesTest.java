@@ -187,7 +187,7 @@ class StepLossesTest {
         }
         Tensor gradTokens = Tensor.zeros(arena, DType.F64, 2 * PAIRS, TOKENS);
         SequenceLogps.of(null, counted)
-                .options(TAIL)
+                .sequenceOptions(TAIL)
                 .gradLogps(Tensor.of(arena, DType.F64, gradLogps, 2 * PAIRS))
                 .gradTokenLogps(gradTokens)
                 .run(Backend.reference());
@@ -314,7 +314,7 @@ class StepLossesTest {
             Tensor lse2 = Tensor.zeros(arena, DType.F64, 2 * PAIRS, TOKENS);
             TokenOptions options = TokenOptions.DEFAULT.withTemperature(.7);
             TokenLogprobs.of(data.logits, data.labels)
-                    .options(options)
+                    .tokenOptions(options)
                     .logp(logp)
                     .lse(lse)
                     .lse2(lse2)
@@ -435,6 +435,7 @@ class StepLossesTest {
             Tensor out = Tensor.zeros(arena, DType.F64, 4, 3, 3);
             double loss =
                     PreferenceStep.of(losses, logits, labels)
+                            .referenceFree()
                             .sequenceOptions(TAIL)
                             .gradLogits(out)
                             .run(Backend.reference())
@@ -457,6 +458,7 @@ class StepLossesTest {
                     List.of(new WeightedLoss(loss, 1), new WeightedLoss(new Sft(), 1));
             StepMetrics metrics =
                     PreferenceStep.of(losses, logits, labels)
+                            .referenceFree()
                             .wpo(!loss.ofRanks())
                             .inPlace()
                             .run(backend);
@@ -477,6 +479,7 @@ class StepLossesTest {
                                     losses,
                                     Tensor.zeros(arena, DType.F32, 0, 3, 5),
                                     Tensor.zeros(arena, DType.I64, 0, 3))
+                            .referenceFree()
                             .inPlace()
                             .run(backend);
             assertEquals(new StepMetrics(0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0), metrics);

@@ -36,7 +36,8 @@ public final class SuiteProgram {
         String backend = args[1];
         System.setProperty("logratio.test.backend", backend);
         try {
-            System.out.println("backend " + backend + ": " + TestBackends.named(backend).detail());
+            System.out.println(
+                    "backend " + backend + ": " + TestBackends.detail(TestBackends.named(backend)));
         } catch (BackendUnavailableException e) {
             System.out.println("FAILED " + e.getMessage());
             System.exit(1);

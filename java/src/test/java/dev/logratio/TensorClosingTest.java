@@ -232,7 +232,11 @@ class TensorClosingTest {
         IllegalStateException thrown =
                 assertThrows(
                         IllegalStateException.class,
-                        () -> PairLoss.of(new Dlrml(), chosen, rejected).loss(loss).run(backend));
+                        () ->
+                                PairLoss.of(new Dlrml(), chosen, rejected)
+                                        .referenceFree()
+                                        .losses(loss)
+                                        .run(backend));
         assertEquals("policy_rejected is F32 [2], which is closed", thrown.getMessage());
         chosen.close(); // would fail if the refused call still held it
         loss.close();
@@ -248,7 +252,9 @@ class TensorClosingTest {
                     new Thread(
                             () -> {
                                 try {
-                                    PairLoss.of(new Dlrml(), logps, logps).run(backend);
+                                    PairLoss.of(new Dlrml(), logps, logps)
+                                            .referenceFree()
+                                            .run(backend);
                                 } catch (IllegalStateException e) {
                                     thrown[0] = e;
                                 }
@@ -265,8 +271,10 @@ class TensorClosingTest {
     @MethodSource("backends")
     void argumentsOfACallCannotBeClosed(Backend backend) {
         Tensor logits = Tensor.zeros(DType.F32, 100, 10_000);
-        try (Arguments arguments = new Arguments(backend)) {
-            arguments.input("logits", logits);
+        Tensor labels = Tensor.zeros(Arena.ofAuto(), DType.I64, 100);
+        Tensor logp = Tensor.zeros(Arena.ofAuto(), DType.F32, 100);
+        try (PreparedCall prepared = TokenLogprobs.of(logits, labels).logp(logp).prepare(backend)) {
+            prepared.run();
             assertFalse(closes(logits));
             assertEquals(0, logits.getDouble(99, 9_999));
         }
@@ -334,7 +342,7 @@ class TensorClosingTest {
         } catch (IllegalStateException e) {
             assertEquals(
                     "tensor F32 [100, 10000] is in use by an operation: close it when the operation"
-                        + " has returned",
+                            + " has returned",
                     e.getMessage());
             return false;
         }
@@ -346,7 +354,7 @@ class TensorClosingTest {
         try (Arena arena = Arena.ofConfined()) {
             Tensor logps = Tensor.zeros(arena, DType.F32, 4);
             Tensor loss = Tensor.zeros(arena, DType.F32, 4);
-            PairLoss call = PairLoss.of(new Dlrml(), logps, logps).loss(loss);
+            PairLoss call = PairLoss.of(new Dlrml(), logps, logps).referenceFree().losses(loss);
             run(call, cpu, 20_000);
             long before = residentKilobytes();
             run(

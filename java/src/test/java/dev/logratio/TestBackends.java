@@ -3,6 +3,11 @@ package dev.logratio;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
+import dev.logratio.internal.check.Engine;
+import dev.logratio.internal.ffm.CudaBackend;
+import dev.logratio.internal.ffm.EmulatorBackend;
+import dev.logratio.internal.reference.ReferenceBackend;
+
 import java.util.List;
 import java.util.stream.Stream;
 
@@ -39,20 +44,25 @@ public final class TestBackends {
             case "cpu" ->
                     assertTrue(
                             List.of("baseline", "avx2", "avx512", "avx512_bf16")
-                                    .contains(backend.detail()),
-                            backend::detail);
+                                    .contains(detail(backend)),
+                            () -> detail(backend));
             case "cuda" ->
                     assertTrue(
                             backend instanceof CudaBackend
-                                    && backend.detail().contains("compute capability"),
-                            backend::detail);
+                                    && detail(backend).contains("compute capability"),
+                            () -> detail(backend));
             case "emulator" ->
                     assertTrue(
-                            backend instanceof EmulatorBackend && !backend.detail().isEmpty(),
-                            backend::detail);
+                            backend instanceof EmulatorBackend && !detail(backend).isEmpty(),
+                            () -> detail(backend));
             default -> throw new AssertionError(name);
         }
         return backend;
+    }
+
+    /** What a backend runs on. */
+    static String detail(Backend backend) {
+        return ((Engine) backend).detail();
     }
 
     static Backend cpu() {

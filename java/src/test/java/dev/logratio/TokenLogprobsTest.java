@@ -341,7 +341,7 @@ class TokenLogprobsTest {
             argmax = Tensor.zeros(arena, DType.I32, labels.length);
             mean = Tensor.zeros(arena, DType.F64, labels.length);
             TokenLogprobs.of(logits, this.labels)
-                    .options(options)
+                    .tokenOptions(options)
                     .logp(logp)
                     .lse(lse)
                     .lse2(lse2)
@@ -364,7 +364,7 @@ class TokenLogprobsTest {
         double[] gradient(Backend backend, double gradLogp, double gradEntropy) {
             Tensor gradient = Tensor.zeros(arena, logits.dtype(), logits.shape()).fill(NAN);
             TokenLogprobsBackward.of(logits, labels, lse)
-                    .options(options)
+                    .tokenOptions(options)
                     .entropy(entropy)
                     .gradLogp(Tensor.zeros(arena, DType.F64, labels.shape()).fill(gradLogp))
                     .gradEntropy(Tensor.zeros(arena, DType.F64, labels.shape()).fill(gradEntropy))

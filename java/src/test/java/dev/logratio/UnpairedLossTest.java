@@ -67,7 +67,7 @@ class UnpairedLossTest {
                                         doubles(arena, policy),
                                         doubles(arena, reference),
                                         Tensor.of(arena, chosen, count))
-                                .loss(out[0])
+                                .losses(out[0])
                                 .rewards(out[1])
                                 .kl(out[2])
                                 .gradPolicy(out[3])

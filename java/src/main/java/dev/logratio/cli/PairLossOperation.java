@@ -34,7 +34,7 @@ final class PairLossOperation extends Operation {
                         Input.optional("grad_loss", Elements.FLOATS, "P")
                                 .orElse(
                                         "1/P, the gradient of the mean; [2P] and 1/(2P) with"
-                                            + " kto_pair"),
+                                                + " kto_pair"),
                         Input.of("beta_kl", Elements.FLOATS, Presence.OPTION, "1"),
                         Input.of("beta_mix", Elements.FLOATS, Presence.OPTION, "1"),
                         Input.of("tau", Elements.FLOATS, Presence.OPTION, "1")),
@@ -67,7 +67,7 @@ final class PairLossOperation extends Operation {
                                 call.in("policy_chosen"),
                                 call.in("policy_rejected"))
                         .gradLoss(call.in("grad_loss"))
-                        .loss(call.out("loss"))
+                        .losses(call.out("loss"))
                         .rewards(call.out("chosen_rewards"), call.out("rejected_rewards"))
                         .gradPolicy(
                                 call.out("grad_policy_chosen"), call.out("grad_policy_rejected"))
@@ -80,6 +80,8 @@ final class PairLossOperation extends Operation {
                     .reference(call.in("reference_chosen"), call.in("reference_rejected"))
                     .gradReference(
                             call.out("grad_reference_chosen"), call.out("grad_reference_rejected"));
+        } else {
+            operation.referenceFree();
         }
         if (call.in("chosen_counts") != null || call.in("rejected_counts") != null) {
             operation.counts(
@@ -88,7 +90,7 @@ final class PairLossOperation extends Operation {
         if (call.loss()
                 instanceof
                 Dlrml) { // whose options have these values too; of other losses they are options
-                         // alone
+            // alone
             operation.betaKl(call.in("beta_kl")).betaMix(call.in("beta_mix")).tau(call.in("tau"));
         }
         operation.run(call.backend());

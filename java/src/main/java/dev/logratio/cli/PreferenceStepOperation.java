@@ -110,7 +110,7 @@ final class PreferenceStepOperation extends Operation {
 
     @Override
     void run(Call call) {
-        StepMetrics metrics =
+        PreferenceStep step =
                 PreferenceStep.of(terms(call), call.in("logits"), call.in("labels"))
                         .tokenOptions(Options.token(call.settings()))
                         .sequenceOptions(Options.sequence(call.settings()))
@@ -121,8 +121,11 @@ final class PreferenceStepOperation extends Operation {
                         .losses(call.out("losses"))
                         .logps(call.out("logps"))
                         .counts(call.out("counts"))
-                        .gradLogits(call.out("grad_logits"))
-                        .run(call.backend());
+                        .gradLogits(call.out("grad_logits"));
+        if (call.in("reference_logps") == null && call.in("reference_token_logps") == null) {
+            step.referenceFree();
+        }
+        StepMetrics metrics = step.run(call.backend());
         call.out("loss").fill(metrics.loss());
         call.out("rewards_chosen").fill(metrics.rewardsChosen());
         call.out("rewards_rejected").fill(metrics.rewardsRejected());

@@ -42,7 +42,7 @@ final class SequenceLogpsOperation extends Operation {
     @Override
     void run(Call call) {
         SequenceLogps.of(call.in("token_logps"), call.in("mask"))
-                .options(Options.sequence(call.settings()))
+                .sequenceOptions(Options.sequence(call.settings()))
                 .gradLogps(call.in("grad_logps"))
                 .logps(call.out("logps"))
                 .counts(call.out("counts"))

@@ -125,7 +125,8 @@ final class ShapeChart {
             Tensor slope = Tensor.zeros(arena, DType.F64, rho.length);
             PairLoss.of(loss, Tensor.of(arena, DType.F64, rho, rho.length), zero)
                     .gradLoss(Tensor.zeros(arena, DType.F64, rho.length).fill(1))
-                    .loss(value)
+                    .referenceFree()
+                    .losses(value)
                     .gradPolicy(slope, null)
                     .run(Backend.reference());
             return new double[][] {value.toDoubles(), slope.toDoubles()};

@@ -40,7 +40,7 @@ final class TokenLogprobsOperation extends Operation {
         Tensor lse = Tensor.zeros(call.arena(), DType.F64, labels.shape());
         Tensor entropy = Tensor.zeros(call.arena(), DType.F64, labels.shape());
         TokenLogprobs.of(logits, labels)
-                .options(Options.token(call.settings()))
+                .tokenOptions(Options.token(call.settings()))
                 .logp(call.out("logp"))
                 .lse(lse)
                 .lse2(call.out("lse2"))
@@ -52,7 +52,7 @@ final class TokenLogprobsOperation extends Operation {
         call.out("entropy").copyFrom(entropy);
         if (call.out("grad_logits") != null) {
             TokenLogprobsBackward.of(logits, labels, lse)
-                    .options(Options.token(call.settings()))
+                    .tokenOptions(Options.token(call.settings()))
                     .entropy(entropy)
                     .gradLogp(call.in("grad_logp"))
                     .gradEntropy(call.in("grad_entropy"))

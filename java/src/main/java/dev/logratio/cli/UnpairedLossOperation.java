@@ -67,7 +67,7 @@ final class UnpairedLossOperation extends Operation {
                         call.in("chosen"))
                 .klLogps(call.in("kl_policy_logps"), call.in("kl_reference_logps"))
                 .gradLoss(call.in("grad_loss"))
-                .loss(call.out("loss"))
+                .losses(call.out("loss"))
                 .rewards(call.out("rewards"))
                 .kl(call.out("kl"))
                 .gradPolicy(call.out("grad_policy_logps"))

@@ -117,7 +117,7 @@ record PairLossCase(
         long pairs = logps[0].size(0);
         PairLoss call =
                 PairLoss.of(loss, logps[0], logps[1])
-                        .loss(output("loss", dtype, loss.lossesPerPair() * pairs, names, tensors))
+                        .losses(output("loss", dtype, loss.lossesPerPair() * pairs, names, tensors))
                         .rewards(
                                 output("chosen_rewards", dtype, pairs, names, tensors),
                                 output("rejected_rewards", dtype, pairs, names, tensors))
@@ -129,6 +129,8 @@ record PairLossCase(
                     .gradReference(
                             output("grad_reference_chosen", dtype, pairs, names, tensors),
                             output("grad_reference_rejected", dtype, pairs, names, tensors));
+        } else {
+            call.referenceFree();
         }
         if (counts != null) {
             call.counts(counts[0], counts[1]);

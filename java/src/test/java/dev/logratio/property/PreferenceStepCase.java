@@ -170,9 +170,11 @@ record PreferenceStepCase(
         if (mask != null) {
             call.mask(mask);
         }
-        if (reference != null && reference.rank() == 1) {
+        if (reference == null) {
+            call.referenceFree();
+        } else if (reference.rank() == 1) {
             call.referenceLogps(reference);
-        } else if (reference != null) {
+        } else {
             call.referenceTokenLogps(reference);
         }
         StepMetrics metrics = call.run(backend);

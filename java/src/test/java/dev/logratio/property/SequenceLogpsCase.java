@@ -102,7 +102,7 @@ record SequenceLogpsCase(
         Tensor counts = draw.zeros(exact ? DType.F64 : outputs[1], mask.size(0));
         Tensor gradTokenLogps = draw.zeros(exact ? DType.F64 : outputs[2], mask.shape());
         SequenceLogps.of(tokenLogps, mask)
-                .options(options)
+                .sequenceOptions(options)
                 .gradLogps(gradLogps)
                 .logps(logps)
                 .counts(counts)

@@ -51,14 +51,14 @@ record TokenLogprobsBackwardCase(
         Tensor lse = draw.zeros(exact ? DType.F64 : carried, rows.labels().shape());
         Tensor entropy = draw.zeros(exact ? DType.F64 : carried, rows.labels().shape());
         TokenLogprobs.of(logits, rows.labels())
-                .options(rows.options())
+                .tokenOptions(rows.options())
                 .lse(lse)
                 .entropy(entropy)
                 .run(backend);
         Tensor gradient = inPlace ? logits : draw.zeros(dtype, logits.shape());
         TokenLogprobsBackward call =
                 TokenLogprobsBackward.of(logits, rows.labels(), lse)
-                        .options(rows.options())
+                        .tokenOptions(rows.options())
                         .gradLogits(gradient);
         if (gradLogp != null) {
             call.gradLogp(gradLogp);

@@ -29,7 +29,7 @@ record TokenLogprobsCase(Draw draw, TokenRows rows) implements PropertyCase {
         }
         Tensor argmax = draw.zeros(draw.integer(), rows.labels().shape());
         TokenLogprobs.of(exact ? draw.doubles(rows.logits()) : rows.logits(), rows.labels())
-                .options(rows.options())
+                .tokenOptions(rows.options())
                 .logp(outputs[0])
                 .lse(outputs[1])
                 .lse2(outputs[2])

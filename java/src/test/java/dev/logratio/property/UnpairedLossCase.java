@@ -70,7 +70,7 @@ record UnpairedLossCase(
         Tensor gradReference = draw.zeros(dtype, examples);
         UnpairedLoss call =
                 UnpairedLoss.of(loss, policy, reference, chosen)
-                        .loss(losses)
+                        .losses(losses)
                         .rewards(rewards)
                         .kl(kl)
                         .gradPolicy(gradPolicy)

@@ -1,0 +1,452 @@
+package dev.logratio.internal.check;
+
+import dev.logratio.Backend;
+import dev.logratio.StepMetrics;
+import dev.logratio.Tensor;
+import dev.logratio.internal.tensor.Overlap;
+import dev.logratio.internal.tensor.StridedTensor;
+
+import java.util.Arrays;
+import java.util.List;
+import java.util.Objects;
+
+/**
+ * The arguments of an operation: a tensor for each operand that is there, and the option records.
+ * {@link #run} keeps the tensors from being closed, checks everything against the {@link
+ * Signature}, and hands the call to a backend. Presence comes first, then dtypes, shapes, memory
+ * and values. A repeated call allocates nothing here.
+ */
+public final class Call {
+    private final Signature signature;
+    private final List<Operand> operands;
+    private final StridedTensor[] tensors;
+    private final Object[] options;
+    private boolean referenceFree;
+    private boolean wantsMetrics;
+    private StepMetrics metrics;
+
+    // Room for the checks.
+    private final long[] sizes = new long[Shape.SYMBOLS];
+    private final long[] starts;
+    private final long[] ends;
+    private int form;
+    private int held;
+
+    /** A call with no tensor as yet, and one record for each type of options. */
+    public Call(Signature signature, Object... options) {
+        this.signature = signature;
+        this.operands = signature.operands();
+        this.tensors = new StridedTensor[operands.size()];
+        this.options = options.clone();
+        this.starts = new long[tensors.length];
+        this.ends = new long[tensors.length];
+    }
+
+    /** A call with the same arguments, which keeps them when this one changes. */
+    Call copy() {
+        Call copy = new Call(signature, options);
+        System.arraycopy(tensors, 0, copy.tensors, 0, tensors.length);
+        copy.referenceFree = referenceFree;
+        return copy;
+    }
+
+    // ---- Arguments ----
+
+    public Signature signature() {
+        return signature;
+    }
+
+    /** Sets the tensor of an operand; null takes it away. */
+    public void set(Operand operand, Tensor tensor) {
+        tensors[operand.ordinal()] = (StridedTensor) tensor;
+    }
+
+    /** The tensor of an operand, null if it is not there. */
+    public StridedTensor get(Operand operand) {
+        return tensors[operand.ordinal()];
+    }
+
+    public boolean has(Operand operand) {
+        return tensors[operand.ordinal()] != null;
+    }
+
+    /** Replaces the option record of this one's type. */
+    public void option(Object record) {
+        for (int i = 0; i < options.length; i++) {
+            if (signature.options().get(i).isInstance(record)) {
+                options[i] = Objects.requireNonNull(record);
+            }
+        }
+    }
+
+    /** The option record of a type. */
+    public <T> T option(Class<T> type) {
+        for (Object record : options) {
+            if (type.isInstance(record)) {
+                return type.cast(record);
+            }
+        }
+        throw new AssertionError(signature + " has no " + type);
+    }
+
+    /** The option records, in the signature's order. */
+    public Object[] options() {
+        return options;
+    }
+
+    /** Says that the losses are computed without the reference that they could have. */
+    public void referenceFree() {
+        referenceFree = true;
+    }
+
+    boolean isReferenceFree() {
+        return referenceFree;
+    }
+
+    /** Whether the backend is to give the metrics of a preference step. */
+    public boolean wantsMetrics() {
+        return wantsMetrics;
+    }
+
+    /** Gives the metrics. */
+    public void metrics(StepMetrics given) {
+        metrics = given;
+    }
+
+    // ---- Running ----
+
+    /** Checks and carries out. */
+    public void run(Backend backend) {
+        Engine engine = (Engine) Objects.requireNonNull(backend, "backend");
+        try {
+            acquire(engine);
+            check(engine);
+            signature.rules().warn(this);
+            engine.execute(this);
+        } finally {
+            release();
+        }
+    }
+
+    /** As {@link #run}, with the metrics of the step. */
+    public StepMetrics runWithMetrics(Backend backend) {
+        wantsMetrics = true;
+        try {
+            run(backend);
+            return metrics;
+        } finally {
+            wantsMetrics = false;
+        }
+    }
+
+    /** Checks and binds; the tensors cannot be closed until the bound call is. */
+    public BoundCall bind(Backend backend) {
+        Engine engine = (Engine) Objects.requireNonNull(backend, "backend");
+        Call copy = copy();
+        try {
+            copy.acquire(engine);
+            copy.check(engine);
+            return new BoundCall(copy, engine);
+        } catch (RuntimeException | Error e) {
+            copy.release();
+            throw e;
+        }
+    }
+
+    private void acquire(Engine engine) {
+        StridedTensor first = null;
+        Operand firstOperand = null;
+        for (held = 0; held < tensors.length; held++) {
+            StridedTensor tensor = tensors[held];
+            if (tensor == null) {
+                continue;
+            }
+            Operand operand = operands.get(held);
+            engine.requireItsMemory(operand, tensor);
+            if (first == null) {
+                first = tensor;
+                firstOperand = operand;
+            } else if (!tensor.device().equals(first.device())) {
+                throw new IllegalArgumentException(
+                        wrong(operand, tensor) + first.device() + asIs(firstOperand, first));
+            }
+            if (!tensor.acquire()) {
+                throw new IllegalStateException(
+                        operand.id() + " is " + tensor + ", which is closed");
+            }
+        }
+        requireAccess();
+    }
+
+    /** Throws if the memory of a tensor is gone, or is another thread's. */
+    void requireAccess() {
+        for (int i = 0; i < tensors.length; i++) {
+            StridedTensor tensor = tensors[i];
+            if (tensor == null) {
+                continue;
+            }
+            if (!tensor.isOpen()) {
+                throw new IllegalStateException(
+                        operands.get(i).id() + " is " + tensor + ", which is closed");
+            }
+            if (!tensor.data().isAccessibleBy(Thread.currentThread())) {
+                throw new IllegalStateException(
+                        operands.get(i).id()
+                                + " is "
+                                + tensor
+                                + " in a confined arena of another thread");
+            }
+        }
+    }
+
+    void release() {
+        for (int i = 0; i < held; i++) {
+            if (tensors[i] != null) {
+                tensors[i].release();
+            }
+        }
+        held = 0;
+    }
+
+    // ---- Checking ----
+
+    private void check(Engine engine) {
+        boolean reference = engine.isReference();
+        for (int i = 0; i < tensors.length; i++) {
+            Operand operand = operands.get(i);
+            boolean isRequired = operand.declaration().presence() == Operand.Presence.REQUIRED;
+            if (isRequired && tensors[i] == null) {
+                throw missing(operand, "");
+            }
+        }
+        References.check(this);
+        signature.rules().presence(this);
+        for (int i = 0; i < tensors.length; i++) {
+            if (tensors[i] != null) {
+                requireDtype(operands.get(i), tensors[i], reference);
+            }
+        }
+        Arrays.fill(sizes, -1);
+        form = -1;
+        for (int i = 0; i < tensors.length; i++) {
+            if (tensors[i] != null) {
+                requireShape(operands.get(i), tensors[i]);
+            }
+            if (i == 0) {
+                signature.rules().sizes(this);
+            }
+        }
+        signature.rules().shapes(this);
+        requireDistinctOutputs();
+        if (!engine.checksValues()) {
+            checkValues();
+        }
+    }
+
+    /**
+     * Checks the elements of tensors in host memory; those of a device would have to be awaited.
+     */
+    void checkValues() {
+        signature.rules().values(this);
+    }
+
+    private void requireDtype(Operand operand, StridedTensor tensor, boolean reference) {
+        Operand.Declaration declared = operand.declaration();
+        if (declared.gradientOf() != null) {
+            StridedTensor of = get(declared.gradientOf());
+            if (tensor.dtype() != of.dtype()) {
+                throw mismatch(operand, of + ", as " + declared.gradientOf().id());
+            }
+        } else if (!declared.types().holds(tensor.dtype(), reference)) {
+            throw mismatch(operand, declared.types().names(reference));
+        }
+    }
+
+    private void requireShape(Operand operand, StridedTensor tensor) {
+        Operand.Declaration declared = operand.declaration();
+        if (form < 0 && declared.forms().size() > 1) {
+            chooseForm(operand, tensor);
+        }
+        Shape shape = declared.form(form);
+        if (!shape.matches(tensor.sizes(), sizes)) {
+            throw wrongShape(operand, tensor, shape);
+        }
+        int last = tensor.rank() - 1;
+        if (shape.hasVocabulary()) {
+            if (tensor.sizes()[last] < 1) {
+                throw mismatch(operand, "a vocabulary of at least 1");
+            }
+            if (tensor.sizes()[last] > 1 && tensor.steps()[last] != 1) {
+                throw mismatch(
+                        operand,
+                        "a contiguous last dimension, not a stride of " + tensor.steps()[last]);
+            }
+        }
+        if (declared.isOutput()) {
+            requireWritable(operand, tensor);
+        }
+    }
+
+    private void chooseForm(Operand operand, StridedTensor tensor) {
+        List<Shape> forms = operand.declaration().forms();
+        for (int i = 0; i < forms.size(); i++) {
+            if (forms.get(i).rank() == tensor.rank()) {
+                form = i;
+                return;
+            }
+        }
+        throw mismatch(operand, "shape " + Shape.names(forms));
+    }
+
+    private static void requireWritable(Operand operand, StridedTensor tensor) {
+        if (tensor.data().isReadOnly()) {
+            throw new IllegalArgumentException(
+                    operand.id()
+                            + " is "
+                            + tensor
+                            + " in read-only memory, expected memory to write to");
+        }
+        if (Overlap.withItself(tensor)) {
+            throw new IllegalArgumentException(
+                    operand.id()
+                            + " is "
+                            + tensor
+                            + " with elements that share memory, expected memory for each element");
+        }
+    }
+
+    // ---- Sizes, for the rules ----
+
+    /** The size that a letter stands for, -1 while no shape had it. */
+    public long size(char symbol) {
+        return sizes[symbol - 'A'];
+    }
+
+    void setSize(char symbol, long size) {
+        sizes[symbol - 'A'] = size;
+    }
+
+    // ---- Memory ----
+
+    /** Checks that no output shares memory with another argument, but a gradient with its input. */
+    private void requireDistinctOutputs() {
+        if (extentsAreApart()) {
+            return;
+        }
+        for (int i = 0; i < tensors.length; i++) {
+            for (int j = 0; j < tensors.length; j++) {
+                boolean isCheckedAlready = j < i && operands.get(j).declaration().isOutput();
+                if (i != j && isOutput(i) && tensors[j] != null && !isCheckedAlready) {
+                    requireApart(i, j);
+                }
+            }
+        }
+    }
+
+    private boolean isOutput(int i) {
+        return tensors[i] != null && operands.get(i).declaration().isOutput();
+    }
+
+    private void requireApart(int output, int other) {
+        boolean mayBeSame = operands.get(output).declaration().gradientOf() == operands.get(other);
+        if (Overlap.between(tensors[output], tensors[other])
+                && !(mayBeSame && Overlap.isSameView(tensors[output], tensors[other]))) {
+            throw new IllegalArgumentException(
+                    operands.get(output).id()
+                            + " "
+                            + tensors[output]
+                            + " overlaps "
+                            + operands.get(other).id()
+                            + " "
+                            + tensors[other]
+                            + ", expected memory of its own");
+        }
+    }
+
+    /**
+     * Whether no two of the tensors reach into each other's memory, which is so in all but a few
+     * calls and quick to see.
+     */
+    private boolean extentsAreApart() {
+        int count = 0;
+        for (StridedTensor tensor : tensors) {
+            if (tensor == null) {
+                continue;
+            }
+            // Sorted by insertion: there are few, and often they come in order.
+            int at = count++;
+            for (; at > 0 && starts[at - 1] > tensor.start(); at--) {
+                starts[at] = starts[at - 1];
+                ends[at] = ends[at - 1];
+            }
+            starts[at] = tensor.start();
+            ends[at] = tensor.end();
+        }
+        for (int i = 1; i < count; i++) {
+            if (starts[i] < ends[i - 1]) {
+                return false;
+            }
+        }
+        return true;
+    }
+
+    // ---- Messages ----
+
+    /** "NAME is missing, expected float [P]", with what else is to say of it. */
+    IllegalArgumentException missing(Operand operand, String why) {
+        Operand.Declaration declared = operand.declaration();
+        String expected =
+                declared.gradientOf() == null
+                        ? declared.types().words() + " " + Shape.names(declared.forms())
+                        : "the shape and dtype of " + declared.gradientOf().id();
+        return new IllegalArgumentException(
+                operand.id() + " is missing, expected " + expected + why);
+    }
+
+    /** "NAME is F32 [4], expected ...". */
+    IllegalArgumentException mismatch(Operand operand, String expected) {
+        return new IllegalArgumentException(wrong(operand, get(operand)) + expected);
+    }
+
+    private static String wrong(Operand operand, StridedTensor tensor) {
+        return operand.id() + " is " + tensor + ", expected ";
+    }
+
+    private static String asIs(Operand source, StridedTensor tensor) {
+        return ", as " + source.id() + " is " + tensor;
+    }
+
+    private IllegalArgumentException wrongShape(
+            Operand operand, StridedTensor tensor, Shape shape) {
+        if (tensor.rank() == shape.rank() && tensor.rank() > 0) {
+            for (int d = 0; d < shape.rank(); d++) {
+                if (tensor.sizes()[d] % shape.factor(d) != 0 && shape.symbol(d) >= 0) {
+                    return mismatch(operand, "an even first dimension, chosen before rejected");
+                }
+            }
+        }
+        if (operand.declaration().gradientOf() != null) {
+            Operand of = operand.declaration().gradientOf();
+            return mismatch(operand, get(of) + ", as " + of.id());
+        }
+        Operand source = source(operand, shape);
+        return source == null
+                ? mismatch(operand, "shape " + Shape.names(List.of(shape)))
+                : mismatch(operand, "shape " + shape.withKnown(sizes) + asIs(source, get(source)));
+    }
+
+    /** The operand that a shape's sizes are known by: one of the same shape, or of its letters. */
+    private Operand source(Operand operand, Shape shape) {
+        Operand source = null;
+        for (int i = 0; i < operand.ordinal(); i++) {
+            Shape other = operands.get(i).declaration().form(Math.max(form, 0));
+            if (tensors[i] != null && other.equals(shape)) {
+                return operands.get(i);
+            }
+            if (tensors[i] != null && source == null && other.shares(shape)) {
+                source = operands.get(i);
+            }
+        }
+        return source;
+    }
+}

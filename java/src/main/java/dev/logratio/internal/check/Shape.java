@@ -1,0 +1,126 @@
+package dev.logratio.internal.check;
+
+import java.util.Arrays;
+import java.util.List;
+
+/**
+ * A symbolic shape such as [2P,T,V]: in each dimension a number, or a letter that stands for the
+ * same size throughout a call, perhaps with a factor.
+ */
+public final class Shape {
+    /** As many letters as symbols may be. */
+    public static final int SYMBOLS = 'Z' - 'A' + 1;
+
+    private final String text;
+    private final long[] factors;
+    private final int[] symbols; // from 'A'; -1 where the size is the factor itself
+
+    private Shape(String text) {
+        this.text = text;
+        String[] dimensions = text.split(",");
+        factors = new long[dimensions.length];
+        symbols = new int[dimensions.length];
+        for (int d = 0; d < dimensions.length; d++) {
+            String digits = dimensions[d].replaceAll("[A-Z]", "");
+            factors[d] = digits.isEmpty() ? 1 : Long.parseLong(digits);
+            char last = dimensions[d].charAt(dimensions[d].length() - 1);
+            symbols[d] = Character.isDigit(last) ? -1 : last - 'A';
+        }
+    }
+
+    /** From "2P,T,V". */
+    public static Shape of(String text) {
+        return new Shape(text);
+    }
+
+    public int rank() {
+        return factors.length;
+    }
+
+    /** Whether the last dimension is the vocabulary, whose elements must lie side by side. */
+    public boolean hasVocabulary() {
+        return symbols[rank() - 1] == 'V' - 'A';
+    }
+
+    /** A dimension's number, or the factor before its letter. */
+    public long factor(int dimension) {
+        return factors[dimension];
+    }
+
+    /** The number of a dimension's letter from A on, -1 where it has none. */
+    public int symbol(int dimension) {
+        return symbols[dimension];
+    }
+
+    /** Whether sizes match, given those of the letters; learns the letters that are unknown, -1. */
+    boolean matches(long[] shape, long[] sizes) {
+        if (shape.length != rank()) {
+            return false;
+        }
+        for (int d = 0; d < shape.length; d++) {
+            int symbol = symbols[d];
+            if (symbol >= 0 && sizes[symbol] < 0 && shape[d] % factors[d] == 0) {
+                sizes[symbol] = shape[d] / factors[d];
+            }
+            if (shape[d] != size(d, sizes)) {
+                return false;
+            }
+        }
+        return true;
+    }
+
+    private long size(int dimension, long[] sizes) {
+        int symbol = symbols[dimension];
+        return symbol < 0 ? factors[dimension] : factors[dimension] * sizes[symbol];
+    }
+
+    /** The sizes, all letters being known. */
+    public long[] resolve(long[] sizes) {
+        long[] shape = new long[rank()];
+        Arrays.setAll(shape, d -> size(d, sizes));
+        return shape;
+    }
+
+    /** "[4, V]": the letters that are known as numbers. */
+    String withKnown(long[] sizes) {
+        String[] words = text.split(",");
+        for (int d = 0; d < words.length; d++) {
+            if (symbols[d] >= 0 && sizes[symbols[d]] >= 0) {
+                words[d] = Long.toString(size(d, sizes));
+            }
+        }
+        return Arrays.toString(words);
+    }
+
+    /** Whether a letter of this shape is known. */
+    boolean isKnownAnywhere(long[] sizes) {
+        return Arrays.stream(symbols).anyMatch(symbol -> symbol >= 0 && sizes[symbol] >= 0);
+    }
+
+    /** Whether the two have a letter in common. */
+    boolean shares(Shape other) {
+        return Arrays.stream(symbols)
+                .anyMatch(s -> s >= 0 && Arrays.stream(other.symbols).anyMatch(o -> o == s));
+    }
+
+    /** "[N,V] or [B,T,V]". */
+    public static String names(List<Shape> forms) {
+        return Types.alternatives(forms.stream().map(Shape::toString).toList());
+    }
+
+    @Override
+    public boolean equals(Object other) {
+        return other instanceof Shape shape && shape.text.equals(text);
+    }
+
+    @Override
+    public int hashCode() {
+        return text.hashCode();
+    }
+
+    /** "[2P,T,V]". */
+    @Override
+    public String toString() {
+        return "[" + text + "]";
+    }
+}

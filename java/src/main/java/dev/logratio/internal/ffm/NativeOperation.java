@@ -1,0 +1,127 @@
+package dev.logratio.internal.ffm;
+
+import dev.logratio.bindings.logratio_h;
+import dev.logratio.bindings.lr_divergence_args;
+import dev.logratio.bindings.lr_pair_loss_args;
+import dev.logratio.bindings.lr_preference_step_args;
+import dev.logratio.bindings.lr_scoring_rule_args;
+import dev.logratio.bindings.lr_sequence_logps_args;
+import dev.logratio.bindings.lr_token_logprobs_args;
+import dev.logratio.bindings.lr_token_logprobs_backward_args;
+import dev.logratio.bindings.lr_unpaired_loss_args;
+import dev.logratio.internal.check.Operand;
+import dev.logratio.internal.check.Signature;
+import dev.logratio.internal.check.StepOptions;
+import dev.logratio.loss.Loss;
+
+import java.lang.foreign.GroupLayout;
+import java.lang.foreign.MemoryLayout.PathElement;
+import java.lang.foreign.MemorySegment;
+import java.util.Arrays;
+import java.util.List;
+import java.util.Locale;
+
+/** An operation of the C interface: its function, and where its argument struct has what. */
+final class NativeOperation {
+    private static final NativeOperation[] ALL =
+            Arrays.stream(Signature.values())
+                    .map(NativeOperation::new)
+                    .toArray(NativeOperation[]::new);
+
+    /** A function of the C interface, on the address of its argument struct. */
+    @FunctionalInterface
+    interface Function {
+        int call(MemorySegment args);
+    }
+
+    /** In place of an offset, where options are no single struct. */
+    static final long SPREAD = -1;
+
+    private final GroupLayout layout;
+    private final Function function;
+    private final long cuda;
+    private final long[] operands;
+    private final long[] options;
+
+    private NativeOperation(Signature signature) {
+        layout = layout(signature);
+        function = function(signature);
+        cuda = offset("cuda");
+        operands = signature.operands().stream().map(Operand::id).mapToLong(this::offset).toArray();
+        options = signature.options().stream().mapToLong(this::optionsOffset).toArray();
+    }
+
+    /** The library must be loaded. */
+    static NativeOperation of(Signature signature) {
+        return ALL[signature.ordinal()];
+    }
+
+    private static GroupLayout layout(Signature signature) {
+        return switch (signature) {
+            case TOKEN_LOGPROBS -> lr_token_logprobs_args.layout();
+            case TOKEN_LOGPROBS_BACKWARD -> lr_token_logprobs_backward_args.layout();
+            case SEQUENCE_LOGPS -> lr_sequence_logps_args.layout();
+            case PAIR_LOSS -> lr_pair_loss_args.layout();
+            case UNPAIRED_LOSS -> lr_unpaired_loss_args.layout();
+            case PREFERENCE_STEP -> lr_preference_step_args.layout();
+            case DIVERGENCE -> lr_divergence_args.layout();
+            case SCORING_RULE -> lr_scoring_rule_args.layout();
+        };
+    }
+
+    private static Function function(Signature signature) {
+        return switch (signature) {
+            case TOKEN_LOGPROBS -> logratio_h::lr_token_logprobs;
+            case TOKEN_LOGPROBS_BACKWARD -> logratio_h::lr_token_logprobs_backward;
+            case SEQUENCE_LOGPS -> logratio_h::lr_sequence_logps;
+            case PAIR_LOSS -> logratio_h::lr_pair_loss;
+            case UNPAIRED_LOSS -> logratio_h::lr_unpaired_loss;
+            case PREFERENCE_STEP -> logratio_h::lr_preference_step;
+            case DIVERGENCE -> logratio_h::lr_divergence;
+            case SCORING_RULE -> logratio_h::lr_scoring_rule;
+        };
+    }
+
+    private long offset(String field) {
+        return layout.byteOffset(PathElement.groupElement(field));
+    }
+
+    /** A loss is pointed to; other options lie in a field named after their type, or "options". */
+    private long optionsOffset(Class<?> type) {
+        if (type == StepOptions.class) {
+            return SPREAD;
+        }
+        if (Loss.class.isAssignableFrom(type)) {
+            return offset("loss_options");
+        }
+        String ownName =
+                type.getSimpleName().replaceAll("(?<=.)([A-Z])", "_$1").toLowerCase(Locale.ROOT);
+        List<String> fields =
+                layout.memberLayouts().stream().map(field -> field.name().orElse("")).toList();
+        return offset(fields.contains(ownName) ? ownName : "options");
+    }
+
+    Function function() {
+        return function;
+    }
+
+    /** Bytes of the argument struct. */
+    long bytes() {
+        return layout.byteSize();
+    }
+
+    /** The field that points to the {@code lr_cuda}. */
+    long cuda() {
+        return cuda;
+    }
+
+    /** The field of an operand, by its number. */
+    long operand(int number) {
+        return operands[number];
+    }
+
+    /** The field of an option record, by its number; {@link #SPREAD} for a step's. */
+    long options(int number) {
+        return options[number];
+    }
+}

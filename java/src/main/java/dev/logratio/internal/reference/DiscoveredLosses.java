@@ -1,0 +1,200 @@
+package dev.logratio.internal.reference;
+
+import static dev.logratio.internal.reference.ReferenceMath.bell;
+import static dev.logratio.internal.reference.ReferenceMath.hinge;
+import static dev.logratio.internal.reference.ReferenceMath.logistic;
+import static dev.logratio.internal.reference.ReferenceMath.mean;
+import static dev.logratio.internal.reference.ReferenceMath.product;
+import static dev.logratio.internal.reference.ReferenceMath.share;
+import static dev.logratio.internal.reference.ReferenceMath.softplus;
+import static dev.logratio.internal.reference.ReferenceMath.square;
+
+import dev.logratio.loss.Aqfl;
+import dev.logratio.loss.Aql;
+import dev.logratio.loss.Cell;
+import dev.logratio.loss.Dbaql;
+import dev.logratio.loss.DiscoveredVariant;
+import dev.logratio.loss.Padll;
+import dev.logratio.loss.Pfl;
+
+import java.util.Arrays;
+
+/**
+ * The losses discovered beside DiscoPOP, of {@code y = beta * D}. Statistics of the batch are of
+ * {@code x}, a multiple of D, and carry gradient: what they receive from every pair is summed
+ * first, then handed to every x.
+ */
+final class DiscoveredLosses {
+    private DiscoveredLosses() {}
+
+    static void evaluate(Dbaql loss, Pairs pairs, double[] upstream, PairGradients out) {
+        double temperature = .9;
+        double[] margin = margins(pairs);
+        double scale = loss.variant() == DiscoveredVariant.OLD ? 1 : loss.beta() / loss.tau();
+        double[] x = scaled(margin, scale);
+        double variance = variance(x);
+        double weight = logistic(variance);
+        double ofVariance = 0;
+        double[] slope = new double[margin.length];
+        for (int i = 0; i < margin.length; i++) {
+            double y = loss.beta() * margin[i];
+            double penalty = softplus(-y / temperature);
+            double exponential =
+                    Math.exp(
+                            -temperature * y
+                                    - softplus(variance)); // (1 - weight) exp(-temperature y)
+            out.losses[i] = product(weight, penalty) + exponential;
+            double ofY =
+                    -weight / temperature * logistic(-y / temperature) - temperature * exponential;
+            slope[i] = product(upstream[i], loss.beta() * ofY);
+            double ofWeight = product(logistic(-variance), penalty) - exponential;
+            ofVariance += share(upstream[i], weight * ofWeight);
+        }
+        for (int j = 0; j < x.length; j++) {
+            slope[j] += product(ofVariance, 2 * (x[j] - mean(x)) / (x.length - 1)) * scale;
+        }
+        addMargins(slope, out);
+    }
+
+    static void evaluate(Aql loss, Pairs pairs, double[] upstream, PairGradients out) {
+        double prior = .5;
+        double weight = .01;
+        double[] margin = margins(pairs);
+        boolean repo = loss.variant() == DiscoveredVariant.REPO;
+        double scale = repo ? loss.beta() / loss.tau() : 1;
+        double sharpness = repo ? 1 : loss.beta();
+        double[] x = scaled(margin, scale);
+        double quantile = prior + weight * (logistic(mean(x)) - prior);
+        double ofQuantile = 0;
+        double[] slope = new double[margin.length];
+        for (int i = 0; i < margin.length; i++) {
+            Blend blend = new Blend(loss.beta() * margin[i], sharpness * (quantile - x[i]));
+            out.losses[i] = blend.value;
+            double ofX = -sharpness * blend.ofGate;
+            slope[i] = product(upstream[i], loss.beta() * blend.ofY + scale * ofX);
+            ofQuantile -= share(upstream[i], ofX);
+        }
+        for (int j = 0; j < x.length; j++) {
+            slope[j] += ofQuantile * weight * bell(mean(x)) / x.length * scale;
+        }
+        addMargins(slope, out);
+    }
+
+    static void evaluate(Aqfl loss, Pairs pairs, double[] upstream, PairGradients out) {
+        double sharpness = .1;
+        double update = .05;
+        int count = pairs.size();
+        double[] margin = margins(pairs);
+        double scale = loss.variant() == DiscoveredVariant.OLD ? 1 : loss.beta() / loss.tau();
+        double[] x = scaled(margin, scale);
+        double variance = variance(x);
+        boolean paper = loss.variant() == DiscoveredVariant.PAPER;
+        double spread = paper ? variance : Math.sqrt(variance);
+        double wrong = mean(Arrays.stream(x).map(value -> logistic(-value)).toArray());
+        double moment = spread * wrong;
+        // The paper adds what others mix in, and takes it at another place.
+        double kept = paper ? 1 : 1 - update;
+        double pulled = paper ? mean(x) - moment : mean(x);
+        double anchor = kept * moment + update * logistic(pulled);
+        double ofAnchor = 0;
+        double[] slope = new double[count];
+        for (int i = 0; i < count; i++) {
+            Blend blend = new Blend(loss.beta() * margin[i], sharpness * Math.abs(x[i] - anchor));
+            out.losses[i] = blend.value;
+            double ofX = sharpness * Math.signum(x[i] - anchor) * blend.ofGate;
+            slope[i] = product(upstream[i], loss.beta() * blend.ofY + scale * ofX);
+            ofAnchor -= share(upstream[i], ofX);
+        }
+        for (int j = 0; j < count; j++) {
+            double deviation = (x[j] - mean(x)) / (count - 1);
+            double spreadOfX = paper ? 2 * deviation : spread == 0 ? 0 : deviation / spread;
+            double momentOfX = spreadOfX * wrong - spread * bell(x[j]) / count;
+            double pulledOfX = 1.0 / count - (paper ? momentOfX : 0);
+            double anchorOfX = kept * momentOfX + update * bell(pulled) * pulledOfX;
+            slope[j] += ofAnchor * anchorOfX * scale;
+        }
+        addMargins(slope, out);
+    }
+
+    /** {@code q softplus(-y) + (1-q) max(0, 1-y)} with q the logistic of a gate's argument. */
+    private static final class Blend {
+        final double value;
+        final double ofY;
+        final double ofGate;
+
+        Blend(double y, double gate) {
+            double soft = softplus(-y);
+            double hard = hinge(y).value();
+            value = product(logistic(gate), soft) + product(logistic(-gate), hard);
+            ofY = -logistic(gate) * logistic(-y) + logistic(-gate) * hinge(y).slope();
+            // Both are infinite at minus infinity; their difference is log(1 + exp(y)) - 1.
+            double gap = y == Double.NEGATIVE_INFINITY ? -1 : soft - hard;
+            ofGate = product(bell(gate), gap);
+        }
+    }
+
+    static void evaluate(Padll loss, Pairs pairs, double[] upstream, PairGradients out) {
+        double[] margin = margins(pairs);
+        double[] slope = new double[margin.length];
+        for (int i = 0; i < margin.length; i++) {
+            double factor = margin[i] < 0 ? .45 : .9;
+            double y = loss.beta() * margin[i];
+            out.losses[i] = factor * softplus(-y);
+            slope[i] = product(upstream[i], -factor * loss.beta() * logistic(-y));
+        }
+        addMargins(slope, out);
+    }
+
+    static void evaluate(Cell loss, Pairs pairs, double[] upstream, PairGradients out) {
+        double[] margin = margins(pairs);
+        double[] slope = new double[margin.length];
+        for (int i = 0; i < margin.length; i++) {
+            double y = loss.beta() * margin[i];
+            out.losses[i] = (Math.exp(-y) + softplus(-y)) / 2;
+            slope[i] = product(upstream[i], -loss.beta() * (Math.exp(-y) + logistic(-y)) / 2);
+        }
+        addMargins(slope, out);
+    }
+
+    /** The branch is chosen by the policy alone, not by the margin. */
+    static void evaluate(Pfl loss, Pairs pairs, double[] upstream, PairGradients out) {
+        double scale =
+                switch (loss.variant()) {
+                    case REPO -> loss.beta();
+                    case OLD -> 1;
+                    case PAPER -> loss.beta() / loss.tau();
+                };
+        double[] margin = margins(pairs);
+        double[] slope = new double[margin.length];
+        for (int i = 0; i < margin.length; i++) {
+            double y = scale * margin[i];
+            boolean preferred = pairs.policyChosen()[i] > pairs.policyRejected()[i];
+            out.losses[i] = preferred ? softplus(-y) / 2 : 2 * hinge(y).value();
+            slope[i] =
+                    product(
+                            upstream[i],
+                            scale * (preferred ? -logistic(-y) / 2 : 2 * hinge(y).slope()));
+        }
+        addMargins(slope, out);
+    }
+
+    private static double[] margins(Pairs pairs) {
+        return Pairs.differences(pairs.chosenRatios(), pairs.rejectedRatios());
+    }
+
+    private static double[] scaled(double[] margins, double scale) {
+        return Arrays.stream(margins).map(margin -> scale * margin).toArray();
+    }
+
+    /** Unbiased, in two passes. */
+    private static double variance(double[] values) {
+        double mean = mean(values);
+        return Arrays.stream(values).map(value -> square(value - mean)).sum() / (values.length - 1);
+    }
+
+    private static void addMargins(double[] slope, PairGradients out) {
+        for (int i = 0; i < slope.length; i++) {
+            out.addRatios(i, slope[i], -slope[i]);
+        }
+    }
+}

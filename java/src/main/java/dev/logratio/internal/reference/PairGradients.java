@@ -1,0 +1,37 @@
+package dev.logratio.internal.reference;
+
+/**
+ * The losses of a batch of pairs and the gradients of their sum, each loss times its upstream
+ * gradient.
+ */
+final class PairGradients {
+    /** [P], or [2P] where a pair has two. */
+    final double[] losses;
+
+    final double[] policyChosen;
+    final double[] policyRejected;
+    final double[] referenceChosen;
+    final double[] referenceRejected;
+
+    // Of the loss's options; 0 where it has no such option.
+    double beta;
+    double betaKl;
+    double betaMix;
+    double tau;
+
+    PairGradients(int losses, int pairs) {
+        this.losses = new double[losses];
+        policyChosen = new double[pairs];
+        policyRejected = new double[pairs];
+        referenceChosen = new double[pairs];
+        referenceRejected = new double[pairs];
+    }
+
+    /** Adds a pair's gradient with respect to its log-ratios. */
+    void addRatios(int pair, double chosen, double rejected) {
+        policyChosen[pair] += chosen;
+        policyRejected[pair] += rejected;
+        referenceChosen[pair] -= chosen;
+        referenceRejected[pair] -= rejected;
+    }
+}

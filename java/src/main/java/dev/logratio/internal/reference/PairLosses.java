@@ -1,0 +1,98 @@
+package dev.logratio.internal.reference;
+
+import static dev.logratio.internal.reference.Numbers.doubles;
+import static dev.logratio.internal.reference.Numbers.store;
+import static dev.logratio.internal.reference.Numbers.storeAll;
+
+import dev.logratio.internal.check.Call;
+import dev.logratio.internal.check.PairLossOperand;
+import dev.logratio.loss.Aot;
+import dev.logratio.loss.AotUnpaired;
+import dev.logratio.loss.ApoDown;
+import dev.logratio.loss.ApoZero;
+import dev.logratio.loss.Aqfl;
+import dev.logratio.loss.Aql;
+import dev.logratio.loss.BcoPair;
+import dev.logratio.loss.Cell;
+import dev.logratio.loss.Dbaql;
+import dev.logratio.loss.KtoPair;
+import dev.logratio.loss.Loss;
+import dev.logratio.loss.NcaPair;
+import dev.logratio.loss.Padll;
+import dev.logratio.loss.Pfl;
+import dev.logratio.loss.SppoHard;
+
+import java.util.Arrays;
+
+/**
+ * The losses of pairs in float64, in plain loops. Where an exponential meets a logistic factor the
+ * two are multiplied by adding their logarithms, so that nothing overflows which the product does
+ * not; a product of a vanished and an infinite factor is 0, its limit in these losses.
+ */
+final class PairLosses {
+    private PairLosses() {}
+
+    /** {@code pair_loss}. */
+    static void run(Call call) {
+        Loss.Paired loss = PairLossOperand.effective(call);
+        int count = Math.toIntExact(call.get(PairLossOperand.POLICY_CHOSEN).elementCount());
+        Pairs pairs =
+                new Pairs(
+                        doubles(call.get(PairLossOperand.POLICY_CHOSEN), count, 0),
+                        doubles(call.get(PairLossOperand.POLICY_REJECTED), count, 0),
+                        doubles(call.get(PairLossOperand.REFERENCE_CHOSEN), count, 0),
+                        doubles(call.get(PairLossOperand.REFERENCE_REJECTED), count, 0),
+                        doubles(call.get(PairLossOperand.CHOSEN_COUNTS), count, 1),
+                        doubles(call.get(PairLossOperand.REJECTED_COUNTS), count, 1),
+                        false);
+        int losses = loss.lossesPerPair() * count;
+        double[] upstream = doubles(call.get(PairLossOperand.GRAD_LOSS), losses, 1.0 / losses);
+        PairGradients result = evaluate(loss, pairs, upstream);
+        double[] chosenRewards = scaled(pairs.chosenRatios(), loss.beta());
+        double[] rejectedRewards = scaled(pairs.rejectedRatios(), loss.beta());
+        storeAll(call.get(PairLossOperand.LOSS), result.losses);
+        storeAll(call.get(PairLossOperand.CHOSEN_REWARDS), chosenRewards);
+        storeAll(call.get(PairLossOperand.REJECTED_REWARDS), rejectedRewards);
+        storeAll(call.get(PairLossOperand.GRAD_POLICY_CHOSEN), result.policyChosen);
+        storeAll(call.get(PairLossOperand.GRAD_POLICY_REJECTED), result.policyRejected);
+        storeAll(call.get(PairLossOperand.GRAD_REFERENCE_CHOSEN), result.referenceChosen);
+        storeAll(call.get(PairLossOperand.GRAD_REFERENCE_REJECTED), result.referenceRejected);
+        store(call.get(PairLossOperand.GRAD_BETA), 0, result.beta);
+        store(call.get(PairLossOperand.GRAD_BETA_KL), 0, result.betaKl);
+        store(call.get(PairLossOperand.GRAD_BETA_MIX), 0, result.betaMix);
+        store(call.get(PairLossOperand.GRAD_TAU), 0, result.tau);
+    }
+
+    private static double[] scaled(double[] values, double factor) {
+        return Arrays.stream(values).map(value -> factor * value).toArray();
+    }
+
+    /**
+     * A batch's losses and gradients.
+     *
+     * @param upstream of each loss
+     */
+    static PairGradients evaluate(Loss.Paired loss, Pairs pairs, double[] upstream) {
+        PairGradients out = new PairGradients(loss.lossesPerPair() * pairs.size(), pairs.size());
+        switch (loss) {
+            case Loss.OfMargin margin -> DifferenceLosses.evaluate(margin, pairs, upstream, out);
+            case Loss.ReferenceFree free ->
+                    ReferenceFreeLosses.evaluate(free, pairs, upstream, out);
+            case NcaPair nca -> RatioLosses.evaluate(nca, pairs, upstream, out);
+            case BcoPair bco -> RatioLosses.evaluate(bco, pairs, upstream, out);
+            case SppoHard sppo -> RatioLosses.evaluate(sppo, pairs, upstream, out);
+            case ApoZero apo -> RatioLosses.evaluate(apo, pairs, upstream, out);
+            case ApoDown apo -> RatioLosses.evaluate(apo, pairs, upstream, out);
+            case KtoPair kto -> RatioLosses.evaluate(kto, pairs, upstream, out);
+            case Aot aot -> BatchLosses.evaluate(aot, pairs, upstream, out);
+            case AotUnpaired aot -> BatchLosses.evaluate(aot, pairs, upstream, out);
+            case Dbaql dbaql -> DiscoveredLosses.evaluate(dbaql, pairs, upstream, out);
+            case Aql aql -> DiscoveredLosses.evaluate(aql, pairs, upstream, out);
+            case Aqfl aqfl -> DiscoveredLosses.evaluate(aqfl, pairs, upstream, out);
+            case Padll padll -> DiscoveredLosses.evaluate(padll, pairs, upstream, out);
+            case Cell cell -> DiscoveredLosses.evaluate(cell, pairs, upstream, out);
+            case Pfl pfl -> DiscoveredLosses.evaluate(pfl, pairs, upstream, out);
+        }
+        return out;
+    }
+}
