@@ -1,5 +1,8 @@
-/** The bindings of Logratio's native library and its loader; internal to the module {@code dev.logratio}. */
-@SuppressWarnings("module") // dev.logratio is compiled after this module
+/**
+ * The bindings of Logratio's native library and its loader; internal to the modules {@code
+ * dev.logratio} and {@code dev.logratio.cli}.
+ */
+@SuppressWarnings("module") // those modules are compiled after this module
 module dev.logratio.bindings {
-    exports dev.logratio.bindings to dev.logratio;
+    exports dev.logratio.bindings to dev.logratio, dev.logratio.cli;
 }

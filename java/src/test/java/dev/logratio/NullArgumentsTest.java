@@ -12,7 +12,6 @@ import dev.logratio.loss.Losses;
 import dev.logratio.loss.WeightedLoss;
 import dev.logratio.misalignment.Feature;
 import dev.logratio.misalignment.LongShort;
-import dev.logratio.safetensors.Safetensors;
 
 import org.junit.jupiter.api.function.Executable;
 import org.junit.jupiter.params.ParameterizedTest;
@@ -22,7 +21,6 @@ import org.junit.jupiter.params.provider.MethodSource;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.nio.ByteBuffer;
-import java.nio.file.Path;
 import java.util.Collections;
 import java.util.List;
 import java.util.Map;
@@ -174,12 +172,7 @@ class NullArgumentsTest {
                         of("shape", () -> f32(2).reshape((long[]) null)),
                         of("to", () -> CudaTensors.copyAsync(null, f32(2), null)),
                         of("stream", () -> CudaTensors.toDevice(f32(2), null)),
-                        of("tensor", () -> CudaTensors.toHost(null, null)),
-                        of("path", () -> Safetensors.read(null)),
-                        of("path", () -> Safetensors.map(null)),
-                        of("path", () -> Safetensors.write(null, Map.of(), Map.of())),
-                        of("metadata", () -> Safetensors.write(Path.of("none"), null, Map.of())),
-                        of("tensors", () -> Safetensors.write(Path.of("none"), Map.of(), null))));
+                        of("tensor", () -> CudaTensors.toHost(null, null))));
     }
 
     private static Arguments of(String name, Executable call) {

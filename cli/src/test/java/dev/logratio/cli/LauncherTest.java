@@ -31,8 +31,8 @@ class LauncherTest {
     private static final String CHECKOUT =
             """
             checkout() {
-              mkdir -p "$1"/{.mvn,native/{include,src},cuda-kernels/{src,emulator},bindings/src/main,java/src/main}
-              touch "$1"/{,bindings/,java/}pom.xml "$1/.mvn/maven.config" "$1"/{native,cuda-kernels}/CMakeLists.txt
+              mkdir -p "$1"/{.mvn,native/{include,src},cuda-kernels/{src,emulator},{bindings,java,cli}/src/main}
+              touch "$1"/{,bindings/,java/,cli/}pom.xml "$1/.mvn/maven.config" "$1"/{native,cuda-kernels}/CMakeLists.txt
               cp -r "$SOURCES/logratio" "$SOURCES/scripts" "$1"
             }
             """;
@@ -44,7 +44,7 @@ class LauncherTest {
             echo begin >>"$LOG"
             while [ -e "${LOG%/log}/hold" ]; do sleep .02; done
             while [ "$1" != -f ]; do shift; done
-            target=${2%/pom.xml}/java/target
+            target=${2%/pom.xml}/cli/target
             mkdir -p "$target"
             touch "$target/logratio-1.jar" "$target/ours.jar"
             printf %s "$target/ours.jar:$LOG" >"$target/classpath"
@@ -91,7 +91,7 @@ class LauncherTest {
                         "at=$PWD/$(printf '"
                                 + name
                                 + "')/it; checkout \"$at\"; cd /; \"$at/logratio\" info more 2>&1");
-        assertTrue(lines.getFirst().startsWith("logratio: building java (log: "), lines::toString);
+        assertTrue(lines.getFirst().startsWith("logratio: building cli (log: "), lines::toString);
         assertEquals(STARTED, lines.subList(2, lines.size()));
     }
 
@@ -190,7 +190,7 @@ class LauncherTest {
      */
     private static String asNobodySpecial(String command) {
         return "if [ \"$(id -u)\" -eq 0 ]; then as=(setpriv --reuid 65534 --regid 65534"
-                   + " --clear-groups); fi; \"${as[@]}\" "
+                + " --clear-groups); fi; \"${as[@]}\" "
                 + command
                 + " 2>&1 || echo \"status $?\"; chmod -R u+w it";
     }

@@ -10,6 +10,7 @@ import dev.logratio.DType;
 import dev.logratio.Tensor;
 
 import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.function.Executable;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.Arguments;
@@ -327,5 +328,24 @@ class RoundTripTest {
             assertEquals(2, after.tensor("x").getDouble(0));
             assertFalse(after.metadata().containsKey("x"));
         }
+    }
+
+    static Stream<Arguments> callsWithoutAnArgument() {
+        Path none = Path.of("none");
+        return Stream.of(
+                Arguments.of("path", (Executable) () -> Safetensors.read(null)),
+                Arguments.of("path", (Executable) () -> Safetensors.map(null)),
+                Arguments.of(
+                        "path", (Executable) () -> Safetensors.write(null, Map.of(), Map.of())),
+                Arguments.of(
+                        "metadata", (Executable) () -> Safetensors.write(none, null, Map.of())),
+                Arguments.of(
+                        "tensors", (Executable) () -> Safetensors.write(none, Map.of(), null)));
+    }
+
+    @ParameterizedTest(name = "{index}: {0}")
+    @MethodSource("callsWithoutAnArgument")
+    void nullIsRefusedUnderItsName(String name, Executable call) {
+        assertEquals(name, assertThrows(NullPointerException.class, call).getMessage());
     }
 }

@@ -4,7 +4,7 @@ import com.fasterxml.jackson.core.JsonFactory;
 import com.fasterxml.jackson.core.JsonGenerator;
 
 import dev.logratio.Tensor;
-import dev.logratio.internal.WholeFile;
+import dev.logratio.cli.file.WholeFile;
 
 import java.io.ByteArrayOutputStream;
 import java.io.IOException;

@@ -5,7 +5,6 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 import static org.junit.jupiter.params.provider.Arguments.arguments;
 
 import dev.logratio.DType;
-import dev.logratio.TestBackends;
 import dev.logratio.loss.Loss;
 import dev.logratio.loss.Losses;
 

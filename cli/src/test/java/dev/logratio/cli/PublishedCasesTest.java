@@ -6,7 +6,6 @@ import static org.junit.jupiter.params.provider.Arguments.arguments;
 
 import dev.logratio.DType;
 import dev.logratio.Tensor;
-import dev.logratio.TestBackends;
 import dev.logratio.safetensors.Safetensors;
 import dev.logratio.safetensors.SafetensorsFile;
 
@@ -82,9 +81,8 @@ class PublishedCasesTest {
         switch (actual.dtype()) {
             case F64, I64 -> {
                 relative = 1e-9;
-                absolute =
-                        1e-14; // autograd itself is off by 1e-15 where terms cancel, as in
-                               // grad_beta_mix of pair_0
+                absolute = 1e-14; // autograd itself is off by 1e-15 where terms cancel, as in
+                // grad_beta_mix of pair_0
             }
             case F32 -> {
                 relative = 2e-5;

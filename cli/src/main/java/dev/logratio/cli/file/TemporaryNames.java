@@ -1,4 +1,4 @@
-package dev.logratio.internal;
+package dev.logratio.cli.file;
 
 import java.io.IOException;
 import java.lang.System.Logger;

@@ -5,7 +5,7 @@ import dev.logratio.DType;
 import dev.logratio.DlrmlShape;
 import dev.logratio.PairLoss;
 import dev.logratio.Tensor;
-import dev.logratio.internal.WholeFile;
+import dev.logratio.cli.file.WholeFile;
 import dev.logratio.loss.DiscoPop;
 import dev.logratio.loss.Dlrml;
 import dev.logratio.loss.FDivergence;

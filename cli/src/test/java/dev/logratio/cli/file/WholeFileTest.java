@@ -1,4 +1,4 @@
-package dev.logratio.internal;
+package dev.logratio.cli.file;
 
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertFalse;

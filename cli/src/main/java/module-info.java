@@ -1,0 +1,15 @@
+/** The command line of Logratio, and safetensors files. */
+module dev.logratio.cli {
+    requires transitive dev.logratio;
+    requires dev.logratio.bindings;
+    requires com.fasterxml.jackson.core;
+    requires info.picocli;
+    // Charts are optional.
+    requires static java.desktop;
+    requires static org.knowm.xchart;
+
+    exports dev.logratio.safetensors;
+
+    opens dev.logratio.cli to
+            info.picocli;
+}

@@ -1,2 +1,0 @@
-/** What several packages of this module share; not exported. */
-package dev.logratio.internal;
