@@ -42,7 +42,7 @@ build_if_stale() {
     rm -f "$started"
     fail "the build failed; see $state/build.log"
   fi
-  mark_built "$started" java "$1" # -am has built java with every other module
+  mark_built "$started" "$1"
   rm -f "$started"
 }
 
@@ -101,10 +101,7 @@ is_stale() {
 # The files and folders that the jars of a module and of those that it needs are made from.
 sources_of() {
   local shared="pom.xml .mvn/maven.config native/CMakeLists.txt native/include native/src cuda-kernels/CMakeLists.txt cuda-kernels/src cuda-kernels/emulator bindings/pom.xml bindings/src/main java/pom.xml java/src/main"
-  case $1 in
-    java) echo "$shared" ;;
-    *) echo "$shared $1/pom.xml $1/src/main" ;;
-  esac
+  echo "$shared $1/pom.xml $1/src/main"
 }
 
 is_class_path_there() {

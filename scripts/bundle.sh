@@ -16,7 +16,7 @@ make_bundle_locked() {
   require_packages tests
   command -v xz >/dev/null || fail "xz was not found; install it with: sudo apt-get install xz-utils"
   echo "logratio: building for the bundle (log: $state/bundle.log)" >&2
-  LOGRATIO_CUDA=all run_maven -q -pl java,bench -am -DskipTests -Dmaven.javadoc.skip -Dmaven.source.skip package >"$state/bundle.log" 2>&1 ||
+  LOGRATIO_CUDA=all run_maven -q -pl cli,bench -am -DskipTests -Dmaven.javadoc.skip -Dmaven.source.skip package >"$state/bundle.log" 2>&1 ||
     fail "the build failed; see $state/bundle.log"
   [ -e "$natives/liblogratio_cuda.so" ] || fail "the bundle needs liblogratio_cuda.so: install CUDA's compiler, nvcc 13.0 or newer"
 
@@ -30,7 +30,7 @@ make_bundle_locked() {
   collect_jars "$folder/lib"
   cp "$natives"/*.so "$root/bindings/target/emulator/liblogratio_emulator.so" "$folder/native"
   collect_jcuda "$folder/native"
-  cp -r "$root/java/target/test-classes/." "$folder/tests"
+  cp -r "$root"/{java,cli}/target/test-classes/. "$folder/tests"
   cp "$root"/bench/gpu/*.py "$folder/gpu"
   cp "$root"/scripts/bundle/* "$root/LICENSE" "$root/NOTICE" "$folder"
 
@@ -46,13 +46,13 @@ make_bundle_locked() {
 # Jars of the class path that the tests have, ours without the native libraries, which lie beside as files.
 collect_jars() {
   local jar
-  tr ':' '\n' <"$root/java/target/test-classpath" | while read -r jar; do
+  printf '%s\n' "$(<"$root/java/target/test-classpath")" "$(<"$root/cli/target/test-classpath")" | tr ':' '\n' | while read -r jar; do
     case $jar in
       "$root"/* | */jcuda-natives-*) ;;
       *) cp "$jar" "$1" ;;
     esac
   done
-  for jar in bindings java bench; do
+  for jar in bindings java cli bench; do
     "$jdk/bin/jar" --create --file "$1/logratio-$jar.jar" -C "$root/$jar/target/classes" dev
   done
 }

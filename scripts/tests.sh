@@ -28,7 +28,7 @@ run_tests_locked() {
   echo "logratio: mvn verify (log: $state/test.log)" >&2
   started=$(note_start)
   if run_maven "${@:2}" -fae verify >"$state/test.log" 2>&1; then
-    mark_built "$started" java trainers bench
+    mark_built "$started" cli trainers bench
   else
     grep -E '^\[ERROR\]|^The following tests FAILED|^[[:space:]]+[0-9]+ - .*\(Failed|\[  FAILED  \]' "$state/test.log" | head -n 60 >&2 || true
     echo "logratio: mvn verify failed; see $state/test.log" >&2
