@@ -1,13 +1,14 @@
 package dev.logratio;
 
-import java.util.Objects;
+import dev.logratio.internal.Options;
+import dev.logratio.internal.Range;
 
 /**
  * Which divergence, and how the values of the rows become one loss.
  *
- * @param kind default {@link DivergenceKind#SCE}
+ * @param divergence default {@link DivergenceKind#SCE}
  * @param w1 weight of {@code H(p,q)} in {@code SCE}, finite and &ge; 0; default 1, and must be 1
- *     for other kinds
+ *     for others
  * @param w2 weight of {@code H(q,p)}, as {@code w1}
  * @param temperature divides the logits, finite and &gt; 0; default 1. The loss is not multiplied
  *     by its square
@@ -15,10 +16,10 @@ import java.util.Objects;
  * @param reduction mean over the rows, weighted by their weights, or the weighted sum; default mean
  */
 public record DivergenceOptions(
-        DivergenceKind kind,
-        double w1,
-        double w2,
-        double temperature,
+        DivergenceKind divergence,
+        @Range(from = 0) double w1,
+        @Range(from = 0) double w2,
+        @Range(above = 0) double temperature,
         Detach detach,
         Reduction reduction) {
     /** The side that is taken as constant. */
@@ -48,25 +49,19 @@ public record DivergenceOptions(
      * @throws IllegalArgumentException if a value is out of range; the message names it
      */
     public DivergenceOptions {
-        Objects.requireNonNull(kind, "kind");
-        Objects.requireNonNull(detach, "detach");
-        Objects.requireNonNull(reduction, "reduction");
-        requireWeight("w1", w1, kind);
-        requireWeight("w2", w2, kind);
-        if (!(temperature > 0) || Double.isInfinite(temperature)) {
-            throw new IllegalArgumentException(
-                    "temperature is " + temperature + ", expected a finite number > 0");
-        }
+        Options.check(DivergenceOptions.class, divergence, w1, w2, temperature, detach, reduction);
+        requireOneUnlessSce("w1", w1, divergence);
+        requireOneUnlessSce("w2", w2, divergence);
     }
 
     /**
-     * The defaults for a kind.
+     * The defaults for a divergence.
      *
-     * @param kind the divergence
+     * @param divergence which
      * @return the options
      */
-    public static DivergenceOptions of(DivergenceKind kind) {
-        return new DivergenceOptions(kind, 1, 1, 1, Detach.NONE, Reduction.MEAN);
+    public static DivergenceOptions of(DivergenceKind divergence) {
+        return new DivergenceOptions(divergence, 1, 1, 1, Detach.NONE, Reduction.MEAN);
     }
 
     /**
@@ -75,11 +70,11 @@ public record DivergenceOptions(
      * @param w1 of {@code H(p,q)}
      * @param w2 of {@code H(q,p)}
      * @return the new options
-     * @throws IllegalArgumentException if one is out of range, or not 1 where the kind is not
+     * @throws IllegalArgumentException if one is out of range, or not 1 where the divergence is not
      *     {@code SCE}
      */
     public DivergenceOptions withWeights(double w1, double w2) {
-        return new DivergenceOptions(kind, w1, w2, temperature, detach, reduction);
+        return new DivergenceOptions(divergence, w1, w2, temperature, detach, reduction);
     }
 
     /**
@@ -90,7 +85,7 @@ public record DivergenceOptions(
      * @throws IllegalArgumentException if it is out of range
      */
     public DivergenceOptions withTemperature(double temperature) {
-        return new DivergenceOptions(kind, w1, w2, temperature, detach, reduction);
+        return new DivergenceOptions(divergence, w1, w2, temperature, detach, reduction);
     }
 
     /**
@@ -100,7 +95,7 @@ public record DivergenceOptions(
      * @return the new options
      */
     public DivergenceOptions withDetach(Detach detach) {
-        return new DivergenceOptions(kind, w1, w2, temperature, detach, reduction);
+        return new DivergenceOptions(divergence, w1, w2, temperature, detach, reduction);
     }
 
     /**
@@ -110,22 +105,18 @@ public record DivergenceOptions(
      * @return the new options
      */
     public DivergenceOptions withReduction(Reduction reduction) {
-        return new DivergenceOptions(kind, w1, w2, temperature, detach, reduction);
+        return new DivergenceOptions(divergence, w1, w2, temperature, detach, reduction);
     }
 
-    private static void requireWeight(String name, double weight, DivergenceKind kind) {
-        if (kind != DivergenceKind.SCE && weight != 1) {
+    private static void requireOneUnlessSce(String name, double weight, DivergenceKind divergence) {
+        if (divergence != DivergenceKind.SCE && weight != 1) {
             throw new IllegalArgumentException(
                     name
                             + " is "
                             + weight
                             + ", expected 1 as "
-                            + kind.id()
+                            + divergence.id()
                             + " has no such option");
-        }
-        if (!(weight >= 0) || Double.isInfinite(weight)) {
-            throw new IllegalArgumentException(
-                    name + " is " + weight + ", expected a finite number >= 0");
         }
     }
 }

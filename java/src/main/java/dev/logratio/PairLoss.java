@@ -4,6 +4,7 @@ import dev.logratio.internal.check.Call;
 import dev.logratio.internal.check.PairLossOperand;
 import dev.logratio.internal.check.Signature;
 import dev.logratio.loss.Dlrml;
+import dev.logratio.loss.LearnableBetaMix;
 import dev.logratio.loss.Loss;
 
 import java.util.Objects;

@@ -1,7 +1,9 @@
 package dev.logratio;
 
+import dev.logratio.internal.Options;
+import dev.logratio.internal.Range;
+
 import java.util.Locale;
-import java.util.Objects;
 
 /**
  * A strictly proper scoring rule as a token loss (arXiv 2405.18906). With {@code p =
@@ -20,9 +22,9 @@ import java.util.Objects;
  */
 public record ScoringRuleOptions(
         Rule rule,
-        double alpha,
+        @Range(above = 1) double alpha,
         Normalisation normalisation,
-        double epsilon,
+        @Range(from = 0, below = 1) double epsilon,
         boolean maskedLog,
         long vocab,
         long ignoreIndex) {
@@ -74,12 +76,15 @@ public record ScoringRuleOptions(
      * @throws IllegalArgumentException if a value is out of range; the message names it
      */
     public ScoringRuleOptions {
-        Objects.requireNonNull(rule, "rule");
-        Objects.requireNonNull(normalisation, "normalisation");
-        if (rule.hasOrder() && (!(alpha > 1) || Double.isInfinite(alpha))) {
-            throw new IllegalArgumentException(
-                    "alpha is " + alpha + ", expected a finite number > 1");
-        }
+        Options.check(
+                ScoringRuleOptions.class,
+                rule,
+                alpha,
+                normalisation,
+                epsilon,
+                maskedLog,
+                vocab,
+                ignoreIndex);
         if (!rule.hasOrder() && alpha != 2) {
             throw new IllegalArgumentException(
                     "alpha is " + alpha + ", expected 2 as " + rule.id() + " has no such option");
@@ -89,10 +94,6 @@ public record ScoringRuleOptions(
                     "normalisation is jnw, expected selten as "
                             + rule.id()
                             + " has no such option");
-        }
-        if (!(epsilon >= 0 && epsilon < 1)) {
-            throw new IllegalArgumentException(
-                    "epsilon is " + epsilon + ", expected a number in [0,1)");
         }
         if (vocab < 0) {
             throw new IllegalArgumentException(

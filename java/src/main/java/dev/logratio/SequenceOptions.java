@@ -1,6 +1,7 @@
 package dev.logratio;
 
-import java.util.Objects;
+import dev.logratio.internal.Options;
+import dev.logratio.internal.Range;
 
 /**
  * How the log-probs of a sequence's tokens become one number.
@@ -17,7 +18,10 @@ import java.util.Objects;
  *     floor(keepFraction*n))}; default 1, and must be 1 unless {@code tailWeight} is below 1
  */
 public record SequenceOptions(
-        Reduction reduction, double tailWeight, Align align, double keepFraction) {
+        Reduction reduction,
+        @Range(from = 0, to = 1) double tailWeight,
+        Align align,
+        @Range(above = 0, to = 1) double keepFraction) {
 
     /** What a sequence's token log-probs are reduced to. */
     public enum Reduction {
@@ -50,16 +54,7 @@ public record SequenceOptions(
      *     given without a tail weight
      */
     public SequenceOptions {
-        Objects.requireNonNull(reduction, "reduction");
-        Objects.requireNonNull(align, "align");
-        if (!(tailWeight >= 0 && tailWeight <= 1)) {
-            throw new IllegalArgumentException(
-                    "tail_weight is " + tailWeight + ", expected a number in [0,1]");
-        }
-        if (!(keepFraction > 0 && keepFraction <= 1)) {
-            throw new IllegalArgumentException(
-                    "keep_fraction is " + keepFraction + ", expected a number in (0,1]");
-        }
+        Options.check(SequenceOptions.class, reduction, tailWeight, align, keepFraction);
         if (tailWeight == 1 && keepFraction != 1) {
             throw new IllegalArgumentException(
                     "keep_fraction is "

@@ -1,5 +1,8 @@
 package dev.logratio;
 
+import dev.logratio.internal.Options;
+import dev.logratio.internal.Range;
+
 /**
  * How a logit {@code x} becomes {@code z = softcap(x) / temperature}, and which label marks a row
  * to ignore.
@@ -8,7 +11,8 @@ package dev.logratio;
  * @param temperature divides the logits, finite and &gt; 0, default 1
  * @param softcap {@code c} of {@code c*tanh(x/c)}, finite and &ge; 0, default 0 (off)
  */
-public record TokenOptions(long ignoreIndex, double temperature, double softcap) {
+public record TokenOptions(
+        long ignoreIndex, @Range(above = 0) double temperature, @Range(from = 0) double softcap) {
     /** Ignore index -100, temperature 1, no softcap. */
     public static final TokenOptions DEFAULT = new TokenOptions(-100, 1, 0);
 
@@ -19,14 +23,7 @@ public record TokenOptions(long ignoreIndex, double temperature, double softcap)
      *     range
      */
     public TokenOptions {
-        if (!(temperature > 0) || Double.isInfinite(temperature)) {
-            throw new IllegalArgumentException(
-                    "temperature is " + temperature + ", expected a finite number > 0");
-        }
-        if (!(softcap >= 0) || Double.isInfinite(softcap)) {
-            throw new IllegalArgumentException(
-                    "softcap is " + softcap + ", expected a finite number >= 0");
-        }
+        Options.check(TokenOptions.class, ignoreIndex, temperature, softcap);
     }
 
     /**

@@ -370,7 +370,7 @@ class BadInputTest {
                                         .losses(out(DType.F32, 3))
                                         .run(b)),
                 new Mistake(
-                        "tau is 0.0, expected a number finite and > 0",
+                        "tau is 0.0, expected a finite number > 0",
                         b ->
                                 PairLoss.of(new Dlrml(), pairs, pairs)
                                         .referenceFree()

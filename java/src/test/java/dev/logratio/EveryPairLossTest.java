@@ -9,8 +9,6 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 import dev.logratio.PairRun.Batch;
 import dev.logratio.loss.Aot;
 import dev.logratio.loss.AotUnpaired;
-import dev.logratio.loss.Aqfl;
-import dev.logratio.loss.Dbaql;
 import dev.logratio.loss.KtoPair;
 import dev.logratio.loss.Loss;
 import dev.logratio.loss.Nll;
@@ -285,7 +283,7 @@ class EveryPairLossTest {
                         new double[] {-2.5},
                         new double[] {-2},
                         new double[] {-1});
-        if (loss instanceof Dbaql || loss instanceof Aqfl) {
+        if (loss.smallestBatch() > 1) {
             IllegalArgumentException thrown =
                     assertThrows(
                             IllegalArgumentException.class, () -> PairRun.of(backend, loss, batch));

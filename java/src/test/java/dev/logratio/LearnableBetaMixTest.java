@@ -5,6 +5,7 @@ import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import dev.logratio.loss.Dlrml;
+import dev.logratio.loss.LearnableBetaMix;
 
 import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.api.Test;
@@ -111,8 +112,7 @@ class LearnableBetaMixTest {
                 "theta is Infinity, expected a finite number",
                 () -> new LearnableBetaMix(Double.POSITIVE_INFINITY, .05, .05));
         assertMessage(
-                "tau is 0.0, expected a number finite and > 0",
-                () -> new LearnableBetaMix(0, .05, 0));
+                "tau is 0.0, expected a finite number > 0", () -> new LearnableBetaMix(0, .05, 0));
     }
 
     private static void assertMessage(

@@ -121,7 +121,7 @@ class NullArgumentsTest {
                                                 .referenceFree()),
                         of("reduction", () -> SequenceOptions.DEFAULT.withReduction(null)),
                         of("align", () -> SequenceOptions.DEFAULT.withAlign(null)),
-                        of("kind", () -> DivergenceOptions.of(null)),
+                        of("divergence", () -> DivergenceOptions.of(null)),
                         of("detach", () -> DivergenceOptions.DEFAULT.withDetach(null)),
                         of("reduction", () -> DivergenceOptions.DEFAULT.withReduction(null)),
                         of("rule", () -> ScoringRuleOptions.of(null)),

@@ -408,7 +408,8 @@ class StepLossesTest {
                         List.of(
                                 new WeightedLoss(new Cpo(.1, 1, 0, Nll.TOKEN), 1),
                                 new WeightedLoss(new Ipo(), .1)));
-        Stream<List<WeightedLoss>> single = TestLosses.withDefaults().map(StepLossesTest::one);
+        Stream<List<WeightedLoss>> single =
+                TestLosses.withDefaults(Loss.Paired.class).map(StepLossesTest::one);
         Stream.concat(several, single)
                 .forEach(
                         losses -> {

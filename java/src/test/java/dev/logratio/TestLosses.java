@@ -1,123 +1,131 @@
 package dev.logratio;
 
-import dev.logratio.loss.AlphaPo;
-import dev.logratio.loss.Aot;
-import dev.logratio.loss.AotUnpaired;
-import dev.logratio.loss.ApoDown;
-import dev.logratio.loss.ApoZero;
-import dev.logratio.loss.Aqfl;
-import dev.logratio.loss.Aql;
-import dev.logratio.loss.BcoPair;
-import dev.logratio.loss.Cell;
-import dev.logratio.loss.Cpo;
-import dev.logratio.loss.Dbaql;
-import dev.logratio.loss.DiscoPop;
-import dev.logratio.loss.DiscoveredVariant;
+import dev.logratio.PairRun.Batch;
+import dev.logratio.internal.Interval;
+import dev.logratio.internal.Option;
+import dev.logratio.internal.Options;
 import dev.logratio.loss.Dlrml;
-import dev.logratio.loss.ExoPair;
 import dev.logratio.loss.FDivergence;
 import dev.logratio.loss.Guard;
-import dev.logratio.loss.Hinge;
-import dev.logratio.loss.Ipo;
-import dev.logratio.loss.KtoPair;
 import dev.logratio.loss.Loss;
 import dev.logratio.loss.Losses;
-import dev.logratio.loss.NcaPair;
-import dev.logratio.loss.Nll;
-import dev.logratio.loss.Orpo;
-import dev.logratio.loss.Padll;
-import dev.logratio.loss.Pfl;
-import dev.logratio.loss.Robust;
 import dev.logratio.loss.Sigmoid;
-import dev.logratio.loss.SigmoidNorm;
-import dev.logratio.loss.SimPo;
-import dev.logratio.loss.SppoHard;
-import dev.logratio.loss.Variant;
 
 import java.util.ArrayList;
+import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.SplittableRandom;
 import java.util.stream.Stream;
 
 /**
- * The losses that suites go through: each with its defaults, and with other values of each of its
- * options.
+ * The losses that suites go through, derived from the records: each with its defaults, with every
+ * combination of its words and other numbers, and with numbers at a bound of their range. A new
+ * loss is among them without a line here.
  */
 final class TestLosses {
     private TestLosses() {}
 
-    static Stream<Loss.Paired> withDefaults() {
-        return Losses.ids(Loss.Paired.class).stream()
-                .map(id -> Losses.of(Loss.Paired.class, id, Map.of()));
-    }
-
-    /** Options at which every part of a loss shows for log-ratios of about 1. */
-    static List<Loss.Paired> withOtherOptions() {
-        List<Loss.Paired> losses = new ArrayList<>();
-        for (FDivergence f :
-                List.of(
-                        new FDivergence.ReverseKl(),
-                        new FDivergence.ForwardKl(),
-                        new FDivergence.Js(),
-                        new FDivergence.Alpha(),
-                        new FDivergence.Alpha(2.5),
-                        new FDivergence.Alpha(1 + 1e-9))) {
-            losses.add(new Dlrml(.3, .2, .15, Guard.NONE, f));
-            losses.add(new DiscoPop(.3, .4, Variant.REPO, f));
-            losses.add(new DiscoPop(.3, .4, Variant.OLD, f));
-            losses.add(new Sigmoid(.7, .2, f));
-            losses.add(new SigmoidNorm(.7, f));
-            losses.add(new Hinge(.7, f));
-            losses.add(new Ipo(.7, true, f));
-            losses.add(new Ipo(.7, false, f));
-            losses.add(new ExoPair(.7, .2, f));
-            losses.add(new Robust(.7, .2, f));
-        }
-        losses.add(new Dlrml(.6, .01, .15).withGuard(Guard.CLAMP));
+    /** The paired losses of the catalogue, and options at which they take another branch. */
+    static List<Loss.Paired> all() {
+        List<Loss.Paired> losses = new ArrayList<>(all(Loss.Paired.class));
+        losses.add(new Dlrml(.6, .01, .15).withGuard(Guard.CLAMP)); // beta_mix < tau*beta_kl
         losses.add(new Dlrml(.6, -.1, .15));
-        losses.add(new NcaPair(.7));
-        losses.add(new BcoPair(.7, -.4));
-        losses.add(new SppoHard(.7));
-        losses.add(new Aot(.7, .2));
-        losses.add(new AotUnpaired(.7, .2));
-        losses.add(new ApoZero(.7));
-        losses.add(new ApoDown(.7));
-        losses.add(new KtoPair(.7, false));
-        losses.add(new KtoPair(.7, true));
-        for (DiscoveredVariant variant : DiscoveredVariant.values()) {
-            losses.add(new Dbaql(.3, .4, variant));
-            losses.add(new Aql(.6, .4, variant));
-            losses.add(new Aqfl(.6, .4, variant));
-            losses.add(new Pfl(.6, .4, variant));
-        }
-        losses.add(new Padll(.7));
-        losses.add(new Cell(.7));
-        losses.add(new SimPo(1.5, .3, .2));
-        losses.add(new AlphaPo(1.5, .3, .6, .2));
-        losses.add(new AlphaPo(1.5, .3, 0, .2));
-        for (Nll nll : Nll.values()) {
-            losses.add(new Cpo(.7, .6, .2, nll));
-            losses.add(new Orpo(.7, nll));
-        }
+        losses.add(new Sigmoid(.7, .2, new FDivergence.Alpha(2.5)));
+        losses.add(new Sigmoid(.7, .2, new FDivergence.Alpha(1 + 1e-9))); // all but reverse KL
         return losses;
     }
 
-    static List<Loss.Paired> all() {
-        return Stream.concat(withDefaults(), withOtherOptions().stream()).toList();
+    static <T extends Loss> List<T> all(Class<T> kind) {
+        return Losses.ids(kind).stream().flatMap(id -> variants(kind, id)).toList();
     }
 
-    /** Whether a pair's loss depends on other pairs. */
+    static <T extends Loss> Stream<T> withDefaults(Class<T> kind) {
+        return Losses.ids(kind).stream().map(id -> Losses.of(kind, id, Map.of()));
+    }
+
+    private static <T extends Loss> Stream<T> variants(Class<T> kind, String id) {
+        T defaults = Losses.of(kind, id, Map.of());
+        List<Option> options = Options.of(defaults.getClass().asSubclass(Record.class));
+        List<Map<String, String>> variants = combinations(options);
+        for (Map<String, String> variant : variants) {
+            SplittableRandom random = new SplittableRandom((id + variant).hashCode());
+            for (Option option : options) {
+                if (option.range() != null) {
+                    double number = drawn(option.range(), random);
+                    variant.put(option.name(), Double.toString(number));
+                }
+            }
+        }
+        Map<String, String> numbers = variants.getFirst();
+        for (Option option : options) {
+            bounds(option)
+                    .forEach(
+                            bound -> {
+                                Map<String, String> variant = new HashMap<>(numbers);
+                                variant.put(option.name(), bound);
+                                variants.add(variant);
+                            });
+        }
+        return Stream.concat(Stream.of(Map.<String, String>of()), variants.stream())
+                .map(variant -> Losses.of(kind, id, variant));
+    }
+
+    /** Each word of an option with each of the others. */
+    private static List<Map<String, String>> combinations(List<Option> options) {
+        List<Map<String, String>> all = new ArrayList<>(List.of(new HashMap<>()));
+        for (Option option : options) {
+            if (!option.words().isEmpty()) {
+                List<Map<String, String>> more = new ArrayList<>();
+                for (Map<String, String> some : all) {
+                    for (String word : option.words()) {
+                        if (!word.equals("warn")) { // which computes what none does, and logs
+                            Map<String, String> with = new HashMap<>(some);
+                            with.put(option.name(), word);
+                            more.add(with);
+                        }
+                    }
+                }
+                all = more;
+            }
+        }
+        return all;
+    }
+
+    /** A number of a range at which a loss of log-ratios of about 1 shows all its parts. */
+    private static double drawn(Interval range, SplittableRandom random) {
+        double low = Math.max(range.lower(), -.6);
+        double high = Math.min(range.upper(), low + 1.5);
+        return random.nextDouble(low + .2 * (high - low), high - .1 * (high - low));
+    }
+
+    /** The bounds that a number may be. */
+    private static Stream<String> bounds(Option option) {
+        Interval range = option.range();
+        return range == null
+                ? Stream.of()
+                : Stream.of(range.lower(), range.upper())
+                        .filter(range::contains)
+                        .map(bound -> Double.toString(bound));
+    }
+
+    /** Whether a pair's loss depends on other pairs, as the oracle has it. */
     static boolean ofTheBatch(Loss.Paired loss) {
-        return switch (loss) {
-            case Aot aot -> true;
-            case AotUnpaired aot -> true;
-            case KtoPair kto -> true;
-            case Dbaql dbaql -> true;
-            case Aql aql -> true;
-            case Aqfl aqfl -> true;
-            case Cpo cpo -> cpo.nll() == Nll.TOKEN;
-            case Orpo orpo -> orpo.nll() == Nll.TOKEN;
-            default -> false;
-        };
+        double[][] logps = {{-2, -9, -3}, {-4, -10, -2}, {-3, -12, -2}, {-5, -11, -4}};
+        double before = firstLoss(loss, logps);
+        for (int side : new int[] {0, 1}) {
+            for (double change : new double[] {8, -16}) {
+                logps[side][1] += change;
+                if (firstLoss(loss, logps) != before) {
+                    return true;
+                }
+            }
+            logps[side][1] += 8;
+        }
+        return false;
+    }
+
+    private static double firstLoss(Loss.Paired loss, double[][] logps) {
+        return PairRun.of(Backend.reference(), loss, Batch.of(logps)).losses()[0];
     }
 }

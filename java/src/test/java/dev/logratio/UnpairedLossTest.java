@@ -16,28 +16,20 @@ import org.junit.jupiter.params.provider.MethodSource;
 
 import java.lang.foreign.Arena;
 import java.util.Arrays;
-import java.util.List;
 import java.util.Random;
 import java.util.stream.Stream;
 
 class UnpairedLossTest {
-    private static final List<Loss.Unpaired> LOSSES =
-            List.of(
-                    new Kto(),
-                    new Kto(.7, 1.5, .25),
-                    new Kto(.7, 0, 0),
-                    new ApoZeroUnpaired(),
-                    new ApoZeroUnpaired(.7),
-                    new Bco(),
-                    new Bco(.7, 2.5, -.4));
-
     static Stream<Backend> backends() {
         return TestBackends.all();
     }
 
     static Stream<Arguments> losses() {
         return backends()
-                .flatMap(backend -> LOSSES.stream().map(loss -> Arguments.of(backend, loss)));
+                .flatMap(
+                        backend ->
+                                TestLosses.all(Loss.Unpaired.class).stream()
+                                        .map(loss -> Arguments.of(backend, loss)));
     }
 
     /**
@@ -156,7 +148,7 @@ class UnpairedLossTest {
             double[] policy = random.doubles(count, -3, 0).toArray();
             double[] reference = random.doubles(count, -3, 0).toArray();
             double[] upstream = random.doubles(count, -1, 2).toArray();
-            double[] kl = loss instanceof Kto ? random.doubles(5, -.5, 1).toArray() : null;
+            double[] kl = loss.usesKl() ? random.doubles(5, -.5, 1).toArray() : null;
             boolean[] chosen = new boolean[count];
             for (int i = 0; i < count; i++) {
                 chosen[i] = random.nextBoolean();

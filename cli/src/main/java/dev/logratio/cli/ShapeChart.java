@@ -2,12 +2,12 @@ package dev.logratio.cli;
 
 import dev.logratio.Backend;
 import dev.logratio.DType;
-import dev.logratio.DlrmlShape;
 import dev.logratio.PairLoss;
 import dev.logratio.Tensor;
 import dev.logratio.cli.file.WholeFile;
 import dev.logratio.loss.DiscoPop;
 import dev.logratio.loss.Dlrml;
+import dev.logratio.loss.DlrmlShape;
 import dev.logratio.loss.FDivergence;
 import dev.logratio.loss.Loss;
 import dev.logratio.loss.Sigmoid;

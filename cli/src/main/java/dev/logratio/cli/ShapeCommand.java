@@ -1,8 +1,8 @@
 package dev.logratio.cli;
 
-import dev.logratio.DlrmlShape;
-import dev.logratio.DlrmlShape.Interval;
-import dev.logratio.DlrmlShape.Point;
+import dev.logratio.loss.DlrmlShape;
+import dev.logratio.loss.DlrmlShape.Interval;
+import dev.logratio.loss.DlrmlShape.Point;
 
 import picocli.CommandLine;
 import picocli.CommandLine.Command;
@@ -25,9 +25,9 @@ import java.util.stream.Collectors;
         mixinStandardHelpOptions = true,
         description = {
             "Prints where dlrml has its minimum and maximum as a function of rho, the log-ratio of"
-                + " chosen over rejected sequence,",
+                    + " chosen over rejected sequence,",
             "policy against reference, and where it is not convex. discopop is the case beta_kl ="
-                + " beta_mix."
+                    + " beta_mix."
         })
 final class ShapeCommand implements Runnable {
     @Spec private CommandSpec spec;

@@ -62,8 +62,7 @@ class UsageTest {
                         List.of("eval", "--backend", "cpu", "--verbose", "IN", "OUT"), "--verbose"),
                 arguments(List.of("info", "more"), "more"),
                 arguments(
-                        List.of("shape", "--tau", "0"),
-                        "tau is 0.0, expected a number finite and > 0"),
+                        List.of("shape", "--tau", "0"), "tau is 0.0, expected a finite number > 0"),
                 arguments(List.of("shape", "--beta-mix", "x"), "--beta-mix"),
                 arguments(
                         List.of("shape", "--png", "no/such/folder/a.png"),
@@ -215,68 +214,68 @@ class UsageTest {
                 List.of(
                         "token_logprobs",
                         "  in      logits                  [N,V] or [B,T,V]   F64, F32, BF16 or"
-                            + " F16; F64 on the reference only",
+                                + " F16; F64 on the reference only",
                         "  in      labels                  [N] or [B,T]       I64 or I32; in [0,V)"
-                            + " or ignore_index",
+                                + " or ignore_index",
                         "  option  ignore_index            -100               an integer",
                         "  option  temperature             1                  a finite number > 0",
                         "  option  softcap                 0                  a finite number >= 0",
                         "sequence_logps",
                         "  in      mask                    [B,T]              BOOL, U8 or F32;"
-                            + " non-zero counts 1; F32: weights, finite, >= 0",
+                                + " non-zero counts 1; F32: weights, finite, >= 0",
                         "  option  reduction               sum                sum|mean",
                         "  option  tail_weight             1                  a number in [0,1]",
                         "  option  align                   completion         completion|absolute",
                         "  option  keep_fraction           1                  a number in (0,1]",
                         "pair_loss",
                         "  in      grad_loss               [P]                F64, F32, BF16 or"
-                            + " F16; optional; default 1/P, the gradient of the mean; [2P] and"
-                            + " 1/(2P) with kto_pair",
+                                + " F16; optional; default 1/P, the gradient of the mean; [2P] and"
+                                + " 1/(2P) with kto_pair",
                         "  option  reference_free          off                off|on",
                         "preference_step",
                         "  in      reference_logps         [2P]               F64, F32, BF16 or"
                             + " F16; exactly one of these, none if reference_free is on or no loss"
                             + " has one",
                         "  out     rewards_accuracy        [1]                F32; F64 from the"
-                            + " reference",
+                                + " reference",
                         "  out     loss                    [P]                F32; F64 from the"
-                            + " reference; [2P] with kto_pair, chosen first",
+                                + " reference; [2P] with kto_pair, chosen first",
                         "  option  loss                    required          "
-                            + " kto|apo_zero_unpaired|bco, and its options below",
+                                + " kto|apo_zero_unpaired|bco, and its options below",
                         "  in      kl_policy_logps         [C]                F64, F32, BF16 or"
-                            + " F16; optional, of kto",
+                                + " F16; optional, of kto",
                         "  in      chosen                  [B]                BOOL or U8; non-zero"
-                            + " is chosen",
+                                + " is chosen",
                         "  option  loss_weights            1                  finite numbers with"
-                            + " commas between them",
+                                + " commas between them",
                         "  option  wpo                     off                off|on",
                         "divergence",
                         "  in      q_weights               [M,V]              F64, F32, BF16 or"
                             + " F16; finite, >= 0; optional; default q_logits; constant, normalised"
                             + " per row",
                         "  option  divergence              required          "
-                            + " sce|jeffreys|kl_pq|kl_qp|js|l2|tvd|wasserstein1|cosine",
+                                + " sce|jeffreys|kl_pq|kl_qp|js|l2|tvd|wasserstein1|cosine",
                         "  option  detach                  none               none|p|q",
                         "scoring_rule",
                         "  option  rule                    required          "
-                            + " log|brier|spherical|power|pseudo_spherical",
+                                + " log|brier|spherical|power|pseudo_spherical",
                         "  option  epsilon                 0                  a number in [0,1)",
                         "  option  vocab                   V                  an integer",
                         "loss dlrml",
-                        "  option  beta_kl                 0.05               finite and > 0",
-                        "  option  beta_mix                0.2                finite",
+                        "  option  beta_kl                 0.05               a finite number > 0",
+                        "  option  beta_mix                0.2                a finite number",
                         "  option  guard                   none               none|warn|clamp",
                         "loss discopop, also named lrml",
                         "loss ipo",
                         "  option  normalise               on                 on|off",
                         "loss exo_pair",
-                        "  option  label_smoothing         0.001              in (0,0.5)",
+                        "  option  label_smoothing         0.001              a number in (0,0.5)",
                         "loss sft",
                         "  option  variant                 repo               repo|old",
                         "loss sigmoid",
                         "  option  label_smoothing         0.0                in [0,0.5)",
                         "  option  f_divergence            reverse_kl        "
-                            + " reverse_kl|forward_kl|js|alpha",
+                                + " reverse_kl|forward_kl|js|alpha",
                         "  option  f_alpha                 0.5                finite")) {
             assertTrue(run.out().lines().anyMatch(line::equals), line);
         }
@@ -308,7 +307,7 @@ class UsageTest {
                         "barrier         0.2252",
                         "not convex      rho in (-0.01975, 1.89024)",
                         "From the start, rho = 0, descent lowers rho and settles in the minimum at"
-                            + " -0.9718: such pairs prefer the rejected answer."),
+                                + " -0.9718: such pairs prefer the rejected answer."),
                 run.out().lines().toList());
         BufferedImage image = ImageIO.read(png.toFile());
         assertEquals(2000, image.getWidth());
@@ -407,7 +406,7 @@ class UsageTest {
         assertEquals(
                 List.of(
                         "logratio shape: --png /dev/full cannot be written: not a regular file:"
-                            + " /dev/full"),
+                                + " /dev/full"),
                 run.errors());
     }
 

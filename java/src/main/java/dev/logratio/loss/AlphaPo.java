@@ -1,5 +1,8 @@
 package dev.logratio.loss;
 
+import dev.logratio.internal.Options;
+import dev.logratio.internal.Range;
+
 /**
  * AlphaPO (arXiv 2501.03884): SimPO with the reward {@code r(a) = (1 - exp(-alpha a)) / alpha} of a
  * mean log-prob a: {@code -(1-e) LS(x) - e LS(-x)} with {@code x = beta (r(lw/nw) - r(ll/nl)) -
@@ -11,10 +14,10 @@ package dev.logratio.loss;
  * @param labelSmoothing assumed share of swapped pairs, in [0,.5); default 0
  */
 public record AlphaPo(
-        @Range(Range.POSITIVE) double beta,
-        @Range(Range.FINITE) double gamma,
-        @Range(Range.NOT_NEGATIVE) double alpha,
-        @Range(Range.SMOOTHING) double labelSmoothing)
+        @Range(above = 0) double beta,
+        @Range double gamma,
+        @Range(from = 0) double alpha,
+        @Range(from = 0, below = .5) double labelSmoothing)
         implements Loss.ReferenceFree {
     /** Every option at its default. */
     public AlphaPo() {
@@ -23,10 +26,7 @@ public record AlphaPo(
 
     /** Checks the ranges. */
     public AlphaPo {
-        Ranges.positive("beta", beta);
-        Ranges.finite("gamma", gamma);
-        Ranges.notNegative("alpha", alpha);
-        Ranges.smoothing("label_smoothing", labelSmoothing);
+        Options.check(AlphaPo.class, beta, gamma, alpha, labelSmoothing);
     }
 
     @Override

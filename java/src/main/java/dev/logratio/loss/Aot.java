@@ -1,5 +1,8 @@
 package dev.logratio.loss;
 
+import dev.logratio.internal.Options;
+import dev.logratio.internal.Range;
+
 /**
  * AOT on paired data (arXiv 2406.05882): the sorted policy ratios {@code lw - ll} of the batch
  * against its sorted reference ratios {@code rw - rl}. Of the difference d of rank k, {@code -(1-e)
@@ -9,7 +12,7 @@ package dev.logratio.loss;
  * @param beta scales the margin; finite and &gt; 0, default .1
  * @param labelSmoothing assumed share of swapped pairs, in [0,.5); default 0
  */
-public record Aot(@Range(Range.POSITIVE) double beta, @Range(Range.SMOOTHING) double labelSmoothing)
+public record Aot(@Range(above = 0) double beta, @Range(from = 0, below = .5) double labelSmoothing)
         implements Loss.OfLogRatios {
     /** Every option at its default. */
     public Aot() {
@@ -18,8 +21,7 @@ public record Aot(@Range(Range.POSITIVE) double beta, @Range(Range.SMOOTHING) do
 
     /** Checks the ranges. */
     public Aot {
-        Ranges.positive("beta", beta);
-        Ranges.smoothing("label_smoothing", labelSmoothing);
+        Options.check(Aot.class, beta, labelSmoothing);
     }
 
     @Override

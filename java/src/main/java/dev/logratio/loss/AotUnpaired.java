@@ -1,5 +1,8 @@
 package dev.logratio.loss;
 
+import dev.logratio.internal.Options;
+import dev.logratio.internal.Range;
+
 /**
  * AOT on unpaired data (arXiv 2406.05882): the batch's sorted log-ratios of chosen sequences
  * against those of rejected ones. Of the difference d of rank k, {@code -(1-e) LS(beta d) - e
@@ -10,7 +13,7 @@ package dev.logratio.loss;
  * @param labelSmoothing assumed share of swapped pairs, in [0,.5); default 0
  */
 public record AotUnpaired(
-        @Range(Range.POSITIVE) double beta, @Range(Range.SMOOTHING) double labelSmoothing)
+        @Range(above = 0) double beta, @Range(from = 0, below = .5) double labelSmoothing)
         implements Loss.OfLogRatios {
     /** Every option at its default. */
     public AotUnpaired() {
@@ -19,8 +22,7 @@ public record AotUnpaired(
 
     /** Checks the ranges. */
     public AotUnpaired {
-        Ranges.positive("beta", beta);
-        Ranges.smoothing("label_smoothing", labelSmoothing);
+        Options.check(AotUnpaired.class, beta, labelSmoothing);
     }
 
     @Override

@@ -1,12 +1,15 @@
 package dev.logratio.loss;
 
+import dev.logratio.internal.Options;
+import dev.logratio.internal.Range;
+
 /**
  * APO-zero on single examples (arXiv 2408.06266): {@code 1 - S(beta d)} of a chosen and {@code
  * S(beta d)} of a rejected example.
  *
  * @param beta scales the log-ratio; finite and &gt; 0, default .1
  */
-public record ApoZeroUnpaired(@Range(Range.POSITIVE) double beta) implements Loss.Unpaired {
+public record ApoZeroUnpaired(@Range(above = 0) double beta) implements Loss.Unpaired {
     /** Every option at its default. */
     public ApoZeroUnpaired() {
         this(.1);
@@ -14,7 +17,7 @@ public record ApoZeroUnpaired(@Range(Range.POSITIVE) double beta) implements Los
 
     /** Checks the ranges. */
     public ApoZeroUnpaired {
-        Ranges.positive("beta", beta);
+        Options.check(ApoZeroUnpaired.class, beta);
     }
 
     @Override

@@ -1,6 +1,7 @@
 package dev.logratio.loss;
 
-import java.util.Objects;
+import dev.logratio.internal.Options;
+import dev.logratio.internal.Range;
 
 /**
  * AQFL, discovered with DiscoPOP (arXiv 2406.08414): {@code b softplus(-y) + (1-b) max(0, 1-y)}
@@ -14,9 +15,7 @@ import java.util.Objects;
  *     m)} with {@code m = Var(x) mean(S(-x))}; default repo
  */
 public record Aqfl(
-        @Range(Range.POSITIVE) double beta,
-        @Range(Range.POSITIVE) double tau,
-        DiscoveredVariant variant)
+        @Range(above = 0) double beta, @Range(above = 0) double tau, DiscoveredVariant variant)
         implements Loss.OfLogRatios {
     /** Every option at its default. */
     public Aqfl() {
@@ -25,9 +24,7 @@ public record Aqfl(
 
     /** Checks the ranges. */
     public Aqfl {
-        Ranges.positive("beta", beta);
-        Ranges.positive("tau", tau);
-        Objects.requireNonNull(variant, "variant");
+        Options.check(Aqfl.class, beta, tau, variant);
     }
 
     @Override

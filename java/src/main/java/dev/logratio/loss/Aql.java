@@ -1,6 +1,7 @@
 package dev.logratio.loss;
 
-import java.util.Objects;
+import dev.logratio.internal.Options;
+import dev.logratio.internal.Range;
 
 /**
  * AQL, discovered with DiscoPOP (arXiv 2406.08414): {@code q softplus(-y) + (1-q) max(0, 1-y)} with
@@ -13,9 +14,7 @@ import java.util.Objects;
  *     {@code S(mean(D))}; default repo
  */
 public record Aql(
-        @Range(Range.POSITIVE) double beta,
-        @Range(Range.POSITIVE) double tau,
-        DiscoveredVariant variant)
+        @Range(above = 0) double beta, @Range(above = 0) double tau, DiscoveredVariant variant)
         implements Loss.OfLogRatios {
     /** Every option at its default. */
     public Aql() {
@@ -24,9 +23,7 @@ public record Aql(
 
     /** Checks the ranges. */
     public Aql {
-        Ranges.positive("beta", beta);
-        Ranges.positive("tau", tau);
-        Objects.requireNonNull(variant, "variant");
+        Options.check(Aql.class, beta, tau, variant);
     }
 
     @Override

@@ -1,5 +1,8 @@
 package dev.logratio.loss;
 
+import dev.logratio.internal.Options;
+import dev.logratio.internal.Range;
+
 /**
  * BCO (arXiv 2404.04656): {@code -LS(beta d - delta)} of a chosen and {@code -undesirableWeight
  * LS(-(beta d - delta))} of a rejected example.
@@ -9,9 +12,9 @@ package dev.logratio.loss;
  * @param delta reward shift, kept by the trainer as a running mean of rewards; finite, default 0
  */
 public record Bco(
-        @Range(Range.POSITIVE) double beta,
-        @Range(Range.NOT_NEGATIVE) double undesirableWeight,
-        @Range(Range.FINITE) double delta)
+        @Range(above = 0) double beta,
+        @Range(from = 0) double undesirableWeight,
+        @Range double delta)
         implements Loss.Unpaired {
     /** Every option at its default. */
     public Bco() {
@@ -20,9 +23,7 @@ public record Bco(
 
     /** Checks the ranges. */
     public Bco {
-        Ranges.positive("beta", beta);
-        Ranges.notNegative("undesirable_weight", undesirableWeight);
-        Ranges.finite("delta", delta);
+        Options.check(Bco.class, beta, undesirableWeight, delta);
     }
 
     @Override

@@ -1,12 +1,15 @@
 package dev.logratio.loss;
 
+import dev.logratio.internal.Options;
+import dev.logratio.internal.Range;
+
 /**
  * BCO on pairs (arXiv 2404.04656): {@code -LS(beta dw - delta) - LS(-(beta dl - delta))}.
  *
  * @param beta scales the log-ratios; finite and &gt; 0, default .1
  * @param delta reward shift, kept by the trainer as a running mean of rewards; finite, default 0
  */
-public record BcoPair(@Range(Range.POSITIVE) double beta, @Range(Range.FINITE) double delta)
+public record BcoPair(@Range(above = 0) double beta, @Range double delta)
         implements Loss.OfLogRatios {
     /** Every option at its default. */
     public BcoPair() {
@@ -15,8 +18,7 @@ public record BcoPair(@Range(Range.POSITIVE) double beta, @Range(Range.FINITE) d
 
     /** Checks the ranges. */
     public BcoPair {
-        Ranges.positive("beta", beta);
-        Ranges.finite("delta", delta);
+        Options.check(BcoPair.class, beta, delta);
     }
 
     @Override

@@ -1,6 +1,7 @@
 package dev.logratio.loss;
 
-import java.util.Objects;
+import dev.logratio.internal.Options;
+import dev.logratio.internal.Range;
 
 /**
  * CPO (arXiv 2401.08417): {@code -(1-e) LS(z) - e LS(-z) + alpha NLL} with {@code z = beta (lw -
@@ -13,9 +14,9 @@ import java.util.Objects;
  * @param nll which mean the negative log-likelihood is; default the pair's own
  */
 public record Cpo(
-        @Range(Range.POSITIVE) double beta,
-        @Range(Range.POSITIVE) double alpha,
-        @Range(Range.SMOOTHING) double labelSmoothing,
+        @Range(above = 0) double beta,
+        @Range(above = 0) double alpha,
+        @Range(from = 0, below = .5) double labelSmoothing,
         Nll nll)
         implements Loss.ReferenceFree {
     /** Every option at its default. */
@@ -25,10 +26,7 @@ public record Cpo(
 
     /** Checks the ranges. */
     public Cpo {
-        Ranges.positive("beta", beta);
-        Ranges.positive("alpha", alpha);
-        Ranges.smoothing("label_smoothing", labelSmoothing);
-        Objects.requireNonNull(nll, "nll");
+        Options.check(Cpo.class, beta, alpha, labelSmoothing, nll);
     }
 
     @Override

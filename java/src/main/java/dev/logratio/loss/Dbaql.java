@@ -1,6 +1,7 @@
 package dev.logratio.loss;
 
-import java.util.Objects;
+import dev.logratio.internal.Options;
+import dev.logratio.internal.Range;
 
 /**
  * DBAQL, discovered with DiscoPOP (arXiv 2406.08414): {@code w softplus(-y/T) + (1-w) exp(-T y)}
@@ -12,9 +13,7 @@ import java.util.Objects;
  * @param variant {@code old} takes {@code Var(D)}; {@code paper} is {@code repo}; default repo
  */
 public record Dbaql(
-        @Range(Range.POSITIVE) double beta,
-        @Range(Range.POSITIVE) double tau,
-        DiscoveredVariant variant)
+        @Range(above = 0) double beta, @Range(above = 0) double tau, DiscoveredVariant variant)
         implements Loss.OfLogRatios {
     /** Every option at its default. */
     public Dbaql() {
@@ -23,9 +22,7 @@ public record Dbaql(
 
     /** Checks the ranges. */
     public Dbaql {
-        Ranges.positive("beta", beta);
-        Ranges.positive("tau", tau);
-        Objects.requireNonNull(variant, "variant");
+        Options.check(Dbaql.class, beta, tau, variant);
     }
 
     @Override

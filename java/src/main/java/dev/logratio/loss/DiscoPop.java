@@ -1,6 +1,9 @@
 package dev.logratio.loss;
 
-import java.util.Objects;
+import dev.logratio.internal.Options;
+import dev.logratio.internal.Range;
+
+import java.util.List;
 import java.util.Set;
 
 /**
@@ -14,8 +17,8 @@ import java.util.Set;
  * @param fDivergence the score of a log-ratio; default reverse KL
  */
 public record DiscoPop(
-        @Range(Range.POSITIVE) double beta,
-        @Range(Range.POSITIVE) double tau,
+        @Range(above = 0) double beta,
+        @Range(above = 0) double tau,
         Variant variant,
         FDivergence fDivergence)
         implements Loss.OfMargin {
@@ -33,10 +36,7 @@ public record DiscoPop(
      * @throws IllegalArgumentException if a number is out of its range
      */
     public DiscoPop {
-        Ranges.positive("beta", beta);
-        Ranges.positive("tau", tau);
-        Objects.requireNonNull(variant, "variant");
-        Objects.requireNonNull(fDivergence, "f_divergence");
+        Options.check(DiscoPop.class, beta, tau, variant, fDivergence);
     }
 
     /**
@@ -82,6 +82,11 @@ public record DiscoPop(
     @Override
     public String id() {
         return "discopop";
+    }
+
+    @Override
+    public List<String> aliases() {
+        return List.of("lrml");
     }
 
     @Override

@@ -1,6 +1,8 @@
 package dev.logratio.loss;
 
-import java.util.Objects;
+import dev.logratio.internal.Options;
+import dev.logratio.internal.Range;
+
 import java.util.Set;
 
 /**
@@ -18,9 +20,9 @@ import java.util.Set;
  * @param fDivergence the score of a log-ratio; default reverse KL
  */
 public record Dlrml(
-        @Range(Range.POSITIVE) double betaKl,
-        @Range(Range.FINITE) double betaMix,
-        @Range(Range.POSITIVE) double tau,
+        @Range(above = 0) double betaKl,
+        @Range double betaMix,
+        @Range(above = 0) double tau,
         Guard guard,
         FDivergence fDivergence)
         implements Loss.OfMargin {
@@ -50,11 +52,7 @@ public record Dlrml(
      * @throws IllegalArgumentException if a number is out of its range
      */
     public Dlrml {
-        Ranges.positive("beta_kl", betaKl);
-        Ranges.finite("beta_mix", betaMix);
-        Ranges.positive("tau", tau);
-        Objects.requireNonNull(guard, "guard");
-        Objects.requireNonNull(fDivergence, "f_divergence");
+        Options.check(Dlrml.class, betaKl, betaMix, tau, guard, fDivergence);
     }
 
     /**
@@ -120,5 +118,10 @@ public record Dlrml(
     @Override
     public Set<String> gradientOptions() {
         return GRADIENT_OPTIONS;
+    }
+
+    @Override
+    public boolean takesLearnedParameters() {
+        return true;
     }
 }

@@ -1,6 +1,7 @@
 package dev.logratio.loss;
 
-import java.util.Objects;
+import dev.logratio.internal.Options;
+import dev.logratio.internal.Range;
 
 /**
  * EXO on pairs (arXiv 2402.00856), a reverse KL to the smoothed preference: {@code S(z)(LS(z) -
@@ -11,8 +12,8 @@ import java.util.Objects;
  * @param fDivergence the score of a log-ratio; default reverse KL
  */
 public record ExoPair(
-        @Range(Range.POSITIVE) double beta,
-        @Range(Range.SMOOTHING_ABOVE_ZERO) double labelSmoothing,
+        @Range(above = 0) double beta,
+        @Range(above = 0, below = .5) double labelSmoothing,
         FDivergence fDivergence)
         implements Loss.OfMargin {
     /** Every option at its default. */
@@ -22,9 +23,7 @@ public record ExoPair(
 
     /** Checks the ranges. */
     public ExoPair {
-        Ranges.positive("beta", beta);
-        Ranges.smoothingAboveZero("label_smoothing", labelSmoothing);
-        Objects.requireNonNull(fDivergence, "f_divergence");
+        Options.check(ExoPair.class, beta, labelSmoothing, fDivergence);
     }
 
     @Override

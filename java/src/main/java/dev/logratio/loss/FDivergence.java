@@ -1,5 +1,8 @@
 package dev.logratio.loss;
 
+import dev.logratio.internal.Options;
+import dev.logratio.internal.Range;
+
 /**
  * Which f-divergence regularises: it gives the score {@code f'(exp(x))} of a log-ratio {@code x} =
  * log policy/reference. Each score is 0 at {@code x = 0}; its constant cancels in the difference of
@@ -18,12 +21,12 @@ public sealed interface FDivergence {
     record Js() implements FDivergence {}
 
     /**
-     * Alpha divergence: {@code (exp((alpha-1)x) - 1) / (alpha-1)}, and {@code x} where {@code
-     * |alpha-1| < 1e-6}.
+     * Alpha divergence: {@code (exp((a-1)x) - 1) / (a-1)} with a the {@code fAlpha}, and {@code x}
+     * where {@code |a-1| < 1e-6}.
      *
-     * @param alpha finite, default .5
+     * @param fAlpha finite, default .5
      */
-    record Alpha(double alpha) implements FDivergence {
+    record Alpha(@Range double fAlpha) implements FDivergence {
         /** Alpha .5. */
         public Alpha() {
             this(.5);
@@ -32,10 +35,10 @@ public sealed interface FDivergence {
         /**
          * Checks the range.
          *
-         * @throws IllegalArgumentException if alpha is not finite
+         * @throws IllegalArgumentException if it is not finite
          */
         public Alpha {
-            Ranges.finite("f_alpha", alpha);
+            Options.check(Alpha.class, fAlpha);
         }
     }
 }

@@ -1,6 +1,9 @@
 package dev.logratio.loss;
 
-import java.util.Objects;
+import dev.logratio.internal.Options;
+import dev.logratio.internal.Range;
+
+import java.util.List;
 
 /**
  * SLiC's hinge (arXiv 2305.10425): {@code max(0, 1 - beta D)}, with derivative 0 at the kink.
@@ -8,7 +11,7 @@ import java.util.Objects;
  * @param beta scales the margin; finite and &gt; 0, default .1
  * @param fDivergence the score of a log-ratio; default reverse KL
  */
-public record Hinge(@Range(Range.POSITIVE) double beta, FDivergence fDivergence)
+public record Hinge(@Range(above = 0) double beta, FDivergence fDivergence)
         implements Loss.OfMargin {
     /** Every option at its default. */
     public Hinge() {
@@ -17,12 +20,16 @@ public record Hinge(@Range(Range.POSITIVE) double beta, FDivergence fDivergence)
 
     /** Checks the ranges. */
     public Hinge {
-        Ranges.positive("beta", beta);
-        Objects.requireNonNull(fDivergence, "f_divergence");
+        Options.check(Hinge.class, beta, fDivergence);
     }
 
     @Override
     public String id() {
         return "hinge";
+    }
+
+    @Override
+    public List<String> aliases() {
+        return List.of("slic");
     }
 }

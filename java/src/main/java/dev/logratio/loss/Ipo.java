@@ -1,6 +1,7 @@
 package dev.logratio.loss;
 
-import java.util.Objects;
+import dev.logratio.internal.Options;
+import dev.logratio.internal.Range;
 
 /**
  * IPO (arXiv 2310.12036): {@code (sw/nw - sl/nl - 1/(2 beta))^2} with the scores sw and sl of the
@@ -11,7 +12,7 @@ import java.util.Objects;
  * @param normalise whether it divides by length; default on
  * @param fDivergence the score of a log-ratio; default reverse KL
  */
-public record Ipo(@Range(Range.POSITIVE) double beta, boolean normalise, FDivergence fDivergence)
+public record Ipo(@Range(above = 0) double beta, boolean normalise, FDivergence fDivergence)
         implements Loss.OfMargin {
     /** Every option at its default. */
     public Ipo() {
@@ -20,8 +21,7 @@ public record Ipo(@Range(Range.POSITIVE) double beta, boolean normalise, FDiverg
 
     /** Checks the ranges. */
     public Ipo {
-        Ranges.positive("beta", beta);
-        Objects.requireNonNull(fDivergence, "f_divergence");
+        Options.check(Ipo.class, beta, normalise, fDivergence);
     }
 
     @Override

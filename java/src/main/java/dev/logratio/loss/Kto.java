@@ -1,5 +1,8 @@
 package dev.logratio.loss;
 
+import dev.logratio.internal.Options;
+import dev.logratio.internal.Range;
+
 /**
  * KTO (arXiv 2402.01306): {@code desirableWeight (1 - S(beta (d - kl)))} of a chosen and {@code
  * undesirableWeight (1 - S(beta (kl - d)))} of a rejected example, where kl is {@code max(0, mean)}
@@ -10,9 +13,9 @@ package dev.logratio.loss;
  * @param undesirableWeight weight of rejected examples; finite and &gt;= 0, default 1
  */
 public record Kto(
-        @Range(Range.POSITIVE) double beta,
-        @Range(Range.NOT_NEGATIVE) double desirableWeight,
-        @Range(Range.NOT_NEGATIVE) double undesirableWeight)
+        @Range(above = 0) double beta,
+        @Range(from = 0) double desirableWeight,
+        @Range(from = 0) double undesirableWeight)
         implements Loss.Unpaired {
     /** Every option at its default. */
     public Kto() {
@@ -21,13 +24,16 @@ public record Kto(
 
     /** Checks the ranges. */
     public Kto {
-        Ranges.positive("beta", beta);
-        Ranges.notNegative("desirable_weight", desirableWeight);
-        Ranges.notNegative("undesirable_weight", undesirableWeight);
+        Options.check(Kto.class, beta, desirableWeight, undesirableWeight);
     }
 
     @Override
     public String id() {
         return "kto";
+    }
+
+    @Override
+    public boolean usesKl() {
+        return true;
     }
 }

@@ -1,5 +1,8 @@
 package dev.logratio.loss;
 
+import dev.logratio.internal.Options;
+import dev.logratio.internal.Range;
+
 /**
  * KTO on pairs (arXiv 2402.01306), two losses a pair: {@code 1 - S(beta (dw - Kl))} of the chosen
  * and {@code 1 - S(beta (Kw - dl))} of the rejected sequence, where Kw and Kl are {@code max(0,
@@ -9,8 +12,7 @@ package dev.logratio.loss;
  * @param beta scales the log-ratios; finite and &gt; 0, default .1
  * @param detach whether Kw and Kl are constants; default off
  */
-public record KtoPair(@Range(Range.POSITIVE) double beta, boolean detach)
-        implements Loss.OfLogRatios {
+public record KtoPair(@Range(above = 0) double beta, boolean detach) implements Loss.OfLogRatios {
     /** Every option at its default. */
     public KtoPair() {
         this(.1, false);
@@ -18,7 +20,7 @@ public record KtoPair(@Range(Range.POSITIVE) double beta, boolean detach)
 
     /** Checks the ranges. */
     public KtoPair {
-        Ranges.positive("beta", beta);
+        Options.check(KtoPair.class, beta, detach);
     }
 
     @Override

@@ -1,5 +1,6 @@
 package dev.logratio.loss;
 
+import java.util.List;
 import java.util.Set;
 
 /**
@@ -21,6 +22,15 @@ public sealed interface Loss {
      * @return for instance {@code "dlrml"}
      */
     String id();
+
+    /**
+     * Further names of the loss in text, such as that of the method it belongs to.
+     *
+     * @return for instance {@code "dpo"}; none for most
+     */
+    default List<String> aliases() {
+        return List.of();
+    }
 
     /** A loss that a preference step may have. */
     sealed interface OfStep extends Loss {
@@ -51,6 +61,15 @@ public sealed interface Loss {
          */
         default Set<String> gradientOptions() {
             return Set.of();
+        }
+
+        /**
+         * Whether the options with a gradient may be given as tensors, which are learned.
+         *
+         * @return true for {@link Dlrml}
+         */
+        default boolean takesLearnedParameters() {
+            return false;
         }
 
         /**
@@ -124,6 +143,15 @@ public sealed interface Loss {
          * @return the option beta
          */
         double beta();
+
+        /**
+         * Whether the loss takes log-probs of mismatched examples, which estimate a KL divergence.
+         *
+         * @return true for {@link Kto}
+         */
+        default boolean usesKl() {
+            return false;
+        }
     }
 
     /** A further term of a preference step, without rewards. */

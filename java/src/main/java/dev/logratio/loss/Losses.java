@@ -1,16 +1,13 @@
 package dev.logratio.loss;
 
-import java.lang.reflect.Constructor;
-import java.lang.reflect.InvocationTargetException;
-import java.lang.reflect.RecordComponent;
-import java.util.ArrayList;
+import dev.logratio.internal.Option;
+import dev.logratio.internal.Options;
+
 import java.util.Arrays;
 import java.util.LinkedHashMap;
 import java.util.List;
-import java.util.Locale;
 import java.util.Map;
 import java.util.Objects;
-import java.util.regex.Pattern;
 import java.util.stream.Collectors;
 import java.util.stream.Stream;
 
@@ -19,27 +16,19 @@ import java.util.stream.Stream;
  * are the losses, their components the options, their constructors without arguments the defaults.
  */
 public final class Losses {
-    private static final String F_DIVERGENCE = "f_divergence";
-    private static final String F_ALPHA = "f_alpha";
-    private static final List<String> F_DIVERGENCES =
-            List.of("reverse_kl", "forward_kl", "js", "alpha");
-    private static final Pattern NUMBER =
-            Pattern.compile("[+-]?(\\d+\\.?\\d*|\\.\\d+)([eE][+-]?\\d+)?");
-
     private static final Map<String, Loss> DEFAULTS =
             records(Loss.class)
-                    .map(Losses::withDefaults)
+                    .map(type -> (Loss) Options.defaults(type))
                     .collect(
                             Collectors.toMap(
                                     Loss::id, loss -> loss, (a, b) -> a, LinkedHashMap::new));
-    private static final Map<String, String> ALIASES = Map.of("lrml", "discopop");
 
     private Losses() {}
 
     /** The records under a sealed interface, in the order of its declaration. */
-    private static Stream<Class<?>> records(Class<?> type) {
+    private static Stream<Class<? extends Record>> records(Class<?> type) {
         return type.isRecord()
-                ? Stream.of(type)
+                ? Stream.of(type.asSubclass(Record.class))
                 : Arrays.stream(type.getPermittedSubclasses()).flatMap(Losses::records);
     }
 
@@ -66,15 +55,12 @@ public final class Losses {
     /**
      * Further names of a loss.
      *
-     * @param id the loss's name
+     * @param id the loss's name or alias
      * @return none for most
+     * @throws IllegalArgumentException if there is no such loss
      */
     public static List<String> aliases(String id) {
-        Objects.requireNonNull(id, "id");
-        return ALIASES.entrySet().stream()
-                .filter(alias -> alias.getValue().equals(id))
-                .map(Map.Entry::getKey)
-                .toList();
+        return defaults(Loss.class, Objects.requireNonNull(id, "id")).aliases();
     }
 
     /**
@@ -85,35 +71,19 @@ public final class Losses {
      * @throws IllegalArgumentException if there is no such loss
      */
     public static List<OptionInfo> options(String id) {
-        Loss defaults = defaults(Loss.class, Objects.requireNonNull(id, "id"));
-        List<OptionInfo> options = new ArrayList<>();
-        for (RecordComponent component : defaults.getClass().getRecordComponents()) {
-            if (component.getType() == FDivergence.class) {
-                options.add(choice(F_DIVERGENCE, F_DIVERGENCES));
-                options.add(
-                        new OptionInfo(
-                                F_ALPHA,
-                                List.of(),
-                                Double.toString(new FDivergence.Alpha().alpha()),
-                                Range.FINITE));
-            } else if (component.getType() != double.class) {
-                options.add(choice(optionName(component), words(component, defaults)));
-            } else {
-                options.add(
-                        new OptionInfo(
-                                optionName(component),
-                                List.of(),
-                                value(component, defaults).toString(),
-                                component.getAnnotation(Range.class).value()));
-            }
-        }
-        return options;
+        return optionsOf(defaults(Loss.class, Objects.requireNonNull(id, "id"))).stream()
+                .map(o -> new OptionInfo(o.name(), o.words(), o.defaultText(), o.expected()))
+                .toList();
+    }
+
+    private static List<Option> optionsOf(Loss loss) {
+        return Options.of(loss.getClass().asSubclass(Record.class));
     }
 
     /**
      * A loss from text.
      *
-     * @param id the loss's name, or the alias {@code lrml} of {@code discopop}
+     * @param id the loss's name or alias
      * @param options values by option name; what is absent has its default
      * @return the loss
      * @throws IllegalArgumentException if there is no such loss, it has no such option, or a value
@@ -138,34 +108,11 @@ public final class Losses {
         Objects.requireNonNull(kind, "kind");
         Objects.requireNonNull(options, "options");
         T defaults = defaults(kind, Objects.requireNonNull(id, "id"));
-        requireKnown(id, options);
-        RecordComponent[] components = defaults.getClass().getRecordComponents();
-        Object[] values = new Object[components.length];
-        for (int i = 0; i < components.length; i++) {
-            RecordComponent component = components[i];
-            String name = optionName(component);
-            String text = options.get(name);
-            if (component.getType() == FDivergence.class) {
-                values[i] = fDivergence(options);
-            } else if (text == null) {
-                values[i] = value(component, defaults);
-            } else if (component.getType().isEnum()) {
-                values[i] =
-                        component.getType()
-                                .getEnumConstants()[
-                                indexOf(name, text, words(component, defaults))];
-            } else if (component.getType() == boolean.class) {
-                List<String> words = words(component, defaults);
-                values[i] = words.get(indexOf(name, text, words)).equals("on");
-            } else {
-                values[i] = number(name, text);
-            }
-        }
-        return kind.cast(instance(defaults.getClass(), types(components), values));
+        requireKnown(id, optionsOf(defaults).stream().map(Option::name).toList(), options);
+        return kind.cast(Options.with((Record) defaults, options));
     }
 
-    private static void requireKnown(String id, Map<String, String> options) {
-        List<String> known = options(id).stream().map(OptionInfo::name).toList();
+    private static void requireKnown(String id, List<String> known, Map<String, String> options) {
         for (String option : options.keySet()) {
             if (!known.contains(option)) {
                 throw new IllegalArgumentException(
@@ -179,94 +126,18 @@ public final class Losses {
         }
     }
 
-    private static FDivergence fDivergence(Map<String, String> options) {
-        double alpha =
-                options.containsKey(F_ALPHA)
-                        ? number(F_ALPHA, options.get(F_ALPHA))
-                        : new FDivergence.Alpha().alpha();
-        FDivergence.Alpha alphaDivergence = new FDivergence.Alpha(alpha);
-        String name = options.getOrDefault(F_DIVERGENCE, F_DIVERGENCES.getFirst());
-        return switch (indexOf(F_DIVERGENCE, name, F_DIVERGENCES)) {
-            case 0 -> new FDivergence.ReverseKl();
-            case 1 -> new FDivergence.ForwardKl();
-            case 2 -> new FDivergence.Js();
-            default -> alphaDivergence;
-        };
-    }
-
-    private static double number(String name, String text) {
-        if (!NUMBER.matcher(text).matches()) {
-            throw new IllegalArgumentException(name + " is \"" + text + "\", expected a number");
-        }
-        return Double.parseDouble(text);
-    }
-
-    private static int indexOf(String name, String text, List<String> values) {
-        int index = values.indexOf(text);
-        if (index < 0) {
-            throw new IllegalArgumentException(
-                    name + " is \"" + text + "\", expected one of " + String.join(", ", values));
-        }
-        return index;
-    }
-
     private static <T extends Loss> T defaults(Class<T> kind, String id) {
-        Loss loss = DEFAULTS.get(ALIASES.getOrDefault(id, id));
-        if (!kind.isInstance(loss)) {
-            throw new IllegalArgumentException(
-                    "loss is \"" + id + "\", expected one of " + String.join(", ", ids(kind)));
-        }
-        return kind.cast(loss);
-    }
-
-    private static OptionInfo choice(String name, List<String> values) {
-        return new OptionInfo(name, values, values.getFirst(), String.join("|", values));
-    }
-
-    /** The values that an option which is no number takes, the default first. */
-    private static List<String> words(RecordComponent component, Loss defaults) {
-        if (component.getType() == boolean.class) {
-            return (boolean) value(component, defaults)
-                    ? List.of("on", "off")
-                    : List.of("off", "on");
-        }
-        return Arrays.stream(component.getType().getEnumConstants())
-                .map(constant -> constant.toString().toLowerCase(Locale.ROOT))
-                .toList();
-    }
-
-    /** {@code betaKl} as {@code beta_kl}. */
-    private static String optionName(RecordComponent component) {
-        return component.getName().replaceAll("([A-Z])", "_$1").toLowerCase(Locale.ROOT);
-    }
-
-    private static Class<?>[] types(RecordComponent[] components) {
-        return Arrays.stream(components).map(RecordComponent::getType).toArray(Class<?>[]::new);
-    }
-
-    private static Loss withDefaults(Class<?> type) {
-        return instance(type, new Class<?>[0], new Object[0]);
-    }
-
-    private static Loss instance(Class<?> type, Class<?>[] parameterTypes, Object[] parameters) {
-        try {
-            Constructor<?> constructor = type.getDeclaredConstructor(parameterTypes);
-            return (Loss) constructor.newInstance(parameters);
-        } catch (InvocationTargetException e) {
-            if (e.getCause() instanceof IllegalArgumentException refused) {
-                throw refused;
-            }
-            throw new IllegalStateException(type + " cannot be made", e);
-        } catch (ReflectiveOperationException e) {
-            throw new IllegalStateException(type + " cannot be made", e);
-        }
-    }
-
-    private static Object value(RecordComponent component, Loss loss) {
-        try {
-            return component.getAccessor().invoke(loss);
-        } catch (ReflectiveOperationException e) {
-            throw new IllegalStateException(component + " cannot be read", e);
-        }
+        return DEFAULTS.values().stream()
+                .filter(loss -> loss.id().equals(id) || loss.aliases().contains(id))
+                .filter(kind::isInstance)
+                .map(kind::cast)
+                .findFirst()
+                .orElseThrow(
+                        () ->
+                                new IllegalArgumentException(
+                                        "loss is \""
+                                                + id
+                                                + "\", expected one of "
+                                                + String.join(", ", ids(kind))));
     }
 }

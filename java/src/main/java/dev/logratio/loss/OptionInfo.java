@@ -8,7 +8,8 @@ import java.util.List;
  * @param name its name in text, in snake case
  * @param values the values it takes, the default first; empty if it is a number
  * @param defaultValue its default, as text
- * @param range the values it takes, in words: {@code "finite and > 0"} or {@code "none|warn|clamp"}
+ * @param range the values it takes, in words: {@code "a finite number > 0"} or {@code
+ *     "none|warn|clamp"}
  */
 public record OptionInfo(String name, List<String> values, String defaultValue, String range) {
     /**

@@ -1,6 +1,7 @@
 package dev.logratio.loss;
 
-import java.util.Objects;
+import dev.logratio.internal.Options;
+import dev.logratio.internal.Range;
 
 /**
  * ORPO (arXiv 2403.07691): {@code NLL - beta LS(o)} with NLL the chosen sequence's negative
@@ -13,7 +14,7 @@ import java.util.Objects;
  * @param beta weight of the odds ratio; finite and &gt; 0, default .1
  * @param nll which mean the negative log-likelihood is; default the pair's own
  */
-public record Orpo(@Range(Range.POSITIVE) double beta, Nll nll) implements Loss.ReferenceFree {
+public record Orpo(@Range(above = 0) double beta, Nll nll) implements Loss.ReferenceFree {
     /** Every option at its default. */
     public Orpo() {
         this(.1, Nll.PAIR);
@@ -21,8 +22,7 @@ public record Orpo(@Range(Range.POSITIVE) double beta, Nll nll) implements Loss.
 
     /** Checks the ranges. */
     public Orpo {
-        Ranges.positive("beta", beta);
-        Objects.requireNonNull(nll, "nll");
+        Options.check(Orpo.class, beta, nll);
     }
 
     @Override

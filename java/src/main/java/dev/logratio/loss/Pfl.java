@@ -1,6 +1,7 @@
 package dev.logratio.loss;
 
-import java.util.Objects;
+import dev.logratio.internal.Options;
+import dev.logratio.internal.Range;
 
 /**
  * PFL, discovered with DiscoPOP (arXiv 2406.08414): with {@code y = beta D}, {@code softplus(-y)/2}
@@ -13,9 +14,7 @@ import java.util.Objects;
  *     repo
  */
 public record Pfl(
-        @Range(Range.POSITIVE) double beta,
-        @Range(Range.POSITIVE) double tau,
-        DiscoveredVariant variant)
+        @Range(above = 0) double beta, @Range(above = 0) double tau, DiscoveredVariant variant)
         implements Loss.OfLogRatios {
     /** Every option at its default. */
     public Pfl() {
@@ -24,9 +23,7 @@ public record Pfl(
 
     /** Checks the ranges. */
     public Pfl {
-        Ranges.positive("beta", beta);
-        Ranges.positive("tau", tau);
-        Objects.requireNonNull(variant, "variant");
+        Options.check(Pfl.class, beta, tau, variant);
     }
 
     @Override

@@ -1,6 +1,7 @@
 package dev.logratio.loss;
 
-import java.util.Objects;
+import dev.logratio.internal.Options;
+import dev.logratio.internal.Range;
 
 /**
  * Robust DPO (arXiv 2403.00409): {@code (-(1-e) LS(beta D) + e LS(-beta D)) / (1-2e)} with e the
@@ -11,8 +12,8 @@ import java.util.Objects;
  * @param fDivergence the score of a log-ratio; default reverse KL
  */
 public record Robust(
-        @Range(Range.POSITIVE) double beta,
-        @Range(Range.SMOOTHING) double labelSmoothing,
+        @Range(above = 0) double beta,
+        @Range(from = 0, below = .5) double labelSmoothing,
         FDivergence fDivergence)
         implements Loss.OfMargin {
     /** Every option at its default. */
@@ -22,9 +23,7 @@ public record Robust(
 
     /** Checks the ranges. */
     public Robust {
-        Ranges.positive("beta", beta);
-        Ranges.smoothing("label_smoothing", labelSmoothing);
-        Objects.requireNonNull(fDivergence, "f_divergence");
+        Options.check(Robust.class, beta, labelSmoothing, fDivergence);
     }
 
     @Override

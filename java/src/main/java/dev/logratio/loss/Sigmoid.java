@@ -1,6 +1,9 @@
 package dev.logratio.loss;
 
-import java.util.Objects;
+import dev.logratio.internal.Options;
+import dev.logratio.internal.Range;
+
+import java.util.List;
 
 /**
  * DPO (arXiv 2305.18290): {@code -(1-e) LS(beta * D) - e LS(-beta * D)} with e the label smoothing.
@@ -11,8 +14,8 @@ import java.util.Objects;
  * @param fDivergence the score of a log-ratio; default reverse KL
  */
 public record Sigmoid(
-        @Range(Range.POSITIVE) double beta,
-        @Range(Range.SMOOTHING) double labelSmoothing,
+        @Range(above = 0) double beta,
+        @Range(from = 0, below = .5) double labelSmoothing,
         FDivergence fDivergence)
         implements Loss.OfMargin {
 
@@ -27,9 +30,7 @@ public record Sigmoid(
      * @throws IllegalArgumentException if a number is out of its range
      */
     public Sigmoid {
-        Ranges.positive("beta", beta);
-        Ranges.smoothing("label_smoothing", labelSmoothing);
-        Objects.requireNonNull(fDivergence, "f_divergence");
+        Options.check(Sigmoid.class, beta, labelSmoothing, fDivergence);
     }
 
     /**
@@ -65,5 +66,10 @@ public record Sigmoid(
     @Override
     public String id() {
         return "sigmoid";
+    }
+
+    @Override
+    public List<String> aliases() {
+        return List.of("dpo");
     }
 }

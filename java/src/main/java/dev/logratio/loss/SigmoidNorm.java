@@ -1,6 +1,7 @@
 package dev.logratio.loss;
 
-import java.util.Objects;
+import dev.logratio.internal.Options;
+import dev.logratio.internal.Range;
 
 /**
  * Length-averaged DPO (arXiv 2411.15124, arXiv 2406.19188): {@code -LS(beta (sw/nw - sl/nl))} with
@@ -9,7 +10,7 @@ import java.util.Objects;
  * @param beta scales the margin; finite and &gt; 0, default .1
  * @param fDivergence the score of a log-ratio; default reverse KL
  */
-public record SigmoidNorm(@Range(Range.POSITIVE) double beta, FDivergence fDivergence)
+public record SigmoidNorm(@Range(above = 0) double beta, FDivergence fDivergence)
         implements Loss.OfMargin {
     /** Every option at its default. */
     public SigmoidNorm() {
@@ -18,8 +19,7 @@ public record SigmoidNorm(@Range(Range.POSITIVE) double beta, FDivergence fDiver
 
     /** Checks the ranges. */
     public SigmoidNorm {
-        Ranges.positive("beta", beta);
-        Objects.requireNonNull(fDivergence, "f_divergence");
+        Options.check(SigmoidNorm.class, beta, fDivergence);
     }
 
     @Override

@@ -1,5 +1,8 @@
 package dev.logratio.loss;
 
+import dev.logratio.internal.Options;
+import dev.logratio.internal.Range;
+
 /**
  * SimPO (arXiv 2405.14734): {@code -(1-e) LS(x) - e LS(-x)} with {@code x = beta (lw/nw - ll/nl) -
  * gamma}.
@@ -9,9 +12,9 @@ package dev.logratio.loss;
  * @param labelSmoothing assumed share of swapped pairs, in [0,.5); default 0
  */
 public record SimPo(
-        @Range(Range.POSITIVE) double beta,
-        @Range(Range.FINITE) double gamma,
-        @Range(Range.SMOOTHING) double labelSmoothing)
+        @Range(above = 0) double beta,
+        @Range double gamma,
+        @Range(from = 0, below = .5) double labelSmoothing)
         implements Loss.ReferenceFree {
     /** Every option at its default. */
     public SimPo() {
@@ -20,9 +23,7 @@ public record SimPo(
 
     /** Checks the ranges. */
     public SimPo {
-        Ranges.positive("beta", beta);
-        Ranges.finite("gamma", gamma);
-        Ranges.smoothing("label_smoothing", labelSmoothing);
+        Options.check(SimPo.class, beta, gamma, labelSmoothing);
     }
 
     @Override

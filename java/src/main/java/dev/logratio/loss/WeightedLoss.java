@@ -1,5 +1,7 @@
 package dev.logratio.loss;
 
+import dev.logratio.internal.Interval;
+
 import java.util.Objects;
 
 /**
@@ -12,6 +14,6 @@ public record WeightedLoss(Loss.OfStep loss, double weight) {
     /** Checks the range. */
     public WeightedLoss {
         Objects.requireNonNull(loss, "loss");
-        Ranges.finite("loss_weights", weight);
+        Interval.FINITE.require("loss_weights", weight);
     }
 }

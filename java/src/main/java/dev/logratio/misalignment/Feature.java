@@ -216,10 +216,10 @@ public final class Feature {
      */
     private DivergenceOptions fromTheOtherSide() {
         DivergenceKind kind =
-                switch (options.kind()) {
+                switch (options.divergence()) {
                     case KL_PQ -> DivergenceKind.KL_QP;
                     case KL_QP -> DivergenceKind.KL_PQ;
-                    default -> options.kind();
+                    default -> options.divergence();
                 };
         return new DivergenceOptions(
                 kind,

@@ -7,106 +7,68 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
+import org.junit.jupiter.params.provider.MethodSource;
 
+import java.util.HashSet;
 import java.util.List;
 import java.util.Map;
-import java.util.stream.Collectors;
+import java.util.Set;
+import java.util.stream.Stream;
 
 class LossesTest {
-    @Test
-    void defaultsAreThoseOfTheRecords() {
-        assertEquals(
-                List.of(
-                        "dlrml",
-                        "discopop",
-                        "sigmoid",
-                        "hinge",
-                        "ipo",
-                        "exo_pair",
-                        "robust",
-                        "sigmoid_norm",
-                        "nca_pair",
-                        "bco_pair",
-                        "sppo_hard",
-                        "aot",
-                        "aot_unpaired",
-                        "apo_zero",
-                        "apo_down",
-                        "kto_pair",
-                        "dbaql",
-                        "aql",
-                        "aqfl",
-                        "padll",
-                        "cell",
-                        "pfl",
-                        "simpo",
-                        "cpo",
-                        "orpo",
-                        "alphapo"),
-                Losses.ids(Loss.Paired.class));
-        assertEquals(List.of("kto", "apo_zero_unpaired", "bco"), Losses.ids(Loss.Unpaired.class));
-        assertEquals(List.of("sft"), Losses.ids(Loss.Auxiliary.class));
-        assertEquals(30, Losses.ids().size());
-        assertEquals(List.of("lrml"), Losses.aliases("discopop"));
-        assertEquals(List.of(), Losses.aliases("sigmoid"));
-        assertEquals(
-                new Dlrml(.05, .20, .05, Guard.NONE, new FDivergence.ReverseKl()),
-                Losses.of("dlrml", Map.of()));
-        assertEquals(
-                new DiscoPop(.05, .05, Variant.REPO, new FDivergence.ReverseKl()),
-                Losses.of("lrml", Map.of()));
-        assertEquals(
-                new Sigmoid(.1, 0, new FDivergence.ReverseKl()), Losses.of("sigmoid", Map.of()));
+    static List<String> ids() {
+        return Losses.ids();
     }
 
-    /**
-     * Name and default of every option of every loss, as the catalogue of the published methods has
-     * them.
-     */
     @ParameterizedTest
-    @CsvSource(
-            delimiter = '|',
-            value = {
-                "dlrml | beta_kl 0.05, beta_mix 0.2, tau 0.05, guard none, f_divergence reverse_kl,"
-                    + " f_alpha 0.5",
-                "discopop | beta 0.05, tau 0.05, variant repo, f_divergence reverse_kl, f_alpha"
-                    + " 0.5",
-                "sigmoid | beta 0.1, label_smoothing 0.0, f_divergence reverse_kl, f_alpha 0.5",
-                "sigmoid_norm | beta 0.1, f_divergence reverse_kl, f_alpha 0.5",
-                "hinge | beta 0.1, f_divergence reverse_kl, f_alpha 0.5",
-                "ipo | beta 0.1, normalise on, f_divergence reverse_kl, f_alpha 0.5",
-                "exo_pair | beta 0.1, label_smoothing 0.001, f_divergence reverse_kl, f_alpha 0.5",
-                "robust | beta 0.1, label_smoothing 0.0, f_divergence reverse_kl, f_alpha 0.5",
-                "nca_pair | beta 0.1",
-                "bco_pair | beta 0.1, delta 0.0",
-                "sppo_hard | beta 0.1",
-                "aot | beta 0.1, label_smoothing 0.0",
-                "aot_unpaired | beta 0.1, label_smoothing 0.0",
-                "apo_zero | beta 0.1",
-                "apo_down | beta 0.1",
-                "kto_pair | beta 0.1, detach off",
-                "dbaql | beta 0.05, tau 0.05, variant repo",
-                "aql | beta 0.05, tau 0.05, variant repo",
-                "aqfl | beta 0.05, tau 0.05, variant repo",
-                "pfl | beta 0.05, tau 0.05, variant repo",
-                "padll | beta 0.05",
-                "cell | beta 0.05",
-                "simpo | beta 2.0, gamma 0.5, label_smoothing 0.0",
-                "alphapo | beta 2.0, gamma 0.5, alpha 0.25, label_smoothing 0.0",
-                "cpo | beta 0.1, alpha 1.0, label_smoothing 0.0, nll pair",
-                "orpo | beta 0.1, nll pair",
-                "kto | beta 0.1, desirable_weight 1.0, undesirable_weight 1.0",
-                "apo_zero_unpaired | beta 0.1",
-                "bco | beta 0.1, undesirable_weight 1.0, delta 0.0",
-                "sft | ''",
-            })
-    void optionsAndDefaults(String loss, String options) {
-        assertEquals(
-                options,
-                Losses.options(loss).stream()
-                        .map(o -> o.name() + " " + o.defaultValue())
-                        .collect(Collectors.joining(", ")));
-        assertEquals(loss, Losses.of(loss, Map.of()).id());
+    @MethodSource("ids")
+    void everyOptionIsReadFromText(String id) {
+        Loss defaults = Losses.of(id, Map.of());
+        assertEquals(id, defaults.id());
+        for (OptionInfo option : Losses.options(id)) {
+            assertEquals(defaults, Losses.of(id, Map.of(option.name(), option.defaultValue())));
+            assertEquals(
+                    Math.max(1, option.values().size()),
+                    option.values().stream()
+                                    .map(value -> Losses.of(id, Map.of(option.name(), value)))
+                                    .distinct()
+                                    .count()
+                            + (option.isNumber() ? 1 : 0));
+        }
+    }
+
+    @ParameterizedTest
+    @MethodSource("ids")
+    void gradientOptionsAreOptions(String id) {
+        if (Losses.of(id, Map.of()) instanceof Loss.Paired loss) {
+            List<String> options = Losses.options(id).stream().map(OptionInfo::name).toList();
+            assertTrue(options.containsAll(loss.gradientOptions()), id);
+            assertTrue(!loss.takesLearnedParameters() || !loss.gradientOptions().isEmpty(), id);
+        }
+    }
+
+    @Test
+    void aliases() {
+        assertEquals(List.of("lrml"), Losses.aliases("discopop"));
+        assertEquals(List.of("dpo"), Losses.aliases("sigmoid"));
+        assertEquals(List.of("slic"), Losses.aliases("slic"));
+        assertEquals(List.of(), Losses.aliases("dlrml"));
+        assertThrows(IllegalArgumentException.class, () -> Losses.aliases("lr"));
+        assertEquals(new Sigmoid(), Losses.of("dpo", Map.of()));
+        assertEquals(new Hinge(), Losses.of(Loss.OfMargin.class, "slic", Map.of()));
+        assertEquals(new DiscoPop().withTau(1), Losses.of("lrml", Map.of("tau", "1")));
+        assertEquals(Losses.options("sigmoid"), Losses.options("dpo"));
+    }
+
+    @Test
+    void noNameIsTaken() {
+        List<String> names =
+                Stream.concat(
+                                ids().stream(),
+                                ids().stream().flatMap(id -> Losses.aliases(id).stream()))
+                        .toList();
+        Set<String> different = new HashSet<>(names);
+        assertEquals(names.size(), different.size(), names.toString());
     }
 
     @Test
@@ -150,9 +112,9 @@ class LossesTest {
     void optionsAreDescribed() {
         assertEquals(
                 List.of(
-                        new OptionInfo("beta_kl", List.of(), "0.05", "finite and > 0"),
-                        new OptionInfo("beta_mix", List.of(), "0.2", "finite"),
-                        new OptionInfo("tau", List.of(), "0.05", "finite and > 0"),
+                        new OptionInfo("beta_kl", List.of(), "0.05", "a finite number > 0"),
+                        new OptionInfo("beta_mix", List.of(), "0.2", "a finite number"),
+                        new OptionInfo("tau", List.of(), "0.05", "a finite number > 0"),
                         new OptionInfo(
                                 "guard",
                                 List.of("none", "warn", "clamp"),
@@ -163,7 +125,7 @@ class LossesTest {
                                 List.of("reverse_kl", "forward_kl", "js", "alpha"),
                                 "reverse_kl",
                                 "reverse_kl|forward_kl|js|alpha"),
-                        new OptionInfo("f_alpha", List.of(), "0.5", "finite")),
+                        new OptionInfo("f_alpha", List.of(), "0.5", "a finite number")),
                 Losses.options("dlrml"));
         assertEquals(
                 new OptionInfo("normalise", List.of("on", "off"), "on", "on|off"),
@@ -179,29 +141,29 @@ class LossesTest {
         "dlrml, beta, .1, option beta is unknown to loss dlrml",
         "lrml, guard, none, option guard is unknown to loss lrml",
         "sigmoid, tau, .05, option tau is unknown to loss sigmoid",
-        "dpo, beta, .1, 'loss is \"dpo\", expected one of dlrml, discopop, sigmoid'",
-        "dlrml, beta_kl, 0, 'beta_kl is 0.0, expected a number finite and > 0'",
-        "dlrml, beta_kl, 1e999, 'beta_kl is Infinity, expected a number finite and > 0'",
-        "dlrml, beta_mix, nan, 'beta_mix is \"nan\", expected a number'",
-        "dlrml, tau, -1, 'tau is -1.0, expected a number finite and > 0'",
-        "dlrml, tau, 0x1p3, 'tau is \"0x1p3\", expected a number'",
-        "dlrml, guard, CLAMP, 'guard is \"CLAMP\", expected one of none, warn, clamp'",
-        "dlrml, f_divergence, kl, 'f_divergence is \"kl\", expected one of reverse_kl'",
-        "discopop, variant, paper, 'variant is \"paper\", expected one of repo, old'",
-        "discopop, f_alpha, inf, 'f_alpha is \"inf\", expected a number'",
-        "sigmoid, label_smoothing, .5, 'label_smoothing is 0.5, expected a number in [0,0.5)'",
-        "sigmoid, beta, '', 'beta is \"\", expected a number'",
-        "exo_pair, label_smoothing, 0, 'label_smoothing is 0.0, expected a number in (0,0.5)'",
-        "kto, desirable_weight, -1, 'desirable_weight is -1.0, expected a number finite and >= 0'",
-        "cpo, alpha, 0, 'alpha is 0.0, expected a number finite and > 0'",
-        "alphapo, alpha, -.1, 'alpha is -0.1, expected a number finite and >= 0'",
-        "simpo, gamma, 1e999, 'gamma is Infinity, expected a number finite'",
-        "bco_pair, delta, x, 'delta is \"x\", expected a number'",
-        "ipo, normalise, yes, 'normalise is \"yes\", expected one of on, off'",
-        "orpo, nll, batch, 'nll is \"batch\", expected one of pair, token'",
+        "DPO, beta, .1, 'loss is \"DPO\", expected one of dlrml, discopop, sigmoid'",
+        "dlrml, beta_kl, 0, 'beta_kl is \"0\", expected a finite number > 0'",
+        "dlrml, beta_kl, 1e999, 'beta_kl is \"1e999\", expected a finite number > 0'",
+        "dlrml, beta_mix, nan, 'beta_mix is \"nan\", expected a finite number'",
+        "dlrml, tau, -1, 'tau is \"-1\", expected a finite number > 0'",
+        "dlrml, tau, 0x1p3, 'tau is \"0x1p3\", expected a finite number > 0'",
+        "dlrml, guard, CLAMP, 'guard is \"CLAMP\", expected none|warn|clamp'",
+        "dlrml, f_divergence, kl, 'f_divergence is \"kl\", expected reverse_kl|forward_kl'",
+        "discopop, variant, paper, 'variant is \"paper\", expected repo|old'",
+        "discopop, f_alpha, inf, 'f_alpha is \"inf\", expected a finite number'",
+        "sigmoid, label_smoothing, .5, 'label_smoothing is \".5\", expected a number in [0,0.5)'",
+        "sigmoid, beta, '', 'beta is \"\", expected a finite number > 0'",
+        "exo_pair, label_smoothing, 0, 'label_smoothing is \"0\", expected a number in (0,0.5)'",
+        "kto, desirable_weight, -1, 'desirable_weight is \"-1\", expected a finite number >= 0'",
+        "cpo, alpha, 0, 'alpha is \"0\", expected a finite number > 0'",
+        "alphapo, alpha, -.1, 'alpha is \"-.1\", expected a finite number >= 0'",
+        "simpo, gamma, 1e999, 'gamma is \"1e999\", expected a finite number'",
+        "bco_pair, delta, x, 'delta is \"x\", expected a finite number'",
+        "ipo, normalise, yes, 'normalise is \"yes\", expected on|off'",
+        "orpo, nll, batch, 'nll is \"batch\", expected pair|token'",
         "hinge, label_smoothing, 0, option label_smoothing is unknown to loss hinge",
         "apo_zero, f_divergence, js, 'option f_divergence is unknown to loss apo_zero, which takes"
-            + " beta'",
+                + " beta'",
         "padll, variant, repo, option variant is unknown to loss padll",
         "simpo, f_divergence, js, option f_divergence is unknown to loss simpo",
         "sft, beta, .1, 'option beta is unknown to loss sft, which takes none'",
@@ -215,15 +177,12 @@ class LossesTest {
     }
 
     @Test
-    void recordsCheckTheirRanges() {
-        assertThrows(IllegalArgumentException.class, () -> new Dlrml(Double.NaN, .2, .05));
-        assertThrows(
-                IllegalArgumentException.class,
-                () -> new Dlrml(.05, Double.POSITIVE_INFINITY, .05));
-        assertThrows(IllegalArgumentException.class, () -> new DiscoPop().withTau(0));
-        assertThrows(IllegalArgumentException.class, () -> new Sigmoid().withLabelSmoothing(-1e-9));
-        assertThrows(IllegalArgumentException.class, () -> new FDivergence.Alpha(Double.NaN));
-        assertThrows(IllegalArgumentException.class, () -> new WeightedLoss(new Sft(), Double.NaN));
+    void aWeightIsFinite() {
+        IllegalArgumentException thrown =
+                assertThrows(
+                        IllegalArgumentException.class,
+                        () -> new WeightedLoss(new Sft(), Double.NaN));
+        assertEquals("loss_weights is NaN, expected a finite number", thrown.getMessage());
         assertThrows(NullPointerException.class, () -> new WeightedLoss(null, 1));
     }
 

@@ -125,8 +125,8 @@ record DivergenceCase(
         List<Output> outputs = withSlack(run(backend, draw.doubles(p)));
         // Rounding may decide the sign of p - q, or of a sum of them; of equal rows it is 0.
         boolean signs =
-                options.kind() == DivergenceKind.TVD
-                        || options.kind() == DivergenceKind.WASSERSTEIN1;
+                options.divergence() == DivergenceKind.TVD
+                        || options.divergence() == DivergenceKind.WASSERSTEIN1;
         boolean equal = Arrays.stream(outputs.getFirst().values()).anyMatch(value -> value == 0);
         return !signs || equal
                 ? outputs

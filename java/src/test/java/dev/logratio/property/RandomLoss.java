@@ -1,11 +1,12 @@
 package dev.logratio.property;
 
+import dev.logratio.internal.Interval;
+import dev.logratio.internal.Option;
+import dev.logratio.internal.Options;
 import dev.logratio.loss.Loss;
 import dev.logratio.loss.Losses;
-import dev.logratio.loss.OptionInfo;
 
 import java.util.HashMap;
-import java.util.List;
 import java.util.Map;
 
 /** Losses of the catalogue, each as likely, with options anywhere in their ranges. */
@@ -13,36 +14,39 @@ final class RandomLoss {
     private RandomLoss() {}
 
     static <T extends Loss> T drawn(Draw draw, Class<T> kind) {
-        List<String> ids = Losses.ids(kind);
-        String id = draw.oneOf(ids);
+        T defaults = Losses.of(kind, draw.oneOf(Losses.ids(kind)), Map.of());
         Map<String, String> options = new HashMap<>();
-        for (OptionInfo option : Losses.options(id)) {
+        for (Option option : Options.of(defaults.getClass().asSubclass(Record.class))) {
             if (draw.chance(.6)) {
                 options.put(
                         option.name(),
-                        option.isNumber() ? number(draw, option) : word(draw, option));
+                        option.words().isEmpty()
+                                ? Double.toString(number(draw, option.range()))
+                                : word(draw, option));
             }
         }
-        return Losses.of(kind, id, options);
+        return Losses.of(kind, defaults.id(), options);
     }
 
     /**
      * The guard that warns computes what the one that does nothing computes, and writes to the log.
      */
-    private static String word(Draw draw, OptionInfo option) {
-        return draw.oneOf(option.values().stream().filter(value -> !value.equals("warn")).toList());
+    private static String word(Draw draw, Option option) {
+        return draw.oneOf(option.words().stream().filter(value -> !value.equals("warn")).toList());
     }
 
-    private static String number(Draw draw, OptionInfo option) {
-        double number =
-                switch (option.range()) {
-                    case "finite and > 0" -> draw.magnitude(.01, 3);
-                    case "finite and >= 0" -> draw.chance(.2) ? 0 : draw.magnitude(.01, 3);
-                    case "finite" -> draw.chance(.1) ? 0 : draw.between(-1, 2);
-                    case "in [0,0.5)" -> draw.chance(.2) ? 0 : draw.between(0, .49);
-                    case "in (0,0.5)" -> draw.magnitude(1e-6, .49);
-                    default -> throw new AssertionError(option);
-                };
-        return Double.toString(number);
+    private static double number(Draw draw, Interval range) {
+        if (range.lower() == Double.NEGATIVE_INFINITY) {
+            return draw.chance(.1) ? 0 : draw.between(-1, 2);
+        }
+        if (range.lowerIncluded() && draw.chance(.2)) {
+            return range.lower();
+        }
+        double width = .98 * (range.upper() - range.lower());
+        if (width == Double.POSITIVE_INFINITY) {
+            return range.lower() + draw.magnitude(.01, 3);
+        }
+        return range.lower()
+                + (range.lowerIncluded() ? draw.between(0, width) : draw.magnitude(1e-6, width));
     }
 }

@@ -141,7 +141,7 @@ final class Divergence {
             Arrays.fill(gradQ, Double.NaN);
             return;
         }
-        switch (options.kind()) {
+        switch (options.divergence()) {
             case SCE -> {
                 addCrossEntropy(options.w1(), logP, p, logQ, q, gradP, gradQ);
                 addCrossEntropy(options.w2(), logQ, q, logP, p, gradQ, gradP);

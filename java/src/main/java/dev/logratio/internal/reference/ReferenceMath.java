@@ -1,5 +1,7 @@
 package dev.logratio.internal.reference;
 
+import dev.logratio.internal.Functions;
+
 /**
  * Functions that the reference's losses are written with, in forms that neither overflow nor
  * cancel.
@@ -11,18 +13,18 @@ public final class ReferenceMath {
     public record Slope(double value, double slope) {}
 
     /** {@code 1 / (1 + exp(-x))}. */
-    public static double logistic(double x) {
-        return x > 0 ? 1 / (1 + Math.exp(-x)) : Math.exp(x) / (1 + Math.exp(x));
+    static double logistic(double x) {
+        return Functions.logistic(x);
     }
 
     /** {@code log(1 + exp(x))}, which is minus the log of the logistic of {@code -x}. */
-    public static double softplus(double x) {
-        return Math.max(x, 0) + Math.log1p(Math.exp(-Math.abs(x)));
+    static double softplus(double x) {
+        return Functions.softplus(x);
     }
 
     /** The derivative of the logistic. */
-    public static double bell(double x) {
-        return logistic(x) * logistic(-x);
+    static double bell(double x) {
+        return Functions.bell(x);
     }
 
     /**
@@ -42,7 +44,7 @@ public final class ReferenceMath {
 
     /** {@code log(1 - exp(a))} of a log-prob a. */
     static double log1mexp(double a) {
-        return a > -Math.log(2) ? Math.log(-Math.expm1(a)) : Math.log1p(-Math.exp(a));
+        return Functions.log1mexp(a);
     }
 
     /** {@code a * b}, with 0 times infinity being 0. */

@@ -1,6 +1,6 @@
 package dev.logratio.trainers.quickstart;
 
-import dev.logratio.DlrmlShape.Point;
+import dev.logratio.loss.DlrmlShape.Point;
 
 import org.knowm.xchart.BitmapEncoder;
 import org.knowm.xchart.BitmapEncoder.BitmapFormat;

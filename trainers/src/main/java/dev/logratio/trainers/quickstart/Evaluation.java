@@ -2,9 +2,9 @@ package dev.logratio.trainers.quickstart;
 
 import dev.logratio.Backend;
 import dev.logratio.DType;
-import dev.logratio.DlrmlShape.Point;
 import dev.logratio.PairLoss;
 import dev.logratio.Tensor;
+import dev.logratio.loss.DlrmlShape.Point;
 import dev.logratio.loss.Loss;
 import dev.logratio.trainers.quickstart.SequenceScores.Score;
 

@@ -3,10 +3,10 @@ package dev.logratio.trainers.quickstart;
 import ai.djl.ndarray.NDList;
 
 import dev.logratio.Backend;
-import dev.logratio.DlrmlShape;
-import dev.logratio.DlrmlShape.Point;
 import dev.logratio.loss.DiscoPop;
 import dev.logratio.loss.Dlrml;
+import dev.logratio.loss.DlrmlShape;
+import dev.logratio.loss.DlrmlShape.Point;
 import dev.logratio.loss.Loss;
 import dev.logratio.loss.Sigmoid;
 import dev.logratio.trainers.quickstart.SequenceScores.Score;
@@ -106,7 +106,7 @@ final class Experiment {
         out.println(
                 Report.format(
                         "Supervised warm-up on the chosen texts, in nats a token: %.3f at first,"
-                            + " %.3f at the end; %.3f on held-out texts.",
+                                + " %.3f at the end; %.3f on held-out texts.",
                         losses[0], losses[losses.length - 1], heldOutNll(model)));
         out.flush();
     }

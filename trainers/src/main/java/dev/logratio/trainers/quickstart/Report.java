@@ -1,9 +1,9 @@
 package dev.logratio.trainers.quickstart;
 
-import dev.logratio.DlrmlShape;
-import dev.logratio.DlrmlShape.Point;
 import dev.logratio.loss.DiscoPop;
 import dev.logratio.loss.Dlrml;
+import dev.logratio.loss.DlrmlShape;
+import dev.logratio.loss.DlrmlShape.Point;
 import dev.logratio.loss.Loss;
 
 import java.util.ArrayList;

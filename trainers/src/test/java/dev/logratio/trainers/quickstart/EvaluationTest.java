@@ -4,10 +4,10 @@ import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
-import dev.logratio.DlrmlShape;
-import dev.logratio.DlrmlShape.Point;
 import dev.logratio.loss.DiscoPop;
 import dev.logratio.loss.Dlrml;
+import dev.logratio.loss.DlrmlShape;
+import dev.logratio.loss.DlrmlShape.Point;
 import dev.logratio.loss.Sigmoid;
 
 import org.junit.jupiter.api.Test;

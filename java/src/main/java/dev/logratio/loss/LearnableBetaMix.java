@@ -1,7 +1,8 @@
-package dev.logratio;
+package dev.logratio.loss;
 
-import dev.logratio.internal.reference.ReferenceMath;
-import dev.logratio.loss.Dlrml;
+import dev.logratio.internal.Functions;
+import dev.logratio.internal.Options;
+import dev.logratio.internal.Range;
 
 /**
  * A learned beta_mix of {@link Dlrml} that stays where the loss is safe, above {@code tau *
@@ -25,17 +26,15 @@ import dev.logratio.loss.Dlrml;
  * @param betaKl the loss's beta_kl; finite and &gt; 0
  * @param tau the loss's tau; finite and &gt; 0
  */
-public record LearnableBetaMix(double theta, double betaKl, double tau) {
+public record LearnableBetaMix(
+        @Range double theta, @Range(above = 0) double betaKl, @Range(above = 0) double tau) {
     /**
      * Checks the ranges.
      *
      * @throws IllegalArgumentException if a number is out of its range
      */
     public LearnableBetaMix {
-        if (!Double.isFinite(theta)) {
-            throw new IllegalArgumentException("theta is " + theta + ", expected a finite number");
-        }
-        new Dlrml(betaKl, 0, tau); // checks them
+        Options.check(LearnableBetaMix.class, theta, betaKl, tau);
     }
 
     /**
@@ -65,18 +64,18 @@ public record LearnableBetaMix(double theta, double betaKl, double tau) {
      * @return {@code tau * betaKl + softplus(theta)}
      */
     public double betaMix() {
-        return tau * betaKl + ReferenceMath.softplus(theta);
+        return tau * betaKl + Functions.softplus(theta);
     }
 
     /**
      * The chain rule.
      *
      * @param gradBetaMix gradient of the loss with respect to beta_mix, from {@link
-     *     PairLoss#gradBetaMix}
+     *     dev.logratio.PairLoss#gradBetaMix}
      * @return its gradient with respect to theta
      */
     public double gradTheta(double gradBetaMix) {
-        return gradBetaMix * ReferenceMath.logistic(theta);
+        return gradBetaMix * Functions.logistic(theta);
     }
 
     /**

@@ -1,4 +1,4 @@
-package dev.logratio;
+package dev.logratio.loss;
 
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertThrows;
@@ -129,13 +129,13 @@ class DlrmlShapeTest {
     @ParameterizedTest
     @CsvSource({
         "0.05, 0.2, 'From the start, rho = 0, descent lowers rho and settles in the minimum at"
-            + " -0.9718: such pairs prefer the rejected answer.'",
+                + " -0.9718: such pairs prefer the rejected answer.'",
         "0.42, 0.2, 'From the start, rho = 0, descent raises rho; a pair that falls below the"
-            + " maximum at -0.0293 is caught in the minimum.'",
+                + " maximum at -0.0293 is caught in the minimum.'",
         "0.25, 0.1, 'No stationary point, though not convex: descent raises rho from any start.'",
         "0.5, 0.05, Convex: descent raises rho from any start.",
         "0.5, 0.01, 'Convex: descent raises rho from any start. As beta_mix is below tau*beta_kl,"
-            + " the loss of bad pairs grows exponentially.'",
+                + " the loss of bad pairs grows exponentially.'",
     })
     void theVerdict(double betaKl, double betaMix, String verdict) {
         assertEquals(verdict, DlrmlShape.of(betaKl, betaMix, .05).verdict());
@@ -146,6 +146,6 @@ class DlrmlShapeTest {
         IllegalArgumentException thrown =
                 assertThrows(
                         IllegalArgumentException.class, () -> DlrmlShape.of(.05, Double.NaN, .05));
-        assertEquals("beta_mix is NaN, expected a number finite", thrown.getMessage());
+        assertEquals("beta_mix is NaN, expected a finite number", thrown.getMessage());
     }
 }

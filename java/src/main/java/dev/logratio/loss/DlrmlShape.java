@@ -1,11 +1,8 @@
-package dev.logratio;
+package dev.logratio.loss;
 
-import static dev.logratio.internal.reference.ReferenceMath.bell;
-import static dev.logratio.internal.reference.ReferenceMath.logistic;
-import static dev.logratio.internal.reference.ReferenceMath.softplus;
-
-import dev.logratio.internal.reference.DifferenceLosses;
-import dev.logratio.loss.Dlrml;
+import static dev.logratio.internal.Functions.bell;
+import static dev.logratio.internal.Functions.logistic;
+import static dev.logratio.internal.Functions.softplus;
 
 import java.util.ArrayList;
 import java.util.List;
@@ -20,8 +17,8 @@ import java.util.function.DoubleUnaryOperator;
  *
  * <p>Training starts at rho = 0, and the loss falls to 0 as rho grows; but where {@code c =
  * beta_kl*tau/beta_mix} is below .1098 there is a local minimum on the way, at a negative rho, and
- * below .1023 the start of training is pushed towards it. {@link dev.logratio.loss.DiscoPop} is the
- * case {@code beta_kl = beta_mix}, where c is tau.
+ * below .1023 the start of training is pushed towards it. {@link DiscoPop} is the case {@code
+ * beta_kl = beta_mix}, where c is tau.
  *
  * <p>It is looked for within {@code |rho| <= 40 tau/|beta_mix|}, where the gate opens and closes.
  *
@@ -71,7 +68,7 @@ public record DlrmlShape(
     public record Interval(double from, double to) {}
 
     /**
-     * Finds the shape numerically, from the float64 reference.
+     * Finds the shape numerically, in float64.
      *
      * @param betaKl finite and &gt; 0
      * @param betaMix finite
@@ -83,15 +80,15 @@ public record DlrmlShape(
         new Dlrml(betaKl, betaMix, tau); // checks them
         // With rho in units of the gate's argument only c is left.
         double unit = betaMix == 0 ? 1 / betaKl : tau / Math.abs(betaMix);
-        Dlrml scaled = new Dlrml(betaKl * unit, Math.signum(betaMix), 1);
-        DoubleUnaryOperator slope = x -> DifferenceLosses.at(scaled, x).slope();
-        DoubleUnaryOperator curvature = x -> curvature(scaled.betaKl(), scaled.betaMix(), x) + FLAT;
+        double scale = betaKl * unit;
+        double sign = Math.signum(betaMix);
+        DoubleUnaryOperator slope = x -> Graph.at(scale, sign, x).slope;
+        DoubleUnaryOperator curvature = x -> Graph.at(scale, sign, x).curvature + FLAT;
         Optional<Point> minimum = Optional.empty();
         Optional<Point> maximum = Optional.empty();
         for (Root root : roots(slope)) {
-            Optional<Point> point =
-                    Optional.of(
-                            new Point(root.x * unit, DifferenceLosses.at(scaled, root.x).value()));
+            double loss = Graph.at(scale, sign, root.x).value;
+            Optional<Point> point = Optional.of(new Point(root.x * unit, loss));
             if (root.rising) {
                 minimum = point;
             } else {
@@ -112,19 +109,26 @@ public record DlrmlShape(
     }
 
     /**
-     * The second derivative of {@code S(-u) softplus(-z) + S(u) exp(-z)} with {@code z = c x} and
-     * {@code u = sign x}.
+     * {@code S(-u) softplus(-z) + S(u) exp(-z)} with {@code z = c x} and {@code u = sign x}, and
+     * its first two derivatives by x.
      */
-    private static double curvature(double c, double sign, double x) {
-        double z = c * x;
-        double u = sign * x;
-        double m = logistic(u);
-        double q = logistic(-u);
-        double exponential = Math.exp(-z - softplus(-u)); // m exp(-z)
-        double ofZz = q * bell(z) + exponential;
-        double ofUz = -q * (exponential - m * logistic(-z));
-        double ofUu = (q - m) * q * (exponential - m * softplus(-z));
-        return c * c * ofZz + 2 * c * sign * ofUz + sign * sign * ofUu;
+    private record Graph(double value, double slope, double curvature) {
+        static Graph at(double c, double sign, double x) {
+            double z = c * x;
+            double u = sign * x;
+            double m = logistic(u);
+            double q = logistic(-u);
+            double exponential = Math.exp(-z - softplus(-u)); // m exp(-z)
+            double ofZ = -q * logistic(-z) - exponential;
+            double ofU = q * (exponential - m * softplus(-z));
+            double ofZz = q * bell(z) + exponential;
+            double ofUz = -q * (exponential - m * logistic(-z));
+            double ofUu = (q - m) * ofU;
+            return new Graph(
+                    q * softplus(-z) + exponential,
+                    c * ofZ + sign * ofU,
+                    c * c * ofZz + 2 * c * sign * ofUz + sign * sign * ofUu);
+        }
     }
 
     /** Where a function changes its sign. */
