@@ -123,34 +123,26 @@ class LearnableBetaMixTest {
     @Tag("build")
     @Test
     void isTheCodeOfTheDocumentation() throws IOException {
-        List<String> source =
-                Files.readAllLines(
-                        Path.of(
-                                "src",
-                                "test",
-                                "java",
-                                "dev",
-                                "logratio",
-                                "LearnableBetaMixTest.java"),
-                        StandardCharsets.UTF_8);
-        List<String> code =
-                source
-                        .subList(
-                                source.indexOf("        // begin") + 1,
-                                source.indexOf("        // end"))
-                        .stream()
-                        .map(line -> line.strip().replace(".run(backend)", ".run(Backend.cpu())"))
-                        .toList();
-        String readme = Files.readString(Path.of("..", "README.md"), StandardCharsets.UTF_8);
-        assertTrue(
-                readme.contains("```java\n" + String.join("\n", code) + "\n```"),
-                "README.md no longer shows this code");
-        String javadoc =
-                Files.readString(
-                        Path.of("src", "main", "java", "dev", "logratio", "LearnableBetaMix.java"),
-                        StandardCharsets.UTF_8);
-        assertTrue(
-                javadoc.contains(" * " + String.join("\n * ", code) + "\n"),
-                "the javadoc no longer shows this code");
+        String test = read("src/test/java/dev/logratio/LearnableBetaMixTest.java");
+        String code =
+                withoutSpace(test.substring(test.indexOf("// begin") + 8, test.indexOf("// end")))
+                        .replace(".run(backend)", ".run(Backend.cpu())");
+        for (String document :
+                List.of(
+                        "../docs/losses.md",
+                        "src/main/java/dev/logratio/loss/LearnableBetaMix.java")) {
+            assertTrue(
+                    withoutSpace(read(document)).contains(code),
+                    document + " no longer shows this code: " + code);
+        }
+    }
+
+    private static String read(String path) throws IOException {
+        return Files.readString(Path.of(path), StandardCharsets.UTF_8);
+    }
+
+    /** Without line breaks, indentation and the asterisks of a comment. */
+    private static String withoutSpace(String text) {
+        return text.replaceAll("\\n \\* ", "").replaceAll("\\s", "");
     }
 }

@@ -194,4 +194,11 @@ class OptionsTest {
             }
         }
     }
+
+    @Test
+    void names() {
+        assertEquals("beta_kl", Options.snakeCase("betaKl"));
+        assertEquals("reverse_kl", Options.snakeCase("ReverseKl"));
+        assertEquals("w1", Options.snakeCase("w1"));
+    }
 }
