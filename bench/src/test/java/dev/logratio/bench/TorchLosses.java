@@ -18,6 +18,7 @@ import dev.logratio.loss.DiscoveredVariant;
 import dev.logratio.loss.Dlrml;
 import dev.logratio.loss.ExoPair;
 import dev.logratio.loss.FDivergence;
+import dev.logratio.loss.Guard;
 import dev.logratio.loss.Hinge;
 import dev.logratio.loss.Ipo;
 import dev.logratio.loss.Kto;
@@ -143,10 +144,13 @@ final class TorchLosses {
                         ? chosen.div(pairs.nw).sub(rejected.div(pairs.nl))
                         : chosen.sub(rejected);
         return switch (loss) {
-            case Dlrml l ->
-                    TorchFormulas.blend(
-                            times(margin, l.betaKl()),
-                            times(margin, l.betaMix() / l.tau()).sigmoid());
+            case Dlrml l -> {
+                double least =
+                        l.guard() == Guard.CLAMP ? l.tau() * l.betaKl() : Double.NEGATIVE_INFINITY;
+                yield TorchFormulas.blend(
+                        times(margin, l.betaKl()),
+                        times(margin, Math.max(l.betaMix(), least) / l.tau()).sigmoid());
+            }
             case DiscoPop l ->
                     TorchFormulas.blend(
                             times(margin, l.beta()),
