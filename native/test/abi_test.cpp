@@ -539,11 +539,9 @@ TEST(Abi, LossInit) {
   EXPECT_EQ(lr_loss_init("dlrml", &options), LR_INVALID_ARGUMENT);  // no size
   options.size = sizeof options;
   EXPECT_EQ(lr_loss_init("dppo", &options), LR_INVALID_ARGUMENT);
-  EXPECT_STREQ(lr_last_error(),
-               "loss is \"dppo\", expected dlrml, discopop, sigmoid, sigmoid_norm, hinge, ipo, "
-               "exo_pair, robust, nca_pair, bco_pair, sppo_hard, "
-               "apo_zero, apo_down, aot, aot_unpaired, kto_pair, dbaql, aql, aqfl, padll, cell, "
-               "pfl, simpo, alphapo, cpo, orpo, kto, apo_zero_unpaired, bco or sft");
+  const std::string unknown = lr_last_error();
+  EXPECT_TRUE(unknown.starts_with("loss is \"dppo\", expected dlrml, discopop, ")) << unknown;
+  EXPECT_TRUE(unknown.ends_with(" or sft")) << unknown;
   EXPECT_EQ(lr_loss_init(nullptr, &options), LR_INVALID_ARGUMENT);
   EXPECT_EQ(lr_loss_init("dlrml", nullptr), LR_INVALID_ARGUMENT);
   options = loss_options("dlrml");

@@ -80,4 +80,6 @@ class Aot {
   double smoothing_;
 };
 
+using BatchLosses = LossList<Aot<Sorting::by_model>, Aot<Sorting::by_answer>, KtoPair>;
+
 }  // namespace logratio::math

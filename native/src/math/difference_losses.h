@@ -191,4 +191,6 @@ class Robust {
   double wrong_;
 };
 
+using DifferenceLosses = LossList<SigmoidLoss, SigmoidNorm, Hinge, Ipo, ExoPair, Robust>;
+
 }  // namespace logratio::math

@@ -275,4 +275,6 @@ class Pfl {
   double scale_;
 };
 
+using DiscoveredLosses = LossList<Dbaql, Aql, Aqfl, Padll, Cell, Pfl>;
+
 }  // namespace logratio::math

@@ -248,4 +248,24 @@ LR_FORCE_INLINE LR_HD DifferenceOutput<Real> smoothed_logistic_loss(Real x, doub
           e * logistic.sigmoid - rest * logistic.sigmoid_negated};
 }
 
+// Losses of one kind; each file of them ends with its list.
+template <class... Loss>
+struct LossList {
+  static constexpr const LossInfo* infos[] = {&Loss::info...};
+  static constexpr int32_t count = sizeof...(Loss);
+
+  // body(loss) with the loss that the checked options name; `before` is how many losses other lists
+  // put before these.
+  template <int32_t before = 0, class Body>
+  LR_FORCE_INLINE LR_HD static void visit(const lr_loss_options& options, Body&& body) {
+    int32_t number = before;
+    (void)((++number == options.loss && (body(Loss(options)), true)) || ...);
+  }
+};
+
+template <class... Some, class... More>
+constexpr LossList<Some..., More...> operator+(LossList<Some...>, LossList<More...>) {
+  return {};
+}
+
 }  // namespace logratio::math

@@ -1,5 +1,5 @@
-// The list of losses. A new loss is its class and one line here; its number in lr_loss_options is
-// its place, from 1.
+// All losses, by the lists of the files that they are in; a loss's number in lr_loss_options is its
+// place, from 1.
 #pragma once
 
 #include <cstdint>
@@ -14,50 +14,8 @@
 
 namespace logratio::math {
 
-template <class... Loss>
-struct LossList {
-  static constexpr const LossInfo* infos[] = {&Loss::info...};
-  static constexpr int32_t count = sizeof...(Loss);
-
-  // body(loss) with the loss that the checked options name; `before` is how many losses other lists
-  // put before these.
-  template <int32_t before = 0, class Body>
-  LR_FORCE_INLINE LR_HD static void visit(const lr_loss_options& options, Body&& body) {
-    int32_t number = before;
-    (void)((++number == options.loss && (body(Loss(options)), true)) || ...);
-  }
-};
-
-using PairedLosses = LossList<Dlrml,                    //
-                              DiscoPop,                 //
-                              SigmoidLoss,              //
-                              SigmoidNorm,              //
-                              Hinge,                    //
-                              Ipo,                      //
-                              ExoPair,                  //
-                              Robust,                   //
-                              NcaPair,                  //
-                              BcoPair,                  //
-                              SppoHard,                 //
-                              ApoZero,                  //
-                              ApoDown,                  //
-                              Aot<Sorting::by_model>,   //
-                              Aot<Sorting::by_answer>,  //
-                              KtoPair,                  //
-                              Dbaql,                    //
-                              Aql,                      //
-                              Aqfl,                     //
-                              Padll,                    //
-                              Cell,                     //
-                              Pfl,                      //
-                              Simpo,                    //
-                              AlphaPo,                  //
-                              Cpo,                      //
-                              Orpo>;
-
-using UnpairedLosses = LossList<Kto,              //
-                                ApoZeroUnpaired,  //
-                                Bco>;
+using PairedLosses = decltype(MixtureLosses() + DifferenceLosses() + RatioLosses() + BatchLosses() +
+                              DiscoveredLosses() + ReferenceFreeLosses());
 
 // sft has no formula of its own: it is the mean of -logp over the chosen tokens, which
 // preference_step takes.

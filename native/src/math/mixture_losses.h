@@ -103,4 +103,6 @@ class DiscoPop {
   double gate_;
 };
 
+using MixtureLosses = LossList<Dlrml, DiscoPop>;
+
 }  // namespace logratio::math

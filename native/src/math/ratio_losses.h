@@ -111,4 +111,6 @@ class ApoDown {
   double beta_;
 };
 
+using RatioLosses = LossList<NcaPair, BcoPair, SppoHard, ApoZero, ApoDown>;
+
 }  // namespace logratio::math

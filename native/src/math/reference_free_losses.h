@@ -237,4 +237,6 @@ class Orpo {
   int32_t nll_;
 };
 
+using ReferenceFreeLosses = LossList<Simpo, AlphaPo, Cpo, Orpo>;
+
 }  // namespace logratio::math

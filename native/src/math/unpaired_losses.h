@@ -98,4 +98,6 @@ class Bco {
   double delta_;
 };
 
+using UnpairedLosses = LossList<Kto, ApoZeroUnpaired, Bco>;
+
 }  // namespace logratio::math
