@@ -421,17 +421,19 @@ TEST(Abi, ReversedStridesAreOrdinary) {
   EXPECT_EQ(rewards.values(), (std::vector<double>{.1, .05}));
 }
 
+const char* text_of(double bad) { return std::isnan(bad) ? "NaN" : bad > 0 ? "Infinity" : "-0.5"; }
+
 TEST(Abi, Values) {
   Bench b;
   b.labels.set(7, 5);
-  const char* text = "labels[2,1] is 5, expected 0 to 4 or the ignore_index -100";
+  const char* text = "labels[2, 1] is 5, expected a number in [0,5) or the ignore_index -100";
   EXPECT_INVALID(lr_token_logprobs, b.forward, text);
   EXPECT_INVALID(lr_token_logprobs_backward, b.backward, text);
   b.mask.set(7, 0);  // also where the mask does not count
   EXPECT_INVALID(lr_preference_step, b.step, text);
   b.labels.set(7, -1);
   EXPECT_INVALID(lr_token_logprobs, b.forward,
-                 "labels[2,1] is -1, expected 0 to 4 or the ignore_index -100");
+                 "labels[2, 1] is -1, expected a number in [0,5) or the ignore_index -100");
   b.labels.set(7, -100);
   for (double bad : std::vector<double>{-.5, INFINITY, NAN}) {
     Tensor weights(D::f32, {4, 3});
@@ -439,11 +441,11 @@ TEST(Abi, Values) {
     auto s = b.sequence;
     s.mask = weights;
     EXPECT_INVALID(lr_sequence_logps, s,
-                   "mask[1,2] is " + std::to_string(bad) + ", expected a finite weight >= 0");
+                   "mask[1, 2] is " + text_of(bad) + ", expected a finite number >= 0");
     auto t = b.step;
     t.mask = weights;
     EXPECT_INVALID(lr_preference_step, t,
-                   "mask[1,2] is " + std::to_string(bad) + ", expected a finite weight >= 0");
+                   "mask[1, 2] is " + text_of(bad) + ", expected a finite number >= 0");
   }
 }
 
@@ -513,11 +515,11 @@ TEST(Abi, LossOptions) {
   expect(changed("dlrml", [](auto& o) { o.beta_kl = 0; }),
          "beta_kl is 0, expected a finite number > 0");
   expect(changed("dlrml", [](auto& o) { o.beta_mix = INFINITY; }),
-         "beta_mix is inf, expected a finite number");
+         "beta_mix is Infinity, expected a finite number");
   expect(changed("dlrml", [](auto& o) { o.tau = NAN; }),
-         "tau is nan, expected a finite number > 0");
+         "tau is NaN, expected a finite number > 0");
   expect(changed("sigmoid", [](auto& o) { o.label_smoothing = .5; }),
-         "label_smoothing is 0.5, expected a number in [0, 0.5)");
+         "label_smoothing is 0.5, expected a number in [0,0.5)");
   expect(changed("sigmoid", [](auto& o) { o.beta = -.1; }),
          "beta is -0.1, expected a finite number > 0");
   expect(changed("dlrml", [](auto& o) { o.guard = 3; }), "guard is 3, expected 0 to 2");

@@ -599,7 +599,7 @@ TEST(Divergence, MistakesAreNamed) {
               c.args.q_logits = c.args.grad_q_logits = nullptr;
               c.args.q_weights = weights;
             }),
-            "row 1 of q_weights sums to 0, expected a positive sum");
+            "q_weights row 1 sums to 0, expected a positive sum");
 }
 
 }  // namespace

@@ -409,7 +409,7 @@ TEST(ScoringRule, MistakesAreNamed) {
   if (on_emulator())
     return;  // values in device memory are not looked at
   options.vocab = 3;
-  EXPECT_EQ(error(options, 3), "labels[0] is 3, expected 0 to 2 or the ignore_index -100");
+  EXPECT_EQ(error(options, 3), "labels[0] is 3, expected a number in [0,3) or the ignore_index -100");
 }
 
 }  // namespace

@@ -72,7 +72,7 @@ std::vector<int64_t> read_rows(const char* name, const cpu::Grid& grid, int64_t 
     const std::string element =
         std::string(name) + "[" + std::to_string(k) + "] is " + std::to_string(rows[k]);
     if (rows[k] < 0 || rows[k] >= count)
-      invalid(element + ", expected 0 to " + std::to_string(count - 1));
+      invalid(element + ", expected a number in [0," + std::to_string(count) + ")");
     if (taken[static_cast<size_t>(rows[k])]++)
       invalid(element + " once more, expected no row twice");
   }
@@ -101,11 +101,12 @@ void check_q_weights(const RowsArgument& q) {
     }
     for (int64_t k = 0; !valid && k < q.rows.columns; ++k) {
       check_number(
-          (std::string(kWeights) + "[" + std::to_string(r) + "," + std::to_string(k) + "]").c_str(),
+          (std::string(kWeights) + "[" + std::to_string(r) + ", " + std::to_string(k) + "]")
+              .c_str(),
           row[k], row[k] >= 0 && std::isfinite(row[k]), "a finite number >= 0");
     }
     if (!positive)
-      invalid("row " + std::to_string(r) + " of " + kWeights +
+      invalid(std::string(kWeights) + " row " + std::to_string(r) +
               " sums to 0, expected a positive sum");
   }
 }

@@ -16,7 +16,12 @@ using math::NumberOption;
 
 namespace {
 
+// Numbers as the Java interface writes them.
 std::string number_text(double value) {
+  if (std::isnan(value))
+    return "NaN";
+  if (std::isinf(value))
+    return value > 0 ? "Infinity" : "-Infinity";
   char text[32];
   std::snprintf(text, sizeof text, "%.9g", value);
   return text;
@@ -40,11 +45,11 @@ void check_range(const NumberOption& option, double value) {
       break;
     case math::Range::smoothing:
       if (!(value >= 0 && value < .5))
-        out_of_range(option.name, value, "a number in [0, 0.5)");
+        out_of_range(option.name, value, "a number in [0,0.5)");
       break;
     case math::Range::positive_smoothing:
       if (!(value > 0 && value < .5))
-        out_of_range(option.name, value, "a number in (0, 0.5)");
+        out_of_range(option.name, value, "a number in (0,0.5)");
       break;
     case math::Range::non_negative:
       if (!(value >= 0 && std::isfinite(value)))

@@ -4,6 +4,7 @@
 #include <string>
 
 #include "abi/errors.h"
+#include "abi/options.h"
 
 namespace logratio::abi {
 namespace {
@@ -12,7 +13,7 @@ std::string element(const char* name, const cpu::Grid& grid, size_t index, bool 
   const auto at = static_cast<int64_t>(index);
   if (!matrix)
     return std::string(name) + "[" + std::to_string(at) + "]";
-  return std::string(name) + "[" + std::to_string(at / grid.inner) + "," +
+  return std::string(name) + "[" + std::to_string(at / grid.inner) + ", " +
          std::to_string(at % grid.inner) + "]";
 }
 
@@ -27,7 +28,7 @@ std::vector<int64_t> read_labels(const char* name, const cpu::Grid& labels, int6
       values[k] = -1;
     } else if (values[k] < 0 || values[k] >= vocabulary) {
       invalid(element(name, labels, k, labels.outer != 1) + " is " + std::to_string(values[k]) +
-              ", expected 0 to " + std::to_string(vocabulary - 1) + " or the ignore_index " +
+              ", expected a number in [0," + std::to_string(vocabulary) + ") or the ignore_index " +
               std::to_string(ignore_index));
     }
   }
@@ -41,8 +42,7 @@ std::vector<double> read_mask(const char* name, const cpu::Grid& mask) {
     return values;
   for (size_t k = 0; k < values.size(); ++k) {
     if (!(values[k] >= 0 && std::isfinite(values[k]))) {
-      invalid(element(name, mask, k, true) + " is " + std::to_string(values[k]) +
-              ", expected a finite weight >= 0");
+      check_number(element(name, mask, k, true).c_str(), values[k], false, "a finite number >= 0");
     }
   }
   return values;
