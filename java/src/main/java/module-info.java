@@ -1,4 +1,7 @@
-/** Preference-optimisation losses on hand-written kernels: fused, never NaN where the maths has a value, repeatable to the bit. */
+/**
+ * Preference-optimisation losses on hand-written kernels: fused, never NaN where the maths has a
+ * value, repeatable to the bit.
+ */
 module dev.logratio {
     requires dev.logratio.bindings;
     requires java.logging; // of JCuda, whose jar names no module that it needs
@@ -7,4 +10,11 @@ module dev.logratio {
     exports dev.logratio;
     exports dev.logratio.cuda;
     exports dev.logratio.loss;
+    exports dev.logratio.misalignment;
+
+    // Its tables of operands and options are derived from these.
+    exports dev.logratio.internal to
+            dev.logratio.cli;
+    exports dev.logratio.internal.check to
+            dev.logratio.cli;
 }

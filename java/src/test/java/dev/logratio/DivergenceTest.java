@@ -503,7 +503,7 @@ class DivergenceTest {
         Tensor twice = Tensor.of(new long[] {1, 1}, 2);
         mistake(
                 backend,
-                "q_logits is F32 [2, 4], expected 3 columns, as p_logits is F32 [2, 3]",
+                "q_logits is F32 [2, 4], expected shape [2, 3], as p_logits is F32 [2, 3]",
                 Divergence.of(p, Tensor.zeros(DType.F32, 2, 4)).gradP(out));
         mistake(
                 backend,

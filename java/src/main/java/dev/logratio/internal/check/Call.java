@@ -430,9 +430,11 @@ public final class Call {
             return mismatch(operand, get(of) + ", as " + of.id());
         }
         Operand source = source(operand, shape);
-        return source == null
-                ? mismatch(operand, "shape " + Shape.names(List.of(shape)))
-                : mismatch(operand, "shape " + shape.withKnown(sizes) + asIs(source, get(source)));
+        if (source == null) {
+            boolean isKnown = shape.isKnownAnywhere(sizes);
+            return mismatch(operand, "shape " + (isKnown ? shape.withKnown(sizes) : shape));
+        }
+        return mismatch(operand, "shape " + shape.withKnown(sizes) + asIs(source, get(source)));
     }
 
     /** The operand that a shape's sizes are known by: one of the same shape, or of its letters. */

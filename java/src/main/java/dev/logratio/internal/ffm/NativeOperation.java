@@ -9,6 +9,7 @@ import dev.logratio.bindings.lr_sequence_logps_args;
 import dev.logratio.bindings.lr_token_logprobs_args;
 import dev.logratio.bindings.lr_token_logprobs_backward_args;
 import dev.logratio.bindings.lr_unpaired_loss_args;
+import dev.logratio.internal.Options;
 import dev.logratio.internal.check.Operand;
 import dev.logratio.internal.check.Signature;
 import dev.logratio.internal.check.StepOptions;
@@ -19,7 +20,6 @@ import java.lang.foreign.MemoryLayout.PathElement;
 import java.lang.foreign.MemorySegment;
 import java.util.Arrays;
 import java.util.List;
-import java.util.Locale;
 
 /** An operation of the C interface: its function, and where its argument struct has what. */
 final class NativeOperation {
@@ -94,8 +94,7 @@ final class NativeOperation {
         if (Loss.class.isAssignableFrom(type)) {
             return offset("loss_options");
         }
-        String ownName =
-                type.getSimpleName().replaceAll("(?<=.)([A-Z])", "_$1").toLowerCase(Locale.ROOT);
+        String ownName = Options.snakeCase(type.getSimpleName());
         List<String> fields =
                 layout.memberLayouts().stream().map(field -> field.name().orElse("")).toList();
         return offset(fields.contains(ownName) ? ownName : "options");

@@ -14,6 +14,7 @@ import dev.logratio.bindings.lr_loss_options;
 import dev.logratio.bindings.lr_rule_options;
 import dev.logratio.bindings.lr_sequence_options;
 import dev.logratio.bindings.lr_token_options;
+import dev.logratio.internal.Options;
 import dev.logratio.loss.FDivergence;
 import dev.logratio.loss.Loss;
 
@@ -22,7 +23,6 @@ import java.lang.foreign.GroupLayout;
 import java.lang.foreign.MemoryLayout.PathElement;
 import java.lang.foreign.MemorySegment;
 import java.lang.reflect.RecordComponent;
-import java.util.Locale;
 
 /**
  * How an option record becomes its C struct: each component is written to the field of its name in
@@ -41,11 +41,13 @@ final class OptionsStruct {
     /** A record, and the struct that it is, on the Java heap. */
     private record Image(Object options, MemorySegment struct) {}
 
+    private final Class<? extends Record> type;
     private final GroupLayout layout;
     private final RecordComponent[] components;
     private volatile Image latest; // call follows call with the same options, mostly
 
     private OptionsStruct(Class<?> type) {
+        this.type = type.asSubclass(Record.class);
         layout = layout(type);
         components = type.getRecordComponents();
     }
@@ -103,13 +105,7 @@ final class OptionsStruct {
     }
 
     private void write(RecordComponent component, Object options, MemorySegment struct) {
-        Object value;
-        try {
-            value = component.getAccessor().invoke(options);
-        } catch (ReflectiveOperationException e) {
-            throw new IllegalStateException(component + " cannot be read", e);
-        }
-        switch (value) {
+        switch (value(component, options)) {
             case FDivergence divergence -> writeDivergence(divergence, struct);
             case Double number -> struct.set(JAVA_DOUBLE, field(component), number);
             case Long number -> struct.set(JAVA_LONG, field(component), number);
@@ -121,24 +117,20 @@ final class OptionsStruct {
     }
 
     private long field(RecordComponent component) {
-        String name = component.getName().replaceAll("([A-Z])", "_$1").toLowerCase(Locale.ROOT);
+        String name = Options.snakeCase(component.getName());
         return layout.byteOffset(PathElement.groupElement(name));
     }
 
     /** The number of a switch's word: the C enumerations of switches begin with the default. */
-    private static int word(RecordComponent component, boolean isOn) {
-        return isOn == defaultOf(component) ? 0 : 1;
+    private int word(RecordComponent component, boolean isOn) {
+        return Boolean.valueOf(isOn).equals(value(component, Options.defaults(type))) ? 0 : 1;
     }
 
-    private static boolean defaultOf(RecordComponent component) {
-        Class<?> type = component.getDeclaringRecord();
-        if (!Loss.class.isAssignableFrom(type)) {
-            return false;
-        }
+    private static Object value(RecordComponent component, Object options) {
         try {
-            return (boolean) component.getAccessor().invoke(type.getConstructor().newInstance());
+            return component.getAccessor().invoke(options);
         } catch (ReflectiveOperationException e) {
-            throw new IllegalStateException(type + " cannot be made with its defaults", e);
+            throw new IllegalStateException(component + " cannot be read", e);
         }
     }
 

@@ -1,9 +1,9 @@
 package dev.logratio.internal.reference;
 
-import static dev.logratio.internal.reference.ReferenceMath.product;
-import static dev.logratio.internal.reference.ReferenceMath.smoothed;
+import static dev.logratio.internal.Functions.product;
+import static dev.logratio.internal.Functions.smoothed;
 
-import dev.logratio.internal.reference.ReferenceMath.Slope;
+import dev.logratio.internal.Functions.Slope;
 import dev.logratio.loss.Aot;
 import dev.logratio.loss.AotUnpaired;
 

@@ -1,14 +1,14 @@
 package dev.logratio.internal.reference;
 
-import static dev.logratio.internal.reference.ReferenceMath.bell;
-import static dev.logratio.internal.reference.ReferenceMath.hinge;
-import static dev.logratio.internal.reference.ReferenceMath.logistic;
-import static dev.logratio.internal.reference.ReferenceMath.product;
-import static dev.logratio.internal.reference.ReferenceMath.smoothed;
-import static dev.logratio.internal.reference.ReferenceMath.softplus;
-import static dev.logratio.internal.reference.ReferenceMath.square;
+import static dev.logratio.internal.Functions.bell;
+import static dev.logratio.internal.Functions.hinge;
+import static dev.logratio.internal.Functions.logistic;
+import static dev.logratio.internal.Functions.product;
+import static dev.logratio.internal.Functions.smoothed;
+import static dev.logratio.internal.Functions.softplus;
+import static dev.logratio.internal.Functions.square;
 
-import dev.logratio.internal.reference.ReferenceMath.Slope;
+import dev.logratio.internal.Functions.Slope;
 import dev.logratio.loss.DiscoPop;
 import dev.logratio.loss.Dlrml;
 import dev.logratio.loss.ExoPair;

@@ -1,13 +1,13 @@
 package dev.logratio.internal.reference;
 
-import static dev.logratio.internal.reference.ReferenceMath.bell;
-import static dev.logratio.internal.reference.ReferenceMath.hinge;
-import static dev.logratio.internal.reference.ReferenceMath.logistic;
-import static dev.logratio.internal.reference.ReferenceMath.mean;
-import static dev.logratio.internal.reference.ReferenceMath.product;
-import static dev.logratio.internal.reference.ReferenceMath.share;
-import static dev.logratio.internal.reference.ReferenceMath.softplus;
-import static dev.logratio.internal.reference.ReferenceMath.square;
+import static dev.logratio.internal.Functions.bell;
+import static dev.logratio.internal.Functions.hinge;
+import static dev.logratio.internal.Functions.logistic;
+import static dev.logratio.internal.Functions.mean;
+import static dev.logratio.internal.Functions.product;
+import static dev.logratio.internal.Functions.share;
+import static dev.logratio.internal.Functions.softplus;
+import static dev.logratio.internal.Functions.square;
 
 import dev.logratio.loss.Aqfl;
 import dev.logratio.loss.Aql;

@@ -4,6 +4,7 @@ import static dev.logratio.internal.reference.Numbers.load;
 
 import dev.logratio.DivergenceOptions;
 import dev.logratio.DivergenceOptions.Reduction;
+import dev.logratio.internal.Functions;
 import dev.logratio.internal.check.Call;
 import dev.logratio.internal.check.DivergenceOperand;
 import dev.logratio.internal.tensor.StridedTensor;
@@ -112,7 +113,7 @@ final class Divergence {
     /** All NaN for a row that is all -inf, or holds +inf or NaN. */
     private static double[] logSoftmax(double[] logits, double temperature) {
         double largest = Arrays.stream(logits).max().orElseThrow(); // NaN if there is one
-        double logSum = ReferenceMath.logSumAboutLargest(logits, 1 / temperature);
+        double logSum = Functions.logSumAboutLargest(logits, 1 / temperature);
         return Arrays.stream(logits)
                 .map(
                         logit ->

@@ -1,11 +1,11 @@
 package dev.logratio.internal.reference;
 
-import static dev.logratio.internal.reference.ReferenceMath.log1mexp;
-import static dev.logratio.internal.reference.ReferenceMath.product;
-import static dev.logratio.internal.reference.ReferenceMath.smoothed;
-import static dev.logratio.internal.reference.ReferenceMath.softplus;
+import static dev.logratio.internal.Functions.log1mexp;
+import static dev.logratio.internal.Functions.product;
+import static dev.logratio.internal.Functions.smoothed;
+import static dev.logratio.internal.Functions.softplus;
 
-import dev.logratio.internal.reference.ReferenceMath.Slope;
+import dev.logratio.internal.Functions.Slope;
 import dev.logratio.loss.AlphaPo;
 import dev.logratio.loss.Cpo;
 import dev.logratio.loss.Loss;

@@ -8,6 +8,7 @@ import static dev.logratio.internal.reference.Numbers.storeRow;
 
 import dev.logratio.ScoringRuleOptions;
 import dev.logratio.ScoringRuleOptions.Normalisation;
+import dev.logratio.internal.Functions;
 import dev.logratio.internal.check.Call;
 import dev.logratio.internal.check.ScoringRuleOperand;
 import dev.logratio.internal.tensor.StridedTensor;
@@ -83,7 +84,7 @@ final class ScoringRule {
 
     private static double[] logSoftmax(double[] logits) {
         double largest = Arrays.stream(logits).max().orElseThrow();
-        double logSum = ReferenceMath.logSumAboutLargest(logits, 1);
+        double logSum = Functions.logSumAboutLargest(logits, 1);
         return Arrays.stream(logits)
                 .map(logit -> Double.isNaN(logSum) ? Double.NaN : logit - largest - logSum)
                 .toArray();
@@ -119,7 +120,7 @@ final class ScoringRule {
     private void pseudoSpherical(double alpha, double divisor) {
         double largest = Arrays.stream(logP).max().orElseThrow();
         double logPowerSum = logPowerSum(alpha);
-        double logSum = ReferenceMath.logSumAboutLargest(logP, alpha);
+        double logSum = Functions.logSumAboutLargest(logP, alpha);
         double mean = 0;
         double[] score = new double[logP.length];
         for (int k = 0; k < logP.length; k++) {
@@ -159,7 +160,7 @@ final class ScoringRule {
     /** log of the sum of p^alpha. */
     private double logPowerSum(double alpha) {
         return alpha * Arrays.stream(logP).max().orElseThrow()
-                + ReferenceMath.logSumAboutLargest(logP, alpha);
+                + Functions.logSumAboutLargest(logP, alpha);
     }
 
     private double[] gradient(double upstream) {

@@ -9,6 +9,7 @@ import dev.logratio.SequenceOptions;
 import dev.logratio.SequenceOptions.Reduction;
 import dev.logratio.StepMetrics;
 import dev.logratio.TokenOptions;
+import dev.logratio.internal.Functions;
 import dev.logratio.internal.check.Call;
 import dev.logratio.internal.check.PreferenceStepOperand;
 import dev.logratio.internal.check.StepOptions;
@@ -133,7 +134,7 @@ final class Step {
         }
         rewards = rewards == null ? Rewards.NONE : rewards;
         return new StepMetrics(
-                ReferenceMath.mean(losses),
+                Functions.mean(losses),
                 rewards.chosen,
                 rewards.rejected,
                 rewards.chosen - rewards.rejected,
@@ -156,9 +157,9 @@ final class Step {
             double[] right = new double[pairs.size()];
             Arrays.setAll(right, i -> chosen[i] > rejected[i] ? 1 : 0);
             return new Rewards(
-                    beta * ReferenceMath.mean(chosen),
-                    beta * ReferenceMath.mean(rejected),
-                    ReferenceMath.mean(right));
+                    beta * Functions.mean(chosen),
+                    beta * Functions.mean(rejected),
+                    Functions.mean(right));
         }
     }
 
@@ -185,7 +186,7 @@ final class Step {
         Arrays.setAll(upstream, i -> ofPair[i % pairs] / pairs);
         PairGradients result = PairLosses.evaluate(loss, batch, upstream);
         for (int i = 0; i < values * pairs; i++) {
-            losses[i % pairs] += ReferenceMath.product(ofPair[i % pairs], result.losses[i]);
+            losses[i % pairs] += Functions.product(ofPair[i % pairs], result.losses[i]);
         }
         for (int i = 0; i < pairs; i++) {
             gradLogps[i] += result.policyChosen[i];
@@ -197,7 +198,7 @@ final class Step {
     private void addSft(double weight) {
         double loss = mean(-chosenLogps, chosenTokens);
         for (int i = 0; i < pairs; i++) {
-            losses[i] += ReferenceMath.product(weight, loss);
+            losses[i] += Functions.product(weight, loss);
         }
         gradChosenTokens -= mean(weight, chosenTokens);
     }

@@ -7,6 +7,7 @@ import static dev.logratio.internal.reference.Numbers.store;
 import static dev.logratio.internal.reference.Numbers.storeRow;
 
 import dev.logratio.TokenOptions;
+import dev.logratio.internal.Functions;
 import dev.logratio.internal.check.Call;
 import dev.logratio.internal.check.TokenLogprobsBackwardOperand;
 import dev.logratio.internal.check.TokenLogprobsOperand;
@@ -172,7 +173,7 @@ final class TokenRow {
                     probability == 0 || gradEntropy == 0
                             ? 0
                             : -probability * (logProbs[k] + entropy);
-            double ofZ = ReferenceMath.product(gradLogp, ofLogProb) + gradEntropy * ofEntropy;
+            double ofZ = Functions.product(gradLogp, ofLogProb) + gradEntropy * ofEntropy;
             gradient[k] = ofZ * slope[k];
         }
         return gradient;

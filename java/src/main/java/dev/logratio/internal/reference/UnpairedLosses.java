@@ -3,13 +3,14 @@ package dev.logratio.internal.reference;
 import static dev.logratio.internal.reference.Numbers.doubles;
 import static dev.logratio.internal.reference.Numbers.load;
 import static dev.logratio.internal.reference.Numbers.store;
-import static dev.logratio.internal.reference.ReferenceMath.bell;
-import static dev.logratio.internal.reference.ReferenceMath.logistic;
-import static dev.logratio.internal.reference.ReferenceMath.softplus;
+import static dev.logratio.internal.Functions.bell;
+import static dev.logratio.internal.Functions.logistic;
+import static dev.logratio.internal.Functions.softplus;
 
+import dev.logratio.internal.Functions;
 import dev.logratio.internal.check.Call;
 import dev.logratio.internal.check.UnpairedLossOperand;
-import dev.logratio.internal.reference.ReferenceMath.Slope;
+import dev.logratio.internal.Functions.Slope;
 import dev.logratio.internal.tensor.StridedTensor;
 import dev.logratio.loss.ApoZeroUnpaired;
 import dev.logratio.loss.Bco;
@@ -34,7 +35,7 @@ final class UnpairedLosses {
             double[] ratios =
                     Pairs.differences(
                             doubles(klPolicy, mismatched, 0), doubles(klReference, mismatched, 0));
-            kl = Math.max(0, ReferenceMath.mean(ratios));
+            kl = Math.max(0, Functions.mean(ratios));
         }
         store(call.get(UnpairedLossOperand.KL), 0, kl);
         for (int i = 0; i < count; i++) {
@@ -42,7 +43,7 @@ final class UnpairedLosses {
             double ratio = load(policy, i, 0) - reference;
             Slope result = at(loss, load(chosen, i, 0) != 0, ratio, kl);
             double upstream = load(call.get(UnpairedLossOperand.GRAD_LOSS), i, 1.0 / count);
-            double gradient = ReferenceMath.product(upstream, result.slope());
+            double gradient = Functions.product(upstream, result.slope());
             store(call.get(UnpairedLossOperand.LOSS), i, result.value());
             store(call.get(UnpairedLossOperand.REWARDS), i, loss.beta() * ratio);
             store(call.get(UnpairedLossOperand.GRAD_POLICY_LOGPS), i, gradient);
@@ -68,7 +69,7 @@ final class UnpairedLosses {
                 double weight = chosen ? 1 : bco.undesirableWeight();
                 double z = chosen ? -reward : reward;
                 yield new Slope(
-                        ReferenceMath.product(weight, softplus(z)),
+                        Functions.product(weight, softplus(z)),
                         (chosen ? -1 : 1) * weight * beta * logistic(z));
             }
         };
