@@ -1,7 +1,5 @@
 package dev.logratio.trainers.quickstart;
 
-import com.fasterxml.jackson.databind.JsonNode;
-
 import java.util.ArrayList;
 import java.util.LinkedHashSet;
 import java.util.List;
@@ -14,17 +12,13 @@ final class ColumnNotes {
     private final Set<String> leftOut = new LinkedHashSet<>();
 
     /** Adds the columns of a record that is a pair. */
-    void add(JsonNode record, Columns columns) {
+    void add(Json.Fields record, Columns columns) {
         columns.system().ifPresent(prompts::add);
         prompts.addAll(columns.prompt());
         answers.addAll(columns.answers());
-        record.fieldNames()
-                .forEachRemaining(
-                        column -> {
-                            if (!columns.uses(column)) {
-                                leftOut.add(column);
-                            }
-                        });
+        record.values().keySet().stream()
+                .filter(column -> !columns.uses(column))
+                .forEach(leftOut::add);
     }
 
     /** What there is to tell; nothing where all columns have their usual names. */

@@ -1,9 +1,6 @@
 package dev.logratio.trainers.quickstart;
 
-import com.fasterxml.jackson.databind.JsonNode;
-
 import java.util.List;
-import java.util.Map;
 import java.util.Optional;
 
 /**
@@ -25,27 +22,27 @@ record Columns(List<String> prompt, Optional<String> system, List<String> answer
                     List.of("input"));
 
     /** Finds the columns of a record; one whose value is null counts as absent. */
-    static Columns of(JsonNode record) throws BadRecordException {
+    static Columns of(Json.Fields record) throws BadRecordException {
         List<String> prompt =
                 PROMPTS.stream()
-                        .filter(columns -> record.hasNonNull(columns.getFirst()))
+                        .filter(columns -> isThere(record, columns.getFirst()))
                         .findFirst()
                         .orElse(List.of())
                         .stream()
-                        .filter(record::hasNonNull)
+                        .filter(column -> isThere(record, column))
                         .toList();
         Optional<String> system =
-                record.path("system").isTextual() ? Optional.of("system") : Optional.empty();
+                record.get("system") instanceof Json.Text
+                        ? Optional.of("system")
+                        : Optional.empty();
         return new Columns(prompt, system, answers(record));
     }
 
     /** The answers, the better one first. */
-    List<JsonNode> answersOf(JsonNode record) {
-        if (answers.size() == 1) {
-            JsonNode both = record.get(answers.getFirst());
-            return List.of(both.get(0), both.get(1));
-        }
-        return answers.stream().map(record::get).toList();
+    List<Json> answersOf(Json.Fields record) {
+        return answers.size() == 1 && record.get(answers.getFirst()) instanceof Json.Array both
+                ? both.elements()
+                : answers.stream().map(record::get).toList();
     }
 
     /** Whether a column is read at all. */
@@ -55,28 +52,33 @@ record Columns(List<String> prompt, Optional<String> system, List<String> answer
                 || answers.contains(column);
     }
 
-    private static List<String> answers(JsonNode record) throws BadRecordException {
-        boolean chosen = record.hasNonNull("chosen");
-        boolean rejected = record.hasNonNull("rejected");
+    private static boolean isThere(Json.Fields record, String column) {
+        return record.get(column) != Json.Other.NULL;
+    }
+
+    private static List<String> answers(Json.Fields record) throws BadRecordException {
+        boolean chosen = isThere(record, "chosen");
+        boolean rejected = isThere(record, "rejected");
         if (chosen && rejected) {
             return List.of("chosen", "rejected");
         }
-        JsonNode output = record.path("output");
-        if (!chosen && !rejected && output.isArray() && output.size() == 2) {
+        Json output = record.get("output");
+        if (!chosen
+                && !rejected
+                && output instanceof Json.Array both
+                && both.elements().size() == 2) {
             return List.of("output");
         }
-        if (!chosen && rejected && output.isTextual()) {
+        if (!chosen && rejected && output instanceof Json.Text) {
             return List.of("output", "rejected");
         }
         throw new BadRecordException(
                 "the field " + (chosen ? "rejected" : "chosen") + " is missing" + present(record));
     }
 
-    private static String present(JsonNode record) {
-        return record.isEmpty()
+    private static String present(Json.Fields record) {
+        return record.values().isEmpty()
                 ? ""
-                : "; the record has "
-                        + Printable.list(
-                                record.properties().stream().map(Map.Entry::getKey).toList());
+                : "; the record has " + Printable.list(record.values().keySet());
     }
 }

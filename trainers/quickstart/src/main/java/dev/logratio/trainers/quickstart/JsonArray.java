@@ -3,8 +3,6 @@ package dev.logratio.trainers.quickstart;
 import com.fasterxml.jackson.core.JsonParser;
 import com.fasterxml.jackson.core.JsonProcessingException;
 import com.fasterxml.jackson.core.JsonToken;
-import com.fasterxml.jackson.databind.JsonNode;
-import com.fasterxml.jackson.databind.ObjectMapper;
 
 import java.io.IOException;
 import java.io.InputStream;
@@ -14,25 +12,26 @@ import java.util.Optional;
 
 /** The elements of one JSON array. Behind a fault of its syntax nothing can be read. */
 final class JsonArray implements Records {
-    private final ObjectMapper json = Records.json().build();
     private final JsonParser parser;
     private int record;
 
     /** Reads from a stream, which stays the caller's to close. */
     JsonArray(InputStream in) throws IOException {
         // The decoder refuses what is not UTF-8; the parser alone would guess other encodings.
-        parser = json.createParser(new InputStreamReader(in, StandardCharsets.UTF_8.newDecoder()));
+        parser =
+                Json.FACTORY.createParser(
+                        new InputStreamReader(in, StandardCharsets.UTF_8.newDecoder()));
         if (parser.nextToken() != JsonToken.START_ARRAY) {
             throw new IllegalArgumentException("in must start with a JSON array");
         }
     }
 
     @Override
-    public JsonNode next() throws IOException {
+    public Json next() throws IOException {
         record++;
         try {
             if (parser.nextToken() != JsonToken.END_ARRAY) {
-                return json.readTree(parser);
+                return Json.read(parser);
             }
             if (parser.nextToken() == null) {
                 return null;

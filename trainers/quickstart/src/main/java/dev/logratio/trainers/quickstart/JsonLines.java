@@ -1,9 +1,7 @@
 package dev.logratio.trainers.quickstart;
 
+import com.fasterxml.jackson.core.JsonParser;
 import com.fasterxml.jackson.core.JsonProcessingException;
-import com.fasterxml.jackson.databind.DeserializationFeature;
-import com.fasterxml.jackson.databind.JsonNode;
-import com.fasterxml.jackson.databind.ObjectMapper;
 
 import java.io.ByteArrayOutputStream;
 import java.io.IOException;
@@ -20,8 +18,6 @@ import java.util.Optional;
 final class JsonLines implements Records {
     private static final int LONGEST_LINE = 64 << 20;
 
-    private final ObjectMapper json =
-            Records.json().enable(DeserializationFeature.FAIL_ON_TRAILING_TOKENS).build();
     private final InputStream in;
     private final byte[] buffer = new byte[1 << 16];
     private int at;
@@ -38,7 +34,7 @@ final class JsonLines implements Records {
     }
 
     @Override
-    public JsonNode next() throws IOException, BadRecordException {
+    public Json next() throws IOException, BadRecordException {
         for (byte[] bytes = readLine(); bytes != null; bytes = readLine()) {
             line++;
             if (isBlank(bytes)) {
@@ -77,10 +73,19 @@ final class JsonLines implements Records {
         return true;
     }
 
-    private JsonNode parse(byte[] bytes) throws BadRecordException {
-        try {
-            return json.readTree(
-                    StandardCharsets.UTF_8.newDecoder().decode(ByteBuffer.wrap(bytes)).toString());
+    private Json parse(byte[] bytes) throws IOException, BadRecordException {
+        try (JsonParser parser =
+                Json.FACTORY.createParser(
+                        StandardCharsets.UTF_8
+                                .newDecoder()
+                                .decode(ByteBuffer.wrap(bytes))
+                                .toString())) {
+            parser.nextToken();
+            Json record = Json.read(parser);
+            if (parser.nextToken() != null) {
+                throw new BadRecordException("not valid JSON: something follows the record");
+            }
+            return record;
         } catch (CharacterCodingException e) {
             notUtf8++;
             throw new BadRecordException("not UTF-8");

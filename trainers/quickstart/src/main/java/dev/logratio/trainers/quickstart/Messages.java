@@ -1,7 +1,5 @@
 package dev.logratio.trainers.quickstart;
 
-import com.fasterxml.jackson.databind.JsonNode;
-
 import dev.logratio.trainers.quickstart.Message.Role;
 
 import java.util.ArrayList;
@@ -21,33 +19,36 @@ final class Messages {
      * @param column to be named in errors
      * @param roleOfText who says a text without a role
      */
-    static List<Message> of(JsonNode value, String column, Role roleOfText)
-            throws BadRecordException {
-        if (value.isTextual()) {
-            String text = value.textValue();
-            return text.isEmpty() ? List.of() : List.of(new Message(roleOfText, text));
-        }
-        if (value.isObject()) {
-            return List.of(message(value, column));
-        }
-        if (!value.isArray()) {
-            throw new BadRecordException(column + " must be a string or a list of messages");
-        }
-        List<Message> messages = new ArrayList<>();
-        for (JsonNode message : value) {
-            messages.add(message(message, column));
-        }
-        return messages;
+    static List<Message> of(Json value, String column, Role roleOfText) throws BadRecordException {
+        return switch (value) {
+            case Json.Text(String text) ->
+                    text.isEmpty() ? List.of() : List.of(new Message(roleOfText, text));
+            case Json.Fields message -> List.of(message(message, column));
+            case Json.Array(List<Json> elements) -> {
+                List<Message> messages = new ArrayList<>();
+                for (Json element : elements) {
+                    messages.add(message(element, column));
+                }
+                yield messages;
+            }
+            case Json.Other _ ->
+                    throw new BadRecordException(
+                            column + " must be a string or a list of messages");
+        };
     }
 
-    private static Message message(JsonNode message, String column) throws BadRecordException {
-        JsonNode role = message.has("role") ? message.get("role") : message.get("from");
-        JsonNode content = message.has("content") ? message.get("content") : message.get("value");
-        if (role == null || !role.isTextual() || content == null || !content.isTextual()) {
-            throw new BadRecordException(
-                    column + " holds a message without a role and a content that are strings");
+    private static Message message(Json value, String column) throws BadRecordException {
+        if (value instanceof Json.Fields message
+                && field(message, "role", "from") instanceof Json.Text(String role)
+                && field(message, "content", "value") instanceof Json.Text(String content)) {
+            return new Message(role(role, column), content);
         }
-        return new Message(role(role.textValue(), column), content.textValue());
+        throw new BadRecordException(
+                column + " holds a message without a role and a content that are strings");
+    }
+
+    private static Json field(Json.Fields message, String name, String otherName) {
+        return message.get(message.values().containsKey(name) ? name : otherName);
     }
 
     private static Role role(String name, String column) throws BadRecordException {

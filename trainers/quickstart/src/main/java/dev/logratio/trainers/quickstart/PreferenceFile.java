@@ -1,7 +1,5 @@
 package dev.logratio.trainers.quickstart;
 
-import com.fasterxml.jackson.databind.JsonNode;
-
 import java.io.EOFException;
 import java.io.IOException;
 import java.io.InputStream;
@@ -96,7 +94,7 @@ record PreferenceFile(List<PreferencePair> pairs, int badLines, List<String> not
             List<String> faults)
             throws IOException {
         try {
-            JsonNode next = records.next();
+            Json next = records.next();
             if (next == null) {
                 return false;
             }

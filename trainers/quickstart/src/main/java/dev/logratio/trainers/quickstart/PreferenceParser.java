@@ -1,7 +1,5 @@
 package dev.logratio.trainers.quickstart;
 
-import com.fasterxml.jackson.databind.JsonNode;
-
 import dev.logratio.trainers.quickstart.Message.Role;
 
 import java.util.ArrayList;
@@ -17,12 +15,12 @@ final class PreferenceParser {
     private final ColumnNotes notes = new ColumnNotes();
 
     /** Reads one record, any JSON value. */
-    PreferencePair parse(JsonNode row) throws BadRecordException {
-        if (!row.isObject()) {
+    PreferencePair parse(Json value) throws BadRecordException {
+        if (!(value instanceof Json.Fields row)) {
             throw new BadRecordException("expected a JSON object with prompt, chosen and rejected");
         }
         Columns columns = Columns.of(row);
-        PreferencePair pair = withSystem(row, columns, split(row, columns));
+        PreferencePair pair = withSystem(row, split(row, columns));
         check(pair);
         notes.add(row, columns);
         return pair;
@@ -33,17 +31,19 @@ final class PreferenceParser {
         return notes.toTell();
     }
 
-    private static PreferencePair split(JsonNode row, Columns columns) throws BadRecordException {
-        List<JsonNode> answers = columns.answersOf(row);
-        JsonNode chosen = answers.getFirst();
-        JsonNode rejected = answers.getLast();
-        if (chosen.isTextual() != rejected.isTextual()) {
+    private static PreferencePair split(Json.Fields row, Columns columns)
+            throws BadRecordException {
+        List<Json> answers = columns.answersOf(row);
+        Json chosen = answers.getFirst();
+        Json rejected = answers.getLast();
+        if (chosen instanceof Json.Text != rejected instanceof Json.Text) {
             throw new BadRecordException(
                     "chosen and rejected must both be strings or both be message lists");
         }
         Optional<List<Message>> prompt = prompt(row, columns.prompt());
-        if (chosen.isTextual()) {
-            return splitTexts(prompt, chosen.textValue(), rejected.textValue());
+        if (chosen instanceof Json.Text(String better)
+                && rejected instanceof Json.Text(String worse)) {
+            return splitTexts(prompt, better, worse);
         }
         List<Message> chosenTurns = Messages.of(chosen, "chosen", Role.ASSISTANT);
         List<Message> rejectedTurns = Messages.of(rejected, "rejected", Role.ASSISTANT);
@@ -79,7 +79,7 @@ final class PreferenceParser {
     }
 
     /** The prompt that stands in columns of its own; empty if none is there. */
-    private static Optional<List<Message>> prompt(JsonNode row, List<String> columns)
+    private static Optional<List<Message>> prompt(Json.Fields row, List<String> columns)
             throws BadRecordException {
         if (columns.isEmpty()) {
             return Optional.empty();
@@ -93,16 +93,15 @@ final class PreferenceParser {
             List<String> texts = messages.stream().map(Message::text).toList();
             return Optional.of(List.of(new Message(Role.USER, String.join("\n", texts))));
         }
-        JsonNode first = row.get(columns.getFirst());
         return Optional.of(
-                first.isTextual()
-                        ? Transcript.ofPrompt(first.textValue()).orElse(messages)
+                row.get(columns.getFirst()) instanceof Json.Text(String text)
+                        ? Transcript.ofPrompt(text).orElse(messages)
                         : messages);
     }
 
-    private static PreferencePair withSystem(JsonNode row, Columns columns, PreferencePair pair) {
-        String system = columns.system().map(column -> row.get(column).textValue()).orElse("");
-        if (system.isBlank()
+    private static PreferencePair withSystem(Json.Fields row, PreferencePair pair) {
+        if (!(row.get("system") instanceof Json.Text(String system))
+                || system.isBlank()
                 || !pair.prompt().isEmpty() && pair.prompt().getFirst().role() == Role.SYSTEM) {
             return pair;
         }

@@ -28,7 +28,7 @@ import java.util.concurrent.Callable;
         mixinStandardHelpOptions = true,
         description = {
             "Trains a small language model on the CPU: a supervised warm-up, then preference tuning"
-                + " from the same start with four losses.",
+                    + " from the same start with four losses.",
             "Prints a table that compares them on held-out pairs and draws their curves."
         })
 public final class Quickstart implements Callable<Integer> {
@@ -65,7 +65,7 @@ public final class Quickstart implements Callable<Integer> {
             defaultValue = "skip",
             description =
                     "What to do about a line that is not a preference pair:"
-                        + " ${COMPLETION-CANDIDATES} (default: ${DEFAULT-VALUE}).")
+                            + " ${COMPLETION-CANDIDATES} (default: ${DEFAULT-VALUE}).")
     private OnBadLine onBadLine;
 
     @Option(
@@ -82,7 +82,7 @@ public final class Quickstart implements Callable<Integer> {
             description = {
                 "Threads for DJL and for the losses (default: ${DEFAULT-VALUE}).",
                 "More than one makes DJL sum in another order, which changes the last digits; the"
-                    + " model is too small to gain much."
+                        + " model is too small to gain much."
             })
     private int threads;
 
@@ -211,10 +211,10 @@ public final class Quickstart implements Callable<Integer> {
         printer.print(Report.table(runs));
         printer.println(
                 "Measured on the held-out pairs. reward accuracy: share with rho > 0. chosen"
-                    + " likelier: share whose chosen answer has the higher log-prob.");
+                        + " likelier: share whose chosen answer has the higher log-prob.");
         printer.println(
                 "trapped: share within 10 % of the loss's local minimum. KL to reference: nats an"
-                    + " answer, on answers drawn from the policy, exact for each token.");
+                        + " answer, on answers drawn from the policy, exact for each token.");
         for (RunResult run : runs) {
             printer.println();
             printer.println(Report.shapeSentence(run));

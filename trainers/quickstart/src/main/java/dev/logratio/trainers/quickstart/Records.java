@@ -1,9 +1,6 @@
 package dev.logratio.trainers.quickstart;
 
 import com.fasterxml.jackson.core.JsonProcessingException;
-import com.fasterxml.jackson.core.json.JsonReadFeature;
-import com.fasterxml.jackson.databind.JsonNode;
-import com.fasterxml.jackson.databind.json.JsonMapper;
 
 import java.io.IOException;
 import java.util.Optional;
@@ -17,18 +14,13 @@ sealed interface Records permits JsonLines, JsonArray {
      * @throws BadRecordException if this record cannot be read; the next one may be
      * @throws IOException if nothing more can be read
      */
-    JsonNode next() throws IOException, BadRecordException;
+    Json next() throws IOException, BadRecordException;
 
     /** Where the record that was read last stands, such as "line 5". */
     String place();
 
     /** What the file seems to be if none of its records is a pair. */
     Optional<String> otherKind();
-
-    /** Reads what Python writes, NaN among it. */
-    static JsonMapper.Builder json() {
-        return JsonMapper.builder().enable(JsonReadFeature.ALLOW_NON_NUMERIC_NUMBERS);
-    }
 
     /**
      * Whether JSON ended too early. The parser has an exception for that, but throws others as
