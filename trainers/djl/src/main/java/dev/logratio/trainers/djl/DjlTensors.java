@@ -14,8 +14,10 @@ import java.util.Arrays;
 import java.util.Objects;
 
 /**
- * Views of DJL's arrays as tensors of this library. (DJL 0.35's PyTorch engine has no BFLOAT16:
+ * Views of DJL's arrays as tensors of this library. (DJL 0.36's PyTorch engine has no BFLOAT16:
  * making such an array ends the JVM.)
+ *
+ * @since 0.1.0
  */
 public final class DjlTensors {
     private DjlTensors() {}

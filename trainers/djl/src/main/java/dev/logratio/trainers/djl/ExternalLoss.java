@@ -19,8 +19,8 @@ abstract class ExternalLoss extends Loss {
     abstract Value value(NDList labels, NDArray logits, boolean wantGradient);
 
     /**
-     * The loss of the arrays as they are now. Within a gradient collector the result carries the
-     * gradient too.
+     * Computes the loss of the arrays as they are now. Within a gradient collector the result
+     * carries the gradient too.
      *
      * <p>Nothing is kept from one call to the next: arrays and options may change in between, and
      * to find out whether they did would take as long as the loss. DJL's trainer evaluates a batch

@@ -8,14 +8,18 @@ import ai.djl.pytorch.jni.JniUtils;
 
 import java.util.Objects;
 
-/** Two ways to hand a gradient of the logits, computed outside of DJL, to DJL's autograd. */
+/**
+ * Two ways to hand a gradient of the logits, computed outside of DJL, to DJL's autograd.
+ *
+ * @since 0.1.0
+ */
 public final class LogitsGradient {
     private LogitsGradient() {}
 
     /**
-     * A scalar to call {@code GradientCollector.backward} on: its value is {@code loss}, its
-     * gradient with respect to the logits is {@code gradient}. It works with any engine and any
-     * trainer, at the price of a few more passes over the logits.
+     * Makes a scalar to call {@code GradientCollector.backward} on: its value is {@code loss}, its
+     * gradient with respect to the logits is {@code gradient}. It works with any trainer, at the
+     * price of a few more passes over the logits.
      *
      * @param logits of any floating-point type and shape, part of the graph that the current
      *     gradient collector records

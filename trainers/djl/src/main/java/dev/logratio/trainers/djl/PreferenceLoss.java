@@ -4,10 +4,13 @@ import ai.djl.ndarray.NDArray;
 import ai.djl.ndarray.NDList;
 
 import dev.logratio.Backend;
+import dev.logratio.DType;
 import dev.logratio.PreferenceStep;
+import dev.logratio.SequenceLogps;
 import dev.logratio.SequenceOptions;
 import dev.logratio.StepMetrics;
 import dev.logratio.Tensor;
+import dev.logratio.TokenLogprobs;
 import dev.logratio.TokenOptions;
 import dev.logratio.loss.Loss;
 
@@ -20,15 +23,20 @@ import java.util.Objects;
  * shifted: {@code logits[t]} predicts {@code labels[t]}; rows 0..P-1 are chosen, P..2P-1 rejected.
  * The labels are {@code labels} [2P,T] (INT64 or INT32, the ignore index where a token does not
  * count) and {@code reference} [2P] (float), the sequence log-probs of the reference model, reduced
- * with the same options. Without the second the loss is reference-free.
+ * with the same options: {@link #sequenceLogps} of its logits. A loss that needs none, or that is
+ * told so by {@link #referenceFree}, takes the labels alone. {@link ChosenFirstBatchifier} makes
+ * batches of this form.
  *
  * <p>An instance belongs to one thread at a time.
+ *
+ * @since 0.1.0
  */
 public final class PreferenceLoss extends ExternalLoss {
     private final Loss.OfStep loss;
     private final Backend backend;
     private TokenOptions tokenOptions = TokenOptions.DEFAULT;
     private SequenceOptions sequenceOptions = SequenceOptions.DEFAULT;
+    private boolean referenceFree;
     private StepMetrics metrics;
 
     /**
@@ -78,19 +86,62 @@ public final class PreferenceLoss extends ExternalLoss {
     }
 
     /**
+     * Sets that a loss which compares with a reference does without: the reference's log-probs are
+     * taken as 0. A step that gets some is still compared with them.
+     *
+     * @return this
+     */
+    public PreferenceLoss referenceFree() {
+        referenceFree = true;
+        return this;
+    }
+
+    /**
+     * Computes the log-probs of sequences as the loss reduces them. Those of the reference model's
+     * logits are the reference to train against.
+     *
+     * @param logits [2P,T,V]
+     * @param labels [2P,T]
+     * @return 2P log-probs, in nats
+     * @throws IllegalArgumentException if an array is wrong; the message names it
+     * @throws NullPointerException if an array is null; the message names it
+     */
+    public double[] sequenceLogps(NDArray logits, NDArray labels) {
+        DjlTensors.checkLogits(logits, labels);
+        long[] shape = labels.getShape().getShape();
+        try (NDArray counted = labels.neq(tokenOptions.ignoreIndex());
+                Tensor x = DjlTensors.view("logits", logits);
+                Tensor y = DjlTensors.view("labels", labels);
+                Tensor mask = DjlTensors.view("mask", counted);
+                Tensor tokenLogps = Tensor.zeros(DType.F64, shape);
+                Tensor logps = Tensor.zeros(DType.F64, shape[0])) {
+            TokenLogprobs.of(x, y).options(tokenOptions).logp(tokenLogps).run(backend);
+            SequenceLogps.of(tokenLogps, mask).options(sequenceOptions).logps(logps).run(backend);
+            return logps.toDoubles();
+        }
+    }
+
+    /**
      * Computes the loss, its gradient and the metrics, for training loops that call {@link
      * LogitsGradient#backward} themselves.
      *
      * @param logits [2P,T,V]
      * @param labels [2P,T]
-     * @param reference [2P], or null for reference-free
+     * @param reference [2P], or null where the loss needs none
      * @param wantGradient whether to compute the gradient
      * @return the metrics and the gradient
-     * @throws IllegalArgumentException if an array is wrong; the message names it
+     * @throws IllegalArgumentException if an array is wrong, or the reference is missing; the
+     *     message names it
      * @throws NullPointerException if logits or labels are null; the message names them
      */
     public Step step(NDArray logits, NDArray labels, NDArray reference, boolean wantGradient) {
         DjlTensors.checkLogits(logits, labels);
+        if (reference == null && needsReference()) {
+            throw new IllegalArgumentException(
+                    "reference is missing; expected the reference's log-probs [2P] for loss "
+                            + loss.id()
+                            + ", or referenceFree()");
+        }
         NDArray gradient =
                 wantGradient
                         ? logits.getManager().create(logits.getShape(), logits.getDataType())
@@ -110,9 +161,15 @@ public final class PreferenceLoss extends ExternalLoss {
         return new Step(metrics, gradient);
     }
 
+    private boolean needsReference() {
+        return !referenceFree
+                && loss instanceof Loss.Paired
+                && !(loss instanceof Loss.ReferenceFree);
+    }
+
     /**
-     * The metrics of the last call. One outside a gradient collector computes no gradient, so that
-     * its {@code gradNorm} is 0.
+     * Returns the metrics of the last call. One outside a gradient collector computes no gradient,
+     * so that its {@code gradNorm} is 0.
      *
      * @return null before the first
      */
@@ -126,7 +183,7 @@ public final class PreferenceLoss extends ExternalLoss {
             throw new IllegalArgumentException(
                     "labels hold "
                             + labels.size()
-                            + " arrays; expected the labels and, unless reference-free, the"
+                            + " arrays; expected the labels and, where the loss needs it, the"
                             + " reference");
         }
         Step step =

@@ -20,6 +20,8 @@ import java.util.Objects;
  * not count. If none counts the loss is 0.
  *
  * <p>An instance belongs to one thread at a time.
+ *
+ * @since 0.1.0
  */
 public final class TokenLogprobLoss extends ExternalLoss {
     private final Backend backend;
@@ -28,7 +30,7 @@ public final class TokenLogprobLoss extends ExternalLoss {
     /**
      * What a step gave.
      *
-     * @param loss mean negative log-prob, in nats a token
+     * @param loss mean negative log-prob, in nats per token
      * @param gradient of the loss with respect to the logits, with their shape, type and manager;
      *     null if it was not wanted
      */

@@ -1,5 +1,8 @@
 /**
- * The losses as drop-in {@linkplain ai.djl.training.loss.Loss DJL losses} on the PyTorch engine.
+ * The losses as drop-in {@linkplain ai.djl.training.loss.Loss DJL losses} on the PyTorch engine,
+ * and {@linkplain dev.logratio.trainers.djl.ChosenFirstBatchifier batches of preference pairs} for
+ * {@link ai.djl.training.EasyTrain}. An application brings the engine, {@code
+ * ai.djl.pytorch:pytorch-engine}, and its natives.
  *
  * <p>DJL has no custom autograd function. {@link dev.logratio.trainers.djl.LogitsGradient} hands a
  * gradient that was computed outside to DJL's autograd instead: through a surrogate scalar whose
