@@ -25,7 +25,8 @@ import javax.xml.parsers.DocumentBuilderFactory;
  * root, and the name of every step that failed.
  */
 class TestReport {
-    private static final List<String> MODULES = List.of("bindings", "java", "trainers", "bench");
+    private static final List<String> MODULES =
+            List.of("bindings", "java", "trainers/djl", "trainers/quickstart", "bench");
 
     /**
      * The arguments of a test that runs on every backend begin with the backend, or end with "on"

@@ -101,7 +101,11 @@ is_stale() {
 # The files and folders that the jars of a module and of those that it needs are made from.
 sources_of() {
   local shared="pom.xml .mvn/maven.config native/CMakeLists.txt native/include native/src cuda-kernels/CMakeLists.txt cuda-kernels/src cuda-kernels/emulator bindings/pom.xml bindings/src/main java/pom.xml java/src/main"
-  echo "$shared $1/pom.xml $1/src/main"
+  case $1 in
+    java) echo "$shared" ;;
+    trainers/quickstart) echo "$shared trainers/djl/pom.xml trainers/djl/src/main $1/pom.xml $1/src/main" ;;
+    *) echo "$shared $1/pom.xml $1/src/main" ;;
+  esac
 }
 
 is_class_path_there() {

@@ -21,14 +21,14 @@ run_tests() {
 
 # run_tests_locked SANITIZE [MAVEN-ARGUMENT]...
 run_tests_locked() {
-  local started failed=() reports=("$root"/*/target/surefire-reports "$root"/bindings/target/native-reports "$state/sanitize-reports")
+  local started failed=() reports=("$root"/{*,trainers/*}/target/surefire-reports "$root"/bindings/target/native-reports "$state/sanitize-reports")
   require_packages tests
   # Reports of an earlier run must not count.
   rm -rf "${reports[@]}"
   echo "logratio: mvn verify (log: $state/test.log)" >&2
   started=$(note_start)
   if run_maven "${@:2}" -fae verify >"$state/test.log" 2>&1; then
-    mark_built "$started" cli trainers bench
+    mark_built "$started" cli trainers/quickstart bench
   else
     grep -E '^\[ERROR\]|^The following tests FAILED|^[[:space:]]+[0-9]+ - .*\(Failed|\[  FAILED  \]' "$state/test.log" | head -n 60 >&2 || true
     echo "logratio: mvn verify failed; see $state/test.log" >&2
