@@ -6,7 +6,7 @@ module dev.logratio.cli {
     requires info.picocli;
     // Charts are optional.
     requires static java.desktop;
-    requires static org.knowm.xchart;
+    requires static xchart;
 
     exports dev.logratio.safetensors;
 

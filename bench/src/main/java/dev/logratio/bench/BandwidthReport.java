@@ -42,7 +42,7 @@ record BandwidthReport(double read, double copy, double update) {
         return String.format(
                 Locale.ROOT,
                 "memory: read %.1f, copy %.1f, update in place %.1f GB/s (a read and a write count"
-                    + " 1 byte each)",
+                        + " 1 byte each)",
                 read / 1e9,
                 copy / 1e9,
                 update / 1e9);

@@ -35,7 +35,7 @@ final class Guard {
                         String.format(
                                 Locale.ROOT,
                                 "%s differs from libtorch's by %.3g times the tolerance (relative"
-                                    + " %.1g, absolute %.1g)",
+                                        + " %.1g, absolute %.1g)",
                                 what,
                                 excess,
                                 relative,

@@ -26,10 +26,10 @@ import java.util.stream.Stream;
         name = "logratio bench",
         description =
                 "Times the operations beside libtorch and beside the bandwidth of this machine, all"
-                    + " in one run.",
+                        + " in one run.",
         footer =
                 "Without --quick, --memory or --loop: JMH over every case (about three quarters of"
-                    + " an hour), then the loop that ratios are quoted from.",
+                        + " an hour), then the loop that ratios are quoted from.",
         sortOptions = false)
 public final class Main implements Callable<Integer> {
     @Option(names = "--quick", description = "Only the headline figures, in less than 50 s.")
@@ -44,7 +44,7 @@ public final class Main implements Callable<Integer> {
             names = "--loop",
             description =
                     "Without JMH: the loop that ratios are quoted from, over every case (about 10"
-                        + " minutes).")
+                            + " minutes).")
     private boolean loop;
 
     @Option(
@@ -53,7 +53,7 @@ public final class Main implements Callable<Integer> {
             converter = PatternConverter.class,
             description =
                     "Only the cases whose name contains a match, such as \"forward f32\"; --list"
-                        + " names them.")
+                            + " names them.")
     private Pattern filter;
 
     @Option(names = "--list", description = "Print the names of the cases.")

@@ -53,7 +53,7 @@ final class MemoryCheck {
             out.printf(
                     Locale.ROOT,
                     "token_logprobs bf16 %d x %d forward + backward in place: peak %.1f MiB beyond"
-                        + " the logits (%.0f MiB), allowed %d MiB%n",
+                            + " the logits (%.0f MiB), allowed %d MiB%n",
                     ROWS,
                     COLUMNS,
                     growth / 0x1p20,

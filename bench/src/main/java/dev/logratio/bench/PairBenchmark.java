@@ -38,6 +38,12 @@ public class PairBenchmark {
         opened.ours();
     }
 
+    /** The same call, prepared. */
+    @Benchmark
+    public void logratioPrepared() {
+        opened.prepared();
+    }
+
     /** Logratio through its C function. */
     @Benchmark
     public void logratioC() {

@@ -4,6 +4,7 @@ import dev.logratio.Backend;
 import dev.logratio.DType;
 import dev.logratio.Logratio;
 import dev.logratio.PairLoss;
+import dev.logratio.PreparedCall;
 import dev.logratio.Tensor;
 import dev.logratio.loss.Dlrml;
 
@@ -27,6 +28,7 @@ final class PairLossCase implements Case {
     private final Tensor[] parameterGrads = new Tensor[3];
     private final Tensor loss;
     private final PairLoss call;
+    private final PreparedCall prepared;
     private final NativePairLoss nativeCall;
     private final org.bytedeco.pytorch.Tensor[] torchInputs = new org.bytedeco.pytorch.Tensor[4];
     private final org.bytedeco.pytorch.Tensor[] torchParameters =
@@ -51,12 +53,13 @@ final class PairLossCase implements Case {
         call =
                 PairLoss.of(dlrml, inputs[0], inputs[1])
                         .reference(inputs[2], inputs[3])
-                        .loss(loss)
+                        .losses(loss)
                         .gradPolicy(inputGrads[0], inputGrads[1])
                         .gradReference(inputGrads[2], inputGrads[3])
                         .gradBetaKl(parameterGrads[0])
                         .gradBetaMix(parameterGrads[1])
                         .gradTau(parameterGrads[2]);
+        prepared = call.prepare(cpu);
         nativeCall = new NativePairLoss(arena, inputs, loss, inputGrads, parameterGrads);
     }
 
@@ -68,6 +71,11 @@ final class PairLossCase implements Case {
     @Override
     public void ours() {
         call.run(cpu);
+    }
+
+    /** The same call, bound once to its tensors. */
+    void prepared() {
+        prepared.run();
     }
 
     /**
@@ -152,6 +160,7 @@ final class PairLossCase implements Case {
 
     @Override
     public void close() {
+        prepared.close();
         arena.close();
     }
 }

@@ -42,7 +42,7 @@ final class QuickRun {
         }
         out.printf(
                 "f32 input: %s of normal logits, of which libtorch works on a quarter, timed by the"
-                    + " row; %d rounds, median of the ratios within a round%n",
+                        + " row; %d rounds, median of the ratios within a round%n",
                 forward.input(), forward.rounds());
         out.println(forwardLine("f32", forward));
         return new Report(machine, bandwidth, measurements, List.of());
@@ -68,7 +68,7 @@ final class QuickRun {
             out.printf(
                     Locale.ROOT,
                     "pair_loss %d pairs through the C function: %.2f us, so Java adds %.2f us;"
-                        + " %.0fx libtorch from Java%n",
+                            + " %.0fx libtorch from Java%n",
                     Cases.PAIRS,
                     overhead.nativeSeconds() * 1e6,
                     overhead.seconds() * 1e6,
@@ -94,7 +94,7 @@ final class QuickRun {
         return String.format(
                 Locale.ROOT,
                 "token_logprobs %s V=%d forward + backward in place: %.2f of its limit, %.1fx"
-                    + " libtorch",
+                        + " libtorch",
                 dtype,
                 Cases.LARGE_VOCABULARY,
                 measured.shareOfLimit(),

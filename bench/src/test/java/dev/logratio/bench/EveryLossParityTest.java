@@ -116,7 +116,7 @@ class EveryLossParityTest {
                     PairLoss.of(loss, logps[0], logps[1])
                             .counts(counts[0], counts[1])
                             .gradLoss(upstream)
-                            .loss(losses)
+                            .losses(losses)
                             .gradPolicy(gradients[0], gradients[1]);
             boolean free = loss instanceof Loss.ReferenceFree;
             (free
@@ -223,7 +223,7 @@ class EveryLossParityTest {
             UnpairedLoss call =
                     UnpairedLoss.of(loss, policy, reference, chosen)
                             .gradLoss(upstream)
-                            .loss(losses)
+                            .losses(losses)
                             .gradPolicy(gradPolicy)
                             .gradReference(gradReference);
             if (loss.usesKl()) {

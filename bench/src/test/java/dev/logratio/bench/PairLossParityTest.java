@@ -144,7 +144,7 @@ class PairLossParityTest {
     private void call(PairLoss call, Backend backend) {
         call.reference(referenceChosen, referenceRejected)
                 .gradLoss(upstream)
-                .loss(losses)
+                .losses(losses)
                 .gradPolicy(grads[0], grads[1])
                 .gradReference(grads[2], grads[3])
                 .run(backend);

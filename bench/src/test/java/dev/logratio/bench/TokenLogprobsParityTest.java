@@ -76,7 +76,7 @@ class TokenLogprobsParityTest {
             Tensor gradLogits = Tensor.zeros(arena, dtype, ROWS, columns);
 
             TokenLogprobs.of(logits, labels)
-                    .options(options)
+                    .tokenOptions(options)
                     .logp(logp)
                     .lse(lse)
                     .lse2(lse2)
@@ -85,7 +85,7 @@ class TokenLogprobsParityTest {
                     .meanLogit(meanLogit)
                     .run(backend);
             TokenLogprobsBackward.of(logits, labels, lse)
-                    .options(options)
+                    .tokenOptions(options)
                     .entropy(entropy)
                     .gradLogp(gradLogp)
                     .gradEntropy(gradEntropy)

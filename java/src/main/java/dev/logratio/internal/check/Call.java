@@ -27,8 +27,7 @@ public final class Call {
 
     // Room for the checks.
     private final long[] sizes = new long[Shape.SYMBOLS];
-    private final long[] starts;
-    private final long[] ends;
+    private final DistinctOutputs outputs;
     private int form;
     private int held;
 
@@ -38,8 +37,7 @@ public final class Call {
         this.operands = signature.operands();
         this.tensors = new StridedTensor[operands.size()];
         this.options = options.clone();
-        this.starts = new long[tensors.length];
-        this.ends = new long[tensors.length];
+        this.outputs = new DistinctOutputs(tensors.length);
     }
 
     /** A call with the same arguments, which keeps them when this one changes. */
@@ -237,7 +235,7 @@ public final class Call {
             }
         }
         signature.rules().shapes(this);
-        requireDistinctOutputs();
+        outputs.requireApart(operands, tensors);
         if (!engine.checksValues()) {
             checkValues();
         }
@@ -324,70 +322,6 @@ public final class Call {
 
     void setSize(char symbol, long size) {
         sizes[symbol - 'A'] = size;
-    }
-
-    // ---- Memory ----
-
-    /** Checks that no output shares memory with another argument, but a gradient with its input. */
-    private void requireDistinctOutputs() {
-        if (extentsAreApart()) {
-            return;
-        }
-        for (int i = 0; i < tensors.length; i++) {
-            for (int j = 0; j < tensors.length; j++) {
-                boolean isCheckedAlready = j < i && operands.get(j).declaration().isOutput();
-                if (i != j && isOutput(i) && tensors[j] != null && !isCheckedAlready) {
-                    requireApart(i, j);
-                }
-            }
-        }
-    }
-
-    private boolean isOutput(int i) {
-        return tensors[i] != null && operands.get(i).declaration().isOutput();
-    }
-
-    private void requireApart(int output, int other) {
-        boolean mayBeSame = operands.get(output).declaration().gradientOf() == operands.get(other);
-        if (Overlap.between(tensors[output], tensors[other])
-                && !(mayBeSame && Overlap.isSameView(tensors[output], tensors[other]))) {
-            throw new IllegalArgumentException(
-                    operands.get(output).id()
-                            + " "
-                            + tensors[output]
-                            + " overlaps "
-                            + operands.get(other).id()
-                            + " "
-                            + tensors[other]
-                            + ", expected memory of its own");
-        }
-    }
-
-    /**
-     * Whether no two of the tensors reach into each other's memory, which is so in all but a few
-     * calls and quick to see.
-     */
-    private boolean extentsAreApart() {
-        int count = 0;
-        for (StridedTensor tensor : tensors) {
-            if (tensor == null) {
-                continue;
-            }
-            // Sorted by insertion: there are few, and often they come in order.
-            int at = count++;
-            for (; at > 0 && starts[at - 1] > tensor.start(); at--) {
-                starts[at] = starts[at - 1];
-                ends[at] = ends[at - 1];
-            }
-            starts[at] = tensor.start();
-            ends[at] = tensor.end();
-        }
-        for (int i = 1; i < count; i++) {
-            if (starts[i] < ends[i - 1]) {
-                return false;
-            }
-        }
-        return true;
     }
 
     // ---- Messages ----

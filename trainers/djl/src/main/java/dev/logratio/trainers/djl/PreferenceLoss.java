@@ -115,8 +115,11 @@ public final class PreferenceLoss extends ExternalLoss {
                 Tensor mask = DjlTensors.view("mask", counted);
                 Tensor tokenLogps = Tensor.zeros(DType.F64, shape);
                 Tensor logps = Tensor.zeros(DType.F64, shape[0])) {
-            TokenLogprobs.of(x, y).options(tokenOptions).logp(tokenLogps).run(backend);
-            SequenceLogps.of(tokenLogps, mask).options(sequenceOptions).logps(logps).run(backend);
+            TokenLogprobs.of(x, y).tokenOptions(tokenOptions).logp(tokenLogps).run(backend);
+            SequenceLogps.of(tokenLogps, mask)
+                    .sequenceOptions(sequenceOptions)
+                    .logps(logps)
+                    .run(backend);
             return logps.toDoubles();
         }
     }
@@ -150,13 +153,12 @@ public final class PreferenceLoss extends ExternalLoss {
                 Tensor y = DjlTensors.view("labels", labels);
                 Tensor r = reference == null ? null : DjlTensors.view("reference", reference);
                 Tensor g = gradient == null ? null : DjlTensors.view("gradient", gradient)) {
-            metrics =
+            PreferenceStep step =
                     PreferenceStep.of(loss, x, y)
                             .tokenOptions(tokenOptions)
                             .sequenceOptions(sequenceOptions)
-                            .referenceLogps(r)
-                            .gradLogits(g)
-                            .run(backend);
+                            .gradLogits(g);
+            metrics = (r == null ? step.referenceFree() : step.referenceLogps(r)).run(backend);
         }
         return new Step(metrics, gradient);
     }

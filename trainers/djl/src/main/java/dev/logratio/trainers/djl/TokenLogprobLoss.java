@@ -81,7 +81,7 @@ public final class TokenLogprobLoss extends ExternalLoss {
                 Tensor y = DjlTensors.view("labels", labels);
                 Tensor logp = Tensor.zeros(DType.F64, shape);
                 Tensor lse = Tensor.zeros(DType.F64, shape)) {
-            TokenLogprobs.of(x, y).options(options).logp(logp).lse(lse).run(backend);
+            TokenLogprobs.of(x, y).tokenOptions(options).logp(logp).lse(lse).run(backend);
             long counted = counted(y);
             double sum = 0;
             for (double value : logp.toDoubles()) {
@@ -92,7 +92,7 @@ public final class TokenLogprobLoss extends ExternalLoss {
                         Tensor upstream = Tensor.zeros(DType.F64, shape)) {
                     upstream.fill(counted == 0 ? 0 : -1.0 / counted);
                     TokenLogprobsBackward.of(x, y, lse)
-                            .options(options)
+                            .tokenOptions(options)
                             .gradLogp(upstream)
                             .gradLogits(g)
                             .run(backend);

@@ -79,7 +79,7 @@ record Evaluation(
                 Tensor losses = Tensor.zeros(DType.F64, pairs)) {
             PairLoss.of(loss, policyChosen, policyRejected)
                     .reference(referenceChosen, referenceRejected)
-                    .loss(losses)
+                    .losses(losses)
                     .run(backend);
             return Arrays.stream(losses.toDoubles()).average().orElseThrow();
         }
