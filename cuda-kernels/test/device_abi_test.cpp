@@ -105,7 +105,7 @@ TEST(DeviceAbi, Workspace) {
 TEST(DeviceAbi, ArgumentsAreCheckedAsOnTheCpu) {
   Call call;
   call.args.options.temperature = 0;
-  EXPECT_TRUE(call.fails(LR_INVALID_ARGUMENT, "temperature is 0, expected a finite number > 0"));
+  EXPECT_TRUE(call.fails(LR_INVALID_ARGUMENT, "temperature is 0.0, expected a finite number > 0"));
 }
 
 TEST(DeviceAbi, BadLabelsAreCountedAndHarmTheirRowOnly) {

@@ -460,7 +460,7 @@ TEST(Abi, TokenAndSequenceOptions) {
   }
   auto w = b.backward;
   w.options.softcap = -2;
-  EXPECT_INVALID(lr_token_logprobs_backward, w, "softcap is -2, expected a finite number >= 0");
+  EXPECT_INVALID(lr_token_logprobs_backward, w, "softcap is -2.0, expected a finite number >= 0");
   const auto sequence = [&](lr_sequence_options options, const std::string& text) {
     auto s = b.sequence;
     s.options = options;
@@ -471,8 +471,8 @@ TEST(Abi, TokenAndSequenceOptions) {
   };
   sequence({2, 0, 1, 1}, "reduction is 2, expected LR_SUM or LR_MEAN");
   sequence({0, -1, 1, 1}, "align is -1, expected LR_ALIGN_COMPLETION or LR_ALIGN_ABSOLUTE");
-  sequence({0, 0, 1.5, 1}, "tail_weight is 1.5, expected a number in [0, 1]");
-  sequence({0, 0, .5, 0}, "keep_fraction is 0, expected a number in (0, 1]");
+  sequence({0, 0, 1.5, 1}, "tail_weight is 1.5, expected a number in [0,1]");
+  sequence({0, 0, .5, 0}, "keep_fraction is 0.0, expected a number in (0,1]");
   sequence(
       {0, 0, 1, .5},
       "keep_fraction is 0.5, expected 1 where tail_weight is 1: there is no shared set to shorten");
@@ -513,7 +513,7 @@ TEST(Abi, LossOptions) {
          "label_smoothing is 0, and the loss discopop has no such option: leave it as lr_loss_init "
          "sets it");
   expect(changed("dlrml", [](auto& o) { o.beta_kl = 0; }),
-         "beta_kl is 0, expected a finite number > 0");
+         "beta_kl is 0.0, expected a finite number > 0");
   expect(changed("dlrml", [](auto& o) { o.beta_mix = INFINITY; }),
          "beta_mix is Infinity, expected a finite number");
   expect(changed("dlrml", [](auto& o) { o.tau = NAN; }),

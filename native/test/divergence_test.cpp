@@ -574,7 +574,7 @@ TEST(Divergence, MistakesAreNamed) {
   EXPECT_EQ(error([](Call& c) { c.args.options.divergence = 9; }),
             "divergence is 9, expected 0 to 8");
   EXPECT_EQ(error([](Call& c) { c.args.options.temperature = 0; }),
-            "temperature is 0, expected a finite number > 0");
+            "temperature is 0.0, expected a finite number > 0");
   EXPECT_EQ(error([](Call& c) { c.args.options.detach = LR_DETACH_P; }),
             "grad_p_logits is given, expected NULL where p is detached");
   EXPECT_EQ(error([](Call& c) { c.args.q_logits = nullptr; }),

@@ -372,7 +372,7 @@ TEST(LossCatalogue, Refusals) {
          "value for each answer)");
   lr_loss_options options = loss_options("exo_pair");
   options.label_smoothing = 0;
-  refuse(options, "label_smoothing is 0, expected a number in (0,0.5)");
+  refuse(options, "label_smoothing is 0.0, expected a number in (0,0.5)");
   options = loss_options("robust");
   options.label_smoothing = .5;
   refuse(options, "label_smoothing is 0.5, expected a number in [0,0.5)");

@@ -400,8 +400,8 @@ TEST(ScoringRule, MistakesAreNamed) {
   EXPECT_EQ(error(options_of(LR_RULE_LOG, 2, 0, false, LR_JNW)),
             "normalisation is 1, expected LR_SELTEN: only the rules power and pseudo_spherical "
             "have another");
-  EXPECT_EQ(error(options_of(LR_RULE_POWER, 1)), "alpha is 1, expected a finite number > 1");
-  EXPECT_EQ(error(options_of(LR_RULE_LOG, 2, 1)), "epsilon is 1, expected a number in [0, 1)");
+  EXPECT_EQ(error(options_of(LR_RULE_POWER, 1)), "alpha is 1.0, expected a finite number > 1");
+  EXPECT_EQ(error(options_of(LR_RULE_LOG, 2, 1)), "epsilon is 1.0, expected a number in [0,1)");
   EXPECT_EQ(error(options_of(5)), "rule is 5, expected 0 to 4");
   lr_rule_options options = options_of(LR_RULE_LOG);
   options.vocab = 5;
@@ -409,7 +409,8 @@ TEST(ScoringRule, MistakesAreNamed) {
   if (on_emulator())
     return;  // values in device memory are not looked at
   options.vocab = 3;
-  EXPECT_EQ(error(options, 3), "labels[0] is 3, expected a number in [0,3) or the ignore_index -100");
+  EXPECT_EQ(error(options, 3),
+            "labels[0] is 3, expected a number in [0,3) or the ignore_index -100");
 }
 
 }  // namespace

@@ -5,6 +5,7 @@
 #include <cstring>
 #include <limits>
 #include <string>
+#include <string_view>
 
 #include "math/losses.h"
 
@@ -24,7 +25,9 @@ std::string number_text(double value) {
     return value > 0 ? "Infinity" : "-Infinity";
   char text[32];
   std::snprintf(text, sizeof text, "%.9g", value);
-  return text;
+  const bool is_whole =
+      std::string_view(text).find_first_not_of("-0123456789") == std::string::npos;
+  return is_whole ? std::string(text) + ".0" : text;
 }
 
 [[noreturn]] void out_of_range(const char* name, double value, const char* expected) {
@@ -206,9 +209,9 @@ void check_sequence_options(const lr_sequence_options& options) {
             ", expected LR_ALIGN_COMPLETION or LR_ALIGN_ABSOLUTE");
   }
   if (!(options.tail_weight >= 0 && options.tail_weight <= 1))
-    out_of_range("tail_weight", options.tail_weight, "a number in [0, 1]");
+    out_of_range("tail_weight", options.tail_weight, "a number in [0,1]");
   if (!(options.keep_fraction > 0 && options.keep_fraction <= 1))
-    out_of_range("keep_fraction", options.keep_fraction, "a number in (0, 1]");
+    out_of_range("keep_fraction", options.keep_fraction, "a number in (0,1]");
   if (options.tail_weight == 1 && options.keep_fraction != 1) {
     out_of_range("keep_fraction", options.keep_fraction,
                  "1 where tail_weight is 1: there is no shared set to shorten");

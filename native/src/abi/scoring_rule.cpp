@@ -33,7 +33,7 @@ math::RuleOptions check_options(const lr_rule_options& options, const RowsArgume
                  "LR_SELTEN: only the rules power and pseudo_spherical have another");
   }
   check_number("epsilon", options.epsilon, options.epsilon >= 0 && options.epsilon < 1,
-               "a number in [0, 1)");
+               "a number in [0,1)");
   if (options.vocab < 0 || options.vocab > logits.columns) {
     invalid("vocab is " + std::to_string(options.vocab) + ", expected 1 to " +
             std::to_string(logits.columns) + " (the columns of logits), or 0 for all");

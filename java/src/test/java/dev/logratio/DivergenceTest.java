@@ -516,7 +516,7 @@ class DivergenceTest {
                 Divergence.of(p, q.slice(0, 0, 1)).gradP(out));
         mistake(
                 backend,
-                "q_rows is missing, expected it as p_rows is given",
+                "q_rows is missing, expected int [K], as p_rows is given",
                 Divergence.of(p, q).rows(twice, null).gradP(out));
         mistake(
                 backend,

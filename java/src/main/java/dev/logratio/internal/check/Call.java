@@ -9,6 +9,7 @@ import dev.logratio.internal.tensor.StridedTensor;
 import java.util.Arrays;
 import java.util.List;
 import java.util.Objects;
+import java.util.concurrent.atomic.AtomicLong;
 
 /**
  * The arguments of an operation: a tensor for each operand that is there, and the option records.
@@ -17,6 +18,8 @@ import java.util.Objects;
  * and values. A repeated call allocates nothing here.
  */
 public final class Call {
+    private static final AtomicLong STAMPS = new AtomicLong();
+
     private final Signature signature;
     private final List<Operand> operands;
     private final StridedTensor[] tensors;
@@ -30,6 +33,8 @@ public final class Call {
     private final DistinctOutputs outputs;
     private int form;
     private int held;
+    private Engine approvedFor; // null while an argument is unchecked
+    private long stamp;
 
     /** A call with no tensor as yet, and one record for each type of options. */
     public Call(Signature signature, Object... options) {
@@ -57,11 +62,17 @@ public final class Call {
     /** Sets the tensor of an operand; null takes it away. */
     public void set(Operand operand, Tensor tensor) {
         tensors[operand.ordinal()] = (StridedTensor) tensor;
+        approvedFor = null;
     }
 
     /** The tensor of an operand, null if it is not there. */
     public StridedTensor get(Operand operand) {
         return tensors[operand.ordinal()];
+    }
+
+    /** The tensor of the operand of a number, null if it is not there. */
+    public StridedTensor tensor(int operand) {
+        return tensors[operand];
     }
 
     public boolean has(Operand operand) {
@@ -70,6 +81,7 @@ public final class Call {
 
     /** Replaces the option record of this one's type. */
     public void option(Object record) {
+        approvedFor = null;
         for (int i = 0; i < options.length; i++) {
             if (signature.options().get(i).isInstance(record)) {
                 options[i] = Objects.requireNonNull(record);
@@ -87,6 +99,11 @@ public final class Call {
         throw new AssertionError(signature + " has no " + type);
     }
 
+    /** A number that no other call has, nor this one before its arguments last changed. */
+    public long stamp() {
+        return stamp;
+    }
+
     /** The option records, in the signature's order. */
     public Object[] options() {
         return options;
@@ -95,6 +112,7 @@ public final class Call {
     /** Says that the losses are computed without the reference that they could have. */
     public void referenceFree() {
         referenceFree = true;
+        approvedFor = null;
     }
 
     boolean isReferenceFree() {
@@ -117,7 +135,7 @@ public final class Call {
     public void run(Backend backend) {
         Engine engine = (Engine) Objects.requireNonNull(backend, "backend");
         try {
-            acquire(engine);
+            acquire();
             check(engine);
             signature.rules().warn(this);
             engine.execute(this);
@@ -142,7 +160,7 @@ public final class Call {
         Engine engine = (Engine) Objects.requireNonNull(backend, "backend");
         Call copy = copy();
         try {
-            copy.acquire(engine);
+            copy.acquire();
             copy.check(engine);
             return new BoundCall(copy, engine);
         } catch (RuntimeException | Error e) {
@@ -151,26 +169,10 @@ public final class Call {
         }
     }
 
-    private void acquire(Engine engine) {
-        StridedTensor first = null;
-        Operand firstOperand = null;
+    private void acquire() {
         for (held = 0; held < tensors.length; held++) {
-            StridedTensor tensor = tensors[held];
-            if (tensor == null) {
-                continue;
-            }
-            Operand operand = operands.get(held);
-            engine.requireItsMemory(operand, tensor);
-            if (first == null) {
-                first = tensor;
-                firstOperand = operand;
-            } else if (!tensor.device().equals(first.device())) {
-                throw new IllegalArgumentException(
-                        wrong(operand, tensor) + first.device() + asIs(firstOperand, first));
-            }
-            if (!tensor.acquire()) {
-                throw new IllegalStateException(
-                        operand.id() + " is " + tensor + ", which is closed");
+            if (tensors[held] != null && !tensors[held].acquire()) {
+                throw closed(held);
             }
         }
         requireAccess();
@@ -184,8 +186,7 @@ public final class Call {
                 continue;
             }
             if (!tensor.isOpen()) {
-                throw new IllegalStateException(
-                        operands.get(i).id() + " is " + tensor + ", which is closed");
+                throw closed(i);
             }
             if (!tensor.data().isAccessibleBy(Thread.currentThread())) {
                 throw new IllegalStateException(
@@ -195,6 +196,11 @@ public final class Call {
                                 + " in a confined arena of another thread");
             }
         }
+    }
+
+    private IllegalStateException closed(int operand) {
+        return new IllegalStateException(
+                operands.get(operand).id() + " is " + tensors[operand] + ", which is closed");
     }
 
     void release() {
@@ -208,8 +214,37 @@ public final class Call {
 
     // ---- Checking ----
 
+    /** What was right stays right until an argument changes; only elements may have changed. */
     private void check(Engine engine) {
-        boolean reference = engine.isReference();
+        if (approvedFor != engine) {
+            checkMemory(engine);
+            checkDeclarations(engine.isReference());
+            outputs.requireApart(operands, tensors);
+            approvedFor = engine;
+            stamp = STAMPS.incrementAndGet();
+        }
+        if (!engine.checksValues()) {
+            checkValues();
+        }
+    }
+
+    /** Checks that all tensors are on one device, and that the backend works there. */
+    private void checkMemory(Engine engine) {
+        Operand first = null;
+        for (int i = 0; i < tensors.length; i++) {
+            if (tensors[i] == null) {
+                continue;
+            }
+            Operand operand = operands.get(i);
+            engine.requireItsMemory(operand, tensors[i]);
+            first = first == null ? operand : first;
+            if (!tensors[i].device().equals(get(first).device())) {
+                throw mismatch(operand, get(first).device() + asIs(first, get(first)));
+            }
+        }
+    }
+
+    private void checkDeclarations(boolean reference) {
         for (int i = 0; i < tensors.length; i++) {
             Operand operand = operands.get(i);
             boolean isRequired = operand.declaration().presence() == Operand.Presence.REQUIRED;
@@ -235,10 +270,6 @@ public final class Call {
             }
         }
         signature.rules().shapes(this);
-        outputs.requireApart(operands, tensors);
-        if (!engine.checksValues()) {
-            checkValues();
-        }
     }
 
     /**

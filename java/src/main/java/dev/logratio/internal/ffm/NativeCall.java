@@ -11,7 +11,6 @@ import dev.logratio.bindings.lr_cuda;
 import dev.logratio.bindings.lr_loss_options;
 import dev.logratio.bindings.lr_preference_step_args;
 import dev.logratio.internal.check.Call;
-import dev.logratio.internal.check.Operand;
 import dev.logratio.internal.check.StepOptions;
 import dev.logratio.internal.tensor.StridedTensor;
 import dev.logratio.loss.Loss;
@@ -49,8 +48,9 @@ final class NativeCall {
     private final long address = memory.address();
     private NativeOperation operation;
     private Staging staging; // null where the tensors are on the device already
-    private MemorySegment terms; // a step's losses where they do not fit the block
+    private MemorySegment terms; // a step's losses where they do not fit the block, kept reachable
     private long end;
+    private long stamp; // of the call that is written down; 0 for one that is to be written anew
 
     /** A block for calls on tensors of one kind of device, by DLPack's number. */
     NativeCall(int deviceType) {
@@ -58,11 +58,16 @@ final class NativeCall {
     }
 
     /**
-     * Writes a call down.
+     * Writes a call down, unless it was the last one and has not changed.
      *
      * @param staging takes the tensors to the device, null where they are there already
      */
     void write(Call call, Staging staging) {
+        boolean isWritten = stamp == call.stamp() && staging == null && !call.wantsMetrics();
+        if (isWritten) {
+            return;
+        }
+        stamp = 0;
         operation = NativeOperation.of(call.signature());
         this.staging = staging;
         clear(0, operation.bytes());
@@ -74,13 +79,13 @@ final class NativeCall {
         for (int i = 0; i < options.length; i++) {
             options(operation.options(i), options[i]);
         }
-        List<Operand> operands = call.signature().operands();
-        for (int i = 0; i < operands.size(); i++) {
-            StridedTensor tensor = call.get(operands.get(i));
+        for (int i = 0; i < operation.operands(); i++) {
+            StridedTensor tensor = call.tensor(i);
             if (tensor != null) {
-                tensor(operation.operand(i), tensor, operands.get(i).declaration().isOutput());
+                tensor(i, tensor);
             }
         }
+        stamp = call.wantsMetrics() || staging != null ? 0 : call.stamp();
     }
 
     private void clear(long from, long bytes) {
@@ -126,13 +131,16 @@ final class NativeCall {
 
     // ---- Tensors ----
 
-    private void tensor(long field, StridedTensor tensor, boolean isOutput) {
+    private void tensor(int operand, StridedTensor tensor) {
         int rank = tensor.rank();
         long[] sizes = tensor.sizes();
         long[] steps = tensor.steps();
         long sizesBytes = (long) rank * Long.BYTES;
         boolean dense = tensor.isContiguous();
-        long at = pointTo(field, DLTensor.sizeof() + (dense ? 1 : 2) * sizesBytes);
+        long at =
+                pointTo(
+                        operation.operand(operand),
+                        DLTensor.sizeof() + (dense ? 1 : 2) * sizesBytes);
         long shape = at + DLTensor.sizeof();
         long strides = shape + sizesBytes;
         long device = deviceType | (long) tensor.device().index() << Integer.SIZE;
@@ -149,7 +157,7 @@ final class NativeCall {
             }
         }
         if (staging != null) {
-            staging.add(at + DLTensor.data$offset(), tensor, isOutput);
+            staging.add(at + DLTensor.data$offset(), tensor, operation.isOutput(operand));
         }
     }
 
@@ -229,7 +237,6 @@ final class NativeCall {
 
     /** Lets go of what the last call brought along. */
     void done() {
-        terms = null;
         if (staging != null) {
             staging.close();
             staging = null;

@@ -41,6 +41,7 @@ final class NativeOperation {
     private final Function function;
     private final long cuda;
     private final long[] operands;
+    private final boolean[] isOutput;
     private final long[] options;
 
     private NativeOperation(Signature signature) {
@@ -48,6 +49,10 @@ final class NativeOperation {
         function = function(signature);
         cuda = offset("cuda");
         operands = signature.operands().stream().map(Operand::id).mapToLong(this::offset).toArray();
+        isOutput = new boolean[operands.length];
+        for (int i = 0; i < operands.length; i++) {
+            isOutput[i] = signature.operands().get(i).declaration().isOutput();
+        }
         options = signature.options().stream().mapToLong(this::optionsOffset).toArray();
     }
 
@@ -112,6 +117,16 @@ final class NativeOperation {
     /** The field that points to the {@code lr_cuda}. */
     long cuda() {
         return cuda;
+    }
+
+    /** The number of operands. */
+    int operands() {
+        return operands.length;
+    }
+
+    /** Whether an operand is written, by its number. */
+    boolean isOutput(int number) {
+        return isOutput[number];
     }
 
     /** The field of an operand, by its number. */
