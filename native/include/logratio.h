@@ -5,27 +5,28 @@
  *
  * Conventions
  *  - Every operation is one function that takes one argument struct. Set the struct to zero, then
- * `size` to its sizeof, then what you need: a NULL tensor is an optional input that is absent or an
- * output that is not wanted. A size above 4096 is an error, of which lr_last_error() alone tells.
+ *    `size` to its sizeof, then what you need: a NULL tensor is an optional input that is absent or
+ *    an output that is not wanted. A size above 4096 is an error, of which lr_last_error() alone
+ *    tells.
  *  - Tensors are DLPack's DLTensor: dtype, shape, strides (in elements; NULL means contiguous) and
- * device in one argument. Nothing is copied, and the caller keeps ownership of everything. "float"
- * below means float64, float32, bfloat16 or float16, "int" means int64 or int32, a mask is bool,
- * uint8 (non-zero counts 1) or float32 (weights, finite and >= 0).
+ *    device in one argument. Nothing is copied, and the caller keeps ownership of everything.
+ *    "float" below means float64, float32, bfloat16 or float16, "int" means int64 or int32, a mask
+ *    is bool, uint8 (non-zero counts 1) or float32 (weights, finite and >= 0).
  *  - N rows, V vocabulary, B sequences of T tokens, P pairs. Row 0..P-1 of a paired batch is
- * chosen, P..2P-1 rejected.
+ *    chosen, P..2P-1 rejected.
  *  - Arguments are checked before anything is written. A function returns LR_OK, or a status with
- * one line of text that names the argument and what was expected: in `error` of the struct if
- * given, and in lr_last_error().
+ *    one line of text that names the argument and what was expected: in `error` of the struct if
+ *    given, and in lr_last_error().
  *  - Tensors lie in CPU memory (kDLCPU, or kDLCUDAHost for pinned memory), or all on one CUDA
- * device (kDLCUDA); a call on CUDA tensors needs the struct's `cuda` field, and runs asynchronously
- * on its stream. kDLExtDev stands for the emulator, which runs the CUDA kernels on the host, over
- * host memory; it is for tests.
+ *    device (kDLCUDA); a call on CUDA tensors needs the struct's `cuda` field, and runs
+ *    asynchronously on its stream. kDLExtDev stands for the emulator, which runs the CUDA kernels
+ *    on the host, over host memory; it is for tests.
  *  - Functions may be called from any thread at any time. The same input gives the same bits for
- * any number of threads, any batch around a row and any run; bits may differ between instruction
- * sets and devices.
+ *    any number of threads, any batch around a row and any run; bits may differ between
+ *    instruction sets and devices.
  *  - A child of fork() may call them, too, whatever its parent's threads were doing, except that
- * CUDA itself cannot be used in the child of a process that has used it. The library stays mapped
- * when it is closed.
+ *    CUDA itself cannot be used in the child of a process that has used it. The library stays
+ *    mapped when it is closed.
  */
 #ifndef LOGRATIO_H_
 #define LOGRATIO_H_
@@ -101,11 +102,11 @@ LR_API const char* lr_last_error(void);
 LR_API const char* lr_cpu_instruction_set(void);
 /*
  * Threads that a CPU operation may use, the caller included. Default: the environment variable
- * LOGRATIO_THREADS, whose value makes every operation return LR_UNAVAILABLE if it is no number from
- * 1 to 1024, else the CPUs that this process may run on or the CPU quota of its control groups,
- * rounded up, whichever is less. Setting it returns LR_INVALID_ARGUMENT unless 1 <= threads <=
- * 1024. It never changes results. Where the system refuses threads, calls go on with those there
- * are.
+ * LOGRATIO_THREADS, whose value makes every operation return LR_UNAVAILABLE if it is no number
+ * from 1 to 1024, else the CPUs that this process may run on or the CPU quota of its control
+ * groups, rounded up, whichever is less. Setting it returns LR_INVALID_ARGUMENT unless
+ * 1 <= threads <= 1024. It never changes results. Where the system refuses threads, calls go on
+ * with those there are.
  */
 LR_API int32_t lr_threads(void);
 LR_API lr_status lr_set_threads(int32_t threads);
@@ -130,8 +131,8 @@ typedef struct lr_cuda {
   void* stream;    /* cudaStream_t; NULL is the legacy default stream */
   void* workspace; /* on the tensors' device; NULL asks for workspace_bytes */
   uint64_t workspace_bytes;
-  int64_t* bad_values; /* optional, on the tensors' device: incremented by the number of bad labels,
-                          weights and pairs */
+  int64_t* bad_values; /* optional, on the tensors' device: incremented by the number of bad
+                          labels, weights and pairs */
 } lr_cuda;
 
 /* What runs CUDA calls. */
@@ -165,17 +166,24 @@ typedef struct lr_token_options {
 /*
  * Forward: every wanted output from one read of the logits.
  *   logits [N,V] or [B,T,V]   float32, bfloat16 or float16; the last dimension contiguous, the
- * others of any stride labels [N] or [B,T]       int; in [0,V) or ignore_index outputs, all of the
- * labels' shape: logp       float        log softmax(z)[label]; 0 for an ignored row lse float
- * log-sum-exp(z). Pass float64 if the backward follows: it loses nothing lse2       float
- * log-sum-exp(2 z) entropy    float        of softmax(z), in nats argmax     int          of the
- * raw logits; the lowest index on ties, a NaN counting as the largest mean_logit float        mean
- * of z over the columns where it is not -inf A logit of -inf has probability 0. A row whose raw
- * logits are all -inf, or hold +inf or NaN, gives NaN in that row only.
+ *                             others of any stride
+ *   labels [N] or [B,T]       int; in [0,V) or ignore_index
+ *   outputs, all of the labels' shape:
+ *     logp       float        log softmax(z)[label]; 0 for an ignored row
+ *     lse        float        log-sum-exp(z). Pass float64 if the backward follows: it
+ *                             loses nothing
+ *     lse2       float        log-sum-exp(2 z)
+ *     entropy    float        of softmax(z), in nats
+ *     argmax     int          of the raw logits; the lowest index on ties, a NaN counting as the
+ *                             largest
+ *     mean_logit float        mean of z over the columns where it is not -inf
+ * A logit of -inf has probability 0. A row whose raw logits are all -inf, or hold +inf or NaN,
+ * gives NaN in that row only.
  */
 typedef struct lr_token_logprobs_args {
   uint64_t size;
-  char* error; /* optional buffer for the error text, NUL-terminated, cut to error_capacity */
+  char* error;             /* optional buffer for the error text, NUL-terminated, cut to
+                              error_capacity */
   uint64_t error_capacity; /* bytes */
   const DLTensor* logits;
   const DLTensor* labels;
@@ -191,13 +199,16 @@ typedef struct lr_token_logprobs_args {
 LR_API lr_status lr_token_logprobs(const lr_token_logprobs_args* args);
 
 /*
- * Backward: grad_logits = grad_logp * d logp/d logits + grad_entropy * d entropy/d logits; one read
- * and one write of a row. lse          float, from the forward   entropy  float, from the forward;
- * needed with grad_entropy Where the type of lse leaves too few digits for a row's probabilities,
- * or for what the label's is short of 1, the row is read once more and summed again. grad_logp,
- * grad_entropy  float, of the labels' shape; at least one grad_logits  the logits' shape and dtype;
- * it may be the logits themselves (in place), but not overlap them otherwise A row that is ignored
- * gets 0, as does one whose upstream gradients are all 0.
+ * Backward: grad_logits = grad_logp * d logp/d logits + grad_entropy * d entropy/d logits; one
+ * read and one write of a row.
+ *   lse          float, from the forward. Where its type leaves too few digits for a row's
+ *                probabilities, or for what the label's is short of 1, the row is read once more
+ *                and summed again.
+ *   entropy      float, from the forward; needed with grad_entropy
+ *   grad_logp, grad_entropy   float, of the labels' shape; at least one
+ *   grad_logits  the logits' shape and dtype; it may be the logits themselves (in place), but not
+ *                overlap them otherwise
+ * A row that is ignored gets 0, as does one whose upstream gradients are all 0.
  */
 typedef struct lr_token_logprobs_backward_args {
   uint64_t size;
@@ -221,19 +232,23 @@ typedef enum lr_reduction { LR_SUM = 0, LR_MEAN = 1 } lr_reduction;
 typedef enum lr_align { LR_ALIGN_COMPLETION = 0, LR_ALIGN_ABSOLUTE = 1 } lr_align;
 
 typedef struct lr_sequence_options {
-  int32_t reduction; /* lr_reduction; mean divides by max(sum of weights, 1) */
-  int32_t align; /* lr_align; which tokens of a pair are shared, used when tail_weight is not 1 */
+  int32_t reduction;    /* lr_reduction; mean divides by max(sum of weights, 1) */
+  int32_t align;        /* lr_align: which tokens of a pair are shared; of use where tail_weight
+                           is not 1 */
   double tail_weight;   /* in [0,1]; weight of tokens past the shared set: 1 off, 0 POET, between
                            LD-DPO */
-  double keep_fraction; /* in (0,1]; 1 unless tail_weight is below 1. Shortens the shared set of n
-                           to max(1, floor(f*n)) */
+  double keep_fraction; /* in (0,1]; 1 unless tail_weight is below 1. Shortens the shared set of
+                           n to max(1, floor(f*n)) */
 } lr_sequence_options;
 
 /*
- *   token_logps [B,T] float; read only where the mask counts (may be NULL when only the gradient is
- * wanted) mask [B,T]        a token counts if its weight is > 0.    B is even when tail_weight is
- * below 1 grad_logps [B] float, with grad_token_logps [B,T] float: the gradient, 0 where the mask
- * does not count logps [B], counts [B] float: outputs; counts is the sum of the token weights
+ *   token_logps [B,T] float   read only where the mask counts; may be NULL when only the gradient
+ *                             is wanted
+ *   mask [B,T]                a token counts if its weight is > 0. B is even when tail_weight is
+ *                             below 1
+ *   grad_logps [B] float, with grad_token_logps [B,T] float: the gradient, 0 where the mask does
+ *                             not count
+ *   outputs: logps [B], counts [B] float; counts is the sum of the token weights
  */
 typedef struct lr_sequence_logps_args {
   uint64_t size;
@@ -273,29 +288,37 @@ typedef enum lr_nll { LR_NLL_PAIR = 0, LR_NLL_TOKEN = 1 } lr_nll;
  * differs. lr_loss_init sets each option to the loss's default, and to NaN where the loss has no
  * such option; a value given there is an error when used.
  *
- * A loss takes these options and no others; D is the difference of the two log-ratios' scores. beta
- * is .1 unless said otherwise.
+ * A loss takes these options and no others; D is the difference of the two log-ratios'
+ * scores. beta is .1 unless said otherwise.
  *
  *   paired, of D; all with f_divergence, f_alpha .5
  *     dlrml         beta_kl .05, beta_mix .20, tau .05, guard
  *     discopop      beta .05, tau .05, variant (repo, old); also named lrml
- *     sigmoid       beta, label_smoothing 0                       (DPO)
- *     sigmoid_norm  beta                                          (divides by length)
- *     hinge         beta                                          (SLiC)
- *     ipo           beta, normalise                               (divides by length unless
- * normalise is off) exo_pair      beta, label_smoothing 1e-3 (> 0) robust        beta,
- * label_smoothing 0 paired, of the two log-ratios nca_pair, sppo_hard, apo_zero, apo_down   beta
- *     bco_pair      beta, delta 0
+ *     sigmoid       beta, label_smoothing 0                    (DPO)
+ *     sigmoid_norm  beta                        (divides by length)
+ *     hinge         beta                        (SLiC)
+ *     ipo           beta, normalise             (divides by length unless normalise is off)
+ *     exo_pair      beta, label_smoothing 1e-3 (> 0)
+ *     robust        beta, label_smoothing 0
+ *   paired, of the two log-ratios
+ *     nca_pair, sppo_hard, apo_zero, apo_down   beta
+ *     bco_pair                                  beta, delta 0
  *     aot, aot_unpaired                         beta, label_smoothing 0
- *     kto_pair      beta, detach
+ *     kto_pair                                  beta, detach
  *     dbaql, aql, aqfl, pfl                     beta .05, tau .05 (dbaql, aql, aqfl, and pfl's
- * paper form), variant padll, cell   beta .05 paired, never with a reference simpo         beta 2,
- * gamma .5, label_smoothing 0           (divides by length) alphapo       beta 2, gamma .5, alpha
- * .25 (>= 0), label_smoothing 0   (divides by length) cpo           beta, alpha 1 (> 0),
- * label_smoothing 0, nll orpo          beta, nll                                     (divides by
- * length) unpaired, for lr_unpaired_loss kto           beta, desirable_weight 1, undesirable_weight
- * 1 apo_zero_unpaired  beta bco           beta, undesirable_weight 1, delta 0 auxiliary, for
- * lr_preference_step sft           none
+ *                                               paper form), variant
+ *     padll, cell                               beta .05
+ *   paired, never with a reference
+ *     simpo         beta 2, gamma .5, label_smoothing 0                     (divides by length)
+ *     alphapo       beta 2, gamma .5, alpha .25 (>= 0), label_smoothing 0   (divides by length)
+ *     cpo           beta, alpha 1 (> 0), label_smoothing 0, nll
+ *     orpo          beta, nll                                               (divides by length)
+ *   unpaired, for lr_unpaired_loss
+ *     kto                beta, desirable_weight 1, undesirable_weight 1
+ *     apo_zero_unpaired  beta
+ *     bco                beta, undesirable_weight 1, delta 0
+ *   auxiliary, for lr_preference_step
+ *     sft                none
  */
 typedef struct lr_loss_options {
   uint64_t size;        /* sizeof(lr_loss_options); set it before lr_loss_init */
@@ -305,12 +328,13 @@ typedef struct lr_loss_options {
   int32_t variant;      /* lr_variant; old gates discopop with sigmoid(D) */
   int32_t normalise;    /* lr_normalise; on divides by length */
   int32_t detach;       /* lr_detach; of the batch's mean log-ratios */
-  int32_t nll; /* lr_nll; the chosen answer's mean over its own tokens, or over all of the batch */
-  int32_t reserved;          /* 0 */
-  double beta;               /* > 0 */
-  double beta_kl;            /* > 0 */
-  double beta_mix;           /* finite */
-  double tau;                /* > 0 */
+  int32_t nll;          /* lr_nll; the chosen answer's mean over its own tokens, or over all of the
+                           batch */
+  int32_t reserved;     /* 0 */
+  double beta;          /* > 0 */
+  double beta_kl;       /* > 0 */
+  double beta_mix;      /* finite */
+  double tau;           /* > 0 */
   double label_smoothing;    /* in [0, .5) */
   double f_alpha;            /* finite; of the alpha divergence, .5 */
   double gamma;              /* finite; target margin */
@@ -324,15 +348,20 @@ LR_API lr_status lr_loss_init(const char* name, lr_loss_options* options);
 /*
  * All tensors [P] float unless said otherwise.
  *   policy_chosen, policy_rejected         sequence log-probs of the policy
- *   reference_chosen, reference_rejected   of the reference; both absent: reference-free (taken as
- * 0) chosen_counts, rejected_counts         float or int; token counts for losses that divide by
- * length, default 1 grad_loss                              upstream gradient a pair, default 1/P
- * (gradients of the mean) beta_kl, beta_mix, tau [1]             of dlrml: take the place of the
- * options, for parameters that are learned kto_pair has 2P losses, the chosen ones first, and so
- * has its grad_loss (default 1/(2P)). aot and aot_unpaired: loss k and grad_loss k belong to rank k
- * of the ascending stable sort. outputs: loss; chosen_rewards, rejected_rewards; grad_* of the four
- * log-probs; grad_beta (discopop), grad_beta_kl, grad_beta_mix (dlrml), grad_tau (both): [1], sums
- * over the pairs An output that the loss does not have is an error. P = 0 is allowed.
+ *   reference_chosen, reference_rejected   of the reference; both absent: reference-free (taken
+ *                                          as 0)
+ *   chosen_counts, rejected_counts         float or int; token counts for losses that divide by
+ *                                          length, default 1
+ *   grad_loss                              upstream gradient per pair, default 1/P (gradients of
+ *                                          the mean)
+ *   beta_kl, beta_mix, tau [1]             of dlrml: take the place of the options, for parameters
+ *                                          that are learned
+ *   outputs: loss; chosen_rewards, rejected_rewards; grad_* of the four log-probs; grad_beta
+ *            (discopop), grad_beta_kl, grad_beta_mix (dlrml), grad_tau (both): [1], sums over the
+ *            pairs
+ * kto_pair has 2P losses, the chosen ones first, and so has its grad_loss (default 1/(2P)). aot
+ * and aot_unpaired: loss k and grad_loss k belong to rank k of the ascending stable sort. An
+ * output that the loss does not have is an error. P = 0 is allowed.
  */
 typedef struct lr_pair_loss_args {
   uint64_t size;
@@ -371,8 +400,10 @@ LR_API lr_status lr_pair_loss(const lr_pair_loss_args* args);
  *   loss_options                     kto, apo_zero_unpaired or bco
  *   policy_logps, reference_logps    sequence log-probs
  *   chosen                           bool or uint8: whether the example is a desirable one
- *   kl_policy_logps, kl_reference_logps [C]   of kto, optional: kl is max(0, the mean of their
- * differences), without a gradient grad_loss                        upstream gradient, default 1/B
+ *   kl_policy_logps, kl_reference_logps [C]
+ *                                    of kto, optional: kl is max(0, the mean of their
+ *                                    differences), without a gradient
+ *   grad_loss                        upstream gradient, default 1/B
  *   outputs: loss, rewards, grad_policy_logps, grad_reference_logps; kl [1]
  */
 typedef struct lr_unpaired_loss_args {
@@ -413,17 +444,21 @@ typedef struct lr_step_metrics {
 } lr_step_metrics;
 
 /*
- *   logits [2P,T,V] float32, bfloat16 or float16, shifted: logits[t] predicts labels[t]
- *   labels [2P,T] int                mask [2P,T] optional
- *   reference_logps [2P] float       reduced with the same mask and options; or
- *   reference_token_logps [2P,T] float;   neither: reference-free
- *   loss_options                     loss_count structs one after the other; their losses add up,
- * each times its weight outputs: losses [P] (kto_pair adds the mean of a pair's two), logps [2P],
- * counts [2P] float; grad_logits as the logits, which it may be (in place); metrics A token counts
- * if its mask counts and its label is not ignore_index. Rows that do not count are not read; their
- * gradient is 0. `metrics` is host memory, or device memory in a call on CUDA tensors; its rewards
- * are those of the first loss that has some. The logits are read once forward, and read and written
- * once backward. An entropy, argmax or mean logit is computed only if metrics is given.
+ *   logits [2P,T,V]                float32, bfloat16 or float16, shifted: logits[t] predicts
+ *                                  labels[t]
+ *   labels [2P,T] int
+ *   mask [2P,T]                    optional
+ *   reference_logps [2P] float     reduced with the same mask and options; or
+ *   reference_token_logps [2P,T] float; neither: reference-free
+ *   loss_options                   loss_count structs one after the other; their losses add up,
+ *                                  each times its weight
+ *   outputs: losses [P] (kto_pair adds the mean of a pair's two), logps [2P], counts [2P] float;
+ *            grad_logits as the logits, which it may be (in place); metrics
+ * A token counts if its mask counts and its label is not ignore_index. Rows that do not count are
+ * not read; their gradient is 0. `metrics` is host memory, or device memory in a call on CUDA
+ * tensors; its rewards are those of the first loss that has some. The logits are read once
+ * forward, and read and written once backward. An entropy, argmax or mean logit is computed only
+ * if metrics is given.
  */
 typedef struct lr_preference_step_args {
   uint64_t size;
@@ -485,15 +520,19 @@ typedef struct lr_divergence_options {
 
 /*
  * p = softmax(p_logits / temperature); q likewise, or q_weights divided by their sum. Forward, and
- * backward if a gradient is wanted. p_logits [N,V]               float32, bfloat16 or float16; rows
- * contiguous q_logits [M,V] of the same dtype, or q_weights [M,V] float32: >= 0 with a positive
- * sum, constant; one of the two p_rows, q_rows [K] int       which row meets which, no row twice on
- * one side; both or none. None: row k meets row k, N = M row_weights [K] float        finite and >=
- * 0; default 1 grad_loss [1] float          upstream gradient of the loss, default 1 outputs:
- * values [K], loss [1] float; grad_p_logits, grad_q_logits as the logits, which they may be (in
- * place) where the two sides have memory of their own Rows that take no part get gradient 0. A
- * logit of -inf has probability 0; where the maths is +inf, so is the value. A row that is all
- * -inf, or holds +inf or NaN, gives NaN in its own value and gradient only.
+ * backward if a gradient is wanted.
+ *   p_logits [N,V]           float32, bfloat16 or float16; rows contiguous
+ *   q_logits [M,V]           of the same dtype; or
+ *   q_weights [M,V]          float32: >= 0 with a positive sum, constant
+ *   p_rows, q_rows [K] int   which row meets which, no row twice on one side; both or none. None:
+ *                            row k meets row k, N = M
+ *   row_weights [K] float    finite and >= 0; default 1
+ *   grad_loss [1] float      upstream gradient of the loss, default 1
+ *   outputs: values [K], loss [1] float; grad_p_logits, grad_q_logits as the logits, which they
+ *            may be (in place) where the two sides have memory of their own
+ * Rows that take no part get gradient 0. A logit of -inf has probability 0; where the maths is
+ * +inf, so is the value. A row that is all -inf, or holds +inf or NaN, gives NaN in its own value
+ * and gradient only.
  */
 typedef struct lr_divergence_args {
   uint64_t size;
@@ -529,23 +568,23 @@ typedef enum lr_normalisation { LR_SELTEN = 0, LR_JNW = 1 } lr_normalisation;
 typedef struct lr_rule_options {
   int32_t rule;          /* lr_rule */
   int32_t normalisation; /* lr_normalisation; of power and pseudo_spherical, LR_SELTEN otherwise */
-  int32_t masked_log; /* 1: with epsilon > 0, add -(epsilon/vocab) log p_k over the columns with p_k
-                         < epsilon/vocab */
-  int32_t reserved;   /* 0 */
-  double alpha;       /* > 1; of power and pseudo_spherical, 2 otherwise */
-  double epsilon; /* in [0, 1): score smoothing, (1-epsilon) S(label) + epsilon/vocab * sum over k
-                     of S(k) */
-  int64_t vocab;  /* 1 <= vocab <= V, columns from it on take no part; 0 means V */
-  int64_t ignore_index; /* -100 by custom */
+  int32_t masked_log;    /* 1: with epsilon > 0, add -(epsilon/vocab) log p_k over the columns
+                            with p_k < epsilon/vocab */
+  int32_t reserved;      /* 0 */
+  double alpha;          /* > 1; of power and pseudo_spherical, 2 otherwise */
+  double epsilon;        /* in [0, 1): score smoothing, (1-epsilon) S(label) +
+                            epsilon/vocab * sum over k of S(k) */
+  int64_t vocab;         /* 1 <= vocab <= V, columns from it on take no part; 0 means V */
+  int64_t ignore_index;  /* -100 by custom */
 } lr_rule_options;
 
 /*
  * The loss is minus the score. Forward, and backward if a gradient is wanted.
  *   logits [N,V] or [B,T,V]   float32, bfloat16 or float16; rows contiguous
- *   labels [N] or [B,T] int; in [0,vocab) or ignore_index
- *   grad_loss float, as labels; default 1 / (rows that are not ignored)
+ *   labels [N] or [B,T]       int; in [0,vocab) or ignore_index
+ *   grad_loss                 float, as labels; default 1 / (rows that are not ignored)
  *   outputs: values float, as labels, 0 for ignored rows; loss [1] float, mean over the rows that
- * are not ignored, 0 if none; grad_logits as the logits, which it may be (in place)
+ *            are not ignored, 0 if none; grad_logits as the logits, which it may be (in place)
  */
 typedef struct lr_scoring_rule_args {
   uint64_t size;
