@@ -102,8 +102,8 @@ template <class Loss>
 __device__ inline void take_statistics(const Loss& loss, const PairBatch& batch,
                                        math::Statistics* statistics,
                                        math::Statistics* derivatives) {
-  constexpr bool kReferenceFree = Loss::info.reference_free, kTwoValues = Loss::info.two_values,
-                 kVariance = Loss::info.variance;
+  constexpr bool kReferenceFree = Loss::info.kind == LR_LOSS_REFERENCE_FREE,
+                 kTwoValues = Loss::info.two_values, kVariance = Loss::info.variance;
   constexpr int kMeans = Loss::info.means;
   const double count = static_cast<double>(batch.pairs);
   double sums[3] = {0, 0, 0};
@@ -227,8 +227,8 @@ __device__ inline void evaluate_sorted(const Loss& loss, double beta, const Pair
 
 template <class Loss>
 __device__ inline void evaluate_loss(const Loss& loss, double beta, const PairBatch& batch) {
-  constexpr bool kReferenceFree = Loss::info.reference_free, kTwoValues = Loss::info.two_values,
-                 kCoupled = Loss::info.means > 0;
+  constexpr bool kReferenceFree = Loss::info.kind == LR_LOSS_REFERENCE_FREE,
+                 kTwoValues = Loss::info.two_values, kCoupled = Loss::info.means > 0;
   constexpr bool kHasParameters = Loss::info.has_parameters();
   math::Statistics statistics, derivatives;
   if constexpr (kCoupled)

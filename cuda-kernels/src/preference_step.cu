@@ -558,8 +558,8 @@ void plan_pairs(const Step& step, Workspace& workspace, PairsCall* call) {
   call->loss_count = step.loss_count;
   for (int i = 0; i < step.loss_count; ++i) {
     const math::LossInfo& info = *math::loss_info(step.losses[i].options.loss);
-    call->list[i] = {step.losses[i].options, step.losses[i].weight,
-                     info.kind == math::LossKind::auxiliary, info.two_values};
+    call->list[i] = {step.losses[i].options, step.losses[i].weight, info.kind == LR_LOSS_AUXILIARY,
+                     info.two_values};
     call->sft |= call->list[i].is_sft;
     sorts |= info.sorting != math::Sorting::none;
   }

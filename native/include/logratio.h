@@ -119,12 +119,13 @@ LR_API lr_status lr_set_threads(int32_t threads);
  * runs, and workspace_bytes becomes what the same call needs (the same shapes, dtypes, strides,
  * options and wanted outputs; more than 0). Then call it with that much device memory, aligned to
  * 256 bytes, which calls on the same stream may share.
+ *
  * Values in device memory are not checked beforehand: a label outside [0,V) that is not
  * ignore_index gives logp NaN and gradient 0 in its row, and is counted. A mask weight that is not
- * finite or is negative counts as 0, and is counted. So it is with the labels of a scoring rule and
- * the weights of a divergence; a pair there that names a row that does not exist, or one that an
- * earlier pair has, is skipped: its value is NaN, the loss too unless the pair weighs nothing, and
- * it is counted. Parameters that are given as tensors are taken as they are.
+ * finite or is negative counts as 0, and is counted. So it is with the labels of a scoring rule
+ * and the weights of a divergence; a pair there that names a row that does not exist, or one that
+ * an earlier pair has, is skipped: its value is NaN, the loss too unless the pair weighs nothing,
+ * and it is counted. Parameters that are given as tensors are taken as they are.
  */
 typedef struct lr_cuda {
   uint64_t size;
@@ -288,15 +289,15 @@ typedef enum lr_nll { LR_NLL_PAIR = 0, LR_NLL_TOKEN = 1 } lr_nll;
  * differs. lr_loss_init sets each option to the loss's default, and to NaN where the loss has no
  * such option; a value given there is an error when used.
  *
- * A loss takes these options and no others; D is the difference of the two log-ratios'
- * scores. beta is .1 unless said otherwise.
+ * A loss takes these options and no others, which lr_loss_describe tells, too; D is the difference
+ * of the two log-ratios' scores. beta is .1 unless said otherwise.
  *
  *   paired, of D; all with f_divergence, f_alpha .5
  *     dlrml         beta_kl .05, beta_mix .20, tau .05, guard
  *     discopop      beta .05, tau .05, variant (repo, old); also named lrml
- *     sigmoid       beta, label_smoothing 0                    (DPO)
+ *     sigmoid       beta, label_smoothing 0; also named dpo
  *     sigmoid_norm  beta                        (divides by length)
- *     hinge         beta                        (SLiC)
+ *     hinge         beta; also named slic
  *     ipo           beta, normalise             (divides by length unless normalise is off)
  *     exo_pair      beta, label_smoothing 1e-3 (> 0)
  *     robust        beta, label_smoothing 0
@@ -343,7 +344,56 @@ typedef struct lr_loss_options {
   double desirable_weight;   /* >= 0 */
   double undesirable_weight; /* >= 0 */
 } lr_loss_options;
+/* The name is a loss's own or one of its aliases. */
 LR_API lr_status lr_loss_init(const char* name, lr_loss_options* options);
+
+/* What a loss is computed from. */
+typedef enum lr_loss_kind {
+  LR_LOSS_OF_MARGIN = 0,      /* paired: D, the difference of the two log-ratios' scores */
+  LR_LOSS_OF_LOG_RATIOS = 1,  /* paired: the two log-ratios, of one pair or of the batch */
+  LR_LOSS_REFERENCE_FREE = 2, /* paired: the policy's log-probs alone, never a reference */
+  LR_LOSS_UNPAIRED = 3,       /* single examples, for lr_unpaired_loss */
+  LR_LOSS_AUXILIARY = 4       /* a further term of lr_preference_step, without rewards */
+} lr_loss_kind;
+
+/*
+ * One option of a loss: a number, which is a double within bounds and finite, or a choice, which
+ * is an int32_t from 0 to value_count - 1.
+ */
+typedef struct lr_option_info {
+  const char* name;     /* of its field in lr_loss_options */
+  double default_value; /* of a number; a choice has 0 */
+  double lower;         /* bounds of a number; -INFINITY or INFINITY: there is none */
+  double upper;
+  int32_t lower_included; /* 1: a number may be the bound itself */
+  int32_t upper_included;
+  int32_t has_gradient;      /* 1: the loss has a gradient for it, in the output grad_NAME */
+  int32_t value_count;       /* of a choice; 0 for a number */
+  const char* const* values; /* [value_count] names of a choice's values; the default comes first */
+} lr_option_info;
+
+/* A loss, as the library knows it. What it points to is static. */
+typedef struct lr_loss_info {
+  uint64_t size; /* sizeof(lr_loss_info); set it before the call */
+  const char* name;
+  const char* const* aliases;    /* [alias_count] further names that lr_loss_init takes */
+  const lr_option_info* options; /* [option_count] */
+  int32_t alias_count;
+  int32_t option_count;
+  int32_t kind;                     /* lr_loss_kind */
+  int32_t losses_per_pair;          /* 2: one per answer. 1 otherwise */
+  int32_t smallest_batch;           /* the least number of pairs, besides none at all */
+  int32_t of_ranks;                 /* 1: loss k belongs to rank k of a sort over the batch */
+  int32_t divides_by_length;        /* 1: sums of log-probs are divided by token counts; means are
+                                       refused. An option normalise can turn it off */
+  int32_t has_rewards;              /* 1: there are rewards */
+  int32_t takes_learned_parameters; /* 1: options with a gradient may be given as tensors */
+  int32_t uses_kl;                  /* 1: takes kl_policy_logps and kl_reference_logps */
+} lr_loss_info;
+/* How many losses there are. */
+LR_API int32_t lr_loss_count(void);
+/* Describes the loss of a number, from 1 to lr_loss_count(); lr_loss_options.loss is such. */
+LR_API lr_status lr_loss_describe(int32_t number, lr_loss_info* info);
 
 /*
  * All tensors [P] float unless said otherwise.

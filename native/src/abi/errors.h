@@ -105,6 +105,10 @@ template <>
 struct Published<lr_device_info> {
   static constexpr uint64_t size = 288;
 };
+template <>
+struct Published<lr_loss_info> {
+  static constexpr uint64_t size = 72;
+};
 
 inline constexpr uint64_t kMaxStructSize = 4096;
 

@@ -18,6 +18,7 @@ static_assert(sizeof(DLTensor) == 48 && offsetof(DLTensor, device) == 8 &&
 static_assert(sizeof(lr_token_options) == 24 && sizeof(lr_sequence_options) == 24 &&
               sizeof(lr_loss_options) == 128);
 static_assert(sizeof(lr_step_metrics) == 88);
+static_assert(sizeof(lr_option_info) == 56 && sizeof(lr_loss_info) == 72);
 
 namespace logratio::abi {
 

@@ -1,11 +1,13 @@
 #include "abi/options.h"
 
+#include <algorithm>
 #include <cmath>
 #include <cstdio>
 #include <cstring>
 #include <limits>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "math/losses.h"
 
@@ -37,28 +39,8 @@ std::string number_text(double value) {
 bool positive(double value) { return value > 0 && std::isfinite(value); }
 
 void check_range(const NumberOption& option, double value) {
-  switch (option.range) {
-    case math::Range::positive:
-      if (!positive(value))
-        out_of_range(option.name, value, "a finite number > 0");
-      break;
-    case math::Range::finite:
-      if (!std::isfinite(value))
-        out_of_range(option.name, value, "a finite number");
-      break;
-    case math::Range::smoothing:
-      if (!(value >= 0 && value < .5))
-        out_of_range(option.name, value, "a number in [0,0.5)");
-      break;
-    case math::Range::positive_smoothing:
-      if (!(value > 0 && value < .5))
-        out_of_range(option.name, value, "a number in (0,0.5)");
-      break;
-    case math::Range::non_negative:
-      if (!(value >= 0 && std::isfinite(value)))
-        out_of_range(option.name, value, "a finite number >= 0");
-      break;
-  }
+  if (!option.range.contains(value))
+    out_of_range(option.name, value, option.range.expected);
 }
 
 const NumberOption* find(const LossInfo& loss, double lr_loss_options::*member) {
@@ -82,24 +64,16 @@ const ChoiceOption* find(const LossInfo& loss, int32_t lr_loss_options::*member)
           " has no such option: leave it as lr_loss_init sets it");
 }
 
-std::string loss_names() {
-  std::string text;
-  for (int32_t number = 1; number <= math::kLossCount; ++number) {
-    if (number > 1)
-      text += number == math::kLossCount ? " or " : ", ";
-    text += math::loss_info(number)->name;
-  }
-  return text;
-}
+bool any_loss(const LossInfo&) { return true; }
 
 int32_t number_of(const char* name) {
   for (int32_t number = 1; number <= math::kLossCount; ++number) {
     const LossInfo& loss = *math::loss_info(number);
-    if (std::strcmp(name, loss.name) == 0 ||
-        (loss.alias != nullptr && std::strcmp(name, loss.alias) == 0))
+    const auto is_it = [name](const char* own) { return std::strcmp(name, own) == 0; };
+    if (is_it(loss.name) || std::any_of(loss.aliases.begin(), loss.aliases.end(), is_it))
       return number;
   }
-  invalid("loss is \"" + std::string(name) + "\", expected " + loss_names());
+  invalid("loss is \"" + std::string(name) + "\", expected " + loss_names(any_loss));
 }
 
 void check_size(const lr_loss_options& options) {
@@ -115,7 +89,7 @@ void check_size(const lr_loss_options& options) {
 lr_status lr_loss_init(const char* name, lr_loss_options* options) {
   return guarded({}, [&] {
     if (name == nullptr)
-      invalid("name is NULL, expected " + loss_names());
+      invalid("name is NULL, expected " + loss_names(any_loss));
     if (options == nullptr)
       invalid("options is NULL, and it is required");
     check_size(*options);
@@ -132,6 +106,21 @@ lr_status lr_loss_init(const char* name, lr_loss_options* options) {
 }
 
 namespace logratio::abi {
+
+std::string loss_names(bool (*which)(const LossInfo&)) {
+  std::vector<const char*> names;
+  for (int32_t number = 1; number <= math::kLossCount; ++number) {
+    if (which(*math::loss_info(number)))
+      names.push_back(math::loss_info(number)->name);
+  }
+  std::string text;
+  for (size_t k = 0; k < names.size(); ++k) {
+    if (k > 0)
+      text += k + 1 == names.size() ? " or " : ", ";
+    text += names[k];
+  }
+  return text;
+}
 
 const LossInfo& check_loss_options(const lr_loss_options* options) {
   if (options == nullptr)
@@ -159,9 +148,9 @@ const LossInfo& check_loss_options(const lr_loss_options* options) {
     const ChoiceOption* option = find(*loss, choice.member);
     if (option == nullptr)
       no_such_option(choice.name, value, *loss);
-    if (value < 0 || value >= option->count) {
+    if (value < 0 || static_cast<size_t>(value) >= option->values.size()) {
       invalid(std::string(choice.name) + " is " + std::to_string(value) + ", expected 0 to " +
-              std::to_string(option->count - 1));
+              std::to_string(option->values.size() - 1));
     }
   }
   if (options->reserved != 0)

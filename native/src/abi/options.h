@@ -1,11 +1,16 @@
 // Checks of the option structs.
 #pragma once
 
+#include <string>
+
 #include "abi/errors.h"
 #include "cpu/token_rows.h"
 #include "math/loss.h"
 
 namespace logratio::abi {
+
+// "kto, apo_zero_unpaired or bco": the losses that a message expects.
+std::string loss_names(bool (*which)(const math::LossInfo&));
 
 // The checked options of a loss, with its description.
 const math::LossInfo& check_loss_options(const lr_loss_options* options);

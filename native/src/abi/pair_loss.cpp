@@ -31,10 +31,10 @@ class Checker {
   }
   // One for each value of the loss.
   cpu::Grid input_by_value(const char* name, const DLTensor* tensor, const math::LossInfo& loss) {
-    return input(name, tensor, kFloats, values_shape(loss), values_reason(loss));
+    return input(name, tensor, kFloats, values_shape(loss), values_reason(loss).c_str());
   }
   cpu::Grid output_by_value(const char* name, const DLTensor* tensor, const math::LossInfo& loss) {
-    return output(name, tensor, values_shape(loss), values_reason(loss));
+    return output(name, tensor, values_shape(loss), values_reason(loss).c_str());
   }
   cpu::Grid parameter(const char* name, const DLTensor* tensor, const math::LossInfo& loss,
                       double lr_loss_options::*option) {
@@ -50,9 +50,11 @@ class Checker {
   cpu::Grid learned(const char* name, const DLTensor* tensor, const math::LossInfo& loss) {
     if (tensor == nullptr)
       return {};
-    if (loss.reward_beta != &lr_loss_options::beta_kl) {
+    if (!loss.takes_learned_parameters) {
       invalid(std::string(name) + " is given as a tensor, and the loss " + loss.name +
-              " takes none: only dlrml does");
+              " takes none: only " +
+              loss_names([](const math::LossInfo& one) { return one.takes_learned_parameters; }) +
+              " does");
     }
     return input(name, tensor, kFloats, shape_of(1), "one parameter");
   }
@@ -62,10 +64,10 @@ class Checker {
   Shape values_shape(const math::LossInfo& loss) const {
     return shape_of(loss.two_values ? 2 * pairs_.size[0] : pairs_.size[0]);
   }
-  static const char* values_reason(const math::LossInfo& loss) {
-    return loss.two_values
-               ? "twice the length of policy_chosen: kto_pair has a value for each answer"
-               : "the length of policy_chosen";
+  static std::string values_reason(const math::LossInfo& loss) {
+    return loss.two_values ? std::string("twice the length of policy_chosen: ") + loss.name +
+                                 " has a value for each answer"
+                           : "the length of policy_chosen";
   }
   cpu::Grid input(const char* name, const DLTensor* tensor, const Types& types, const Shape& shape,
                   const char* reason) {
@@ -111,13 +113,13 @@ lr_status lr_pair_loss(const lr_pair_loss_args* args) {
                                {"tau", a.tau}},
                               a.cuda);
     const math::LossInfo& loss = check_loss_options(a.loss_options);
-    if (loss.kind != math::LossKind::paired)
+    if (!loss.paired())
       invalid(std::string("loss is ") + loss.name + ", expected a loss of pairs");
     lr_loss_options options = *a.loss_options;
     require({"policy_chosen", a.policy_chosen});
     require({"policy_rejected", a.policy_rejected});
     together(a.reference_chosen, "reference_chosen", a.reference_rejected, "reference_rejected");
-    if (loss.reference_free && a.reference_chosen != nullptr) {
+    if (loss.kind == LR_LOSS_REFERENCE_FREE && a.reference_chosen != nullptr) {
       invalid(std::string("reference_chosen is given, and the loss ") + loss.name +
               " has no reference");
     }

@@ -31,7 +31,7 @@ std::vector<cpu::WeightedLoss> check_losses(const lr_preference_step_args& a) {
     const lr_loss_options* const options = a.loss_options == nullptr ? nullptr : a.loss_options + k;
     const math::LossInfo& info = check_loss_options(options);
     const double weight = a.loss_weights == nullptr ? 1 : a.loss_weights[k];
-    if (info.kind == math::LossKind::unpaired)
+    if (info.kind == LR_LOSS_UNPAIRED)
       invalid(std::string("loss is ") + info.name + ", expected a loss of pairs or sft");
     if (!std::isfinite(weight))
       invalid("loss_weights has " + std::to_string(weight) + " for the loss " + info.name +
@@ -44,7 +44,7 @@ std::vector<cpu::WeightedLoss> check_losses(const lr_preference_step_args& a) {
   }
   const bool referenced =
       std::any_of(losses.begin(), losses.end(), [](const cpu::WeightedLoss& loss) {
-        return info_of(loss).kind == math::LossKind::paired && !info_of(loss).reference_free;
+        return info_of(loss).paired() && info_of(loss).kind != LR_LOSS_REFERENCE_FREE;
       });
   if (!referenced && (a.reference_logps != nullptr || a.reference_token_logps != nullptr)) {
     invalid(

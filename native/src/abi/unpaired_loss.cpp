@@ -59,15 +59,17 @@ lr_status lr_unpaired_loss(const lr_unpaired_loss_args* args) {
                                {"grad_reference_logps", a.grad_reference_logps}},
                               a.cuda);
     const math::LossInfo& loss = check_loss_options(a.loss_options);
-    if (loss.kind != math::LossKind::unpaired)
-      invalid(std::string("loss is ") + loss.name + ", expected kto, apo_zero_unpaired or bco");
+    if (loss.kind != LR_LOSS_UNPAIRED) {
+      invalid(std::string("loss is ") + loss.name + ", expected " +
+              loss_names([](const math::LossInfo& one) { return one.kind == LR_LOSS_UNPAIRED; }));
+    }
     const lr_loss_options options = *a.loss_options;
     const bool has_kl = a.kl_policy_logps != nullptr;
     if (has_kl != (a.kl_reference_logps != nullptr)) {
       invalid(std::string(has_kl ? "kl_reference_logps" : "kl_policy_logps") +
               " is NULL, expected kl_policy_logps and kl_reference_logps together");
     }
-    if (has_kl && loss.means == 0)
+    if (has_kl && !loss.uses_kl)
       invalid(std::string("kl_policy_logps is given, and the loss ") + loss.name + " has no kl");
     const int64_t examples = grid({"policy_logps", a.policy_logps}, kFloats, 1, "[B]").inner;
     Checker check(examples);

@@ -201,7 +201,7 @@ void evaluate_pairs(const lr_loss_options& options, int64_t pairs, const PairTen
 }
 
 void unpaired_loss(const lr_loss_options& options, int64_t examples, const ExampleTensors& t) {
-  const bool uses_kl = math::loss_info(options.loss)->means > 0;
+  const bool uses_kl = math::loss_info(options.loss)->uses_kl;
   const double kl =
       uses_kl && t.kl_policy_logps ? mean_log_ratio(t.kl_policy_logps, t.kl_reference_logps) : 0;
   const double uniform = one_over(examples);

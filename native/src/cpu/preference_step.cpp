@@ -150,7 +150,7 @@ class PairEvaluation {
     PairTensors t;
     t.policy_chosen = view(logps_, 0, count_);
     t.policy_rejected = view(logps_, count_, count_);
-    if (!reference_.empty() && !info.reference_free) {
+    if (!reference_.empty() && info.kind != LR_LOSS_REFERENCE_FREE) {
       t.reference_chosen = view(reference_, 0, count_);
       t.reference_rejected = view(reference_, count_, count_);
     }
@@ -271,7 +271,7 @@ void preference_step(const std::vector<WeightedLoss>& losses, bool wpo,
                      const StepOutput& output) {
   const int64_t sequences = 2 * input.pairs;
   const auto is_sft = [](const WeightedLoss& loss) {
-    return math::loss_info(loss.options.loss)->kind == math::LossKind::auxiliary;
+    return math::loss_info(loss.options.loss)->kind == LR_LOSS_AUXILIARY;
   };
   const Wants wants{output.metrics != nullptr, wpo,
                     std::any_of(losses.begin(), losses.end(), is_sft)};

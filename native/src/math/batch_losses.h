@@ -14,6 +14,7 @@ class KtoPair {
 
  public:
   static constexpr LossInfo info{.name = "kto_pair",
+                                 .kind = LR_LOSS_OF_LOG_RATIOS,
                                  .numbers = kBetaOnly,
                                  .choices = kChoicesHere,
                                  .two_values = true,
@@ -61,6 +62,7 @@ template <Sorting kSorting>
 class Aot {
  public:
   static constexpr LossInfo info{.name = kSorting == Sorting::by_model ? "aot" : "aot_unpaired",
+                                 .kind = LR_LOSS_OF_LOG_RATIOS,
                                  .numbers = kBetaAndSmoothing,
                                  .sorting = kSorting};
 

@@ -7,9 +7,14 @@ namespace logratio::math {
 
 // sigmoid (DPO): -(1 - e) log sigmoid(y) - e log sigmoid(-y), e the label smoothing.
 class SigmoidLoss {
+  static constexpr const char* kAliases[] = {"dpo"};
+
  public:
-  static constexpr LossInfo info{
-      .name = "sigmoid", .numbers = kBetaSmoothingAndScore, .choices = kScoreOnly};
+  static constexpr LossInfo info{.name = "sigmoid",
+                                 .aliases = kAliases,
+                                 .kind = LR_LOSS_OF_MARGIN,
+                                 .numbers = kBetaSmoothingAndScore,
+                                 .choices = kScoreOnly};
 
   LR_FORCE_INLINE LR_HD explicit SigmoidLoss(const lr_loss_options& options)
       : score_(options), beta_(options.beta), smoothing_(options.label_smoothing) {}
@@ -49,6 +54,7 @@ LR_FORCE_INLINE LR_HD PairOutput<Real> averaged_difference_loss(const PairInput<
 class SigmoidNorm {
  public:
   static constexpr LossInfo info{.name = "sigmoid_norm",
+                                 .kind = LR_LOSS_OF_MARGIN,
                                  .numbers = kBetaAndScore,
                                  .choices = kScoreOnly,
                                  .divides_by_length = true};
@@ -71,8 +77,14 @@ class SigmoidNorm {
 
 // hinge (SLiC): max(0, 1 - y); the slope at the kink is 0.
 class Hinge {
+  static constexpr const char* kAliases[] = {"slic"};
+
  public:
-  static constexpr LossInfo info{.name = "hinge", .numbers = kBetaAndScore, .choices = kScoreOnly};
+  static constexpr LossInfo info{.name = "hinge",
+                                 .aliases = kAliases,
+                                 .kind = LR_LOSS_OF_MARGIN,
+                                 .numbers = kBetaAndScore,
+                                 .choices = kScoreOnly};
 
   LR_FORCE_INLINE LR_HD explicit Hinge(const lr_loss_options& options)
       : score_(options), beta_(options.beta) {}
@@ -98,8 +110,11 @@ class Ipo {
   static constexpr ChoiceOption kChoicesHere[] = {kNormalise, kFDivergence};
 
  public:
-  static constexpr LossInfo info{
-      .name = "ipo", .numbers = kBetaAndScore, .choices = kChoicesHere, .divides_by_length = true};
+  static constexpr LossInfo info{.name = "ipo",
+                                 .kind = LR_LOSS_OF_MARGIN,
+                                 .numbers = kBetaAndScore,
+                                 .choices = kChoicesHere,
+                                 .divides_by_length = true};
 
   LR_FORCE_INLINE LR_HD explicit Ipo(const lr_loss_options& options)
       : score_(options),
@@ -127,11 +142,12 @@ class Ipo {
 class ExoPair {
   static constexpr NumberOption kNumbers[] = {
       beta_option(.1),
-      {"label_smoothing", &lr_loss_options::label_smoothing, 1e-3, Range::positive_smoothing},
+      {"label_smoothing", &lr_loss_options::label_smoothing, 1e-3, kPositiveSmoothing},
       f_alpha_option()};
 
  public:
-  static constexpr LossInfo info{.name = "exo_pair", .numbers = kNumbers, .choices = kScoreOnly};
+  static constexpr LossInfo info{
+      .name = "exo_pair", .kind = LR_LOSS_OF_MARGIN, .numbers = kNumbers, .choices = kScoreOnly};
 
   LR_FORCE_INLINE LR_HD explicit ExoPair(const lr_loss_options& options)
       : score_(options),
@@ -164,8 +180,10 @@ class ExoPair {
 // labels is flipped.
 class Robust {
  public:
-  static constexpr LossInfo info{
-      .name = "robust", .numbers = kBetaSmoothingAndScore, .choices = kScoreOnly};
+  static constexpr LossInfo info{.name = "robust",
+                                 .kind = LR_LOSS_OF_MARGIN,
+                                 .numbers = kBetaSmoothingAndScore,
+                                 .choices = kScoreOnly};
 
   LR_FORCE_INLINE LR_HD explicit Robust(const lr_loss_options& options)
       : score_(options),

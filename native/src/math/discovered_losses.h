@@ -57,6 +57,7 @@ class Dbaql {
 
  public:
   static constexpr LossInfo info{.name = "dbaql",
+                                 .kind = LR_LOSS_OF_LOG_RATIOS,
                                  .numbers = kDiscoveredNumbers,
                                  .choices = kDiscoveredChoices,
                                  .means = 1,
@@ -104,8 +105,11 @@ class Aql {
   static constexpr double kWeight = .01;
 
  public:
-  static constexpr LossInfo info{
-      .name = "aql", .numbers = kDiscoveredNumbers, .choices = kDiscoveredChoices, .means = 1};
+  static constexpr LossInfo info{.name = "aql",
+                                 .kind = LR_LOSS_OF_LOG_RATIOS,
+                                 .numbers = kDiscoveredNumbers,
+                                 .choices = kDiscoveredChoices,
+                                 .means = 1};
 
   LR_FORCE_INLINE LR_HD explicit Aql(const lr_loss_options& options)
       : beta_(options.beta),
@@ -153,6 +157,7 @@ class Aqfl {
 
  public:
   static constexpr LossInfo info{.name = "aqfl",
+                                 .kind = LR_LOSS_OF_LOG_RATIOS,
                                  .numbers = kDiscoveredNumbers,
                                  .choices = kDiscoveredChoices,
                                  .means = 2,
@@ -213,7 +218,8 @@ class Aqfl {
 // padll: .9 (1 - .5 [D < 0]) softplus(-y).
 class Padll {
  public:
-  static constexpr LossInfo info{.name = "padll", .numbers = kDiscoveredBeta};
+  static constexpr LossInfo info{
+      .name = "padll", .kind = LR_LOSS_OF_LOG_RATIOS, .numbers = kDiscoveredBeta};
 
   LR_FORCE_INLINE LR_HD explicit Padll(const lr_loss_options& options) : beta_(options.beta) {}
 
@@ -233,7 +239,8 @@ class Padll {
 // cell: exp(-y) / 2 + softplus(-y) / 2.
 class Cell {
  public:
-  static constexpr LossInfo info{.name = "cell", .numbers = kDiscoveredBeta};
+  static constexpr LossInfo info{
+      .name = "cell", .kind = LR_LOSS_OF_LOG_RATIOS, .numbers = kDiscoveredBeta};
 
   LR_FORCE_INLINE LR_HD explicit Cell(const lr_loss_options& options) : beta_(options.beta) {}
 
@@ -254,8 +261,10 @@ class Cell {
 // D for y. Paper: y / tau for y.
 class Pfl {
  public:
-  static constexpr LossInfo info{
-      .name = "pfl", .numbers = kDiscoveredNumbers, .choices = kDiscoveredChoices};
+  static constexpr LossInfo info{.name = "pfl",
+                                 .kind = LR_LOSS_OF_LOG_RATIOS,
+                                 .numbers = kDiscoveredNumbers,
+                                 .choices = kDiscoveredChoices};
 
   LR_FORCE_INLINE LR_HD explicit Pfl(const lr_loss_options& options)
       : scale_(options.variant == LR_VARIANT_OLD     ? 1.0

@@ -10,9 +10,10 @@
 // A loss that looks at the whole batch (info.means > 0) names up to two features of a pair, and
 // sees their statistics:
 //   Features<Real> features(const PairInput<Real>&)
-//   CoupledOutput<Real> evaluate(const PairInput<Real>&, const Statistics&)   derivatives by the
-//   statistics, too PairGradient<Real> pull_back(const PairInput<Real>&, const Features<Real>&)
-//   from derivatives by its features to its inputs
+//   CoupledOutput<Real> evaluate(const PairInput<Real>&, const Statistics&)
+//                                             derivatives by the statistics, too
+//   PairGradient<Real> pull_back(const PairInput<Real>&, const Features<Real>&)
+//                                             from derivatives by its features to its inputs
 // What lies between, from statistics to features, is the same for all: feature_gradient() below.
 #pragma once
 
@@ -118,7 +119,24 @@ LR_FORCE_INLINE LR_HD Features<Real> feature_gradient(const Features<Real>& feat
 
 // ---- Options ----
 
-enum class Range : uint8_t { positive, finite, smoothing, positive_smoothing, non_negative };
+// The values that a number may have; never an infinite one, or NaN.
+struct Range {
+  double lower;
+  bool lower_included;
+  double upper;
+  bool upper_included;
+  const char* expected;  // in messages
+
+  constexpr bool contains(double value) const {
+    return (lower_included ? value >= lower : value > lower) &&
+           (upper_included ? value <= upper : value < upper);
+  }
+};
+inline constexpr Range kPositive{0, false, kInfinity, false, "a finite number > 0"};
+inline constexpr Range kNonNegative{0, true, kInfinity, false, "a finite number >= 0"};
+inline constexpr Range kFinite{-kInfinity, false, kInfinity, false, "a finite number"};
+inline constexpr Range kSmoothing{0, true, .5, false, "a number in [0, 0.5)"};
+inline constexpr Range kPositiveSmoothing{0, false, .5, false, "a number in (0, 0.5)"};
 
 struct NumberOption {
   const char* name;
@@ -131,10 +149,8 @@ struct NumberOption {
 struct ChoiceOption {
   const char* name;
   int32_t lr_loss_options::*member;
-  int32_t count;  // values 0 .. count-1
+  std::span<const char* const> values;  // the names of 0, 1, ...; 0 is the default
 };
-
-enum class LossKind : uint8_t { paired, unpaired, auxiliary };
 
 // Losses of the batch's sorted values: of lw-ll against rw-rl, or of one answer's log-ratios
 // against the other's.
@@ -142,20 +158,25 @@ enum class Sorting : uint8_t { none, by_model, by_answer };
 
 struct LossInfo {
   const char* name;
-  const char* alias = nullptr;
-  LossKind kind = LossKind::paired;
+  std::span<const char* const> aliases = {};
+  lr_loss_kind kind;
   std::span<const NumberOption> numbers = {};
   std::span<const ChoiceOption> choices = {};
   double lr_loss_options::*reward_beta =
       &lr_loss_options::beta;  // scales the logged rewards; nullptr: there are none
   bool divides_by_length =
       false;  // unless normalise is off: such a loss takes sums over tokens, never means
-  bool reference_free = false;  // never has a reference
-  bool two_values = false;      // a value for each answer, not one a pair
-  int means = 0;                // how many features have a mean that the loss uses
-  bool variance = false;        // of the first feature; needs two pairs
+  bool takes_learned_parameters = false;  // tensors in place of its differentiable options
+  bool uses_kl = false;                   // of an unpaired loss: an estimate over the batch
+  bool two_values = false;                // a value for each answer, not one per pair
+  int means = 0;                          // how many features have a mean that the loss uses
+  bool variance = false;                  // of the first feature; needs two pairs
   Sorting sorting = Sorting::none;
 
+  constexpr bool paired() const {
+    return kind == LR_LOSS_OF_MARGIN || kind == LR_LOSS_OF_LOG_RATIOS ||
+           kind == LR_LOSS_REFERENCE_FREE;
+  }
   constexpr bool has_parameters() const {
     for (const NumberOption& option : numbers) {
       if (option.differentiable)
@@ -189,25 +210,33 @@ inline constexpr const char* kNumberNames[] = {"beta",
                                                "desirable_weight",
                                                "undesirable_weight"};
 
-inline constexpr ChoiceOption kFDivergence{"f_divergence", &lr_loss_options::f_divergence, 4};
-inline constexpr ChoiceOption kGuard{"guard", &lr_loss_options::guard, 3};
-inline constexpr ChoiceOption kVariant{"variant", &lr_loss_options::variant, 3};
-inline constexpr ChoiceOption kTwoVariants{"variant", &lr_loss_options::variant, 2};
-inline constexpr ChoiceOption kNormalise{"normalise", &lr_loss_options::normalise, 2};
-inline constexpr ChoiceOption kDetach{"detach", &lr_loss_options::detach, 2};
-inline constexpr ChoiceOption kNll{"nll", &lr_loss_options::nll, 2};
+inline constexpr const char* kFDivergences[] = {"reverse_kl", "forward_kl", "js", "alpha"};
+inline constexpr const char* kGuards[] = {"none", "warn", "clamp"};
+inline constexpr const char* kVariants[] = {"repo", "old", "paper"};
+inline constexpr const char* kOnOff[] = {"on", "off"};
+inline constexpr const char* kOffOn[] = {"off", "on"};
+inline constexpr const char* kNlls[] = {"pair", "token"};
+inline constexpr ChoiceOption kFDivergence{"f_divergence", &lr_loss_options::f_divergence,
+                                           kFDivergences};
+inline constexpr ChoiceOption kGuard{"guard", &lr_loss_options::guard, kGuards};
+inline constexpr ChoiceOption kVariant{"variant", &lr_loss_options::variant, kVariants};
+inline constexpr ChoiceOption kTwoVariants{"variant", &lr_loss_options::variant,
+                                           std::span(kVariants).first(2)};
+inline constexpr ChoiceOption kNormalise{"normalise", &lr_loss_options::normalise, kOnOff};
+inline constexpr ChoiceOption kDetach{"detach", &lr_loss_options::detach, kOffOn};
+inline constexpr ChoiceOption kNll{"nll", &lr_loss_options::nll, kNlls};
 inline constexpr ChoiceOption kChoices[] = {kFDivergence, kGuard,  kVariant,
                                             kNormalise,   kDetach, kNll};
 
 constexpr NumberOption beta_option(double fallback) {
-  return {"beta", &lr_loss_options::beta, fallback, Range::positive};
+  return {"beta", &lr_loss_options::beta, fallback, kPositive};
 }
-constexpr NumberOption tau_option() { return {"tau", &lr_loss_options::tau, .05, Range::positive}; }
+constexpr NumberOption tau_option() { return {"tau", &lr_loss_options::tau, .05, kPositive}; }
 constexpr NumberOption smoothing_option() {
-  return {"label_smoothing", &lr_loss_options::label_smoothing, 0, Range::smoothing};
+  return {"label_smoothing", &lr_loss_options::label_smoothing, 0, kSmoothing};
 }
 constexpr NumberOption f_alpha_option() {
-  return {"f_alpha", &lr_loss_options::f_alpha, .5, Range::finite};
+  return {"f_alpha", &lr_loss_options::f_alpha, .5, kFinite};
 }
 
 inline constexpr NumberOption kBetaOnly[] = {beta_option(.1)};

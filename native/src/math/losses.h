@@ -20,10 +20,8 @@ using PairedLosses = decltype(MixtureLosses() + DifferenceLosses() + RatioLosses
 // sft has no formula of its own: it is the mean of -logp over the chosen tokens, which
 // preference_step takes.
 struct Sft {
-  static constexpr LossInfo info{.name = "sft",
-                                 .kind = LossKind::auxiliary,
-                                 .reward_beta = nullptr,
-                                 .divides_by_length = true};
+  static constexpr LossInfo info{
+      .name = "sft", .kind = LR_LOSS_AUXILIARY, .reward_beta = nullptr, .divides_by_length = true};
 };
 
 inline constexpr int32_t kLossCount = PairedLosses::count + UnpairedLosses::count + 1;

@@ -10,17 +10,19 @@ namespace logratio::math {
 // z = beta_kl D and u = beta_mix D / tau: the gate has a scale of its own.
 class Dlrml {
   static constexpr NumberOption kNumbers[] = {
-      {"beta_kl", &lr_loss_options::beta_kl, .05, Range::positive, true},
-      {"beta_mix", &lr_loss_options::beta_mix, .20, Range::finite, true},
-      {"tau", &lr_loss_options::tau, .05, Range::positive, true},
+      {"beta_kl", &lr_loss_options::beta_kl, .05, kPositive, true},
+      {"beta_mix", &lr_loss_options::beta_mix, .20, kFinite, true},
+      {"tau", &lr_loss_options::tau, .05, kPositive, true},
       f_alpha_option()};
   static constexpr ChoiceOption kChoicesHere[] = {kGuard, kFDivergence};
 
  public:
   static constexpr LossInfo info{.name = "dlrml",
+                                 .kind = LR_LOSS_OF_MARGIN,
                                  .numbers = kNumbers,
                                  .choices = kChoicesHere,
-                                 .reward_beta = &lr_loss_options::beta_kl};
+                                 .reward_beta = &lr_loss_options::beta_kl,
+                                 .takes_learned_parameters = true};
 
   LR_FORCE_INLINE LR_HD explicit Dlrml(const lr_loss_options& options)
       : score_(options),
@@ -61,14 +63,18 @@ class Dlrml {
 // One beta for both, z = beta D and u = beta D / tau; the old variant gates with u = D.
 class DiscoPop {
   static constexpr NumberOption kNumbers[] = {
-      {"beta", &lr_loss_options::beta, .05, Range::positive, true},
-      {"tau", &lr_loss_options::tau, .05, Range::positive, true},
+      {"beta", &lr_loss_options::beta, .05, kPositive, true},
+      {"tau", &lr_loss_options::tau, .05, kPositive, true},
       f_alpha_option()};
   static constexpr ChoiceOption kChoicesHere[] = {kTwoVariants, kFDivergence};
+  static constexpr const char* kAliases[] = {"lrml"};
 
  public:
-  static constexpr LossInfo info{
-      .name = "discopop", .alias = "lrml", .numbers = kNumbers, .choices = kChoicesHere};
+  static constexpr LossInfo info{.name = "discopop",
+                                 .aliases = kAliases,
+                                 .kind = LR_LOSS_OF_MARGIN,
+                                 .numbers = kNumbers,
+                                 .choices = kChoicesHere};
 
   LR_FORCE_INLINE LR_HD explicit DiscoPop(const lr_loss_options& options)
       : score_(options),

@@ -8,7 +8,8 @@ namespace logratio::math {
 // nca_pair: -log sigmoid(beta dw) - log sigmoid(-beta dw) / 2 - log sigmoid(-beta dl) / 2.
 class NcaPair {
  public:
-  static constexpr LossInfo info{.name = "nca_pair", .numbers = kBetaOnly};
+  static constexpr LossInfo info{
+      .name = "nca_pair", .kind = LR_LOSS_OF_LOG_RATIOS, .numbers = kBetaOnly};
 
   LR_FORCE_INLINE LR_HD explicit NcaPair(const lr_loss_options& options) : beta_(options.beta) {}
 
@@ -29,10 +30,11 @@ class NcaPair {
 // bco_pair: -log sigmoid(beta dw - delta) - log sigmoid(-(beta dl - delta)).
 class BcoPair {
   static constexpr NumberOption kNumbers[] = {beta_option(.1),
-                                              {"delta", &lr_loss_options::delta, 0, Range::finite}};
+                                              {"delta", &lr_loss_options::delta, 0, kFinite}};
 
  public:
-  static constexpr LossInfo info{.name = "bco_pair", .numbers = kNumbers};
+  static constexpr LossInfo info{
+      .name = "bco_pair", .kind = LR_LOSS_OF_LOG_RATIOS, .numbers = kNumbers};
 
   LR_FORCE_INLINE LR_HD explicit BcoPair(const lr_loss_options& options)
       : beta_(options.beta), delta_(options.delta) {}
@@ -54,7 +56,8 @@ class BcoPair {
 // sppo_hard: (dw - 1 / (2 beta))^2 + (dl + 1 / (2 beta))^2.
 class SppoHard {
  public:
-  static constexpr LossInfo info{.name = "sppo_hard", .numbers = kBetaOnly};
+  static constexpr LossInfo info{
+      .name = "sppo_hard", .kind = LR_LOSS_OF_LOG_RATIOS, .numbers = kBetaOnly};
 
   LR_FORCE_INLINE LR_HD explicit SppoHard(const lr_loss_options& options)
       : target_(.5 / options.beta) {}
@@ -74,7 +77,8 @@ class SppoHard {
 // apo_zero: 1 - sigmoid(beta dw) + sigmoid(beta dl).
 class ApoZero {
  public:
-  static constexpr LossInfo info{.name = "apo_zero", .numbers = kBetaOnly};
+  static constexpr LossInfo info{
+      .name = "apo_zero", .kind = LR_LOSS_OF_LOG_RATIOS, .numbers = kBetaOnly};
 
   LR_FORCE_INLINE LR_HD explicit ApoZero(const lr_loss_options& options) : beta_(options.beta) {}
 
@@ -93,7 +97,8 @@ class ApoZero {
 // apo_down: sigmoid(beta dw) + 1 - sigmoid(beta (dw - dl)).
 class ApoDown {
  public:
-  static constexpr LossInfo info{.name = "apo_down", .numbers = kBetaOnly};
+  static constexpr LossInfo info{
+      .name = "apo_down", .kind = LR_LOSS_OF_LOG_RATIOS, .numbers = kBetaOnly};
 
   LR_FORCE_INLINE LR_HD explicit ApoDown(const lr_loss_options& options) : beta_(options.beta) {}
 

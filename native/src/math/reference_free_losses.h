@@ -5,15 +5,17 @@
 
 namespace logratio::math {
 
-inline constexpr NumberOption kGamma{"gamma", &lr_loss_options::gamma, .5, Range::finite};
+inline constexpr NumberOption kGamma{"gamma", &lr_loss_options::gamma, .5, kFinite};
 
 // simpo: x = beta (aw - al) - gamma; -(1 - e) log sigmoid(x) - e log sigmoid(-x).
 class Simpo {
   static constexpr NumberOption kNumbers[] = {beta_option(2), kGamma, smoothing_option()};
 
  public:
-  static constexpr LossInfo info{
-      .name = "simpo", .numbers = kNumbers, .divides_by_length = true, .reference_free = true};
+  static constexpr LossInfo info{.name = "simpo",
+                                 .kind = LR_LOSS_REFERENCE_FREE,
+                                 .numbers = kNumbers,
+                                 .divides_by_length = true};
 
   LR_FORCE_INLINE LR_HD explicit Simpo(const lr_loss_options& options)
       : beta_(options.beta), gamma_(options.gamma), smoothing_(options.label_smoothing) {}
@@ -38,15 +40,16 @@ class Simpo {
 
 // alphapo: simpo with r(a) = (1 - exp(-alpha a)) / alpha in place of a.
 class AlphaPo {
-  static constexpr NumberOption kNumbers[] = {
-      beta_option(2),
-      kGamma,
-      {"alpha", &lr_loss_options::alpha, .25, Range::non_negative},
-      smoothing_option()};
+  static constexpr NumberOption kNumbers[] = {beta_option(2),
+                                              kGamma,
+                                              {"alpha", &lr_loss_options::alpha, .25, kNonNegative},
+                                              smoothing_option()};
 
  public:
-  static constexpr LossInfo info{
-      .name = "alphapo", .numbers = kNumbers, .divides_by_length = true, .reference_free = true};
+  static constexpr LossInfo info{.name = "alphapo",
+                                 .kind = LR_LOSS_REFERENCE_FREE,
+                                 .numbers = kNumbers,
+                                 .divides_by_length = true};
 
   LR_FORCE_INLINE LR_HD explicit AlphaPo(const lr_loss_options& options)
       : beta_(options.beta),
@@ -123,14 +126,14 @@ LR_FORCE_INLINE LR_HD PairGradient<Real> nll_pull_back(const PairInput<Real>& pa
 // cpo: z = beta (lw - ll); -(1 - e) log sigmoid(z) - e log sigmoid(-z) + alpha NLL(chosen).
 class Cpo {
   static constexpr NumberOption kNumbers[] = {
-      beta_option(.1), {"alpha", &lr_loss_options::alpha, 1, Range::positive}, smoothing_option()};
+      beta_option(.1), {"alpha", &lr_loss_options::alpha, 1, kPositive}, smoothing_option()};
   static constexpr ChoiceOption kChoicesHere[] = {kNll};
 
  public:
   static constexpr LossInfo info{.name = "cpo",
+                                 .kind = LR_LOSS_REFERENCE_FREE,
                                  .numbers = kNumbers,
                                  .choices = kChoicesHere,
-                                 .reference_free = true,
                                  .means = 2};
 
   LR_FORCE_INLINE LR_HD explicit Cpo(const lr_loss_options& options)
@@ -177,10 +180,10 @@ class Orpo {
 
  public:
   static constexpr LossInfo info{.name = "orpo",
+                                 .kind = LR_LOSS_REFERENCE_FREE,
                                  .numbers = kBetaOnly,
                                  .choices = kChoicesHere,
                                  .divides_by_length = true,
-                                 .reference_free = true,
                                  .means = 2};
 
   LR_FORCE_INLINE LR_HD explicit Orpo(const lr_loss_options& options)

@@ -2,7 +2,7 @@
 // log-ratio.
 //
 // An unpaired loss has `info` and a constructor as a paired one does, and
-//   ExampleOutput<Real> evaluate(Real ratio, chosen, double kl)   kl is 0 unless info.means is 1
+//   ExampleOutput<Real> evaluate(Real ratio, chosen, double kl)   kl is 0 unless info.uses_kl
 #pragma once
 
 #include "math/loss.h"
@@ -15,10 +15,10 @@ struct ExampleOutput {
   Real d_ratio;
 };
 
-inline constexpr NumberOption kDesirableWeight{
-    "desirable_weight", &lr_loss_options::desirable_weight, 1, Range::non_negative};
+inline constexpr NumberOption kDesirableWeight{"desirable_weight",
+                                               &lr_loss_options::desirable_weight, 1, kNonNegative};
 inline constexpr NumberOption kUndesirableWeight{
-    "undesirable_weight", &lr_loss_options::undesirable_weight, 1, Range::non_negative};
+    "undesirable_weight", &lr_loss_options::undesirable_weight, 1, kNonNegative};
 
 // kto: wd (1 - sigmoid(beta (d - kl))) for chosen, wu (1 - sigmoid(beta (kl - d))) for rejected
 // examples.
@@ -28,7 +28,7 @@ class Kto {
 
  public:
   static constexpr LossInfo info{
-      .name = "kto", .kind = LossKind::unpaired, .numbers = kNumbers, .means = 1};
+      .name = "kto", .kind = LR_LOSS_UNPAIRED, .numbers = kNumbers, .uses_kl = true};
 
   LR_FORCE_INLINE LR_HD explicit Kto(const lr_loss_options& options)
       : beta_(options.beta),
@@ -54,7 +54,7 @@ class Kto {
 class ApoZeroUnpaired {
  public:
   static constexpr LossInfo info{
-      .name = "apo_zero_unpaired", .kind = LossKind::unpaired, .numbers = kBetaOnly};
+      .name = "apo_zero_unpaired", .kind = LR_LOSS_UNPAIRED, .numbers = kBetaOnly};
 
   LR_FORCE_INLINE LR_HD explicit ApoZeroUnpaired(const lr_loss_options& options)
       : beta_(options.beta) {}
@@ -75,10 +75,10 @@ class ApoZeroUnpaired {
 // examples.
 class Bco {
   static constexpr NumberOption kNumbers[] = {
-      beta_option(.1), kUndesirableWeight, {"delta", &lr_loss_options::delta, 0, Range::finite}};
+      beta_option(.1), kUndesirableWeight, {"delta", &lr_loss_options::delta, 0, kFinite}};
 
  public:
-  static constexpr LossInfo info{.name = "bco", .kind = LossKind::unpaired, .numbers = kNumbers};
+  static constexpr LossInfo info{.name = "bco", .kind = LR_LOSS_UNPAIRED, .numbers = kNumbers};
 
   LR_FORCE_INLINE LR_HD explicit Bco(const lr_loss_options& options)
       : beta_(options.beta), undesirable_(options.undesirable_weight), delta_(options.delta) {}

@@ -991,6 +991,170 @@ public class logratio_h extends logratio_h$shared {
            throw new AssertionError("should not reach here", ex$);
         }
     }
+    private static final int LR_LOSS_OF_MARGIN = (int)0L;
+    /**
+     * {@snippet lang=c :
+     * enum lr_loss_kind.LR_LOSS_OF_MARGIN = 0
+     * }
+     */
+    public static int LR_LOSS_OF_MARGIN() {
+        return LR_LOSS_OF_MARGIN;
+    }
+    private static final int LR_LOSS_OF_LOG_RATIOS = (int)1L;
+    /**
+     * {@snippet lang=c :
+     * enum lr_loss_kind.LR_LOSS_OF_LOG_RATIOS = 1
+     * }
+     */
+    public static int LR_LOSS_OF_LOG_RATIOS() {
+        return LR_LOSS_OF_LOG_RATIOS;
+    }
+    private static final int LR_LOSS_REFERENCE_FREE = (int)2L;
+    /**
+     * {@snippet lang=c :
+     * enum lr_loss_kind.LR_LOSS_REFERENCE_FREE = 2
+     * }
+     */
+    public static int LR_LOSS_REFERENCE_FREE() {
+        return LR_LOSS_REFERENCE_FREE;
+    }
+    private static final int LR_LOSS_UNPAIRED = (int)3L;
+    /**
+     * {@snippet lang=c :
+     * enum lr_loss_kind.LR_LOSS_UNPAIRED = 3
+     * }
+     */
+    public static int LR_LOSS_UNPAIRED() {
+        return LR_LOSS_UNPAIRED;
+    }
+    private static final int LR_LOSS_AUXILIARY = (int)4L;
+    /**
+     * {@snippet lang=c :
+     * enum lr_loss_kind.LR_LOSS_AUXILIARY = 4
+     * }
+     */
+    public static int LR_LOSS_AUXILIARY() {
+        return LR_LOSS_AUXILIARY;
+    }
+
+    private static class lr_loss_count {
+        public static final FunctionDescriptor DESC = FunctionDescriptor.of(
+            logratio_h.C_INT    );
+
+        public static final MemorySegment ADDR = SYMBOL_LOOKUP.findOrThrow("lr_loss_count");
+
+        public static final MethodHandle HANDLE = Linker.nativeLinker().downcallHandle(ADDR, DESC);
+    }
+
+    /**
+     * Function descriptor for:
+     * {@snippet lang=c :
+     * int32_t lr_loss_count(void)
+     * }
+     */
+    public static FunctionDescriptor lr_loss_count$descriptor() {
+        return lr_loss_count.DESC;
+    }
+
+    /**
+     * Downcall method handle for:
+     * {@snippet lang=c :
+     * int32_t lr_loss_count(void)
+     * }
+     */
+    public static MethodHandle lr_loss_count$handle() {
+        return lr_loss_count.HANDLE;
+    }
+
+    /**
+     * Address for:
+     * {@snippet lang=c :
+     * int32_t lr_loss_count(void)
+     * }
+     */
+    public static MemorySegment lr_loss_count$address() {
+        return lr_loss_count.ADDR;
+    }
+
+    /**
+     * {@snippet lang=c :
+     * int32_t lr_loss_count(void)
+     * }
+     */
+    public static int lr_loss_count() {
+        var mh$ = lr_loss_count.HANDLE;
+        try {
+            if (TRACE_DOWNCALLS) {
+                traceDowncall("lr_loss_count");
+            }
+            return (int)mh$.invokeExact();
+        } catch (Error | RuntimeException ex) {
+           throw ex;
+        } catch (Throwable ex$) {
+           throw new AssertionError("should not reach here", ex$);
+        }
+    }
+
+    private static class lr_loss_describe {
+        public static final FunctionDescriptor DESC = FunctionDescriptor.of(
+            logratio_h.C_INT,
+            logratio_h.C_INT,
+            logratio_h.C_POINTER
+        );
+
+        public static final MemorySegment ADDR = SYMBOL_LOOKUP.findOrThrow("lr_loss_describe");
+
+        public static final MethodHandle HANDLE = Linker.nativeLinker().downcallHandle(ADDR, DESC);
+    }
+
+    /**
+     * Function descriptor for:
+     * {@snippet lang=c :
+     * lr_status lr_loss_describe(int32_t number, lr_loss_info *info)
+     * }
+     */
+    public static FunctionDescriptor lr_loss_describe$descriptor() {
+        return lr_loss_describe.DESC;
+    }
+
+    /**
+     * Downcall method handle for:
+     * {@snippet lang=c :
+     * lr_status lr_loss_describe(int32_t number, lr_loss_info *info)
+     * }
+     */
+    public static MethodHandle lr_loss_describe$handle() {
+        return lr_loss_describe.HANDLE;
+    }
+
+    /**
+     * Address for:
+     * {@snippet lang=c :
+     * lr_status lr_loss_describe(int32_t number, lr_loss_info *info)
+     * }
+     */
+    public static MemorySegment lr_loss_describe$address() {
+        return lr_loss_describe.ADDR;
+    }
+
+    /**
+     * {@snippet lang=c :
+     * lr_status lr_loss_describe(int32_t number, lr_loss_info *info)
+     * }
+     */
+    public static int lr_loss_describe(int number, MemorySegment info) {
+        var mh$ = lr_loss_describe.HANDLE;
+        try {
+            if (TRACE_DOWNCALLS) {
+                traceDowncall("lr_loss_describe", number, info);
+            }
+            return (int)mh$.invokeExact(number, info);
+        } catch (Error | RuntimeException ex) {
+           throw ex;
+        } catch (Throwable ex$) {
+           throw new AssertionError("should not reach here", ex$);
+        }
+    }
 
     private static class lr_pair_loss {
         public static final FunctionDescriptor DESC = FunctionDescriptor.of(
