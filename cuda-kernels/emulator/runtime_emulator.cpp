@@ -28,11 +28,13 @@ int64_t bytes_of(cpu::ElementType type) {
 
 }  // namespace
 
-CurrentDevice::CurrentDevice(int32_t device) {
+void check_device(int32_t device) {
   if (device != 0)
     throw Failure(LR_UNAVAILABLE,
                   "there is no emulated device " + std::to_string(device) + ", only number 0");
 }
+
+CurrentDevice::CurrentDevice(int32_t device) { check_device(device); }
 
 CurrentDevice::~CurrentDevice() = default;
 

@@ -1,7 +1,9 @@
 // What every operation's host code is made of, for CUDA and, with LR_EMULATOR, for the emulator:
-//   run(execution, body)   makes the device current, turns what body throws into a status and its
-//   text Workspace              cuts the caller's device memory into pieces, or counts how much
-//   that would take launch(kernel, ...)    the only place that starts kernels
+//   run(execution, body)   makes the device current, and turns what body throws into a status and
+//                          its text
+//   Workspace              cuts the caller's device memory into pieces, or counts how much that
+//                          would take
+//   launch(kernel, ...)    the only place that starts kernels
 #pragma once
 
 #include <cstdint>
@@ -51,6 +53,8 @@ class CurrentDevice {
   bool changed_ = false;
 };
 
+// Throws Failure if there is no such device.
+void check_device(int32_t device);
 int32_t multiprocessors(int32_t device);
 void describe(int32_t device, lr_device_info* info);
 
@@ -94,15 +98,15 @@ class Workspace {
   uint64_t used_ = 0;
 };
 
+// Turns what body throws into a status and its text.
 template <class Body>
-lr_status run(Execution* execution, Body&& body) {
+lr_status guarded(Execution* execution, Body&& body) {
   const auto fail = [execution](lr_status status, const char* text) {
     std::strncpy(execution->error, text, sizeof execution->error - 1);
     execution->error[sizeof execution->error - 1] = '\0';
     return status;
   };
   try {
-    const CurrentDevice device(execution->device);
     body();
     return LR_OK;
   } catch (const Failure& failure) {
@@ -112,6 +116,14 @@ lr_status run(Execution* execution, Body&& body) {
   } catch (const std::exception& error) {
     return fail(LR_INTERNAL, error.what());
   }
+}
+
+template <class Body>
+lr_status run(Execution* execution, Body&& body) {
+  return guarded(execution, [&] {
+    const CurrentDevice device(execution->device);
+    body();
+  });
 }
 
 // Arguments become the kernel's parameter types first, as in a call of a function.

@@ -29,16 +29,6 @@ void check(cudaError_t error, const char* what) {
     fail_cuda(error, what);
 }
 
-void check_device(int32_t device) {
-  int count = 0;
-  check(cudaGetDeviceCount(&count), "the GPUs could not be counted");
-  if (device < 0 || device >= count) {
-    throw Failure(LR_UNAVAILABLE, "there is no CUDA device " + std::to_string(device) +
-                                      ": this process sees " + std::to_string(count) +
-                                      (count == 1 ? " device, number 0" : " devices, from 0 on"));
-  }
-}
-
 int32_t attribute(cudaDeviceAttr which, int32_t device) {
   int value = 0;
   check(cudaDeviceGetAttribute(&value, which, device), "an attribute of the GPU could not be read");
@@ -67,6 +57,16 @@ void fail_cuda(cudaError_t error, const char* what) {
     default:
       throw Failure(LR_INTERNAL, std::string(what) + ": " + cudaGetErrorName(error) + ", " +
                                      cudaGetErrorString(error));
+  }
+}
+
+void check_device(int32_t device) {
+  int count = 0;
+  check(cudaGetDeviceCount(&count), "the GPUs could not be counted");
+  if (device < 0 || device >= count) {
+    throw Failure(LR_UNAVAILABLE, "there is no CUDA device " + std::to_string(device) +
+                                      ": this process sees " + std::to_string(count) +
+                                      (count == 1 ? " device, number 0" : " devices, from 0 on"));
   }
 }
 

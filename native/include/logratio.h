@@ -115,10 +115,10 @@ LR_API lr_status lr_set_threads(int32_t threads);
 
 /*
  * How a call on CUDA tensors runs. The library allocates no device memory and never waits for the
- * device, so every call can be captured in a graph. Call it first with workspace NULL: nothing
- * runs, and workspace_bytes becomes what the same call needs (the same shapes, dtypes, strides,
- * options and wanted outputs; more than 0). Then call it with that much device memory, aligned to
- * 256 bytes, which calls on the same stream may share.
+ * device in an operation, so every operation can be captured in a graph. Call it first with
+ * workspace NULL: nothing runs, and workspace_bytes becomes what the same call needs (the same
+ * shapes, dtypes, strides, options and wanted outputs; more than 0). Then call it with that much
+ * device memory, aligned to 256 bytes, which calls on the same stream may share.
  *
  * Values in device memory are not checked beforehand: a label outside [0,V) that is not
  * ignore_index gives logp NaN and gradient 0 in its row, and is counted. A mask weight that is not
@@ -153,6 +153,70 @@ typedef struct lr_device_info {
  * variable LOGRATIO_EMULATOR may name by an absolute path.
  */
 LR_API lr_status lr_device(DLDeviceType device_type, int32_t device_id, lr_device_info* info);
+
+/*
+ * Devices, memory, streams and events, for callers without a CUDA library of their own: the
+ * functions of CUDA's runtime that each names, by the runtime that the CUDA library carries.
+ * Pointers, streams (cudaStream_t; NULL is the legacy default stream) and events (cudaEvent_t) are
+ * CUDA's own, so other libraries' may be given, and these be given to them.
+ *  - device_type and device_id are as for lr_device. A call makes its device current and leaves the
+ *    thread's current device as it was.
+ *  - A failure names CUDA's function and CUDA's reason. It is LR_OUT_OF_MEMORY where memory is
+ *    lacking, LR_UNAVAILABLE where there is no such device, driver or library, LR_INTERNAL
+ *    otherwise, which includes an earlier failure of work on the device.
+ */
+/* cudaGetDeviceCount; at least 1. */
+LR_API lr_status lr_device_count(DLDeviceType device_type, int32_t* count);
+/* cudaGetDevice, cudaSetDevice: the calling thread's current device. */
+LR_API lr_status lr_device_current(DLDeviceType device_type, int32_t* device_id);
+LR_API lr_status lr_device_make_current(DLDeviceType device_type, int32_t device_id);
+/* cudaDeviceSynchronize: waits for all work on the device. */
+LR_API lr_status lr_device_synchronize(DLDeviceType device_type, int32_t device_id);
+
+/* cudaMemGetInfo: how much memory the device has, and how much of it is free. */
+LR_API lr_status lr_device_memory(DLDeviceType device_type, int32_t device_id, uint64_t* free_bytes,
+                                  uint64_t* total_bytes);
+/* cudaMalloc; aligned to 256 bytes. bytes is at least 1. */
+LR_API lr_status lr_device_allocate(DLDeviceType device_type, int32_t device_id, uint64_t bytes,
+                                    void** memory);
+/* cudaFree; waits for the device. */
+LR_API lr_status lr_device_free(DLDeviceType device_type, int32_t device_id, void* memory);
+/* cudaMemsetAsync: queues writing the lowest byte of `value` to each byte. */
+LR_API lr_status lr_device_fill(DLDeviceType device_type, int32_t device_id, void* stream,
+                                void* memory, int32_t value, uint64_t bytes);
+/* cudaMemcpyAsync: queues a copy between device memory, host memory or both. */
+LR_API lr_status lr_device_copy(DLDeviceType device_type, int32_t device_id, void* stream, void* to,
+                                const void* from, uint64_t bytes);
+/* cudaHostRegister, cudaHostUnregister: pins host memory, so that copies run beside other work. */
+LR_API lr_status lr_device_pin(DLDeviceType device_type, int32_t device_id, void* memory,
+                               uint64_t bytes);
+LR_API lr_status lr_device_unpin(DLDeviceType device_type, int32_t device_id, void* memory);
+
+/* cudaStreamCreate, cudaStreamDestroy. */
+LR_API lr_status lr_stream_create(DLDeviceType device_type, int32_t device_id, void** stream);
+LR_API lr_status lr_stream_destroy(DLDeviceType device_type, int32_t device_id, void* stream);
+/* cudaStreamSynchronize: waits for what is queued. */
+LR_API lr_status lr_stream_synchronize(DLDeviceType device_type, int32_t device_id, void* stream);
+/* cudaStreamQuery: whether all that is queued is done, 1 or 0. */
+LR_API lr_status lr_stream_query(DLDeviceType device_type, int32_t device_id, void* stream,
+                                 int32_t* done);
+/* cudaStreamWaitEvent: what is queued from now on waits for the event. */
+LR_API lr_status lr_stream_wait(DLDeviceType device_type, int32_t device_id, void* stream,
+                                void* event);
+
+/* cudaEventCreate, cudaEventDestroy. */
+LR_API lr_status lr_event_create(DLDeviceType device_type, int32_t device_id, void** event);
+LR_API lr_status lr_event_destroy(DLDeviceType device_type, int32_t device_id, void* event);
+/* cudaEventRecord: the event is reached when the stream has done what is queued by now. */
+LR_API lr_status lr_event_record(DLDeviceType device_type, int32_t device_id, void* event,
+                                 void* stream);
+/* cudaEventSynchronize, cudaEventQuery: waits for the event; whether it is reached, 1 or 0. */
+LR_API lr_status lr_event_synchronize(DLDeviceType device_type, int32_t device_id, void* event);
+LR_API lr_status lr_event_query(DLDeviceType device_type, int32_t device_id, void* event,
+                                int32_t* done);
+/* cudaEventElapsedTime: milliseconds from one event to another, both of them reached. */
+LR_API lr_status lr_event_elapsed(DLDeviceType device_type, int32_t device_id, void* start,
+                                  void* end, double* milliseconds);
 
 /* ---- token_logprobs: a differentiable log-prob per token ---- */
 

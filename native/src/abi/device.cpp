@@ -108,10 +108,6 @@ constinit DeviceLibrary cuda_library("CUDA", "liblogratio_cuda.so", nullptr);
 constinit DeviceLibrary emulator_library("the emulator", "liblogratio_emulator.so",
                                          "LOGRATIO_EMULATOR");
 
-const Table& table_of(int32_t type) {
-  return (type == kDLCUDA ? cuda_library : emulator_library).table();
-}
-
 // DLPack has more device types than this header's enum may hold.
 int32_t type_of(const DLDevice& device) {
   int32_t type;
@@ -137,6 +133,15 @@ std::string device_text(int32_t type, int32_t id) {
 }
 
 }  // namespace
+
+void check_device_type(DLDeviceType type) {
+  if (type != kDLCUDA && type != kDLExtDev)
+    invalid("device_type is " + std::to_string(type) + ", expected kDLCUDA or kDLExtDev");
+}
+
+const Table& table_of(DLDeviceType type) {
+  return (type == kDLCUDA ? cuda_library : emulator_library).table();
+}
 
 Placement::Placement(std::initializer_list<Argument> arguments, lr_cuda* cuda) : target_(cuda) {
   const Argument* first = nullptr;
@@ -174,7 +179,7 @@ Placement::Placement(std::initializer_list<Argument> arguments, lr_cuda* cuda) :
     invalid("cuda.bad_values is not aligned to 8 bytes");
 }
 
-const device::Table& Placement::table() const { return table_of(type_); }
+const device::Table& Placement::table() const { return table_of(static_cast<DLDeviceType>(type_)); }
 
 device::Execution Placement::begin() const {
   return {id_, cuda_.stream, cuda_.workspace, cuda_.workspace_bytes, cuda_.bad_values, ""};
@@ -193,10 +198,7 @@ using namespace logratio;
 
 lr_status lr_device(DLDeviceType device_type, int32_t device_id, lr_device_info* info) {
   return abi::guarded({}, [&] {
-    if (device_type != kDLCUDA && device_type != kDLExtDev) {
-      abi::invalid("device_type is " + std::to_string(device_type) +
-                   ", expected kDLCUDA or kDLExtDev");
-    }
+    abi::check_device_type(device_type);
     if (info == nullptr)
       abi::invalid("info is NULL, and it is required");
     abi::check_struct("lr_device_info", info, abi::Published<lr_device_info>::size,
@@ -214,10 +216,7 @@ lr_status lr_device(DLDeviceType device_type, int32_t device_id, lr_device_info*
 lr_status lr_device_bandwidth_probe(int32_t kind, DLDeviceType device_type, int32_t device_id,
                                     void* stream, void* source, void* destination, uint64_t bytes) {
   return abi::guarded({}, [&] {
-    if (device_type != kDLCUDA && device_type != kDLExtDev) {
-      abi::invalid("device_type is " + std::to_string(device_type) +
-                   ", expected kDLCUDA or kDLExtDev");
-    }
+    abi::check_device_type(device_type);
     abi::check_probe(kind, source, destination, bytes);
     const auto addresses =
         reinterpret_cast<uintptr_t>(source) | reinterpret_cast<uintptr_t>(destination);

@@ -10,6 +10,11 @@
 
 namespace logratio::abi {
 
+// A type of device that kernels run on: kDLCUDA or kDLExtDev.
+void check_device_type(DLDeviceType type);
+// The library for devices of such a type; opened when it is first needed.
+const device::Table& table_of(DLDeviceType type);
+
 // CPU memory, or one device. Made first in an operation, from every tensor argument (NULL ones do
 // not count) and the `cuda` field.
 class Placement {

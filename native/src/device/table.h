@@ -20,7 +20,7 @@
 
 namespace logratio::device {
 
-inline constexpr uint32_t kTableVersion = 4;  // raised whenever anything below changes
+inline constexpr uint32_t kTableVersion = 5;  // raised whenever anything below changes
 inline constexpr char kTableSymbol[] = "logratio_device_table";
 
 // How a call runs, and the text of its failure.
@@ -123,6 +123,33 @@ struct BandwidthProbe {
   uint64_t bytes;
 };
 
+// Devices, memory, streams and events. A call works on the execution's device and stream; the first
+// three leave it to the thread which device is current.
+struct Resources {
+  lr_status (*count)(Execution* execution, int32_t* devices);
+  lr_status (*current)(Execution* execution, int32_t* device);
+  lr_status (*make_current)(Execution* execution);
+  lr_status (*synchronize)(Execution* execution);
+  lr_status (*memory)(Execution* execution, uint64_t* free_bytes, uint64_t* total_bytes);
+  lr_status (*allocate)(Execution* execution, uint64_t bytes, void** memory);
+  lr_status (*free)(Execution* execution, void* memory);
+  lr_status (*fill)(Execution* execution, void* memory, int32_t value, uint64_t bytes);
+  lr_status (*copy)(Execution* execution, void* to, const void* from, uint64_t bytes);
+  lr_status (*pin)(Execution* execution, void* memory, uint64_t bytes);
+  lr_status (*unpin)(Execution* execution, void* memory);
+  lr_status (*create_stream)(Execution* execution, void** stream);
+  lr_status (*destroy_stream)(Execution* execution);
+  lr_status (*synchronize_stream)(Execution* execution);
+  lr_status (*query_stream)(Execution* execution, int32_t* done);
+  lr_status (*wait)(Execution* execution, void* event);
+  lr_status (*create_event)(Execution* execution, void** event);
+  lr_status (*destroy_event)(Execution* execution, void* event);
+  lr_status (*record)(Execution* execution, void* event);
+  lr_status (*synchronize_event)(Execution* execution, void* event);
+  lr_status (*query_event)(Execution* execution, void* event, int32_t* done);
+  lr_status (*elapsed)(Execution* execution, void* start, void* end, double* milliseconds);
+};
+
 struct Table {
   uint32_t version;  // first, whatever follows
   lr_status (*describe)(Execution* execution, lr_device_info* info);
@@ -135,6 +162,7 @@ struct Table {
   lr_status (*divergence)(Execution* execution, const Divergences* call);
   lr_status (*scoring_rule)(Execution* execution, const ScoringRules* call);
   lr_status (*bandwidth_probe)(Execution* execution, const BandwidthProbe* call);
+  Resources resources;
 };
 
 using TableFunction = const Table* (*)();

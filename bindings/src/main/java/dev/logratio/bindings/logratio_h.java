@@ -571,6 +571,1381 @@ public class logratio_h extends logratio_h$shared {
         }
     }
 
+    private static class lr_device_count {
+        public static final FunctionDescriptor DESC = FunctionDescriptor.of(
+            logratio_h.C_INT,
+            logratio_h.C_INT,
+            logratio_h.C_POINTER
+        );
+
+        public static final MemorySegment ADDR = SYMBOL_LOOKUP.findOrThrow("lr_device_count");
+
+        public static final MethodHandle HANDLE = Linker.nativeLinker().downcallHandle(ADDR, DESC);
+    }
+
+    /**
+     * Function descriptor for:
+     * {@snippet lang=c :
+     * lr_status lr_device_count(DLDeviceType device_type, int32_t *count)
+     * }
+     */
+    public static FunctionDescriptor lr_device_count$descriptor() {
+        return lr_device_count.DESC;
+    }
+
+    /**
+     * Downcall method handle for:
+     * {@snippet lang=c :
+     * lr_status lr_device_count(DLDeviceType device_type, int32_t *count)
+     * }
+     */
+    public static MethodHandle lr_device_count$handle() {
+        return lr_device_count.HANDLE;
+    }
+
+    /**
+     * Address for:
+     * {@snippet lang=c :
+     * lr_status lr_device_count(DLDeviceType device_type, int32_t *count)
+     * }
+     */
+    public static MemorySegment lr_device_count$address() {
+        return lr_device_count.ADDR;
+    }
+
+    /**
+     * {@snippet lang=c :
+     * lr_status lr_device_count(DLDeviceType device_type, int32_t *count)
+     * }
+     */
+    public static int lr_device_count(int device_type, MemorySegment count) {
+        var mh$ = lr_device_count.HANDLE;
+        try {
+            if (TRACE_DOWNCALLS) {
+                traceDowncall("lr_device_count", device_type, count);
+            }
+            return (int)mh$.invokeExact(device_type, count);
+        } catch (Error | RuntimeException ex) {
+           throw ex;
+        } catch (Throwable ex$) {
+           throw new AssertionError("should not reach here", ex$);
+        }
+    }
+
+    private static class lr_device_current {
+        public static final FunctionDescriptor DESC = FunctionDescriptor.of(
+            logratio_h.C_INT,
+            logratio_h.C_INT,
+            logratio_h.C_POINTER
+        );
+
+        public static final MemorySegment ADDR = SYMBOL_LOOKUP.findOrThrow("lr_device_current");
+
+        public static final MethodHandle HANDLE = Linker.nativeLinker().downcallHandle(ADDR, DESC);
+    }
+
+    /**
+     * Function descriptor for:
+     * {@snippet lang=c :
+     * lr_status lr_device_current(DLDeviceType device_type, int32_t *device_id)
+     * }
+     */
+    public static FunctionDescriptor lr_device_current$descriptor() {
+        return lr_device_current.DESC;
+    }
+
+    /**
+     * Downcall method handle for:
+     * {@snippet lang=c :
+     * lr_status lr_device_current(DLDeviceType device_type, int32_t *device_id)
+     * }
+     */
+    public static MethodHandle lr_device_current$handle() {
+        return lr_device_current.HANDLE;
+    }
+
+    /**
+     * Address for:
+     * {@snippet lang=c :
+     * lr_status lr_device_current(DLDeviceType device_type, int32_t *device_id)
+     * }
+     */
+    public static MemorySegment lr_device_current$address() {
+        return lr_device_current.ADDR;
+    }
+
+    /**
+     * {@snippet lang=c :
+     * lr_status lr_device_current(DLDeviceType device_type, int32_t *device_id)
+     * }
+     */
+    public static int lr_device_current(int device_type, MemorySegment device_id) {
+        var mh$ = lr_device_current.HANDLE;
+        try {
+            if (TRACE_DOWNCALLS) {
+                traceDowncall("lr_device_current", device_type, device_id);
+            }
+            return (int)mh$.invokeExact(device_type, device_id);
+        } catch (Error | RuntimeException ex) {
+           throw ex;
+        } catch (Throwable ex$) {
+           throw new AssertionError("should not reach here", ex$);
+        }
+    }
+
+    private static class lr_device_make_current {
+        public static final FunctionDescriptor DESC = FunctionDescriptor.of(
+            logratio_h.C_INT,
+            logratio_h.C_INT,
+            logratio_h.C_INT
+        );
+
+        public static final MemorySegment ADDR = SYMBOL_LOOKUP.findOrThrow("lr_device_make_current");
+
+        public static final MethodHandle HANDLE = Linker.nativeLinker().downcallHandle(ADDR, DESC);
+    }
+
+    /**
+     * Function descriptor for:
+     * {@snippet lang=c :
+     * lr_status lr_device_make_current(DLDeviceType device_type, int32_t device_id)
+     * }
+     */
+    public static FunctionDescriptor lr_device_make_current$descriptor() {
+        return lr_device_make_current.DESC;
+    }
+
+    /**
+     * Downcall method handle for:
+     * {@snippet lang=c :
+     * lr_status lr_device_make_current(DLDeviceType device_type, int32_t device_id)
+     * }
+     */
+    public static MethodHandle lr_device_make_current$handle() {
+        return lr_device_make_current.HANDLE;
+    }
+
+    /**
+     * Address for:
+     * {@snippet lang=c :
+     * lr_status lr_device_make_current(DLDeviceType device_type, int32_t device_id)
+     * }
+     */
+    public static MemorySegment lr_device_make_current$address() {
+        return lr_device_make_current.ADDR;
+    }
+
+    /**
+     * {@snippet lang=c :
+     * lr_status lr_device_make_current(DLDeviceType device_type, int32_t device_id)
+     * }
+     */
+    public static int lr_device_make_current(int device_type, int device_id) {
+        var mh$ = lr_device_make_current.HANDLE;
+        try {
+            if (TRACE_DOWNCALLS) {
+                traceDowncall("lr_device_make_current", device_type, device_id);
+            }
+            return (int)mh$.invokeExact(device_type, device_id);
+        } catch (Error | RuntimeException ex) {
+           throw ex;
+        } catch (Throwable ex$) {
+           throw new AssertionError("should not reach here", ex$);
+        }
+    }
+
+    private static class lr_device_synchronize {
+        public static final FunctionDescriptor DESC = FunctionDescriptor.of(
+            logratio_h.C_INT,
+            logratio_h.C_INT,
+            logratio_h.C_INT
+        );
+
+        public static final MemorySegment ADDR = SYMBOL_LOOKUP.findOrThrow("lr_device_synchronize");
+
+        public static final MethodHandle HANDLE = Linker.nativeLinker().downcallHandle(ADDR, DESC);
+    }
+
+    /**
+     * Function descriptor for:
+     * {@snippet lang=c :
+     * lr_status lr_device_synchronize(DLDeviceType device_type, int32_t device_id)
+     * }
+     */
+    public static FunctionDescriptor lr_device_synchronize$descriptor() {
+        return lr_device_synchronize.DESC;
+    }
+
+    /**
+     * Downcall method handle for:
+     * {@snippet lang=c :
+     * lr_status lr_device_synchronize(DLDeviceType device_type, int32_t device_id)
+     * }
+     */
+    public static MethodHandle lr_device_synchronize$handle() {
+        return lr_device_synchronize.HANDLE;
+    }
+
+    /**
+     * Address for:
+     * {@snippet lang=c :
+     * lr_status lr_device_synchronize(DLDeviceType device_type, int32_t device_id)
+     * }
+     */
+    public static MemorySegment lr_device_synchronize$address() {
+        return lr_device_synchronize.ADDR;
+    }
+
+    /**
+     * {@snippet lang=c :
+     * lr_status lr_device_synchronize(DLDeviceType device_type, int32_t device_id)
+     * }
+     */
+    public static int lr_device_synchronize(int device_type, int device_id) {
+        var mh$ = lr_device_synchronize.HANDLE;
+        try {
+            if (TRACE_DOWNCALLS) {
+                traceDowncall("lr_device_synchronize", device_type, device_id);
+            }
+            return (int)mh$.invokeExact(device_type, device_id);
+        } catch (Error | RuntimeException ex) {
+           throw ex;
+        } catch (Throwable ex$) {
+           throw new AssertionError("should not reach here", ex$);
+        }
+    }
+
+    private static class lr_device_memory {
+        public static final FunctionDescriptor DESC = FunctionDescriptor.of(
+            logratio_h.C_INT,
+            logratio_h.C_INT,
+            logratio_h.C_INT,
+            logratio_h.C_POINTER,
+            logratio_h.C_POINTER
+        );
+
+        public static final MemorySegment ADDR = SYMBOL_LOOKUP.findOrThrow("lr_device_memory");
+
+        public static final MethodHandle HANDLE = Linker.nativeLinker().downcallHandle(ADDR, DESC);
+    }
+
+    /**
+     * Function descriptor for:
+     * {@snippet lang=c :
+     * lr_status lr_device_memory(DLDeviceType device_type, int32_t device_id, uint64_t *free_bytes, uint64_t *total_bytes)
+     * }
+     */
+    public static FunctionDescriptor lr_device_memory$descriptor() {
+        return lr_device_memory.DESC;
+    }
+
+    /**
+     * Downcall method handle for:
+     * {@snippet lang=c :
+     * lr_status lr_device_memory(DLDeviceType device_type, int32_t device_id, uint64_t *free_bytes, uint64_t *total_bytes)
+     * }
+     */
+    public static MethodHandle lr_device_memory$handle() {
+        return lr_device_memory.HANDLE;
+    }
+
+    /**
+     * Address for:
+     * {@snippet lang=c :
+     * lr_status lr_device_memory(DLDeviceType device_type, int32_t device_id, uint64_t *free_bytes, uint64_t *total_bytes)
+     * }
+     */
+    public static MemorySegment lr_device_memory$address() {
+        return lr_device_memory.ADDR;
+    }
+
+    /**
+     * {@snippet lang=c :
+     * lr_status lr_device_memory(DLDeviceType device_type, int32_t device_id, uint64_t *free_bytes, uint64_t *total_bytes)
+     * }
+     */
+    public static int lr_device_memory(int device_type, int device_id, MemorySegment free_bytes, MemorySegment total_bytes) {
+        var mh$ = lr_device_memory.HANDLE;
+        try {
+            if (TRACE_DOWNCALLS) {
+                traceDowncall("lr_device_memory", device_type, device_id, free_bytes, total_bytes);
+            }
+            return (int)mh$.invokeExact(device_type, device_id, free_bytes, total_bytes);
+        } catch (Error | RuntimeException ex) {
+           throw ex;
+        } catch (Throwable ex$) {
+           throw new AssertionError("should not reach here", ex$);
+        }
+    }
+
+    private static class lr_device_allocate {
+        public static final FunctionDescriptor DESC = FunctionDescriptor.of(
+            logratio_h.C_INT,
+            logratio_h.C_INT,
+            logratio_h.C_INT,
+            logratio_h.C_LONG,
+            logratio_h.C_POINTER
+        );
+
+        public static final MemorySegment ADDR = SYMBOL_LOOKUP.findOrThrow("lr_device_allocate");
+
+        public static final MethodHandle HANDLE = Linker.nativeLinker().downcallHandle(ADDR, DESC);
+    }
+
+    /**
+     * Function descriptor for:
+     * {@snippet lang=c :
+     * lr_status lr_device_allocate(DLDeviceType device_type, int32_t device_id, uint64_t bytes, void **memory)
+     * }
+     */
+    public static FunctionDescriptor lr_device_allocate$descriptor() {
+        return lr_device_allocate.DESC;
+    }
+
+    /**
+     * Downcall method handle for:
+     * {@snippet lang=c :
+     * lr_status lr_device_allocate(DLDeviceType device_type, int32_t device_id, uint64_t bytes, void **memory)
+     * }
+     */
+    public static MethodHandle lr_device_allocate$handle() {
+        return lr_device_allocate.HANDLE;
+    }
+
+    /**
+     * Address for:
+     * {@snippet lang=c :
+     * lr_status lr_device_allocate(DLDeviceType device_type, int32_t device_id, uint64_t bytes, void **memory)
+     * }
+     */
+    public static MemorySegment lr_device_allocate$address() {
+        return lr_device_allocate.ADDR;
+    }
+
+    /**
+     * {@snippet lang=c :
+     * lr_status lr_device_allocate(DLDeviceType device_type, int32_t device_id, uint64_t bytes, void **memory)
+     * }
+     */
+    public static int lr_device_allocate(int device_type, int device_id, long bytes, MemorySegment memory) {
+        var mh$ = lr_device_allocate.HANDLE;
+        try {
+            if (TRACE_DOWNCALLS) {
+                traceDowncall("lr_device_allocate", device_type, device_id, bytes, memory);
+            }
+            return (int)mh$.invokeExact(device_type, device_id, bytes, memory);
+        } catch (Error | RuntimeException ex) {
+           throw ex;
+        } catch (Throwable ex$) {
+           throw new AssertionError("should not reach here", ex$);
+        }
+    }
+
+    private static class lr_device_free {
+        public static final FunctionDescriptor DESC = FunctionDescriptor.of(
+            logratio_h.C_INT,
+            logratio_h.C_INT,
+            logratio_h.C_INT,
+            logratio_h.C_POINTER
+        );
+
+        public static final MemorySegment ADDR = SYMBOL_LOOKUP.findOrThrow("lr_device_free");
+
+        public static final MethodHandle HANDLE = Linker.nativeLinker().downcallHandle(ADDR, DESC);
+    }
+
+    /**
+     * Function descriptor for:
+     * {@snippet lang=c :
+     * lr_status lr_device_free(DLDeviceType device_type, int32_t device_id, void *memory)
+     * }
+     */
+    public static FunctionDescriptor lr_device_free$descriptor() {
+        return lr_device_free.DESC;
+    }
+
+    /**
+     * Downcall method handle for:
+     * {@snippet lang=c :
+     * lr_status lr_device_free(DLDeviceType device_type, int32_t device_id, void *memory)
+     * }
+     */
+    public static MethodHandle lr_device_free$handle() {
+        return lr_device_free.HANDLE;
+    }
+
+    /**
+     * Address for:
+     * {@snippet lang=c :
+     * lr_status lr_device_free(DLDeviceType device_type, int32_t device_id, void *memory)
+     * }
+     */
+    public static MemorySegment lr_device_free$address() {
+        return lr_device_free.ADDR;
+    }
+
+    /**
+     * {@snippet lang=c :
+     * lr_status lr_device_free(DLDeviceType device_type, int32_t device_id, void *memory)
+     * }
+     */
+    public static int lr_device_free(int device_type, int device_id, MemorySegment memory) {
+        var mh$ = lr_device_free.HANDLE;
+        try {
+            if (TRACE_DOWNCALLS) {
+                traceDowncall("lr_device_free", device_type, device_id, memory);
+            }
+            return (int)mh$.invokeExact(device_type, device_id, memory);
+        } catch (Error | RuntimeException ex) {
+           throw ex;
+        } catch (Throwable ex$) {
+           throw new AssertionError("should not reach here", ex$);
+        }
+    }
+
+    private static class lr_device_fill {
+        public static final FunctionDescriptor DESC = FunctionDescriptor.of(
+            logratio_h.C_INT,
+            logratio_h.C_INT,
+            logratio_h.C_INT,
+            logratio_h.C_POINTER,
+            logratio_h.C_POINTER,
+            logratio_h.C_INT,
+            logratio_h.C_LONG
+        );
+
+        public static final MemorySegment ADDR = SYMBOL_LOOKUP.findOrThrow("lr_device_fill");
+
+        public static final MethodHandle HANDLE = Linker.nativeLinker().downcallHandle(ADDR, DESC);
+    }
+
+    /**
+     * Function descriptor for:
+     * {@snippet lang=c :
+     * lr_status lr_device_fill(DLDeviceType device_type, int32_t device_id, void *stream, void *memory, int32_t value, uint64_t bytes)
+     * }
+     */
+    public static FunctionDescriptor lr_device_fill$descriptor() {
+        return lr_device_fill.DESC;
+    }
+
+    /**
+     * Downcall method handle for:
+     * {@snippet lang=c :
+     * lr_status lr_device_fill(DLDeviceType device_type, int32_t device_id, void *stream, void *memory, int32_t value, uint64_t bytes)
+     * }
+     */
+    public static MethodHandle lr_device_fill$handle() {
+        return lr_device_fill.HANDLE;
+    }
+
+    /**
+     * Address for:
+     * {@snippet lang=c :
+     * lr_status lr_device_fill(DLDeviceType device_type, int32_t device_id, void *stream, void *memory, int32_t value, uint64_t bytes)
+     * }
+     */
+    public static MemorySegment lr_device_fill$address() {
+        return lr_device_fill.ADDR;
+    }
+
+    /**
+     * {@snippet lang=c :
+     * lr_status lr_device_fill(DLDeviceType device_type, int32_t device_id, void *stream, void *memory, int32_t value, uint64_t bytes)
+     * }
+     */
+    public static int lr_device_fill(int device_type, int device_id, MemorySegment stream, MemorySegment memory, int value, long bytes) {
+        var mh$ = lr_device_fill.HANDLE;
+        try {
+            if (TRACE_DOWNCALLS) {
+                traceDowncall("lr_device_fill", device_type, device_id, stream, memory, value, bytes);
+            }
+            return (int)mh$.invokeExact(device_type, device_id, stream, memory, value, bytes);
+        } catch (Error | RuntimeException ex) {
+           throw ex;
+        } catch (Throwable ex$) {
+           throw new AssertionError("should not reach here", ex$);
+        }
+    }
+
+    private static class lr_device_copy {
+        public static final FunctionDescriptor DESC = FunctionDescriptor.of(
+            logratio_h.C_INT,
+            logratio_h.C_INT,
+            logratio_h.C_INT,
+            logratio_h.C_POINTER,
+            logratio_h.C_POINTER,
+            logratio_h.C_POINTER,
+            logratio_h.C_LONG
+        );
+
+        public static final MemorySegment ADDR = SYMBOL_LOOKUP.findOrThrow("lr_device_copy");
+
+        public static final MethodHandle HANDLE = Linker.nativeLinker().downcallHandle(ADDR, DESC);
+    }
+
+    /**
+     * Function descriptor for:
+     * {@snippet lang=c :
+     * lr_status lr_device_copy(DLDeviceType device_type, int32_t device_id, void *stream, void *to, const void *from, uint64_t bytes)
+     * }
+     */
+    public static FunctionDescriptor lr_device_copy$descriptor() {
+        return lr_device_copy.DESC;
+    }
+
+    /**
+     * Downcall method handle for:
+     * {@snippet lang=c :
+     * lr_status lr_device_copy(DLDeviceType device_type, int32_t device_id, void *stream, void *to, const void *from, uint64_t bytes)
+     * }
+     */
+    public static MethodHandle lr_device_copy$handle() {
+        return lr_device_copy.HANDLE;
+    }
+
+    /**
+     * Address for:
+     * {@snippet lang=c :
+     * lr_status lr_device_copy(DLDeviceType device_type, int32_t device_id, void *stream, void *to, const void *from, uint64_t bytes)
+     * }
+     */
+    public static MemorySegment lr_device_copy$address() {
+        return lr_device_copy.ADDR;
+    }
+
+    /**
+     * {@snippet lang=c :
+     * lr_status lr_device_copy(DLDeviceType device_type, int32_t device_id, void *stream, void *to, const void *from, uint64_t bytes)
+     * }
+     */
+    public static int lr_device_copy(int device_type, int device_id, MemorySegment stream, MemorySegment to, MemorySegment from, long bytes) {
+        var mh$ = lr_device_copy.HANDLE;
+        try {
+            if (TRACE_DOWNCALLS) {
+                traceDowncall("lr_device_copy", device_type, device_id, stream, to, from, bytes);
+            }
+            return (int)mh$.invokeExact(device_type, device_id, stream, to, from, bytes);
+        } catch (Error | RuntimeException ex) {
+           throw ex;
+        } catch (Throwable ex$) {
+           throw new AssertionError("should not reach here", ex$);
+        }
+    }
+
+    private static class lr_device_pin {
+        public static final FunctionDescriptor DESC = FunctionDescriptor.of(
+            logratio_h.C_INT,
+            logratio_h.C_INT,
+            logratio_h.C_INT,
+            logratio_h.C_POINTER,
+            logratio_h.C_LONG
+        );
+
+        public static final MemorySegment ADDR = SYMBOL_LOOKUP.findOrThrow("lr_device_pin");
+
+        public static final MethodHandle HANDLE = Linker.nativeLinker().downcallHandle(ADDR, DESC);
+    }
+
+    /**
+     * Function descriptor for:
+     * {@snippet lang=c :
+     * lr_status lr_device_pin(DLDeviceType device_type, int32_t device_id, void *memory, uint64_t bytes)
+     * }
+     */
+    public static FunctionDescriptor lr_device_pin$descriptor() {
+        return lr_device_pin.DESC;
+    }
+
+    /**
+     * Downcall method handle for:
+     * {@snippet lang=c :
+     * lr_status lr_device_pin(DLDeviceType device_type, int32_t device_id, void *memory, uint64_t bytes)
+     * }
+     */
+    public static MethodHandle lr_device_pin$handle() {
+        return lr_device_pin.HANDLE;
+    }
+
+    /**
+     * Address for:
+     * {@snippet lang=c :
+     * lr_status lr_device_pin(DLDeviceType device_type, int32_t device_id, void *memory, uint64_t bytes)
+     * }
+     */
+    public static MemorySegment lr_device_pin$address() {
+        return lr_device_pin.ADDR;
+    }
+
+    /**
+     * {@snippet lang=c :
+     * lr_status lr_device_pin(DLDeviceType device_type, int32_t device_id, void *memory, uint64_t bytes)
+     * }
+     */
+    public static int lr_device_pin(int device_type, int device_id, MemorySegment memory, long bytes) {
+        var mh$ = lr_device_pin.HANDLE;
+        try {
+            if (TRACE_DOWNCALLS) {
+                traceDowncall("lr_device_pin", device_type, device_id, memory, bytes);
+            }
+            return (int)mh$.invokeExact(device_type, device_id, memory, bytes);
+        } catch (Error | RuntimeException ex) {
+           throw ex;
+        } catch (Throwable ex$) {
+           throw new AssertionError("should not reach here", ex$);
+        }
+    }
+
+    private static class lr_device_unpin {
+        public static final FunctionDescriptor DESC = FunctionDescriptor.of(
+            logratio_h.C_INT,
+            logratio_h.C_INT,
+            logratio_h.C_INT,
+            logratio_h.C_POINTER
+        );
+
+        public static final MemorySegment ADDR = SYMBOL_LOOKUP.findOrThrow("lr_device_unpin");
+
+        public static final MethodHandle HANDLE = Linker.nativeLinker().downcallHandle(ADDR, DESC);
+    }
+
+    /**
+     * Function descriptor for:
+     * {@snippet lang=c :
+     * lr_status lr_device_unpin(DLDeviceType device_type, int32_t device_id, void *memory)
+     * }
+     */
+    public static FunctionDescriptor lr_device_unpin$descriptor() {
+        return lr_device_unpin.DESC;
+    }
+
+    /**
+     * Downcall method handle for:
+     * {@snippet lang=c :
+     * lr_status lr_device_unpin(DLDeviceType device_type, int32_t device_id, void *memory)
+     * }
+     */
+    public static MethodHandle lr_device_unpin$handle() {
+        return lr_device_unpin.HANDLE;
+    }
+
+    /**
+     * Address for:
+     * {@snippet lang=c :
+     * lr_status lr_device_unpin(DLDeviceType device_type, int32_t device_id, void *memory)
+     * }
+     */
+    public static MemorySegment lr_device_unpin$address() {
+        return lr_device_unpin.ADDR;
+    }
+
+    /**
+     * {@snippet lang=c :
+     * lr_status lr_device_unpin(DLDeviceType device_type, int32_t device_id, void *memory)
+     * }
+     */
+    public static int lr_device_unpin(int device_type, int device_id, MemorySegment memory) {
+        var mh$ = lr_device_unpin.HANDLE;
+        try {
+            if (TRACE_DOWNCALLS) {
+                traceDowncall("lr_device_unpin", device_type, device_id, memory);
+            }
+            return (int)mh$.invokeExact(device_type, device_id, memory);
+        } catch (Error | RuntimeException ex) {
+           throw ex;
+        } catch (Throwable ex$) {
+           throw new AssertionError("should not reach here", ex$);
+        }
+    }
+
+    private static class lr_stream_create {
+        public static final FunctionDescriptor DESC = FunctionDescriptor.of(
+            logratio_h.C_INT,
+            logratio_h.C_INT,
+            logratio_h.C_INT,
+            logratio_h.C_POINTER
+        );
+
+        public static final MemorySegment ADDR = SYMBOL_LOOKUP.findOrThrow("lr_stream_create");
+
+        public static final MethodHandle HANDLE = Linker.nativeLinker().downcallHandle(ADDR, DESC);
+    }
+
+    /**
+     * Function descriptor for:
+     * {@snippet lang=c :
+     * lr_status lr_stream_create(DLDeviceType device_type, int32_t device_id, void **stream)
+     * }
+     */
+    public static FunctionDescriptor lr_stream_create$descriptor() {
+        return lr_stream_create.DESC;
+    }
+
+    /**
+     * Downcall method handle for:
+     * {@snippet lang=c :
+     * lr_status lr_stream_create(DLDeviceType device_type, int32_t device_id, void **stream)
+     * }
+     */
+    public static MethodHandle lr_stream_create$handle() {
+        return lr_stream_create.HANDLE;
+    }
+
+    /**
+     * Address for:
+     * {@snippet lang=c :
+     * lr_status lr_stream_create(DLDeviceType device_type, int32_t device_id, void **stream)
+     * }
+     */
+    public static MemorySegment lr_stream_create$address() {
+        return lr_stream_create.ADDR;
+    }
+
+    /**
+     * {@snippet lang=c :
+     * lr_status lr_stream_create(DLDeviceType device_type, int32_t device_id, void **stream)
+     * }
+     */
+    public static int lr_stream_create(int device_type, int device_id, MemorySegment stream) {
+        var mh$ = lr_stream_create.HANDLE;
+        try {
+            if (TRACE_DOWNCALLS) {
+                traceDowncall("lr_stream_create", device_type, device_id, stream);
+            }
+            return (int)mh$.invokeExact(device_type, device_id, stream);
+        } catch (Error | RuntimeException ex) {
+           throw ex;
+        } catch (Throwable ex$) {
+           throw new AssertionError("should not reach here", ex$);
+        }
+    }
+
+    private static class lr_stream_destroy {
+        public static final FunctionDescriptor DESC = FunctionDescriptor.of(
+            logratio_h.C_INT,
+            logratio_h.C_INT,
+            logratio_h.C_INT,
+            logratio_h.C_POINTER
+        );
+
+        public static final MemorySegment ADDR = SYMBOL_LOOKUP.findOrThrow("lr_stream_destroy");
+
+        public static final MethodHandle HANDLE = Linker.nativeLinker().downcallHandle(ADDR, DESC);
+    }
+
+    /**
+     * Function descriptor for:
+     * {@snippet lang=c :
+     * lr_status lr_stream_destroy(DLDeviceType device_type, int32_t device_id, void *stream)
+     * }
+     */
+    public static FunctionDescriptor lr_stream_destroy$descriptor() {
+        return lr_stream_destroy.DESC;
+    }
+
+    /**
+     * Downcall method handle for:
+     * {@snippet lang=c :
+     * lr_status lr_stream_destroy(DLDeviceType device_type, int32_t device_id, void *stream)
+     * }
+     */
+    public static MethodHandle lr_stream_destroy$handle() {
+        return lr_stream_destroy.HANDLE;
+    }
+
+    /**
+     * Address for:
+     * {@snippet lang=c :
+     * lr_status lr_stream_destroy(DLDeviceType device_type, int32_t device_id, void *stream)
+     * }
+     */
+    public static MemorySegment lr_stream_destroy$address() {
+        return lr_stream_destroy.ADDR;
+    }
+
+    /**
+     * {@snippet lang=c :
+     * lr_status lr_stream_destroy(DLDeviceType device_type, int32_t device_id, void *stream)
+     * }
+     */
+    public static int lr_stream_destroy(int device_type, int device_id, MemorySegment stream) {
+        var mh$ = lr_stream_destroy.HANDLE;
+        try {
+            if (TRACE_DOWNCALLS) {
+                traceDowncall("lr_stream_destroy", device_type, device_id, stream);
+            }
+            return (int)mh$.invokeExact(device_type, device_id, stream);
+        } catch (Error | RuntimeException ex) {
+           throw ex;
+        } catch (Throwable ex$) {
+           throw new AssertionError("should not reach here", ex$);
+        }
+    }
+
+    private static class lr_stream_synchronize {
+        public static final FunctionDescriptor DESC = FunctionDescriptor.of(
+            logratio_h.C_INT,
+            logratio_h.C_INT,
+            logratio_h.C_INT,
+            logratio_h.C_POINTER
+        );
+
+        public static final MemorySegment ADDR = SYMBOL_LOOKUP.findOrThrow("lr_stream_synchronize");
+
+        public static final MethodHandle HANDLE = Linker.nativeLinker().downcallHandle(ADDR, DESC);
+    }
+
+    /**
+     * Function descriptor for:
+     * {@snippet lang=c :
+     * lr_status lr_stream_synchronize(DLDeviceType device_type, int32_t device_id, void *stream)
+     * }
+     */
+    public static FunctionDescriptor lr_stream_synchronize$descriptor() {
+        return lr_stream_synchronize.DESC;
+    }
+
+    /**
+     * Downcall method handle for:
+     * {@snippet lang=c :
+     * lr_status lr_stream_synchronize(DLDeviceType device_type, int32_t device_id, void *stream)
+     * }
+     */
+    public static MethodHandle lr_stream_synchronize$handle() {
+        return lr_stream_synchronize.HANDLE;
+    }
+
+    /**
+     * Address for:
+     * {@snippet lang=c :
+     * lr_status lr_stream_synchronize(DLDeviceType device_type, int32_t device_id, void *stream)
+     * }
+     */
+    public static MemorySegment lr_stream_synchronize$address() {
+        return lr_stream_synchronize.ADDR;
+    }
+
+    /**
+     * {@snippet lang=c :
+     * lr_status lr_stream_synchronize(DLDeviceType device_type, int32_t device_id, void *stream)
+     * }
+     */
+    public static int lr_stream_synchronize(int device_type, int device_id, MemorySegment stream) {
+        var mh$ = lr_stream_synchronize.HANDLE;
+        try {
+            if (TRACE_DOWNCALLS) {
+                traceDowncall("lr_stream_synchronize", device_type, device_id, stream);
+            }
+            return (int)mh$.invokeExact(device_type, device_id, stream);
+        } catch (Error | RuntimeException ex) {
+           throw ex;
+        } catch (Throwable ex$) {
+           throw new AssertionError("should not reach here", ex$);
+        }
+    }
+
+    private static class lr_stream_query {
+        public static final FunctionDescriptor DESC = FunctionDescriptor.of(
+            logratio_h.C_INT,
+            logratio_h.C_INT,
+            logratio_h.C_INT,
+            logratio_h.C_POINTER,
+            logratio_h.C_POINTER
+        );
+
+        public static final MemorySegment ADDR = SYMBOL_LOOKUP.findOrThrow("lr_stream_query");
+
+        public static final MethodHandle HANDLE = Linker.nativeLinker().downcallHandle(ADDR, DESC);
+    }
+
+    /**
+     * Function descriptor for:
+     * {@snippet lang=c :
+     * lr_status lr_stream_query(DLDeviceType device_type, int32_t device_id, void *stream, int32_t *done)
+     * }
+     */
+    public static FunctionDescriptor lr_stream_query$descriptor() {
+        return lr_stream_query.DESC;
+    }
+
+    /**
+     * Downcall method handle for:
+     * {@snippet lang=c :
+     * lr_status lr_stream_query(DLDeviceType device_type, int32_t device_id, void *stream, int32_t *done)
+     * }
+     */
+    public static MethodHandle lr_stream_query$handle() {
+        return lr_stream_query.HANDLE;
+    }
+
+    /**
+     * Address for:
+     * {@snippet lang=c :
+     * lr_status lr_stream_query(DLDeviceType device_type, int32_t device_id, void *stream, int32_t *done)
+     * }
+     */
+    public static MemorySegment lr_stream_query$address() {
+        return lr_stream_query.ADDR;
+    }
+
+    /**
+     * {@snippet lang=c :
+     * lr_status lr_stream_query(DLDeviceType device_type, int32_t device_id, void *stream, int32_t *done)
+     * }
+     */
+    public static int lr_stream_query(int device_type, int device_id, MemorySegment stream, MemorySegment done) {
+        var mh$ = lr_stream_query.HANDLE;
+        try {
+            if (TRACE_DOWNCALLS) {
+                traceDowncall("lr_stream_query", device_type, device_id, stream, done);
+            }
+            return (int)mh$.invokeExact(device_type, device_id, stream, done);
+        } catch (Error | RuntimeException ex) {
+           throw ex;
+        } catch (Throwable ex$) {
+           throw new AssertionError("should not reach here", ex$);
+        }
+    }
+
+    private static class lr_stream_wait {
+        public static final FunctionDescriptor DESC = FunctionDescriptor.of(
+            logratio_h.C_INT,
+            logratio_h.C_INT,
+            logratio_h.C_INT,
+            logratio_h.C_POINTER,
+            logratio_h.C_POINTER
+        );
+
+        public static final MemorySegment ADDR = SYMBOL_LOOKUP.findOrThrow("lr_stream_wait");
+
+        public static final MethodHandle HANDLE = Linker.nativeLinker().downcallHandle(ADDR, DESC);
+    }
+
+    /**
+     * Function descriptor for:
+     * {@snippet lang=c :
+     * lr_status lr_stream_wait(DLDeviceType device_type, int32_t device_id, void *stream, void *event)
+     * }
+     */
+    public static FunctionDescriptor lr_stream_wait$descriptor() {
+        return lr_stream_wait.DESC;
+    }
+
+    /**
+     * Downcall method handle for:
+     * {@snippet lang=c :
+     * lr_status lr_stream_wait(DLDeviceType device_type, int32_t device_id, void *stream, void *event)
+     * }
+     */
+    public static MethodHandle lr_stream_wait$handle() {
+        return lr_stream_wait.HANDLE;
+    }
+
+    /**
+     * Address for:
+     * {@snippet lang=c :
+     * lr_status lr_stream_wait(DLDeviceType device_type, int32_t device_id, void *stream, void *event)
+     * }
+     */
+    public static MemorySegment lr_stream_wait$address() {
+        return lr_stream_wait.ADDR;
+    }
+
+    /**
+     * {@snippet lang=c :
+     * lr_status lr_stream_wait(DLDeviceType device_type, int32_t device_id, void *stream, void *event)
+     * }
+     */
+    public static int lr_stream_wait(int device_type, int device_id, MemorySegment stream, MemorySegment event) {
+        var mh$ = lr_stream_wait.HANDLE;
+        try {
+            if (TRACE_DOWNCALLS) {
+                traceDowncall("lr_stream_wait", device_type, device_id, stream, event);
+            }
+            return (int)mh$.invokeExact(device_type, device_id, stream, event);
+        } catch (Error | RuntimeException ex) {
+           throw ex;
+        } catch (Throwable ex$) {
+           throw new AssertionError("should not reach here", ex$);
+        }
+    }
+
+    private static class lr_event_create {
+        public static final FunctionDescriptor DESC = FunctionDescriptor.of(
+            logratio_h.C_INT,
+            logratio_h.C_INT,
+            logratio_h.C_INT,
+            logratio_h.C_POINTER
+        );
+
+        public static final MemorySegment ADDR = SYMBOL_LOOKUP.findOrThrow("lr_event_create");
+
+        public static final MethodHandle HANDLE = Linker.nativeLinker().downcallHandle(ADDR, DESC);
+    }
+
+    /**
+     * Function descriptor for:
+     * {@snippet lang=c :
+     * lr_status lr_event_create(DLDeviceType device_type, int32_t device_id, void **event)
+     * }
+     */
+    public static FunctionDescriptor lr_event_create$descriptor() {
+        return lr_event_create.DESC;
+    }
+
+    /**
+     * Downcall method handle for:
+     * {@snippet lang=c :
+     * lr_status lr_event_create(DLDeviceType device_type, int32_t device_id, void **event)
+     * }
+     */
+    public static MethodHandle lr_event_create$handle() {
+        return lr_event_create.HANDLE;
+    }
+
+    /**
+     * Address for:
+     * {@snippet lang=c :
+     * lr_status lr_event_create(DLDeviceType device_type, int32_t device_id, void **event)
+     * }
+     */
+    public static MemorySegment lr_event_create$address() {
+        return lr_event_create.ADDR;
+    }
+
+    /**
+     * {@snippet lang=c :
+     * lr_status lr_event_create(DLDeviceType device_type, int32_t device_id, void **event)
+     * }
+     */
+    public static int lr_event_create(int device_type, int device_id, MemorySegment event) {
+        var mh$ = lr_event_create.HANDLE;
+        try {
+            if (TRACE_DOWNCALLS) {
+                traceDowncall("lr_event_create", device_type, device_id, event);
+            }
+            return (int)mh$.invokeExact(device_type, device_id, event);
+        } catch (Error | RuntimeException ex) {
+           throw ex;
+        } catch (Throwable ex$) {
+           throw new AssertionError("should not reach here", ex$);
+        }
+    }
+
+    private static class lr_event_destroy {
+        public static final FunctionDescriptor DESC = FunctionDescriptor.of(
+            logratio_h.C_INT,
+            logratio_h.C_INT,
+            logratio_h.C_INT,
+            logratio_h.C_POINTER
+        );
+
+        public static final MemorySegment ADDR = SYMBOL_LOOKUP.findOrThrow("lr_event_destroy");
+
+        public static final MethodHandle HANDLE = Linker.nativeLinker().downcallHandle(ADDR, DESC);
+    }
+
+    /**
+     * Function descriptor for:
+     * {@snippet lang=c :
+     * lr_status lr_event_destroy(DLDeviceType device_type, int32_t device_id, void *event)
+     * }
+     */
+    public static FunctionDescriptor lr_event_destroy$descriptor() {
+        return lr_event_destroy.DESC;
+    }
+
+    /**
+     * Downcall method handle for:
+     * {@snippet lang=c :
+     * lr_status lr_event_destroy(DLDeviceType device_type, int32_t device_id, void *event)
+     * }
+     */
+    public static MethodHandle lr_event_destroy$handle() {
+        return lr_event_destroy.HANDLE;
+    }
+
+    /**
+     * Address for:
+     * {@snippet lang=c :
+     * lr_status lr_event_destroy(DLDeviceType device_type, int32_t device_id, void *event)
+     * }
+     */
+    public static MemorySegment lr_event_destroy$address() {
+        return lr_event_destroy.ADDR;
+    }
+
+    /**
+     * {@snippet lang=c :
+     * lr_status lr_event_destroy(DLDeviceType device_type, int32_t device_id, void *event)
+     * }
+     */
+    public static int lr_event_destroy(int device_type, int device_id, MemorySegment event) {
+        var mh$ = lr_event_destroy.HANDLE;
+        try {
+            if (TRACE_DOWNCALLS) {
+                traceDowncall("lr_event_destroy", device_type, device_id, event);
+            }
+            return (int)mh$.invokeExact(device_type, device_id, event);
+        } catch (Error | RuntimeException ex) {
+           throw ex;
+        } catch (Throwable ex$) {
+           throw new AssertionError("should not reach here", ex$);
+        }
+    }
+
+    private static class lr_event_record {
+        public static final FunctionDescriptor DESC = FunctionDescriptor.of(
+            logratio_h.C_INT,
+            logratio_h.C_INT,
+            logratio_h.C_INT,
+            logratio_h.C_POINTER,
+            logratio_h.C_POINTER
+        );
+
+        public static final MemorySegment ADDR = SYMBOL_LOOKUP.findOrThrow("lr_event_record");
+
+        public static final MethodHandle HANDLE = Linker.nativeLinker().downcallHandle(ADDR, DESC);
+    }
+
+    /**
+     * Function descriptor for:
+     * {@snippet lang=c :
+     * lr_status lr_event_record(DLDeviceType device_type, int32_t device_id, void *event, void *stream)
+     * }
+     */
+    public static FunctionDescriptor lr_event_record$descriptor() {
+        return lr_event_record.DESC;
+    }
+
+    /**
+     * Downcall method handle for:
+     * {@snippet lang=c :
+     * lr_status lr_event_record(DLDeviceType device_type, int32_t device_id, void *event, void *stream)
+     * }
+     */
+    public static MethodHandle lr_event_record$handle() {
+        return lr_event_record.HANDLE;
+    }
+
+    /**
+     * Address for:
+     * {@snippet lang=c :
+     * lr_status lr_event_record(DLDeviceType device_type, int32_t device_id, void *event, void *stream)
+     * }
+     */
+    public static MemorySegment lr_event_record$address() {
+        return lr_event_record.ADDR;
+    }
+
+    /**
+     * {@snippet lang=c :
+     * lr_status lr_event_record(DLDeviceType device_type, int32_t device_id, void *event, void *stream)
+     * }
+     */
+    public static int lr_event_record(int device_type, int device_id, MemorySegment event, MemorySegment stream) {
+        var mh$ = lr_event_record.HANDLE;
+        try {
+            if (TRACE_DOWNCALLS) {
+                traceDowncall("lr_event_record", device_type, device_id, event, stream);
+            }
+            return (int)mh$.invokeExact(device_type, device_id, event, stream);
+        } catch (Error | RuntimeException ex) {
+           throw ex;
+        } catch (Throwable ex$) {
+           throw new AssertionError("should not reach here", ex$);
+        }
+    }
+
+    private static class lr_event_synchronize {
+        public static final FunctionDescriptor DESC = FunctionDescriptor.of(
+            logratio_h.C_INT,
+            logratio_h.C_INT,
+            logratio_h.C_INT,
+            logratio_h.C_POINTER
+        );
+
+        public static final MemorySegment ADDR = SYMBOL_LOOKUP.findOrThrow("lr_event_synchronize");
+
+        public static final MethodHandle HANDLE = Linker.nativeLinker().downcallHandle(ADDR, DESC);
+    }
+
+    /**
+     * Function descriptor for:
+     * {@snippet lang=c :
+     * lr_status lr_event_synchronize(DLDeviceType device_type, int32_t device_id, void *event)
+     * }
+     */
+    public static FunctionDescriptor lr_event_synchronize$descriptor() {
+        return lr_event_synchronize.DESC;
+    }
+
+    /**
+     * Downcall method handle for:
+     * {@snippet lang=c :
+     * lr_status lr_event_synchronize(DLDeviceType device_type, int32_t device_id, void *event)
+     * }
+     */
+    public static MethodHandle lr_event_synchronize$handle() {
+        return lr_event_synchronize.HANDLE;
+    }
+
+    /**
+     * Address for:
+     * {@snippet lang=c :
+     * lr_status lr_event_synchronize(DLDeviceType device_type, int32_t device_id, void *event)
+     * }
+     */
+    public static MemorySegment lr_event_synchronize$address() {
+        return lr_event_synchronize.ADDR;
+    }
+
+    /**
+     * {@snippet lang=c :
+     * lr_status lr_event_synchronize(DLDeviceType device_type, int32_t device_id, void *event)
+     * }
+     */
+    public static int lr_event_synchronize(int device_type, int device_id, MemorySegment event) {
+        var mh$ = lr_event_synchronize.HANDLE;
+        try {
+            if (TRACE_DOWNCALLS) {
+                traceDowncall("lr_event_synchronize", device_type, device_id, event);
+            }
+            return (int)mh$.invokeExact(device_type, device_id, event);
+        } catch (Error | RuntimeException ex) {
+           throw ex;
+        } catch (Throwable ex$) {
+           throw new AssertionError("should not reach here", ex$);
+        }
+    }
+
+    private static class lr_event_query {
+        public static final FunctionDescriptor DESC = FunctionDescriptor.of(
+            logratio_h.C_INT,
+            logratio_h.C_INT,
+            logratio_h.C_INT,
+            logratio_h.C_POINTER,
+            logratio_h.C_POINTER
+        );
+
+        public static final MemorySegment ADDR = SYMBOL_LOOKUP.findOrThrow("lr_event_query");
+
+        public static final MethodHandle HANDLE = Linker.nativeLinker().downcallHandle(ADDR, DESC);
+    }
+
+    /**
+     * Function descriptor for:
+     * {@snippet lang=c :
+     * lr_status lr_event_query(DLDeviceType device_type, int32_t device_id, void *event, int32_t *done)
+     * }
+     */
+    public static FunctionDescriptor lr_event_query$descriptor() {
+        return lr_event_query.DESC;
+    }
+
+    /**
+     * Downcall method handle for:
+     * {@snippet lang=c :
+     * lr_status lr_event_query(DLDeviceType device_type, int32_t device_id, void *event, int32_t *done)
+     * }
+     */
+    public static MethodHandle lr_event_query$handle() {
+        return lr_event_query.HANDLE;
+    }
+
+    /**
+     * Address for:
+     * {@snippet lang=c :
+     * lr_status lr_event_query(DLDeviceType device_type, int32_t device_id, void *event, int32_t *done)
+     * }
+     */
+    public static MemorySegment lr_event_query$address() {
+        return lr_event_query.ADDR;
+    }
+
+    /**
+     * {@snippet lang=c :
+     * lr_status lr_event_query(DLDeviceType device_type, int32_t device_id, void *event, int32_t *done)
+     * }
+     */
+    public static int lr_event_query(int device_type, int device_id, MemorySegment event, MemorySegment done) {
+        var mh$ = lr_event_query.HANDLE;
+        try {
+            if (TRACE_DOWNCALLS) {
+                traceDowncall("lr_event_query", device_type, device_id, event, done);
+            }
+            return (int)mh$.invokeExact(device_type, device_id, event, done);
+        } catch (Error | RuntimeException ex) {
+           throw ex;
+        } catch (Throwable ex$) {
+           throw new AssertionError("should not reach here", ex$);
+        }
+    }
+
+    private static class lr_event_elapsed {
+        public static final FunctionDescriptor DESC = FunctionDescriptor.of(
+            logratio_h.C_INT,
+            logratio_h.C_INT,
+            logratio_h.C_INT,
+            logratio_h.C_POINTER,
+            logratio_h.C_POINTER,
+            logratio_h.C_POINTER
+        );
+
+        public static final MemorySegment ADDR = SYMBOL_LOOKUP.findOrThrow("lr_event_elapsed");
+
+        public static final MethodHandle HANDLE = Linker.nativeLinker().downcallHandle(ADDR, DESC);
+    }
+
+    /**
+     * Function descriptor for:
+     * {@snippet lang=c :
+     * lr_status lr_event_elapsed(DLDeviceType device_type, int32_t device_id, void *start, void *end, double *milliseconds)
+     * }
+     */
+    public static FunctionDescriptor lr_event_elapsed$descriptor() {
+        return lr_event_elapsed.DESC;
+    }
+
+    /**
+     * Downcall method handle for:
+     * {@snippet lang=c :
+     * lr_status lr_event_elapsed(DLDeviceType device_type, int32_t device_id, void *start, void *end, double *milliseconds)
+     * }
+     */
+    public static MethodHandle lr_event_elapsed$handle() {
+        return lr_event_elapsed.HANDLE;
+    }
+
+    /**
+     * Address for:
+     * {@snippet lang=c :
+     * lr_status lr_event_elapsed(DLDeviceType device_type, int32_t device_id, void *start, void *end, double *milliseconds)
+     * }
+     */
+    public static MemorySegment lr_event_elapsed$address() {
+        return lr_event_elapsed.ADDR;
+    }
+
+    /**
+     * {@snippet lang=c :
+     * lr_status lr_event_elapsed(DLDeviceType device_type, int32_t device_id, void *start, void *end, double *milliseconds)
+     * }
+     */
+    public static int lr_event_elapsed(int device_type, int device_id, MemorySegment start, MemorySegment end, MemorySegment milliseconds) {
+        var mh$ = lr_event_elapsed.HANDLE;
+        try {
+            if (TRACE_DOWNCALLS) {
+                traceDowncall("lr_event_elapsed", device_type, device_id, start, end, milliseconds);
+            }
+            return (int)mh$.invokeExact(device_type, device_id, start, end, milliseconds);
+        } catch (Error | RuntimeException ex) {
+           throw ex;
+        } catch (Throwable ex$) {
+           throw new AssertionError("should not reach here", ex$);
+        }
+    }
+
     private static class lr_token_logprobs {
         public static final FunctionDescriptor DESC = FunctionDescriptor.of(
             logratio_h.C_INT,
