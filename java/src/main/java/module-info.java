@@ -4,8 +4,9 @@
  */
 module dev.logratio {
     requires dev.logratio.bindings;
-    requires java.logging; // of JCuda, whose jar names no module that it needs
-    requires jcuda;
+    // JCuda is optional.
+    requires static java.logging; // of JCuda, whose jar names no module that it needs
+    requires static jcuda;
 
     exports dev.logratio;
     exports dev.logratio.cuda;

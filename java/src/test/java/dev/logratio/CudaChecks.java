@@ -6,16 +6,21 @@ import static org.junit.jupiter.api.Assertions.assertNotEquals;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
+import static java.lang.foreign.ValueLayout.JAVA_LONG;
+
+import dev.logratio.bindings.logratio_h;
 import dev.logratio.cuda.Cuda;
 import dev.logratio.cuda.CudaEvent;
 import dev.logratio.cuda.CudaStream;
 import dev.logratio.cuda.CudaTensors;
+import dev.logratio.internal.cuda.DeviceStream;
 
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.api.Test;
 
 import java.lang.foreign.Arena;
+import java.lang.foreign.MemorySegment;
 
 /** Tensors in a GPU's memory, streams and events. */
 @Tag("gpu")
@@ -119,7 +124,7 @@ class CudaChecks {
                 Tensor labels = Tensor.zeros(DType.I64, 4)) {
             assertEquals(
                     "labels is I64 [4] in host memory, expected CUDA 0 for the backend cuda: copy"
-                        + " it there first, with CudaTensors.toDevice",
+                            + " it there first, with CudaTensors.toDevice",
                     assertThrows(
                                     IllegalArgumentException.class,
                                     () -> TokenLogprobs.of(logits, labels).run(cuda))
@@ -158,23 +163,28 @@ class CudaChecks {
                 CudaRows rows =
                         CudaRows.random(arena, DType.BF16, 4, VOCABULARY).toDevice(stream)) {
             rows.run(cuda);
-            long workspace = stream.workspace(1).address();
+            DeviceStream shared = (DeviceStream) stream;
+            long workspace = shared.workspace(1).address();
             long free = freeBytes();
             for (int i = 0; i < 100; i++) {
                 rows.run(cuda);
             }
-            assertEquals(workspace, stream.workspace(1).address());
+            assertEquals(workspace, shared.workspace(1).address());
             assertEquals(free, freeBytes());
-            Tensor larger = stream.workspace(64 << 20);
+            Tensor larger = shared.workspace(64 << 20);
             assertNotEquals(workspace, larger.address());
-            assertEquals(larger.address(), stream.workspace(1).address());
+            assertEquals(larger.address(), shared.workspace(1).address());
         }
     }
 
     private static long freeBytes() {
         Cuda.synchronize(0);
-        long[] free = new long[1];
-        assertEquals(0, jcuda.runtime.JCuda.cudaMemGetInfo(free, new long[1]));
-        return free[0];
+        try (Arena arena = Arena.ofConfined()) {
+            MemorySegment free = arena.allocate(JAVA_LONG);
+            MemorySegment total = arena.allocate(JAVA_LONG);
+            int status = logratio_h.lr_device_memory(logratio_h.kDLCUDA(), 0, free, total);
+            assertEquals(logratio_h.LR_OK(), status);
+            return free.get(JAVA_LONG, 0);
+        }
     }
 }

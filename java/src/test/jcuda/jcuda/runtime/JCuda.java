@@ -85,8 +85,9 @@ public final class JCuda {
         return ALLOCATIONS.values().stream().mapToLong(Allocation::bytes).sum();
     }
 
-    public static synchronized int cudaMemset(Pointer pointer, int value, long bytes) {
-        if (!isOnDevice(get(pointer), bytes)) {
+    public static synchronized int cudaMemsetAsync(
+            Pointer pointer, int value, long bytes, cudaStream_t stream) {
+        if (!isStream(stream) || !isOnDevice(get(pointer), bytes)) {
             return cudaError.cudaErrorInvalidValue;
         }
         memory(get(pointer), bytes).fill((byte) value);

@@ -1,12 +1,10 @@
 package dev.logratio.cuda;
 
 import dev.logratio.BackendUnavailableException;
-import dev.logratio.Logratio;
+import dev.logratio.internal.cuda.CudaRuntime;
 
 /** The CUDA devices of this machine. */
 public final class Cuda {
-    private static volatile boolean available;
-
     private Cuda() {}
 
     /**
@@ -17,8 +15,7 @@ public final class Cuda {
      *     says which
      */
     public static int deviceCount() {
-        requireAvailable();
-        return JCudaCalls.deviceCount();
+        return CudaRuntime.get().deviceCount();
     }
 
     /**
@@ -29,8 +26,7 @@ public final class Cuda {
      *     says which
      */
     public static int currentDevice() {
-        requireAvailable();
-        return JCudaCalls.currentDevice();
+        return CudaRuntime.get().currentDevice();
     }
 
     /**
@@ -38,13 +34,11 @@ public final class Cuda {
      * streams know their devices.
      *
      * @param device from 0
-     * @throws BackendUnavailableException if there is no GPU, driver or CUDA library; the message
-     *     says which
-     * @throws IllegalStateException if there is no such device
+     * @throws BackendUnavailableException if there is no GPU, driver or CUDA library, or no such
+     *     device; the message says which
      */
     public static void setCurrentDevice(int device) {
-        requireAvailable();
-        JCudaCalls.setDevice(device);
+        CudaRuntime.get().setCurrentDevice(device);
     }
 
     /**
@@ -56,35 +50,6 @@ public final class Cuda {
      * @throws IllegalStateException if work on the device has failed
      */
     public static void synchronize(int device) {
-        on(device, JCudaCalls::synchronizeDevice);
-    }
-
-    /** Does something with a device current, and leaves the thread's current device as it was. */
-    static void on(int device, Runnable work) {
-        requireAvailable();
-        int before = JCudaCalls.currentDevice();
-        if (before == device) {
-            work.run();
-            return;
-        }
-        JCudaCalls.setDevice(device);
-        try {
-            work.run();
-        } finally {
-            JCudaCalls.setDevice(before);
-        }
-    }
-
-    /**
-     * Nothing of JCuda is touched before the native library has found a device. Success alone is
-     * remembered.
-     */
-    private static void requireAvailable() {
-        if (available) {
-            return;
-        }
-        Logratio.cudaDevice(0);
-        JCudaLibrary.load();
-        available = true;
+        CudaRuntime.get().synchronizeDevice(device);
     }
 }

@@ -1,33 +1,46 @@
 package dev.logratio.cuda;
 
 import dev.logratio.BackendUnavailableException;
-
-import jcuda.runtime.cudaEvent_t;
+import dev.logratio.internal.cuda.DeviceEvent;
 
 /** A point in a stream's work, to wait for and to measure time between. */
-public final class CudaEvent implements AutoCloseable {
-    private final int device;
-    private final cudaEvent_t handle;
-    private boolean closed;
-
-    private CudaEvent(int device, cudaEvent_t handle) {
-        this.device = device;
-        this.handle = handle;
-    }
-
+public sealed interface CudaEvent extends AutoCloseable permits DeviceEvent {
     /**
      * A new event.
      *
      * @param device from 0, of the streams that it will be recorded on
      * @return the event; close it
-     * @throws BackendUnavailableException if there is no GPU, driver or CUDA library; the message
-     *     says which
+     * @throws BackendUnavailableException if there is no GPU, driver or CUDA library, or no such
+     *     device; the message says which
      */
-    public static CudaEvent create(int device) {
-        cudaEvent_t[] handle = new cudaEvent_t[1];
-        Cuda.on(device, () -> handle[0] = JCudaCalls.createEvent());
-        return new CudaEvent(device, handle[0]);
+    static CudaEvent create(int device) {
+        return DeviceEvent.create(device);
     }
+
+    /**
+     * An event of another library.
+     *
+     * @param device from 0
+     * @param address its {@code cudaEvent_t}
+     * @return the event; closing it does nothing
+     */
+    static CudaEvent ofAddress(int device, long address) {
+        return DeviceEvent.ofAddress(device, address);
+    }
+
+    /**
+     * The device that the event is on.
+     *
+     * @return from 0
+     */
+    int device();
+
+    /**
+     * The event's {@code cudaEvent_t}.
+     *
+     * @return never 0
+     */
+    long address();
 
     /**
      * Marks the end of all that is queued on a stream by now.
@@ -35,26 +48,17 @@ public final class CudaEvent implements AutoCloseable {
      * @param stream on the event's device
      * @return this
      */
-    public CudaEvent record(CudaStream stream) {
-        Cuda.on(device, () -> JCudaCalls.record(handle, stream));
-        return this;
-    }
+    CudaEvent record(CudaStream stream);
 
     /** Waits until the work before the event is done. */
-    public void synchronize() {
-        Cuda.on(device, () -> JCudaCalls.synchronize(handle));
-    }
+    void synchronize();
 
     /**
      * Whether the work before the event is done.
      *
      * @return false while there is some left
      */
-    public boolean isDone() {
-        boolean[] done = new boolean[1];
-        Cuda.on(device, () -> done[0] = JCudaCalls.isDone(handle));
-        return done[0];
-    }
+    boolean isDone();
 
     /**
      * The time between two events that have both been reached, with a resolution of about half a
@@ -64,21 +68,9 @@ public final class CudaEvent implements AutoCloseable {
      * @return milliseconds
      * @throws IllegalStateException if one was not recorded, or not reached yet
      */
-    public double millisecondsSince(CudaEvent start) {
-        double[] time = new double[1];
-        Cuda.on(device, () -> time[0] = JCudaCalls.milliseconds(start.handle, handle));
-        return time[0];
-    }
+    double millisecondsSince(CudaEvent start);
 
-    cudaEvent_t handle() {
-        return handle;
-    }
-
+    /** Destroys the event if it is our own. */
     @Override
-    public synchronized void close() {
-        if (!closed) {
-            closed = true;
-            Cuda.on(device, () -> JCudaCalls.destroy(handle));
-        }
-    }
+    void close();
 }

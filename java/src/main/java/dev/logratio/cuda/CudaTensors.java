@@ -4,6 +4,7 @@ import dev.logratio.BackendUnavailableException;
 import dev.logratio.DType;
 import dev.logratio.Device;
 import dev.logratio.Tensor;
+import dev.logratio.internal.cuda.CudaRuntime;
 
 import java.util.Arrays;
 import java.util.Objects;
@@ -27,11 +28,11 @@ public final class CudaTensors {
      */
     public static Tensor empty(int device, DType dtype, long... shape) {
         long bytes = Math.max(bytes(dtype, shape), 1);
-        long[] address = new long[1];
-        Cuda.on(device, () -> address[0] = JCudaCalls.allocate(bytes));
-        Runnable free = () -> Cuda.on(device, () -> JCudaCalls.free(address[0]));
+        CudaRuntime runtime = CudaRuntime.get();
+        long address = runtime.allocate(device, bytes);
+        Runnable free = () -> runtime.free(device, address);
         try {
-            return Tensor.ofAddress(Device.cuda(device), address[0], dtype, shape, free);
+            return Tensor.ofAddress(Device.cuda(device), address, dtype, shape, free);
         } catch (RuntimeException | Error e) {
             free.run();
             throw e;
@@ -52,15 +53,10 @@ public final class CudaTensors {
     public static Tensor zeros(int device, DType dtype, long... shape) {
         Tensor tensor = empty(device, dtype, shape);
         try {
-            Cuda.on(
-                    device,
-                    () ->
-                            JCudaCalls.fill(
-                                    tensor.address(),
-                                    (byte) 0,
-                                    tensor.elementCount() * dtype.bytes()));
-            CudaStream.legacy(device)
-                    .synchronize(); // other streams need not wait for the legacy one
+            CudaStream legacy = CudaStream.legacy(device);
+            long bytes = tensor.elementCount() * dtype.bytes();
+            CudaRuntime.get().fill(device, legacy.address(), tensor.address(), (byte) 0, bytes);
+            legacy.synchronize(); // other streams need not wait for the legacy one
             return tensor;
         } catch (RuntimeException | Error e) {
             tensor.close();
@@ -86,7 +82,7 @@ public final class CudaTensors {
         try {
             // Whole pages, so that no two pinned tensors share one: it cannot be pinned twice.
             long address = Math.ceilDiv(memory.address(), PAGE) * PAGE;
-            Cuda.on(device, () -> JCudaCalls.register(address, pages));
+            CudaRuntime.get().pin(device, address, pages);
             return registered(device, address, dtype, shape, memory);
         } catch (RuntimeException | Error e) {
             memory.close();
@@ -96,7 +92,7 @@ public final class CudaTensors {
 
     private static Tensor registered(
             int device, long address, DType dtype, long[] shape, Tensor memory) {
-        Runnable unregister = () -> Cuda.on(device, () -> JCudaCalls.unregister(address));
+        Runnable unregister = () -> CudaRuntime.get().unpin(device, address);
         try {
             return Tensor.ofAddress(
                     Device.CPU,
@@ -137,17 +133,13 @@ public final class CudaTensors {
         requireCopyable("from", from, stream);
         long bytes = to.elementCount() * to.dtype().bytes();
         if (bytes > 0) {
-            Cuda.on(
-                    stream.device(),
-                    () ->
-                            JCudaCalls.copy(
-                                    to.address(),
-                                    to.device().isHost(),
-                                    from.address(),
-                                    from.device().isHost(),
-                                    bytes,
-                                    stream));
+            CudaRuntime.get()
+                    .copy(stream.device(), stream.address(), place(to), place(from), bytes);
         }
+    }
+
+    private static CudaRuntime.Place place(Tensor tensor) {
+        return new CudaRuntime.Place(tensor.address(), tensor.device().isHost());
     }
 
     private static void requireCopyable(String name, Tensor tensor, CudaStream stream) {

@@ -6,7 +6,9 @@
  * <p>What another library owns is used where it is: {@link
  * dev.logratio.Tensor#ofAddress(dev.logratio.Device, long, dev.logratio.DType, long[], long[],
  * Runnable)} wraps its device pointers and {@link dev.logratio.cuda.CudaStream#ofAddress} its
- * streams.
+ * streams. Where JCuda is on the path, all of this runs on it, and {@link
+ * dev.logratio.cuda.JCudaInterop} takes and gives its objects; without it, all runs on the native
+ * library's own CUDA runtime.
  *
  * <p>Nothing here breaks on a machine without a GPU: classes load, and what needs a device throws a
  * {@link dev.logratio.BackendUnavailableException} that says in one sentence what is missing. A

@@ -5,6 +5,8 @@ import java.nio.file.Path;
 import java.util.LinkedHashSet;
 import java.util.List;
 import java.util.Set;
+import java.util.stream.Collectors;
+import java.util.stream.Stream;
 
 /** What this JVM runs from, on whichever path it is: for programs that tests start. */
 final class ClassPath {
@@ -12,6 +14,13 @@ final class ClassPath {
 
     static String all() {
         return String.join(File.pathSeparator, entries());
+    }
+
+    /** The paths of a list that have nothing of JCuda. */
+    static String withoutJCuda(String paths) {
+        return Stream.of(paths.split(File.pathSeparator))
+                .filter(path -> !path.contains("jcuda"))
+                .collect(Collectors.joining(File.pathSeparator));
     }
 
     /** The test classes first. */

@@ -7,6 +7,8 @@ import org.junit.jupiter.api.BeforeAll;
 import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.ValueSource;
 
 import java.io.File;
 import java.nio.file.Files;
@@ -16,8 +18,8 @@ import java.util.List;
 
 /**
  * All that the backend {@code cuda} is made of in Java, without a GPU: the emulator takes the place
- * of the CUDA library, and a class of ours that of JCuda's, whose devices have host memory. What
- * the checks of a GPU machine assert must hold there, too.
+ * of the CUDA library and, where JCuda is on the path, a class of ours that of JCuda's, whose
+ * devices have host memory. What the checks of a GPU machine assert must hold there, too.
  */
 @Tag("build")
 class CudaOnHostTest {
@@ -37,6 +39,13 @@ class CudaOnHostTest {
         Files.copy(natives.resolve("liblogratio.so"), folder.resolve("liblogratio.so"));
         Files.copy(
                 Path.of(System.getenv("LOGRATIO_EMULATOR")), folder.resolve("liblogratio_cuda.so"));
+        Files.writeString(
+                folder.resolve("logging.properties"),
+                """
+                handlers=java.util.logging.ConsoleHandler
+                java.util.logging.ConsoleHandler.level=FINE
+                dev.logratio.cuda.level=FINE
+                """);
         run(
                 "javac",
                 "-d",
@@ -46,30 +55,48 @@ class CudaOnHostTest {
                 Path.of("src", "test", "jcuda", "jcuda", "runtime", "JCuda.java").toString());
     }
 
-    @Test
-    void whatOnlyAGpuShows() throws Exception {
-        expectPassed(".*\\.Cuda(Step)?Checks");
+    @ParameterizedTest
+    @ValueSource(booleans = {true, false})
+    void whatOnlyAGpuShows(boolean withJCuda) throws Exception {
+        expectPassed(".*\\.Cuda(Step)?Checks", withJCuda);
     }
 
     @Test
-    void suitesOnHostTensors() throws Exception {
-        expectPassed(".*\\.(TokenLogprobsTest|LogratioTest|DeviceTensorTest|BadInputTest)");
+    void jcudasObjects() throws Exception {
+        expectPassed(".*\\.JCudaInteropChecks", true);
     }
 
-    private static void expectPassed(String classes) throws Exception {
+    @ParameterizedTest
+    @ValueSource(booleans = {true, false})
+    void suitesOnHostTensors(boolean withJCuda) throws Exception {
+        expectPassed(
+                ".*\\.(TokenLogprobsTest|LogratioTest|DeviceTensorTest|BadInputTest)", withJCuda);
+    }
+
+    private static void expectPassed(String classes, boolean withJCuda) throws Exception {
         String output =
                 run(
                         "java",
                         "--enable-native-access=ALL-UNNAMED",
+                        "-Djava.util.logging.config.file=" + folder.resolve("logging.properties"),
                         "-Dlogratio.library=" + folder.resolve("liblogratio.so"),
                         "-cp",
-                        folder.resolve("classes") + File.pathSeparator + ClassPath.all(),
+                        withJCuda
+                                ? folder.resolve("classes") + File.pathSeparator + ClassPath.all()
+                                : ClassPath.withoutJCuda(ClassPath.all()),
                         "dev.logratio.SuiteProgram",
                         Path.of("target", "test-classes").toString(),
                         "cuda",
                         classes);
         assertTrue(
-                output.startsWith("backend cuda: Logratio's CUDA emulator, compute capability 9.0"),
+                output.contains("backend cuda: Logratio's CUDA emulator, compute capability 9.0"),
+                output);
+        assertTrue(
+                output.contains(
+                        "device memory, streams and events are "
+                                + (withJCuda
+                                        ? "JCuda's"
+                                        : "the native library's: JCuda is not on the path")),
                 output);
     }
 

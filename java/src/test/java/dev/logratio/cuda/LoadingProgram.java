@@ -6,6 +6,9 @@ import dev.logratio.DType;
 import dev.logratio.Logratio;
 import dev.logratio.Tensor;
 
+import jcuda.runtime.JCuda;
+import jcuda.runtime.cudaError;
+
 import java.util.List;
 
 /**
@@ -36,9 +39,9 @@ final class LoadingProgram {
                         () -> CudaStream.create(0),
                         () -> CudaStream.legacy(0).synchronize(),
                         () -> CudaStream.ofAddress(0, 2).isDone(),
-                        () -> CudaStream.legacy(0).workspace(1),
                         () -> CudaStream.legacy(0).countBadValues(),
-                        () -> CudaEvent.create(0));
+                        () -> CudaEvent.create(0),
+                        () -> CudaEvent.ofAddress(0, 8).synchronize());
         for (Runnable attempt : attempts) {
             try {
                 attempt.run();
@@ -48,14 +51,22 @@ final class LoadingProgram {
             }
         }
         if (args.length > 0) {
-            // Without a driver, JCuda itself: its natives load, and CUDA answers.
+            WithJCuda.run();
+        }
+    }
+
+    /** Not loaded where JCuda is absent. */
+    private static final class WithJCuda {
+        /** Without a driver, JCuda itself: its natives load, and CUDA answers. */
+        static void run() {
             try {
-                JCudaLibrary.load();
-                System.out.println("JCuda: " + JCudaCalls.deviceCount());
-            } catch (IllegalStateException | BackendUnavailableException e) {
+                JCudaInterop.load();
+                System.out.println(
+                        "JCuda: " + cudaError.stringFor(JCuda.cudaGetDeviceCount(new int[1])));
+            } catch (BackendUnavailableException e) {
                 System.out.println("JCuda: " + e.getMessage());
             }
-            System.out.println(JCudaCalls.streamAt(0x1234));
+            System.out.println(JCudaInterop.stream(CudaStream.ofAddress(0, 0x1234)));
         }
     }
 }

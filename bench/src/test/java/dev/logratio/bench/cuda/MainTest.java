@@ -9,7 +9,6 @@ import com.fasterxml.jackson.databind.ObjectMapper;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 
-import java.io.File;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
@@ -47,24 +46,6 @@ class MainTest {
         Files.copy(
                 Path.of("..", "bindings", "target", "emulator", "liblogratio_emulator.so"),
                 folder.resolve("liblogratio_cuda.so"));
-        Ended compiled =
-                run(
-                        "javac",
-                        "-d",
-                        folder.resolve("classes").toString(),
-                        "-cp",
-                        System.getProperty("java.class.path"),
-                        Path.of(
-                                        "..",
-                                        "java",
-                                        "src",
-                                        "test",
-                                        "jcuda",
-                                        "jcuda",
-                                        "runtime",
-                                        "JCuda.java")
-                                .toString());
-        assertEquals(0, compiled.status(), compiled.output());
         Path json = folder.resolve("gpu.json");
         Ended ended =
                 run(
@@ -72,9 +53,7 @@ class MainTest {
                         "--enable-native-access=ALL-UNNAMED",
                         "-Dlogratio.library=" + folder.resolve("liblogratio.so"),
                         "-cp",
-                        folder.resolve("classes")
-                                + File.pathSeparator
-                                + System.getProperty("java.class.path"),
+                        System.getProperty("java.class.path"),
                         Main.class.getName(),
                         json.toString(),
                         Integer.toString(16 * 1024));

@@ -9,6 +9,7 @@ import dev.logratio.bindings.lr_step_metrics;
 import dev.logratio.cuda.CudaStream;
 import dev.logratio.cuda.CudaTensors;
 import dev.logratio.internal.check.Operand;
+import dev.logratio.internal.cuda.DeviceStream;
 import dev.logratio.internal.tensor.StridedTensor;
 
 import java.lang.foreign.MemorySegment;
@@ -17,13 +18,13 @@ import java.lang.foreign.MemorySegment;
 public final class CudaBackend extends DeviceBackend {
     private static final long ALIGNMENT = 256;
 
-    private final CudaStream stream;
+    private final DeviceStream stream;
     private final String detail;
     private final boolean staged;
 
     public CudaBackend(CudaStream stream, String detail, boolean staged) {
         super("cuda", logratio_h.kDLCUDA());
-        this.stream = stream;
+        this.stream = (DeviceStream) stream;
         this.detail = detail;
         this.staged = staged;
     }

@@ -1,4 +1,4 @@
-package dev.logratio.cuda;
+package dev.logratio.internal.cuda;
 
 import dev.logratio.BackendUnavailableException;
 import dev.logratio.bindings.NativeLibrary;
@@ -18,13 +18,14 @@ import java.util.Map;
  * Has JCuda load its native library from where nobody else can have put it. By itself JCuda takes
  * any file of the right name that lies in {@code java.io.tmpdir}, where everybody can write.
  */
-final class JCudaLibrary {
+public final class JCudaLibrary {
     private static final String TEMPORARY_FOLDER = "java.io.tmpdir";
 
     private static final String DOES_NOT_LOAD =
             "CUDA is unavailable: JCuda's native library does not load: put the jar jcuda-natives"
-                + " on the class path, or with modules pass --patch-module jcuda=FILE with it, or"
-                + " name a folder that holds libJCudaRuntime with -Djava.library.path";
+                    + " on the class path, or with modules pass --add-modules java.logging"
+                    + " --patch-module jcuda=FILE with it, or"
+                    + " name a folder that holds libJCudaRuntime with -Djava.library.path";
 
     private static boolean loaded;
 
@@ -35,7 +36,7 @@ final class JCudaLibrary {
      *
      * @throws BackendUnavailableException if it cannot be loaded; the message says why
      */
-    static synchronized void load() {
+    public static synchronized void load() {
         if (loaded) {
             return;
         }
@@ -52,7 +53,7 @@ final class JCudaLibrary {
         } catch (IOException e) {
             throw new BackendUnavailableException(
                     "CUDA is unavailable: JCuda's native library could not be copied out of its jar"
-                        + " ("
+                            + " ("
                             + e.getMessage()
                             + "): set java.io.tmpdir or XDG_CACHE_HOME to a folder that you alone"
                             + " can write",
