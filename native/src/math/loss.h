@@ -135,8 +135,8 @@ struct Range {
 inline constexpr Range kPositive{0, false, kInfinity, false, "a finite number > 0"};
 inline constexpr Range kNonNegative{0, true, kInfinity, false, "a finite number >= 0"};
 inline constexpr Range kFinite{-kInfinity, false, kInfinity, false, "a finite number"};
-inline constexpr Range kSmoothing{0, true, .5, false, "a number in [0, 0.5)"};
-inline constexpr Range kPositiveSmoothing{0, false, .5, false, "a number in (0, 0.5)"};
+inline constexpr Range kSmoothing{0, true, .5, false, "a number in [0,0.5)"};
+inline constexpr Range kPositiveSmoothing{0, false, .5, false, "a number in (0,0.5)"};
 
 struct NumberOption {
   const char* name;
