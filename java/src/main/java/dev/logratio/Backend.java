@@ -1,6 +1,5 @@
 package dev.logratio;
 
-import dev.logratio.cuda.CudaStream;
 import dev.logratio.internal.check.Engine;
 import dev.logratio.internal.ffm.CpuBackend;
 import dev.logratio.internal.ffm.CudaBackend;
@@ -45,32 +44,15 @@ public sealed interface Backend permits Engine {
     }
 
     /**
-     * The CUDA backend, on the legacy default stream of the first device. See {@link
-     * #cuda(CudaStream)}.
+     * The CUDA backend, on the legacy default stream of the first device; {@link
+     * dev.logratio.cuda.CudaStream#backend} is that on any stream.
      *
      * @return a backend
      * @throws BackendUnavailableException if there is no GPU, driver or CUDA library; the message
      *     says which
      */
     static Backend cuda() {
-        return cuda(CudaStream.legacy(0));
-    }
-
-    /**
-     * The CUDA backend on a stream. Its tensors are in the memory of the stream's device; a call
-     * starts the work and returns, except for {@link PreferenceStep#run}, whose metrics are waited
-     * for. So tensors must stay open until the stream has done the work, and values on the device
-     * are not checked beforehand: a label that is out of range gives NaN in its row and gradient 0,
-     * and {@link CudaStream#countBadValues} tells. The first calls of a stream allocate its
-     * workspace; a repeated call allocates nothing and can be captured in a graph.
-     *
-     * @param stream where work is queued, PyTorch's for example
-     * @return a backend
-     * @throws BackendUnavailableException if there is no GPU, driver or CUDA library; the message
-     *     says which
-     */
-    static Backend cuda(CudaStream stream) {
-        return CudaBackend.on(Objects.requireNonNull(stream, "stream"), false);
+        return CudaBackend.onDefaultStream(false);
     }
 
     /**
@@ -82,7 +64,7 @@ public sealed interface Backend permits Engine {
      *     says which
      */
     static Backend cudaOnHostTensors() {
-        return CudaBackend.on(CudaStream.legacy(0), true);
+        return CudaBackend.onDefaultStream(true);
     }
 
     /**

@@ -29,7 +29,7 @@ class CudaChecks {
     private static final int VOCABULARY = 32_003;
 
     private final CudaStream stream = CudaStream.create(0);
-    private final Backend cuda = Backend.cuda(stream);
+    private final Backend cuda = stream.backend();
 
     @AfterEach
     void closeStream() {
@@ -97,7 +97,7 @@ class CudaChecks {
                 host.run(Backend.cudaOnHostTensors());
                 for (CudaStream on : new CudaStream[] {stream, CudaStream.legacy(0), foreign}) {
                     try (CudaRows there = host.toDevice(on)) {
-                        there.run(Backend.cuda(on));
+                        there.run(on.backend());
                         try (CudaRows back = there.toHost(on)) {
                             assertArrayEquals(
                                     CudaRows.bytes(host.logp()),

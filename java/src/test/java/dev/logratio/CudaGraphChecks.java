@@ -21,7 +21,7 @@ class CudaGraphChecks {
     private static final int SEQUENCES = 8;
 
     private final CudaStream stream = CudaStream.create(0);
-    private final Backend cuda = Backend.cuda(stream);
+    private final Backend cuda = stream.backend();
 
     @AfterEach
     void closeStream() {

@@ -17,7 +17,7 @@ import java.lang.foreign.Arena;
 class CudaLargeChecks {
 
     private final CudaStream stream = CudaStream.create(0);
-    private final Backend cuda = Backend.cuda(stream);
+    private final Backend cuda = stream.backend();
 
     @AfterEach
     void closeStream() {

@@ -128,7 +128,6 @@ class NullArgumentsTest {
                         of("normalisation", () -> ScoringRuleOptions.DEFAULT.withOrder(2, null)),
                         of("id", () -> DivergenceKind.of(null)),
                         of("name", () -> Backend.named(null)),
-                        of("stream", () -> Backend.cuda(null)),
                         of("kind", () -> new Device(null, 0)),
                         of("kind", () -> Losses.ids(null)),
                         of("id", () -> Losses.aliases(null)),

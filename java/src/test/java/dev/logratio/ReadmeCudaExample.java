@@ -43,7 +43,7 @@ final class ReadmeCudaExample {
             return PreferenceStep.of(new Dlrml(), logits, labels)
                     .referenceLogps(reference)
                     .inPlace() // the gradient takes the place of the logits
-                    .run(Backend.cuda(stream))
+                    .run(stream.backend())
                     .loss();
         }
     }

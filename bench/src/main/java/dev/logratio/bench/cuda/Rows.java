@@ -55,7 +55,7 @@ final class Rows implements AutoCloseable {
 
     Rows(CudaStream stream, DType dtype, long rows, int vocabulary) {
         this.stream = stream;
-        this.backend = Backend.cuda(stream);
+        this.backend = stream.backend();
         this.dtype = dtype;
         this.rows = rows;
         this.vocabulary = vocabulary;

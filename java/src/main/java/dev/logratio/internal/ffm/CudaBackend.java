@@ -48,6 +48,11 @@ public final class CudaBackend extends DeviceBackend {
                 staged);
     }
 
+    /** On the legacy default stream of the first device. */
+    public static CudaBackend onDefaultStream(boolean staged) {
+        return on(CudaStream.legacy(0), staged);
+    }
+
     /** What a CUDA device is. */
     public static DeviceInfo info(int index) {
         loadLibrary("cuda");
