@@ -173,7 +173,7 @@ class MistakesTest {
         add(all, backend, CaseFile.step().option("Temperature", "1"), "option \"Temperature\"");
         // Values of options.
         for (CaseFile file : List.of(CaseFile.pair(), CaseFile.step())) {
-            add(all, backend, file.option("loss", "dpo"), "loss is \"dpo\"", "sigmoid");
+            add(all, backend, file.option("loss", "dppo"), "loss is \"dppo\"", "sigmoid");
         }
         add(
                 all,
@@ -354,7 +354,7 @@ class MistakesTest {
                 backend,
                 CaseFile.pair().option("guard", "on"),
                 "guard is \"on\"",
-                "none, warn, clamp");
+                "none|warn|clamp");
         add(
                 all,
                 backend,
@@ -371,14 +371,14 @@ class MistakesTest {
                 all,
                 backend,
                 CaseFile.pair().option("loss", "discopop").option("beta", "0"),
-                "beta is 0.0",
+                "beta is \"0\"",
                 "> 0");
         add(
                 all,
                 backend,
                 CaseFile.pair().option("loss", "discopop").option("variant", "paper"),
                 "variant is \"paper\"",
-                "repo, old");
+                "repo|old");
         for (String number : List.of("0.5", "-0.1", "nan")) {
             add(
                     all,
@@ -397,20 +397,20 @@ class MistakesTest {
                 all,
                 backend,
                 CaseFile.pair().option("loss", "exo_pair").option("label_smoothing", "0"),
-                "label_smoothing is 0.0",
+                "label_smoothing is \"0\"",
                 "(0,0.5)");
         add(
                 all,
                 backend,
                 CaseFile.unpaired().option("undesirable_weight", "-1"),
-                "undesirable_weight is -1.0",
+                "undesirable_weight is \"-1\"",
                 ">= 0");
         add(
                 all,
                 backend,
                 CaseFile.pair().option("loss", "ipo").option("normalise", "true"),
                 "normalise is \"true\"",
-                "on, off");
+                "on|off");
         // Tensors that are missing, unknown or too many.
         for (String tensor : List.of("logits", "labels")) {
             add(
@@ -864,7 +864,7 @@ class MistakesTest {
                     all,
                     backend,
                     CaseFile.pair().tensor("beta_kl", DType.F32, new double[] {value}, 1),
-                    "beta_kl is " + value,
+                    "beta_kl is",
                     "expected");
             add(
                     all,
@@ -872,7 +872,7 @@ class MistakesTest {
                     CaseFile.pair()
                             .option("loss", "discopop")
                             .tensor("tau", DType.F64, new double[] {value}, 1),
-                    "tau is " + value,
+                    "tau is",
                     "expected");
         }
         for (String variance : List.of("dbaql", "aqfl")) {

@@ -272,11 +272,11 @@ class UsageTest {
                         "  option  label_smoothing         0.001              a number in (0,0.5)",
                         "loss sft",
                         "  option  variant                 repo               repo|old",
-                        "loss sigmoid",
-                        "  option  label_smoothing         0.0                in [0,0.5)",
+                        "loss sigmoid, also named dpo",
+                        "  option  label_smoothing         0.0                a number in [0,0.5)",
                         "  option  f_divergence            reverse_kl        "
                                 + " reverse_kl|forward_kl|js|alpha",
-                        "  option  f_alpha                 0.5                finite")) {
+                        "  option  f_alpha                 0.5                a finite number")) {
             assertTrue(run.out().lines().anyMatch(line::equals), line);
         }
     }
