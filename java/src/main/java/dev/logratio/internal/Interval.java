@@ -21,6 +21,12 @@ public record Interval(double lower, double upper, boolean lowerIncluded, boolea
                 range.to() < range.below());
     }
 
+    /**
+     * Whether it holds a number.
+     *
+     * @param x any number
+     * @return false for infinities and NaN, always
+     */
     public boolean contains(double x) {
         return Double.isFinite(x)
                 && (x > lower || x == lower && lowerIncluded)
@@ -30,7 +36,9 @@ public record Interval(double lower, double upper, boolean lowerIncluded, boolea
     /**
      * Refuses a number outside.
      *
-     * @throws IllegalArgumentException that names it
+     * @param name of the number, for the message
+     * @param x the number
+     * @throws IllegalArgumentException if it is outside; the message names it
      */
     public void require(String name, double x) {
         if (!contains(x)) {

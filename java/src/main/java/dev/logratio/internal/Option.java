@@ -17,7 +17,11 @@ public record Option(String name, List<String> words, Interval range, String def
             Pattern.compile("[+-]?([0-9]+\\.?[0-9]*|\\.[0-9]+)([eE][+-]?[0-9]+)?");
     private static final Pattern INTEGER = Pattern.compile("-?[0-9]+");
 
-    /** What it may be, to follow "expected": {@code a finite number > 0}, {@code sum|mean}. */
+    /**
+     * What it may be, to follow "expected".
+     *
+     * @return for instance {@code "a finite number > 0"} or {@code "sum|mean"}
+     */
     public String expected() {
         if (!words.isEmpty()) {
             return String.join("|", words);
@@ -25,6 +29,12 @@ public record Option(String name, List<String> words, Interval range, String def
         return range == null ? "an integer" : range.toString();
     }
 
+    /**
+     * Whether a text is a value of it.
+     *
+     * @param text any
+     * @return false for a number out of its range, too
+     */
     public boolean accepts(String text) {
         if (!words.isEmpty()) {
             return words.contains(text);

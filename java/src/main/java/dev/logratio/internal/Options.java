@@ -56,12 +56,23 @@ public final class Options {
         }
     }
 
-    /** The options of a record, in its order. */
+    /**
+     * The options of a record.
+     *
+     * @param type the record's
+     * @return in the order of its components
+     */
     public static List<Option> of(Class<? extends Record> type) {
         return OPTIONS.get(type);
     }
 
-    /** A record with every option at its default. */
+    /**
+     * A record with every option at its default.
+     *
+     * @param type the record's
+     * @param <R> the record's
+     * @return the record
+     */
     public static <R extends Record> R defaults(Class<R> type) {
         try {
             return type.getConstructor().newInstance();
@@ -83,7 +94,10 @@ public final class Options {
     /**
      * A record from text.
      *
+     * @param type the record's
      * @param texts values by option name; what is absent has its default
+     * @param <R> the record's type
+     * @return the record
      * @throws IllegalArgumentException if there is no such option, or a value is out of range
      */
     public static <R extends Record> R parse(Class<R> type, Map<String, String> texts) {
@@ -93,7 +107,10 @@ public final class Options {
     /**
      * A record with some options given as text.
      *
+     * @param record the others' values
      * @param texts values by option name; what is absent stays
+     * @param <R> the record's type
+     * @return the new record
      * @throws IllegalArgumentException if there is no such option, or a value is out of range
      */
     public static <R extends Record> R with(R record, Map<String, String> texts) {
@@ -111,7 +128,12 @@ public final class Options {
         return changed(record, texts);
     }
 
-    /** {@code betaKl} as {@code beta_kl}. */
+    /**
+     * A name in snake case.
+     *
+     * @param name in camel case
+     * @return {@code "beta_kl"} of {@code "betaKl"}
+     */
     public static String snakeCase(String name) {
         return name.replaceAll("(?<=.)([A-Z])", "_$1").toLowerCase(Locale.ROOT);
     }

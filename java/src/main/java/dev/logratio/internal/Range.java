@@ -13,15 +13,31 @@ import java.lang.annotation.Target;
 @Retention(RetentionPolicy.RUNTIME)
 @Target(ElementType.RECORD_COMPONENT)
 public @interface Range {
-    /** The lower bound, which the option may be. */
+    /**
+     * The lower bound, which the option may be.
+     *
+     * @return minus infinity where there is none
+     */
     double from() default Double.NEGATIVE_INFINITY;
 
-    /** The lower bound, which the option may not be. */
+    /**
+     * The lower bound, which the option may not be.
+     *
+     * @return minus infinity where there is none
+     */
     double above() default Double.NEGATIVE_INFINITY;
 
-    /** The upper bound, which the option may be. */
+    /**
+     * The upper bound, which the option may be.
+     *
+     * @return infinity where there is none
+     */
     double to() default Double.POSITIVE_INFINITY;
 
-    /** The upper bound, which the option may not be. */
+    /**
+     * The upper bound, which the option may not be.
+     *
+     * @return infinity where there is none
+     */
     double below() default Double.POSITIVE_INFINITY;
 }
