@@ -35,9 +35,9 @@ public final class Functions {
     }
 
     /**
-     * The log of the probability of what a log-prob is not of.
+     * The log of what a probability leaves.
      *
-     * @param a a log-prob, at most 0
+     * @param a the log of the probability, at most 0
      * @return {@code log(1 - exp(a))}
      */
     public static double log1mexp(double a) {

@@ -15,7 +15,10 @@ import dev.logratio.internal.Range;
  *
  * {@snippet :
  * betaMix.fill(mix.betaMix());
- * PairLoss.of(new Dlrml(), chosen, rejected).betaMix(betaMix).gradBetaMix(gradient).run(Backend.cpu());
+ * PairLoss.of(new Dlrml(), chosen, rejected)
+ *         .betaMix(betaMix)
+ *         .gradBetaMix(gradient)
+ *         .run(Backend.cpu());
  * mix = mix.withTheta(mix.theta() - learningRate * mix.gradTheta(gradient.getDouble(0)));
  * }
  *
