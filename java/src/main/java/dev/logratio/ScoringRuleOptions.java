@@ -6,7 +6,7 @@ import dev.logratio.internal.Range;
 import java.util.Locale;
 
 /**
- * A strictly proper scoring rule as a token loss (arXiv 2405.18906). With {@code p =
+ * A strictly proper scoring rule as a loss per token (arXiv 2405.18906). With {@code p =
  * softmax(logits)}, {@code y} the label and {@code Q = sum p^2}, {@code P = sum p^alpha}.
  *
  * @param rule default {@link Rule#LOG}

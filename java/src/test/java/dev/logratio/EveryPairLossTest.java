@@ -36,7 +36,9 @@ class EveryPairLossTest {
                                 TestLosses.all().stream().map(loss -> Arguments.of(backend, loss)));
     }
 
-    /** Log-probs of a token, times a count each; the policy within some nats of the reference. */
+    /**
+     * Log-probs of a token, times a count for each; the policy within some nats of the reference.
+     */
     private static Batch random(int pairs, long seed) {
         Random random = new Random(seed);
         double[][] logps = new double[4][pairs];

@@ -5,9 +5,9 @@ import dev.logratio.internal.Range;
 
 /**
  * AOT on paired data (arXiv 2406.05882): the sorted policy ratios {@code lw - ll} of the batch
- * against its sorted reference ratios {@code rw - rl}. Of the difference d of rank k, {@code -(1-e)
- * LS(beta d) - e LS(-beta d)} is loss k; the gradient goes back through both permutations. Sorts
- * are ascending and stable.
+ * against its sorted reference ratios {@code rw - rl}. With d the difference of rank k, {@code
+ * -(1-e) LS(beta d) - e LS(-beta d)} is loss k; the gradient goes back through both permutations.
+ * Sorts are ascending and stable.
  *
  * @param beta scales the margin; finite and &gt; 0, default .1
  * @param labelSmoothing assumed share of swapped pairs, in [0,.5); default 0

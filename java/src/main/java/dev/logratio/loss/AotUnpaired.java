@@ -5,7 +5,7 @@ import dev.logratio.internal.Range;
 
 /**
  * AOT on unpaired data (arXiv 2406.05882): the batch's sorted log-ratios of chosen sequences
- * against those of rejected ones. Of the difference d of rank k, {@code -(1-e) LS(beta d) - e
+ * against those of rejected ones. With d the difference of rank k, {@code -(1-e) LS(beta d) - e
  * LS(-beta d)} is loss k; the gradient goes back through both permutations. Sorts are ascending and
  * stable.
  *

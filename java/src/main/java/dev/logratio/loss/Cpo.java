@@ -5,7 +5,7 @@ import dev.logratio.internal.Range;
 
 /**
  * CPO (arXiv 2401.08417): {@code -(1-e) LS(z) - e LS(-z) + alpha NLL} with {@code z = beta (lw -
- * ll)} and NLL the chosen sequence's negative log-likelihood a token. It takes means of token
+ * ll)} and NLL the chosen sequence's negative log-likelihood per token. It takes means of token
  * log-probs as well as sums: NLL stays what it is.
  *
  * @param beta scales the margin; finite and &gt; 0, default .1

@@ -7,7 +7,7 @@ package dev.logratio.loss;
 public enum Guard {
     /** Nothing. */
     NONE,
-    /** Computes the same, and logs a warning once a call. */
+    /** Computes the same, and logs a warning once per call. */
     WARN,
     /**
      * Uses {@code max(beta_mix, tau * beta_kl)}. Where that is the product, the gradient of

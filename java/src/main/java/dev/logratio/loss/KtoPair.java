@@ -4,7 +4,7 @@ import dev.logratio.internal.Options;
 import dev.logratio.internal.Range;
 
 /**
- * KTO on pairs (arXiv 2402.01306), two losses a pair: {@code 1 - S(beta (dw - Kl))} of the chosen
+ * KTO on pairs (arXiv 2402.01306), two losses per pair: {@code 1 - S(beta (dw - Kl))} of the chosen
  * and {@code 1 - S(beta (Kw - dl))} of the rejected sequence, where Kw and Kl are {@code max(0,
  * mean)} of the batch's dw and dl. The [2P] losses are those of the chosen sequences, then those of
  * the rejected. Where a mean is exactly 0 it keeps its gradient.

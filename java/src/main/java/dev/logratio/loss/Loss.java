@@ -4,7 +4,7 @@ import java.util.List;
 import java.util.Set;
 
 /**
- * A preference loss with its options: an immutable record, one component an option.
+ * A preference loss with its options: an immutable record, one component per option.
  *
  * <p>An option's name in text, in messages and in the C interface is the component's name in snake
  * case ({@code betaKl} is {@code beta_kl}); an {@link FDivergence} is the two options {@code

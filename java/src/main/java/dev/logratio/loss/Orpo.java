@@ -5,7 +5,7 @@ import dev.logratio.internal.Range;
 
 /**
  * ORPO (arXiv 2403.07691): {@code NLL - beta LS(o)} with NLL the chosen sequence's negative
- * log-likelihood a token and o the logarithm of the odds ratio, {@code o = aw - al -
+ * log-likelihood per token and o the logarithm of the odds ratio, {@code o = aw - al -
  * (log(1-exp(aw)) - log(1-exp(al)))} of the mean log-probs {@code aw = lw/nw}, {@code al = ll/nl}.
  * A log-prob above 0, which only rounding gives, counts as 0. Equal mean log-probs have {@code o =
  * 0}; where both are 0, as those of empty sequences, the odds have no gradient. {@code aw = 0}
