@@ -99,7 +99,7 @@ class FDivergenceConstantsTest {
                 yield -logSigmoid(logits) * (1 - modulation) + Math.exp(-logits) * modulation;
             }
             case SigmoidNorm l -> -logSigmoid(l.beta() * average);
-            case Dlrml l -> throw new AssertionError("TRL has no " + l);
+            default -> throw new AssertionError("TRL has no " + loss);
         };
     }
 

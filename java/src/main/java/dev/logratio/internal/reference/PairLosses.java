@@ -6,21 +6,7 @@ import static dev.logratio.internal.reference.Numbers.storeAll;
 
 import dev.logratio.internal.check.Call;
 import dev.logratio.internal.check.PairLossOperand;
-import dev.logratio.loss.Aot;
-import dev.logratio.loss.AotUnpaired;
-import dev.logratio.loss.ApoDown;
-import dev.logratio.loss.ApoZero;
-import dev.logratio.loss.Aqfl;
-import dev.logratio.loss.Aql;
-import dev.logratio.loss.BcoPair;
-import dev.logratio.loss.Cell;
-import dev.logratio.loss.Dbaql;
-import dev.logratio.loss.KtoPair;
 import dev.logratio.loss.Loss;
-import dev.logratio.loss.NcaPair;
-import dev.logratio.loss.Padll;
-import dev.logratio.loss.Pfl;
-import dev.logratio.loss.SppoHard;
 
 import java.util.Arrays;
 
@@ -78,20 +64,7 @@ final class PairLosses {
             case Loss.OfMargin margin -> DifferenceLosses.evaluate(margin, pairs, upstream, out);
             case Loss.ReferenceFree free ->
                     ReferenceFreeLosses.evaluate(free, pairs, upstream, out);
-            case NcaPair nca -> RatioLosses.evaluate(nca, pairs, upstream, out);
-            case BcoPair bco -> RatioLosses.evaluate(bco, pairs, upstream, out);
-            case SppoHard sppo -> RatioLosses.evaluate(sppo, pairs, upstream, out);
-            case ApoZero apo -> RatioLosses.evaluate(apo, pairs, upstream, out);
-            case ApoDown apo -> RatioLosses.evaluate(apo, pairs, upstream, out);
-            case KtoPair kto -> RatioLosses.evaluate(kto, pairs, upstream, out);
-            case Aot aot -> BatchLosses.evaluate(aot, pairs, upstream, out);
-            case AotUnpaired aot -> BatchLosses.evaluate(aot, pairs, upstream, out);
-            case Dbaql dbaql -> DiscoveredLosses.evaluate(dbaql, pairs, upstream, out);
-            case Aql aql -> DiscoveredLosses.evaluate(aql, pairs, upstream, out);
-            case Aqfl aqfl -> DiscoveredLosses.evaluate(aqfl, pairs, upstream, out);
-            case Padll padll -> DiscoveredLosses.evaluate(padll, pairs, upstream, out);
-            case Cell cell -> DiscoveredLosses.evaluate(cell, pairs, upstream, out);
-            case Pfl pfl -> DiscoveredLosses.evaluate(pfl, pairs, upstream, out);
+            case Loss.OfLogRatios ratios -> RatioLosses.evaluate(ratios, pairs, upstream, out);
         }
         return out;
     }

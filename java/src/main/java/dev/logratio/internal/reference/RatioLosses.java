@@ -8,11 +8,20 @@ import static dev.logratio.internal.Functions.share;
 import static dev.logratio.internal.Functions.softplus;
 import static dev.logratio.internal.Functions.square;
 
+import dev.logratio.loss.Aot;
+import dev.logratio.loss.AotUnpaired;
 import dev.logratio.loss.ApoDown;
 import dev.logratio.loss.ApoZero;
+import dev.logratio.loss.Aqfl;
+import dev.logratio.loss.Aql;
 import dev.logratio.loss.BcoPair;
+import dev.logratio.loss.Cell;
+import dev.logratio.loss.Dbaql;
 import dev.logratio.loss.KtoPair;
+import dev.logratio.loss.Loss;
 import dev.logratio.loss.NcaPair;
+import dev.logratio.loss.Padll;
+import dev.logratio.loss.Pfl;
 import dev.logratio.loss.SppoHard;
 
 /** Losses of the chosen log-ratio dw and the rejected one dl. */
@@ -27,7 +36,28 @@ final class RatioLosses {
         Pair at(double chosen, double rejected);
     }
 
-    static void evaluate(NcaPair loss, Pairs pairs, double[] upstream, PairGradients out) {
+    static void evaluate(
+            Loss.OfLogRatios loss, Pairs pairs, double[] upstream, PairGradients out) {
+        switch (loss) {
+            case NcaPair nca -> evaluate(nca, pairs, upstream, out);
+            case BcoPair bco -> evaluate(bco, pairs, upstream, out);
+            case SppoHard sppo -> evaluate(sppo, pairs, upstream, out);
+            case ApoZero apo -> evaluate(apo, pairs, upstream, out);
+            case ApoDown apo -> evaluate(apo, pairs, upstream, out);
+            case KtoPair kto -> evaluate(kto, pairs, upstream, out);
+            case Aot aot -> BatchLosses.evaluate(aot, pairs, upstream, out);
+            case AotUnpaired aot -> BatchLosses.evaluate(aot, pairs, upstream, out);
+            case Dbaql dbaql -> DiscoveredLosses.evaluate(dbaql, pairs, upstream, out);
+            case Aql aql -> DiscoveredLosses.evaluate(aql, pairs, upstream, out);
+            case Aqfl aqfl -> DiscoveredLosses.evaluate(aqfl, pairs, upstream, out);
+            case Padll padll -> DiscoveredLosses.evaluate(padll, pairs, upstream, out);
+            case Cell cell -> DiscoveredLosses.evaluate(cell, pairs, upstream, out);
+            case Pfl pfl -> DiscoveredLosses.evaluate(pfl, pairs, upstream, out);
+        }
+    }
+
+    private static void evaluate(
+            NcaPair loss, Pairs pairs, double[] upstream, PairGradients out) {
         double beta = loss.beta();
         eachPair(
                 pairs,
@@ -42,7 +72,8 @@ final class RatioLosses {
                                 .5 * beta * logistic(beta * rejected)));
     }
 
-    static void evaluate(BcoPair loss, Pairs pairs, double[] upstream, PairGradients out) {
+    private static void evaluate(
+            BcoPair loss, Pairs pairs, double[] upstream, PairGradients out) {
         double beta = loss.beta();
         double delta = loss.delta();
         eachPair(
@@ -56,7 +87,8 @@ final class RatioLosses {
                                 beta * logistic(beta * rejected - delta)));
     }
 
-    static void evaluate(SppoHard loss, Pairs pairs, double[] upstream, PairGradients out) {
+    private static void evaluate(
+            SppoHard loss, Pairs pairs, double[] upstream, PairGradients out) {
         double target = .5 / loss.beta();
         eachPair(
                 pairs,
@@ -69,7 +101,8 @@ final class RatioLosses {
                                 2 * (rejected + target)));
     }
 
-    static void evaluate(ApoZero loss, Pairs pairs, double[] upstream, PairGradients out) {
+    private static void evaluate(
+            ApoZero loss, Pairs pairs, double[] upstream, PairGradients out) {
         double beta = loss.beta();
         eachPair(
                 pairs,
@@ -82,7 +115,8 @@ final class RatioLosses {
                                 beta * bell(beta * rejected)));
     }
 
-    static void evaluate(ApoDown loss, Pairs pairs, double[] upstream, PairGradients out) {
+    private static void evaluate(
+            ApoDown loss, Pairs pairs, double[] upstream, PairGradients out) {
         double beta = loss.beta();
         eachPair(
                 pairs,
@@ -109,7 +143,8 @@ final class RatioLosses {
     }
 
     /** Two losses a pair, each against the mean log-ratio of the other side. */
-    static void evaluate(KtoPair loss, Pairs pairs, double[] upstream, PairGradients out) {
+    private static void evaluate(
+            KtoPair loss, Pairs pairs, double[] upstream, PairGradients out) {
         int count = pairs.size();
         double beta = loss.beta();
         double[] chosen = pairs.chosenRatios();
