@@ -421,7 +421,7 @@ TEST(Abi, ReversedStridesAreOrdinary) {
   EXPECT_EQ(rewards.values(), (std::vector<double>{.1, .05}));
 }
 
-const char* text_of(double bad) { return std::isnan(bad) ? "NaN" : bad > 0 ? "Infinity" : "-0.5"; }
+std::string text_of(double bad) { return std::isnan(bad) ? "NaN" : bad > 0 ? "Infinity" : "-0.5"; }
 
 TEST(Abi, Values) {
   Bench b;

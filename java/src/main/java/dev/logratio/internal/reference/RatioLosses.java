@@ -36,8 +36,7 @@ final class RatioLosses {
         Pair at(double chosen, double rejected);
     }
 
-    static void evaluate(
-            Loss.OfLogRatios loss, Pairs pairs, double[] upstream, PairGradients out) {
+    static void evaluate(Loss.OfLogRatios loss, Pairs pairs, double[] upstream, PairGradients out) {
         switch (loss) {
             case NcaPair nca -> evaluate(nca, pairs, upstream, out);
             case BcoPair bco -> evaluate(bco, pairs, upstream, out);
@@ -56,8 +55,7 @@ final class RatioLosses {
         }
     }
 
-    private static void evaluate(
-            NcaPair loss, Pairs pairs, double[] upstream, PairGradients out) {
+    private static void evaluate(NcaPair loss, Pairs pairs, double[] upstream, PairGradients out) {
         double beta = loss.beta();
         eachPair(
                 pairs,
@@ -72,8 +70,7 @@ final class RatioLosses {
                                 .5 * beta * logistic(beta * rejected)));
     }
 
-    private static void evaluate(
-            BcoPair loss, Pairs pairs, double[] upstream, PairGradients out) {
+    private static void evaluate(BcoPair loss, Pairs pairs, double[] upstream, PairGradients out) {
         double beta = loss.beta();
         double delta = loss.delta();
         eachPair(
@@ -87,8 +84,7 @@ final class RatioLosses {
                                 beta * logistic(beta * rejected - delta)));
     }
 
-    private static void evaluate(
-            SppoHard loss, Pairs pairs, double[] upstream, PairGradients out) {
+    private static void evaluate(SppoHard loss, Pairs pairs, double[] upstream, PairGradients out) {
         double target = .5 / loss.beta();
         eachPair(
                 pairs,
@@ -101,8 +97,7 @@ final class RatioLosses {
                                 2 * (rejected + target)));
     }
 
-    private static void evaluate(
-            ApoZero loss, Pairs pairs, double[] upstream, PairGradients out) {
+    private static void evaluate(ApoZero loss, Pairs pairs, double[] upstream, PairGradients out) {
         double beta = loss.beta();
         eachPair(
                 pairs,
@@ -115,8 +110,7 @@ final class RatioLosses {
                                 beta * bell(beta * rejected)));
     }
 
-    private static void evaluate(
-            ApoDown loss, Pairs pairs, double[] upstream, PairGradients out) {
+    private static void evaluate(ApoDown loss, Pairs pairs, double[] upstream, PairGradients out) {
         double beta = loss.beta();
         eachPair(
                 pairs,
@@ -143,8 +137,7 @@ final class RatioLosses {
     }
 
     /** Two losses a pair, each against the mean log-ratio of the other side. */
-    private static void evaluate(
-            KtoPair loss, Pairs pairs, double[] upstream, PairGradients out) {
+    private static void evaluate(KtoPair loss, Pairs pairs, double[] upstream, PairGradients out) {
         int count = pairs.size();
         double beta = loss.beta();
         double[] chosen = pairs.chosenRatios();

@@ -1,16 +1,16 @@
 package dev.logratio.internal.reference;
 
-import static dev.logratio.internal.reference.Numbers.doubles;
-import static dev.logratio.internal.reference.Numbers.load;
-import static dev.logratio.internal.reference.Numbers.store;
 import static dev.logratio.internal.Functions.bell;
 import static dev.logratio.internal.Functions.logistic;
 import static dev.logratio.internal.Functions.softplus;
+import static dev.logratio.internal.reference.Numbers.doubles;
+import static dev.logratio.internal.reference.Numbers.load;
+import static dev.logratio.internal.reference.Numbers.store;
 
 import dev.logratio.internal.Functions;
+import dev.logratio.internal.Functions.Slope;
 import dev.logratio.internal.check.Call;
 import dev.logratio.internal.check.UnpairedLossOperand;
-import dev.logratio.internal.Functions.Slope;
 import dev.logratio.internal.tensor.StridedTensor;
 import dev.logratio.loss.ApoZeroUnpaired;
 import dev.logratio.loss.Bco;
