@@ -353,37 +353,10 @@ typedef enum lr_nll { LR_NLL_PAIR = 0, LR_NLL_TOKEN = 1 } lr_nll;
  * differs. lr_loss_init sets each option to the loss's default, and to NaN where the loss has no
  * such option; a value given there is an error when used.
  *
- * A loss takes these options and no others, which lr_loss_describe tells, too; D is the difference
- * of the two log-ratios' scores. beta is .1 unless said otherwise.
- *
- *   paired, of D; all with f_divergence, f_alpha .5
- *     dlrml         beta_kl .05, beta_mix .20, tau .05, guard
- *     discopop      beta .05, tau .05, variant (repo, old); also named lrml
- *     sigmoid       beta, label_smoothing 0; also named dpo
- *     sigmoid_norm  beta                        (divides by length)
- *     hinge         beta; also named slic
- *     ipo           beta, normalise             (divides by length unless normalise is off)
- *     exo_pair      beta, label_smoothing 1e-3 (> 0)
- *     robust        beta, label_smoothing 0
- *   paired, of the two log-ratios
- *     nca_pair, sppo_hard, apo_zero, apo_down   beta
- *     bco_pair                                  beta, delta 0
- *     aot, aot_unpaired                         beta, label_smoothing 0
- *     kto_pair                                  beta, detach
- *     dbaql, aql, aqfl, pfl                     beta .05, tau .05 (dbaql, aql, aqfl, and pfl's
- *                                               paper form), variant
- *     padll, cell                               beta .05
- *   paired, never with a reference
- *     simpo         beta 2, gamma .5, label_smoothing 0                     (divides by length)
- *     alphapo       beta 2, gamma .5, alpha .25 (>= 0), label_smoothing 0   (divides by length)
- *     cpo           beta, alpha 1 (> 0), label_smoothing 0, nll
- *     orpo          beta, nll                                               (divides by length)
- *   unpaired, for lr_unpaired_loss
- *     kto                beta, desirable_weight 1, undesirable_weight 1
- *     apo_zero_unpaired  beta
- *     bco                beta, undesirable_weight 1, delta 0
- *   auxiliary, for lr_preference_step
- *     sft                none
+ * A loss takes the options that lr_loss_describe tells for it, and no others; docs/losses.md has
+ * the formulas. Losses are of D, the difference of the two log-ratios' scores, of the two
+ * log-ratios, or of the policy alone (never with a reference); for lr_unpaired_loss of single
+ * examples; and sft, a further term of lr_preference_step.
  */
 typedef struct lr_loss_options {
   uint64_t size;        /* sizeof(lr_loss_options); set it before lr_loss_init */

@@ -3,6 +3,7 @@
 
 #include <cmath>
 #include <cstdio>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -57,50 +58,26 @@ std::string text_of(const lr_loss_info& info) {
   return text;
 }
 
-TEST(LossDescription, EveryLoss) {
-  const std::string beta = " beta=0.1(0,inf)", smoothing = " label_smoothing=0[0,0.5)",
-                    score = " f_alpha=0.5(-inf,inf)",
-                    divergence = " f_divergence=reverse_kl|forward_kl|js|alpha",
-                    discovered = " beta=0.05(0,inf) tau=0.05(0,inf) variant=repo|old|paper";
+// One of each kind, and each trait; LossDescribeTest holds every loss to its Java record.
+TEST(LossDescription, OfEachKind) {
+  const std::string score = " f_alpha=0.5(-inf,inf)",
+                    divergence = " f_divergence=reverse_kl|forward_kl|js|alpha";
   const std::vector<std::string> expected = {
       "dlrml margin: beta_kl=0.05(0,inf)' beta_mix=0.2(-inf,inf)' tau=0.05(0,inf)'" + score +
           " guard=none|warn|clamp" + divergence + " learned",
-      "discopop/lrml margin: beta=0.05(0,inf)' tau=0.05(0,inf)'" + score + " variant=repo|old" +
-          divergence,
-      "sigmoid/dpo margin:" + beta + smoothing + score + divergence,
-      "sigmoid_norm margin:" + beta + score + divergence + " length",
-      "hinge/slic margin:" + beta + score + divergence,
-      "ipo margin:" + beta + score + " normalise=on|off" + divergence + " length",
-      "exo_pair margin:" + beta + " label_smoothing=0.001(0,0.5)" + score + divergence,
-      "robust margin:" + beta + smoothing + score + divergence,
-      "nca_pair log-ratios:" + beta,
-      "bco_pair log-ratios:" + beta + " delta=0(-inf,inf)",
-      "sppo_hard log-ratios:" + beta,
-      "apo_zero log-ratios:" + beta,
-      "apo_down log-ratios:" + beta,
-      "aot log-ratios:" + beta + smoothing + " ranks",
-      "aot_unpaired log-ratios:" + beta + smoothing + " ranks",
-      "kto_pair log-ratios:" + beta + " detach=off|on x2",
-      "dbaql log-ratios:" + discovered + " >=2",
-      "aql log-ratios:" + discovered,
-      "aqfl log-ratios:" + discovered + " >=2",
-      "padll log-ratios: beta=0.05(0,inf)",
-      "cell log-ratios: beta=0.05(0,inf)",
-      "pfl log-ratios:" + discovered,
-      "simpo reference-free: beta=2(0,inf) gamma=0.5(-inf,inf)" + smoothing + " length",
-      "alphapo reference-free: beta=2(0,inf) gamma=0.5(-inf,inf) alpha=0.25[0,inf)" + smoothing +
-          " length",
-      "cpo reference-free:" + beta + " alpha=1(0,inf)" + smoothing + " nll=pair|token",
-      "orpo reference-free:" + beta + " nll=pair|token length",
-      "kto unpaired:" + beta + " desirable_weight=1[0,inf) undesirable_weight=1[0,inf) kl",
-      "apo_zero_unpaired unpaired:" + beta,
-      "bco unpaired:" + beta + " undesirable_weight=1[0,inf) delta=0(-inf,inf)",
+      "sigmoid/dpo margin: beta=0.1(0,inf) label_smoothing=0[0,0.5)" + score + divergence,
+      "aot log-ratios: beta=0.1(0,inf) label_smoothing=0[0,0.5) ranks",
+      "kto_pair log-ratios: beta=0.1(0,inf) detach=off|on x2",
+      "dbaql log-ratios: beta=0.05(0,inf) tau=0.05(0,inf) variant=repo|old|paper >=2",
+      "orpo reference-free: beta=0.1(0,inf) nll=pair|token length",
+      "kto unpaired: beta=0.1(0,inf) desirable_weight=1[0,inf) undesirable_weight=1[0,inf) kl",
       "sft auxiliary: length unrewarded",
   };
-  std::vector<std::string> actual;
+  std::set<std::string> actual;
   for (int32_t number = 1; number <= lr_loss_count(); ++number)
-    actual.push_back(text_of(describe(number)));
-  EXPECT_EQ(actual, expected);
+    actual.insert(text_of(describe(number)));
+  for (const std::string& loss : expected)
+    EXPECT_TRUE(actual.contains(loss)) << loss;
 }
 
 TEST(LossDescription, NamesAndAliasesAreTheLoss) {

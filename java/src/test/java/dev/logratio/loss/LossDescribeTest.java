@@ -6,6 +6,7 @@ import dev.logratio.bindings.NativeLibrary;
 import dev.logratio.bindings.logratio_h;
 import dev.logratio.bindings.lr_loss_info;
 import dev.logratio.bindings.lr_option_info;
+import dev.logratio.internal.Interval;
 
 import org.junit.jupiter.api.Test;
 
@@ -121,27 +122,14 @@ class LossDescribeTest {
                 options);
     }
 
-    /** The bounds of a number in the words of {@link Range}. */
+    /** The bounds of a number in the words of messages. */
     private static String range(MemorySegment option) {
-        double lower = lr_option_info.lower(option);
-        double upper = lr_option_info.upper(option);
-        boolean lowerIncluded = lr_option_info.lower_included(option) != 0;
-        boolean upperIncluded = lr_option_info.upper_included(option) != 0;
-        if (upper == Double.POSITIVE_INFINITY && !upperIncluded) {
-            return lower == Double.NEGATIVE_INFINITY && !lowerIncluded
-                    ? "finite"
-                    : "finite and " + (lowerIncluded ? ">= " : "> ") + text(lower);
-        }
-        return "in "
-                + (lowerIncluded ? "[" : "(")
-                + text(lower)
-                + ","
-                + text(upper)
-                + (upperIncluded ? "]" : ")");
-    }
-
-    private static String text(double bound) {
-        return bound == Math.rint(bound) ? Long.toString((long) bound) : Double.toString(bound);
+        return new Interval(
+                        lr_option_info.lower(option),
+                        lr_option_info.upper(option),
+                        lr_option_info.lower_included(option) != 0,
+                        lr_option_info.upper_included(option) != 0)
+                .toString();
     }
 
     private static List<String> texts(MemorySegment addresses, int count) {

@@ -80,7 +80,7 @@ public enum PairLossOperand implements Operand {
     private static void requireOption(Call call, PairLossOperand operand) {
         Loss.Paired loss = call.option(Loss.Paired.class);
         Presence presence = operand.declaration().presence();
-        if (presence == Presence.OPTION && !(loss instanceof Dlrml)) {
+        if (presence == Presence.OPTION && !loss.takesLearnedParameters()) {
             throw new IllegalArgumentException(
                     operand.id()
                             + " is given as a tensor, expected it only with the loss dlrml, not "

@@ -3,7 +3,6 @@ package dev.logratio.internal.check;
 import static dev.logratio.internal.check.Operand.Declaration.in;
 import static dev.logratio.internal.check.Operand.Declaration.out;
 
-import dev.logratio.loss.Kto;
 import dev.logratio.loss.Loss;
 
 /** The operands of {@code unpaired_loss}. */
@@ -26,7 +25,7 @@ public enum UnpairedLossOperand implements Operand {
                 public void presence(Call call) {
                     Values.bothOrNone(call, KL_POLICY_LOGPS, KL_REFERENCE_LOGPS);
                     Loss.Unpaired loss = call.option(Loss.Unpaired.class);
-                    if (call.has(KL_POLICY_LOGPS) && !(loss instanceof Kto)) {
+                    if (call.has(KL_POLICY_LOGPS) && !loss.usesKl()) {
                         throw new IllegalArgumentException(
                                 "kl_policy_logps is given, expected it only with the loss kto, not "
                                         + loss.id());
