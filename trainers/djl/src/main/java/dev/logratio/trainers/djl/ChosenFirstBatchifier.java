@@ -33,7 +33,7 @@ public final class ChosenFirstBatchifier implements Batchifier {
     /**
      * A batchifier.
      *
-     * @param padding what a row is filled up with: a token for data, the loss's ignore index (-100
+     * @param padding fills rows up: a token for data, the loss's ignore index (-100
      *     by default) for labels
      */
     public ChosenFirstBatchifier(long padding) {

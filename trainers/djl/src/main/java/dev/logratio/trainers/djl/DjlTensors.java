@@ -23,12 +23,12 @@ public final class DjlTensors {
     private DjlTensors() {}
 
     /**
-     * Views an array without a copy: what is written to one is seen in the other.
+     * Views an array without a copy: a value written to one is seen in the other.
      *
      * <p>The view does not keep the array's memory alive. The array must stay open as long as the
      * view is used.
      *
-     * @param name what to call the array in error messages
+     * @param name names the array in error messages
      * @param array a dense, contiguous array of any shape in the CPU's memory; FLOAT64, FLOAT32,
      *     FLOAT16, INT64, INT32, UINT8 or BOOLEAN
      * @return a contiguous tensor of the array's shape and type

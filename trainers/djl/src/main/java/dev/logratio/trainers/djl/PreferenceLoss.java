@@ -40,9 +40,9 @@ public final class PreferenceLoss extends ExternalLoss {
     private StepMetrics metrics;
 
     /**
-     * What a step gave.
+     * The results of a step.
      *
-     * @param metrics the loss and what a trainer logs
+     * @param metrics the loss and the figures that a trainer logs
      * @param gradient of the loss with respect to the logits, with their shape, type and manager;
      *     null if it was not wanted
      */
@@ -52,7 +52,7 @@ public final class PreferenceLoss extends ExternalLoss {
      * A loss with default options.
      *
      * @param loss the loss on sequence log-probs
-     * @param backend what computes it
+     * @param backend computes it
      * @throws NullPointerException if an argument is null; the message names it
      */
     public PreferenceLoss(Loss.OfStep loss, Backend backend) {

@@ -28,7 +28,7 @@ public final class TokenLogprobLoss extends ExternalLoss {
     private TokenOptions options = TokenOptions.DEFAULT;
 
     /**
-     * What a step gave.
+     * The results of a step.
      *
      * @param loss mean negative log-prob, in nats per token
      * @param gradient of the loss with respect to the logits, with their shape, type and manager;
@@ -39,7 +39,7 @@ public final class TokenLogprobLoss extends ExternalLoss {
     /**
      * A loss with default options.
      *
-     * @param backend what computes it
+     * @param backend computes it
      * @throws NullPointerException if the backend is null; the message names it
      */
     public TokenLogprobLoss(Backend backend) {

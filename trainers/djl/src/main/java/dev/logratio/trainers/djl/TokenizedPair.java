@@ -80,7 +80,7 @@ public final class TokenizedPair {
      * token after each, with the default {@linkplain TokenOptions#ignoreIndex ignore index} for
      * those of the prompt, and the reference's log-probs [2] (FLOAT64) where the pair has them.
      *
-     * @param manager what the arrays belong to
+     * @param manager owns the arrays
      * @return the record
      * @throws NullPointerException if the manager is null; the message names it
      */

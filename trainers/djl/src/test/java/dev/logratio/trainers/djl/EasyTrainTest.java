@@ -67,7 +67,7 @@ class EasyTrainTest {
         return scored;
     }
 
-    /** What DJL measured in an epoch. */
+    /** DJL's figures of an epoch. */
     private record Losses(float training, float validation) {
         static Losses of(TrainingResult result) {
             return new Losses(result.getTrainLoss(), result.getValidateLoss());

@@ -4,9 +4,9 @@ import java.nio.charset.StandardCharsets;
 import java.util.List;
 import java.util.Optional;
 
-/** What a file is that holds no UTF-8 text, by its first bytes. */
+/** Tells kinds of files that hold no UTF-8 text apart, by their first bytes. */
 final class BinaryKind {
-    /** A kind and the bytes that give it away, one byte a character. */
+    /** A kind and the bytes that give it away, one byte per character. */
     private record Mark(String kind, int offset, String bytes) {
         boolean isIn(String head) {
             return head.startsWith(bytes, offset);

@@ -21,7 +21,7 @@ final class ColumnNotes {
                 .forEach(leftOut::add);
     }
 
-    /** What there is to tell; nothing where all columns have their usual names. */
+    /** The notes, a sentence each; none where all columns have their usual names. */
     List<String> toTell() {
         List<String> notes = new ArrayList<>();
         if (!Set.of("prompt").containsAll(prompts)) {

@@ -38,8 +38,8 @@ record EncodedPair(Sequence chosen, Sequence rejected, boolean truncated) {
     }
 
     /**
-     * Encodes a pair in at most {@code maxTokens} tokens an answer. What does not fit is cut: first
-     * the beginning of the prompt, of which half the room is kept, then the end of an answer.
+     * Encodes a pair in at most {@code maxTokens} tokens per answer. What does not fit is cut:
+     * first the beginning of the prompt, of which half the room is kept, then the end of an answer.
      */
     static EncodedPair of(PreferencePair pair, Tokenizer tokenizer, int maxTokens) {
         List<Integer> prompt = encodePrompt(pair.prompt(), tokenizer);

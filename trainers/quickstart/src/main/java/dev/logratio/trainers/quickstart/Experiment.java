@@ -21,8 +21,8 @@ import java.util.Optional;
 import java.util.stream.IntStream;
 
 /**
- * Supervised warm-up, then one preference-tuning run a loss, each from the same start with the same
- * data, learning rate and seed.
+ * Supervised warm-up, then one preference-tuning run per loss, each from the same start with the
+ * same data, learning rate and seed.
  */
 final class Experiment {
     private static final int WIDTH = 96;
@@ -105,7 +105,7 @@ final class Experiment {
         }
         out.println(
                 Report.format(
-                        "Supervised warm-up on the chosen texts, in nats a token: %.3f at first,"
+                        "Supervised warm-up on the chosen texts, in nats per token: %.3f at first,"
                                 + " %.3f at the end; %.3f on held-out texts.",
                         losses[0], losses[losses.length - 1], heldOutNll(model)));
         out.flush();

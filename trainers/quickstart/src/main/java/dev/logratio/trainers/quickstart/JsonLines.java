@@ -12,8 +12,8 @@ import java.nio.charset.StandardCharsets;
 import java.util.Optional;
 
 /**
- * One record a line; blank lines count as lines but not as records. Lines are told apart in bytes,
- * so that one damaged line cannot hide the rest of the file.
+ * One record per line; blank lines count as lines but not as records. Lines are told apart in
+ * bytes, so that one damaged line cannot hide the rest of the file.
  */
 final class JsonLines implements Records {
     private static final int LONGEST_LINE = 64 << 20;
@@ -121,7 +121,7 @@ final class JsonLines implements Records {
                                 + (line + 1)
                                 + " of more than "
                                 + (LONGEST_LINE >> 20)
-                                + " MiB; expected one record a line");
+                                + " MiB; expected one record per line");
             }
         }
         return bytes.toByteArray();

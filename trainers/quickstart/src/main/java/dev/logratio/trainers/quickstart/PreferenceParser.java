@@ -26,7 +26,7 @@ final class PreferenceParser {
         return pair;
     }
 
-    /** What there is to tell about the columns of all pairs so far. */
+    /** The notes on the columns of all pairs so far, a sentence each. */
     List<String> notes() {
         return notes.toTell();
     }

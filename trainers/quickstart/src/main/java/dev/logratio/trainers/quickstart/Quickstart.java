@@ -22,7 +22,11 @@ import java.nio.file.Path;
 import java.util.List;
 import java.util.concurrent.Callable;
 
-/** The command {@code logratio quickstart}. */
+/**
+ * The command {@code logratio quickstart}.
+ *
+ * @since 0.1.0
+ */
 @Command(
         name = "logratio quickstart",
         mixinStandardHelpOptions = true,
@@ -213,7 +217,7 @@ public final class Quickstart implements Callable<Integer> {
                 "Measured on the held-out pairs. reward accuracy: share with rho > 0. chosen"
                         + " likelier: share whose chosen answer has the higher log-prob.");
         printer.println(
-                "trapped: share within 10 % of the loss's local minimum. KL to reference: nats an"
+                "trapped: share within 10 % of the loss's local minimum. KL to reference: nats per"
                         + " answer, on answers drawn from the policy, exact for each token.");
         for (RunResult run : runs) {
             printer.println();

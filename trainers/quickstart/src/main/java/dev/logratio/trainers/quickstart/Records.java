@@ -19,7 +19,7 @@ sealed interface Records permits JsonLines, JsonArray {
     /** Where the record that was read last stands, such as "line 5". */
     String place();
 
-    /** What the file seems to be if none of its records is a pair. */
+    /** The kind of file that this seems to be if none of its records is a pair. */
     Optional<String> otherKind();
 
     /**

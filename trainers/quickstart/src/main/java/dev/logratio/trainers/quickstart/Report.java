@@ -23,7 +23,7 @@ final class Report {
                     "trapped",
                     "KL to reference",
                     "non-finite steps",
-                    "ms a step",
+                    "ms per step",
                     "in the loss");
 
     private Report() {}
@@ -66,7 +66,7 @@ final class Report {
         return rows.stream().mapToInt(row -> row.get(column).length()).max().orElseThrow();
     }
 
-    /** What theory says about the loss's shape, and what the run did. */
+    /** The stationary points that theory gives the loss, and where the run's pairs lie. */
     static String shapeSentence(RunResult run) {
         if (run.minimum().isEmpty()) {
             return format(

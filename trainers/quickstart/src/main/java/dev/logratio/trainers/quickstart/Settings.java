@@ -5,8 +5,8 @@ import picocli.CommandLine.Option;
 import picocli.CommandLine.TypeConversionException;
 
 /**
- * How to train. The learning rate was chosen by looking at dpo alone: of 1e-6, 3e-6, 1e-5, 3e-5 and
- * 1e-4 the smallest that brings dpo's held-out loss below 0.2.
+ * The options of training. The learning rate was chosen with dpo alone: the smallest of 1e-6, 3e-6,
+ * 1e-5, 3e-5 and 1e-4 that brings dpo's held-out loss below 0.2.
  */
 final class Settings {
     @Option(
@@ -14,7 +14,7 @@ final class Settings {
             defaultValue = "1",
             description =
                     "Decides the split, the start, the order of the data and the draws (default:"
-                        + " ${DEFAULT-VALUE}).")
+                            + " ${DEFAULT-VALUE}).")
     int seed;
 
     @Option(
@@ -50,7 +50,7 @@ final class Settings {
             names = "--batch-size",
             defaultValue = "16",
             converter = Count.class,
-            description = "Pairs, or texts, a step (default: ${DEFAULT-VALUE}).")
+            description = "Pairs, or texts, per step (default: ${DEFAULT-VALUE}).")
     int batchSize;
 
     @Option(
@@ -59,7 +59,7 @@ final class Settings {
             converter = Length.class,
             description =
                     "Longest prompt and answer together, in tokens; longer ones are cut (default:"
-                        + " ${DEFAULT-VALUE}).")
+                            + " ${DEFAULT-VALUE}).")
     int maxTokens;
 
     static final class Positive implements ITypeConverter<Double> {

@@ -1,7 +1,7 @@
 package dev.logratio.trainers.quickstart;
 
 /**
- * What one training step showed, on its own batch.
+ * The measurements of one training step, on its own batch.
  *
  * @param loss mean over the batch's pairs
  * @param margin mean reward margin

@@ -3,7 +3,7 @@ package dev.logratio.trainers.quickstart;
 import java.util.Optional;
 import java.util.regex.Pattern;
 
-/** What a text file without any record seems to be, by its first line. */
+/** Tells kinds of text files without any record apart, by their first line. */
 final class TextKind {
     private static final Pattern SEPARATOR = Pattern.compile("[,;\t]");
 

@@ -21,7 +21,7 @@ import java.util.stream.DoubleStream;
  * in this library and hand the gradient back to DJL's backward pass.
  *
  * @param backend what computes the losses
- * @param batchSize texts or pairs a step
+ * @param batchSize texts or pairs per step
  * @param seed decides the order of the data
  */
 record Training(Backend backend, int batchSize, long seed) {
@@ -30,7 +30,9 @@ record Training(Backend backend, int batchSize, long seed) {
     /** A pair and the reference model's log-probs of it. */
     record ScoredPair(EncodedPair pair, Score reference) {}
 
-    /** Supervised training on the chosen texts. Returns the loss of every step, in nats a token. */
+    /**
+     * Supervised training on the chosen texts. Returns the loss of every step, in nats per token.
+     */
     double[] supervised(
             LanguageModel model,
             List<EncodedPair> pairs,

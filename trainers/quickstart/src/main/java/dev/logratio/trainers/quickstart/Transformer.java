@@ -46,7 +46,7 @@ final class Transformer extends AbstractBlock {
      * @param vocabulary number of tokens
      * @param length most tokens in a sequence
      * @param width elements of a token's vector; a multiple of {@code heads}
-     * @param heads attention heads a layer
+     * @param heads attention heads per layer
      * @param depth layers
      */
     record Config(int vocabulary, int length, int width, int heads, int depth) {}

@@ -244,6 +244,14 @@ class PreferenceParserTest {
     }
 
     @Test
+    void aRecordNestedTooDeeplyIsABadRecord() {
+        String message =
+                assertThrows(BadRecordException.class, () -> parse("[".repeat(1_000_000)))
+                        .getMessage();
+        assertTrue(message.startsWith("not valid JSON: Document nesting depth"), message);
+    }
+
+    @Test
     void tellsOnceWhichColumnsWereUsedAndWhichNot() throws BadRecordException, IOException {
         PreferenceParser parser = new PreferenceParser();
         parse(parser, "{'prompt': 'a', 'chosen': 'b', 'rejected': 'c'}");
