@@ -15,6 +15,8 @@ import ai.djl.training.dataset.Batch;
 import ai.djl.training.dataset.Record;
 
 import dev.logratio.Backend;
+import dev.logratio.SequenceOptions;
+import dev.logratio.TokenOptions;
 import dev.logratio.loss.Sigmoid;
 import dev.logratio.loss.SimPo;
 
@@ -190,7 +192,8 @@ class ChosenFirstBatchifierTest {
         NDArray logits =
                 manager.create(table, new Shape(VOCABULARY, VOCABULARY))
                         .get(batch.getData().singletonOrThrow());
-        PreferenceLoss loss = new PreferenceLoss(new Sigmoid().withBeta(BETA), Backend.named(backend));
+        PreferenceLoss loss =
+                new PreferenceLoss(new Sigmoid().withBeta(BETA), Backend.named(backend));
         NDArray labels = batch.getLabels().get(0);
 
         double[] logps = loss.sequenceLogps(logits, labels);
@@ -208,6 +211,33 @@ class ChosenFirstBatchifierTest {
         assertEquals(0, logps[5], "an empty completion");
         assertEquals(mean, step.metrics().loss(), 2e-5);
         assertEquals(mean, loss.evaluate(batch.getLabels(), new NDList(logits)).getFloat(), 2e-5);
+    }
+
+    @Test
+    void sequenceLogpsAreReducedAsTheLossReducesThem() throws Exception {
+        float[] table = table();
+        Batch batch = batch();
+        NDArray labels = batch.getLabels().get(0);
+        PreferenceLoss loss =
+                new PreferenceLoss(new Sigmoid(), Backend.cpu())
+                        .tokenOptions(TokenOptions.DEFAULT.withTemperature(2))
+                        .sequenceOptions(
+                                SequenceOptions.DEFAULT.withReduction(
+                                        SequenceOptions.Reduction.MEAN));
+        NDArray tokens = batch.getData().singletonOrThrow();
+        NDArray logits = manager.create(table, new Shape(VOCABULARY, VOCABULARY)).get(tokens);
+        for (int i = 0; i < table.length; i++) {
+            table[i] /= 2;
+        }
+        double[] logps = loss.sequenceLogps(logits, labels);
+        assertEquals(logp(table, CHOSEN[1], PROMPT[1]) / 6, logps[1], 2e-5);
+        assertEquals(logp(table, REJECTED[1], PROMPT[1]) / 2, logps[4], 2e-5);
+        NDArray reference = manager.create(logps);
+        assertEquals(
+                Math.log(2),
+                loss.step(logits, labels, reference, false).metrics().loss(),
+                1e-7,
+                "a policy that is its own reference");
     }
 
     private static void assertGradient(

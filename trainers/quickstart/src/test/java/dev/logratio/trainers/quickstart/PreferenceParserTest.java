@@ -113,7 +113,10 @@ class PreferenceParserTest {
         PreferencePair pair =
                 parse(
                         """
-                        {'prompt': [{'role': 'system', 'content': 'Be kind.'}, {'role': 'user', 'content': 'A'}, {'role': 'assistant', 'content': 'B'}, {'role': 'user', 'content': 'C'}],
+                        {'prompt': [{'role': 'system', 'content': 'Be kind.'},
+                                    {'role': 'user', 'content': 'A'},
+                                    {'role': 'assistant', 'content': 'B'},
+                                    {'role': 'user', 'content': 'C'}],
                          'chosen': 'yes', 'rejected': 'no'}\
                         """);
         assertEquals(
