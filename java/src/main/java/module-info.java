@@ -2,6 +2,7 @@
  * Preference-optimisation losses on hand-written kernels: fused, never NaN where the maths has a
  * value, repeatable to the bit.
  */
+@SuppressWarnings("module") // dev.logratio.cli is compiled after this module
 module dev.logratio {
     requires dev.logratio.bindings;
     // JCuda is optional.

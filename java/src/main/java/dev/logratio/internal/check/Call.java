@@ -214,6 +214,11 @@ public final class Call {
 
     // ---- Checking ----
 
+    /** Checks the options alone. */
+    public void checkOptions() {
+        signature.rules().options(this);
+    }
+
     /** What was right stays right until an argument changes; only elements may have changed. */
     private void check(Engine engine) {
         if (approvedFor != engine) {
@@ -245,6 +250,7 @@ public final class Call {
     }
 
     private void checkDeclarations(boolean reference) {
+        checkOptions();
         for (int i = 0; i < tensors.length; i++) {
             Operand operand = operands.get(i);
             boolean isRequired = operand.declaration().presence() == Operand.Presence.REQUIRED;

@@ -26,7 +26,7 @@ public enum PreferenceStepOperand implements Operand {
     static final Rules RULES =
             new Rules() {
                 @Override
-                public void presence(Call call) {
+                public void options(Call call) {
                     StepOptions step = call.option(StepOptions.class);
                     for (int k = 0; k < step.losses().size(); k++) {
                         requireAllowed(call, step, step.losses().get(k));

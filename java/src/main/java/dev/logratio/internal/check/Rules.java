@@ -5,7 +5,10 @@ interface Rules {
     /** An operation whose declarations say it all. */
     Rules NONE = new Rules() {};
 
-    /** Demands of options, and of which operands are there. */
+    /** Demands of options beside each other, where each by itself is right. */
+    default void options(Call call) {}
+
+    /** Demands of which operands are there. */
     default void presence(Call call) {}
 
     /** Sizes that letters have by other ways than a shape, once the first operand's are known. */
