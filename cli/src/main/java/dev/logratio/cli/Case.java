@@ -3,7 +3,12 @@ package dev.logratio.cli;
 import dev.logratio.Backend;
 import dev.logratio.DType;
 import dev.logratio.Tensor;
-import dev.logratio.loss.Kto;
+import dev.logratio.internal.check.Call;
+import dev.logratio.internal.check.Operand;
+import dev.logratio.internal.check.Operand.Presence;
+import dev.logratio.internal.check.Shape;
+import dev.logratio.internal.check.Signature;
+import dev.logratio.internal.check.Types;
 import dev.logratio.loss.Loss;
 import dev.logratio.safetensors.Safetensors;
 import dev.logratio.safetensors.SafetensorsFile;
@@ -61,10 +66,11 @@ final class Case {
         List<Input> given = givenInputs();
         checkDtypes(given);
         for (Input input : given) {
-            List<Shape> shapes = operation.shapes(input.name(), input.shapes(), settings);
-            dimensions.match(input.name(), shapes, layout.get(input.name()).shape());
+            long[] shape = layout.get(input.name()).shape();
+            dimensions.match(input.name(), settings.shapes(input.shapes()), shape);
         }
-        operation.checkShapes(settings, dimensions);
+        // Rows that are not numbered meet each its own.
+        dimensions.setUnlessSeen('K', dimensions.size('N'));
         Map<String, Tensor> inputs = new LinkedHashMap<>();
         for (Input input : given) {
             inputs.put(input.name(), tensor(input));
@@ -72,7 +78,7 @@ final class Case {
         List<Loss> losses = settings.losses(optionTensors(given, inputs));
         try {
             Map<String, Tensor> outputs = allocate(inputs, losses);
-            operation.run(new Call(backend, arena, settings, losses, inputs, outputs));
+            run(losses, inputs, outputs);
             return outputs;
         } catch (IllegalArgumentException e) {
             throw new CaseException(e.getMessage());
@@ -92,30 +98,28 @@ final class Case {
                 checkNotRequired(input);
             }
         }
-        checkOneReference(known, given);
+        if (settings.whyReferenceFree() == null) {
+            checkOneOf(operation.references(), ", or reference_free on");
+        }
         checkNoneUnknown(known);
-        operation.checkInputs(given.stream().map(Input::name).toList());
+        checkOneOf(operation.alternatives(), "");
+        for (List<String> pair : operation.pairs()) {
+            checkBothOrNone(pair.getFirst(), pair.getLast());
+            checkBothOrNone(pair.getLast(), pair.getFirst());
+        }
         return given;
     }
 
     private boolean isKnown(Input input) {
-        return switch (input.presence()) {
-            case OPTION -> settings.lossHas(input.name());
-            case OF_KTO -> settings.hasLossOf(Kto.class);
-            default -> true;
-        };
+        return (input.presence() != Presence.OPTION || settings.lossHas(input.name()))
+                && (!input.isOfKl() || settings.usesKl());
     }
 
     private void checkAllowed(Input input) throws CaseException {
-        boolean isReference =
-                input.presence() == Presence.REFERENCE
-                        || input.presence() == Presence.ONE_REFERENCE;
-        if (isReference && Options.whyReferenceFree(settings) != null) {
+        String why = settings.whyReferenceFree();
+        if (input.isReference() && why != null) {
             throw new CaseException(
-                    "tensor "
-                            + input.name()
-                            + " is there, expected it absent as "
-                            + Options.whyReferenceFree(settings));
+                    "tensor " + input.name() + " is there, expected it absent as " + why);
         }
         if (input.presence() == Presence.OPTION && settings.isGivenToLoss(input.name())) {
             throw new CaseException(
@@ -129,43 +133,41 @@ final class Case {
         boolean required =
                 input.presence() == Presence.REQUIRED
                         || input.presence() == Presence.REFERENCE
-                                && Options.whyReferenceFree(settings) == null;
+                                && settings.whyReferenceFree() == null;
         if (required) {
             throw new CaseException(
                     "tensor "
                             + input.name()
                             + " is missing, expected "
-                            + input.elements().dtypeNames(reference)
+                            + input.dtypeNames(reference)
                             + " "
-                            + input.shapeNames());
+                            + Shape.names(settings.shapes(input.shapes())));
         }
     }
 
-    private void checkOneReference(List<Input> known, List<Input> given) throws CaseException {
-        List<String> choices = namesOfOneReference(known);
-        List<String> chosen = namesOfOneReference(given);
-        if (choices.isEmpty() || Options.whyReferenceFree(settings) != null) {
-            return;
-        }
-        if (chosen.isEmpty()) {
+    /** Checks that exactly one of some tensors is there, where there are any to choose from. */
+    private void checkOneOf(List<String> names, String otherwise) throws CaseException {
+        List<String> there = names.stream().filter(layout::containsKey).toList();
+        if (there.isEmpty() && !names.isEmpty()) {
             throw new CaseException(
                     "tensor "
-                            + Text.alternatives(choices)
-                            + " is missing, expected one of them, or reference_free on");
+                            + Text.alternatives(names)
+                            + " is missing, expected one of them"
+                            + otherwise);
         }
-        if (chosen.size() > 1) {
+        if (there.size() > 1) {
             throw new CaseException(
                     "tensors "
-                            + String.join(" and ", chosen)
+                            + String.join(" and ", there)
                             + " are both there, expected exactly one of them");
         }
     }
 
-    private static List<String> namesOfOneReference(List<Input> inputs) {
-        return inputs.stream()
-                .filter(input -> input.presence() == Presence.ONE_REFERENCE)
-                .map(Input::name)
-                .toList();
+    private void checkBothOrNone(String one, String other) throws CaseException {
+        if (layout.containsKey(one) && !layout.containsKey(other)) {
+            throw new CaseException(
+                    "tensor " + other + " is missing, expected it as " + one + " is there");
+        }
     }
 
     private void checkNoneUnknown(List<Input> known) throws CaseException {
@@ -187,14 +189,13 @@ final class Case {
     private void checkDtypes(List<Input> given) throws CaseException {
         for (Input input : given) {
             String dtype = layout.get(input.name()).dtype();
-            if (input.elements().dtypes(reference).stream()
-                    .noneMatch(d -> d.name().equals(dtype))) {
+            if (input.dtypes(reference).stream().noneMatch(d -> d.name().equals(dtype))) {
                 throw new CaseException(
                         input.name()
                                 + " has dtype "
                                 + dtype
                                 + ", expected "
-                                + input.elements().dtypeNames(reference)
+                                + input.dtypeNames(reference)
                                 + " on backend "
                                 + backend.name());
             }
@@ -203,44 +204,108 @@ final class Case {
 
     /**
      * The tensor as the backend gets it: the reference computes with real numbers as F64, and so
-     * gives every gradient as F64.
+     * gives every gradient as F64; what another does not take, it gets as F32.
      */
     private Tensor tensor(Input input) throws IOException {
         Tensor tensor = file.tensor(input.name());
-        if (!reference || !input.elements().isReal() || tensor.dtype() == DType.F64) {
-            return tensor;
+        DType wanted = tensor.dtype();
+        if (reference && input.types().isReal()) {
+            wanted = DType.F64;
+        } else if (!input.types().holds(wanted, reference)) {
+            wanted = DType.F32;
         }
-        Tensor wide = Tensor.zeros(arena, DType.F64, tensor.shape());
-        wide.copyFrom(tensor);
-        return wide;
+        return wanted == tensor.dtype()
+                ? tensor
+                : Tensor.zeros(arena, wanted, tensor.shape()).copyFrom(tensor);
     }
 
-    private static Map<String, Double> optionTensors(List<Input> given, Map<String, Tensor> inputs)
-            throws CaseException {
-        Map<String, Double> values = new LinkedHashMap<>();
+    /** The values of tensors that take the place of options, as text. */
+    private static Map<String, String> optionTensors(
+            List<Input> given, Map<String, Tensor> inputs) {
+        Map<String, String> values = new LinkedHashMap<>();
         for (Input input : given) {
             if (input.presence() == Presence.OPTION) {
                 double value = inputs.get(input.name()).getDouble(0);
-                if (!Double.isFinite(value)) {
-                    throw new CaseException(
-                            input.name() + " is " + value + ", expected a finite number");
-                }
-                values.put(input.name(), value);
+                values.put(input.name(), Double.toString(value));
             }
         }
         return values;
     }
 
+    // ---- Computing ----
+
     private Map<String, Tensor> allocate(Map<String, Tensor> inputs, List<Loss> losses) {
         DType values = reference ? DType.F64 : DType.F32;
+        String detached = "grad_" + settings.text("detach") + "_logits";
         Map<String, Tensor> outputs = new LinkedHashMap<>();
         for (Output output : operation.outputs()) {
-            if (output.isWanted(inputs, losses) && operation.wants(output, settings)) {
+            if (output.isWanted(inputs, losses) && !output.name().equals(detached)) {
+                long[] shape = dimensions.resolve(settings.shapes(output.shapes()));
                 DType dtype = output.dtype(inputs, values);
-                List<Shape> shapes = operation.shapes(output.name(), output.shapes(), settings);
-                outputs.put(output.name(), Tensor.zeros(arena, dtype, dimensions.resolve(shapes)));
+                outputs.put(output.name(), Tensor.zeros(arena, dtype, shape));
             }
         }
         return outputs;
+    }
+
+    private void run(List<Loss> losses, Map<String, Tensor> inputs, Map<String, Tensor> outputs) {
+        Map<String, Tensor> tensors = new LinkedHashMap<>(inputs);
+        for (Input input : operation.inputs()) {
+            if (input.presence() == Presence.OPTION && !isLearned(losses)) {
+                tensors.remove(input.name()); // its value is in the loss
+            }
+        }
+        addCounts(tensors);
+        tensors.putAll(outputs);
+        // In full precision for the next part; the outputs are then rounded from them, once.
+        Map<String, Tensor> handedOn = new LinkedHashMap<>();
+        for (String name : operation.handedOn()) {
+            long[] shape = outputs.get(name).shape();
+            handedOn.put(name, Tensor.zeros(arena, DType.F64, shape));
+        }
+        tensors.putAll(handedOn);
+        for (Signature part : operation.parts()) {
+            if (isWanted(part, outputs)) {
+                run(part, settings.records(part, losses), tensors);
+            }
+        }
+        handedOn.forEach((name, tensor) -> outputs.get(name).copyFrom(tensor));
+    }
+
+    private static boolean isLearned(List<Loss> losses) {
+        return losses.getFirst() instanceof Loss.Paired paired && paired.takesLearnedParameters();
+    }
+
+    private static boolean isWanted(Signature part, Map<String, Tensor> outputs) {
+        return part.operands().stream()
+                .anyMatch(o -> o.declaration().isOutput() && outputs.containsKey(o.id()));
+    }
+
+    private void run(Signature part, Object[] options, Map<String, Tensor> tensors) {
+        Call call = new Call(part, options);
+        for (Operand operand : part.operands()) {
+            call.set(operand, tensors.get(operand.id()));
+        }
+        if (settings.isOn(Setting.REFERENCE_FREE)) {
+            call.referenceFree();
+        }
+        if (operation.hasMetrics()) {
+            Output.fill(tensors, call.runWithMetrics(backend));
+        } else {
+            call.run(backend);
+        }
+    }
+
+    /** The library takes counts of both answers or of none; a file may leave out those of one. */
+    private void addCounts(Map<String, Tensor> tensors) {
+        List<Input> counts =
+                operation.inputs().stream().filter(input -> input.types() == Types.COUNT).toList();
+        if (counts.stream().anyMatch(input -> tensors.containsKey(input.name()))) {
+            for (Input input : counts) {
+                long[] shape = dimensions.resolve(settings.shapes(input.shapes()));
+                tensors.computeIfAbsent(
+                        input.name(), name -> Tensor.zeros(arena, DType.F32, shape).fill(1));
+            }
+        }
     }
 }

@@ -1,47 +1,47 @@
 package dev.logratio.cli;
 
+import dev.logratio.internal.check.Shape;
+
 import java.util.ArrayList;
-import java.util.HashMap;
+import java.util.Arrays;
 import java.util.List;
-import java.util.Map;
-import java.util.Optional;
 
 /**
- * The sizes that the symbols of a case's shapes stand for, found by matching one tensor after the
+ * The sizes that the letters of a case's shapes stand for, found by matching one tensor after the
  * other.
  */
 final class Dimensions {
-    /** A size and the tensor it was first seen in. */
-    private record Bound(long size, String source) {}
-
     private static final int UNKNOWN = -1;
 
-    private final Map<String, Bound> bound = new HashMap<>();
+    private final long[] sizes = new long[Shape.SYMBOLS];
+
+    /** The tensor that each size was first seen in. */
+    private final String[] sources = new String[Shape.SYMBOLS];
+
     private int form = UNKNOWN;
 
-    /** The size of a symbol that an earlier tensor had. */
-    long size(String symbol) {
-        return bound.get(symbol).size();
+    Dimensions() {
+        Arrays.fill(sizes, UNKNOWN);
     }
 
-    /** The tensor that a symbol's size was first seen in, if it was in any. */
-    Optional<String> source(String symbol) {
-        return Optional.ofNullable(bound.get(symbol)).map(Bound::source);
+    /** The size that a letter stands for. */
+    long size(char letter) {
+        return sizes[letter - 'A'];
     }
 
-    /** Makes a symbol stand for the size of another one, if no tensor had it. */
-    void setUnlessSeen(String symbol, String like) {
-        bound.putIfAbsent(symbol, bound.get(like));
+    /** Makes a letter stand for a size, unless a tensor had it. */
+    void setUnlessSeen(char letter, long size) {
+        if (size(letter) == UNKNOWN) {
+            sizes[letter - 'A'] = size;
+        }
     }
 
     /** The concrete shape of an output. */
     long[] resolve(List<Shape> shapes) {
-        return ofForm(shapes).dimensions().stream()
-                .mapToLong(d -> d.isFixed() ? d.factor() : d.factor() * size(d.symbol()))
-                .toArray();
+        return ofForm(shapes).resolve(sizes);
     }
 
-    /** Matches the shape of a tensor, learning the sizes of new symbols. */
+    /** Matches the shape of a tensor, learning the sizes of new letters. */
     void match(String name, List<Shape> shapes, long[] shape) throws CaseException {
         if (form == UNKNOWN) {
             chooseForm(name, shapes, shape);
@@ -50,8 +50,8 @@ final class Dimensions {
         if (expected.rank() != shape.length) {
             throw mismatch(name, shape, List.of(expected));
         }
-        for (int i = 0; i < shape.length; i++) {
-            matchDimension(name, shape, expected, i);
+        for (int d = 0; d < shape.length; d++) {
+            matchDimension(name, shape, expected, d);
         }
     }
 
@@ -69,56 +69,55 @@ final class Dimensions {
         return shapes.size() == 1 ? shapes.getFirst() : shapes.get(form);
     }
 
-    private void matchDimension(String name, long[] shape, Shape expected, int i)
+    private void matchDimension(String name, long[] shape, Shape expected, int d)
             throws CaseException {
-        Shape.Dimension dimension = expected.dimensions().get(i);
-        if (dimension.isFixed()) {
-            if (shape[i] != dimension.factor()) {
+        int letter = expected.symbol(d);
+        long factor = expected.factor(d);
+        if (letter < 0) {
+            if (shape[d] != factor) {
                 throw mismatch(name, shape, List.of(expected));
             }
             return;
         }
-        if (shape[i] % dimension.factor() != 0) {
-            throw new CaseException(
-                    name
-                            + " has shape "
-                            + Text.shape(shape)
-                            + ", expected "
-                            + expected
+        if (shape[d] % factor != 0) {
+            throw unlike(
+                    name,
+                    shape,
+                    expected
                             + " with an even dimension "
-                            + i
+                            + d
                             + ": chosen rows, then as many rejected");
         }
-        long size = shape[i] / dimension.factor();
-        Bound before = bound.putIfAbsent(dimension.symbol(), new Bound(size, name));
-        if (before != null && before.size() != size) {
+        if (sizes[letter] == UNKNOWN) {
+            sizes[letter] = shape[d] / factor;
+            sources[letter] = name;
+        }
+        if (sizes[letter] != shape[d] / factor) {
             throw mismatch(name, shape, List.of(expected));
         }
-        if (dimension.symbol().equals("V") && size < 1) {
-            throw new CaseException(
-                    name
-                            + " has shape "
-                            + Text.shape(shape)
-                            + ", expected "
-                            + expected
-                            + " with V >= 1");
+        if (letter == 'V' - 'A' && sizes[letter] < 1) {
+            throw unlike(name, shape, expected + " with V >= 1");
         }
     }
 
     private CaseException mismatch(String name, long[] shape, List<Shape> expected) {
-        List<String> sizes = new ArrayList<>();
-        for (Shape.Dimension dimension : expected.getFirst().dimensions()) {
-            Bound known = bound.get(dimension.symbol());
-            if (known != null && !known.source().equals(name)) {
-                sizes.add(dimension.symbol() + " = " + known.size() + " of " + known.source());
+        List<String> known = new ArrayList<>();
+        for (int d = 0; d < expected.getFirst().rank(); d++) {
+            int letter = expected.getFirst().symbol(d);
+            if (letter >= 0 && sources[letter] != null && !sources[letter].equals(name)) {
+                char shown = (char) ('A' + letter);
+                known.add(shown + " = " + sizes[letter] + " of " + sources[letter]);
             }
         }
+        return unlike(
+                name,
+                shape,
+                Shape.names(expected)
+                        + (known.isEmpty() ? "" : " with " + String.join(", ", known)));
+    }
+
+    private static CaseException unlike(String name, long[] shape, String expected) {
         return new CaseException(
-                name
-                        + " has shape "
-                        + Text.shape(shape)
-                        + ", expected "
-                        + Text.alternatives(expected.stream().map(Shape::toString).toList())
-                        + (sizes.isEmpty() ? "" : " with " + String.join(", ", sizes)));
+                name + " has shape " + Text.shape(shape) + ", expected " + expected);
     }
 }

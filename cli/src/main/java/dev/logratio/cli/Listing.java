@@ -1,15 +1,21 @@
 package dev.logratio.cli;
 
+import dev.logratio.internal.check.Shape;
+import dev.logratio.internal.check.Types;
+import dev.logratio.loss.Loss;
 import dev.logratio.loss.Losses;
 import dev.logratio.loss.OptionInfo;
 
 import java.io.PrintWriter;
-import java.util.ArrayList;
 import java.util.List;
+import java.util.Map;
 import java.util.stream.Collectors;
+import java.util.stream.Stream;
 
 /** Prints the table of operations: what {@code --list} shows is what the checks use. */
 final class Listing {
+    private static final String REQUIRED = "required";
+
     private final PrintWriter out;
 
     Listing(PrintWriter out) {
@@ -19,33 +25,28 @@ final class Listing {
     void print() {
         out.println(
                 "N rows, V >= 1 vocabulary, B sequences of T tokens, P pairs: row 0..P-1 of a batch"
-                    + " of 2P is chosen, the rest rejected.");
+                        + " of 2P is chosen, the rest rejected. L losses: P, or 2P with "
+                        + withTwoLosses()
+                        + ", chosen first.");
         out.println(
                 "The operation is the value of \"op\" in the file's __metadata__, its options are"
-                    + " further keys.");
+                        + " further keys.");
         for (Operation operation : Operations.ALL) {
             out.println();
             out.println(operation.name());
-            operation
-                    .inputs()
-                    .forEach(input -> line("in", input.name(), input.shapeNames(), notes(input)));
-            if (operation.hasLoss()) {
-                line("option", Settings.LOSS, Option.REQUIRED, losses(operation));
+            for (Input input : operation.inputs()) {
+                line("in", input.name(), Shape.names(input.shapes()), notes(operation, input));
             }
             operation
-                    .options()
-                    .forEach(
-                            o ->
-                                    line(
-                                            "option",
-                                            o.name(),
-                                            o.defaultText(),
-                                            o.values().description()));
-            operation
-                    .outputs()
-                    .forEach(
-                            output ->
-                                    line("out", output.name(), output.shapeNames(), notes(output)));
+                    .lossKind()
+                    .ifPresent(kind -> line("option", Settings.LOSS, REQUIRED, losses(operation)));
+            for (Setting setting : operation.settings()) {
+                String value = operation.isRequired(setting) ? REQUIRED : setting.defaultText();
+                line("option", setting.name(), value, setting.expected());
+            }
+            for (Output output : operation.outputs()) {
+                line("out", output.name(), Shape.names(output.shapes()), notes(output));
+            }
         }
         for (String loss : Losses.ids()) {
             out.println();
@@ -56,8 +57,14 @@ final class Listing {
         }
     }
 
+    private static String withTwoLosses() {
+        return Losses.ids(Loss.Paired.class).stream()
+                .filter(id -> Losses.of(Loss.Paired.class, id, Map.of()).lossesPerPair() == 2)
+                .collect(Collectors.joining(", "));
+    }
+
     private static String losses(Operation operation) {
-        return String.join("|", Losses.ids(operation.lossKind()))
+        return String.join("|", Losses.ids(operation.lossKind().orElseThrow()))
                 + ", and its options below"
                 + (operation.takesSeveralLosses()
                         ? "; several with commas between them, an option goes to each that has it"
@@ -70,36 +77,40 @@ final class Listing {
     }
 
     private void line(String kind, String name, String shapeOrDefault, String notes) {
+        String value = shapeOrDefault.replaceFirst("\\.0$", "");
         out.println(
-                String.format("  %-7s %-23s %-18s %s", kind, name, shapeOrDefault, notes)
-                        .stripTrailing());
+                String.format("  %-7s %-23s %-18s %s", kind, name, value, notes).stripTrailing());
     }
 
-    private static String notes(Input input) {
-        List<String> notes = new ArrayList<>();
-        notes.add(input.elements().dtypeNames(true));
-        notes.add(input.elements().note());
-        notes.add(input.presence().note());
-        notes.add(input.fallback().isEmpty() ? "" : "default " + input.fallback());
-        return joined(notes);
+    private static String notes(Operation operation, Input input) {
+        return joined(
+                input.dtypeNames(true),
+                input.valueNote(),
+                presence(operation, input),
+                input.absent().isEmpty() ? "" : "default " + input.absent());
+    }
+
+    private static String presence(Operation operation, Input input) {
+        return operation.alternatives().contains(input.name())
+                ? "exactly one of " + String.join(", ", operation.alternatives())
+                : input.presenceNote();
     }
 
     private static String notes(Output output) {
         return switch (output.kind()) {
-            case VALUE -> joined(List.of("F32; F64 from the reference", output.note()));
-            case INDEX -> "I64";
+            case VALUE, METRIC ->
+                    output.types() == Types.INT ? "I64" : "F32; F64 from the reference";
             case GRADIENT ->
                     joined(
-                            List.of(
-                                    "dtype of " + output.source() + "; F64 from the reference",
-                                    output.upstream().isEmpty()
-                                            ? ""
-                                            : "with " + Text.alternatives(output.upstream())));
+                            "dtype of " + output.source() + "; F64 from the reference",
+                            output.upstream().isEmpty()
+                                    ? ""
+                                    : "with " + Text.alternatives(output.upstream()));
             case OPTION_GRADIENT -> "where the loss has it";
         };
     }
 
-    private static String joined(List<String> notes) {
-        return notes.stream().filter(note -> !note.isEmpty()).collect(Collectors.joining("; "));
+    private static String joined(String... notes) {
+        return Stream.of(notes).filter(note -> !note.isEmpty()).collect(Collectors.joining("; "));
     }
 }

@@ -1,90 +1,178 @@
 package dev.logratio.cli;
 
+import dev.logratio.internal.Options;
+import dev.logratio.internal.check.Operand;
+import dev.logratio.internal.check.Operand.Presence;
+import dev.logratio.internal.check.Signature;
+import dev.logratio.internal.check.StepOptions;
 import dev.logratio.loss.Loss;
 
-import java.util.Collection;
+import java.util.ArrayList;
+import java.util.LinkedHashMap;
 import java.util.List;
+import java.util.Optional;
 
 /**
- * An operation that {@code eval} knows. Its constructor is a table of inputs, options and outputs,
- * from which come the checks of a case, its output tensors and {@code --list}; a subclass adds what
- * only it checks, and the call.
+ * An operation that {@code eval} knows. Its inputs, settings and outputs are those that the library
+ * declares; what a file may or must have beyond that, {@link Operations} adds.
  */
-abstract class Operation {
-    private final String name;
-    private final boolean hasLoss;
-    private final List<Input> inputs;
-    private final List<Option> options;
-    private final List<Output> outputs;
+final class Operation {
+    private final List<Signature> parts;
+    private final LinkedHashMap<String, Input> inputs = new LinkedHashMap<>();
+    private final LinkedHashMap<String, Output> outputs = new LinkedHashMap<>();
+    private final List<Setting> settings = new ArrayList<>();
+    private final List<List<String>> pairs = new ArrayList<>();
+    private Class<? extends Loss> lossKind;
+    private boolean takesSeveralLosses;
+    private List<String> alternatives = List.of();
+    private String choice = "";
 
     /**
-     * Sets up the table.
+     * Reads the declarations.
      *
-     * @param hasLoss whether the option {@code loss}, and the options of the loss it names, belong
-     *     to it
+     * @param parts the calls that it consists of; a call takes what those before it give
      */
-    Operation(
-            String name,
-            boolean hasLoss,
-            List<Input> inputs,
-            List<Option> options,
-            List<Output> outputs) {
-        this.name = name;
-        this.hasLoss = hasLoss;
-        this.inputs = inputs;
-        this.options = options;
-        this.outputs = outputs;
+    Operation(Signature... parts) {
+        this.parts = List.of(parts);
+        List<Operand> given = new ArrayList<>();
+        for (Signature part : parts) {
+            for (Operand operand : part.operands()) {
+                boolean isGiven = given.stream().anyMatch(o -> o.id().equals(operand.id()));
+                if (operand.declaration().isOutput()) {
+                    given.add(operand);
+                } else if (!isGiven) {
+                    inputs.putIfAbsent(operand.id(), Input.of(operand));
+                }
+            }
+        }
+        given.forEach(o -> outputs.put(o.id(), Output.of(o, List.copyOf(inputs.values()))));
+        parts[0].options().forEach(this::addOptions);
+        if (inputs.values().stream().anyMatch(Input::isReference)) {
+            settings.add(Setting.REFERENCE_FREE);
+        }
+        if (takesSeveralLosses) {
+            settings.addAll(List.of(Setting.LOSS_WEIGHTS, Setting.WPO));
+        }
     }
 
-    final String name() {
-        return name;
+    private void addOptions(Class<?> type) {
+        if (type == StepOptions.class) {
+            lossKind = Loss.OfStep.class;
+            takesSeveralLosses = true;
+            Output.metrics().forEach(metric -> outputs.put(metric.name(), metric));
+            outputs.putFirst(Settings.LOSS, outputs.get(Settings.LOSS));
+        } else if (Loss.class.isAssignableFrom(type)) {
+            lossKind = type.asSubclass(Loss.class);
+        } else {
+            Options.of(type.asSubclass(Record.class)).forEach(o -> settings.add(Setting.of(o)));
+        }
     }
 
-    final boolean hasLoss() {
-        return hasLoss;
+    // ---- What files add ----
+
+    /** This operation with an option that has no default, as it says what is computed. */
+    Operation choosing(String option) {
+        choice = option;
+        return this;
     }
 
-    final List<Input> inputs() {
-        return inputs;
+    /** This operation with an input that has to be there, and comes first. */
+    Operation requiring(String input) {
+        inputs.putFirst(input, inputs.get(input).required());
+        return this;
     }
 
-    final List<Option> options() {
-        return options;
+    /** This operation without an input. */
+    Operation without(String input) {
+        inputs.remove(input);
+        return this;
     }
 
-    final List<Output> outputs() {
-        return outputs;
+    /** This operation with inputs of which exactly one is there. */
+    Operation oneOf(String... names) {
+        alternatives = List.of(names);
+        return this;
+    }
+
+    /** This operation with two inputs that are both there or both absent. */
+    Operation bothOrNone(String first, String second) {
+        pairs.add(List.of(first, second));
+        return this;
+    }
+
+    /** This operation on rows alone, not on sequences of rows. */
+    Operation ofRows() {
+        inputs.replaceAll((name, input) -> input.firstForm());
+        outputs.replaceAll((name, output) -> output.firstForm());
+        return this;
+    }
+
+    // ---- The tables ----
+
+    String name() {
+        return parts.getFirst().id();
+    }
+
+    List<Signature> parts() {
+        return parts;
+    }
+
+    List<Input> inputs() {
+        return List.copyOf(inputs.values());
+    }
+
+    List<Output> outputs() {
+        return List.copyOf(outputs.values());
+    }
+
+    /** Outputs of a part that a later part takes. */
+    List<String> handedOn() {
+        return parts.stream()
+                .flatMap(part -> part.operands().stream())
+                .filter(operand -> !operand.declaration().isOutput())
+                .map(Operand::id)
+                .filter(outputs::containsKey)
+                .toList();
+    }
+
+    boolean hasMetrics() {
+        return takesSeveralLosses;
+    }
+
+    /** Those beside the loss and its own. */
+    List<Setting> settings() {
+        return settings;
+    }
+
+    /** Inputs of which exactly one is there; none where there are no such. */
+    List<String> alternatives() {
+        return alternatives;
+    }
+
+    /** The same, of a reference, which may be left out with it. */
+    List<String> references() {
+        return inputs.values().stream()
+                .filter(input -> input.presence() == Presence.ONE_REFERENCE)
+                .map(Input::name)
+                .toList();
+    }
+
+    /** Pairs of inputs that are both there or both absent. */
+    List<List<String>> pairs() {
+        return pairs;
+    }
+
+    boolean isRequired(Setting setting) {
+        return setting.name().equals(choice);
     }
 
     /** The losses to choose from, where there is a loss. */
-    Class<? extends Loss> lossKind() {
-        return Loss.Paired.class;
+    Optional<Class<? extends Loss>> lossKind() {
+        return Optional.ofNullable(lossKind);
     }
 
     /** Whether the option {@code loss} may name several, with commas between them. */
     boolean takesSeveralLosses() {
-        return false;
+        return takesSeveralLosses;
     }
-
-    /** The shapes of an input or output in a case, where its options change those of the table. */
-    List<Shape> shapes(String tensor, List<Shape> ofTable, Settings settings) {
-        return ofTable;
-    }
-
-    /** Checks inputs against each other, once each by itself may be there or absent. */
-    void checkInputs(Collection<String> given) throws CaseException {}
-
-    /** Checks options against each other, once each by itself is right. */
-    void checkOptions(Settings settings) throws CaseException {}
-
-    /** Whether an output that the table wants is wanted with these options. */
-    boolean wants(Output output, Settings settings) {
-        return true;
-    }
-
-    /** Checks shapes beyond the table, once they match it. */
-    void checkShapes(Settings settings, Dimensions dimensions) throws CaseException {}
-
-    /** Computes the outputs of a checked case. */
-    abstract void run(Call call);
 }

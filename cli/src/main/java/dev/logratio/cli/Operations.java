@@ -1,18 +1,32 @@
 package dev.logratio.cli;
 
+import static dev.logratio.internal.check.Signature.DIVERGENCE;
+import static dev.logratio.internal.check.Signature.PAIR_LOSS;
+import static dev.logratio.internal.check.Signature.PREFERENCE_STEP;
+import static dev.logratio.internal.check.Signature.SCORING_RULE;
+import static dev.logratio.internal.check.Signature.SEQUENCE_LOGPS;
+import static dev.logratio.internal.check.Signature.TOKEN_LOGPROBS;
+import static dev.logratio.internal.check.Signature.TOKEN_LOGPROBS_BACKWARD;
+import static dev.logratio.internal.check.Signature.UNPAIRED_LOSS;
+
 import java.util.List;
 
 /** Every operation that {@code eval} knows. */
 final class Operations {
     static final List<Operation> ALL =
             List.of(
-                    new TokenLogprobsOperation(),
-                    new SequenceLogpsOperation(),
-                    new PairLossOperation(),
-                    new UnpairedLossOperation(),
-                    new PreferenceStepOperation(),
-                    new DivergenceOperation(),
-                    new ScoringRuleOperation());
+                    new Operation(TOKEN_LOGPROBS, TOKEN_LOGPROBS_BACKWARD),
+                    new Operation(SEQUENCE_LOGPS).requiring("token_logps"),
+                    new Operation(PAIR_LOSS),
+                    new Operation(UNPAIRED_LOSS)
+                            .bothOrNone("kl_policy_logps", "kl_reference_logps"),
+                    new Operation(PREFERENCE_STEP),
+                    new Operation(DIVERGENCE)
+                            .choosing("divergence")
+                            .oneOf("q_logits", "q_weights")
+                            .bothOrNone("p_rows", "q_rows")
+                            .without("grad_loss"),
+                    new Operation(SCORING_RULE).choosing("rule").ofRows());
 
     private Operations() {}
 

@@ -1,71 +1,96 @@
 package dev.logratio.cli;
 
 import dev.logratio.DType;
+import dev.logratio.StepMetrics;
 import dev.logratio.Tensor;
+import dev.logratio.internal.Options;
+import dev.logratio.internal.check.Operand;
+import dev.logratio.internal.check.Operand.Presence;
+import dev.logratio.internal.check.Shape;
+import dev.logratio.internal.check.Types;
 import dev.logratio.loss.Loss;
 
+import java.lang.reflect.RecordComponent;
 import java.util.Arrays;
 import java.util.List;
 import java.util.Map;
-import java.util.stream.Collectors;
 
 /**
  * An output tensor of an operation: one row of the table that both the calculation and {@code
  * --list} read.
  *
- * @param source the input, or the option, that a gradient is of; null for other outputs
+ * @param source the input, or the option, that a gradient is of; "" for other outputs
  * @param upstream inputs of which one must be there for the gradient to be asked for; empty where
  *     it always is
- * @param note what else there is to say of it; "" if nothing
  */
 record Output(
         String name,
         Kind kind,
         String source,
         List<String> upstream,
-        List<Shape> shapes,
-        String note) {
+        Types types,
+        List<Shape> shapes) {
     enum Kind {
         VALUE,
-        INDEX,
+        /** Of an input, and of its shape and dtype. */
         GRADIENT,
-        OPTION_GRADIENT
+        OPTION_GRADIENT,
+        /** A number of {@link StepMetrics}. */
+        METRIC
     }
 
-    /** Real numbers in the backend's dtype of outputs. */
-    static Output value(String name, String... shapes) {
-        return new Output(name, Kind.VALUE, null, List.of(), parse(shapes), "");
+    private static final String GRADIENT_PREFIX = "grad_";
+
+    static Output of(Operand operand, List<Input> inputs) {
+        String name = operand.id();
+        String source = name.startsWith(GRADIENT_PREFIX) ? name.substring(5) : "";
+        boolean isOfOption = operand.declaration().presence() == Presence.OPTION_GRADIENT;
+        Kind kind =
+                isOfOption
+                        ? Kind.OPTION_GRADIENT
+                        : inputs.stream().anyMatch(input -> input.name().equals(source))
+                                ? Kind.GRADIENT
+                                : Kind.VALUE;
+        List<String> upstream =
+                inputs.stream()
+                        .filter(input -> input.isUpstreamGradient() && input.absent().isEmpty())
+                        .map(Input::name)
+                        .toList();
+        Operand.Declaration declared = operand.declaration();
+        return new Output(name, kind, source, upstream, declared.types(), declared.forms());
     }
 
-    /** Indices, I64. */
-    static Output index(String name, String... shapes) {
-        return new Output(name, Kind.INDEX, null, List.of(), parse(shapes), "");
+    /** The metrics of a preference step. */
+    static List<Output> metrics() {
+        return Arrays.stream(StepMetrics.class.getRecordComponents()).map(Output::metric).toList();
     }
 
-    /**
-     * The gradient of an input, of its shape and dtype; there if the input is, and one of the
-     * upstream gradients, if any are named.
-     */
-    static Output gradient(Input of, String... upstream) {
-        return new Output(
-                "grad_" + of.name(), Kind.GRADIENT, of.name(), List.of(upstream), of.shapes(), "");
+    private static Output metric(RecordComponent component) {
+        List<Shape> one = List.of(Shape.of("1"));
+        String name = Options.snakeCase(component.getName());
+        return new Output(name, Kind.METRIC, "", List.of(), Types.FLOAT, one);
     }
 
-    /** The gradient of a loss's option, there if the loss has it. */
-    static Output optionGradient(String option) {
-        return new Output(
-                "grad_" + option, Kind.OPTION_GRADIENT, option, List.of(), parse("1"), "");
+    /** Writes the metrics to the outputs of their names. */
+    static void fill(Map<String, Tensor> outputs, StepMetrics metrics) {
+        for (RecordComponent component : StepMetrics.class.getRecordComponents()) {
+            try {
+                Number value = (Number) component.getAccessor().invoke(metrics);
+                outputs.get(Options.snakeCase(component.getName())).fill(value.doubleValue());
+            } catch (ReflectiveOperationException e) {
+                throw new IllegalStateException(component + " cannot be read", e);
+            }
+        }
     }
 
-    /** This output with a note. */
-    Output noting(String note) {
-        return new Output(name, kind, source, upstream, shapes, note);
+    Output firstForm() {
+        return new Output(name, kind, source, upstream, types, List.of(shapes.getFirst()));
     }
 
     /** Whether a case with these inputs and losses has this output. */
     boolean isWanted(Map<String, Tensor> inputs, List<Loss> losses) {
         return switch (kind) {
-            case VALUE, INDEX -> true;
+            case VALUE, METRIC -> true;
             case GRADIENT ->
                     inputs.containsKey(source)
                             && (upstream.isEmpty()
@@ -78,21 +103,9 @@ record Output(
 
     /** The dtype, where {@code values} is that of real numbers which are no input's gradient. */
     DType dtype(Map<String, Tensor> inputs, DType values) {
-        return switch (kind) {
-            case VALUE -> values;
-            case INDEX -> DType.I64;
-            case GRADIENT -> inputs.get(source).dtype();
-            case OPTION_GRADIENT ->
-                    inputs.containsKey(source) ? inputs.get(source).dtype() : values;
-        };
-    }
-
-    /** "[N] or [B,T]". */
-    String shapeNames() {
-        return shapes.stream().map(Shape::toString).collect(Collectors.joining(" or "));
-    }
-
-    private static List<Shape> parse(String... shapes) {
-        return Arrays.stream(shapes).map(Shape::parse).toList();
+        if (inputs.containsKey(source)) {
+            return inputs.get(source).dtype();
+        }
+        return types == Types.INT ? DType.I64 : values;
     }
 }

@@ -1,8 +1,15 @@
 package dev.logratio.cli;
 
+import dev.logratio.internal.Option;
+import dev.logratio.internal.Options;
+import dev.logratio.internal.check.Call;
+import dev.logratio.internal.check.Shape;
+import dev.logratio.internal.check.Signature;
+import dev.logratio.internal.check.StepOptions;
 import dev.logratio.loss.Loss;
 import dev.logratio.loss.Losses;
 import dev.logratio.loss.OptionInfo;
+import dev.logratio.loss.WeightedLoss;
 
 import java.util.ArrayList;
 import java.util.Arrays;
@@ -20,6 +27,10 @@ final class Settings {
 
     /** Keys of the metadata that are no options; other programs write a format. */
     private static final Set<String> NOT_OPTIONS = Set.of(OP, "format");
+
+    private static final Shape LOSSES = Shape.of("L");
+    private static final Shape PAIRS = Shape.of("P");
+    private static final Shape TWICE_PAIRS = Shape.of("2P");
 
     private final Operation operation;
     private final Map<String, String> given = new LinkedHashMap<>();
@@ -39,23 +50,22 @@ final class Settings {
      * @param metadata the file's, with keys that are no options
      */
     static Settings read(Operation operation, Map<String, String> metadata) throws CaseException {
-        if (operation.hasLoss() && !metadata.containsKey(LOSS)) {
-            throw missing(LOSS, Losses.ids(operation.lossKind()));
+        String loss = operation.lossKind().isPresent() ? metadata.get(LOSS) : null;
+        if (loss == null && operation.lossKind().isPresent()) {
+            throw missing(LOSS, Losses.ids(operation.lossKind().get()));
         }
-        Settings settings =
-                new Settings(operation, operation.hasLoss() ? metadata.get(LOSS) : null);
+        Settings settings = new Settings(operation, loss);
         for (Map.Entry<String, String> entry : metadata.entrySet()) {
             if (!NOT_OPTIONS.contains(entry.getKey())) {
                 settings.put(entry.getKey(), entry.getValue());
             }
         }
-        settings.losses(Map.of());
-        for (Option option : operation.options()) {
-            if (option.isRequired() && !settings.isGiven(option)) {
-                throw missing(option.name(), List.of(option.values().description().split("\\|")));
+        for (Setting setting : operation.settings()) {
+            if (operation.isRequired(setting) && !settings.given.containsKey(setting.name())) {
+                throw missing(setting.name(), List.of(setting.expected().split("\\|")));
             }
         }
-        operation.checkOptions(settings);
+        settings.checkTogether();
         return settings;
     }
 
@@ -64,37 +74,96 @@ final class Settings {
                 name + " is missing in __metadata__, expected " + Text.alternatives(values));
     }
 
-    String text(Option option) {
-        return given.getOrDefault(option.name(), option.defaultText());
+    /** What options demand of each other. */
+    private void checkTogether() throws CaseException {
+        List<Loss> made = losses(Map.of());
+        String weights = given.get(Setting.LOSS_WEIGHTS.name());
+        if (weights != null && Setting.numbers(weights).length != made.size()) {
+            throw new CaseException(
+                    "loss_weights is "
+                            + Text.quoted(weights)
+                            + ", expected as many numbers as losses, "
+                            + made.size());
+        }
+        Signature part = operation.parts().getFirst();
+        try {
+            new Call(part, records(part, made)).checkOptions();
+        } catch (IllegalArgumentException e) {
+            throw new CaseException(e.getMessage());
+        }
     }
 
-    double number(Option option) {
-        return Double.parseDouble(text(option));
+    // ---- Options by name ----
+
+    /** The text of an option that the operation has; "" where it has none of the name. */
+    String text(String name) {
+        return given.getOrDefault(
+                name,
+                operation.settings().stream()
+                        .filter(setting -> setting.name().equals(name))
+                        .map(Setting::defaultText)
+                        .findFirst()
+                        .orElse(""));
     }
 
-    long whole(Option option) {
-        return Long.parseLong(text(option));
-    }
-
-    boolean isOn(Option option) {
-        return text(option).equals("on");
-    }
-
-    boolean isGiven(Option option) {
-        return given.containsKey(option.name());
+    boolean isOn(Setting flag) {
+        return text(flag.name()).equals("on");
     }
 
     boolean isGivenToLoss(String option) {
         return givenToLoss.containsKey(option);
     }
 
+    /**
+     * The option records of a call, in the signature's order.
+     *
+     * @param losses those of the case
+     */
+    Object[] records(Signature part, List<Loss> losses) {
+        return part.options().stream().map(type -> record(type, losses)).toArray();
+    }
+
+    private Object record(Class<?> type, List<Loss> losses) {
+        if (type == StepOptions.class) {
+            return new StepOptions(weighted(losses), isOn(Setting.WPO));
+        }
+        if (Loss.class.isAssignableFrom(type)) {
+            return losses.getFirst();
+        }
+        Class<? extends Record> record = type.asSubclass(Record.class);
+        Map<String, String> texts = new LinkedHashMap<>(given);
+        texts.keySet().retainAll(Options.of(record).stream().map(Option::name).toList());
+        return Options.parse(record, texts);
+    }
+
+    private List<WeightedLoss> weighted(List<Loss> losses) {
+        String text = given.get(Setting.LOSS_WEIGHTS.name());
+        List<WeightedLoss> terms = new ArrayList<>();
+        for (Loss loss : losses) {
+            double weight = text == null ? 1 : Setting.numbers(text)[terms.size()];
+            terms.add(new WeightedLoss((Loss.OfStep) loss, weight));
+        }
+        return terms;
+    }
+
+    // ---- Losses ----
+
     boolean lossHas(String option) {
         return losses.stream().anyMatch(loss -> optionsOf(loss).contains(option));
     }
 
-    /** The loss, or the losses with commas between them, as the case names them. */
-    String lossText() {
-        return lossText;
+    /** Whether the losses are of single examples and use a KL divergence. */
+    boolean usesKl() {
+        return losses.stream().anyMatch(loss -> loss instanceof Loss.Unpaired of && of.usesKl());
+    }
+
+    /** The shapes in terms of pairs, where they are of losses: a pair has one or two. */
+    List<Shape> shapes(List<Shape> declared) {
+        boolean two =
+                losses.stream().anyMatch(l -> l instanceof Loss.Paired p && p.lossesPerPair() == 2);
+        return declared.stream()
+                .map(shape -> shape.equals(LOSSES) ? two ? TWICE_PAIRS : PAIRS : shape)
+                .toList();
     }
 
     /** Whether one of the losses has a reference at all. */
@@ -106,9 +175,12 @@ final class Settings {
                                         && !(loss instanceof Loss.Auxiliary));
     }
 
-    /** Whether the loss, or one of several, is of this kind. */
-    boolean hasLossOf(Class<? extends Loss> kind) {
-        return losses.stream().anyMatch(kind::isInstance);
+    /** Why there is no reference, or null if there is one. */
+    String whyReferenceFree() {
+        if (!takesReference()) {
+            return "loss " + lossText + " has no reference";
+        }
+        return isOn(Setting.REFERENCE_FREE) ? "reference_free is on" : null;
     }
 
     /**
@@ -116,22 +188,24 @@ final class Settings {
      *
      * @param further options beside those of the metadata, by name
      */
-    List<Loss> losses(Map<String, Double> further) throws CaseException {
+    List<Loss> losses(Map<String, String> further) throws CaseException {
         if (lossText == null) {
             return List.of();
         }
+        Class<? extends Loss> kind = operation.lossKind().orElseThrow();
         Map<String, String> options = new LinkedHashMap<>(givenToLoss);
-        further.forEach((name, value) -> options.put(name, Double.toString(value)));
+        options.putAll(further);
+        List<String> ids =
+                operation.takesSeveralLosses()
+                        ? Arrays.asList(lossText.split(",", -1))
+                        : List.of(lossText);
         List<Loss> made = new ArrayList<>();
         try {
-            for (String id :
-                    operation.takesSeveralLosses()
-                            ? Arrays.asList(lossText.split(",", -1))
-                            : List.of(lossText)) {
-                Loss loss = Losses.of(operation.lossKind(), id, Map.of());
+            for (String id : ids) {
+                Loss loss = Losses.of(kind, id, Map.of());
                 Map<String, String> ofLoss = new LinkedHashMap<>(options);
                 ofLoss.keySet().retainAll(optionsOf(loss));
-                made.add(Losses.of(operation.lossKind(), id, ofLoss));
+                made.add(Losses.of(kind, id, ofLoss));
             }
         } catch (IllegalArgumentException e) {
             throw new CaseException(e.getMessage());
@@ -144,14 +218,19 @@ final class Settings {
         return " of " + operation.name() + (lossText == null ? "" : " with loss " + lossText);
     }
 
+    // ---- Reading ----
+
     private void put(String name, String value) throws CaseException {
-        Optional<Option> option =
-                operationOptions().filter(known -> known.name().equals(name)).findFirst();
-        if (option.isPresent()) {
-            Values values = option.get().values();
-            if (!values.accepts(value)) {
+        Optional<Setting> setting =
+                knownSettings().filter(known -> known.name().equals(name)).findFirst();
+        if (setting.isPresent()) {
+            if (!setting.get().accepts().test(value)) {
                 throw new CaseException(
-                        name + " is " + Text.quoted(value) + ", expected " + values.description());
+                        name
+                                + " is "
+                                + Text.quoted(value)
+                                + ", expected "
+                                + setting.get().expected());
             }
             given.put(name, value);
         } else if (lossHas(name)) {
@@ -159,7 +238,7 @@ final class Settings {
         } else if (lossText == null || !name.equals(LOSS)) {
             List<String> known =
                     Stream.concat(
-                                    operationOptions().map(Option::name),
+                                    knownSettings().map(Setting::name),
                                     losses.stream().flatMap(loss -> optionsOf(loss).stream()))
                             .distinct()
                             .toList();
@@ -174,9 +253,9 @@ final class Settings {
     }
 
     /** Those that the operation has with this loss. */
-    private Stream<Option> operationOptions() {
-        return operation.options().stream()
-                .filter(option -> option != Options.REFERENCE_FREE || takesReference());
+    private Stream<Setting> knownSettings() {
+        return operation.settings().stream()
+                .filter(setting -> setting != Setting.REFERENCE_FREE || takesReference());
     }
 
     private static List<String> optionsOf(Loss loss) {

@@ -228,9 +228,8 @@ class UsageTest {
                         "  option  align                   completion         completion|absolute",
                         "  option  keep_fraction           1                  a number in (0,1]",
                         "pair_loss",
-                        "  in      grad_loss               [P]                F64, F32, BF16 or"
-                                + " F16; optional; default 1/P, the gradient of the mean; [2P] and"
-                                + " 1/(2P) with kto_pair",
+                        "  in      grad_loss               [L]                F64, F32, BF16 or"
+                                + " F16; optional; default 1/L, the gradient of the mean",
                         "  option  reference_free          off                off|on",
                         "preference_step",
                         "  in      reference_logps         [2P]               F64, F32, BF16 or"
@@ -238,12 +237,12 @@ class UsageTest {
                             + " has one",
                         "  out     rewards_accuracy        [1]                F32; F64 from the"
                                 + " reference",
-                        "  out     loss                    [P]                F32; F64 from the"
-                                + " reference; [2P] with kto_pair, chosen first",
+                        "  out     loss                    [L]                F32; F64 from the"
+                                + " reference",
                         "  option  loss                    required          "
                                 + " kto|apo_zero_unpaired|bco, and its options below",
                         "  in      kl_policy_logps         [C]                F64, F32, BF16 or"
-                                + " F16; optional, of kto",
+                                + " F16; optional, of kto; default kl 0",
                         "  in      chosen                  [B]                BOOL or U8; non-zero"
                                 + " is chosen",
                         "  option  loss_weights            1                  finite numbers with"
@@ -251,8 +250,7 @@ class UsageTest {
                         "  option  wpo                     off                off|on",
                         "divergence",
                         "  in      q_weights               [M,V]              F64, F32, BF16 or"
-                            + " F16; finite, >= 0; optional; default q_logits; constant, normalised"
-                            + " per row",
+                                + " F16; finite, >= 0; exactly one of q_logits, q_weights",
                         "  option  divergence              required          "
                                 + " sce|jeffreys|kl_pq|kl_qp|js|l2|tvd|wasserstein1|cosine",
                         "  option  detach                  none               none|p|q",
@@ -260,7 +258,8 @@ class UsageTest {
                         "  option  rule                    required          "
                                 + " log|brier|spherical|power|pseudo_spherical",
                         "  option  epsilon                 0                  a number in [0,1)",
-                        "  option  vocab                   V                  an integer",
+                        "  option  vocab                   V                  an integer from 1 to"
+                            + " V",
                         "loss dlrml",
                         "  option  beta_kl                 0.05               a finite number > 0",
                         "  option  beta_mix                0.2                a finite number",
@@ -273,7 +272,7 @@ class UsageTest {
                         "loss sft",
                         "  option  variant                 repo               repo|old",
                         "loss sigmoid, also named dpo",
-                        "  option  label_smoothing         0.0                a number in [0,0.5)",
+                        "  option  label_smoothing         0                  a number in [0,0.5)",
                         "  option  f_divergence            reverse_kl        "
                                 + " reverse_kl|forward_kl|js|alpha",
                         "  option  f_alpha                 0.5                a finite number")) {
