@@ -32,7 +32,7 @@ record Output(
         List<Shape> shapes) {
     enum Kind {
         VALUE,
-        /** Of an input, and of its shape and dtype. */
+        /** The gradient of an input, of its shape and dtype. */
         GRADIENT,
         OPTION_GRADIENT,
         /** A number of {@link StepMetrics}. */

@@ -2,10 +2,10 @@ package dev.logratio.loss;
 
 /** Which mean the negative log-likelihood of the chosen sequences is. */
 public enum Nll {
-    /** Of a pair's own tokens: {@code -lw / nw}. */
+    /** The mean over a pair's own tokens: {@code -lw / nw}. */
     PAIR,
     /**
-     * Of all tokens of the batch, the same for each pair: minus the sum of {@code lw} over the sum
+     * The mean over all tokens of the batch, the same for each pair: minus the sum of {@code lw} over the sum
      * of {@code nw}.
      */
     TOKEN

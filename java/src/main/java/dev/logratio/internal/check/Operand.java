@@ -19,7 +19,7 @@ public interface Operand {
     /** What it may be. */
     Declaration declaration();
 
-    /** As in {@code grad_logits}. */
+    /** The name in the C interface, {@code grad_logits} for instance. */
     default String id() {
         return name().toLowerCase(Locale.ROOT);
     }

@@ -8,7 +8,7 @@ import java.util.List;
  * same size throughout a call, perhaps with a factor.
  */
 public final class Shape {
-    /** As many letters as symbols may be. */
+    /** How many letters may be symbols. */
     public static final int SYMBOLS = 'Z' - 'A' + 1;
 
     private final String text;

@@ -39,7 +39,7 @@ public enum Signature {
         this.options = List.of(options);
     }
 
-    /** As in {@code token_logprobs}. */
+    /** The name in the C interface, {@code token_logprobs} for instance. */
     public String id() {
         return name().toLowerCase(Locale.ROOT);
     }

@@ -136,7 +136,7 @@ final class RatioLosses {
         }
     }
 
-    /** Two losses a pair, each against the mean log-ratio of the other side. */
+    /** Two losses per pair, each against the mean log-ratio of the other side. */
     private static void evaluate(KtoPair loss, Pairs pairs, double[] upstream, PairGradients out) {
         int count = pairs.size();
         double beta = loss.beta();

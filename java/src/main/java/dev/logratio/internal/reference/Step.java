@@ -175,7 +175,7 @@ final class Step {
                 batch.perToken());
     }
 
-    /** Adds a loss; of one with several values a pair their mean. */
+    /** Adds a loss; one with several values per pair counts with their mean. */
     private void addPaired(Loss.Paired loss, double weight, Pairs batch) {
         int values = loss.lossesPerPair();
         double[] ofPair = new double[pairs];

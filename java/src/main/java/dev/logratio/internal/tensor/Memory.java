@@ -44,7 +44,7 @@ final class Memory {
     @SuppressWarnings("unused") // through USES
     private volatile int uses;
 
-    /** Of the segments that callers were given; null until the first. Guarded by this. */
+    /** The arena of the segments that callers were given; null until the first. Guarded by this. */
     private Arena lent;
 
     private Memory(MemorySegment segment, boolean closable, Runnable onClose) {
