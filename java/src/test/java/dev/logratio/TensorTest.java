@@ -153,6 +153,34 @@ class TensorTest {
     }
 
     @Test
+    void integersOfFourBytes() {
+        try (Arena arena = Arena.ofConfined();
+                Tensor owned = Tensor.of(new int[] {7, -8, Integer.MIN_VALUE}, 3)) {
+            Tensor borrowed = Tensor.of(arena, new int[] {7, -8, Integer.MIN_VALUE}, 3, 1);
+            for (Tensor tensor : new Tensor[] {owned, borrowed}) {
+                assertEquals(DType.I32, tensor.dtype());
+                assertArrayEquals(new long[] {7, -8, Integer.MIN_VALUE}, tensor.toLongs());
+            }
+            assertThrows(IllegalArgumentException.class, () -> Tensor.of(new int[2], 3));
+        }
+    }
+
+    /** A new buffer is big-endian, whatever the machine is: its numbers would be misread. */
+    @Test
+    void refusesBuffersInAnotherByteOrder() {
+        ByteBuffer buffer = ByteBuffer.allocateDirect(16).order(ByteOrder.BIG_ENDIAN);
+        String message =
+                assertThrows(
+                                IllegalArgumentException.class,
+                                () -> Tensor.wrap(buffer, DType.F32, 4))
+                        .getMessage();
+        assertEquals(
+                "buffer of F32 [4] is BIG_ENDIAN, expected the machine's order: call"
+                        + " buffer.order(ByteOrder.nativeOrder())",
+                message);
+    }
+
+    @Test
     void refusesMemoryThatCannotServe() {
         try (Arena arena = Arena.ofConfined()) {
             MemorySegment segment = arena.allocate(16, 8);
