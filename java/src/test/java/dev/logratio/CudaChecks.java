@@ -158,6 +158,37 @@ class CudaChecks {
     }
 
     @Test
+    void failuresNameTheCall() {
+        String lacking =
+                assertThrows(
+                                OutOfMemoryError.class,
+                                () -> CudaTensors.empty(0, DType.U8, 1L << 60).close())
+                        .getMessage();
+        assertTrue(
+                lacking.startsWith(
+                        "cudaMalloc of 1152921504606846976 bytes failed:"
+                                + " cudaErrorMemoryAllocation, "),
+                lacking);
+        try (CudaEvent start = CudaEvent.create(0);
+                CudaEvent end = CudaEvent.create(0)) {
+            String early =
+                    assertThrows(IllegalStateException.class, () -> end.millisecondsSince(start))
+                            .getMessage();
+            assertTrue(
+                    early.startsWith(
+                            "cudaEventElapsedTime failed: cudaErrorInvalidResourceHandle, "),
+                    early);
+            // A failure that was reported is none of the next call's.
+            stream.synchronize();
+            start.record(stream);
+            end.record(stream).synchronize();
+            assertTrue(end.millisecondsSince(start) >= 0);
+        }
+        assertThrows(BackendUnavailableException.class, () -> Cuda.setCurrentDevice(1000));
+        assertThrows(BackendUnavailableException.class, () -> CudaStream.create(1000));
+    }
+
+    @Test
     void repeatedCallsAllocateNothing() {
         try (Arena arena = Arena.ofConfined();
                 CudaRows rows =
