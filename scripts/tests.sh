@@ -27,7 +27,7 @@ run_tests_locked() {
   rm -rf "${reports[@]}"
   echo "logratio: mvn verify (log: $state/test.log)" >&2
   started=$(note_start)
-  if run_maven "${@:2}" -fae verify >"$state/test.log" 2>&1; then
+  if run_maven -Pexamples "${@:2}" -fae verify >"$state/test.log" 2>&1; then
     mark_built "$started" cli trainers/quickstart bench
   else
     grep -E '^\[ERROR\]|^The following tests FAILED|^[[:space:]]+[0-9]+ - .*\(Failed|\[  FAILED  \]' "$state/test.log" | head -n 60 >&2 || true
@@ -35,6 +35,7 @@ run_tests_locked() {
     failed+=("mvn verify")
   fi
   rm -f "$started"
+  run_examples || failed+=("examples")
   local native=("bindings/target/ctest.xml=GoogleTest")
   if [ "$1" = yes ]; then
     run_sanitized_tests || failed+=("native tests with sanitizers")

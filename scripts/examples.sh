@@ -1,0 +1,36 @@
+# shellcheck shell=bash
+# Sourced by the launcher. Runs the projects in examples/, whose Java `mvn -Pexamples verify` has
+# compiled against the modules here, and compares what they print with what they should.
+
+run_examples() {
+  local log=$state/examples.log examples=$root/examples
+  echo "logratio: examples (log: $log)" >&2
+  if ! {
+    run_java_example java Examples "$root/java/target/classes:$root/bindings/target/classes" |
+      diff -u "$examples/java/expected.txt" - &&
+      # It also prints DJL's progress, and ends with whether the loss fell.
+      run_java_example djl TrainOnPairs "$(class_path trainers/quickstart)" -Dai.djl.offline=true |
+      tail -n 1 | diff -u "$examples/djl/expected.txt" - &&
+      build_c_example &&
+      "$state/c-example/example" | diff -u "$examples/c/expected.txt" -
+  } >"$log" 2>&1; then
+    tail -n 40 "$log" >&2
+    echo "logratio: an example failed; see $log" >&2
+    return 1
+  fi
+}
+
+# run_java_example FOLDER CLASS CLASS-PATH [JAVA-OPTION]...
+run_java_example() {
+  "$jdk/bin/java" --enable-native-access=ALL-UNNAMED "${@:4}" \
+    -cp "$root/examples/$1/target/classes:$3" "$2"
+}
+
+build_c_example() {
+  local build=$state/c-example generator=()
+  [ -e "$build/CMakeCache.txt" ] || ! command -v ninja >/dev/null || generator=(-G Ninja)
+  cmake -S "$root/examples/c" -B "$build" "${generator[@]}" \
+    -DLOGRATIO_INCLUDE_DIR="$root/native/include" \
+    -DLOGRATIO_LIBRARY="$root/bindings/target/classes/META-INF/native/linux-x86_64/liblogratio.so" &&
+    cmake --build "$build"
+}
