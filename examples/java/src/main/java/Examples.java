@@ -45,9 +45,11 @@ public final class Examples {
                             .referenceLogps(reference)
                             .gradLogits(gradient)
                             .run(Backend.cpu());
-            print("loss", metrics.loss());
-            print("reward margin", metrics.rewardsMargin());
-            print("gradient", gradient);
+            System.out.printf(
+                    Locale.ROOT,
+                    "loss %.4f, its gradient for the first logit %.4f%n",
+                    metrics.loss(),
+                    gradient.getDouble(0, 0, 0));
         }
         // @end
     }
