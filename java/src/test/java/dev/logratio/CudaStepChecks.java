@@ -46,7 +46,7 @@ class CudaStepChecks {
                     Tensor labelsThere = CudaTensors.toDevice(labels, stream);
                     Tensor referenceThere = CudaTensors.toDevice(reference, stream)) {
                 double loss =
-                        ReadmeCudaExample.step(
+                        CudaExample.step(
                                 logitsThere.address(),
                                 labelsThere.address(),
                                 referenceThere.address(),

@@ -3,11 +3,11 @@ package dev.logratio;
 import dev.logratio.cuda.CudaStream;
 import dev.logratio.loss.Dlrml;
 
-/** The example of the README that a GPU runs. */
-final class ReadmeCudaExample {
-    private ReadmeCudaExample() {}
+/** The example of docs/gpu.md. */
+final class CudaExample {
+    private CudaExample() {}
 
-    // begin
+    // @start region="step"
     /**
      * One step on another library's GPU memory and stream, such as PyTorch's data_ptr() and
      * current_stream().cuda_stream.
@@ -47,5 +47,5 @@ final class ReadmeCudaExample {
                     .loss();
         }
     }
-    // end
+    // @end
 }
