@@ -21,6 +21,8 @@ import java.util.Objects;
  *   <li>{@code emulator}: the CUDA kernels run on the host, thread by thread, for tests: no GPU is
  *       needed, and it is slow.
  * </ul>
+ *
+ * @since 0.1.0
  */
 public sealed interface Backend permits Engine {
     /**
@@ -101,7 +103,7 @@ public sealed interface Backend permits Engine {
     /**
      * Every backend that this version knows.
      *
-     * @return one entry a backend, with the reason where it cannot run here
+     * @return one entry per backend, with the reason where it cannot run here
      */
     static List<BackendInfo> all() {
         return Backends.all();

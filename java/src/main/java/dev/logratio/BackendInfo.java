@@ -8,5 +8,6 @@ import java.util.Optional;
  * @param name its name, as {@link Backend#named} takes it
  * @param backend the backend, or empty if it cannot run here
  * @param detail what it runs on, or the reason why it cannot
+ * @since 0.1.0
  */
 public record BackendInfo(String name, Optional<Backend> backend, String detail) {}

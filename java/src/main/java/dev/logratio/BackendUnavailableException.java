@@ -3,6 +3,8 @@ package dev.logratio;
 /**
  * A backend cannot run on this machine; the message says why and, where there is something to do
  * about it, what.
+ *
+ * @since 0.1.0
  */
 public class BackendUnavailableException extends RuntimeException {
     private static final long serialVersionUID = 1L;

@@ -1,6 +1,10 @@
 package dev.logratio;
 
-/** Element types of a {@link Tensor}. Elements are stored in the machine's byte order. */
+/**
+ * Element types of a {@link Tensor}. Elements are stored in the machine's byte order.
+ *
+ * @since 0.1.0
+ */
 public enum DType {
     /** IEEE binary64. */
     F64(8),

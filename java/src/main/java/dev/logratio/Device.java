@@ -7,9 +7,14 @@ import java.util.Objects;
  *
  * @param kind host memory, or that of a CUDA device
  * @param index of the CUDA device as CUDA counts them, from 0; 0 for the host
+ * @since 0.1.0
  */
 public record Device(Kind kind, int index) {
-    /** Kinds of memory. */
+    /**
+     * Kinds of memory.
+     *
+     * @since 0.1.0
+     */
     public enum Kind {
         /** Host memory, pinned or not. */
         CPU,

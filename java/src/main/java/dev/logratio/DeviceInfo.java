@@ -9,6 +9,7 @@ package dev.logratio;
  * @param computeCapability 90 is 9.0
  * @param multiprocessors number of them
  * @param memoryBytes of the device
+ * @since 0.1.0
  */
 public record DeviceInfo(
         String name,

@@ -67,7 +67,7 @@ public final class Divergence {
     }
 
     /**
-     * Weighs the rows.
+     * Sets the weights of the pairs of rows.
      *
      * @param rowWeights [K] float, finite and &ge; 0; default 1. A row of weight 0 adds nothing to
      *     the loss, even where its value is not finite

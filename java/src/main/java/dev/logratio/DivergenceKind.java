@@ -7,6 +7,8 @@ import java.util.Objects;
 /**
  * A divergence of two distributions {@code p} and {@code q} over a vocabulary. {@code H(p,q)} is
  * the cross entropy {@code -sum p log q}, in nats.
+ *
+ * @since 0.1.0
  */
 public enum DivergenceKind {
     /**

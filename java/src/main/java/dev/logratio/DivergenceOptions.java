@@ -14,6 +14,7 @@ import dev.logratio.internal.Range;
  *     by its square
  * @param detach the side that has no gradient; default none
  * @param reduction mean over the rows, weighted by their weights, or the weighted sum; default mean
+ * @since 0.1.0
  */
 public record DivergenceOptions(
         DivergenceKind divergence,
@@ -22,7 +23,11 @@ public record DivergenceOptions(
         @Range(above = 0) double temperature,
         Detach detach,
         Reduction reduction) {
-    /** The side that is taken as constant. */
+    /**
+     * The side that is taken as constant.
+     *
+     * @since 0.1.0
+     */
     public enum Detach {
         /** Both sides are live. */
         NONE,
@@ -32,7 +37,11 @@ public record DivergenceOptions(
         Q
     }
 
-    /** How the values become the loss. */
+    /**
+     * How the values become the loss.
+     *
+     * @since 0.1.0
+     */
     public enum Reduction {
         /** Sum of weight times value over the sum of the weights; 0 where that is 0. */
         MEAN,

@@ -3,7 +3,11 @@ package dev.logratio;
 import dev.logratio.internal.ffm.CpuBackend;
 import dev.logratio.internal.ffm.CudaBackend;
 
-/** The library: its version, what its native part runs on, and how many threads that uses. */
+/**
+ * The library: its version, what its native part runs on, and how many threads that uses.
+ *
+ * @since 0.1.0
+ */
 public final class Logratio {
     private static final String VERSION = "0.1.0";
 

@@ -12,9 +12,11 @@ import java.util.Objects;
 /**
  * Sequence log-probs of pairs to losses, rewards and every gradient.
  *
- * <p>All tensors are [P] float unless said otherwise; P = 0 is allowed. Without a reference its
- * log-probs are taken as 0. Gradients are those of {@code sum(gradLoss * loss)}, by default of the
- * mean loss.
+ * <p>All tensors are [P] float unless said otherwise; P = 0 is allowed. A loss that has a reference
+ * needs {@link #reference} or {@link #referenceFree}. Gradients are those of {@code sum(gradLoss *
+ * loss)}, by default of the mean loss. Formulas and papers are told by the losses' own types.
+ *
+ * {@snippet file="Examples.java" region="pairs"}
  *
  * <p>{@link dev.logratio.loss.KtoPair} has 2P losses, those of the chosen sequences first, and so
  * has its {@code gradLoss}. Loss k and gradLoss k of {@link dev.logratio.loss.Aot} and {@link
@@ -45,7 +47,8 @@ public final class PairLoss {
     }
 
     /**
-     * Sets the log-probs under the reference, both or none; none to a {@link Loss.ReferenceFree}.
+     * Sets the log-probs under the reference. A loss that has a reference needs them, unless the
+     * call is {@link #referenceFree}; a {@link Loss.ReferenceFree} takes none.
      *
      * @param chosen [P] float
      * @param rejected [P] float
@@ -130,7 +133,7 @@ public final class PairLoss {
     /**
      * Sets the tensor that receives the loss of every pair.
      *
-     * @param out [P] float; [2P] of {@link dev.logratio.loss.KtoPair}
+     * @param out [P] float; [2P] for {@link dev.logratio.loss.KtoPair}
      * @return this
      */
     public PairLoss losses(Tensor out) {
@@ -139,7 +142,7 @@ public final class PairLoss {
     }
 
     /**
-     * Sets the tensor that receives the rewards: {@link Loss.Paired#beta} times the log-ratio
+     * Sets the tensors that receive the rewards: {@link Loss.Paired#beta} times the log-ratio
      * policy/reference.
      *
      * @param chosen [P] float, or {@code null}
@@ -153,7 +156,7 @@ public final class PairLoss {
     }
 
     /**
-     * Sets the tensor that receives the gradients of the policy's log-probs.
+     * Sets the tensors that receive the gradients of the policy's log-probs.
      *
      * @param chosen [P] float, or {@code null}
      * @param rejected [P] float, or {@code null}
@@ -166,7 +169,7 @@ public final class PairLoss {
     }
 
     /**
-     * Sets the tensor that receives the gradients of the reference's log-probs; an error without a
+     * Sets the tensors that receive the gradients of the reference's log-probs; an error without a
      * reference.
      *
      * @param chosen [P] float, or {@code null}
@@ -180,8 +183,8 @@ public final class PairLoss {
     }
 
     /**
-     * Sets the tensor that receives the gradient of beta, summed over the pairs; of {@code
-     * discopop}.
+     * Sets the tensor that receives the gradient of beta, summed over the pairs; of {@link
+     * dev.logratio.loss.DiscoPop}.
      *
      * @param out [1] float
      * @return this
@@ -192,8 +195,8 @@ public final class PairLoss {
     }
 
     /**
-     * Sets the tensor that receives the gradient of betaKl, summed over the pairs; of {@code
-     * dlrml}.
+     * Sets the tensor that receives the gradient of betaKl, summed over the pairs; of {@link
+     * Dlrml}.
      *
      * @param out [1] float
      * @return this
@@ -204,8 +207,8 @@ public final class PairLoss {
     }
 
     /**
-     * Sets the tensor that receives the gradient of betaMix, summed over the pairs; of {@code
-     * dlrml}.
+     * Sets the tensor that receives the gradient of betaMix, summed over the pairs; of {@link
+     * Dlrml}.
      *
      * @param out [1] float
      * @return this
@@ -216,8 +219,8 @@ public final class PairLoss {
     }
 
     /**
-     * Sets the tensor that receives the gradient of tau, summed over the pairs; of {@code dlrml}
-     * and {@code discopop}.
+     * Sets the tensor that receives the gradient of tau, summed over the pairs; of {@link Dlrml}
+     * and {@link dev.logratio.loss.DiscoPop}.
      *
      * @param out [1] float
      * @return this

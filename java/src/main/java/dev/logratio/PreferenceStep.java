@@ -19,6 +19,8 @@ import java.util.Objects;
  * if its mask counts and its label is not the ignore index; rows that do not count are not read,
  * and their gradient is 0. The gradient is that of the mean loss.
  *
+ * {@snippet file="Examples.java" region="step"}
+ *
  * @since 0.1.0
  */
 public final class PreferenceStep {
@@ -91,9 +93,10 @@ public final class PreferenceStep {
     }
 
     /**
-     * Weighs every pair by WPO's weight (arXiv 2406.11827), a constant: the product over its two
-     * sequences of {@code exp(mean(logp - (LSE(2z) - 2 LSE(z))))}, the mean over the tokens that
-     * count. Not for losses of ranks, and without effect on {@link dev.logratio.loss.Sft}.
+     * Sets whether every pair is weighed by WPO's weight (arXiv 2406.11827), a constant: the
+     * product over its two sequences of {@code exp(mean(logp - (LSE(2z) - 2 LSE(z))))}, the mean
+     * over the tokens that count. Not for losses of ranks, and without effect on {@link
+     * dev.logratio.loss.Sft}.
      *
      * @param wpo default off
      * @return this
@@ -116,8 +119,8 @@ public final class PreferenceStep {
 
     /**
      * Sets the reference's sequence log-probs, used as they are: reduce them with the same mask and
-     * options. Excludes {@link #referenceTokenLogps}; with neither, the reference's log-probs are
-     * taken as 0.
+     * options. A loss that has a reference needs these or {@link #referenceTokenLogps}, unless the
+     * call is {@link #referenceFree}.
      *
      * @param referenceLogps [2P] float
      * @return this
@@ -128,8 +131,8 @@ public final class PreferenceStep {
     }
 
     /**
-     * Sets the reference's token log-probs, which are reduced with the same mask and options.
-     * Excludes {@link #referenceLogps}.
+     * Sets the reference's token log-probs, which are reduced with the same mask and options. They
+     * take the place of {@link #referenceLogps}.
      *
      * @param referenceTokenLogps [2P,T] float; read only where a token counts
      * @return this
@@ -151,8 +154,8 @@ public final class PreferenceStep {
     }
 
     /**
-     * Sets the tensor that receives the loss of every pair: of several the weighted sum, of a loss
-     * with two values a pair their mean.
+     * Sets the tensor that receives the loss of every pair: the weighted sum where there are
+     * several, the mean where a loss has two values per pair.
      *
      * @param out [P] float
      * @return this

@@ -10,6 +10,8 @@ import dev.logratio.internal.check.BoundCall;
  * until it is; what they hold may change between runs, and a run looks at labels and masks anew.
  * One thread at a time may run it.
  *
+ * {@snippet file="Examples.java" region="prepared"}
+ *
  * @since 0.1.0
  */
 public final class PreparedCall implements AutoCloseable {

@@ -19,6 +19,7 @@ import java.util.Locale;
  *     epsilon/vocab}; default false
  * @param vocab columns from it on take no part; in [1,V], 0 (the default) means V
  * @param ignoreIndex label of rows to ignore; default -100
+ * @since 0.1.0
  */
 public record ScoringRuleOptions(
         Rule rule,
@@ -28,7 +29,11 @@ public record ScoringRuleOptions(
         boolean maskedLog,
         long vocab,
         long ignoreIndex) {
-    /** The rules; the loss is minus the score. */
+    /**
+     * The rules; the loss is minus the score.
+     *
+     * @since 0.1.0
+     */
     public enum Rule {
         /** {@code -log p_y}. */
         LOG,
@@ -55,9 +60,13 @@ public record ScoringRuleOptions(
         }
     }
 
-    /** Scale and origin of the power rules. */
+    /**
+     * Scale and origin of the power rules.
+     *
+     * @since 0.1.0
+     */
     public enum Normalisation {
-        /** As {@link Rule} has them. */
+        /** Those of {@link Rule}. */
         SELTEN,
         /**
          * Jose, Nau and Winkler's: {@code -((p_y^(alpha-1)-1)/(alpha-1) - (P-1)/alpha)} and {@code

@@ -7,7 +7,7 @@ import dev.logratio.internal.check.Signature;
 import java.util.Objects;
 
 /**
- * Token log-probs to one log-prob a sequence, and the gradient back.
+ * Token log-probs to one log-prob per sequence, and the gradient back.
  *
  * <p>Inputs: {@code tokenLogps} [B,T] float; {@code mask} [B,T]. B must be even when the tail
  * weight is below 1. A value at a token that does not count is never read, so that NaN there is
@@ -46,7 +46,7 @@ public final class SequenceLogps {
     }
 
     /**
-     * Sets the upstream gradient of every sequence; needs {@link #gradTokenLogps}.
+     * Sets the upstream gradient of every log-prob of a sequence; needs {@link #gradTokenLogps}.
      *
      * @param gradLogps [B] float
      * @return this

@@ -16,6 +16,7 @@ import dev.logratio.internal.Range;
  * @param align which tokens of a pair are shared; default by position in the completion
  * @param keepFraction in (0,1]; shortens a shared set of n tokens to its first {@code max(1,
  *     floor(keepFraction*n))}; default 1, and must be 1 unless {@code tailWeight} is below 1
+ * @since 0.1.0
  */
 public record SequenceOptions(
         Reduction reduction,
@@ -23,7 +24,11 @@ public record SequenceOptions(
         Align align,
         @Range(above = 0, to = 1) double keepFraction) {
 
-    /** What a sequence's token log-probs are reduced to. */
+    /**
+     * What a sequence's token log-probs are reduced to.
+     *
+     * @since 0.1.0
+     */
     public enum Reduction {
         /** The weighted sum. */
         SUM,
@@ -31,15 +36,19 @@ public record SequenceOptions(
         MEAN
     }
 
-    /** Which tokens the two sequences of a pair share. */
+    /**
+     * Which tokens the two sequences of a pair share.
+     *
+     * @since 0.1.0
+     */
     public enum Align {
         /**
-         * By position in the completion: a token's position is the running number of counted tokens
-         * in its row, and it is shared if that is at most the smaller of the pair's numbers of
-         * counted tokens.
+         * Tokens at the same position in the completion: a token's position is the running number
+         * of counted tokens in its row, and it is shared if that is at most the smaller of the
+         * pair's numbers of counted tokens.
          */
         COMPLETION,
-        /** By column: a token is shared if both rows count at its column. */
+        /** Tokens in the same column: a token is shared if both rows count there. */
         ABSOLUTE
     }
 

@@ -18,6 +18,7 @@ package dev.logratio;
  *     gradient is not wanted
  * @param nonfinite number of values in the losses and in the logits' gradient that are infinite or
  *     NaN
+ * @since 0.1.0
  */
 public record StepMetrics(
         double loss,

@@ -35,17 +35,18 @@ import java.nio.ByteBuffer;
  * <p>Every factory that takes values and a shape throws an {@link IllegalArgumentException} if the
  * shape has another number of elements.
  *
+ * {@snippet file="Examples.java" region="memory"}
+ *
  * @since 0.1.0
  */
 public sealed interface Tensor extends AutoCloseable permits StridedTensor {
     // ---- New tensors ----
 
     /**
-     * A new tensor of zeros that owns its memory.
+     * {@return a new tensor of zeros that owns its memory; close it}
      *
      * @param dtype element type
      * @param shape sizes, each &ge; 0; none for a single number
-     * @return the tensor; close it
      * @throws IllegalArgumentException if a size is negative or the whole too large
      */
     static Tensor zeros(DType dtype, long... shape) {
@@ -53,12 +54,11 @@ public sealed interface Tensor extends AutoCloseable permits StridedTensor {
     }
 
     /**
-     * A new tensor of zeros in an arena.
+     * {@return a new tensor of zeros in an arena}
      *
      * @param arena frees the memory when it is closed
      * @param dtype element type
      * @param shape sizes, each &ge; 0; none for a single number
-     * @return the tensor
      * @throws IllegalArgumentException if a size is negative or the whole too large
      */
     static Tensor zeros(Arena arena, DType dtype, long... shape) {
@@ -66,12 +66,11 @@ public sealed interface Tensor extends AutoCloseable permits StridedTensor {
     }
 
     /**
-     * A new tensor that owns its memory, with given values, each rounded once to the dtype.
+     * {@return a new tensor that owns its memory, of values rounded once to the dtype; close it}
      *
      * @param dtype element type
      * @param values row-major
      * @param shape sizes
-     * @return the tensor; close it
      * @throws IllegalArgumentException if an integer dtype cannot hold a value
      */
     static Tensor of(DType dtype, double[] values, long... shape) {
@@ -79,13 +78,12 @@ public sealed interface Tensor extends AutoCloseable permits StridedTensor {
     }
 
     /**
-     * A new tensor in an arena, with given values, each rounded once to the dtype.
+     * {@return a new tensor in an arena, of values rounded once to the dtype}
      *
      * @param arena frees the memory when it is closed
      * @param dtype element type
      * @param values row-major
      * @param shape sizes
-     * @return the tensor
      * @throws IllegalArgumentException if an integer dtype cannot hold a value
      */
     static Tensor of(Arena arena, DType dtype, double[] values, long... shape) {
@@ -93,92 +91,84 @@ public sealed interface Tensor extends AutoCloseable permits StridedTensor {
     }
 
     /**
-     * A new F32 tensor that owns its memory.
+     * {@return a new F32 tensor that owns its memory; close it}
      *
      * @param values row-major
      * @param shape sizes
-     * @return the tensor; close it
      */
     static Tensor of(float[] values, long... shape) {
         return Tensors.of(values, shape);
     }
 
     /**
-     * A new F32 tensor in an arena.
+     * {@return a new F32 tensor in an arena}
      *
      * @param arena frees the memory when it is closed
      * @param values row-major
      * @param shape sizes
-     * @return the tensor
      */
     static Tensor of(Arena arena, float[] values, long... shape) {
         return Tensors.of(arena, values, shape);
     }
 
     /**
-     * A new I64 tensor that owns its memory.
+     * {@return a new I64 tensor that owns its memory; close it}
      *
      * @param values row-major
      * @param shape sizes
-     * @return the tensor; close it
      */
     static Tensor of(long[] values, long... shape) {
         return Tensors.of(values, shape);
     }
 
     /**
-     * A new I64 tensor in an arena.
+     * {@return a new I64 tensor in an arena}
      *
      * @param arena frees the memory when it is closed
      * @param values row-major
      * @param shape sizes
-     * @return the tensor
      */
     static Tensor of(Arena arena, long[] values, long... shape) {
         return Tensors.of(arena, values, shape);
     }
 
     /**
-     * A new I32 tensor that owns its memory.
+     * {@return a new I32 tensor that owns its memory; close it}
      *
      * @param values row-major
      * @param shape sizes
-     * @return the tensor; close it
      */
     static Tensor of(int[] values, long... shape) {
         return Tensors.of(values, shape);
     }
 
     /**
-     * A new I32 tensor in an arena.
+     * {@return a new I32 tensor in an arena}
      *
      * @param arena frees the memory when it is closed
      * @param values row-major
      * @param shape sizes
-     * @return the tensor
      */
     static Tensor of(Arena arena, int[] values, long... shape) {
         return Tensors.of(arena, values, shape);
     }
 
     /**
-     * A new BOOL tensor that owns its memory.
+     * {@return a new BOOL tensor that owns its memory; close it}
      *
      * @param values row-major
      * @param shape sizes
-     * @return the tensor; close it
      */
     static Tensor of(boolean[] values, long... shape) {
         return Tensors.of(values, shape);
     }
 
     /**
-     * A new BOOL tensor in an arena.
+     * {@return a new BOOL tensor in an arena}
      *
      * @param arena frees the memory when it is closed
      * @param values row-major
      * @param shape sizes
-     * @return the tensor
      */
     static Tensor of(Arena arena, boolean[] values, long... shape) {
         return Tensors.of(arena, values, shape);
@@ -187,13 +177,12 @@ public sealed interface Tensor extends AutoCloseable permits StridedTensor {
     // ---- Foreign memory, without a copy ----
 
     /**
-     * A contiguous tensor over the beginning of a segment. The segment keeps its owner, and its
-     * arena must stay open until every operation on the tensor has returned.
+     * {@return a contiguous tensor over the beginning of a segment} The segment keeps its owner,
+     * and its arena must stay open until every operation on the tensor has returned.
      *
      * @param segment native memory, aligned to the dtype's size
      * @param dtype element type
      * @param shape sizes
-     * @return the tensor
      * @throws IllegalArgumentException if the segment is on the Java heap, too small or not aligned
      */
     static Tensor wrap(MemorySegment segment, DType dtype, long... shape) {
@@ -201,15 +190,14 @@ public sealed interface Tensor extends AutoCloseable permits StridedTensor {
     }
 
     /**
-     * A strided tensor over a segment, its first element at the segment's beginning. The segment
-     * keeps its owner, and its arena must stay open until every operation on the tensor has
+     * {@return a strided tensor over a segment, its first element at the segment's beginning} The
+     * segment keeps its owner, and its arena must stay open until every operation on the tensor has
      * returned.
      *
      * @param segment native memory, aligned to the dtype's size
      * @param dtype element type
      * @param shape sizes
      * @param strides elements from one index to the next in each dimension, &ge; 0
-     * @return the tensor
      * @throws IllegalArgumentException if the segment is on the Java heap, too small or not
      *     aligned, or a stride is negative
      */
@@ -218,14 +206,13 @@ public sealed interface Tensor extends AutoCloseable permits StridedTensor {
     }
 
     /**
-     * A contiguous tensor over a direct buffer from its position on.
+     * {@return a contiguous tensor over a direct buffer from its position on, which it keeps alive}
      *
      * @param buffer a direct buffer in the machine's byte order ({@link
      *     java.nio.ByteOrder#nativeOrder}; a new buffer is big-endian until its order is set); at
      *     most 2 GiB, unlike a segment
      * @param dtype element type
      * @param shape sizes
-     * @return the tensor, which keeps the buffer alive
      * @throws IllegalArgumentException if the buffer is not direct or in another byte order, or
      *     what remains of it is too small or not aligned
      */
@@ -234,16 +221,15 @@ public sealed interface Tensor extends AutoCloseable permits StridedTensor {
     }
 
     /**
-     * A tensor over host memory at an address. The caller vouches that the memory is there for as
-     * long as the tensor is open. (This is a restricted operation: Java wants {@code
-     * --enable-native-access}, as for the native library.)
+     * {@return a tensor over host memory at an address; close it} The caller vouches that the
+     * memory is there for as long as the tensor is open. (This is a restricted operation: Java
+     * wants {@code --enable-native-access}, as for the native library.)
      *
      * @param address that of the first element, a multiple of the dtype's size
      * @param dtype element type
      * @param shape sizes
      * @param strides elements from one index to the next in each dimension, &ge; 0
      * @param onClose runs once, when the tensor is closed; may be {@code null}
-     * @return the tensor; close it
      * @throws IllegalArgumentException if the address is not aligned or a stride is negative
      */
     static Tensor ofAddress(
@@ -252,9 +238,9 @@ public sealed interface Tensor extends AutoCloseable permits StridedTensor {
     }
 
     /**
-     * A tensor over memory at an address on a device: a pointer of PyTorch, cuDNN or any other
-     * library. The caller vouches that the memory is there for as long as the tensor is open and
-     * calls that were given it run.
+     * {@return a tensor over memory at an address on a device: a pointer of PyTorch, cuDNN or any
+     * other library; close it} The caller vouches that the memory is there for as long as the
+     * tensor is open and calls that were given it run.
      *
      * @param device where the memory is
      * @param address that of the first element, a multiple of the dtype's size
@@ -262,7 +248,6 @@ public sealed interface Tensor extends AutoCloseable permits StridedTensor {
      * @param shape sizes
      * @param strides elements from one index to the next in each dimension, &ge; 0
      * @param onClose runs once, when the tensor is closed; may be {@code null}
-     * @return the tensor; close it
      * @throws IllegalArgumentException if the address is not aligned or a stride is negative
      */
     static Tensor ofAddress(
@@ -276,14 +261,13 @@ public sealed interface Tensor extends AutoCloseable permits StridedTensor {
     }
 
     /**
-     * A contiguous tensor over memory at an address on a device, as above.
+     * {@return a contiguous tensor over memory at an address on a device, as above; close it}
      *
      * @param device where the memory is
      * @param address that of the first element, a multiple of the dtype's size
      * @param dtype element type
      * @param shape sizes
      * @param onClose runs once, when the tensor is closed; may be {@code null}
-     * @return the tensor; close it
      * @throws IllegalArgumentException if the address is not aligned
      */
     static Tensor ofAddress(
@@ -309,10 +293,9 @@ public sealed interface Tensor extends AutoCloseable permits StridedTensor {
     int rank();
 
     /**
-     * The size of a dimension.
+     * {@return the size of a dimension}
      *
      * @param dim from 0
-     * @return the size
      * @throws IndexOutOfBoundsException if there is no such dimension
      */
     long size(int dim);
@@ -338,9 +321,8 @@ public sealed interface Tensor extends AutoCloseable permits StridedTensor {
     MemorySegment segment();
 
     /**
-     * The address of the first element.
+     * {@return the address of the first element, good for as long as the memory is open}
      *
-     * @return the address, good for as long as the memory is open
      * @throws IllegalStateException if the tensor is closed
      */
     long address();
@@ -355,31 +337,28 @@ public sealed interface Tensor extends AutoCloseable permits StridedTensor {
     // ---- Views, which close with this tensor's memory ----
 
     /**
-     * The part of a dimension from one index to another.
+     * {@return the part of a dimension from one index to another}
      *
      * @param dim from 0
      * @param from first index
      * @param to index after the last
-     * @return the view
      * @throws IndexOutOfBoundsException unless 0 &le; from &le; to &le; size(dim)
      */
     Tensor slice(int dim, long from, long to);
 
     /**
-     * One index of a dimension, without that dimension.
+     * {@return one index of a dimension, without that dimension}
      *
      * @param dim from 0
      * @param index from 0
-     * @return the view
      * @throws IndexOutOfBoundsException unless 0 &le; index &lt; size(dim)
      */
     Tensor select(int dim, long index);
 
     /**
-     * The same elements in row-major order under another shape.
+     * {@return the same elements in row-major order under another shape}
      *
      * @param shape sizes, with the same number of elements
-     * @return the view
      * @throws IllegalArgumentException if the number of elements differs or this tensor is not
      *     contiguous
      */
@@ -388,19 +367,17 @@ public sealed interface Tensor extends AutoCloseable permits StridedTensor {
     // ---- Elements: an IllegalStateException if the tensor is closed or on a device ----
 
     /**
-     * An element as a double, whatever the dtype.
+     * {@return an element as a double, whatever the dtype}
      *
      * @param index one index per dimension
-     * @return the value
      * @throws IndexOutOfBoundsException if an index is out of bounds
      */
     double getDouble(long... index);
 
     /**
-     * An element of an integer, U8 or BOOL tensor.
+     * {@return an element of an integer, U8 or BOOL tensor}
      *
      * @param index one index per dimension
-     * @return the value
      * @throws IllegalArgumentException if the dtype is a float
      * @throws IndexOutOfBoundsException if an index is out of bounds
      */
@@ -433,9 +410,8 @@ public sealed interface Tensor extends AutoCloseable permits StridedTensor {
     float[] toFloats();
 
     /**
-     * All elements of an integer, U8 or BOOL tensor.
+     * {@return all elements of an integer, U8 or BOOL tensor, a new array, row-major}
      *
-     * @return a new array, row-major
      * @throws IllegalArgumentException if the dtype is a float
      */
     long[] toLongs();

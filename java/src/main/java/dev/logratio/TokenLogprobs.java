@@ -18,6 +18,8 @@ import java.util.Objects;
  * logit of -inf has probability 0. A row whose raw logits are all -inf, or hold +inf or NaN, gives
  * NaN in that row only. The result of a row does not depend on the rows around it.
  *
+ * {@snippet file="Examples.java" region="tokens"}
+ *
  * @since 0.1.0
  */
 public final class TokenLogprobs {

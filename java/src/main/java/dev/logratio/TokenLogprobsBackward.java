@@ -85,7 +85,7 @@ public final class TokenLogprobsBackward {
     }
 
     /**
-     * Sets where the gradient goes.
+     * Sets the tensor that receives the logits' gradient.
      *
      * @param out of the logits' shape and dtype, the last dimension contiguous; the logits
      *     themselves, or memory apart from them

@@ -10,6 +10,7 @@ import dev.logratio.internal.Range;
  * @param ignoreIndex label of rows to ignore, default -100
  * @param temperature divides the logits, finite and &gt; 0, default 1
  * @param softcap {@code c} of {@code c*tanh(x/c)}, finite and &ge; 0, default 0 (off)
+ * @since 0.1.0
  */
 public record TokenOptions(
         long ignoreIndex, @Range(above = 0) double temperature, @Range(from = 0) double softcap) {

@@ -1,12 +1,13 @@
 /**
- * Preference-optimisation losses: {@link dev.logratio.Tensor} holds the data, one class an
+ * Preference-optimisation losses: {@link dev.logratio.Tensor} holds the data, one class per
  * operation describes a call, and a {@link dev.logratio.Backend} carries it out.
  *
- * <p>The data goes logits [N,V] &rarr; {@link dev.logratio.TokenLogprobs} &rarr; log-probs a token
- * &rarr; {@link dev.logratio.SequenceLogps} &rarr; log-probs a sequence &rarr; {@link
+ * <p>The data goes logits [N,V] &rarr; {@link dev.logratio.TokenLogprobs} &rarr; log-probs per
+ * token &rarr; {@link dev.logratio.SequenceLogps} &rarr; log-probs per sequence &rarr; {@link
  * dev.logratio.PairLoss} &rarr; losses, and the gradient comes back the same way through {@link
  * dev.logratio.TokenLogprobsBackward}. {@link dev.logratio.PreferenceStep} is the whole chain in
- * one call, with nothing copied in between.
+ * one call, with nothing copied in between. {@link dev.logratio.Divergence} and {@link
+ * dev.logratio.ScoringRule} are the other operations on rows of logits.
  *
  * <p>An operation is a reusable description: {@code of(...)} takes what is required, setters take
  * the rest and return the operation, {@code run(backend)} checks every argument and then computes.
@@ -14,7 +15,8 @@
  * computed. A wrong argument is an {@link java.lang.IllegalArgumentException} that names the
  * argument, what it is and what was expected, and nothing has been written then. Argument names in
  * messages are those of the C interface ({@code grad_logp} for {@code gradLogp}). A description may
- * be run by one thread at a time.
+ * be run by one thread at a time. {@code prepare(backend)} binds it to its tensors, to be run many
+ * times at the least cost.
  *
  * <p>Letters in shapes: N rows, V vocabulary, B sequences of T tokens, P pairs. Row 0..P-1 of a
  * paired batch is chosen, P..2P-1 rejected. "Float" is F64, F32, BF16 or F16, "int" is I64 or I32,
