@@ -26,7 +26,14 @@ import javax.xml.parsers.DocumentBuilderFactory;
  */
 class TestReport {
     private static final List<String> MODULES =
-            List.of("bindings", "java", "trainers/djl", "trainers/quickstart", "bench");
+            List.of(
+                    "bindings",
+                    "java",
+                    "cli",
+                    "trainers/djl",
+                    "trainers/quickstart",
+                    "bench",
+                    "packaging");
 
     /**
      * The arguments of a test that runs on every backend begin with the backend, or end with "on"

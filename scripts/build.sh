@@ -18,7 +18,6 @@ with_lock() {
       echo "logratio: waiting for a build that is running" >&2
       flock 9
     fi
-    rm -f "$state"/started.*
     "$@"
   ) 9<>"$state/lock" || exit $?
 }
@@ -35,33 +34,8 @@ build_if_stale() {
   is_stale "$1" || return 0
   require_packages
   echo "logratio: building $1 (log: $state/build.log; the first time may take some minutes)" >&2
-  local started
-  started=$(note_start)
-  if ! run_maven -q -pl "$1" -am -Dmaven.test.skip=true -Dmaven.javadoc.skip=true -Dmaven.source.skip=true package \
-    >"$state/build.log" 2>&1; then
-    rm -f "$started"
-    fail "the build failed; see $state/build.log"
-  fi
-  mark_built "$started" "$1"
-  rm -f "$started"
-}
-
-# A new file that tells when a build began, and where.
-note_start() {
-  local started
-  started=$(mktemp "$state/started.XXXXXX")
-  echo "$root" >"$started"
-  echo "$started"
-}
-
-# mark_built FILE MODULE...: their jars are as new as FILE, made before the build: what is edited
-# while it runs counts as changed.
-mark_built() {
-  local module
-  for module in "${@:2}"; do
-    cat "$1" >"$(stamp "$module")"
-    touch -r "$1" "$(stamp "$module")"
-  done
+  run_maven -q -pl "$1" -am -Dmaven.test.skip=true -Dmaven.javadoc.skip=true -Dmaven.source.skip=true package \
+    >"$state/build.log" 2>&1 || fail "the build failed; see $state/build.log"
 }
 
 # LOGRATIO_CUDA=all compiles the CUDA kernels for every GPU, which takes several times as long as
@@ -82,38 +56,52 @@ forget_moved_builds() {
   done
 }
 
-stamp() {
-  echo "$root/$1/target/built"
-}
-
+# is_stale MODULE: whether it, or one that it needs, changed since Maven built it. Maven notes in the
+# file target/built of each module when it began and in which folder (mark_built.sh), whether the
+# launcher started it or somebody else.
 is_stale() {
-  local stamp sources
-  stamp=$(stamp "$1")
-  # A stamp that does not say where is one of an older launcher.
-  [ -s "$stamp" ] && [ -r "$stamp" ] || return 0
-  is_class_path_there "$1" || return 0
-  sources=$(sources_of "$1")
-  # Folders are looked at too: one changes when a file in it is removed.
-  # shellcheck disable=SC2086 # the names are words, and relative ones
-  [ -n "$(cd "$root" && find $sources -newer "$stamp" -print -quit)" ]
+  local module
+  for module in $(modules_of "$1"); do
+    is_built "$module" || return 0
+  done
+  ! is_class_path_there "$1"
 }
 
-# The files and folders that the jars of a module and of those that it needs are made from.
-sources_of() {
-  local shared="pom.xml .mvn/maven.config native/CMakeLists.txt native/include native/src cuda-kernels/CMakeLists.txt cuda-kernels/src cuda-kernels/emulator bindings/pom.xml bindings/src/main java/pom.xml java/src/main"
+# A module, and before it those of the checkout that it needs.
+modules_of() {
   case $1 in
-    java) echo "$shared" ;;
-    trainers/quickstart) echo "$shared trainers/djl/pom.xml trainers/djl/src/main $1/pom.xml $1/src/main" ;;
-    *) echo "$shared $1/pom.xml $1/src/main" ;;
+    trainers/quickstart) echo bindings java trainers/djl "$1" ;;
+    *) echo bindings java "$1" ;;
   esac
 }
 
+# is_built MODULE: by itself, and from what is there now. Folders are looked at too: one changes when
+# a file in it is removed.
+is_built() {
+  local stamp=$root/$1/target/built
+  [ -s "$stamp" ] && [ -r "$stamp" ] || return 1
+  # shellcheck disable=SC2046 # the names are words, and relative ones
+  [ -z "$(cd "$root" && find $(sources_of "$1") -newer "$stamp" -print -quit)" ]
+}
+
+# The files and folders that the jar of a module is made from, with its own pom.xml for its class path.
+sources_of() {
+  echo pom.xml .mvn/maven.config "$1/pom.xml" "$1/src/main"
+  [ "$1" != bindings ] || echo native/CMakeLists.txt native/include native/src \
+    cuda-kernels/CMakeLists.txt cuda-kernels/src cuda-kernels/emulator
+}
+
+# A class path of other jars of ours, such as installed ones, does not count: they may be old.
 is_class_path_there() {
   local entries entry
   [ -r "$root/$1/target/classpath" ] || return 1
   IFS=: read -r -a entries < <(class_path "$1")
   for entry in "${entries[@]}"; do
     [ -r "$entry" ] || return 1
+    case $entry in
+      "$root"/*) ;;
+      */dev/logratio/*) return 1 ;;
+    esac
   done
 }
 
@@ -121,7 +109,7 @@ is_class_path_there() {
 # checkout is now.
 class_path() {
   local jar built_in dependencies
-  read -r built_in <"$(stamp "$1")"
+  read -r built_in <"$root/$1/target/built"
   dependencies=:$(cat "$root/$1/target/classpath")
   for jar in "$root/$1"/target/logratio*.jar; do
     case $jar in

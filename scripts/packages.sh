@@ -37,6 +37,7 @@ missing_packages() {
   has_header boost/context/detail/fcontext.hpp || packages+=(libboost-context-dev)
   if [ "${1:-}" = tests ]; then
     has_header gtest/gtest.h || packages+=(libgtest-dev)
+    command -v clang-format "clang-format-$clang_format_version" >/dev/null || packages+=(clang-format)
   fi
   echo "${packages[*]}"
 }

@@ -2,44 +2,54 @@
 # Sourced by the launcher. Runs every test of every module and counts what the test frameworks reported.
 
 run_tests() {
-  local sanitize=no seed=()
+  local sanitize=no reproduce=no seed=()
   while [ $# -gt 0 ]; do
     case $1 in
+      --all) sanitize=yes reproduce=yes ;;
       --sanitize) sanitize=yes ;;
       --seed)
         [[ ${2:-} =~ ^-?[0-9]+$ ]] || fail "--seed takes a whole number, not '${2:-}'" 2
         seed=("-Dlogratio.seed=$2")
         shift
         ;;
-      *) fail "unknown argument '$1' of test; it takes --sanitize and --seed NUMBER" 2 ;;
+      *) fail "unknown argument '$1' of test; it takes --all, --sanitize and --seed NUMBER" 2 ;;
     esac
     shift
   done
   find_jdk
-  with_lock run_tests_locked "$sanitize" "${seed[@]}"
+  with_lock run_tests_locked "$sanitize" "$reproduce" "${seed[@]}"
 }
 
-# run_tests_locked SANITIZE [MAVEN-ARGUMENT]...
+# run_tests_locked SANITIZE REPRODUCE [MAVEN-ARGUMENT]...
 run_tests_locked() {
-  local started failed=() reports=("$root"/{*,trainers/*}/target/surefire-reports "$root"/bindings/target/native-reports "$state/sanitize-reports")
+  local failed=() native=("bindings/target/ctest.xml=GoogleTest")
   require_packages tests
   # Reports of an earlier run must not count.
-  rm -rf "${reports[@]}"
+  rm -rf "$root"/{*,trainers/*}/target/surefire-reports "$root/bindings/target/ctest.xml" "$state/sanitize.xml"
+  echo "logratio: form of the sources" >&2
+  check_format >&2 || failed+=("form of the sources (./logratio format)")
   echo "logratio: mvn verify (log: $state/test.log)" >&2
-  started=$(note_start)
-  if run_maven -Pexamples "${@:2}" -fae verify >"$state/test.log" 2>&1; then
-    mark_built "$started" cli trainers/quickstart bench
-  else
+  # The style is looked at after it: a bad word shall not keep tests of other modules from running.
+  if ! run_maven -Pexamples "${@:3}" -Dcheckstyle.skip -fae verify >"$state/test.log" 2>&1; then
     grep -E '^\[ERROR\]|^The following tests FAILED|^[[:space:]]+[0-9]+ - .*\(Failed|\[  FAILED  \]' "$state/test.log" | head -n 60 >&2 || true
     echo "logratio: mvn verify failed; see $state/test.log" >&2
     failed+=("mvn verify")
   fi
-  rm -f "$started"
+  if ! run_maven -q -fae checkstyle:check@check-style >"$state/style.log" 2>&1; then
+    grep -E '^\[ERROR\] .*: ' "$state/style.log" | head -n 60 >&2 || true
+    failed+=("style of the Java sources")
+  fi
   run_examples || failed+=("examples")
-  local native=("bindings/target/ctest.xml=GoogleTest")
   if [ "$1" = yes ]; then
     run_sanitized_tests || failed+=("native tests with sanitizers")
     native+=(".logratio/sanitize.xml=GoogleTest with sanitizers")
+  fi
+  if [ "$2" = yes ]; then
+    echo "logratio: two builds give the same jars (log: $state/reproducible.log)" >&2
+    if ! JAVA_HOME=$jdk "$root/scripts/reproducible.sh" >"$state/reproducible.log" 2>&1; then
+      tail -n 20 "$state/reproducible.log" >&2
+      failed+=("reproducible jars")
+    fi
   fi
   "$jdk/bin/java" "$root/scripts/TestReport.java" "$root" "${native[@]}" "${failed[@]}"
 }

@@ -31,23 +31,33 @@ class LauncherTest {
     private static final String CHECKOUT =
             """
             checkout() {
-              mkdir -p "$1"/{.mvn,native/{include,src},cuda-kernels/{src,emulator},{bindings,java,cli}/src/main}
-              touch "$1"/{,bindings/,java/,cli/}pom.xml "$1/.mvn/maven.config" "$1"/{native,cuda-kernels}/CMakeLists.txt
+              mkdir -p "$1"/{.mvn,native/{include,src},cuda-kernels/{src,emulator}}
+              mkdir -p "$1"/{bindings,java,cli}/src/main
+              touch "$1"/{,bindings/,java/,cli/}pom.xml "$1/.mvn/maven.config"
+              touch "$1"/{native,cuda-kernels}/CMakeLists.txt
               cp -r "$SOURCES/logratio" "$SOURCES/scripts" "$1"
             }
             """;
 
-    /** Is at work as long as there is a file "hold", and writes down when it begins and ends. */
+    /**
+     * Is at work as long as there is a file "hold", and writes down when it begins and ends. It
+     * notes what it built as the real one does.
+     */
     private static final String MAVEN =
             """
             #!/bin/bash
+            started=$(date -u +%FT%T.%NZ)
             echo begin >>"$LOG"
             while [ -e "${LOG%/log}/hold" ]; do sleep .02; done
             while [ "$1" != -f ]; do shift; done
-            target=${2%/pom.xml}/cli/target
+            root=${2%/pom.xml}
+            target=$root/cli/target
             mkdir -p "$target"
             touch "$target/logratio-1.jar" "$target/ours.jar"
             printf %s "$target/ours.jar:$LOG" >"$target/classpath"
+            for module in bindings java cli; do
+              sh "$root/scripts/mark_built.sh" "$root/$module/target" "$started"
+            done
             echo end >>"$LOG"
             """;
 
@@ -58,7 +68,9 @@ class LauncherTest {
             echo "LC_ALL=${LC_ALL-} LC_CTYPE=${LC_CTYPE-}"
             while [ "$1" != -cp ]; do shift; done
             IFS=: read -r -a entries <<<"$2"
-            for entry in "${entries[@]}"; do [ -e "$entry" ] && echo "${entry##*/}" || echo "missing: $entry"; done
+            for entry in "${entries[@]}"; do
+              [ -e "$entry" ] && echo "${entry##*/}" || echo "missing: $entry"
+            done
             echo "${@:3}"
             """;
 
@@ -143,6 +155,45 @@ class LauncherTest {
                 List.of("begin", "end", "begin", "end"), Files.readAllLines(folder.resolve("log")));
     }
 
+    /**
+     * Somebody's own {@code mvn package} counts as the launcher's does, and the other way round.
+     */
+    @Test
+    void whatMavenBuiltIsUsed() throws Exception {
+        run("checkout it; mvn -f $PWD/it/pom.xml package");
+        assertEquals(STARTED, run("it/logratio info more 2>&1").subList(1, 5));
+        assertEquals(List.of("begin", "end"), Files.readAllLines(folder.resolve("log")));
+    }
+
+    @ParameterizedTest
+    @ValueSource(
+            strings = {
+                "native/src/new.h",
+                "bindings/src/main/New.java",
+                "java/pom.xml",
+                "java/src/main/New.java",
+                "cli/src/main/New.java"
+            })
+    void aSourceThatIsNewerThanTheBuildIsBuilt(String file) throws Exception {
+        run("checkout it; it/logratio info more; touch it/" + file + "; it/logratio info more");
+        assertEquals(
+                List.of("begin", "end", "begin", "end"), Files.readAllLines(folder.resolve("log")));
+    }
+
+    /**
+     * Jars of ours that lie elsewhere, in the local repository, may be those of another version.
+     */
+    @Test
+    void aClassPathOfInstalledJarsIsBuiltAnew() throws Exception {
+        run(
+                "checkout it; it/logratio info more; mkdir -p repository/dev/logratio; touch"
+                        + " repository/dev/logratio/logratio-1.jar; printf %s"
+                        + " $PWD/repository/dev/logratio/logratio-1.jar >it/cli/target/classpath;"
+                        + " it/logratio info more");
+        assertEquals(
+                List.of("begin", "end", "begin", "end"), Files.readAllLines(folder.resolve("log")));
+    }
+
     @ParameterizedTest
     @CsvSource(
             nullValues = "-",
@@ -195,7 +246,10 @@ class LauncherTest {
                 + " 2>&1 || echo \"status $?\"; chmod -R u+w it";
     }
 
-    /** The launcher and its shell are killed, Maven goes on: the next start waits for it. */
+    /**
+     * The launcher and its shell are killed, Maven goes on: the next start waits for it and uses
+     * what it built.
+     */
     @Test
     void aBuildThatOutlivesItsLauncherIsWaitedFor() throws Exception {
         Path hold = Files.createFile(folder.resolve("hold"));
@@ -214,10 +268,8 @@ class LauncherTest {
             BufferedReader lines = second.inputReader();
             assertEquals("logratio: waiting for a build that is running", lines.readLine());
             Files.delete(hold);
-            assertEquals(STARTED, lines.lines().skip(2).toList());
-            assertEquals(
-                    List.of("begin", "end", "begin", "end"),
-                    Files.readAllLines(folder.resolve("log")));
+            assertEquals(STARTED, lines.lines().skip(1).toList());
+            assertEquals(List.of("begin", "end"), Files.readAllLines(folder.resolve("log")));
         } finally {
             Files.deleteIfExists(hold);
         }
