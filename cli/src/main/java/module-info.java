@@ -2,6 +2,7 @@
 module dev.logratio.cli {
     requires transitive dev.logratio;
     requires dev.logratio.bindings;
+    requires static org.jspecify;
     requires com.fasterxml.jackson.core;
     requires info.picocli;
     // Charts are optional.

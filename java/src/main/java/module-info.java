@@ -5,6 +5,7 @@
 @SuppressWarnings("module") // dev.logratio.cli is compiled after this module
 module dev.logratio {
     requires dev.logratio.bindings;
+    requires static org.jspecify;
     // JCuda is optional.
     requires static java.logging; // of JCuda, whose jar names no module that it needs
     requires static jcuda;

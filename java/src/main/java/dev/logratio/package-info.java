@@ -24,4 +24,7 @@
  * weight is &gt; 0). All calculations at the level of rows, sequences and pairs are in float64 and
  * are rounded once, to the output's dtype.
  */
+@NullMarked
 package dev.logratio;
+
+import org.jspecify.annotations.NullMarked;

@@ -5,4 +5,7 @@
  * dtype, shape and place, then the tensors' bytes. Reading is strict: whatever the format forbids
  * is refused with one line that says what is wrong and where.
  */
+@NullMarked
 package dev.logratio.safetensors;
+
+import org.jspecify.annotations.NullMarked;

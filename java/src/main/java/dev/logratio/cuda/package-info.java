@@ -16,4 +16,7 @@
  * CUDA's reason, memory that cannot be had an {@link java.lang.OutOfMemoryError}. CUDA reports a
  * failed kernel with a later call.
  */
+@NullMarked
 package dev.logratio.cuda;
+
+import org.jspecify.annotations.NullMarked;

@@ -10,4 +10,7 @@
  * {@code S} is the logistic function, {@code LS} its logarithm and {@code softplus(x)} is {@code
  * -LS(-x)}.
  */
+@NullMarked
 package dev.logratio.loss;
+
+import org.jspecify.annotations.NullMarked;

@@ -4,4 +4,7 @@
  * context (arXiv 2506.11769), {@link dev.logratio.misalignment.Feature} between the features of a
  * whole and of a masked input (arXiv 2507.04788).
  */
+@NullMarked
 package dev.logratio.misalignment;
+
+import org.jspecify.annotations.NullMarked;
