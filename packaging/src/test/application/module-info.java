@@ -1,0 +1,4 @@
+/** An application of somebody else. */
+module dev.logratio.application {
+    requires dev.logratio;
+}
