@@ -20,6 +20,7 @@ import org.junit.jupiter.params.provider.Arguments;
 import org.junit.jupiter.params.provider.MethodSource;
 
 import java.lang.foreign.Arena;
+import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
 import java.util.Random;
@@ -50,28 +51,16 @@ class BadPairTest {
     }
 
     private static Stream<Arguments> times(List<Loss.Paired> losses) {
-        return backends()
-                .flatMap(
-                        backend ->
-                                losses.stream()
-                                        .flatMap(
-                                                loss ->
-                                                        Stream.of(false, true)
-                                                                .filter(
-                                                                        wpo ->
-                                                                                !wpo
-                                                                                        || !(loss
-                                                                                                        instanceof
-                                                                                                        Aot
-                                                                                                || loss
-                                                                                                        instanceof
-                                                                                                        AotUnpaired))
-                                                                .map(
-                                                                        wpo ->
-                                                                                Arguments.of(
-                                                                                        backend,
-                                                                                        loss,
-                                                                                        wpo))));
+        List<Arguments> cases = new ArrayList<>();
+        for (Backend backend : backends().toList()) {
+            for (Loss.Paired loss : losses) {
+                cases.add(Arguments.of(backend, loss, false));
+                if (!(loss instanceof Aot || loss instanceof AotUnpaired)) {
+                    cases.add(Arguments.of(backend, loss, true));
+                }
+            }
+        }
+        return cases.stream();
     }
 
     static Stream<Arguments> lossesOfSinglePairs() {

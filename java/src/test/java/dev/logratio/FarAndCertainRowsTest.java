@@ -10,6 +10,7 @@ import org.junit.jupiter.params.provider.Arguments;
 import org.junit.jupiter.params.provider.MethodSource;
 
 import java.lang.foreign.Arena;
+import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
 import java.util.stream.Stream;
@@ -28,25 +29,17 @@ class FarAndCertainRowsTest {
     }
 
     static Stream<Arguments> ties() {
-        return backends()
-                .flatMap(
-                        backend ->
-                                Stream.of(DType.F32, DType.BF16, DType.F16)
-                                        .flatMap(
-                                                dtype ->
-                                                        Stream.of(DType.F32, DType.F64)
-                                                                .flatMap(
-                                                                        lse ->
-                                                                                offsets(dtype)
-                                                                                        .stream()
-                                                                                        .map(
-                                                                                                offset ->
-                                                                                                        Arguments
-                                                                                                                .of(
-                                                                                                                        backend,
-                                                                                                                        dtype,
-                                                                                                                        lse,
-                                                                                                                        offset)))));
+        List<Arguments> cases = new ArrayList<>();
+        for (Backend backend : backends().toList()) {
+            for (DType dtype : List.of(DType.F32, DType.BF16, DType.F16)) {
+                for (DType lse : List.of(DType.F32, DType.F64)) {
+                    for (double offset : offsets(dtype)) {
+                        cases.add(Arguments.of(backend, dtype, lse, offset));
+                    }
+                }
+            }
+        }
+        return cases.stream();
     }
 
     private static List<Double> offsets(DType dtype) {

@@ -25,6 +25,8 @@ import org.junit.jupiter.params.provider.Arguments;
 import org.junit.jupiter.params.provider.MethodSource;
 
 import java.lang.foreign.Arena;
+import java.util.ArrayList;
+import java.util.List;
 import java.util.SplittableRandom;
 import java.util.stream.Stream;
 
@@ -35,27 +37,17 @@ class PreferenceStepParityTest {
     private static final int COLUMNS = 507;
 
     static Stream<Arguments> cases() {
-        return Parity.backends()
-                .flatMap(
-                        backend ->
-                                Stream.of(DType.F32, DType.BF16)
-                                        .flatMap(
-                                                dtype ->
-                                                        Stream.of(Reduction.values())
-                                                                .flatMap(
-                                                                        reduction ->
-                                                                                Stream.of(
-                                                                                                new Sigmoid(),
-                                                                                                new DiscoPop(),
-                                                                                                new Dlrml())
-                                                                                        .map(
-                                                                                                loss ->
-                                                                                                        Arguments
-                                                                                                                .of(
-                                                                                                                        backend,
-                                                                                                                        dtype,
-                                                                                                                        reduction,
-                                                                                                                        loss)))));
+        List<Arguments> cases = new ArrayList<>();
+        for (Backend backend : Parity.backends().toList()) {
+            for (DType dtype : List.of(DType.F32, DType.BF16)) {
+                for (Reduction reduction : Reduction.values()) {
+                    for (Loss loss : List.of(new Sigmoid(), new DiscoPop(), new Dlrml())) {
+                        cases.add(Arguments.of(backend, dtype, reduction, loss));
+                    }
+                }
+            }
+        }
+        return cases.stream();
     }
 
     @ParameterizedTest

@@ -11,6 +11,7 @@ import dev.logratio.DivergenceKind;
 import dev.logratio.DivergenceOptions;
 import dev.logratio.ScoringRule;
 import dev.logratio.ScoringRuleOptions;
+import dev.logratio.ScoringRuleOptions.Normalisation;
 import dev.logratio.ScoringRuleOptions.Rule;
 import dev.logratio.Tensor;
 
@@ -21,7 +22,8 @@ import org.junit.jupiter.params.provider.Arguments;
 import org.junit.jupiter.params.provider.MethodSource;
 
 import java.lang.foreign.Arena;
-import java.util.Arrays;
+import java.util.ArrayList;
+import java.util.List;
 import java.util.SplittableRandom;
 import java.util.stream.Stream;
 
@@ -29,52 +31,38 @@ import java.util.stream.Stream;
 class RowLossParityTest {
     private static final int ROWS = 3;
 
-    private static <T> Stream<Arguments> with(Stream<T> kinds) {
-        return kinds.flatMap(
-                kind ->
-                        Parity.backends()
-                                .flatMap(
-                                        backend ->
-                                                Stream.of(DType.F32, DType.BF16, DType.F16)
-                                                        .flatMap(
-                                                                dtype ->
-                                                                        Stream.of(
-                                                                                        2, 41, 1271,
-                                                                                        32_000)
-                                                                                .map(
-                                                                                        columns ->
-                                                                                                Arguments
-                                                                                                        .of(
-                                                                                                                backend,
-                                                                                                                dtype,
-                                                                                                                columns,
-                                                                                                                kind)))));
+    private static Stream<Arguments> with(List<?> kinds) {
+        List<Arguments> cases = new ArrayList<>();
+        for (Object kind : kinds) {
+            for (Backend backend : Parity.backends().toList()) {
+                for (DType dtype : List.of(DType.F32, DType.BF16, DType.F16)) {
+                    for (int columns : List.of(2, 41, 1271, 32_000)) {
+                        cases.add(Arguments.of(backend, dtype, columns, kind));
+                    }
+                }
+            }
+        }
+        return cases.stream();
     }
 
     static Stream<Arguments> divergences() {
-        return with(Arrays.stream(DivergenceKind.values()));
+        return with(List.of(DivergenceKind.values()));
     }
 
     static Stream<Arguments> rules() {
-        return with(
-                Arrays.stream(Rule.values())
-                        .flatMap(
-                                rule ->
-                                        switch (rule) {
-                                            case LOG, BRIER, SPHERICAL ->
-                                                    Stream.of(ScoringRuleOptions.of(rule));
-                                            case POWER, PSEUDO_SPHERICAL ->
-                                                    Stream.of(1.5, 1.7, 2.0)
-                                                            .map(
-                                                                    order ->
-                                                                            ScoringRuleOptions.of(
-                                                                                            rule)
-                                                                                    .withOrder(
-                                                                                            order,
-                                                                                            ScoringRuleOptions
-                                                                                                    .Normalisation
-                                                                                                    .SELTEN));
-                                        }));
+        List<ScoringRuleOptions> rules = new ArrayList<>();
+        for (Rule rule : Rule.values()) {
+            switch (rule) {
+                case LOG, BRIER, SPHERICAL -> rules.add(ScoringRuleOptions.of(rule));
+                case POWER, PSEUDO_SPHERICAL -> {
+                    for (double order : List.of(1.5, 1.7, 2.0)) {
+                        rules.add(
+                                ScoringRuleOptions.of(rule).withOrder(order, Normalisation.SELTEN));
+                    }
+                }
+            }
+        }
+        return with(rules);
     }
 
     @ParameterizedTest

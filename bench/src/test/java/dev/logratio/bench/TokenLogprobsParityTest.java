@@ -23,6 +23,7 @@ import org.junit.jupiter.params.provider.Arguments;
 import org.junit.jupiter.params.provider.MethodSource;
 
 import java.lang.foreign.Arena;
+import java.util.ArrayList;
 import java.util.List;
 import java.util.SplittableRandom;
 import java.util.stream.Stream;
@@ -37,24 +38,17 @@ class TokenLogprobsParityTest {
                     TokenOptions.DEFAULT.withTemperature(1.3).withSoftcap(6));
 
     static Stream<Arguments> cases() {
-        return Parity.backends()
-                .flatMap(
-                        backend ->
-                                Stream.of(DType.F32, DType.BF16, DType.F16)
-                                        .flatMap(
-                                                dtype ->
-                                                        Stream.of(1, 2, 41, 1271, 32_000)
-                                                                .flatMap(
-                                                                        columns ->
-                                                                                OPTIONS.stream()
-                                                                                        .map(
-                                                                                                options ->
-                                                                                                        Arguments
-                                                                                                                .of(
-                                                                                                                        backend,
-                                                                                                                        dtype,
-                                                                                                                        columns,
-                                                                                                                        options)))));
+        List<Arguments> cases = new ArrayList<>();
+        for (Backend backend : Parity.backends().toList()) {
+            for (DType dtype : List.of(DType.F32, DType.BF16, DType.F16)) {
+                for (int columns : List.of(1, 2, 41, 1271, 32_000)) {
+                    for (TokenOptions options : OPTIONS) {
+                        cases.add(Arguments.of(backend, dtype, columns, options));
+                    }
+                }
+            }
+        }
+        return cases.stream();
     }
 
     @ParameterizedTest
