@@ -66,7 +66,7 @@ public record ScoringRuleOptions(
      * @since 0.1.0
      */
     public enum Normalisation {
-        /** Those of {@link Rule}. */
+        /** Selten's, which {@link Rule} gives. */
         SELTEN,
         /**
          * Jose, Nau and Winkler's: {@code -((p_y^(alpha-1)-1)/(alpha-1) - (P-1)/alpha)} and {@code

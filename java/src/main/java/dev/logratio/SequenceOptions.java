@@ -43,12 +43,12 @@ public record SequenceOptions(
      */
     public enum Align {
         /**
-         * Tokens at the same position in the completion: a token's position is the running number
-         * of counted tokens in its row, and it is shared if that is at most the smaller of the
-         * pair's numbers of counted tokens.
+         * Tokens are compared by their position in the completion: a token's position is the
+         * running number of counted tokens in its row, and it is shared if that is at most the
+         * smaller of the pair's numbers of counted tokens.
          */
         COMPLETION,
-        /** Tokens in the same column: a token is shared if both rows count there. */
+        /** Tokens are compared by column: one is shared if both rows count at its column. */
         ABSOLUTE
     }
 

@@ -164,7 +164,7 @@ class EveryPairLossTest {
         Stream.of(actual.gradient()).forEach(EveryPairLossTest::assertNoNan);
         PairRun expected = PairRun.of(Backend.reference(), loss, batch);
         Expect.near("losses", expected.losses(), actual.losses(), 1e-9, 0, 1e-300);
-        // Of a batch, sums over it of all sizes: what cancels is rounded.
+        // A loss of the batch sums over it terms of all sizes: what cancels is rounded.
         double ofLargest = TestLosses.ofTheBatch(loss) ? 1e-12 : 0;
         Expect.near(
                 "d chosen", expected.gradient()[0], actual.gradient()[0], 1e-9, ofLargest, 1e-300);

@@ -16,7 +16,7 @@ final class Expect {
         near(what, expected, actual, 1e-9, 1e-12);
     }
 
-    /** As an output or gradient of a dtype is promised, given the exact value. */
+    /** Compares within what is promised of an output or gradient of a dtype. */
     static void asPromised(String what, DType dtype, double[] expected, double[] actual) {
         switch (dtype) {
             case F64, F32 -> near(what, expected, actual, 2e-5, 3e-6);
@@ -32,7 +32,10 @@ final class Expect {
         near(what, expected, actual, relative, ofLargest, Double.MIN_NORMAL);
     }
 
-    /** As above, or within an absolute tolerance. */
+    /**
+     * Compares within a relative tolerance, one relative to the largest finite value, or an
+     * absolute one.
+     */
     static void near(
             String what,
             double[] expected,

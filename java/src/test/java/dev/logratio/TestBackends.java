@@ -25,7 +25,7 @@ public final class TestBackends {
         return names().map(TestBackends::named);
     }
 
-    /** As {@link #all()}, without the reference that they are compared with. */
+    /** All but the reference, which they are compared with. */
     static Stream<Backend> natives() {
         return all().filter(backend -> backend != Backend.reference());
     }

@@ -13,7 +13,7 @@ abstract sealed class FileBytes implements AutoCloseable {
     private static final long CHUNK_BYTES = 1 << 30;
     private static final int CACHE_LINE = 64;
 
-    /** The arena of all memory that was handed out. Any thread may use it, and close the file. */
+    /** Owns all memory that was handed out. Any thread may use it, and close the file. */
     final Arena arena = Arena.ofShared();
 
     /**

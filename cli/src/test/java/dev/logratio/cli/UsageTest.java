@@ -374,7 +374,7 @@ class UsageTest {
                 run.out());
     }
 
-    /** As {@code >/dev/full} or a closed pipe. */
+    /** The output goes to a full disk or a closed pipe. */
     @ParameterizedTest
     @ValueSource(strings = {"--help", "--version", "eval --help", "eval --list", "info", "shape"})
     void outputThatCannotBePrintedIsAnError(String command) {
@@ -425,7 +425,8 @@ class UsageTest {
     void aBatchGoesOnPastAFileOfImpossibleSizes() throws IOException {
         String huge = "4611686018427387904";
         String header =
-                "{\"__metadata__\":{\"op\":\"token_logprobs\"},\"logits\":{\"dtype\":\"F32\",\"shape\":[0,"
+                "{\"__metadata__\":{\"op\":\"token_logprobs\"},"
+                        + "\"logits\":{\"dtype\":\"F32\",\"shape\":[0,"
                         + huge
                         + ","
                         + huge

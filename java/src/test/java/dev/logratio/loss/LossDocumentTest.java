@@ -125,7 +125,7 @@ class LossDocumentTest {
         return option.name().startsWith("f_");
     }
 
-    /** As a cell has them: {@code `beta` 0.1 (> 0); `nll` pair/token}. */
+    /** The options in the form of a cell: {@code `beta` 0.1 (> 0); `nll` pair/token}. */
     private static String options(String id, Predicate<OptionInfo> wanted) {
         Set<String> withGradient =
                 Losses.of(id, Map.of()) instanceof Loss.Paired paired

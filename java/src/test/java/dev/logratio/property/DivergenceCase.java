@@ -79,7 +79,7 @@ record DivergenceCase(
                 draw.oneOf(DivergenceOptions.Reduction.values()));
     }
 
-    /** Of any scale, some of them 0, but never a whole row. */
+    /** Weights of any scale, some of them 0, but never a whole row. */
     private static LogitRows weights(Draw draw, int rows, int columns) {
         double[] weights = new double[rows * columns];
         List<String> kinds = new ArrayList<>();

@@ -94,7 +94,7 @@ final class Draw {
         return chance(small ? .02 : .05) ? 33000 : size(507, 1271, 2048, 2049, 4099);
     }
 
-    /** As above, smaller: a step reads as many rows as its pairs have tokens. */
+    /** A smaller vocabulary: a step reads as many rows as its pairs have tokens. */
     int stepVocabulary() {
         return chance(.95) ? size(1, 2, 3, 5, 17, 41, 123) : size(507, 1271, 2049);
     }

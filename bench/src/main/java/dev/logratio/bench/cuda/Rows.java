@@ -235,7 +235,7 @@ final class Rows implements AutoCloseable {
                 .launch(backend);
     }
 
-    /** The divergence of the first half of the rows and the second. */
+    /** The divergence of the first half of the rows from the second. */
     void divergence(DivergenceKind kind, Tensor here) {
         Tensor p = here.slice(0, 0, rows / 2);
         Tensor q = here.slice(0, rows / 2, rows);

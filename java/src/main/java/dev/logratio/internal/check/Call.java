@@ -144,7 +144,7 @@ public final class Call {
         }
     }
 
-    /** As {@link #run}, with the metrics of the step. */
+    /** Does what {@link #run} does, with the metrics of the step. */
     public StepMetrics runWithMetrics(Backend backend) {
         wantsMetrics = true;
         try {

@@ -19,7 +19,7 @@ public interface Operand {
     /** What it may be. */
     Declaration declaration();
 
-    /** The name in the C interface, {@code grad_logits} for instance. */
+    /** The operand's name, such as {@code grad_logits}. */
     default String id() {
         return name().toLowerCase(Locale.ROOT);
     }

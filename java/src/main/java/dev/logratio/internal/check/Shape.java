@@ -8,7 +8,7 @@ import java.util.List;
  * same size throughout a call, perhaps with a factor.
  */
 public final class Shape {
-    /** How many letters may be symbols. */
+    /** How many symbols there are: one per letter. */
     public static final int SYMBOLS = 'Z' - 'A' + 1;
 
     private final String text;

@@ -39,7 +39,7 @@ public enum Signature {
         this.options = List.of(options);
     }
 
-    /** The name in the C interface, {@code token_logprobs} for instance. */
+    /** The operation's name, such as {@code token_logprobs}. */
     public String id() {
         return name().toLowerCase(Locale.ROOT);
     }

@@ -13,7 +13,7 @@ final class PairGradients {
     final double[] referenceChosen;
     final double[] referenceRejected;
 
-    // The options' gradients; 0 where the loss has no such option.
+    // Gradients of the loss's options; 0 where it has no such option.
     double beta;
     double betaKl;
     double betaMix;

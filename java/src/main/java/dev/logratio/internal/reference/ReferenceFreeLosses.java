@@ -110,7 +110,7 @@ final class ReferenceFreeLosses {
         double o = chosen == rejected ? 0 : logOdds(chosen) - logOdds(rejected);
         // The slope of the log-odds at a is 1/(1-exp(a)), and that of -LS(o) is -S(-o); their
         // product is formed as logarithms.
-        // As the chosen log-prob goes to 0, it goes to the odds of the rejected one.
+        // Where the chosen log-prob goes to 0, it goes to the odds of the rejected one.
         double ofChosen =
                 chosen == 0
                         ? Math.exp(logOdds(rejected))

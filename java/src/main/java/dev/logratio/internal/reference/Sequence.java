@@ -140,7 +140,7 @@ final class Sequence {
         return sum / divisor(weights, reduction);
     }
 
-    /** The same for token log-probs in an array. */
+    /** The same of token log-probs in an array. */
     static double reduce(double[] tokenLogps, double[] weights, Reduction reduction) {
         double sum = 0;
         for (int t = 0; t < weights.length; t++) {

@@ -104,7 +104,7 @@ final class TokenRow {
         return undefined ? Double.NaN : Math.log1p(sumOfOthers(2)) - 2 * logSum;
     }
 
-    /** The index of the largest raw logit: the lowest index on ties, a NaN counting as the largest. */
+    /** The argmax of the raw logits: the lowest index on ties, a NaN counting as the largest. */
     int argmax() {
         int best = 0;
         for (int k = 1; k < raw.length; k++) {

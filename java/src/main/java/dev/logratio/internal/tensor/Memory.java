@@ -44,7 +44,7 @@ final class Memory {
     @SuppressWarnings("unused") // through USES
     private volatile int uses;
 
-    /** The arena of the segments that callers were given; null until the first. Guarded by this. */
+    /** Owns the segments that callers were given; null until the first. Guarded by this. */
     private Arena lent;
 
     private Memory(MemorySegment segment, boolean closable, Runnable onClose) {

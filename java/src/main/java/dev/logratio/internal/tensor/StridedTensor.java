@@ -378,7 +378,7 @@ public final class StridedTensor implements Tensor {
         return Elements.loadDouble(dtype, data, offset);
     }
 
-    /** As {@link #loadDouble}, for a dtype that is not a float. */
+    /** Loads an element of a dtype that is not a float. */
     public long loadLong(long offset) {
         return Elements.loadLong(dtype, data, offset);
     }
@@ -388,7 +388,7 @@ public final class StridedTensor implements Tensor {
         Elements.storeDouble(dtype, data, offset, value);
     }
 
-    /** As {@link #storeDouble}. */
+    /** Stores an element of a dtype that is not a float. */
     public void storeLong(long offset, long value) {
         Elements.storeLong(dtype, data, offset, value);
     }
