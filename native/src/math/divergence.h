@@ -144,8 +144,8 @@ struct PairNorm {
   float offset, offset_rest;  // log(p / q) = ((a - b) - offset - offset_rest) / temperature; of a -
                               // max_a and b - max_b if far. The form relative has the logs of the
                               // sums in its constant instead
-  float ratio, ratio_rest;  // their sum is the sum of exponentials of a over that of b
-  bool far;                 // the rows lie apart, or one of them is deep
+  float ratio, ratio_rest;    // their sum is the sum of exponentials of a over that of b
+  bool far;                   // the rows lie apart, or one of them is deep
 };
 
 LR_HD inline PairNorm pair_norm(PairForm form, const PairSums& s, double temperature) {

@@ -4,5 +4,7 @@
  */
 @SuppressWarnings("module") // those modules are compiled after this module
 module dev.logratio.bindings {
-    exports dev.logratio.bindings to dev.logratio, dev.logratio.cli;
+    exports dev.logratio.bindings to
+            dev.logratio,
+            dev.logratio.cli;
 }

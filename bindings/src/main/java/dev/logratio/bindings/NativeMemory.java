@@ -50,9 +50,8 @@ public final class NativeMemory {
             }
         }
         long room =
-                bytes
-                        + alignment; // calloc knows which memory is zero already, but aligns to two
-                                     // words only
+                bytes + alignment; // calloc knows which memory is zero already, but aligns to two
+        // words only
         long start = room < bytes ? 0 : calloc(room);
         if (start == 0) {
             throw new OutOfMemoryError("cannot allocate " + bytes + " bytes");

@@ -172,7 +172,7 @@ class NativeLibraryTest {
                                 "sh",
                                 "-c",
                                 "XDG_CACHE_HOME=$(printf '%s/\\303\\274' \"$1\"); export"
-                                    + " XDG_CACHE_HOME; shift; LC_ALL=C exec \"$@\"",
+                                        + " XDG_CACHE_HOME; shift; LC_ALL=C exec \"$@\"",
                                 "sh",
                                 temporary.toString()));
         command.addAll(program(onClassPath("-Djava.io.tmpdir=" + temporary)).command());
@@ -266,7 +266,7 @@ class NativeLibraryTest {
                         LoadingProgram.class.getName());
         assertEquals(
                 "failed: java.library.path leads to liblogratio.so in the current folder, which is"
-                    + " not loaded: give its folders by absolute paths",
+                        + " not loaded: give its folders by absolute paths",
                 output(builder.directory(current.toFile()).start()));
     }
 
@@ -326,9 +326,9 @@ class NativeLibraryTest {
                         LoadingProgram.class.getName());
         assertEquals(
                 "failed: the native library was not found: the system property logratio.library is"
-                    + " not set, the jar holds none for linux-x86_64, and java.library.path"
-                    + " (/nowhere) leads to none: use the published jar, or name the file with"
-                    + " -Dlogratio.library=FILE",
+                        + " not set, the jar holds none for linux-x86_64, and java.library.path"
+                        + " (/nowhere) leads to none: use the published jar, or name the file with"
+                        + " -Dlogratio.library=FILE",
                 line);
     }
 
@@ -351,7 +351,7 @@ class NativeLibraryTest {
     void anotherPlatformIsPointedToTheReference() throws Exception {
         assertEquals(
                 "failed: this is linux-aarch64, and natives exist for linux-x86_64 only; the"
-                    + " reference backend works everywhere",
+                        + " reference backend works everywhere",
                 run(onClassPath("-Dos.arch=aarch64", "-Djava.library.path=/nowhere")));
     }
 
@@ -359,7 +359,7 @@ class NativeLibraryTest {
     void deniedNativeAccessNamesTheFlagOfTheClassPath() throws Exception {
         assertEquals(
                 "failed: native access is denied: start java with"
-                    + " --enable-native-access=ALL-UNNAMED",
+                        + " --enable-native-access=ALL-UNNAMED",
                 run(
                         "--illegal-native-access=deny",
                         "-cp",
@@ -371,7 +371,7 @@ class NativeLibraryTest {
     void deniedNativeAccessNamesTheFlagOfTheModulePath() throws Exception {
         assertEquals(
                 "failed: native access is denied: start java with"
-                    + " --enable-native-access=dev.logratio.bindings",
+                        + " --enable-native-access=dev.logratio.bindings",
                 run(
                         "--illegal-native-access=deny",
                         "--module-path",

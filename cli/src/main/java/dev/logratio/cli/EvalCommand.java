@@ -27,7 +27,7 @@ import java.util.concurrent.Callable;
         mixinStandardHelpOptions = true,
         description =
                 "Runs one operation on the tensors of a safetensors file and writes its outputs to"
-                    + " another.",
+                        + " another.",
         customSynopsis = {
             "logratio eval --backend BACKEND IN OUT",
             "logratio eval --backend BACKEND --out-dir DIR IN...",
@@ -43,7 +43,7 @@ final class EvalCommand implements Callable<Integer> {
             paramLabel = "BACKEND",
             description =
                     "reference (float64, Java), cpu (native), cuda, or emulator (the CUDA kernels"
-                        + " on the host, for tests)")
+                            + " on the host, for tests)")
     private String backendName;
 
     @CommandLine.Option(
@@ -122,7 +122,7 @@ final class EvalCommand implements Callable<Integer> {
                                 if (!taken.add(out)) {
                                     throw new CaseException(
                                             "another input has this name too, expected each name"
-                                                + " once in "
+                                                    + " once in "
                                                     + outDirectory);
                                 }
                                 return out;

@@ -17,7 +17,7 @@ import java.io.PrintWriter;
         mixinStandardHelpOptions = true,
         description =
                 "Prints versions, backends (with the reason where one cannot run), instruction set"
-                    + " and threads.")
+                        + " and threads.")
 final class InfoCommand implements Runnable {
     @Spec private CommandSpec spec;
 

@@ -259,7 +259,7 @@ class UsageTest {
                                 + " log|brier|spherical|power|pseudo_spherical",
                         "  option  epsilon                 0                  a number in [0,1)",
                         "  option  vocab                   V                  an integer from 1 to"
-                            + " V",
+                                + " V",
                         "loss dlrml",
                         "  option  beta_kl                 0.05               a finite number > 0",
                         "  option  beta_mix                0.2                a finite number",

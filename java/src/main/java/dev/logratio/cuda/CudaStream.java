@@ -63,11 +63,11 @@ public sealed interface CudaStream extends AutoCloseable permits DeviceStream {
 
     /**
      * The CUDA backend on this stream. Its tensors are in the memory of the stream's device; a call
-     * starts the work and returns, except for {@link dev.logratio.PreferenceStep#run}, whose metrics
-     * are waited for. So tensors must stay open until the stream has done the work, and values on
-     * the device are not checked beforehand: a label that is out of range gives NaN in its row and
-     * gradient 0, and {@link #countBadValues} tells. The first calls of a stream allocate its
-     * workspace; a repeated call allocates nothing and can be captured in a graph.
+     * starts the work and returns, except for {@link dev.logratio.PreferenceStep#run}, whose
+     * metrics are waited for. So tensors must stay open until the stream has done the work, and
+     * values on the device are not checked beforehand: a label that is out of range gives NaN in
+     * its row and gradient 0, and {@link #countBadValues} tells. The first calls of a stream
+     * allocate its workspace; a repeated call allocates nothing and can be captured in a graph.
      *
      * @return a backend
      * @throws BackendUnavailableException if there is no GPU, driver or CUDA library; the message

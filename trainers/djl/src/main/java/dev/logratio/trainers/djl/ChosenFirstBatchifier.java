@@ -33,8 +33,8 @@ public final class ChosenFirstBatchifier implements Batchifier {
     /**
      * A batchifier.
      *
-     * @param padding fills rows up: a token for data, the loss's ignore index (-100
-     *     by default) for labels
+     * @param padding fills rows up: a token for data, the loss's ignore index (-100 by default) for
+     *     labels
      */
     public ChosenFirstBatchifier(long padding) {
         this.padding = padding;

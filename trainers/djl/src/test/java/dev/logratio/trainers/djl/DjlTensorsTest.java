@@ -103,7 +103,7 @@ class DjlTensorsTest {
                         .getMessage();
         assertEquals(
                 "logits lies on gpu(1); expected an array on the CPU (array.toDevice(Device.cpu(),"
-                    + " false) makes one)",
+                        + " false) makes one)",
                 message);
     }
 

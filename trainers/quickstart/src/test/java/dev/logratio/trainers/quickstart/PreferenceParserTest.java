@@ -130,7 +130,7 @@ class PreferenceParserTest {
         PreferencePair pair =
                 parse(
                         "{'chosen': 'Human: hi Assistant: thanks', 'rejected': 'Human: hi"
-                            + " Assistant: that'}");
+                                + " Assistant: that'}");
         assertEquals(List.of(user("Human: hi Assistant:")), pair.prompt());
         assertEquals(List.of(assistant("thanks")), pair.chosen());
         assertEquals(List.of(assistant("that")), pair.rejected());
@@ -282,17 +282,17 @@ class PreferenceParserTest {
                 "{'prompt': 'a', 'chosen': 'b'} | the field rejected is missing",
                 "{'prompt': 'a', 'chosen': null, 'rejected': 'c'} | the field chosen is missing",
                 "{'prompt': 'a', 'chosen': 'b', 'rejected': 'b'} | chosen and rejected are the"
-                    + " same",
+                        + " same",
                 "{'prompt': 'a', 'chosen': ' ', 'rejected': 'b'} | chosen has no answer",
                 "{'prompt': 'a', 'chosen': 3, 'rejected': 4} | chosen must be a string or a list of"
-                    + " messages",
+                        + " messages",
                 "{'prompt': 'a', 'chosen': 'b', 'rejected': []} | chosen and rejected must both be",
                 "{'prompt': 7, 'chosen': 'b', 'rejected': 'c'} | prompt must be a string or a list"
-                    + " of messages",
+                        + " of messages",
                 "{'prompt': 'a', 'chosen': [{'role': 'robot', 'content': 'b'}], 'rejected': []} |"
-                    + " chosen holds the role",
+                        + " chosen holds the role",
                 "{'prompt': 'a', 'chosen': [{'role': 'assistant'}], 'rejected': []} | chosen holds"
-                    + " a message without",
+                        + " a message without",
                 "{'prompt': 'a', 'chosen': [{'role': 'user', 'content': 'b'}], 'rejected':"
                     + " [{'role': 'assistant', 'content': 'c'}]} | chosen must end with a message"
                     + " of the assistant",

@@ -71,7 +71,7 @@ class QuickstartTest {
                 first.out()
                         .contains(
                                 "discopop (beta 0.05, tau 0.05) has a local minimum at rho ="
-                                    + " -2.3714"),
+                                        + " -2.3714"),
                 first.out());
         List<Path> charts =
                 first.out().lines().filter(line -> line.endsWith(".png")).map(Path::of).toList();
@@ -103,7 +103,7 @@ class QuickstartTest {
                 skipped.out()
                         .contains(
                                 "9 pairs to train on, 3 held out, 0 cut to 40 tokens, bad lines"
-                                    + " left out: 1."),
+                                        + " left out: 1."),
                 skipped.out());
 
         Outcome stopped = shortRun("--data", data.toString(), "--on-bad-line", "stop");
