@@ -246,7 +246,8 @@ class MalformedFileTest {
                         "empty tensor inside another",
                         RawFile.of(
                                 "{\"x\":{\"dtype\":\"F32\",\"shape\":[2],\"data_offsets\":[0,8]},"
-                                    + "\"e\":{\"dtype\":\"F32\",\"shape\":[0],\"data_offsets\":[4,4]}}",
+                                        + "\"e\":{\"dtype\":\"F32\",\"shape\":[0],"
+                                        + "\"data_offsets\":[4,4]}}",
                                 8),
                         "'e' begins at byte 4"),
                 arguments(

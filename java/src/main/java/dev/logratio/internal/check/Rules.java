@@ -2,9 +2,6 @@ package dev.logratio.internal.check;
 
 /** What an operation demands of its arguments beyond their declarations; the default is nothing. */
 interface Rules {
-    /** An operation whose declarations say it all. */
-    Rules NONE = new Rules() {};
-
     /** Demands of options beside each other, where each by itself is right. */
     default void options(Call call) {}
 
