@@ -452,7 +452,7 @@ TEST(Abi, Values) {
 TEST(Abi, TokenAndSequenceOptions) {
   Bench b;
   for (const auto& [temperature, text] :
-       {std::pair{0.0, "0"}, std::pair{-1.0, "-1"}, std::pair{double{INFINITY}, "inf"}}) {
+       {std::pair{0.0, "0.0"}, std::pair{-1.0, "-1.0"}, std::pair{double{INFINITY}, "Infinity"}}) {
     auto f = b.forward;
     f.options.temperature = temperature;
     EXPECT_INVALID(lr_token_logprobs, f,
@@ -509,9 +509,10 @@ TEST(Abi, LossOptions) {
          "tau is 0.1, and the loss sigmoid has no such option: leave it as lr_loss_init sets it");
   expect(changed("sigmoid", [](auto& o) { o.guard = 2; }),
          "guard is 2, and the loss sigmoid has no such option: leave it as lr_loss_init sets it");
-  expect(changed("discopop", [](auto& o) { o.label_smoothing = 0; }),
-         "label_smoothing is 0, and the loss discopop has no such option: leave it as lr_loss_init "
-         "sets it");
+  expect(
+      changed("discopop", [](auto& o) { o.label_smoothing = 0; }),
+      "label_smoothing is 0.0, and the loss discopop has no such option: leave it as lr_loss_init "
+      "sets it");
   expect(changed("dlrml", [](auto& o) { o.beta_kl = 0; }),
          "beta_kl is 0.0, expected a finite number > 0");
   expect(changed("dlrml", [](auto& o) { o.beta_mix = INFINITY; }),

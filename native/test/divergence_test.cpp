@@ -570,7 +570,7 @@ TEST(Divergence, MistakesAreNamed) {
     return std::string(lr_last_error());
   };
   EXPECT_EQ(error([](Call& c) { c.args.options.w1 = 2; }),
-            "w1 is 2, expected 1: only LR_SCE is weighted");
+            "w1 is 2.0, expected 1: only LR_SCE is weighted");
   EXPECT_EQ(error([](Call& c) { c.args.options.divergence = 9; }),
             "divergence is 9, expected 0 to 8");
   EXPECT_EQ(error([](Call& c) { c.args.options.temperature = 0; }),

@@ -396,7 +396,7 @@ TEST(ScoringRule, MistakesAreNamed) {
     return std::string(lr_last_error());
   };
   EXPECT_EQ(error(options_of(LR_RULE_BRIER, 3)),
-            "alpha is 3, expected 2: only the rules power and pseudo_spherical have an order");
+            "alpha is 3.0, expected 2: only the rules power and pseudo_spherical have an order");
   EXPECT_EQ(error(options_of(LR_RULE_LOG, 2, 0, false, LR_JNW)),
             "normalisation is 1, expected LR_SELTEN: only the rules power and pseudo_spherical "
             "have another");

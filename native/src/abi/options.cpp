@@ -59,8 +59,8 @@ const ChoiceOption* find(const LossInfo& loss, int32_t lr_loss_options::*member)
   return nullptr;
 }
 
-[[noreturn]] void no_such_option(const char* name, double value, const LossInfo& loss) {
-  invalid(std::string(name) + " is " + number_text(value) + ", and the loss " + loss.name +
+[[noreturn]] void no_such_option(const char* name, const std::string& value, const LossInfo& loss) {
+  invalid(std::string(name) + " is " + value + ", and the loss " + loss.name +
           " has no such option: leave it as lr_loss_init sets it");
 }
 
@@ -139,7 +139,7 @@ const LossInfo& check_loss_options(const lr_loss_options* options) {
   for (size_t k = 0; given > loss->numbers.size() && k < std::size(math::kNumberMembers); ++k) {
     const double value = options->*math::kNumberMembers[k];
     if (!std::isnan(value) && find(*loss, math::kNumberMembers[k]) == nullptr)
-      no_such_option(math::kNumberNames[k], value, *loss);
+      no_such_option(math::kNumberNames[k], number_text(value), *loss);
   }
   for (const ChoiceOption& choice : math::kChoices) {
     const int32_t value = options->*(choice.member);
@@ -147,7 +147,7 @@ const LossInfo& check_loss_options(const lr_loss_options* options) {
       continue;
     const ChoiceOption* option = find(*loss, choice.member);
     if (option == nullptr)
-      no_such_option(choice.name, value, *loss);
+      no_such_option(choice.name, std::to_string(value), *loss);
     if (value < 0 || static_cast<size_t>(value) >= option->values.size()) {
       invalid(std::string(choice.name) + " is " + std::to_string(value) + ", expected 0 to " +
               std::to_string(option->values.size() - 1));

@@ -29,8 +29,9 @@ math::RuleOptions check_options(const lr_rule_options& options, const RowsArgume
   } else {
     check_number("alpha", options.alpha, options.alpha == 2,
                  "2: only the rules power and pseudo_spherical have an order");
-    check_number("normalisation", options.normalisation, options.normalisation == LR_SELTEN,
-                 "LR_SELTEN: only the rules power and pseudo_spherical have another");
+    if (options.normalisation != LR_SELTEN)
+      invalid("normalisation is " + std::to_string(options.normalisation) +
+              ", expected LR_SELTEN: only the rules power and pseudo_spherical have another");
   }
   check_number("epsilon", options.epsilon, options.epsilon >= 0 && options.epsilon < 1,
                "a number in [0,1)");
