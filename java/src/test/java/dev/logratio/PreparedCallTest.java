@@ -5,17 +5,13 @@ import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
-import com.sun.management.ThreadMXBean;
-
 import dev.logratio.loss.Dlrml;
 import dev.logratio.loss.Sigmoid;
 
-import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.MethodSource;
 
 import java.lang.foreign.Arena;
-import java.lang.management.ManagementFactory;
 import java.util.stream.Stream;
 
 /** Calls that are bound once and run many times. */
@@ -159,32 +155,6 @@ class PreparedCallTest {
             second.fill(0);
             call.losses(second).run(backend);
             assertArrayEquals(first.toDoubles(), second.toDoubles());
-        }
-    }
-
-    /** Neither a prepared call nor a repeated plain one allocates. */
-    @Test
-    void nothingIsAllocated() {
-        ThreadMXBean threads = (ThreadMXBean) ManagementFactory.getThreadMXBean();
-        try (Tensor chosen = f64(CHOSEN);
-                Tensor rejected = f64(REJECTED);
-                Tensor losses = f64(0, 0, 0)) {
-            PairLoss call =
-                    PairLoss.of(new Dlrml(), chosen, rejected).referenceFree().losses(losses);
-            try (PreparedCall bound = call.prepare(Backend.cpu())) {
-                for (Runnable run : new Runnable[] {bound::run, () -> call.run(Backend.cpu())}) {
-                    double perCall = Double.POSITIVE_INFINITY;
-                    // The interpreter and the first compiler allocate what the last one does not.
-                    for (int round = 0; round < 60 && perCall > 1; round++) {
-                        long before = threads.getCurrentThreadAllocatedBytes();
-                        for (int i = 0; i < 5000; i++) {
-                            run.run();
-                        }
-                        perCall = (threads.getCurrentThreadAllocatedBytes() - before) / 5000.0;
-                    }
-                    assertTrue(perCall <= 1, perCall + " bytes per call");
-                }
-            }
         }
     }
 }
