@@ -49,7 +49,7 @@ run_maven() {
 # copied.
 forget_moved_builds() {
   local cache made_in
-  for cache in "$root"/bindings/target/native*/CMakeCache.txt "$state/sanitize/CMakeCache.txt"; do
+  for cache in "$root"/bindings/target/native*/CMakeCache.txt "$state"/{sanitize,c-example}/CMakeCache.txt; do
     [ -e "$cache" ] || continue
     made_in=$(sed -n 's/^CMAKE_CACHEFILE_DIR:INTERNAL=//p' "$cache")
     [ "$made_in" -ef "${cache%/*}" ] || rm -rf "${cache%/*}"
