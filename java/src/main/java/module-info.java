@@ -1,6 +1,10 @@
 /**
  * Preference-optimisation losses on hand-written kernels: fused, never NaN where the maths has a
  * value, repeatable to the bit.
+ *
+ * <p>Tensors, operations and backends are in the package {@code dev.logratio}, the losses in {@link
+ * dev.logratio.loss}. Two losses that compare a model with itself are in {@link
+ * dev.logratio.misalignment}, what a program needs on NVIDIA GPUs is in {@link dev.logratio.cuda}.
  */
 @SuppressWarnings("module") // dev.logratio.cli is compiled after this module
 module dev.logratio {

@@ -18,6 +18,24 @@
  * be run by one thread at a time. {@code prepare(backend)} binds it to its tensors, to be run many
  * times at the least cost.
  *
+ * <table>
+ * <caption>What is here</caption>
+ * <tr><th scope="row">data<td>{@link dev.logratio.Tensor}, {@link dev.logratio.DType}, {@link
+ *     dev.logratio.Device}
+ * <tr><th scope="row">operations<td>{@link dev.logratio.TokenLogprobs}, {@link
+ *     dev.logratio.TokenLogprobsBackward}, {@link dev.logratio.SequenceLogps}, {@link
+ *     dev.logratio.PairLoss}, {@link dev.logratio.UnpairedLoss}, {@link
+ *     dev.logratio.PreferenceStep} with its {@link dev.logratio.StepMetrics}, {@link
+ *     dev.logratio.Divergence}, {@link dev.logratio.ScoringRule}; any of them bound as a {@link
+ *     dev.logratio.PreparedCall}
+ * <tr><th scope="row">options<td>{@link dev.logratio.TokenOptions}, {@link
+ *     dev.logratio.SequenceOptions}, {@link dev.logratio.DivergenceOptions}, {@link
+ *     dev.logratio.ScoringRuleOptions}; the losses have theirs in {@link dev.logratio.loss}
+ * <tr><th scope="row">where they run<td>{@link dev.logratio.Backend}, {@link
+ *     dev.logratio.BackendInfo}, {@link dev.logratio.BackendUnavailableException}, {@link
+ *     dev.logratio.Logratio}, {@link dev.logratio.DeviceInfo}
+ * </table>
+ *
  * <p>Letters in shapes: N rows, V vocabulary, B sequences of T tokens, P pairs. Row 0..P-1 of a
  * paired batch is chosen, P..2P-1 rejected. "Float" is F64, F32, BF16 or F16, "int" is I64 or I32,
  * a mask is BOOL, U8 (non-zero counts 1) or F32 (weights, finite and &ge; 0; a token counts if its
