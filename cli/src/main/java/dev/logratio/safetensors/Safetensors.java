@@ -13,7 +13,11 @@ import java.nio.file.StandardOpenOption;
 import java.util.Map;
 import java.util.Objects;
 
-/** Reads and writes safetensors files. */
+/**
+ * Reads and writes safetensors files.
+ *
+ * @since 0.1.0
+ */
 public final class Safetensors {
     private Safetensors() {}
 

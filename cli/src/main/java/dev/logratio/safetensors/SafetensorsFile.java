@@ -13,6 +13,8 @@ import java.util.Map;
  *
  * <p>Tensors are read-only and valid until the file is closed: writing to one fails. Every
  * operation on them must have returned before the file is closed.
+ *
+ * @since 0.1.0
  */
 public final class SafetensorsFile implements AutoCloseable {
     private final FileBytes data;

@@ -8,6 +8,7 @@ import java.util.Arrays;
  * @param dtype the format's name of the element type, such as {@code "F32"}; not each has a {@link
  *     dev.logratio.DType}
  * @param shape sizes &ge; 0, empty for a scalar
+ * @since 0.1.0
  */
 public record TensorInfo(String dtype, long[] shape) {
     /** Takes a copy of the shape. */

@@ -3,7 +3,11 @@ package dev.logratio.cuda;
 import dev.logratio.BackendUnavailableException;
 import dev.logratio.internal.cuda.CudaRuntime;
 
-/** The CUDA devices of this machine. */
+/**
+ * The CUDA devices of this machine.
+ *
+ * @since 0.1.0
+ */
 public final class Cuda {
     private Cuda() {}
 

@@ -3,7 +3,11 @@ package dev.logratio.cuda;
 import dev.logratio.BackendUnavailableException;
 import dev.logratio.internal.cuda.DeviceEvent;
 
-/** A point in a stream's work, to wait for and to measure time between. */
+/**
+ * A point in a stream's work, to wait for and to measure time between.
+ *
+ * @since 0.1.0
+ */
 public sealed interface CudaEvent extends AutoCloseable permits DeviceEvent {
     /**
      * A new event.

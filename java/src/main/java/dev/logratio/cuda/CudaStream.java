@@ -11,6 +11,8 @@ import dev.logratio.internal.ffm.CudaBackend;
  * stream as long as it is in use.
  *
  * <p>May be used by any number of threads at once.
+ *
+ * @since 0.1.0
  */
 public sealed interface CudaStream extends AutoCloseable permits DeviceStream {
     /**

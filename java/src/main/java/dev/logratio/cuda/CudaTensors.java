@@ -9,7 +9,11 @@ import dev.logratio.internal.cuda.CudaRuntime;
 import java.util.Arrays;
 import java.util.Objects;
 
-/** Tensors in the memory of a CUDA device and in pinned host memory, and copies between them. */
+/**
+ * Tensors in the memory of a CUDA device and in pinned host memory, and copies between them.
+ *
+ * @since 0.1.0
+ */
 public final class CudaTensors {
     private static final long PAGE = 4096;
 

@@ -19,6 +19,8 @@ import java.util.Objects;
  *
  * <p>JCuda is an optional dependency, {@code org.jcuda:jcuda}; a module names it and {@code
  * java.logging} in its own {@code requires}.
+ *
+ * @since 0.1.0
  */
 public final class JCudaInterop {
     private JCudaInterop() {}

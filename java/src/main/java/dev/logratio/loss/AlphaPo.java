@@ -12,6 +12,7 @@ import dev.logratio.internal.Range;
  * @param gamma target margin; finite, default .5
  * @param alpha bends the reward; finite and &gt;= 0, default .25. 0 is SimPO
  * @param labelSmoothing assumed share of swapped pairs, in [0,.5); default 0
+ * @since 0.1.0
  */
 public record AlphaPo(
         @Range(above = 0) double beta,

@@ -11,6 +11,7 @@ import dev.logratio.internal.Range;
  *
  * @param beta scales the margin; finite and &gt; 0, default .1
  * @param labelSmoothing assumed share of swapped pairs, in [0,.5); default 0
+ * @since 0.1.0
  */
 public record Aot(@Range(above = 0) double beta, @Range(from = 0, below = .5) double labelSmoothing)
         implements Loss.OfLogRatios {

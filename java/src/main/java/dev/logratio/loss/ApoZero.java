@@ -8,6 +8,7 @@ import dev.logratio.internal.Range;
  * the rejected sequence.
  *
  * @param beta scales the log-ratios; finite and &gt; 0, default .1
+ * @since 0.1.0
  */
 public record ApoZero(@Range(above = 0) double beta) implements Loss.OfLogRatios {
     /** Every option at its default. */

@@ -8,6 +8,7 @@ import dev.logratio.internal.Range;
  * S(beta d)} of a rejected example.
  *
  * @param beta scales the log-ratio; finite and &gt; 0, default .1
+ * @since 0.1.0
  */
 public record ApoZeroUnpaired(@Range(above = 0) double beta) implements Loss.Unpaired {
     /** Every option at its default. */

@@ -13,6 +13,7 @@ import dev.logratio.internal.Range;
  * @param tau temperature of the gate; finite and &gt; 0, default .05
  * @param variant {@code old} has {@code x = D}; {@code paper} has {@code A = m + .05 S(mean(x) -
  *     m)} with {@code m = Var(x) mean(S(-x))}; default repo
+ * @since 0.1.0
  */
 public record Aqfl(
         @Range(above = 0) double beta, @Range(above = 0) double tau, DiscoveredVariant variant)

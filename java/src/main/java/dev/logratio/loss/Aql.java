@@ -12,6 +12,7 @@ import dev.logratio.internal.Range;
  * @param tau temperature of the gate; finite and &gt; 0, default .05
  * @param variant {@code old} and {@code paper} have {@code q = S(-beta (D-m))} and {@code m} from
  *     {@code S(mean(D))}; default repo
+ * @since 0.1.0
  */
 public record Aql(
         @Range(above = 0) double beta, @Range(above = 0) double tau, DiscoveredVariant variant)

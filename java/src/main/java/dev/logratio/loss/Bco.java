@@ -10,6 +10,7 @@ import dev.logratio.internal.Range;
  * @param beta scales the log-ratio; finite and &gt; 0, default .1
  * @param undesirableWeight weight of rejected examples; finite and &gt;= 0, default 1
  * @param delta reward shift, kept by the trainer as a running mean of rewards; finite, default 0
+ * @since 0.1.0
  */
 public record Bco(
         @Range(above = 0) double beta,

@@ -8,6 +8,7 @@ import dev.logratio.internal.Range;
  * 2}.
  *
  * @param beta scales the margin; finite and &gt; 0, default .05
+ * @since 0.1.0
  */
 public record Cell(@Range(above = 0) double beta) implements Loss.OfLogRatios {
     /** Every option at its default. */

@@ -12,6 +12,7 @@ import dev.logratio.internal.Range;
  * @param alpha weight of the negative log-likelihood; finite and &gt; 0, default 1
  * @param labelSmoothing assumed share of swapped pairs, in [0,.5); default 0
  * @param nll which mean the negative log-likelihood is; default the pair's own
+ * @since 0.1.0
  */
 public record Cpo(
         @Range(above = 0) double beta,

@@ -11,6 +11,7 @@ import dev.logratio.internal.Range;
  * @param beta scales the margin; finite and &gt; 0, default .05
  * @param tau scales the variance's argument; finite and &gt; 0, default .05
  * @param variant {@code old} takes {@code Var(D)}; {@code paper} is {@code repo}; default repo
+ * @since 0.1.0
  */
 public record Dbaql(
         @Range(above = 0) double beta, @Range(above = 0) double tau, DiscoveredVariant variant)

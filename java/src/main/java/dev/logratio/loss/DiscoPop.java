@@ -15,6 +15,7 @@ import java.util.Set;
  * @param tau temperature of the gate; finite and &gt; 0, default .05
  * @param variant which form of the gate; default the trainer's current one
  * @param fDivergence the score of a log-ratio; default reverse KL
+ * @since 0.1.0
  */
 public record DiscoPop(
         @Range(above = 0) double beta,

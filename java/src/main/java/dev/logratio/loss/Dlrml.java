@@ -18,6 +18,7 @@ import java.util.Set;
  * @param tau temperature of the gate; finite and &gt; 0, default .05
  * @param guard what is done about {@code betaMix < tau * betaKl}; default nothing
  * @param fDivergence the score of a log-ratio; default reverse KL
+ * @since 0.1.0
  */
 public record Dlrml(
         @Range(above = 0) double betaKl,

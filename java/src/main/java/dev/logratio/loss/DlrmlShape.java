@@ -31,6 +31,7 @@ import java.util.function.DoubleUnaryOperator;
  * @param minimum the local minimum, if there is one
  * @param maximum the local maximum that fences the minimum off from large rho, if there is one
  * @param nonConvex where the second derivative is negative, ascending; empty if the loss is convex
+ * @since 0.1.0
  */
 public record DlrmlShape(
         double betaKl,

@@ -9,6 +9,8 @@ import dev.logratio.internal.Range;
  * two scores, but not where each is divided by a length.
  *
  * <p>Exponents are clamped at 80; beyond, the gradient of the score is 0.
+ *
+ * @since 0.1.0
  */
 public sealed interface FDivergence {
     /** Reverse KL: {@code x}. The default of every loss. */

@@ -3,6 +3,8 @@ package dev.logratio.loss;
 /**
  * What {@link Dlrml} does about {@code beta_mix < tau * beta_kl}, where its loss grows
  * exponentially for bad pairs.
+ *
+ * @since 0.1.0
  */
 public enum Guard {
     /** Nothing. */

@@ -10,6 +10,7 @@ import java.util.List;
  *
  * @param beta scales the margin; finite and &gt; 0, default .1
  * @param fDivergence the score of a log-ratio; default reverse KL
+ * @since 0.1.0
  */
 public record Hinge(@Range(above = 0) double beta, FDivergence fDivergence)
         implements Loss.OfMargin {

@@ -11,6 +11,7 @@ import dev.logratio.internal.Range;
  * @param beta sets the target margin 1/(2 beta); finite and &gt; 0, default .1
  * @param normalise whether it divides by length; default on
  * @param fDivergence the score of a log-ratio; default reverse KL
+ * @since 0.1.0
  */
 public record Ipo(@Range(above = 0) double beta, boolean normalise, FDivergence fDivergence)
         implements Loss.OfMargin {

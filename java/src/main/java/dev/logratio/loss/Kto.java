@@ -11,6 +11,7 @@ import dev.logratio.internal.Range;
  * @param beta scales the log-ratio; finite and &gt; 0, default .1
  * @param desirableWeight weight of chosen examples; finite and &gt;= 0, default 1
  * @param undesirableWeight weight of rejected examples; finite and &gt;= 0, default 1
+ * @since 0.1.0
  */
 public record Kto(
         @Range(above = 0) double beta,

@@ -11,6 +11,7 @@ import dev.logratio.internal.Range;
  *
  * @param beta scales the log-ratios; finite and &gt; 0, default .1
  * @param detach whether Kw and Kl are constants; default off
+ * @since 0.1.0
  */
 public record KtoPair(@Range(above = 0) double beta, boolean detach) implements Loss.OfLogRatios {
     /** Every option at its default. */

@@ -13,14 +13,7 @@ import dev.logratio.internal.Range;
  * others, always towards the cheaper branch; this form gives it a floor, not an optimum. A step of
  * plain gradient descent:
  *
- * {@snippet :
- * betaMix.fill(mix.betaMix());
- * PairLoss.of(new Dlrml(), chosen, rejected)
- *         .betaMix(betaMix)
- *         .gradBetaMix(gradient)
- *         .run(Backend.cpu());
- * mix = mix.withTheta(mix.theta() - learningRate * mix.gradTheta(gradient.getDouble(0)));
- * }
+ * {@snippet file="Examples.java" region="beta-mix"}
  *
  * <p>Where beta_kl or tau are learned too, their gradients gain {@code tau} and {@code betaKl}
  * times that of beta_mix.
@@ -28,6 +21,7 @@ import dev.logratio.internal.Range;
  * @param theta the parameter; finite
  * @param betaKl the loss's beta_kl; finite and &gt; 0
  * @param tau the loss's tau; finite and &gt; 0
+ * @since 0.1.0
  */
 public record LearnableBetaMix(
         @Range double theta, @Range(above = 0) double betaKl, @Range(above = 0) double tau) {

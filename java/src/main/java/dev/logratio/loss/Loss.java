@@ -14,6 +14,8 @@ import java.util.Set;
  *
  * <p>What a loss is computed from is its type: {@link Paired} (of the margin D, of the two
  * log-ratios, or of the policy alone), {@link Unpaired} or {@link Auxiliary}.
+ *
+ * @since 0.1.0
  */
 public sealed interface Loss {
     /**

@@ -14,6 +14,8 @@ import java.util.stream.Stream;
 /**
  * Losses and their options by name, read off the records themselves: the records under {@link Loss}
  * are the losses, their components the options, their constructors without arguments the defaults.
+ *
+ * @since 0.1.0
  */
 public final class Losses {
     private static final Map<String, Loss> DEFAULTS =

@@ -1,6 +1,10 @@
 package dev.logratio.loss;
 
-/** Which mean the negative log-likelihood of the chosen sequences is. */
+/**
+ * Which mean the negative log-likelihood of the chosen sequences is.
+ *
+ * @since 0.1.0
+ */
 public enum Nll {
     /** The mean over a pair's own tokens: {@code -lw / nw}. */
     PAIR,

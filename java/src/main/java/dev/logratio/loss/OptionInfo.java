@@ -10,6 +10,7 @@ import java.util.List;
  * @param defaultValue its default, as text
  * @param range the values it takes, in words: {@code "a finite number > 0"} or {@code
  *     "none|warn|clamp"}
+ * @since 0.1.0
  */
 public record OptionInfo(String name, List<String> values, String defaultValue, String range) {
     /**

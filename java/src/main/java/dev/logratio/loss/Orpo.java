@@ -13,6 +13,7 @@ import dev.logratio.internal.Range;
  *
  * @param beta weight of the odds ratio; finite and &gt; 0, default .1
  * @param nll which mean the negative log-likelihood is; default the pair's own
+ * @since 0.1.0
  */
 public record Orpo(@Range(above = 0) double beta, Nll nll) implements Loss.ReferenceFree {
     /** Every option at its default. */

@@ -8,6 +8,7 @@ import dev.logratio.internal.Range;
  * {@code D < 0}.
  *
  * @param beta scales the margin; finite and &gt; 0, default .05
+ * @since 0.1.0
  */
 public record Padll(@Range(above = 0) double beta) implements Loss.OfLogRatios {
     /** Every option at its default. */

@@ -12,6 +12,7 @@ import dev.logratio.internal.Range;
  * @param tau of the paper's form; finite and &gt; 0, default .05
  * @param variant {@code old} has {@code y = D}; {@code paper} has {@code y = beta D / tau}; default
  *     repo
+ * @since 0.1.0
  */
 public record Pfl(
         @Range(above = 0) double beta, @Range(above = 0) double tau, DiscoveredVariant variant)

@@ -12,6 +12,7 @@ import java.util.List;
  * @param beta scales the margin; finite and &gt; 0, default .1
  * @param labelSmoothing assumed share of swapped pairs, in [0,.5); default 0
  * @param fDivergence the score of a log-ratio; default reverse KL
+ * @since 0.1.0
  */
 public record Sigmoid(
         @Range(above = 0) double beta,

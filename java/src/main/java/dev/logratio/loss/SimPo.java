@@ -10,6 +10,7 @@ import dev.logratio.internal.Range;
  * @param beta scales the margin; finite and &gt; 0, default 2
  * @param gamma target margin; finite, default .5
  * @param labelSmoothing assumed share of swapped pairs, in [0,.5); default 0
+ * @since 0.1.0
  */
 public record SimPo(
         @Range(above = 0) double beta,

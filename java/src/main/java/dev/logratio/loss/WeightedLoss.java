@@ -9,6 +9,7 @@ import java.util.Objects;
  *
  * @param loss the loss
  * @param weight what it is multiplied with; finite
+ * @since 0.1.0
  */
 public record WeightedLoss(Loss.OfStep loss, double weight) {
     /** Checks the range. */

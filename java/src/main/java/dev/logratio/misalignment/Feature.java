@@ -19,6 +19,8 @@ import java.util.Objects;
  * pixels left; only m learns from it.
  *
  * <p>The gradient is that of the mapped features; the target is constant.
+ *
+ * @since 0.1.0
  */
 public final class Feature {
     /** What a softmax is taken over. */

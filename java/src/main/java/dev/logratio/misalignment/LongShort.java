@@ -19,6 +19,8 @@ import java.util.random.RandomGenerator;
  *
  * <p>Rows are paired by index; nothing is copied. Both runs carry a gradient unless the options
  * detach one.
+ *
+ * @since 0.1.0
  */
 public final class LongShort {
     /** The coefficient of the paper's main tables. */
