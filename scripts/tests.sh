@@ -5,14 +5,14 @@ run_tests() {
   local sanitize=no reproduce=no seed=()
   while [ $# -gt 0 ]; do
     case $1 in
-      --all) sanitize=yes reproduce=yes ;;
-      --sanitize) sanitize=yes ;;
+      --all | --sanitize) sanitize=yes ;;
+      --reproducible) reproduce=yes ;;
       --seed)
         [[ ${2:-} =~ ^-?[0-9]+$ ]] || fail "--seed takes a whole number, not '${2:-}'" 2
         seed=("-Dlogratio.seed=$2")
         shift
         ;;
-      *) fail "unknown argument '$1' of test; it takes --all, --sanitize and --seed NUMBER" 2 ;;
+      *) fail "unknown argument '$1' of test; it takes --all, --sanitize, --reproducible and --seed NUMBER" 2 ;;
     esac
     shift
   done
