@@ -6,26 +6,9 @@
 #include <vector>
 
 #include "abi/errors.h"
+#include "abi/tensors.h"
 
 namespace logratio::abi {
-namespace {
-
-int64_t bytes_of(cpu::ElementType type) {
-  switch (type) {
-    case cpu::ElementType::f64:
-    case cpu::ElementType::i64:
-      return 8;
-    case cpu::ElementType::f32:
-    case cpu::ElementType::i32:
-      return 4;
-    case cpu::ElementType::flag:
-      return 1;
-    default:
-      return 2;
-  }
-}
-
-}  // namespace
 
 void MemoryMap::add(const char* name, const cpu::Grid& grid, bool output) {
   if (!grid.present || grid.size() == 0)

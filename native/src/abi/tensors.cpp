@@ -1,6 +1,24 @@
 #include "abi/tensors.h"
 
 namespace logratio::abi {
+
+int64_t bytes_of(ElementType type) {
+  switch (type) {
+    case ElementType::f64:
+    case ElementType::i64:
+      return 8;
+    case ElementType::f32:
+    case ElementType::i32:
+      return 4;
+    case ElementType::bf16:
+    case ElementType::f16:
+      return 2;
+    case ElementType::flag:
+      return 1;
+  }
+  return 1;
+}
+
 namespace {
 
 std::string type_text(DLDataType type) {
@@ -95,23 +113,6 @@ ElementType check_type(const Argument& argument, const Types& types) {
             shape_text(*argument.tensor) + "), expected " + types.text);
   }
   return type;
-}
-
-int64_t element_size(ElementType type) {
-  switch (type) {
-    case ElementType::f64:
-    case ElementType::i64:
-      return 8;
-    case ElementType::f32:
-    case ElementType::i32:
-      return 4;
-    case ElementType::bf16:
-    case ElementType::f16:
-      return 2;
-    case ElementType::flag:
-      return 1;
-  }
-  return 1;
 }
 
 // The data is there, aligned, and its addresses can be counted in 64 bits.
@@ -247,7 +248,7 @@ ElementType check_tensor(const Argument& argument, const Types& types, int min_r
     valid = tensor.shape[d] >= 0;
   if (!valid)
     wrong_shape(argument, expected);
-  check_memory(argument, element_size(type));
+  check_memory(argument, bytes_of(type));
   return type;
 }
 
@@ -263,7 +264,7 @@ cpu::Grid grid(const Argument& argument, const Types& types, const Shape& shape,
   const bool readable = argument.tensor->ndim == shape.ndim && argument.tensor->shape != nullptr;
   if (!readable || !matches(*argument.tensor, shape))
     wrong_shape(argument, to_text(shape) + " (" + reason + ")");
-  check_memory(argument, element_size(type));
+  check_memory(argument, bytes_of(type));
   return view(*argument.tensor, type);
 }
 

@@ -12,6 +12,8 @@ namespace logratio::abi {
 
 using cpu::ElementType;
 
+int64_t bytes_of(ElementType type);
+
 // The element types that an argument may have.
 struct Types {
   uint32_t set;
