@@ -21,18 +21,14 @@ import com.tngtech.archunit.library.dependencies.SliceIdentifier;
 import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.api.Test;
 
-import java.io.IOException;
-import java.nio.file.Files;
-import java.nio.file.Path;
 import java.util.List;
 import java.util.Set;
 import java.util.TreeSet;
-import java.util.stream.Stream;
 
 /**
- * The library's rooms: what is exported, what knows what, and how long a file is. An exported
- * package is a front: it hands its calls to the code behind it, and that code knows the types of
- * the front. Beside that, no package depends on another that depends on it.
+ * The library's rooms: what is exported, and what knows what. An exported package is a front: it
+ * hands its calls to the code behind it, and that code knows the types of the front. Beside that,
+ * no package depends on another that depends on it.
  */
 @Tag("build")
 class RoomsTest {
@@ -137,14 +133,5 @@ class RoomsTest {
                         .map(JavaClass::getSimpleName)
                         .toList();
         assertTrue(types.size() <= 24, types.toString());
-    }
-
-    @Test
-    void filesAreShort() throws IOException {
-        try (Stream<Path> files = Files.walk(Path.of("src/main/java"))) {
-            for (Path file : files.filter(path -> path.toString().endsWith(".java")).toList()) {
-                assertTrue(Files.readAllLines(file).size() < 450, file::toString);
-            }
-        }
     }
 }
