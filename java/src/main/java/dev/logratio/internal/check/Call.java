@@ -28,9 +28,8 @@ public final class Call {
     private boolean wantsMetrics;
     private StepMetrics metrics;
 
-    // Room for the checks.
+    // What the checks found.
     private final long[] sizes = new long[Shape.SYMBOLS];
-    private final DistinctOutputs outputs;
     private int form;
     private int held;
     private Engine approvedFor; // null while an argument is unchecked
@@ -42,7 +41,6 @@ public final class Call {
         this.operands = signature.operands();
         this.tensors = new StridedTensor[operands.size()];
         this.options = options.clone();
-        this.outputs = new DistinctOutputs(tensors.length);
     }
 
     /** A call with the same arguments, which keeps them when this one changes. */
@@ -224,7 +222,7 @@ public final class Call {
         if (approvedFor != engine) {
             checkMemory(engine);
             checkDeclarations(engine.isReference());
-            outputs.requireApart(operands, tensors);
+            DistinctOutputs.requireApart(operands, tensors);
             approvedFor = engine;
             stamp = STAMPS.incrementAndGet();
         }

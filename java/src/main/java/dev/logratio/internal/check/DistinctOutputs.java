@@ -10,17 +10,10 @@ import java.util.List;
  * that it is the gradient of.
  */
 final class DistinctOutputs {
-    // Room to sort extents in.
-    private final long[] starts;
-    private final long[] ends;
-
-    DistinctOutputs(int operands) {
-        starts = new long[operands];
-        ends = new long[operands];
-    }
+    private DistinctOutputs() {}
 
     /** Checks the tensors of a call, null where an operand is absent. */
-    void requireApart(List<Operand> operands, StridedTensor[] tensors) {
+    static void requireApart(List<Operand> operands, StridedTensor[] tensors) {
         if (extentsAreApart(tensors)) {
             return;
         }
@@ -55,7 +48,9 @@ final class DistinctOutputs {
      * Whether no two of the tensors reach into each other's memory, which is so in all but a few
      * calls and quick to see.
      */
-    private boolean extentsAreApart(StridedTensor[] tensors) {
+    private static boolean extentsAreApart(StridedTensor[] tensors) {
+        long[] starts = new long[tensors.length];
+        long[] ends = new long[tensors.length];
         int count = 0;
         for (StridedTensor tensor : tensors) {
             if (tensor == null) {

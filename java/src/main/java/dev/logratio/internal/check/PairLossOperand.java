@@ -87,7 +87,7 @@ public enum PairLossOperand implements Operand {
                             + loss.id());
         }
         if (presence == Presence.OPTION_GRADIENT) {
-            String option = operand.option;
+            String option = operand.id().substring("grad_".length());
             if (!loss.gradientOptions().contains(option)) {
                 throw new IllegalArgumentException(
                         operand.id()
@@ -118,9 +118,6 @@ public enum PairLossOperand implements Operand {
     }
 
     private final Declaration declaration;
-
-    /** What an option's gradient is of; kept, because every call reads it. */
-    private final String option = id().replaceFirst("^grad_", "");
 
     PairLossOperand(Declaration declaration) {
         this.declaration = declaration;

@@ -3,7 +3,6 @@ package dev.logratio.internal.check;
 import dev.logratio.internal.check.Operand.Presence;
 import dev.logratio.loss.Loss;
 
-import java.util.ArrayList;
 import java.util.List;
 
 /**
@@ -14,55 +13,49 @@ final class References {
     private References() {}
 
     static void check(Call call) {
-        List<Operand> operands = call.signature().operands();
-        boolean expected = false;
-        boolean one = false;
-        boolean known = false;
-        boolean choice = false;
-        for (int i = 0; i < operands.size(); i++) {
-            Presence presence = operands.get(i).declaration().presence();
-            if (presence != Presence.REFERENCE && presence != Presence.ONE_REFERENCE) {
-                continue;
-            }
-            if (!known) {
-                known = true;
-                expected = takesReference(call) && !call.isReferenceFree();
-            }
-            choice |= presence == Presence.ONE_REFERENCE;
-            boolean given = call.has(operands.get(i));
-            if (given && !expected) {
-                throw new IllegalArgumentException(
-                        operands.get(i).id()
-                                + " is given, expected it absent as "
-                                + (call.isReferenceFree()
-                                        ? "the call is reference-free"
-                                        : "loss " + firstLoss(call).id() + " has no reference"));
-            }
-            if (presence == Presence.REFERENCE && expected && !given) {
-                throw call.missing(operands.get(i), ", or referenceFree()");
-            }
-            if (given && one) {
-                throw new IllegalArgumentException(
-                        String.join(" and ", choices(operands))
-                                + " are both given, expected one of them");
-            }
-            one |= given && presence == Presence.ONE_REFERENCE;
+        List<Operand> all = with(Presence.REFERENCE, call);
+        List<Operand> choices = with(Presence.ONE_REFERENCE, call);
+        if (all.isEmpty() && choices.isEmpty()) {
+            return;
         }
-        if (choice && expected && !one) {
+        if (call.isReferenceFree() || !takesReference(call)) {
+            all.forEach(operand -> requireAbsent(operand, call));
+            choices.forEach(operand -> requireAbsent(operand, call));
+            return;
+        }
+        for (Operand operand : all) {
+            if (!call.has(operand)) {
+                throw call.missing(operand, ", or referenceFree()");
+            }
+        }
+        List<String> names = choices.stream().map(Operand::id).toList();
+        long given = choices.stream().filter(call::has).count();
+        if (given > 1) {
             throw new IllegalArgumentException(
-                    Types.alternatives(choices(operands))
+                    String.join(" and ", names) + " are both given, expected one of them");
+        }
+        if (given == 0 && !choices.isEmpty()) {
+            throw new IllegalArgumentException(
+                    Types.alternatives(names)
                             + " is missing, expected one of them, or referenceFree()");
         }
     }
 
-    private static List<String> choices(List<Operand> operands) {
-        List<String> choices = new ArrayList<>();
-        for (Operand operand : operands) {
-            if (operand.declaration().presence() == Presence.ONE_REFERENCE) {
-                choices.add(operand.id());
-            }
+    private static List<Operand> with(Presence presence, Call call) {
+        return call.signature().operands().stream()
+                .filter(operand -> operand.declaration().presence() == presence)
+                .toList();
+    }
+
+    private static void requireAbsent(Operand operand, Call call) {
+        if (call.has(operand)) {
+            throw new IllegalArgumentException(
+                    operand.id()
+                            + " is given, expected it absent as "
+                            + (call.isReferenceFree()
+                                    ? "the call is reference-free"
+                                    : "loss " + firstLoss(call).id() + " has no reference"));
         }
-        return choices;
     }
 
     private static boolean takesReference(Call call) {
