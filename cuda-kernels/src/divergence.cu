@@ -5,7 +5,7 @@
 // in one read of each side; the second read that the others need (js, l2, tvd, wasserstein1); and
 // one read and one write of each live side for the gradients. p and q are never stored. A block has
 // its pair for itself, so that all reads after the first find the rows in L2, and memory itself is
-// read once and written once: 2 (BF16, F16) or 4 (F32) bytes an element and side forward, as many
+// read once and written once: 2 (BF16, F16) or 4 (F32) bytes per element and side forward, as many
 // again backward.
 //
 // Each warp has a stretch of the columns: no barrier within a pass, and Wasserstein's running sums

@@ -1,9 +1,9 @@
 // preference_step: logits to loss, gradient and metrics. Fused are token_logprobs, sequence_logps,
 // every loss of the list, their gradients back to the logits, and what a trainer logs.
 //
-// The rows are read once forward, 2 or 4 bytes an element, and read and written once backward, 4 or
-// 8; between lie some tens of bytes a token. Rows that do not count are not read, and get zeros.
-// The launches:
+// The rows are read once forward, 2 or 4 bytes per element, and read and written once backward, 4
+// or 8; between lie some tens of bytes per token. Rows that do not count are not read, and get
+// zeros. The launches:
 //   tails       only where a tail of weight 0 makes rows drop out and nothing else needs them:
 //   which rows those are forward     a team of threads a row: a warp where the row is short, a
 //   block otherwise; figures of each token to the workspace pairs       a block a sequence; the
@@ -460,8 +460,8 @@ __device__ inline void write_metrics(const PairsCall& call, const TokenTotals& t
                    static_cast<int64_t>(sums[5])};
 }
 
-// By the block that comes last. A thread meets the same pairs in every loop but those of a loss
-// that sorts.
+// The block that comes last does this. A thread meets the same pairs in every loop but those of a
+// loss that sorts.
 __device__ inline void evaluate_list(const PairsCall& call, BlockScratch* scratch) {
   const int64_t pairs = call.pairs;
   const TokenTotals tokens = add_sequences(call, scratch);

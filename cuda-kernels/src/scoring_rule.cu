@@ -3,9 +3,9 @@
 // One kernel takes a row through everything: log-sum-exp and the sum of powers in one read, the sum
 // over the masked columns in a second where the masked log term is wanted, and one read and one
 // write for the gradient. A block has its row for itself, so that all reads after the first find it
-// in L2, and memory itself is read once and written once: 2 (BF16, F16) or 4 (F32) bytes an element
-// forward, as many again twice backward. Each warp has a stretch of the columns and meets the
-// others between passes only.
+// in L2, and memory itself is read once and written once: 2 (BF16, F16) or 4 (F32) bytes per
+// element forward, as many again twice backward. Each warp has a stretch of the columns and meets
+// the others between passes only.
 //
 // The mean is over the rows that are not ignored: a small launch before counts them, so that the
 // upstream gradient is known, and one after sums the loss, in a fixed order.

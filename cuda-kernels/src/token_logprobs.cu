@@ -1,7 +1,7 @@
 // token_logprobs and its backward.
 //
 // Forward fuses log-sum-exp(z), log-sum-exp(2z), entropy, mean, argmax and the label's log-prob
-// into one read of the logits: 2 (BF16, F16) or 4 (F32) bytes an element, nothing of that size
+// into one read of the logits: 2 (BF16, F16) or 4 (F32) bytes per element, nothing of that size
 // written. Each thread has four 128-bit loads under way, takes their maximum, rescales its sums
 // once and adds the exponentials. Rows up to 4 KiB belong to a warp, which needs no barrier; longer
 // ones to a block, and three or more blocks are on a multiprocessor at once, so that one's
@@ -9,7 +9,7 @@
 // where rows are few their segments go to blocks of their own, and a second launch merges the
 // partials, in the same order and to the same bits.
 //
-// Backward reads the logits and writes the gradient, once each: 4 or 8 bytes an element. What a
+// Backward reads the logits and writes the gradient, once each: 4 or 8 bytes per element. What a
 // row's elements share is computed once, in double, by one warp. A small launch before it looks
 // whether the caller's lse has the digits for that, and sums a row again where not.
 #include "operations.h"

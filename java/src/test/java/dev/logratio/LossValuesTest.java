@@ -343,7 +343,7 @@ class LossValuesTest {
     }
 
     /**
-     * An upstream gradient a pair weighs its loss; of a mean over all tokens of the batch every
+     * An upstream gradient per pair weighs its loss; of a mean over all tokens of the batch every
      * pair receives from every loss.
      */
     @ParameterizedTest
