@@ -9,23 +9,6 @@ namespace {
 
 constexpr int32_t kMultiprocessors = 1;
 
-int64_t bytes_of(cpu::ElementType type) {
-  switch (type) {
-    case cpu::ElementType::f64:
-    case cpu::ElementType::i64:
-      return 8;
-    case cpu::ElementType::f32:
-    case cpu::ElementType::i32:
-      return 4;
-    case cpu::ElementType::bf16:
-    case cpu::ElementType::f16:
-      return 2;
-    case cpu::ElementType::flag:
-      return 1;
-  }
-  return 1;
-}
-
 }  // namespace
 
 void check_device(int32_t device) {
@@ -50,7 +33,7 @@ void describe(int32_t, lr_device_info* info) {
       static_cast<uint64_t>(sysconf(_SC_PHYS_PAGES)) * static_cast<uint64_t>(sysconf(_SC_PAGESIZE));
 }
 
-void poison(const cpu::Grid& output) {
+void poison(const op::TensorView& output) {
   if (!output.present || output.size() == 0)
     return;
   const int64_t size = bytes_of(output.type);
@@ -63,8 +46,8 @@ void poison(const cpu::Grid& output) {
   }
 }
 
-void poison(const cpu::LogitRows& output, int64_t rows) {
-  const int64_t size = output.type == cpu::LogitType::f32 ? 4 : 2;
+void poison(const op::LogitRows& output, int64_t rows) {
+  const int64_t size = bytes_of(output.type);
   for (int64_t r = 0; r < rows; ++r) {
     const int64_t element =
         r / output.inner * output.outer_stride + r % output.inner * output.inner_stride;

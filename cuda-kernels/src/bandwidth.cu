@@ -52,7 +52,7 @@ __global__ void __launch_bounds__(kThreads) probe_memory(const Probe probe) {
 
 }  // namespace
 
-lr_status bandwidth_probe(Execution* execution, const BandwidthProbe* call) {
+lr_status bandwidth_probe(Execution* execution, const op::BandwidthProbe* call) {
   return run(execution, [&] {
     const Probe probe{static_cast<Vector*>(call->source), static_cast<Vector*>(call->destination),
                       static_cast<int64_t>(call->bytes / sizeof(Vector))};

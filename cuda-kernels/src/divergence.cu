@@ -24,7 +24,7 @@ namespace {
 constexpr int64_t kNobody = INT64_MAX;
 
 struct PairCall {
-  Divergences args;
+  op::Divergence args;
   PairScale scale;
   Stretches stretches;
   int64_t*
@@ -55,7 +55,8 @@ struct PairCall {
 
 // ---- Before the rows ----
 
-__device__ inline void claim(const cpu::Grid& rows, int64_t pair, int64_t count, int64_t* owners) {
+__device__ inline void claim(const op::TensorView& rows, int64_t pair, int64_t count,
+                             int64_t* owners) {
   const int64_t row = read_int(rows, pair);
   if (row >= 0 && row < count)
     lower_to(&owners[row], pair);
@@ -64,17 +65,17 @@ __device__ inline void claim(const cpu::Grid& rows, int64_t pair, int64_t count,
 // By one block.
 __global__ void __launch_bounds__(kListThreads) prepare_pairs(const LR_PARAMETER PairCall call) {
   LR_SHARED(BlockScratch, scratch, 1);
-  const Divergences& args = call.args;
+  const op::Divergence& args = call.args;
   if (call.owners_p != nullptr) {
-    for (int64_t r = threadIdx.x; r < args.sides.p_count; r += kListThreads)
+    for (int64_t r = threadIdx.x; r < args.p_count; r += kListThreads)
       call.owners_p[r] = kNobody;
-    for (int64_t r = threadIdx.x; r < args.sides.q_count; r += kListThreads)
+    for (int64_t r = threadIdx.x; r < args.q_count; r += kListThreads)
       call.owners_q[r] = kNobody;
     make_visible();
     __syncthreads();
     for (int64_t k = threadIdx.x; k < args.pairs; k += kListThreads) {
-      claim(args.p_rows, k, args.sides.p_count, call.owners_p);
-      claim(args.q_rows, k, args.sides.q_count, call.owners_q);
+      claim(args.p_rows, k, args.p_count, call.owners_p);
+      claim(args.q_rows, k, args.q_count, call.owners_q);
     }
   }
   double sum[1] = {0};
@@ -143,7 +144,7 @@ __device__ inline void finish_first(const PairCall& call, const RowsOfPair<T>& r
     scratch->norm = math::pair_norm(kForm, sums, temperature);
   }
   if constexpr (kForm == PairForm::transport) {
-    const int64_t columns = call.args.sides.p.columns;
+    const int64_t columns = call.args.p.columns;
     const int64_t live =
         math::is_defined(sums) ? count_live(rows, columns, sums, call.scale) : columns;
     const double moved = sums.sum_a * (math::share_of_p(own, sums, temperature) -
@@ -189,7 +190,7 @@ __device__ inline void finish_second(const PairCall& call, int64_t pair, double 
 }
 
 template <class T>
-__device__ inline void clear_row(bool wanted, const cpu::LogitRows& gradient, int64_t row) {
+__device__ inline void clear_row(bool wanted, const op::LogitRows& gradient, int64_t row) {
   if (wanted)
     clear_columns<T>(row_address<T>(gradient, row), 0, gradient.columns);
 }
@@ -198,15 +199,15 @@ __device__ inline void clear_row(bool wanted, const cpu::LogitRows& gradient, in
 template <class T, PairForm kForm>
 __device__ __forceinline__ void take_pair(const PairCall& call, int64_t pair, int64_t row_p,
                                           int64_t row_q, PairScratch* scratch) {
-  const Divergences& args = call.args;
-  const int64_t columns = args.sides.p.columns, begin = warp_index() * call.stretches.columns;
+  const op::Divergence& args = call.args;
+  const int64_t columns = args.p.columns, begin = warp_index() * call.stretches.columns;
   const int64_t stretch_end = begin + call.stretches.columns,
                 end = stretch_end < columns ? stretch_end : columns;
   const int lane = lane_index();
-  RowsOfPair<T> rows{row_address<T>(args.sides.p, row_p), nullptr, nullptr, 0,
+  RowsOfPair<T> rows{row_address<T>(args.p, row_p), nullptr, nullptr, 0,
                      static_cast<float>(call.scale.temperature)};
-  if (args.sides.q_is_weights) {
-    rows.weights = row_address<Float32>(args.sides.q, row_q);
+  if (args.q_is_weights) {
+    rows.weights = row_address<Float32>(args.q, row_q);
     int bad = 0;
     float largest = largest_weight(rows.weights, begin, end, &bad);
     for (; bad > 0; --bad)
@@ -218,7 +219,7 @@ __device__ __forceinline__ void take_pair(const PairCall& call, int64_t pair, in
       largest = fmaxf(largest, scratch->largest[w]);
     rows.exponent = static_cast<int>(float_to_bits(largest) >> 23) - 127;
   } else {
-    rows.b = row_address<T>(args.sides.q, row_q);
+    rows.b = row_address<T>(args.q, row_q);
   }
 
   const PairSums first = first_pass<T, kForm>(rows, begin, end, call.scale);
@@ -264,9 +265,9 @@ template <class T, PairForm kForm>
 __global__ void __launch_bounds__(kStretchThreads, kStretchBlocks)
     divergence_rows(const LR_PARAMETER PairCall call) {
   LR_SHARED(PairScratch, scratch, 1);
-  const Divergences& args = call.args;
-  const int64_t rows_p = args.wants_p && call.owners_p != nullptr ? args.sides.p_count : 0;
-  const int64_t rows_q = args.wants_q && call.owners_q != nullptr ? args.sides.q_count : 0;
+  const op::Divergence& args = call.args;
+  const int64_t rows_p = args.wants_p && call.owners_p != nullptr ? args.p_count : 0;
+  const int64_t rows_q = args.wants_q && call.owners_q != nullptr ? args.q_count : 0;
   for (int64_t unit = blockIdx.x; unit < args.pairs + rows_p + rows_q; unit += gridDim.x) {
     if (unit >= args.pairs) {
       const bool is_p = unit < args.pairs + rows_p;
@@ -280,8 +281,8 @@ __global__ void __launch_bounds__(kStretchThreads, kStretchBlocks)
     if (call.owners_p != nullptr) {
       row_p = read_int(args.p_rows, unit);
       row_q = read_int(args.q_rows, unit);
-      const bool owns_p = row_p >= 0 && row_p < args.sides.p_count && call.owners_p[row_p] == unit;
-      const bool owns_q = row_q >= 0 && row_q < args.sides.q_count && call.owners_q[row_q] == unit;
+      const bool owns_p = row_p >= 0 && row_p < args.p_count && call.owners_p[row_p] == unit;
+      const bool owns_q = row_q >= 0 && row_q < args.q_count && call.owners_q[row_q] == unit;
       if (!owns_p || !owns_q) {
         if (owns_p)
           clear_row<T>(args.wants_p, args.grad_p, row_p);
@@ -318,10 +319,10 @@ __global__ void __launch_bounds__(kListThreads) sum_pairs(const LR_PARAMETER Pai
 
 template <class T>
 void launch_pairs(const PairCall& call, const Machine& machine) {
-  const Divergences& args = call.args;
+  const op::Divergence& args = call.args;
   const bool by_index = call.owners_p != nullptr;
-  const int64_t units = args.pairs + (by_index && args.wants_p ? args.sides.p_count : 0) +
-                        (by_index && args.wants_q ? args.sides.q_count : 0);
+  const int64_t units = args.pairs + (by_index && args.wants_p ? args.p_count : 0) +
+                        (by_index && args.wants_q ? args.q_count : 0);
   if (units == 0)
     return;
   const auto start = [&](auto kernel) {
@@ -347,15 +348,15 @@ void launch_pairs(const PairCall& call, const Machine& machine) {
 
 }  // namespace
 
-lr_status divergence(Execution* execution, const Divergences* divergences) {
+lr_status divergence(Execution* execution, const op::Divergence* divergences) {
   return run(execution, [&] {
-    const Divergences& args = *divergences;
+    const op::Divergence& args = *divergences;
     Workspace workspace(*execution);
     double* const values = workspace.take<double>(args.pairs);
     double* const total = workspace.take<double>(1);
     const bool by_index = args.p_rows.present;
-    int64_t* const owners_p = workspace.take<int64_t>(by_index ? args.sides.p_count : 0);
-    int64_t* const owners_q = workspace.take<int64_t>(by_index ? args.sides.q_count : 0);
+    int64_t* const owners_p = workspace.take<int64_t>(by_index ? args.p_count : 0);
+    int64_t* const owners_q = workspace.take<int64_t>(by_index ? args.q_count : 0);
     if (!workspace.ready())
       return;
     const Machine machine(*execution);
@@ -364,7 +365,7 @@ lr_status divergence(Execution* execution, const Divergences* divergences) {
     const PairCall call{
         args,
         {temperature, static_cast<float>(scale), static_cast<float>(scale) / 1.44269504f},
-        cut_stretches(args.sides.p.columns),
+        cut_stretches(args.p.columns),
         by_index ? owners_p : nullptr,
         by_index ? owners_q : nullptr,
         args.row_weights.present ? total : nullptr,
@@ -372,16 +373,16 @@ lr_status divergence(Execution* execution, const Divergences* divergences) {
         execution->bad_values};
     poison(args.values);
     poison(args.loss);
-    if (args.wants_p && args.grad_p.base != args.sides.p.base)
-      poison(args.grad_p, args.sides.p_count);
-    if (args.wants_q && args.grad_q.base != args.sides.q.base)
-      poison(args.grad_q, args.sides.q_count);
+    if (args.wants_p && args.grad_p.base != args.p.base)
+      poison(args.grad_p, args.p_count);
+    if (args.wants_q && args.grad_q.base != args.q.base)
+      poison(args.grad_q, args.q_count);
     if (by_index || args.row_weights.present) {
       PairCall prepared = call;
       prepared.total = total;
       launch(prepare_pairs, 1, kListThreads, 0, machine.stream, prepared);
     }
-    with_type(args.sides.p.type, [&]<class T>(T) { launch_pairs<T>(call, machine); });
+    with_type(args.p.type, [&]<class T>(T) { launch_pairs<T>(call, machine); });
     if (args.loss.present)
       launch(sum_pairs, 1, kListThreads, 0, machine.stream, call);
   });

@@ -76,7 +76,7 @@ struct Float16 {
 
 // First element of row r, in 64-bit arithmetic.
 template <class T>
-__device__ __forceinline__ typename T::Element* row_address(const cpu::LogitRows& rows, int64_t r) {
+__device__ __forceinline__ typename T::Element* row_address(const op::LogitRows& rows, int64_t r) {
   const int64_t outer = r < rows.inner ? 0 : r / rows.inner;
   return static_cast<typename T::Element*>(rows.base) + outer * rows.outer_stride +
          (r - outer * rows.inner) * rows.inner_stride;
@@ -244,53 +244,53 @@ __device__ __forceinline__ void store_vector(typename T::Element* row,
 
 // ---- Token-sized tensors ----
 
-__device__ __forceinline__ int64_t element_offset(const cpu::Grid& grid, int64_t k) {
+__device__ __forceinline__ int64_t element_offset(const op::TensorView& grid, int64_t k) {
   if (grid.outer == 1)
     return k * grid.inner_stride;
   const int64_t outer = k / grid.inner;
   return outer * grid.outer_stride + (k - outer * grid.inner) * grid.inner_stride;
 }
 
-__device__ inline double read_double(const cpu::Grid& grid, int64_t k) {
+__device__ inline double read_double(const op::TensorView& grid, int64_t k) {
   const int64_t at = element_offset(grid, k);
   switch (grid.type) {
-    case cpu::ElementType::f64:
+    case op::ElementType::f64:
       return static_cast<const double*>(grid.data)[at];
-    case cpu::ElementType::f32:
+    case op::ElementType::f32:
       return static_cast<const float*>(grid.data)[at];
-    case cpu::ElementType::bf16:
+    case op::ElementType::bf16:
       return BFloat16::widen(static_cast<const uint16_t*>(grid.data)[at]);
-    case cpu::ElementType::f16:
+    case op::ElementType::f16:
       return from_float16(static_cast<const uint16_t*>(grid.data)[at]);
-    case cpu::ElementType::i64:
+    case op::ElementType::i64:
       return static_cast<double>(static_cast<const int64_t*>(grid.data)[at]);
-    case cpu::ElementType::i32:
+    case op::ElementType::i32:
       return static_cast<const int32_t*>(grid.data)[at];
-    case cpu::ElementType::flag:
+    case op::ElementType::flag:
       return static_cast<const uint8_t*>(grid.data)[at] != 0 ? 1.0 : 0.0;
   }
   return 0;
 }
 
-__device__ inline int64_t read_int(const cpu::Grid& grid, int64_t k) {
+__device__ inline int64_t read_int(const op::TensorView& grid, int64_t k) {
   const int64_t at = element_offset(grid, k);
-  return grid.type == cpu::ElementType::i32 ? static_cast<const int32_t*>(grid.data)[at]
-                                            : static_cast<const int64_t*>(grid.data)[at];
+  return grid.type == op::ElementType::i32 ? static_cast<const int32_t*>(grid.data)[at]
+                                           : static_cast<const int64_t*>(grid.data)[at];
 }
 
 // Rounds once, to nearest even. Absent outputs are left alone.
-__device__ inline void write(const cpu::Grid& grid, int64_t k, double value) {
+__device__ inline void write(const op::TensorView& grid, int64_t k, double value) {
   if (!grid.present)
     return;
   const int64_t at = element_offset(grid, k);
   switch (grid.type) {
-    case cpu::ElementType::f32:
+    case op::ElementType::f32:
       static_cast<float*>(grid.data)[at] = static_cast<float>(value);
       break;
-    case cpu::ElementType::bf16:
+    case op::ElementType::bf16:
       static_cast<uint16_t*>(grid.data)[at] = math::Bfloat16::narrow(value);
       break;
-    case cpu::ElementType::f16:
+    case op::ElementType::f16:
       static_cast<uint16_t*>(grid.data)[at] = math::Float16::narrow(value);
       break;
     default:
@@ -299,11 +299,11 @@ __device__ inline void write(const cpu::Grid& grid, int64_t k, double value) {
   }
 }
 
-__device__ inline void write(const cpu::Grid& grid, int64_t k, int64_t value) {
+__device__ inline void write(const op::TensorView& grid, int64_t k, int64_t value) {
   if (!grid.present)
     return;
   const int64_t at = element_offset(grid, k);
-  if (grid.type == cpu::ElementType::i32) {
+  if (grid.type == op::ElementType::i32) {
     static_cast<int32_t*>(grid.data)[at] = static_cast<int32_t>(value);
   } else {
     static_cast<int64_t*>(grid.data)[at] = value;
@@ -319,7 +319,7 @@ __device__ inline bool is_weight(double value) {
 constexpr int64_t kIgnored = -1;
 constexpr int64_t kBadLabel = -2;
 
-__device__ inline int64_t read_label(const Labels& labels, int64_t row, int64_t columns) {
+__device__ inline int64_t read_label(const op::Labels& labels, int64_t row, int64_t columns) {
   const int64_t label = read_int(labels.values, row);
   if (label == labels.ignore_index)
     return kIgnored;

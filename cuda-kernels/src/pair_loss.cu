@@ -19,15 +19,13 @@ struct SortMemory {
 };
 
 __global__ void __launch_bounds__(kListThreads)
-    evaluate_pair_losses(const LR_PARAMETER PairLosses call, SortMemory sort) {
+    evaluate_pair_losses(const LR_PARAMETER op::PairLoss call, SortMemory sort) {
   LR_SHARED(BlockScratch, scratch, 1);
   lr_loss_options options = call.options;
-  if (call.beta_kl.present)
-    options.beta_kl = read_double(call.beta_kl, 0);
-  if (call.beta_mix.present)
-    options.beta_mix = read_double(call.beta_mix, 0);
-  if (call.tau.present)
-    options.tau = read_double(call.tau, 0);
+  for (const op::PairLoss::Learned& learned : call.learned) {
+    if (learned.value.present)
+      options.*learned.option = read_double(learned.value, 0);
+  }
   evaluate_pairs(options, {call.pairs,
                            call.tensors,
                            true,
@@ -38,8 +36,8 @@ __global__ void __launch_bounds__(kListThreads)
 }
 
 // Every block takes the mean of the log-ratios given for kl itself, so that blocks need not meet.
-__device__ inline double mean_log_ratio(const cpu::Grid& policy, const cpu::Grid& reference,
-                                        BlockScratch* scratch) {
+__device__ inline double mean_log_ratio(const op::TensorView& policy,
+                                        const op::TensorView& reference, BlockScratch* scratch) {
   const int64_t count = policy.outer * policy.inner;
   double sum[1] = {0};
   for (int64_t k = threadIdx.x; k < count; k += kListThreads)
@@ -49,9 +47,9 @@ __device__ inline double mean_log_ratio(const cpu::Grid& policy, const cpu::Grid
 }
 
 __global__ void __launch_bounds__(kListThreads)
-    evaluate_example_losses(const LR_PARAMETER ExampleLosses call) {
+    evaluate_example_losses(const LR_PARAMETER op::UnpairedLoss call) {
   LR_SHARED(BlockScratch, scratch, 1);
-  const cpu::ExampleTensors& t = call.tensors;
+  const op::UnpairedLoss& t = call;
   const double kl = t.kl_policy_logps.present
                         ? mean_log_ratio(t.kl_policy_logps, t.kl_reference_logps, scratch)
                         : 0;
@@ -76,10 +74,10 @@ __global__ void __launch_bounds__(kListThreads)
 
 }  // namespace
 
-lr_status pair_loss(Execution* execution, const PairLosses* losses) {
+lr_status pair_loss(Execution* execution, const op::PairLoss* losses) {
   return run(execution, [&] {
     const math::LossInfo& info = *math::loss_info(losses->options.loss);
-    const cpu::PairTensors& t = losses->tensors;
+    const op::PairTensors& t = losses->tensors;
     Workspace workspace(*execution);
     SortMemory sort{};
     if (info.sorting != math::Sorting::none) {
@@ -88,24 +86,24 @@ lr_status pair_loss(Execution* execution, const PairLosses* losses) {
     }
     if (!workspace.ready())
       return;
-    for (const cpu::Grid* output :
+    for (const op::TensorView* output :
          {&t.loss, &t.chosen_rewards, &t.rejected_rewards, &t.grad_policy_chosen,
-          &t.grad_policy_rejected, &t.grad_reference_chosen, &t.grad_reference_rejected,
-          &t.grad_beta, &t.grad_beta_kl, &t.grad_beta_mix, &t.grad_tau}) {
+          &t.grad_policy_rejected, &t.grad_reference_chosen, &t.grad_reference_rejected})
       poison(*output);
-    }
+    for (const op::TensorView& gradient : t.grad_parameters)
+      poison(gradient);
     launch(evaluate_pair_losses, grid_of(needs_one_block(info) ? 1 : blocks_for(losses->pairs)),
            kListThreads, 0, execution->stream, *losses, sort);
   });
 }
 
-lr_status unpaired_loss(Execution* execution, const ExampleLosses* losses) {
+lr_status unpaired_loss(Execution* execution, const op::UnpairedLoss* losses) {
   return run(execution, [&] {
     Workspace workspace(*execution);
     if (!workspace.ready())
       return;
-    const cpu::ExampleTensors& t = losses->tensors;
-    for (const cpu::Grid* output :
+    const op::UnpairedLoss& t = *losses;
+    for (const op::TensorView* output :
          {&t.loss, &t.rewards, &t.kl, &t.grad_policy_logps, &t.grad_reference_logps})
       poison(*output);
     launch(evaluate_example_losses, grid_of(blocks_for(losses->examples)), kListThreads, 0,

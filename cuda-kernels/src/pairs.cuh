@@ -20,7 +20,7 @@ struct SortEntry {
 
 struct PairBatch {
   int64_t pairs;
-  const cpu::PairTensors& tensors;
+  const op::PairTensors& tensors;
   bool wants_rewards;
   int64_t first, step;    // this thread takes pairs first, first + step, ...; a loss that looks at
                           // others needs all of them in one block
@@ -49,13 +49,13 @@ struct LoadedPair {
 __device__ inline double at_least_one(double count) { return count < 1 ? 1 : count; }
 
 __device__ inline double read_upstream(const PairBatch& batch, int64_t value, int64_t values) {
-  const cpu::Grid& grid = batch.tensors.grad_loss;
+  const op::TensorView& grid = batch.tensors.grad_loss;
   return grid.present ? read_double(grid, value) : 1.0 / static_cast<double>(values);
 }
 
 __device__ LR_NO_INLINE inline LoadedPair load_pair(const PairBatch& batch, int64_t k,
                                                     bool reference_free, bool two_values) {
-  const cpu::PairTensors& t = batch.tensors;
+  const op::PairTensors& t = batch.tensors;
   LoadedPair loaded{
       {read_double(t.policy_chosen, k), read_double(t.policy_rejected, k), 0, 0, 1, 1}, {}};
   if (!reference_free && t.reference_chosen.present) {
@@ -84,7 +84,7 @@ __device__ LR_NO_INLINE inline void store_rewards(const PairBatch& batch, int64_
 // The output's gradients are complete.
 __device__ LR_NO_INLINE inline void store_pair(const PairBatch& batch, int64_t k,
                                                const PairOutput& out, bool two_values) {
-  const cpu::PairTensors& t = batch.tensors;
+  const op::PairTensors& t = batch.tensors;
   write(t.loss, k, out.value);
   if (two_values)
     write(t.loss, batch.pairs + k, out.second_value);
@@ -190,7 +190,7 @@ __device__ inline SortKeys sort_keys(const PairInput& pair) {
 template <class Loss>
 __device__ inline void evaluate_sorted(const Loss& loss, double beta, const PairBatch& batch) {
   constexpr bool kByModel = Loss::info.sorting == math::Sorting::by_model;
-  const cpu::PairTensors& t = batch.tensors;
+  const op::PairTensors& t = batch.tensors;
   const auto keys_of = [&](int64_t pair) {
     return sort_keys<kByModel>(load_pair(batch, pair, false, false).input);
   };
@@ -233,7 +233,7 @@ __device__ inline void evaluate_loss(const Loss& loss, double beta, const PairBa
   math::Statistics statistics, derivatives;
   if constexpr (kCoupled)
     take_statistics(loss, batch, &statistics, &derivatives);
-  double parameters[3] = {0, 0, 0};
+  double parameters[math::kParameters] = {};
   for (int64_t k = batch.first; k < batch.pairs; k += batch.step) {
     const LoadedPair in = load_pair(batch, k, kReferenceFree, kTwoValues);
     PairOutput out;
@@ -257,9 +257,8 @@ __device__ inline void evaluate_loss(const Loss& loss, double beta, const PairBa
       gradient.reference_rejected += more.reference_rejected;
     }
     if constexpr (kHasParameters) {
-      parameters[0] += math::vanishing_product(in.upstream[0], out.parameters.beta);
-      parameters[1] += math::vanishing_product(in.upstream[0], out.parameters.beta_mix);
-      parameters[2] += math::vanishing_product(in.upstream[0], out.parameters.tau);
+      for (int p = 0; p < math::kParameters; ++p)
+        parameters[p] += math::vanishing_product(in.upstream[0], out.parameters[p]);
     }
     store_pair(batch, k, out, kTwoValues);
     store_rewards(batch, k, in.input, beta);
@@ -267,10 +266,8 @@ __device__ inline void evaluate_loss(const Loss& loss, double beta, const PairBa
   if constexpr (kHasParameters) {
     block_sum(parameters, batch.scratch);
     if (threadIdx.x == 0) {
-      write(batch.tensors.grad_beta, 0, parameters[0]);
-      write(batch.tensors.grad_beta_kl, 0, parameters[0]);
-      write(batch.tensors.grad_beta_mix, 0, parameters[1]);
-      write(batch.tensors.grad_tau, 0, parameters[2]);
+      for (int p = 0; p < math::kParameters; ++p)
+        write(batch.tensors.grad_parameters[p], 0, parameters[p]);
     }
   }
 }

@@ -62,7 +62,7 @@ struct RowTotals {
 // ---- Rows ----
 
 struct Rows {
-  cpu::LogitRows logits;
+  op::LogitRows logits;
   int64_t count;
   Transform transform;
   Mask mask;
@@ -143,7 +143,7 @@ __global__ void __launch_bounds__(kBlockThreads, kForwardBlocks<Cap>)
 
 struct BackwardCall {
   Rows rows;
-  cpu::LogitRows gradient;
+  op::LogitRows gradient;
   int64_t pieces;  // of a row, each a block's
   int64_t piece_vectors;
   int64_t tokens;  // of a sequence
@@ -310,28 +310,28 @@ struct PairsCall {
   lr_sequence_options options;
   Mask mask;
   TokenFigures figures;
-  cpu::Grid reference_logps;
-  cpu::Grid reference_token_logps;
+  op::TensorView reference_logps;
+  op::TensorView reference_token_logps;
   double* weights;  // of tokens in their sums; null: those of the mask
   SequenceFigures* sequences;
   uint32_t* arrivals;
   bool wpo;
   bool sft;
   // The pairs, by the last block.
-  cpu::PairTensors tensors;  // of one loss of the list, views of the workspace
-  double* upstream;          // [2P], as are the values and gradients
+  op::PairTensors tensors;  // of one loss of the list, views of the workspace
+  double* upstream;         // [2P], as are the values and gradients
   double* value;
   double* gradient;
   double* total_loss;             // [P]
   double* total_gradient;         // [2P]
   double* chosen_token_gradient;  // of sft
   SortEntry* entries[2];
-  cpu::Grid losses;
-  cpu::Grid logps;
-  cpu::Grid counts;
+  op::TensorView losses;
+  op::TensorView logps;
+  op::TensorView counts;
   lr_step_metrics* metrics;
   int loss_count;
-  ListedLoss list[kMaxStepLosses];
+  ListedLoss list[op::kMaxStepLosses];
 };
 
 __global__ void __launch_bounds__(kListThreads)
@@ -539,12 +539,12 @@ __global__ void __launch_bounds__(kListThreads)
 
 // ---- The host's side ----
 
-cpu::Grid view(double* values, int64_t count, int64_t stride = 1) {
-  return {true, cpu::ElementType::f64, values, 1, count, 0, stride};
+op::TensorView view(double* values, int64_t count, int64_t stride = 1) {
+  return {true, op::ElementType::f64, values, 1, count, 0, stride};
 }
 
 // The part of the pairs' memory, and what the list says.
-void plan_pairs(const Step& step, Workspace& workspace, PairsCall* call) {
+void plan_pairs(const op::PreferenceStep& step, Workspace& workspace, PairsCall* call) {
   const int64_t pairs = step.pairs;
   call->sequences = workspace.take<SequenceFigures>(2 * pairs);
   call->upstream = workspace.take<double>(2 * pairs);
@@ -573,7 +573,7 @@ void plan_pairs(const Step& step, Workspace& workspace, PairsCall* call) {
         reinterpret_cast<double*>(call->sequences) + first * kStride + offset / sizeof(double),
         pairs, kStride);
   };
-  cpu::PairTensors& t = call->tensors;
+  op::PairTensors& t = call->tensors;
   t.policy_chosen = figure(offsetof(SequenceFigures, logp), 0);
   t.policy_rejected = figure(offsetof(SequenceFigures, logp), pairs);
   if (step.reference_logps.present || step.reference_token_logps.present) {
@@ -616,12 +616,11 @@ void launch_backward(const BackwardCall& call, const Machine& machine) {
 
 }  // namespace
 
-lr_status preference_step(Execution* execution, const Step* step) {
+lr_status preference_step(Execution* execution, const op::PreferenceStep* step) {
   return run(execution, [&] {
     const Machine machine(*execution);
-    const cpu::StepOutput& output = step->output;
     const int64_t sequences = 2 * step->pairs, rows = sequences * step->tokens;
-    const bool metrics = output.metrics != nullptr, has_tails = step->sequence.tail_weight != 1;
+    const bool metrics = step->metrics != nullptr, has_tails = step->sequence.tail_weight != 1;
     Workspace workspace(*execution);
     const auto figures = [&](bool wanted) {
       return wanted ? workspace.take<double>(rows) : nullptr;
@@ -635,10 +634,10 @@ lr_status preference_step(Execution* execution, const Step* step) {
     pairs.reference_logps = step->reference_logps;
     pairs.reference_token_logps = step->reference_token_logps;
     pairs.wpo = step->wpo;
-    pairs.losses = output.losses;
-    pairs.logps = output.logps;
-    pairs.counts = output.counts;
-    pairs.metrics = output.metrics;
+    pairs.losses = step->losses_out;
+    pairs.logps = step->logps;
+    pairs.counts = step->counts;
+    pairs.metrics = step->metrics;
     pairs.figures = {figures(true),    figures(true),    figures(true),   figures(step->wpo),
                      figures(metrics), figures(metrics), figures(metrics)};
     pairs.weights = figures(has_tails);
@@ -657,10 +656,10 @@ lr_status preference_step(Execution* execution, const Step* step) {
     backward.sequences = pairs.sequences;
     backward.sequence_gradient = pairs.total_gradient;
     backward.chosen_token_gradient = pairs.chosen_token_gradient;
-    const bool has_backward = output.grad_logits != nullptr && rows > 0;
+    const bool has_backward = step->wants_gradient && rows > 0;
     if (has_backward) {
       const Pieces pieces = cut_backward(rows, step->logits, machine);
-      backward.gradient = *output.grad_logits;
+      backward.gradient = step->gradient;
       backward.pieces = pieces.count;
       backward.piece_vectors = pieces.vectors;
       backward.totals = metrics ? workspace.take<RowTotals>(rows * pieces.count) : nullptr;
@@ -668,10 +667,10 @@ lr_status preference_step(Execution* execution, const Step* step) {
     if (!workspace.ready())
       return;
 
-    for (const cpu::Grid* grid : {&output.losses, &output.logps, &output.counts})
+    for (const op::TensorView* grid : {&step->losses_out, &step->logps, &step->counts})
       poison(*grid);
-    if (has_backward && output.grad_logits->base != step->logits.base)
-      poison(*output.grad_logits, rows);
+    if (has_backward && step->gradient.base != step->logits.base)
+      poison(step->gradient, rows);
     if (drops_rows && rows > 0) {
       launch(find_tails, grid_of(sequences), kListThreads, 0, machine.stream, step->sequence,
              pairs.mask, sequences, step->tokens, pairs.weights);
@@ -697,7 +696,7 @@ lr_status preference_step(Execution* execution, const Step* step) {
     });
     if (metrics)
       launch(step_norm, dim3(1), kListThreads, 0, machine.stream, backward.totals,
-             rows * backward.pieces, output.metrics);
+             rows * backward.pieces, step->metrics);
   });
 }
 

@@ -2,7 +2,7 @@
 // runtime and by the emulator. A failure is thrown as Failure; library.cpp makes it a status.
 #pragma once
 
-#include "device/table.h"
+#include "op/device_table.h"
 
 namespace logratio::device::resources {
 

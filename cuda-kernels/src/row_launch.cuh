@@ -17,21 +17,19 @@ constexpr int64_t kBlocksPerMultiprocessor =
 
 // Calls body(T{}) with the loads and stores of the logits' type.
 template <class Body>
-void with_type(cpu::LogitType type, Body&& body) {
+void with_type(op::ElementType type, Body&& body) {
   switch (type) {
-    case cpu::LogitType::f32:
-      return body(Float32{});
-    case cpu::LogitType::bf16:
+    case op::ElementType::bf16:
       return body(BFloat16{});
-    case cpu::LogitType::f16:
+    case op::ElementType::f16:
       return body(Float16{});
+    default:
+      return body(Float32{});
   }
 }
 
-inline int64_t element_bytes(cpu::LogitType type) { return type == cpu::LogitType::f32 ? 4 : 2; }
-
-inline bool is_warp_row(const cpu::LogitRows& rows) {
-  return rows.columns * element_bytes(rows.type) <= kWarpRowBytes;
+inline bool is_warp_row(const op::LogitRows& rows) {
+  return rows.columns * op::bytes_of(rows.type) <= kWarpRowBytes;
 }
 inline int64_t blocks_of_warps(int64_t rows) { return (rows + kRowsPerBlock - 1) / kRowsPerBlock; }
 
@@ -59,10 +57,10 @@ struct Pieces {
   int64_t vectors;  // of each
 };
 
-inline Pieces cut_backward(int64_t rows, const cpu::LogitRows& logits, const Machine& machine) {
+inline Pieces cut_backward(int64_t rows, const op::LogitRows& logits, const Machine& machine) {
   const Segments segments = cut(logits.columns);
   const int64_t count = machine.shares_out(rows, segments) ? segments.count : 1;
-  const int64_t per_vector = 16 / element_bytes(logits.type);
+  const int64_t per_vector = 16 / op::bytes_of(logits.type);
   const int64_t vectors = (logits.columns + per_vector - 1) / per_vector +
                           1;  // one more where the row begins within a vector
   return {count, (vectors + count - 1) / count};

@@ -12,7 +12,7 @@
 #include <string>
 #include <utility>
 
-#include "device/table.h"
+#include "op/device_table.h"
 
 #ifdef LR_EMULATOR
 #include "emulator.h"
@@ -144,8 +144,8 @@ void launch(void (*kernel)(Parameters...), dim3 grid, dim3 block, size_t shared_
 }
 
 // Outputs start as NaN, so that an element that no kernel wrote shows.
-void poison(const cpu::Grid& output);
-void poison(const cpu::LogitRows& output, int64_t rows);
+void poison(const op::TensorView& output);
+void poison(const op::LogitRows& output, int64_t rows);
 
 #else
 
@@ -164,8 +164,8 @@ void launch(void (*kernel)(Parameters...), dim3 grid, dim3 block, size_t shared_
     fail_cuda(error, "a kernel could not be started");
 }
 
-inline void poison(const cpu::Grid&) {}
-inline void poison(const cpu::LogitRows&, int64_t) {}
+inline void poison(const op::TensorView&) {}
+inline void poison(const op::LogitRows&, int64_t) {}
 
 #endif
 

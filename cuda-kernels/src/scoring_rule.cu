@@ -32,7 +32,7 @@ template <class T>
 using RuleChunk = Chunk<T, kChunkVectors, kRuleStep<T>>;
 
 struct RuleCall {
-  ScoringRules args;
+  op::ScoringRule args;
   int64_t rows;
   Stretches stretches;  // of the columns that take part
   float order_scale;    // (alpha - 1) log2(e), finite
@@ -258,7 +258,7 @@ __device__ inline double finish_row(const RuleCall& call, int64_t r, double upst
 template <class T, RuleForm kForm>
 __device__ __forceinline__ void take_row(const RuleCall& call, int64_t r, int64_t label,
                                          double upstream, RuleScratch* scratch) {
-  const ScoringRules& args = call.args;
+  const op::ScoringRule& args = call.args;
   const int64_t columns = args.options.vocabulary, begin = warp_index() * call.stretches.columns;
   const int64_t stretch_end = begin + call.stretches.columns,
                 end = stretch_end < columns ? stretch_end : columns;
@@ -311,7 +311,7 @@ template <class T, RuleForm kForm>
 __global__ void __launch_bounds__(kStretchThreads, kStretchBlocks)
     rule_rows(const LR_PARAMETER RuleCall call) {
   LR_SHARED(RuleScratch, scratch, 1);
-  const ScoringRules& args = call.args;
+  const op::ScoringRule& args = call.args;
   for (int64_t r = blockIdx.x; r < call.rows; r += gridDim.x) {
     const int64_t label = read_label(args.labels, r, args.options.vocabulary);
     __syncthreads();  // the row before has been read
@@ -374,9 +374,9 @@ void launch_rule(const RuleCall& call, const Machine& machine) {
 
 }  // namespace
 
-lr_status scoring_rule(Execution* execution, const ScoringRules* rules) {
+lr_status scoring_rule(Execution* execution, const op::ScoringRule* rules) {
   return run(execution, [&] {
-    const ScoringRules& args = *rules;
+    const op::ScoringRule& args = *rules;
     Workspace workspace(*execution);
     const int64_t rows = args.labels.values.size();
     double* const values = workspace.take<double>(rows);

@@ -16,7 +16,7 @@ struct Call {
   Mask mask;
   int64_t sequences;
   int64_t tokens;
-  cpu::SequenceTensors tensors;
+  op::SequenceLogps tensors;
   int64_t* bad_values;
 };
 
@@ -53,10 +53,10 @@ __global__ void __launch_bounds__(kListThreads) reduce_sequences(const LR_PARAME
 
 }  // namespace
 
-lr_status sequence_logps(Execution* execution, const SequenceReduction* reduction) {
+lr_status sequence_logps(Execution* execution, const op::SequenceLogps* reduction) {
   return run(execution, [&] {
     Workspace workspace(*execution);
-    const cpu::SequenceTensors& tensors = reduction->tensors;
+    const op::SequenceLogps& tensors = *reduction;
     const Call call{reduction->options,
                     {reduction->mask, {}},
                     reduction->mask.outer,
@@ -65,7 +65,8 @@ lr_status sequence_logps(Execution* execution, const SequenceReduction* reductio
                     execution->bad_values};
     if (!workspace.ready() || call.sequences == 0)
       return;
-    for (const cpu::Grid* output : {&tensors.logps, &tensors.counts, &tensors.grad_token_logps})
+    for (const op::TensorView* output :
+         {&tensors.logps, &tensors.counts, &tensors.grad_token_logps})
       poison(*output);
     launch(reduce_sequences, grid_of(call.sequences), kListThreads, 0, execution->stream, call);
   });

@@ -8,8 +8,8 @@ namespace logratio::device {
 
 // The mask of [sequences, tokens], and the labels that take tokens out of it; each may be absent.
 struct Mask {
-  cpu::Grid weights;
-  Labels labels;
+  op::TensorView weights;
+  op::Labels labels;
 };
 
 // Of the token's place in the mask; above 0 where the token counts.

@@ -23,16 +23,20 @@ namespace {
 
 // ---- Forward ----
 
-// The outputs in this order, so that a lane each writes them.
-enum Output { kLogp, kLse, kLse2, kEntropy, kMeanLogit, kArgmax, kOutputs };
+using op::kArgmax;
+using op::kEntropy;
+using op::kLogp;
+using op::kLse;
+using op::kLse2;
+using op::kMeanLogit;
 
 struct ForwardCall {
-  cpu::LogitRows logits;
+  op::LogitRows logits;
   int64_t rows;
   Segments segments;
   Transform transform;
-  Labels labels;
-  cpu::Grid outputs[kOutputs];
+  op::Labels labels;
+  op::TensorView outputs[op::kTokenOutputs];  // a lane each writes them
   int64_t* bad_values;
 
   __device__ bool wants_argmax() const { return outputs[kArgmax].present; }
@@ -161,14 +165,14 @@ enum Upstream { kGradLogp, kGradEntropy, kUpstreamLse, kUpstreamEntropy, kUpstre
 constexpr double kEnough = 0x1p-16;
 
 struct BackwardCall {
-  cpu::LogitRows logits;
-  cpu::LogitRows gradient;
+  op::LogitRows logits;
+  op::LogitRows gradient;
   int64_t rows;
   int64_t pieces;  // of a row, each a block's
   int64_t piece_vectors;
   Transform transform;
-  Labels labels;
-  cpu::Grid upstream[kUpstreams];
+  op::Labels labels;
+  op::TensorView upstream[kUpstreams];
   double lse_epsilon;  // spacing next to 1 of the type that lse was rounded to
   RowNorm* norms;      // by row, of those that have a gradient
   int64_t* bad_values;
@@ -298,27 +302,25 @@ void launch_backward(const BackwardCall& call, const Machine& machine) {
 
 }  // namespace
 
-lr_status token_logprobs(Execution* execution, const TokenForward* forward) {
+lr_status token_logprobs(Execution* execution, const op::TokenLogprobs* forward) {
   return run(execution, [&] {
-    const cpu::TokenOutputs& outputs = forward->outputs;
-    const ForwardCall call{forward->logits,
-                           forward->labels.values.size(),
-                           cut(forward->logits.columns),
-                           make_transform(forward->transform),
-                           forward->labels,
-                           {outputs.logp, outputs.lse, outputs.lse2, outputs.entropy,
-                            outputs.mean_logit, outputs.argmax},
-                           execution->bad_values};
+    ForwardCall call{forward->logits,
+                     forward->rows(),
+                     cut(forward->logits.columns),
+                     make_transform(forward->transform),
+                     forward->labels,
+                     {},
+                     execution->bad_values};
+    std::copy_n(forward->outputs, op::kTokenOutputs, call.outputs);
     Workspace workspace(*execution);
     const Machine machine(*execution);
     const bool shared_out = machine.shares_out(call.rows, call.segments);
     Partial* partials = workspace.take<Partial>(shared_out ? call.rows * call.segments.count : 0);
     if (!workspace.ready() || call.rows == 0)
       return;
-    for (const cpu::Grid& output : call.outputs)
+    for (const op::TensorView& output : call.outputs)
       poison(output);
-    const bool everything = outputs.lse2.present || outputs.entropy.present ||
-                            outputs.argmax.present || outputs.mean_logit.present;
+    const bool everything = forward->wants_everything();
     with_type(call.logits.type, [&]<class T>(T) {
       const auto start = call.transform.softcap != 0 ? launch_forward<T, Softcap, true>
                          : everything                ? launch_forward<T, NoSoftcap, true>
@@ -328,7 +330,7 @@ lr_status token_logprobs(Execution* execution, const TokenForward* forward) {
   });
 }
 
-lr_status token_logprobs_backward(Execution* execution, const TokenBackward* backward) {
+lr_status token_logprobs_backward(Execution* execution, const op::TokenLogprobsBackward* backward) {
   return run(execution, [&] {
     Workspace workspace(*execution);
     const int64_t rows = backward->labels.values.size();
@@ -337,7 +339,6 @@ lr_status token_logprobs_backward(Execution* execution, const TokenBackward* bac
       return;
     const Machine machine(*execution);
     const Pieces pieces = cut_backward(rows, backward->logits, machine);
-    const cpu::TokenUpstream& upstream = backward->upstream;
     const BackwardCall call{
         backward->logits,
         backward->gradient,
@@ -346,16 +347,16 @@ lr_status token_logprobs_backward(Execution* execution, const TokenBackward* bac
         pieces.vectors,
         make_transform(backward->transform),
         backward->labels,
-        {upstream.grad_logp, upstream.grad_entropy, upstream.lse, upstream.entropy},
-        cpu::epsilon_of(upstream.lse.type),
+        {backward->grad_logp, backward->grad_entropy, backward->lse, backward->entropy},
+        op::epsilon_of(backward->lse.type),
         norms,
         execution->bad_values};
     if (backward->gradient.base != backward->logits.base)
       poison(backward->gradient, rows);
     with_type(call.logits.type, [&]<class T>(T) {
-      const auto start = call.transform.softcap != 0     ? launch_backward<T, Softcap, true>
-                         : upstream.grad_entropy.present ? launch_backward<T, NoSoftcap, true>
-                                                         : launch_backward<T, NoSoftcap, false>;
+      const auto start = call.transform.softcap != 0      ? launch_backward<T, Softcap, true>
+                         : backward->grad_entropy.present ? launch_backward<T, NoSoftcap, true>
+                                                          : launch_backward<T, NoSoftcap, false>;
       start(call, machine);
     });
   });

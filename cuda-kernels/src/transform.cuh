@@ -15,7 +15,7 @@ struct Transform {
   float inverse_softcap;
 };
 
-inline Transform make_transform(const cpu::RowTransform& transform) {
+inline Transform make_transform(const op::RowTransform& transform) {
   const double scale = std::fmin(1.4426950408889634074 / transform.temperature, 1e30);
   const auto softcap = static_cast<float>(transform.softcap);
   return {transform.temperature, static_cast<float>(scale), static_cast<float>(-127.0 / scale),

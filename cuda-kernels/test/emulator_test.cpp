@@ -248,30 +248,31 @@ struct Rows {
         grad_logp(D::f64, {rows}, normal_values(rows, 1, 3)),
         grad_entropy(D::f64, {rows}, normal_values(rows, 1, 4)) {}
 
-  static cpu::Grid grid(const Tensor& tensor, cpu::ElementType type) {
+  static op::TensorView element_view(const Tensor& tensor, op::ElementType type) {
     return {true, type, tensor.at(0), 1, tensor.size(), 0, 1};
   }
-  static cpu::LogitRows view(const Tensor& tensor) {
-    const auto type = tensor.type() == D::f32    ? cpu::LogitType::f32
-                      : tensor.type() == D::bf16 ? cpu::LogitType::bf16
-                                                 : cpu::LogitType::f16;
+  static op::LogitRows view(const Tensor& tensor) {
+    const auto type = tensor.type() == D::f32    ? op::ElementType::f32
+                      : tensor.type() == D::bf16 ? op::ElementType::bf16
+                                                 : op::ElementType::f16;
     return {tensor.at(0), type, tensor.shape()[0], 0, tensor.shape()[1], tensor.shape()[1]};
   }
-  cpu::Grid doubles(const Tensor& tensor) const { return grid(tensor, cpu::ElementType::f64); }
-
-  device::TokenForward forward_call(double softcap) const {
-    return {view(logits),
-            {1.2, softcap},
-            {grid(labels, cpu::ElementType::i64), -100},
-            {doubles(logp), doubles(lse), doubles(lse2), doubles(entropy),
-             grid(argmax, cpu::ElementType::i64), doubles(mean_logit)}};
+  op::TensorView doubles(const Tensor& tensor) const {
+    return element_view(tensor, op::ElementType::f64);
   }
-  device::TokenBackward backward_call(double softcap) const {
+
+  op::TokenLogprobs forward_call(double softcap) const {
     return {view(logits),
-            view(gradient),
             {1.2, softcap},
-            {grid(labels, cpu::ElementType::i64), -100},
-            {doubles(lse), doubles(entropy), doubles(grad_logp), doubles(grad_entropy)}};
+            {element_view(labels, op::ElementType::i64), -100},
+            {doubles(logp), doubles(lse), doubles(lse2), doubles(entropy), doubles(mean_logit),
+             element_view(argmax, op::ElementType::i64)}};
+  }
+  op::TokenLogprobsBackward backward_call(double softcap) const {
+    return {view(logits),       view(gradient),
+            {1.2, softcap},     {element_view(labels, op::ElementType::i64), -100},
+            doubles(lse),       doubles(entropy),
+            doubles(grad_logp), doubles(grad_entropy)};
   }
 
   // Forward and backward, the latter once more over the logits. Empty, or what the emulator says.
@@ -281,13 +282,13 @@ struct Rows {
     execution.workspace =
         reinterpret_cast<void*>((reinterpret_cast<uintptr_t>(memory.data()) + 255) / 256 * 256);
     execution.workspace_bytes = memory.size() - 256;
-    const device::TokenForward f = forward_call(softcap);
-    const device::TokenBackward b = backward_call(softcap);
+    const op::TokenLogprobs f = forward_call(softcap);
+    const op::TokenLogprobsBackward b = backward_call(softcap);
     if (device::token_logprobs(&execution, &f) != LR_OK)
       return execution.error;
     if (device::token_logprobs_backward(&execution, &b) != LR_OK)
       return execution.error;
-    device::TokenBackward in_place = b;
+    op::TokenLogprobsBackward in_place = b;
     in_place.gradient = in_place.logits;
     if (device::token_logprobs_backward(&execution, &in_place) != LR_OK)
       return execution.error;

@@ -6,24 +6,24 @@
 
 namespace logratio::test {
 
-__device__ inline double plain_logit(const cpu::LogitRows& rows, int64_t row, int64_t column) {
+__device__ inline double plain_logit(const op::LogitRows& rows, int64_t row, int64_t column) {
   switch (rows.type) {
-    case cpu::LogitType::f32:
+    case op::ElementType::f32:
       return device::row_address<device::Float32>(rows, row)[column];
-    case cpu::LogitType::bf16:
+    case op::ElementType::bf16:
       return device::BFloat16::widen(device::row_address<device::BFloat16>(rows, row)[column]);
     default:
       return device::Float16::widen(device::row_address<device::Float16>(rows, row)[column]);
   }
 }
 
-__device__ inline void plain_store(const cpu::LogitRows& rows, int64_t row, int64_t column,
+__device__ inline void plain_store(const op::LogitRows& rows, int64_t row, int64_t column,
                                    double value) {
   switch (rows.type) {
-    case cpu::LogitType::f32:
+    case op::ElementType::f32:
       device::row_address<device::Float32>(rows, row)[column] = static_cast<float>(value);
       break;
-    case cpu::LogitType::bf16:
+    case op::ElementType::bf16:
       device::row_address<device::BFloat16>(rows, row)[column] = device::BFloat16::narrow(value);
       break;
     default:
@@ -32,13 +32,13 @@ __device__ inline void plain_store(const cpu::LogitRows& rows, int64_t row, int6
   }
 }
 
-__device__ inline double plain_z(const cpu::LogitRows& rows, int64_t row, int64_t column,
-                                 const cpu::RowTransform& t) {
+__device__ inline double plain_z(const op::LogitRows& rows, int64_t row, int64_t column,
+                                 const op::RowTransform& t) {
   const double x = plain_logit(rows, row, column);
   return (t.softcap == 0 ? x : t.softcap * tanh(x / t.softcap)) / t.temperature;
 }
 
-__global__ void plain_forward(const device::TokenForward call, int64_t rows) {
+__global__ void plain_forward(const op::TokenLogprobs call, int64_t rows) {
   const int64_t row = int64_t{blockIdx.x} * blockDim.x + threadIdx.x;
   if (row >= rows)
     return;
@@ -60,26 +60,26 @@ __global__ void plain_forward(const device::TokenForward call, int64_t rows) {
     sum2 += exp(2 * d);
     weighted += exp(d) * d;
   }
-  device::write(call.outputs.logp, row,
+  device::write(call.outputs[op::kLogp], row,
                 plain_z(call.logits, row, label, call.transform) - maximum - log(sum));
-  device::write(call.outputs.lse, row, maximum + log(sum));
-  device::write(call.outputs.lse2, row, 2 * maximum + log(sum2));
-  device::write(call.outputs.entropy, row, log(sum) - weighted / sum);
-  device::write(call.outputs.mean_logit, row, mean);
-  device::write(call.outputs.argmax, row, argmax);
+  device::write(call.outputs[op::kLse], row, maximum + log(sum));
+  device::write(call.outputs[op::kLse2], row, 2 * maximum + log(sum2));
+  device::write(call.outputs[op::kEntropy], row, log(sum) - weighted / sum);
+  device::write(call.outputs[op::kMeanLogit], row, mean);
+  device::write(call.outputs[op::kArgmax], row, argmax);
 }
 
-__global__ void plain_backward(const device::TokenBackward call, int64_t rows) {
+__global__ void plain_backward(const op::TokenLogprobsBackward call, int64_t rows) {
   const int64_t row = int64_t{blockIdx.x} * blockDim.x + threadIdx.x;
   if (row >= rows)
     return;
   const int64_t columns = call.logits.columns,
                 label = device::read_label(call.labels, row, columns);
-  const double lse = device::read_double(call.upstream.lse, row),
-               entropy = device::read_double(call.upstream.entropy, row);
-  const double g = device::read_double(call.upstream.grad_logp, row),
-               h = device::read_double(call.upstream.grad_entropy, row);
-  const cpu::RowTransform& t = call.transform;
+  const double lse = device::read_double(call.lse, row),
+               entropy = device::read_double(call.entropy, row);
+  const double g = device::read_double(call.grad_logp, row),
+               h = device::read_double(call.grad_entropy, row);
+  const op::RowTransform& t = call.transform;
   for (int64_t k = 0; k < columns; ++k) {
     const double log_p = plain_z(call.logits, row, k, t) - lse, p = exp(log_p);
     const double tangent = t.softcap == 0 ? 0 : tanh(plain_logit(call.logits, row, k) / t.softcap);

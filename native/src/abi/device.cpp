@@ -225,7 +225,7 @@ lr_status lr_device_bandwidth_probe(int32_t kind, DLDeviceType device_type, int3
     if (bytes % 16 != 0)
       abi::invalid("bytes is " + std::to_string(bytes) + ", expected a multiple of 16");
     device::Execution execution{device_id, stream, nullptr, 0, nullptr, ""};
-    const device::BandwidthProbe call{kind, source, destination, bytes};
+    const op::BandwidthProbe call{kind, source, destination, bytes};
     const lr_status status = abi::table_of(device_type).bandwidth_probe(&execution, &call);
     if (status != LR_OK)
       throw abi::Error(status, execution.error);

@@ -6,7 +6,7 @@
 
 #include "abi/errors.h"
 #include "abi/tensors.h"
-#include "device/table.h"
+#include "op/device_table.h"
 
 namespace logratio::abi {
 

@@ -1,7 +1,8 @@
 #include "cpu/divergence.h"
 
 #include <cmath>
-#include <numeric>
+#include <limits>
+#include <vector>
 
 #include "abi/device.h"
 #include "abi/errors.h"
@@ -9,6 +10,7 @@
 #include "abi/overlap.h"
 #include "abi/tensors.h"
 #include "abi/values.h"
+#include "cpu/elements.h"
 
 using namespace logratio;
 using namespace logratio::abi;
@@ -44,10 +46,10 @@ RowsArgument matrix(const Argument& argument, const Types& types, const char* ex
   return logit_rows(argument, 2, expected);
 }
 
-const char* type_name(cpu::LogitType type) {
-  return type == cpu::LogitType::f32    ? "float32"
-         : type == cpu::LogitType::bf16 ? "bfloat16"
-                                        : "float16";
+const char* type_name(op::ElementType type) {
+  return type == op::ElementType::f32    ? "float32"
+         : type == op::ElementType::bf16 ? "bfloat16"
+                                         : "float16";
 }
 
 RowsArgument check_q(const Argument& q, bool is_weights, const RowsArgument& p) {
@@ -64,9 +66,9 @@ RowsArgument check_q(const Argument& q, bool is_weights, const RowsArgument& p) 
   return rows;
 }
 
-std::vector<int64_t> read_rows(const char* name, const cpu::Grid& grid, int64_t count) {
-  std::vector<int64_t> rows(static_cast<size_t>(grid.size()));
-  read(grid, 0, grid.size(), rows.data());
+void check_rows(const char* name, const op::TensorView& view, int64_t count) {
+  std::vector<int64_t> rows(static_cast<size_t>(view.size()));
+  cpu::read(view, 0, view.size(), rows.data());
   std::vector<char> taken(static_cast<size_t>(count));
   for (size_t k = 0; k < rows.size(); ++k) {
     const std::string element =
@@ -76,19 +78,16 @@ std::vector<int64_t> read_rows(const char* name, const cpu::Grid& grid, int64_t 
     if (taken[static_cast<size_t>(rows[k])]++)
       invalid(element + " once more, expected no row twice");
   }
-  return rows;
 }
 
-std::vector<double> read_row_weights(const cpu::Grid& grid, int64_t count) {
-  std::vector<double> weights(static_cast<size_t>(count), 1.0);
-  if (!grid)
-    return weights;
-  read(grid, 0, count, weights.data());
+void check_row_weights(const op::TensorView& view) {
+  std::vector<double> weights(static_cast<size_t>(view.size()));
+  if (view)
+    cpu::read(view, 0, view.size(), weights.data());
   for (size_t k = 0; k < weights.size(); ++k) {
     check_number(("row_weights[" + std::to_string(k) + "]").c_str(), weights[k],
                  weights[k] >= 0 && std::isfinite(weights[k]), "a finite number >= 0");
   }
-  return weights;
 }
 
 void check_q_weights(const RowsArgument& q) {
@@ -141,7 +140,8 @@ lr_status lr_divergence(const lr_divergence_args* args) {
               " is NULL, and it is required with " + (a.p_rows == nullptr ? "q_rows" : "p_rows"));
     }
     const bool by_index = a.p_rows != nullptr;
-    const cpu::Grid p_rows = by_index ? grid({"p_rows", a.p_rows}, kInts, 1, "[K]") : cpu::Grid{};
+    const op::TensorView p_rows =
+        by_index ? view_of({"p_rows", a.p_rows}, kInts, 1, "[K]") : op::TensorView{};
     if (!by_index && q.count != p.count) {
       invalid(std::string(q_argument.name) + " has " + std::to_string(q.count) +
               " rows, expected " + std::to_string(p.count) +
@@ -150,13 +150,13 @@ lr_status lr_divergence(const lr_divergence_args* args) {
     const int64_t count = by_index ? p_rows.size() : p.count;
     const Shape shape = shape_of(count);
     const char* const reason = by_index ? "the shape of p_rows" : "the rows of p_logits";
-    const cpu::Grid q_rows = optional_grid({"q_rows", a.q_rows}, kInts, shape, reason);
-    const cpu::Grid row_weights =
-        optional_grid({"row_weights", a.row_weights}, kFloats, shape, reason);
-    const cpu::Grid grad_loss =
-        optional_grid({"grad_loss", a.grad_loss}, kFloats, shape_of(1), "a scalar");
-    const cpu::Grid values = optional_grid({"values", a.values}, kFloats, shape, reason);
-    const cpu::Grid loss = optional_grid({"loss", a.loss}, kFloats, shape_of(1), "a scalar");
+    const op::TensorView q_rows = optional_view({"q_rows", a.q_rows}, kInts, shape, reason);
+    const op::TensorView row_weights =
+        optional_view({"row_weights", a.row_weights}, kFloats, shape, reason);
+    const op::TensorView grad_loss =
+        optional_view({"grad_loss", a.grad_loss}, kFloats, shape_of(1), "a scalar");
+    const op::TensorView values = optional_view({"values", a.values}, kFloats, shape, reason);
+    const op::TensorView loss = optional_view({"loss", a.loss}, kFloats, shape_of(1), "a scalar");
 
     MemoryMap memory;
     memory.add_input(kP, p.rows, p.count);
@@ -184,48 +184,33 @@ lr_status lr_divergence(const lr_divergence_args* args) {
     if (a.options.detach == LR_DETACH_Q && a.grad_q_logits != nullptr)
       invalid("grad_q_logits is given, expected NULL where q is detached");
     memory.check();
-    const cpu::DivergenceSides sides{p.rows, q.rows, p.count, q.count, is_weights};
-    if (placement.on_device()) {
-      return placement.run(
-          &device::Table::divergence,
-          device::Divergences{options, a.options.reduction == LR_DIVERGENCE_MEAN, count, sides,
-                              p_rows, q_rows, row_weights, grad_loss, values, loss,
-                              a.grad_p_logits != nullptr, a.grad_q_logits != nullptr, grad_p.rows,
-                              grad_q.rows});
-    }
-
-    std::vector<cpu::RowPair> pairs(static_cast<size_t>(count));
-    std::vector<int64_t> rows_of_p(pairs.size()), rows_of_q(pairs.size());
-    std::iota(rows_of_p.begin(), rows_of_p.end(), int64_t{0});
-    rows_of_q = rows_of_p;
+    const op::Divergence call{options,
+                              a.options.reduction == LR_DIVERGENCE_MEAN,
+                              count,
+                              p.rows,
+                              q.rows,
+                              p.count,
+                              q.count,
+                              is_weights,
+                              p_rows,
+                              q_rows,
+                              row_weights,
+                              grad_loss,
+                              values,
+                              loss,
+                              a.grad_p_logits != nullptr,
+                              a.grad_q_logits != nullptr,
+                              grad_p.rows,
+                              grad_q.rows};
+    if (placement.on_device())
+      return placement.run(&device::Table::divergence, call);
     if (by_index) {
-      rows_of_p = read_rows("p_rows", p_rows, p.count);
-      rows_of_q = read_rows("q_rows", q_rows, q.count);
+      check_rows("p_rows", p_rows, p.count);
+      check_rows("q_rows", q_rows, q.count);
     }
-    const std::vector<double> weights = read_row_weights(row_weights, count);
+    check_row_weights(row_weights);
     if (is_weights)
       check_q_weights(q);
-    double upstream = 1;
-    if (grad_loss)
-      read(grad_loss, 0, 1, &upstream);
-    const double total = std::accumulate(weights.begin(), weights.end(), 0.0);
-    const double divisor = a.options.reduction == LR_DIVERGENCE_SUM || total == 0 ? 1 : total;
-    for (size_t k = 0; k < pairs.size(); ++k) {
-      pairs[k] = {rows_of_p[k], rows_of_q[k],
-                  weights[k] == 0 ? 0 : upstream * (weights[k] / divisor)};
-    }
-
-    const std::vector<double> results =
-        cpu::divergence(sides, pairs, options,
-                        {a.grad_p_logits == nullptr ? nullptr : &grad_p.rows,
-                         a.grad_q_logits == nullptr ? nullptr : &grad_q.rows});
-    if (values)
-      write(values, 0, count, results.data());
-    if (loss) {
-      double sum = 0;
-      for (size_t k = 0; k < results.size(); ++k)
-        sum += weights[k] == 0 ? 0 : weights[k] / divisor * results[k];
-      write(loss, 0, 1, &sum);
-    }
+    cpu::divergence(call);
   });
 }

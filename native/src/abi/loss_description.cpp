@@ -27,7 +27,7 @@ constexpr lr_option_info describe(const NumberOption& option) {
           .upper = option.range.upper,
           .lower_included = option.range.lower_included,
           .upper_included = option.range.upper_included,
-          .has_gradient = option.differentiable,
+          .has_gradient = option.parameter != math::kNoParameter,
           .value_count = 0,
           .values = nullptr};
 }

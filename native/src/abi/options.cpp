@@ -166,7 +166,7 @@ void check_pairs(const LossInfo& loss, int64_t pairs) {
 
 bool has_gradient(const LossInfo& loss, double lr_loss_options::*option) {
   const NumberOption* found = find(loss, option);
-  return found != nullptr && found->differentiable;
+  return found != nullptr && found->parameter != math::kNoParameter;
 }
 
 void check_choice(const char* name, int32_t value, int32_t count) {
@@ -181,7 +181,7 @@ void check_number(const char* name, double value, bool valid, const char* expect
     out_of_range(name, value, expected);
 }
 
-cpu::RowTransform check_token_options(const lr_token_options& options) {
+op::RowTransform check_token_options(const lr_token_options& options) {
   if (!positive(options.temperature))
     out_of_range("temperature", options.temperature, "a finite number > 0");
   if (!(options.softcap >= 0 && std::isfinite(options.softcap)))

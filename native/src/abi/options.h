@@ -4,7 +4,7 @@
 #include <string>
 
 #include "abi/errors.h"
-#include "cpu/token_rows.h"
+#include "op/logit_rows.h"
 #include "math/loss.h"
 
 namespace logratio::abi {
@@ -22,7 +22,7 @@ bool has_gradient(const math::LossInfo& loss, double lr_loss_options::*option);
 void check_choice(const char* name, int32_t value, int32_t count);
 void check_number(const char* name, double value, bool valid, const char* expected);
 
-cpu::RowTransform check_token_options(const lr_token_options& options);
+op::RowTransform check_token_options(const lr_token_options& options);
 void check_sequence_options(const lr_sequence_options& options);
 
 }  // namespace logratio::abi

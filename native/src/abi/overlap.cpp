@@ -10,19 +10,19 @@
 
 namespace logratio::abi {
 
-void MemoryMap::add(const char* name, const cpu::Grid& grid, bool output) {
-  if (!grid.present || grid.size() == 0)
+void MemoryMap::add(const char* name, const op::TensorView& view, bool output) {
+  if (!view.present || view.size() == 0)
     return;
-  const int64_t size = bytes_of(grid.type);
-  add({name, nullptr, output, static_cast<char*>(grid.data), grid.outer, grid.inner,
-       grid.outer_stride * size, grid.inner_stride * size, size});
+  const int64_t size = bytes_of(view.type);
+  add({name, nullptr, output, static_cast<char*>(view.data), view.outer, view.inner,
+       view.outer_stride * size, view.inner_stride * size, size});
 }
 
-void MemoryMap::add(const char* name, const cpu::LogitRows& rows, int64_t count,
+void MemoryMap::add(const char* name, const op::LogitRows& rows, int64_t count,
                     const char* in_place, bool output) {
   if (count == 0)
     return;
-  const int64_t size = rows.type == cpu::LogitType::f32 ? 4 : 2;
+  const int64_t size = bytes_of(rows.type);
   add({name, in_place, output, static_cast<char*>(rows.base), count / rows.inner, rows.inner,
        rows.outer_stride * size, rows.inner_stride * size, rows.columns * size});
 }

@@ -4,20 +4,20 @@
 
 #include <cstdint>
 
-#include "cpu/grid.h"
-#include "cpu/token_rows.h"
+#include "op/tensor_view.h"
+#include "op/logit_rows.h"
 
 namespace logratio::abi {
 
 class MemoryMap {
  public:
-  void add_input(const char* name, const cpu::Grid& grid) { add(name, grid, false); }
-  void add_output(const char* name, const cpu::Grid& grid) { add(name, grid, true); }
-  void add_input(const char* name, const cpu::LogitRows& rows, int64_t count) {
+  void add_input(const char* name, const op::TensorView& view) { add(name, view, false); }
+  void add_output(const char* name, const op::TensorView& view) { add(name, view, true); }
+  void add_input(const char* name, const op::LogitRows& rows, int64_t count) {
     add(name, rows, count, nullptr, false);
   }
   // `in_place` is the name of the input that the rows may be, when they are the same view of it.
-  void add_output(const char* name, const cpu::LogitRows& rows, int64_t count,
+  void add_output(const char* name, const op::LogitRows& rows, int64_t count,
                   const char* in_place) {
     add(name, rows, count, in_place, true);
   }
@@ -38,8 +38,8 @@ class MemoryMap {
     int64_t piece;
   };
 
-  void add(const char* name, const cpu::Grid& grid, bool output);
-  void add(const char* name, const cpu::LogitRows& rows, int64_t count, const char* in_place,
+  void add(const char* name, const op::TensorView& view, bool output);
+  void add(const char* name, const op::LogitRows& rows, int64_t count, const char* in_place,
            bool output);
   void add(const Region& region);
   bool extents_meet() const;

@@ -5,6 +5,7 @@
 #include "abi/options.h"
 #include "abi/overlap.h"
 #include "abi/tensors.h"
+#include "cpu/elements.h"
 
 using namespace logratio;
 using namespace logratio::abi;
@@ -23,31 +24,34 @@ class Checker {
  public:
   explicit Checker(int64_t pairs) : pairs_(shape_of(pairs)) {}
 
-  cpu::Grid input(const char* name, const DLTensor* tensor, const Types& types = kFloats) {
+  op::TensorView input(const char* name, const DLTensor* tensor, const Types& types = kFloats) {
     return input(name, tensor, types, pairs_, "the length of policy_chosen");
   }
-  cpu::Grid output(const char* name, const DLTensor* tensor) {
+  op::TensorView output(const char* name, const DLTensor* tensor) {
     return output(name, tensor, pairs_, "the length of policy_chosen");
   }
   // One for each value of the loss.
-  cpu::Grid input_by_value(const char* name, const DLTensor* tensor, const math::LossInfo& loss) {
+  op::TensorView input_by_value(const char* name, const DLTensor* tensor,
+                                const math::LossInfo& loss) {
     return input(name, tensor, kFloats, values_shape(loss), values_reason(loss).c_str());
   }
-  cpu::Grid output_by_value(const char* name, const DLTensor* tensor, const math::LossInfo& loss) {
+  op::TensorView output_by_value(const char* name, const DLTensor* tensor,
+                                 const math::LossInfo& loss) {
     return output(name, tensor, values_shape(loss), values_reason(loss).c_str());
   }
-  cpu::Grid parameter(const char* name, const DLTensor* tensor, const math::LossInfo& loss,
-                      double lr_loss_options::*option) {
+  op::TensorView parameter(const char* name, const DLTensor* tensor, const math::LossInfo& loss,
+                           double lr_loss_options::*option) {
     if (tensor == nullptr)
       return {};
     if (!has_gradient(loss, option))
       invalid(std::string(name) + " is given, and the loss " + loss.name + " has no such gradient");
-    const cpu::Grid result = grid({name, tensor}, kFloats, shape_of(1), "a sum over the pairs");
+    const op::TensorView result =
+        view_of({name, tensor}, kFloats, shape_of(1), "a sum over the pairs");
     memory_.add_output(name, result);
     return result;
   }
   // A learned parameter, which takes the place of an option.
-  cpu::Grid learned(const char* name, const DLTensor* tensor, const math::LossInfo& loss) {
+  op::TensorView learned(const char* name, const DLTensor* tensor, const math::LossInfo& loss) {
     if (tensor == nullptr)
       return {};
     if (!loss.takes_learned_parameters) {
@@ -69,15 +73,15 @@ class Checker {
                                  " has a value for each answer"
                            : "the length of policy_chosen";
   }
-  cpu::Grid input(const char* name, const DLTensor* tensor, const Types& types, const Shape& shape,
-                  const char* reason) {
-    const cpu::Grid result = optional_grid({name, tensor}, types, shape, reason);
+  op::TensorView input(const char* name, const DLTensor* tensor, const Types& types,
+                       const Shape& shape, const char* reason) {
+    const op::TensorView result = optional_view({name, tensor}, types, shape, reason);
     memory_.add_input(name, result);
     return result;
   }
-  cpu::Grid output(const char* name, const DLTensor* tensor, const Shape& shape,
-                   const char* reason) {
-    const cpu::Grid result = optional_grid({name, tensor}, kFloats, shape, reason);
+  op::TensorView output(const char* name, const DLTensor* tensor, const Shape& shape,
+                        const char* reason) {
+    const op::TensorView result = optional_view({name, tensor}, kFloats, shape, reason);
     memory_.add_output(name, result);
     return result;
   }
@@ -124,10 +128,10 @@ lr_status lr_pair_loss(const lr_pair_loss_args* args) {
               " has no reference");
     }
     together(a.chosen_counts, "chosen_counts", a.rejected_counts, "rejected_counts");
-    const int64_t pairs = grid({"policy_chosen", a.policy_chosen}, kFloats, 1, "[P]").inner;
+    const int64_t pairs = view_of({"policy_chosen", a.policy_chosen}, kFloats, 1, "[P]").inner;
     check_pairs(loss, pairs);
     Checker check(pairs);
-    cpu::PairTensors t;
+    op::PairTensors t;
     t.policy_chosen = check.input("policy_chosen", a.policy_chosen);
     t.policy_rejected = check.input("policy_rejected", a.policy_rejected);
     t.reference_chosen = check.input("reference_chosen", a.reference_chosen);
@@ -148,26 +152,32 @@ lr_status lr_pair_loss(const lr_pair_loss_args* args) {
     }
     t.grad_reference_chosen = check.output("grad_reference_chosen", a.grad_reference_chosen);
     t.grad_reference_rejected = check.output("grad_reference_rejected", a.grad_reference_rejected);
-    t.grad_beta = check.parameter("grad_beta", a.grad_beta, loss, &lr_loss_options::beta);
-    t.grad_beta_kl =
+    const op::TensorView of_beta =
+        check.parameter("grad_beta", a.grad_beta, loss, &lr_loss_options::beta);
+    const op::TensorView of_beta_kl =
         check.parameter("grad_beta_kl", a.grad_beta_kl, loss, &lr_loss_options::beta_kl);
-    t.grad_beta_mix =
+    t.grad_parameters[math::kScale] = of_beta ? of_beta : of_beta_kl;  // no loss has both
+    t.grad_parameters[math::kMix] =
         check.parameter("grad_beta_mix", a.grad_beta_mix, loss, &lr_loss_options::beta_mix);
-    t.grad_tau = check.parameter("grad_tau", a.grad_tau, loss, &lr_loss_options::tau);
-    const cpu::Grid beta_kl = check.learned("beta_kl", a.beta_kl, loss),
-                    beta_mix = check.learned("beta_mix", a.beta_mix, loss);
-    const cpu::Grid tau = check.learned("tau", a.tau, loss);
+    t.grad_parameters[math::kTemperature] =
+        check.parameter("grad_tau", a.grad_tau, loss, &lr_loss_options::tau);
+    op::PairLoss call{options, pairs, {}, {}};
+    call.learned[math::kScale] = {check.learned("beta_kl", a.beta_kl, loss),
+                                  &lr_loss_options::beta_kl};
+    call.learned[math::kMix] = {check.learned("beta_mix", a.beta_mix, loss),
+                                &lr_loss_options::beta_mix};
+    call.learned[math::kTemperature] = {check.learned("tau", a.tau, loss), &lr_loss_options::tau};
+    call.tensors = t;
     check.check_memory();
     if (placement.on_device())
-      return placement.run(&device::Table::pair_loss,
-                           device::PairLosses{options, pairs, t, beta_kl, beta_mix, tau});
-    if (beta_kl)
-      cpu::read(beta_kl, 0, 1, &options.beta_kl);
-    if (beta_mix)
-      cpu::read(beta_mix, 0, 1, &options.beta_mix);
-    if (tau)
-      cpu::read(tau, 0, 1, &options.tau);
-    if (beta_kl || beta_mix || tau)
+      return placement.run(&device::Table::pair_loss, call);
+    bool learns = false;
+    for (const auto& learned : call.learned) {
+      if (learned.value)
+        cpu::read(learned.value, 0, 1, &(options.*learned.option));
+      learns |= learned.value.present;
+    }
+    if (learns)
       check_loss_options(&options);
     cpu::pair_loss(options, pairs, t);
   });

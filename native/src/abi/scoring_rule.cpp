@@ -63,12 +63,12 @@ lr_status lr_scoring_rule(const lr_scoring_rule_args* args) {
                               a.cuda);
     const RowsArgument logits = logit_rows({kLogitsName, a.logits}, 2, "[N,V] or [B,T,V]");
     const Shape& shape = logits.row_shape;
-    const cpu::Grid labels = grid({"labels", a.labels}, kInts, shape, "the rows of logits");
-    const cpu::Grid grad_loss =
-        optional_grid({"grad_loss", a.grad_loss}, kFloats, shape, "the shape of labels");
-    const cpu::Grid values =
-        optional_grid({"values", a.values}, kFloats, shape, "the shape of labels");
-    const cpu::Grid loss = optional_grid({"loss", a.loss}, kFloats, shape_of(1), "a scalar");
+    const op::TensorView labels = view_of({"labels", a.labels}, kInts, shape, "the rows of logits");
+    const op::TensorView grad_loss =
+        optional_view({"grad_loss", a.grad_loss}, kFloats, shape, "the shape of labels");
+    const op::TensorView values =
+        optional_view({"values", a.values}, kFloats, shape, "the shape of labels");
+    const op::TensorView loss = optional_view({"loss", a.loss}, kFloats, shape_of(1), "a scalar");
     MemoryMap memory;
     memory.add_input(kLogitsName, logits.rows, logits.count);
     memory.add_input("labels", labels);
@@ -82,38 +82,12 @@ lr_status lr_scoring_rule(const lr_scoring_rule_args* args) {
     }
     const math::RuleOptions options = check_options(a.options, logits);
     memory.check();
-    if (placement.on_device()) {
-      return placement.run(&device::Table::scoring_rule,
-                           device::ScoringRules{options,
-                                                logits.rows,
-                                                {labels, a.options.ignore_index},
-                                                grad_loss,
-                                                values,
-                                                loss,
-                                                a.grad_logits != nullptr,
-                                                gradient.rows});
-    }
-
-    const std::vector<int64_t> classes =
-        read_labels("labels", labels, options.vocabulary, a.options.ignore_index);
-    int64_t counted = 0;
-    for (const int64_t label : classes)
-      counted += label >= 0;
-    std::vector<double> upstream(classes.size(),
-                                 counted == 0 ? 0.0 : 1.0 / static_cast<double>(counted));
-    if (grad_loss)
-      read(grad_loss, 0, logits.count, upstream.data());
-    const std::vector<double> results = cpu::scoring_rule(
-        logits.rows, options, classes, a.grad_logits == nullptr ? nullptr : upstream.data(),
-        a.grad_logits == nullptr ? nullptr : &gradient.rows);
-    if (values)
-      write(values, 0, logits.count, results.data());
-    if (loss) {
-      double sum = 0;
-      for (const double value : results)
-        sum += value;
-      const double mean = counted == 0 ? 0 : sum / static_cast<double>(counted);
-      write(loss, 0, 1, &mean);
-    }
+    const op::ScoringRule call{
+        options, logits.rows, {labels, a.options.ignore_index}, grad_loss,
+        values,  loss,        a.grad_logits != nullptr,         gradient.rows};
+    if (placement.on_device())
+      return placement.run(&device::Table::scoring_rule, call);
+    check_labels("labels", call.labels, options.vocabulary);
+    cpu::scoring_rule(call);
   });
 }

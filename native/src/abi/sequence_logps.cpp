@@ -19,7 +19,7 @@ lr_status lr_sequence_logps(const lr_sequence_logps_args* args) {
                                {"counts", a.counts},
                                {"grad_token_logps", a.grad_token_logps}},
                               a.cuda);
-    cpu::Grid mask = grid({"mask", a.mask}, kMasks, 2, "[B,T]");
+    op::TensorView mask = view_of({"mask", a.mask}, kMasks, 2, "[B,T]");
     const int64_t sequences = mask.outer, tokens = mask.inner;
     const Shape token_shape = shape_of(sequences, tokens), sequence_shape = shape_of(sequences);
     constexpr const char* kLikeMask = "the shape of mask";
@@ -30,15 +30,15 @@ lr_status lr_sequence_logps(const lr_sequence_logps_args* args) {
       invalid(std::string(a.grad_logps == nullptr ? "grad_logps" : "grad_token_logps") +
               " is NULL, expected grad_logps and grad_token_logps together");
     }
-    cpu::SequenceTensors tensors;
+    op::SequenceLogps tensors{a.options, {}, {}, {}, {}, {}, {}};
     tensors.token_logps =
-        optional_grid({"token_logps", a.token_logps}, kFloats, token_shape, kLikeMask);
+        optional_view({"token_logps", a.token_logps}, kFloats, token_shape, kLikeMask);
     tensors.grad_logps =
-        optional_grid({"grad_logps", a.grad_logps}, kFloats, sequence_shape, kRowsOfMask);
-    tensors.logps = optional_grid({"logps", a.logps}, kFloats, sequence_shape, kRowsOfMask);
-    tensors.counts = optional_grid({"counts", a.counts}, kFloats, sequence_shape, kRowsOfMask);
+        optional_view({"grad_logps", a.grad_logps}, kFloats, sequence_shape, kRowsOfMask);
+    tensors.logps = optional_view({"logps", a.logps}, kFloats, sequence_shape, kRowsOfMask);
+    tensors.counts = optional_view({"counts", a.counts}, kFloats, sequence_shape, kRowsOfMask);
     tensors.grad_token_logps =
-        optional_grid({"grad_token_logps", a.grad_token_logps}, kFloats, token_shape, kLikeMask);
+        optional_view({"grad_token_logps", a.grad_token_logps}, kFloats, token_shape, kLikeMask);
     check_sequence_options(a.options);
     if (a.options.tail_weight != 1 && sequences % 2 != 0) {
       invalid("mask has shape " + to_text(token_shape) +
@@ -56,10 +56,11 @@ lr_status lr_sequence_logps(const lr_sequence_logps_args* args) {
     // Sequences without a token, of which nothing is wanted, may be 2^62 and are as good as none.
     if (mask.size() == 0 && !tensors.logps && !tensors.counts)
       mask.outer = 0;
+    tensors.mask = mask;
     if (placement.on_device())
-      return placement.run(&device::Table::sequence_logps,
-                           device::SequenceReduction{a.options, mask, tensors});
+      return placement.run(&device::Table::sequence_logps, tensors);
+    check_mask("mask", mask);
     if (mask.outer > 0)
-      cpu::sequence_logps(a.options, sequences, tokens, read_mask("mask", mask), tensors);
+      cpu::sequence_logps(tensors);
   });
 }

@@ -2,23 +2,6 @@
 
 namespace logratio::abi {
 
-int64_t bytes_of(ElementType type) {
-  switch (type) {
-    case ElementType::f64:
-    case ElementType::i64:
-      return 8;
-    case ElementType::f32:
-    case ElementType::i32:
-      return 4;
-    case ElementType::bf16:
-    case ElementType::f16:
-      return 2;
-    case ElementType::flag:
-      return 1;
-  }
-  return 1;
-}
-
 namespace {
 
 std::string type_text(DLDataType type) {
@@ -170,7 +153,7 @@ int64_t stride_of(const DLTensor& tensor, int dimension) {
   return stride;
 }
 
-cpu::Grid view(const DLTensor& tensor, ElementType type) {
+op::TensorView view_from(const DLTensor& tensor, ElementType type) {
   const bool matrix = tensor.ndim == 2;
   return {true,
           type,
@@ -191,17 +174,6 @@ bool matches(const DLTensor& tensor, const Shape& shape) {
   return true;
 }
 
-cpu::LogitType logit_type(ElementType type) {
-  switch (type) {
-    case ElementType::bf16:
-      return cpu::LogitType::bf16;
-    case ElementType::f16:
-      return cpu::LogitType::f16;
-    default:
-      return cpu::LogitType::f32;
-  }
-}
-
 RowsArgument rows_of(const Argument& argument, ElementType type) {
   const DLTensor& tensor = *argument.tensor;
   const int last = tensor.ndim - 1;
@@ -216,8 +188,8 @@ RowsArgument rows_of(const Argument& argument, ElementType type) {
   const int64_t inner = tensor.shape[last - 1], columns = tensor.shape[last];
   const int64_t count = batched ? tensor.shape[0] * inner : inner;
   if (count == 0)
-    return {{first_element(tensor), logit_type(type), 0, 0, 0, 1}, rows, 0, columns};
-  return {{first_element(tensor), logit_type(type), inner, batched ? stride_of(tensor, 0) : 0,
+    return {{first_element(tensor), type, 0, 0, 0, 1}, rows, 0, columns};
+  return {{first_element(tensor), type, inner, batched ? stride_of(tensor, 0) : 0,
            stride_of(tensor, last - 1), columns},
           rows,
           count,
@@ -252,20 +224,21 @@ ElementType check_tensor(const Argument& argument, const Types& types, int min_r
   return type;
 }
 
-cpu::Grid grid(const Argument& argument, const Types& types, int rank, const char* expected) {
+op::TensorView view_of(const Argument& argument, const Types& types, int rank,
+                       const char* expected) {
   const ElementType type = check_tensor(argument, types, rank, rank, expected);
-  return view(*argument.tensor, type);
+  return view_from(*argument.tensor, type);
 }
 
-cpu::Grid grid(const Argument& argument, const Types& types, const Shape& shape,
-               const char* reason) {
+op::TensorView view_of(const Argument& argument, const Types& types, const Shape& shape,
+                       const char* reason) {
   require(argument);
   const ElementType type = check_type(argument, types);
   const bool readable = argument.tensor->ndim == shape.ndim && argument.tensor->shape != nullptr;
   if (!readable || !matches(*argument.tensor, shape))
     wrong_shape(argument, to_text(shape) + " (" + reason + ")");
   check_memory(argument, bytes_of(type));
-  return view(*argument.tensor, type);
+  return view_from(*argument.tensor, type);
 }
 
 RowsArgument logit_rows(const Argument& argument, int min_rank, const char* expected) {
@@ -277,7 +250,7 @@ RowsArgument logit_rows(const Argument& argument, int min_rank, const char* expe
 
 RowsArgument gradient_rows(const Argument& argument, const Argument& of, const RowsArgument& like) {
   const ElementType type = check_tensor(argument, kLogits, 1, 3, shape_text(*of.tensor).c_str());
-  if (logit_type(type) != like.rows.type) {
+  if (type != like.rows.type) {
     invalid(std::string(argument.name) + " has dtype " + type_text(argument.tensor->dtype) +
             ", expected " + type_text(of.tensor->dtype) + " (the dtype of " + of.name + ")");
   }

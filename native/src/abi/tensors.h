@@ -5,14 +5,14 @@
 #include <string>
 
 #include "abi/errors.h"
-#include "cpu/grid.h"
-#include "cpu/token_rows.h"
+#include "op/tensor_view.h"
+#include "op/logit_rows.h"
 
 namespace logratio::abi {
 
-using cpu::ElementType;
+using op::ElementType;
 
-int64_t bytes_of(ElementType type);
+using op::bytes_of;
 
 // The element types that an argument may have.
 struct Types {
@@ -62,21 +62,22 @@ ElementType check_tensor(const Argument& argument, const Types& types, int min_r
 
 // A tensor of one or two dimensions. The second form also demands a shape, and says what it follows
 // from.
-cpu::Grid grid(const Argument& argument, const Types& types, int rank, const char* expected);
-cpu::Grid grid(const Argument& argument, const Types& types, const Shape& shape,
-               const char* reason);
+op::TensorView view_of(const Argument& argument, const Types& types, int rank,
+                       const char* expected);
+op::TensorView view_of(const Argument& argument, const Types& types, const Shape& shape,
+                       const char* reason);
 
 // The same, absent where the tensor is NULL.
-inline cpu::Grid optional_grid(const Argument& argument, const Types& types, const Shape& shape,
-                               const char* reason) {
-  return argument.tensor == nullptr ? cpu::Grid{} : grid(argument, types, shape, reason);
+inline op::TensorView optional_view(const Argument& argument, const Types& types,
+                                    const Shape& shape, const char* reason) {
+  return argument.tensor == nullptr ? op::TensorView{} : view_of(argument, types, shape, reason);
 }
 
 // Vocabulary rows: logits, or their gradient.
 struct RowsArgument {
-  cpu::LogitRows rows;  // the kernels' view. Without a row it has one column: what is planned by
-                        // columns must not ask for 2^62 of none
-  Shape row_shape;      // without the vocabulary: [N] or [B,T]
+  op::LogitRows rows;  // the kernels' view. Without a row it has one column: what is planned by
+                       // columns must not ask for 2^62 of none
+  Shape row_shape;     // without the vocabulary: [N] or [B,T]
   int64_t count;
   int64_t columns;  // of the tensor, for the checks
 };

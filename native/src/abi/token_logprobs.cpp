@@ -19,13 +19,13 @@ constexpr const char* kLikeLabels = "the shape of labels";
 
 struct Tokens {
   RowsArgument logits;
-  cpu::Grid labels;
+  op::TensorView labels;
 };
 
 Tokens check_tokens(const DLTensor* logits, const DLTensor* labels) {
   Tokens tokens;
   tokens.logits = logit_rows({kLogitsName, logits}, 2, "[N,V] or [B,T,V]");
-  tokens.labels = grid({"labels", labels}, kInts, tokens.logits.row_shape, "the rows of logits");
+  tokens.labels = view_of({"labels", labels}, kInts, tokens.logits.row_shape, "the rows of logits");
   return tokens;
 }
 
@@ -48,32 +48,29 @@ lr_status lr_token_logprobs(const lr_token_logprobs_args* args) {
     memory.add_input(kLogitsName, tokens.logits.rows, tokens.logits.count);
     memory.add_input("labels", tokens.labels);
     const auto output = [&](const char* name, const DLTensor* tensor, const Types& types) {
-      const cpu::Grid result = optional_grid({name, tensor}, types, shape, kLikeLabels);
+      const op::TensorView result = optional_view({name, tensor}, types, shape, kLikeLabels);
       memory.add_output(name, result);
       return result;
     };
-    cpu::TokenOutputs outputs;
-    outputs.logp = output("logp", a.logp, kFloats);
-    outputs.lse = output("lse", a.lse, kFloats);
-    outputs.lse2 = output("lse2", a.lse2, kFloats);
-    outputs.entropy = output("entropy", a.entropy, kFloats);
-    outputs.argmax = output("argmax", a.argmax, kInts);
-    outputs.mean_logit = output("mean_logit", a.mean_logit, kFloats);
-    if (outputs.argmax && outputs.argmax.type == cpu::ElementType::i32 &&
+    op::TokenLogprobs call{tokens.logits.rows, {}, {tokens.labels, a.options.ignore_index}, {}};
+    auto& outputs = call.outputs;
+    outputs[op::kLogp] = output("logp", a.logp, kFloats);
+    outputs[op::kLse] = output("lse", a.lse, kFloats);
+    outputs[op::kLse2] = output("lse2", a.lse2, kFloats);
+    outputs[op::kEntropy] = output("entropy", a.entropy, kFloats);
+    outputs[op::kArgmax] = output("argmax", a.argmax, kInts);
+    outputs[op::kMeanLogit] = output("mean_logit", a.mean_logit, kFloats);
+    if (outputs[op::kArgmax] && outputs[op::kArgmax].type == op::ElementType::i32 &&
         tokens.logits.columns - 1 > std::numeric_limits<int32_t>::max()) {
       invalid(
           "argmax has dtype int32, expected int64: logits has more columns than int32 can number");
     }
-    const cpu::RowTransform transform = check_token_options(a.options);
+    call.transform = check_token_options(a.options);
     memory.check();
-    if (placement.on_device()) {
-      const device::Labels labels{tokens.labels, a.options.ignore_index};
-      return placement.run(&device::Table::token_logprobs,
-                           device::TokenForward{tokens.logits.rows, transform, labels, outputs});
-    }
-    const auto labels =
-        read_labels("labels", tokens.labels, tokens.logits.columns, a.options.ignore_index);
-    cpu::token_logprobs(tokens.logits.rows, transform, labels, outputs);
+    if (placement.on_device())
+      return placement.run(&device::Table::token_logprobs, call);
+    check_labels("labels", call.labels, tokens.logits.columns);
+    cpu::token_logprobs(call);
   });
 }
 
@@ -94,15 +91,17 @@ lr_status lr_token_logprobs_backward(const lr_token_logprobs_backward_args* args
           invalid("grad_logp and grad_entropy are both NULL, expected at least one");
         if (a.grad_entropy != nullptr && a.entropy == nullptr)
           invalid("entropy is NULL, and it is required with grad_entropy");
-        cpu::TokenUpstream upstream;
-        upstream.lse = grid({"lse", a.lse}, kFloats, shape, kLikeLabels);
-        upstream.entropy = optional_grid({"entropy", a.entropy}, kFloats, shape, kLikeLabels);
-        upstream.grad_logp = optional_grid({"grad_logp", a.grad_logp}, kFloats, shape, kLikeLabels);
+        op::TokenLogprobsBackward upstream{
+            tokens.logits.rows, {}, {}, {tokens.labels, a.options.ignore_index}, {}, {}, {}, {}};
+        upstream.lse = view_of({"lse", a.lse}, kFloats, shape, kLikeLabels);
+        upstream.entropy = optional_view({"entropy", a.entropy}, kFloats, shape, kLikeLabels);
+        upstream.grad_logp = optional_view({"grad_logp", a.grad_logp}, kFloats, shape, kLikeLabels);
         upstream.grad_entropy =
-            optional_grid({"grad_entropy", a.grad_entropy}, kFloats, shape, kLikeLabels);
+            optional_view({"grad_entropy", a.grad_entropy}, kFloats, shape, kLikeLabels);
         const RowsArgument gradient =
             gradient_rows({"grad_logits", a.grad_logits}, {kLogitsName, a.logits}, tokens.logits);
-        const cpu::RowTransform transform = check_token_options(a.options);
+        upstream.gradient = gradient.rows;
+        upstream.transform = check_token_options(a.options);
         MemoryMap memory;
         memory.add_input(kLogitsName, tokens.logits.rows, tokens.logits.count);
         memory.add_input("labels", tokens.labels);
@@ -112,15 +111,9 @@ lr_status lr_token_logprobs_backward(const lr_token_logprobs_backward_args* args
         memory.add_input("grad_entropy", upstream.grad_entropy);
         memory.add_output("grad_logits", gradient.rows, gradient.count, kLogitsName);
         memory.check();
-        if (placement.on_device()) {
-          const device::Labels labels{tokens.labels, a.options.ignore_index};
-          return placement.run(&device::Table::token_logprobs_backward,
-                               device::TokenBackward{tokens.logits.rows, gradient.rows, transform,
-                                                     labels, upstream});
-        }
-        const auto labels =
-            read_labels("labels", tokens.labels, tokens.logits.columns, a.options.ignore_index);
-        cpu::token_logprobs_backward(tokens.logits.rows, gradient.rows, transform, labels,
-                                     upstream);
+        if (placement.on_device())
+          return placement.run(&device::Table::token_logprobs_backward, upstream);
+        check_labels("labels", upstream.labels, tokens.logits.columns);
+        cpu::token_logprobs_backward(upstream);
       });
 }

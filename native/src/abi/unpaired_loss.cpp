@@ -15,20 +15,20 @@ class Checker {
  public:
   explicit Checker(int64_t examples) : examples_(shape_of(examples)) {}
 
-  cpu::Grid input(const char* name, const DLTensor* tensor, const Types& types = kFloats) {
-    return add_input(name, optional_grid({name, tensor}, types, examples_, kReason));
+  op::TensorView input(const char* name, const DLTensor* tensor, const Types& types = kFloats) {
+    return add_input(name, optional_view({name, tensor}, types, examples_, kReason));
   }
-  cpu::Grid required(const char* name, const DLTensor* tensor, const Types& types = kFloats) {
-    return add_input(name, grid({name, tensor}, types, examples_, kReason));
+  op::TensorView required(const char* name, const DLTensor* tensor, const Types& types = kFloats) {
+    return add_input(name, view_of({name, tensor}, types, examples_, kReason));
   }
-  cpu::Grid output(const char* name, const DLTensor* tensor) {
-    return add_output(name, optional_grid({name, tensor}, kFloats, examples_, kReason));
+  op::TensorView output(const char* name, const DLTensor* tensor) {
+    return add_output(name, optional_view({name, tensor}, kFloats, examples_, kReason));
   }
-  cpu::Grid add_input(const char* name, const cpu::Grid& view) {
+  op::TensorView add_input(const char* name, const op::TensorView& view) {
     memory_.add_input(name, view);
     return view;
   }
-  cpu::Grid add_output(const char* name, const cpu::Grid& view) {
+  op::TensorView add_output(const char* name, const op::TensorView& view) {
     memory_.add_output(name, view);
     return view;
   }
@@ -71,31 +71,31 @@ lr_status lr_unpaired_loss(const lr_unpaired_loss_args* args) {
     }
     if (has_kl && !loss.uses_kl)
       invalid(std::string("kl_policy_logps is given, and the loss ") + loss.name + " has no kl");
-    const int64_t examples = grid({"policy_logps", a.policy_logps}, kFloats, 1, "[B]").inner;
+    const int64_t examples = view_of({"policy_logps", a.policy_logps}, kFloats, 1, "[B]").inner;
     Checker check(examples);
-    cpu::ExampleTensors t;
+    op::UnpairedLoss t{options, examples, {}, {}, {}, {}, {}, {}, {}, {}, {}, {}, {}};
     t.policy_logps = check.required("policy_logps", a.policy_logps);
     t.reference_logps = check.required("reference_logps", a.reference_logps);
     t.chosen = check.required("chosen", a.chosen, kFlags);
     if (has_kl) {
       t.kl_policy_logps = check.add_input(
-          "kl_policy_logps", grid({"kl_policy_logps", a.kl_policy_logps}, kFloats, 1, "[C]"));
+          "kl_policy_logps", view_of({"kl_policy_logps", a.kl_policy_logps}, kFloats, 1, "[C]"));
       const Shape shape = shape_of(t.kl_policy_logps.inner);
       t.kl_reference_logps = check.add_input(
-          "kl_reference_logps", grid({"kl_reference_logps", a.kl_reference_logps}, kFloats, shape,
-                                     "the length of kl_policy_logps"));
+          "kl_reference_logps", view_of({"kl_reference_logps", a.kl_reference_logps}, kFloats,
+                                        shape, "the length of kl_policy_logps"));
     }
     t.grad_loss = check.input("grad_loss", a.grad_loss);
     t.loss = check.output("loss", a.loss);
     t.rewards = check.output("rewards", a.rewards);
     if (a.kl != nullptr)
-      t.kl = check.add_output("kl", grid({"kl", a.kl}, kFloats, shape_of(1), "one number for all"));
+      t.kl =
+          check.add_output("kl", view_of({"kl", a.kl}, kFloats, shape_of(1), "one number for all"));
     t.grad_policy_logps = check.output("grad_policy_logps", a.grad_policy_logps);
     t.grad_reference_logps = check.output("grad_reference_logps", a.grad_reference_logps);
     check.check_memory();
     if (placement.on_device())
-      return placement.run(&device::Table::unpaired_loss,
-                           device::ExampleLosses{options, examples, t});
-    cpu::unpaired_loss(options, examples, t);
+      return placement.run(&device::Table::unpaired_loss, t);
+    cpu::unpaired_loss(t);
   });
 }

@@ -1,19 +1,16 @@
-// Values that are checked before anything is written: labels and mask weights, which lie in host
-// memory.
+// Checks of what stands in the tensors of CPU memory.
 #pragma once
 
 #include <cstdint>
-#include <vector>
 
-#include "cpu/grid.h"
+#include "op/tensor_view.h"
 
 namespace logratio::abi {
 
-// Labels in [0, vocabulary), or ignore_index, which becomes -1.
-std::vector<int64_t> read_labels(const char* name, const cpu::Grid& labels, int64_t vocabulary,
-                                 int64_t ignore_index);
+// Each label is the ignore_index or in [0, vocabulary).
+void check_labels(const char* name, const op::Labels& labels, int64_t vocabulary);
 
-// Weights, finite and >= 0; those of a bool or uint8 mask are 0 and 1.
-std::vector<double> read_mask(const char* name, const cpu::Grid& mask);
+// Each weight of a mask, which may be absent, is finite and at least 0.
+void check_mask(const char* name, const op::TensorView& mask);
 
 }  // namespace logratio::abi

@@ -6,8 +6,12 @@
 #include <cmath>
 #include <cstring>
 #include <limits>
+#include <numeric>
+#include <vector>
 
+#include "cpu/elements.h"
 #include "cpu/isa.h"
+#include "cpu/labels.h"
 #include "cpu/logit_rows.h"
 #include "cpu/thread_pool.h"
 
@@ -18,8 +22,25 @@ using math::PairSums;
 using math::SecondSums;
 using math::TransportStart;
 
+struct RowPair {
+  int64_t p, q;
+  double upstream;  // of the value; 0: the pair's gradients are 0
+};
+
+struct DivergenceSides {
+  LogitRows p;
+  LogitRows q;
+  int64_t p_count, q_count;
+  bool q_is_weights;  // float32, >= 0, not all 0 in a row; else logits of p's type
+};
+
+struct DivergenceGradients {
+  const LogitRows* p;  // NULL: not wanted. They may be the logits themselves
+  const LogitRows* q;
+};
+
 void clear_segment(const LogitRows& rows, int64_t r, int64_t begin, int64_t end) {
-  const int64_t bytes = element_bytes(rows.type);
+  const int64_t bytes = bytes_of(rows.type);
   std::memset(row_address(rows, r) + begin * bytes, 0, static_cast<size_t>((end - begin) * bytes));
 }
 
@@ -161,7 +182,7 @@ class PairRun {
   // has; the rounding left of it would count once for every column of a padded vocabulary.
   bool vanishes(int64_t column) const {
     constexpr double kUnderflow = -88;
-    const LogitType type_b = call_.spec.b_is_f32 ? LogitType::f32 : call_.spec.type;
+    const ElementType type_b = call_.spec.b_is_f32 ? ElementType::f32 : call_.spec.type;
     return (load(call_.spec.type, a_, column) - sums_.max_a) * call_.spec.inverse_temperature <
                kUnderflow &&
            (load(type_b, b_, column) - sums_.max_b) * call_.spec.inverse_temperature < kUnderflow;
@@ -186,7 +207,7 @@ class PairRun {
 // its own.
 void by_pair(const Call& call, const std::vector<RowPair>& pairs, double* values) {
   const auto count = static_cast<int64_t>(pairs.size());
-  const int64_t pair_bytes = 2 * call.sides.p.columns * element_bytes(call.sides.p.type);
+  const int64_t pair_bytes = 2 * call.sides.p.columns * bytes_of(call.sides.p.type);
   const int64_t pairs_per_task = rows_per_task(count, pair_bytes);
   const int64_t workers =
       std::min<int64_t>(thread_count(), (count + pairs_per_task - 1) / pairs_per_task);
@@ -245,11 +266,10 @@ void clear_others(const LogitRows* gradient, int64_t count, const std::vector<Ro
   });
 }
 
-}  // namespace
-
-std::vector<double> divergence(const DivergenceSides& sides, const std::vector<RowPair>& pairs,
-                               const math::DivergenceOptions& options,
-                               const DivergenceGradients& gradients) {
+// No row stands in two pairs on one side. Rows of the gradients that are in no pair become 0.
+std::vector<double> divergence_of(const DivergenceSides& sides, const std::vector<RowPair>& pairs,
+                                  const math::DivergenceOptions& options,
+                                  const DivergenceGradients& gradients) {
   const float scale = exp2_scale(options.temperature);
   const Call call{sides,
                   options,
@@ -268,6 +288,46 @@ std::vector<double> divergence(const DivergenceSides& sides, const std::vector<R
   clear_others(gradients.p, sides.p_count, pairs, &RowPair::p);
   clear_others(gradients.q, sides.q_count, pairs, &RowPair::q);
   return values;
+}
+
+std::vector<int64_t> row_numbers(const TensorView& view, int64_t count) {
+  std::vector<int64_t> rows(static_cast<size_t>(count));
+  if (view) {
+    read(view, 0, count, rows.data());
+  } else {
+    std::iota(rows.begin(), rows.end(), int64_t{0});
+  }
+  return rows;
+}
+
+}  // namespace
+
+void divergence(const op::Divergence& call) {
+  const auto count = static_cast<size_t>(call.pairs);
+  const std::vector<int64_t> rows_of_p = row_numbers(call.p_rows, call.pairs),
+                             rows_of_q = row_numbers(call.q_rows, call.pairs);
+  const std::vector<double> weights = read_mask(call.row_weights, call.pairs);
+  double upstream = 1;
+  if (call.grad_loss)
+    read(call.grad_loss, 0, 1, &upstream);
+  const double total = std::accumulate(weights.begin(), weights.end(), 0.0);
+  const double divisor = !call.mean || total == 0 ? 1 : total;
+  std::vector<RowPair> pairs(count);
+  for (size_t k = 0; k < count; ++k) {
+    pairs[k] = {rows_of_p[k], rows_of_q[k],
+                weights[k] == 0 ? 0 : upstream * (weights[k] / divisor)};
+  }
+  const std::vector<double> results = divergence_of(
+      {call.p, call.q, call.p_count, call.q_count, call.q_is_weights}, pairs, call.options,
+      {call.wants_p ? &call.grad_p : nullptr, call.wants_q ? &call.grad_q : nullptr});
+  if (call.values)
+    write(call.values, 0, call.pairs, results.data());
+  if (call.loss) {
+    double sum = 0;
+    for (size_t k = 0; k < count; ++k)
+      sum += weights[k] == 0 ? 0 : weights[k] / divisor * results[k];
+    write(call.loss, 0, 1, &sum);
+  }
 }
 
 }  // namespace logratio::cpu

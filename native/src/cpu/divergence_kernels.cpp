@@ -736,13 +736,13 @@ struct Typed {
 template <class Run>
 HWY_INLINE void with_types(const PairSpec& spec, Run&& run) {
   switch (spec.type) {
-    case LogitType::f32:
-      return run(Typed<Float32, Float32>());
-    case LogitType::bf16:
+    case ElementType::bf16:
       return spec.b_is_f32 ? run(Typed<BFloat16, Float32Split>())
                            : run(Typed<BFloat16, BFloat16>());
-    case LogitType::f16:
+    case ElementType::f16:
       return spec.b_is_f32 ? run(Typed<Float16, Float32Split>()) : run(Typed<Float16, Float16>());
+    default:
+      return run(Typed<Float32, Float32>());
   }
 }
 

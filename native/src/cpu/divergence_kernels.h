@@ -12,8 +12,8 @@
 namespace logratio::cpu {
 
 struct PairSpec {
-  LogitType type;  // of a; and of b, unless it is float32
-  bool b_is_f32;   // log-weights beside logits of another type
+  ElementType type;  // of a; and of b, unless it is float32
+  bool b_is_f32;     // log-weights beside logits of another type
   math::PairForm form;
   double temperature;
   float temperature_scale;  // log2(e) / temperature

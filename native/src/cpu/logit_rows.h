@@ -11,35 +11,32 @@
 
 namespace logratio::cpu {
 
-inline int64_t element_bytes(LogitType type) { return type == LogitType::f32 ? 4 : 2; }
-
 inline char* row_address(const LogitRows& rows, int64_t r) {
   const int64_t element = r / rows.inner * rows.outer_stride + r % rows.inner * rows.inner_stride;
-  return static_cast<char*>(rows.base) + element * element_bytes(rows.type);
+  return static_cast<char*>(rows.base) + element * bytes_of(rows.type);
 }
 
-inline float load(LogitType type, const void* row, int64_t column) {
+inline float load(ElementType type, const void* row, int64_t column) {
   switch (type) {
-    case LogitType::f32:
-      return static_cast<const float*>(row)[column];
-    case LogitType::bf16:
+    case ElementType::bf16:
       return static_cast<float>(math::Bfloat16::widen(static_cast<const uint16_t*>(row)[column]));
-    case LogitType::f16:
+    case ElementType::f16:
       return static_cast<float>(math::Float16::widen(static_cast<const uint16_t*>(row)[column]));
+    default:
+      return static_cast<const float*>(row)[column];
   }
-  return std::numeric_limits<float>::quiet_NaN();
 }
 
-inline void store(LogitType type, void* row, int64_t column, double value) {
+inline void store(ElementType type, void* row, int64_t column, double value) {
   switch (type) {
-    case LogitType::f32:
-      static_cast<float*>(row)[column] = static_cast<float>(value);
-      break;
-    case LogitType::bf16:
+    case ElementType::bf16:
       static_cast<uint16_t*>(row)[column] = math::Bfloat16::narrow(value);
       break;
-    case LogitType::f16:
+    case ElementType::f16:
       static_cast<uint16_t*>(row)[column] = math::Float16::narrow(value);
+      break;
+    default:
+      static_cast<float*>(row)[column] = static_cast<float>(value);
       break;
   }
 }

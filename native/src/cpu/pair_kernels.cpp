@@ -63,17 +63,14 @@ void evaluate_loss(const Loss& loss, const math::Statistics& statistics, int64_t
       store<info.two_values>(result, in, k, out);
       if constexpr (info.has_parameters()) {
         const Lanes upstream = Lanes::load(in.upstream + k);
-        sums.beta = sums.beta + math::vanishing_product(upstream, result.parameters.beta);
-        sums.beta_mix =
-            sums.beta_mix + math::vanishing_product(upstream, result.parameters.beta_mix);
-        sums.tau = sums.tau + math::vanishing_product(upstream, result.parameters.tau);
+        for (int p = 0; p < math::kParameters; ++p)
+          sums[p] = sums[p] + math::vanishing_product(upstream, result.parameters[p]);
       }
     }
   }
   if constexpr (info.has_parameters()) {
-    out->parameters.beta += sum_of(sums.beta);
-    out->parameters.beta_mix += sum_of(sums.beta_mix);
-    out->parameters.tau += sum_of(sums.tau);
+    for (int p = 0; p < math::kParameters; ++p)
+      out->parameters[p] += sum_of(sums[p]);
   }
 }
 

@@ -5,6 +5,7 @@
 
 #include <algorithm>
 
+#include "cpu/elements.h"
 #include "cpu/isa.h"
 #include "cpu/pair_kernels.h"
 #include "cpu/sorted_loss.h"
@@ -15,29 +16,30 @@ namespace {
 
 using math::Statistics;
 using math::vanishing_product;
+using op::PairTensors;
 
-void load(const Grid& grid, int64_t first, int64_t count, double absent, double padding,
+void load(const TensorView& view, int64_t first, int64_t count, double absent, double padding,
           double* column) {
-  if (grid) {
-    read(grid, first, count, column);
+  if (view) {
+    read(view, first, count, column);
   } else {
     std::fill_n(column, count, absent);
   }
   std::fill(column + count, column + kPairBlock, padding);
 }
 
-void load(const Grid& grid, int64_t first, int64_t count, double absent, double* column) {
-  load(grid, first, count, absent, absent, column);
+void load(const TensorView& view, int64_t first, int64_t count, double absent, double* column) {
+  load(view, first, count, absent, absent, column);
 }
 
-void store(const Grid& grid, int64_t first, int64_t count, const double* column) {
-  if (grid)
-    write(grid, first, count, column);
+void store(const TensorView& view, int64_t first, int64_t count, const double* column) {
+  if (view)
+    write(view, first, count, column);
 }
 
-void store_one(const Grid& grid, double value) {
-  if (grid)
-    write(grid, 0, 1, &value);
+void store_one(const TensorView& view, double value) {
+  if (view)
+    write(view, 0, 1, &value);
 }
 
 double one_over(int64_t count) { return count > 0 ? 1.0 / static_cast<double>(count) : 0.0; }
@@ -62,10 +64,8 @@ class Pairs {
         kernels_.pull_back(options_, statistics_, d_statistics_, count, in_, &out_);
       store_block(first, count);
     }
-    store_one(t_.grad_beta, out_.parameters.beta);
-    store_one(t_.grad_beta_kl, out_.parameters.beta);
-    store_one(t_.grad_beta_mix, out_.parameters.beta_mix);
-    store_one(t_.grad_tau, out_.parameters.tau);
+    for (int k = 0; k < math::kParameters; ++k)
+      store_one(t_.grad_parameters[k], out_.parameters[k]);
   }
 
  private:
@@ -86,9 +86,9 @@ class Pairs {
   }
 
   // An answer without tokens is divided by 1.
-  static void load_counts(const Grid& grid, int64_t first, int64_t count, double* column) {
-    load(grid, first, count, 1, column);
-    if (!grid)
+  static void load_counts(const TensorView& view, int64_t first, int64_t count, double* column) {
+    load(view, first, count, 1, column);
+    if (!view)
       return;
     for (int64_t k = 0; k < count; ++k)
       column[k] = column[k] < 1 ? 1 : column[k];
@@ -151,15 +151,15 @@ class Pairs {
     store_rewards(t_.rejected_rewards, first, count, in_.policy_rejected, in_.reference_rejected);
   }
 
-  void store_rewards(const Grid& grid, int64_t first, int64_t count, const double* policy,
+  void store_rewards(const TensorView& view, int64_t first, int64_t count, const double* policy,
                      const double* reference) const {
-    if (!grid)
+    if (!view)
       return;
     const double beta = options_.*info_.reward_beta;
     PairColumn rewards;
     for (int64_t k = 0; k < count; ++k)
       rewards[k] = beta * (policy[k] - reference[k]);
-    write(grid, first, count, rewards);
+    write(view, first, count, rewards);
   }
 
   const lr_loss_options& options_;
@@ -175,7 +175,7 @@ class Pairs {
 };
 
 // kl of kto: the mean log-ratio of the examples given for it, at least 0.
-double mean_log_ratio(const Grid& policy, const Grid& reference) {
+double mean_log_ratio(const TensorView& policy, const TensorView& reference) {
   const int64_t count = policy.size();
   double sum = 0;
   double p[kPairBlock], r[kPairBlock];
@@ -200,7 +200,9 @@ void evaluate_pairs(const lr_loss_options& options, int64_t pairs, const PairTen
   Pairs(options, pairs, tensors).run();
 }
 
-void unpaired_loss(const lr_loss_options& options, int64_t examples, const ExampleTensors& t) {
+void unpaired_loss(const op::UnpairedLoss& t) {
+  const lr_loss_options& options = t.options;
+  const int64_t examples = t.examples;
   const bool uses_kl = math::loss_info(options.loss)->uses_kl;
   const double kl =
       uses_kl && t.kl_policy_logps ? mean_log_ratio(t.kl_policy_logps, t.kl_reference_logps) : 0;

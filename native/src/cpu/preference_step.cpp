@@ -5,13 +5,35 @@
 
 #include <algorithm>
 #include <cmath>
+#include <vector>
 
+#include "cpu/elements.h"
+#include "cpu/labels.h"
 #include "cpu/pair_loss.h"
 #include "cpu/sequence_logps.h"
+#include "cpu/token_rows.h"
 #include "math/losses.h"
 
 namespace logratio::cpu {
 namespace {
+
+using op::PairTensors;
+using op::WeightedLoss;
+
+// A step with its labels, and the weights of its mask, which are 0 where the label is ignored.
+struct StepInput : op::PreferenceStep {
+  explicit StepInput(const op::PreferenceStep& call)
+      : op::PreferenceStep(call),
+        labels(read_labels(call.labels)),
+        weights(read_mask(call.mask, call.rows())) {
+    for (size_t k = 0; k < weights.size(); ++k) {
+      if (labels[k] < 0)
+        weights[k] = 0;
+    }
+  }
+  std::vector<int64_t> labels;
+  std::vector<double> weights;
+};
 
 double mean_of(double sum, int64_t count) {
   return count > 0 ? sum / static_cast<double>(count) : 0.0;
@@ -121,7 +143,7 @@ struct Pairs {
   double chosen_token_grad = 0;  // of sft, by the log-prob of each counted chosen token
 };
 
-Grid view(const std::vector<double>& values, int64_t first, int64_t count) {
+TensorView view(const std::vector<double>& values, int64_t first, int64_t count) {
   return {true, ElementType::f64, const_cast<double*>(values.data()) + first, 1, count, 0, 1};
 }
 
@@ -266,14 +288,15 @@ void add_token_metrics(const CountedRows& counted, int64_t chosen_rows, lr_step_
 
 }  // namespace
 
-void preference_step(const std::vector<WeightedLoss>& losses, bool wpo,
-                     const lr_sequence_options& sequence, const StepInput& input,
-                     const StepOutput& output) {
+void preference_step(const op::PreferenceStep& call) {
+  const StepInput input(call);
+  const std::vector<WeightedLoss> losses(call.losses, call.losses + call.loss_count);
+  const lr_sequence_options& sequence = call.sequence;
   const int64_t sequences = 2 * input.pairs;
   const auto is_sft = [](const WeightedLoss& loss) {
     return math::loss_info(loss.options.loss)->kind == LR_LOSS_AUXILIARY;
   };
-  const Wants wants{output.metrics != nullptr, wpo,
+  const Wants wants{call.metrics != nullptr, call.wpo,
                     std::any_of(losses.begin(), losses.end(), is_sft)};
   std::vector<double> weights = input.weights;
   apply_tail_weight(sequence, sequences, input.tokens, weights.data());
@@ -286,7 +309,8 @@ void preference_step(const std::vector<WeightedLoss>& losses, bool wpo,
   const std::vector<SequenceSum> sums =
       reduce(sequence, sequences, input.tokens, weights, token_logps);
   const std::vector<double> reference = reference_logps(sequence, input, sequences, weights);
-  const std::vector<double> wpo_weight = wpo ? wpo_weights(input, counted) : std::vector<double>();
+  const std::vector<double> wpo_weight =
+      call.wpo ? wpo_weights(input, counted) : std::vector<double>();
   PairEvaluation evaluation(input.pairs, sequence.reduction == LR_MEAN, sums, reference,
                             wpo_weight);
   for (const WeightedLoss& loss : losses) {
@@ -296,23 +320,22 @@ void preference_step(const std::vector<WeightedLoss>& losses, bool wpo,
   const Pairs& pairs = evaluation.result();
 
   GradTotals totals{0, 0};
-  if (output.grad_logits != nullptr) {
-    totals =
-        write_gradient(input, weights, counted, sums, pairs, *output.grad_logits, wants.metrics);
+  if (call.wants_gradient) {
+    totals = write_gradient(input, weights, counted, sums, pairs, call.gradient, wants.metrics);
   }
-  if (output.losses)
-    write(output.losses, 0, input.pairs, pairs.loss.data());
-  if (output.logps)
-    write_each(output.logps, sequences, [&](int64_t b) { return sums[b].logp; });
-  if (output.counts)
-    write_each(output.counts, sequences, [&](int64_t b) { return sums[b].count; });
+  if (call.losses_out)
+    write(call.losses_out, 0, input.pairs, pairs.loss.data());
+  if (call.logps)
+    write_each(call.logps, sequences, [&](int64_t b) { return sums[b].logp; });
+  if (call.counts)
+    write_each(call.counts, sequences, [&](int64_t b) { return sums[b].count; });
   if (!wants.metrics)
     return;
   lr_step_metrics metrics = pair_metrics(pairs);
   add_token_metrics(counted, input.pairs * input.tokens, metrics);
   metrics.grad_norm = std::sqrt(totals.sum_squares);
   metrics.nonfinite += totals.nonfinite;
-  *output.metrics = metrics;
+  *call.metrics = metrics;
 }
 
 }  // namespace logratio::cpu

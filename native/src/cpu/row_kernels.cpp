@@ -276,12 +276,12 @@ void forward(const ForwardSpec& spec, const void* row, int64_t begin, int64_t en
              Partial* partials) {
   const FlushSubnormals flush;
   switch (spec.type) {
-    case LogitType::f32:
-      return forward_type<Float32>(spec, row, begin, end, partials);
-    case LogitType::bf16:
+    case ElementType::bf16:
       return forward_type<BFloat16>(spec, row, begin, end, partials);
-    case LogitType::f16:
+    case ElementType::f16:
       return forward_type<Float16>(spec, row, begin, end, partials);
+    default:
+      return forward_type<Float32>(spec, row, begin, end, partials);
   }
 }
 
@@ -305,12 +305,12 @@ ExponentialSums without(const ForwardSpec& spec, const void* row, int64_t begin,
                              : sums_without<T, Softcap>(spec, row, begin, end, skip, reference);
   };
   switch (spec.type) {
-    case LogitType::f32:
-      return run(Float32());
-    case LogitType::bf16:
+    case ElementType::bf16:
       return run(BFloat16());
-    case LogitType::f16:
+    case ElementType::f16:
       return run(Float16());
+    default:
+      return run(Float32());
   }
   return {};
 }
@@ -333,14 +333,14 @@ int64_t find_value(const void* row, int64_t from, int64_t columns, float value) 
   return i;
 }
 
-int64_t find(LogitType type, const void* row, int64_t from, int64_t columns, float value) {
+int64_t find(ElementType type, const void* row, int64_t from, int64_t columns, float value) {
   switch (type) {
-    case LogitType::f32:
-      return find_value<Float32>(row, from, columns, value);
-    case LogitType::bf16:
+    case ElementType::bf16:
       return find_value<BFloat16>(row, from, columns, value);
-    case LogitType::f16:
+    case ElementType::f16:
       return find_value<Float16>(row, from, columns, value);
+    default:
+      return find_value<Float32>(row, from, columns, value);
   }
   return columns;
 }
@@ -463,12 +463,12 @@ double backward(const BackwardSpec& spec, const void* row, void* gradient, int64
                 int64_t end) {
   const FlushSubnormals flush;
   switch (spec.type) {
-    case LogitType::f32:
-      return backward_type<Float32>(spec, row, gradient, begin, end);
-    case LogitType::bf16:
+    case ElementType::bf16:
       return backward_type<BFloat16>(spec, row, gradient, begin, end);
-    case LogitType::f16:
+    case ElementType::f16:
       return backward_type<Float16>(spec, row, gradient, begin, end);
+    default:
+      return backward_type<Float32>(spec, row, gradient, begin, end);
   }
   return 0;
 }

@@ -28,7 +28,7 @@ struct ScaledReference {
 }
 
 struct ForwardSpec {
-  LogitType type;
+  ElementType type;
   bool everything;          // false: only what logp and lse need
   float temperature_scale;  // log2(e) / temperature
   float softcap;            // 0: off
@@ -81,7 +81,7 @@ enum class BackwardMode : uint8_t { logp, logp_with_totals, any };
 // One row of gradient: p * scale * dsoftcap/dx, with d = softcap(x) - r and p = exp(d /
 // temperature); in mode `any`, p * (scale + entropy_scale * d) * dsoftcap/dx.
 struct BackwardSpec {
-  LogitType type;
+  ElementType type;
   BackwardMode mode;
   float temperature_scale;
   float softcap;
@@ -104,7 +104,7 @@ struct RowKernels {
   // softcap * tanh(x / softcap) as the loops compute it; x when softcap is 0.
   float (*softcap)(float x, float softcap);
   // First column at or after `from` whose logit equals `value`, or `columns`.
-  int64_t (*find)(LogitType type, const void* row, int64_t from, int64_t columns, float value);
+  int64_t (*find)(ElementType type, const void* row, int64_t from, int64_t columns, float value);
   // Columns [begin, end); returns the sum of squares of p * dsoftcap/dx, but 0 in mode logp.
   double (*backward)(const BackwardSpec& spec, const void* row, void* gradient, int64_t begin,
                      int64_t end);

@@ -222,14 +222,14 @@ void gradient_of(const RuleSpec& spec, const RuleGradient& g, const void* row, v
 // ---- By element type and form ----
 
 template <class Run>
-HWY_INLINE void with_type(LogitType type, Run&& run) {
+HWY_INLINE void with_type(ElementType type, Run&& run) {
   switch (type) {
-    case LogitType::f32:
-      return run(Float32());
-    case LogitType::bf16:
+    case ElementType::bf16:
       return run(BFloat16());
-    case LogitType::f16:
+    case ElementType::f16:
       return run(Float16());
+    default:
+      return run(Float32());
   }
 }
 
@@ -251,7 +251,7 @@ void sums(const RuleSpec& spec, const void* row, int64_t begin, int64_t end, Rul
   });
 }
 
-void masked(LogitType type, float maximum, float threshold, const void* row, int64_t begin,
+void masked(ElementType type, float maximum, float threshold, const void* row, int64_t begin,
             int64_t end, MaskedSums* result) {
   with_type(type, [&](auto element) {
     masked_of<decltype(element)>(maximum, threshold, row, begin, end, result);

@@ -11,7 +11,7 @@
 namespace logratio::cpu {
 
 struct RuleSpec {
-  LogitType type;
+  ElementType type;
   math::RuleForm form;
   bool differences;  // the sum of the differences from the maximum is wanted
   double alpha;
@@ -23,7 +23,7 @@ using math::RuleGradient;
 struct RuleKernels {
   void (*sums)(const RuleSpec& spec, const void* row, int64_t begin, int64_t end,
                math::RuleSums* sums);
-  void (*masked)(LogitType type, float maximum, float threshold, const void* row, int64_t begin,
+  void (*masked)(ElementType type, float maximum, float threshold, const void* row, int64_t begin,
                  int64_t end, math::MaskedSums* sums);
   void (*gradient)(const RuleSpec& spec, const RuleGradient& gradient, const void* row,
                    void* target, int64_t begin, int64_t end);

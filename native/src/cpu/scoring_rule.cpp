@@ -6,7 +6,9 @@
 #include <limits>
 #include <vector>
 
+#include "cpu/elements.h"
 #include "cpu/isa.h"
+#include "cpu/labels.h"
 #include "cpu/logit_rows.h"
 #include "cpu/thread_pool.h"
 
@@ -72,7 +74,7 @@ class RowRun {
 
   // Segment s of the gradient. The columns that take no part belong to the last one.
   void differentiate(int64_t s) const {
-    const int64_t bytes = element_bytes(call_.logits.type);
+    const int64_t bytes = bytes_of(call_.logits.type);
     const bool zero = ignored() || upstream_ == 0;
     const int64_t begin = begin_of(s),
                   end = s + 1 == call_.segments ? call_.logits.columns : end_of(s);
@@ -89,13 +91,13 @@ class RowRun {
  private:
   // Reads the label's logit, which an in-place run overwrites.
   math::RowRuleSums sums_of_row() const {
-    const LogitType type = call_.logits.type;
+    const ElementType type = call_.logits.type;
     const double alpha = call_.options.alpha;
     math::RowRuleSums sums =
         math::without_label(all_, load(type, row_, label_) - all_.maximum, alpha);
     if (!math::is_small(sums))
       return sums;
-    std::vector<char> others(row_, row_ + call_.options.vocabulary * element_bytes(type));
+    std::vector<char> others(row_, row_ + call_.options.vocabulary * bytes_of(type));
     store(type, others.data(), label_, -std::numeric_limits<double>::infinity());
     RuleSums all = math::no_rule_sums();
     for (int64_t s = 0; s < call_.segments; ++s) {
@@ -130,8 +132,7 @@ class RowRun {
 void by_row(const Call& call, const std::vector<int64_t>& labels, const double* upstream,
             double* values) {
   const auto count = static_cast<int64_t>(labels.size());
-  const int64_t run_rows =
-      rows_per_task(count, call.logits.columns * element_bytes(call.logits.type));
+  const int64_t run_rows = rows_per_task(count, call.logits.columns * bytes_of(call.logits.type));
   const int64_t tasks = (count + run_rows - 1) / run_rows;
   const int64_t workers = std::min<int64_t>(thread_count(), tasks);
   std::vector<RowRun> runs(static_cast<size_t>(workers), RowRun(call));
@@ -190,11 +191,9 @@ void by_segment(const Call& call, const std::vector<int64_t>& labels, const doub
     run.store_label();
 }
 
-}  // namespace
-
-std::vector<double> scoring_rule(const LogitRows& logits, const math::RuleOptions& options,
-                                 const std::vector<int64_t>& labels, const double* upstream,
-                                 const LogitRows* gradient) {
+std::vector<double> rule_values(const LogitRows& logits, const math::RuleOptions& options,
+                                const std::vector<int64_t>& labels, const double* upstream,
+                                const LogitRows* gradient) {
   const math::RuleForm form = math::form_of(options);
   const Call call{logits,
                   gradient,
@@ -210,6 +209,31 @@ std::vector<double> scoring_rule(const LogitRows& logits, const math::RuleOption
     by_row(call, labels, upstream, values.data());
   }
   return values;
+}
+
+}  // namespace
+
+void scoring_rule(const op::ScoringRule& call) {
+  const std::vector<int64_t> labels = read_labels(call.labels);
+  int64_t counted = 0;
+  for (const int64_t label : labels)
+    counted += label >= 0;
+  std::vector<double> upstream(labels.size(),
+                               counted == 0 ? 0.0 : 1.0 / static_cast<double>(counted));
+  if (call.grad_loss)
+    read(call.grad_loss, 0, call.rows(), upstream.data());
+  const std::vector<double> results = rule_values(call.logits, call.options, labels,
+                                                  call.wants_gradient ? upstream.data() : nullptr,
+                                                  call.wants_gradient ? &call.gradient : nullptr);
+  if (call.values)
+    write(call.values, 0, call.rows(), results.data());
+  if (call.loss) {
+    double sum = 0;
+    for (const double value : results)
+      sum += value;
+    const double mean = counted == 0 ? 0 : sum / static_cast<double>(counted);
+    write(call.loss, 0, 1, &mean);
+  }
 }
 
 }  // namespace logratio::cpu

@@ -3,6 +3,9 @@
 #include <algorithm>
 #include <cmath>
 
+#include "cpu/elements.h"
+#include "cpu/labels.h"
+
 namespace logratio::cpu {
 namespace {
 
@@ -76,27 +79,29 @@ SequenceSum reduce_sequence(int32_t reduction, int64_t tokens, const double* wei
   return sum;
 }
 
-void sequence_logps(const lr_sequence_options& options, int64_t sequences, int64_t tokens,
-                    std::vector<double> weights, const SequenceTensors& tensors) {
+void sequence_logps(const op::SequenceLogps& call) {
+  const lr_sequence_options& options = call.options;
+  const int64_t sequences = call.mask.outer, tokens = call.mask.inner;
+  std::vector<double> weights = read_mask(call.mask, call.mask.size());
   apply_tail_weight(options, sequences, tokens, weights.data());
   std::vector<double> row(tokens);
   for (int64_t sequence = 0; sequence < sequences; ++sequence) {
     const double* row_weights = weights.data() + sequence * tokens;
-    if (tensors.token_logps)
-      read(tensors.token_logps, sequence * tokens, tokens, row.data());
+    if (call.token_logps)
+      read(call.token_logps, sequence * tokens, tokens, row.data());
     const SequenceSum sum = reduce_sequence(options.reduction, tokens, row_weights,
-                                            tensors.token_logps ? row.data() : nullptr);
-    if (tensors.logps)
-      write(tensors.logps, sequence, 1, &sum.logp);
-    if (tensors.counts)
-      write(tensors.counts, sequence, 1, &sum.count);
-    if (!tensors.grad_token_logps)
+                                            call.token_logps ? row.data() : nullptr);
+    if (call.logps)
+      write(call.logps, sequence, 1, &sum.logp);
+    if (call.counts)
+      write(call.counts, sequence, 1, &sum.count);
+    if (!call.grad_token_logps)
       continue;
     double upstream;
-    read(tensors.grad_logps, sequence, 1, &upstream);
+    read(call.grad_logps, sequence, 1, &upstream);
     for (int64_t t = 0; t < tokens; ++t)
       row[t] = counts(row_weights[t]) ? upstream * row_weights[t] / sum.divisor : 0.0;
-    write(tensors.grad_token_logps, sequence * tokens, tokens, row.data());
+    write(call.grad_token_logps, sequence * tokens, tokens, row.data());
   }
 }
 

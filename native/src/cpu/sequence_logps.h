@@ -5,8 +5,7 @@
 #include <cstdint>
 #include <vector>
 
-#include "cpu/grid.h"
-#include "logratio.h"
+#include "op/sequence_logps.h"
 
 namespace logratio::cpu {
 
@@ -26,16 +25,6 @@ struct SequenceSum {
 SequenceSum reduce_sequence(int32_t reduction, int64_t tokens, const double* weights,
                             const double* token_logps);
 
-struct SequenceTensors {
-  Grid token_logps;
-  Grid grad_logps;  // present with grad_token_logps
-  Grid logps;
-  Grid counts;
-  Grid grad_token_logps;
-};
-
-// weights: of the mask, [sequences, tokens].
-void sequence_logps(const lr_sequence_options& options, int64_t sequences, int64_t tokens,
-                    std::vector<double> weights, const SequenceTensors& tensors);
+void sequence_logps(const op::SequenceLogps& call);
 
 }  // namespace logratio::cpu

@@ -8,25 +8,30 @@
 #include <numeric>
 #include <vector>
 
+#include "cpu/elements.h"
+#include "cpu/pair_loss.h"
 #include "math/losses.h"
 
 namespace logratio::cpu {
+
+using op::PairTensors;
+
 namespace {
 
-std::vector<double> values_of(const Grid& grid, int64_t count) {
+std::vector<double> values_of(const TensorView& view, int64_t count) {
   std::vector<double> values(static_cast<size_t>(count), 0.0);
-  if (grid)
-    read(grid, 0, count, values.data());
+  if (view)
+    read(view, 0, count, values.data());
   return values;
 }
 
-Grid view(std::vector<double>& values) {
+TensorView view(std::vector<double>& values) {
   return {true, ElementType::f64, values.data(), 1, static_cast<int64_t>(values.size()), 0, 1};
 }
 
-void store(const Grid& grid, const std::vector<double>& values) {
-  if (grid)
-    write(grid, 0, static_cast<int64_t>(values.size()), values.data());
+void store(const TensorView& view, const std::vector<double>& values) {
+  if (view)
+    write(view, 0, static_cast<int64_t>(values.size()), values.data());
 }
 
 std::vector<double> minus(const std::vector<double>& a, const std::vector<double>& b) {
@@ -89,10 +94,10 @@ void sorted_loss(const lr_loss_options& options, int64_t pairs, const PairTensor
   store(t.grad_policy_rejected, by_model ? negated(by_first) : by_second);
   store(t.grad_reference_chosen, by_model ? by_second : negated(by_first));
   store(t.grad_reference_rejected, negated(by_second));
-  const auto store_rewards = [&options](const Grid& grid, std::vector<double> ratio) {
+  const auto store_rewards = [&options](const TensorView& view, std::vector<double> ratio) {
     for (double& value : ratio)
       value *= options.beta;
-    store(grid, ratio);
+    store(view, ratio);
   };
   store_rewards(t.chosen_rewards, chosen_ratio);
   store_rewards(t.rejected_rewards, rejected_ratio);

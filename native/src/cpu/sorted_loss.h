@@ -8,6 +8,6 @@
 namespace logratio::cpu {
 
 // tensors: those of pair_loss; loss and grad_loss by rank, everything else by pair.
-void sorted_loss(const lr_loss_options& options, int64_t pairs, const PairTensors& tensors);
+void sorted_loss(const lr_loss_options& options, int64_t pairs, const op::PairTensors& tensors);
 
 }  // namespace logratio::cpu

@@ -1,45 +1,51 @@
 #include "cpu/token_logprobs.h"
 
+#include <vector>
+
+#include "cpu/elements.h"
+#include "cpu/labels.h"
+#include "cpu/token_rows.h"
+
 namespace logratio::cpu {
 
-void token_logprobs(const LogitRows& logits, const RowTransform& transform,
-                    const std::vector<int64_t>& labels, const TokenOutputs& outputs) {
-  const auto count = static_cast<int64_t>(labels.size());
-  const RowWants wants{outputs.lse2.present, outputs.entropy.present, outputs.argmax.present,
-                       outputs.mean_logit.present};
+void token_logprobs(const op::TokenLogprobs& call) {
+  const std::vector<int64_t> labels = read_labels(call.labels);
+  const auto count = call.rows();
+  const auto& outputs = call.outputs;
+  const RowWants wants{outputs[op::kLse2].present, outputs[op::kEntropy].present,
+                       outputs[op::kArgmax].present, outputs[op::kMeanLogit].present};
   std::vector<RowStats> stats(labels.size());
-  forward_rows(logits, transform, wants, nullptr, labels.data(), count, stats.data());
+  forward_rows(call.logits, call.transform, wants, nullptr, labels.data(), count, stats.data());
 
-  const auto store = [&](const Grid& grid, auto RowStats::*field) {
-    if (grid)
-      write_each(grid, count, [&](int64_t row) { return stats[row].*field; });
+  const auto store = [&](op::TokenOutput output, auto RowStats::*field) {
+    if (outputs[output])
+      write_each(outputs[output], count, [&](int64_t row) { return stats[row].*field; });
   };
-  store(outputs.logp, &RowStats::logp);
-  store(outputs.lse, &RowStats::lse);
-  store(outputs.lse2, &RowStats::lse2);
-  store(outputs.entropy, &RowStats::entropy);
-  store(outputs.argmax, &RowStats::argmax);
-  store(outputs.mean_logit, &RowStats::mean_z);
+  store(op::kLogp, &RowStats::logp);
+  store(op::kLse, &RowStats::lse);
+  store(op::kLse2, &RowStats::lse2);
+  store(op::kEntropy, &RowStats::entropy);
+  store(op::kArgmax, &RowStats::argmax);
+  store(op::kMeanLogit, &RowStats::mean_z);
 }
 
-void token_logprobs_backward(const LogitRows& logits, const LogitRows& gradient,
-                             const RowTransform& transform, const std::vector<int64_t>& labels,
-                             const TokenUpstream& upstream) {
-  const auto count = static_cast<int64_t>(labels.size());
+void token_logprobs_backward(const op::TokenLogprobsBackward& call) {
+  const std::vector<int64_t> labels = read_labels(call.labels);
+  const auto count = call.rows();
   std::vector<RowGrad> grads(labels.size());
   std::vector<double> column(labels.size());
-  const auto load = [&](const Grid& grid, double RowGrad::*field) {
-    if (!grid)
+  const auto load = [&](const TensorView& view, double RowGrad::*field) {
+    if (!view)
       return;
-    read(grid, 0, count, column.data());
+    read(view, 0, count, column.data());
     for (int64_t row = 0; row < count; ++row)
       grads[row].*field = column[row];
   };
-  load(upstream.lse, &RowGrad::lse);
-  const double epsilon = epsilon_of(upstream.lse.type);
-  load(upstream.entropy, &RowGrad::entropy);
-  load(upstream.grad_logp, &RowGrad::grad_logp);
-  load(upstream.grad_entropy, &RowGrad::grad_entropy);
+  load(call.lse, &RowGrad::lse);
+  const double epsilon = op::epsilon_of(call.lse.type);
+  load(call.entropy, &RowGrad::entropy);
+  load(call.grad_logp, &RowGrad::grad_logp);
+  load(call.grad_entropy, &RowGrad::grad_entropy);
   for (int64_t row = 0; row < count; ++row) {
     RowGrad& grad = grads[row];
     grad.lse_epsilon = epsilon;
@@ -47,7 +53,7 @@ void token_logprobs_backward(const LogitRows& logits, const LogitRows& gradient,
                      ? -1
                      : labels[row];  // without an upstream gradient the row is not read
   }
-  backward_rows(logits, gradient, transform, grads.data(), count, nullptr);
+  backward_rows(call.logits, call.gradient, call.transform, grads.data(), count, nullptr);
 }
 
 }  // namespace logratio::cpu

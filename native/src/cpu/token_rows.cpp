@@ -17,7 +17,7 @@ namespace {
 constexpr double kNaN = std::numeric_limits<double>::quiet_NaN();
 constexpr double kInfinity = std::numeric_limits<double>::infinity();
 
-double largest_finite(LogitType type) { return type == LogitType::f16 ? 65504.0 : 0x1p127; }
+double largest_finite(ElementType type) { return type == ElementType::f16 ? 65504.0 : 0x1p127; }
 
 // How rows are cut into tasks. Few rows of several segments each are handed out by segment, else
 // whole rows are.
@@ -29,7 +29,7 @@ struct Plan {
 
 Plan plan(int64_t count, const LogitRows& rows) {
   const int64_t segments = (rows.columns + kSegment - 1) / kSegment;
-  const int64_t row_bytes = rows.columns * element_bytes(rows.type);
+  const int64_t row_bytes = rows.columns * bytes_of(rows.type);
   return {segments, rows_per_task(count, row_bytes), segments > 1 && count < 2 * thread_count()};
 }
 
@@ -162,7 +162,7 @@ class Forward {
       return others;
     // They are so far below that a float32 holds nothing of them: a row of its own, they have a
     // maximum of their own.
-    const int64_t bytes = element_bytes(logits_.type);
+    const int64_t bytes = bytes_of(logits_.type);
     std::vector<char> copy(row(r), row(r) + logits_.columns * bytes);
     store(logits_.type, copy.data(), column, -kInfinity);
     const Partial rest =
@@ -266,8 +266,8 @@ class Backward {
     const int64_t begin = s * kSegment;
     const int64_t end = std::min(begin + kSegment, logits_.columns);
     if (row.zero) {
-      std::memset(g + begin * element_bytes(gradient_.type), 0,
-                  static_cast<size_t>((end - begin) * element_bytes(gradient_.type)));
+      std::memset(g + begin * bytes_of(gradient_.type), 0,
+                  static_cast<size_t>((end - begin) * bytes_of(gradient_.type)));
       return 0;
     }
     const double scale = row.spec.scale;

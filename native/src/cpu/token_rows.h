@@ -4,29 +4,17 @@
 
 #include <cstdint>
 
+#include "op/logit_rows.h"
+
 namespace logratio::cpu {
 
 // A row is cut into segments of this many columns, whoever computes them; their partials are merged
 // in order. So the order of every reduction depends on V alone.
 inline constexpr int64_t kSegment = 32768;
 
-enum class LogitType : uint8_t { f32, bf16, f16 };
-
-// A strided view of rows: row r = o * inner + i starts outer_stride * o + inner_stride * i elements
-// after base; columns are contiguous.
-struct LogitRows {
-  void* base;
-  LogitType type;
-  int64_t inner;         // rows per outer index; N for a matrix
-  int64_t outer_stride;  // elements
-  int64_t inner_stride;  // elements
-  int64_t columns;       // V
-};
-
-struct RowTransform {  // z = softcap(x) / temperature
-  double temperature;
-  double softcap;  // 0: off
-};
+using op::ElementType;
+using op::LogitRows;
+using op::RowTransform;
 
 struct RowWants {  // beyond logp and lse, which always come
   bool lse2;

@@ -41,11 +41,16 @@ struct PairInput {
   LR_FORCE_INLINE LR_HD Real rejected_ratio() const { return policy_rejected - reference_rejected; }
 };
 
+// The options that a loss may have a gradient by. Which of its own they are, each loss says.
+enum Parameter : int { kScale, kMix, kTemperature, kParameters };
+inline constexpr int kNoParameter = -1;
+
 template <class Real>
 struct ParameterGradient {
-  Real beta = Real(0);  // or beta_kl
-  Real beta_mix = Real(0);
-  Real tau = Real(0);
+  Real by[kParameters] = {Real(0), Real(0), Real(0)};
+
+  LR_FORCE_INLINE LR_HD Real& operator[](int parameter) { return by[parameter]; }
+  LR_FORCE_INLINE LR_HD const Real& operator[](int parameter) const { return by[parameter]; }
 };
 
 template <class Real>
@@ -143,7 +148,7 @@ struct NumberOption {
   double lr_loss_options::*member;
   double fallback;
   Range range;
-  bool differentiable = false;
+  int parameter = kNoParameter;  // whose gradient there is
 };
 
 struct ChoiceOption {
@@ -166,7 +171,7 @@ struct LossInfo {
       &lr_loss_options::beta;  // scales the logged rewards; nullptr: there are none
   bool divides_by_length =
       false;  // unless normalise is off: such a loss takes sums over tokens, never means
-  bool takes_learned_parameters = false;  // tensors in place of its differentiable options
+  bool takes_learned_parameters = false;  // tensors in place of its parameters
   bool uses_kl = false;                   // of an unpaired loss: an estimate over the batch
   bool two_values = false;                // a value for each answer, not one per pair
   int means = 0;                          // how many features have a mean that the loss uses
@@ -179,7 +184,7 @@ struct LossInfo {
   }
   constexpr bool has_parameters() const {
     for (const NumberOption& option : numbers) {
-      if (option.differentiable)
+      if (option.parameter != kNoParameter)
         return true;
     }
     return false;

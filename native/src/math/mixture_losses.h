@@ -10,9 +10,9 @@ namespace logratio::math {
 // z = beta_kl D and u = beta_mix D / tau: the gate has a scale of its own.
 class Dlrml {
   static constexpr NumberOption kNumbers[] = {
-      {"beta_kl", &lr_loss_options::beta_kl, .05, kPositive, true},
-      {"beta_mix", &lr_loss_options::beta_mix, .20, kFinite, true},
-      {"tau", &lr_loss_options::tau, .05, kPositive, true},
+      {"beta_kl", &lr_loss_options::beta_kl, .05, kPositive, kScale},
+      {"beta_mix", &lr_loss_options::beta_mix, .20, kFinite, kMix},
+      {"tau", &lr_loss_options::tau, .05, kPositive, kTemperature},
       f_alpha_option()};
   static constexpr ChoiceOption kChoicesHere[] = {kGuard, kFDivergence};
 
@@ -42,11 +42,11 @@ class Dlrml {
       if (clamped_) {
         // beta_mix is tau * beta_kl here, so u = beta_kl rho: tau cancels and the loss is a
         // function of beta_kl * rho alone.
-        gradient.beta = vanishing_product(rho, terms.d_rho / Real(beta_kl_));
+        gradient[kScale] = vanishing_product(rho, terms.d_rho / Real(beta_kl_));
       } else {
-        gradient.beta = vanishing_product(rho, terms.d_z);
-        gradient.beta_mix = vanishing_product(rho * Real(inverse_tau_), terms.d_u);
-        gradient.tau = -vanishing_product(Real(gate_), gradient.beta_mix);
+        gradient[kScale] = vanishing_product(rho, terms.d_z);
+        gradient[kMix] = vanishing_product(rho * Real(inverse_tau_), terms.d_u);
+        gradient[kTemperature] = -vanishing_product(Real(gate_), gradient[kMix]);
       }
       return DifferenceOutput<Real>{terms.value, terms.d_rho, gradient};
     });
@@ -63,8 +63,8 @@ class Dlrml {
 // One beta for both, z = beta D and u = beta D / tau; the old variant gates with u = D.
 class DiscoPop {
   static constexpr NumberOption kNumbers[] = {
-      {"beta", &lr_loss_options::beta, .05, kPositive, true},
-      {"tau", &lr_loss_options::tau, .05, kPositive, true},
+      {"beta", &lr_loss_options::beta, .05, kPositive, kScale},
+      {"tau", &lr_loss_options::tau, .05, kPositive, kTemperature},
       f_alpha_option()};
   static constexpr ChoiceOption kChoicesHere[] = {kTwoVariants, kFDivergence};
   static constexpr const char* kAliases[] = {"lrml"};
@@ -89,12 +89,12 @@ class DiscoPop {
       const MixtureTerms<Real> terms = logistic_exponential(rho, beta_, gate_);
       ParameterGradient<Real> gradient;
       if (old_) {
-        gradient.beta = vanishing_product(rho, terms.d_z);
+        gradient[kScale] = vanishing_product(rho, terms.d_z);
       } else {
         // The loss is a function of beta * rho and tau, so the derivative by beta follows from the
         // one by rho.
-        gradient.beta = vanishing_product(rho, terms.d_rho / Real(beta_));
-        gradient.tau =
+        gradient[kScale] = vanishing_product(rho, terms.d_rho / Real(beta_));
+        gradient[kTemperature] =
             -vanishing_product(Real(gate_), vanishing_product(rho * Real(inverse_tau_), terms.d_u));
       }
       return DifferenceOutput<Real>{terms.value, terms.d_rho, gradient};

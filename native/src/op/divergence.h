@@ -1,0 +1,24 @@
+// divergence as a side runs it.
+#pragma once
+
+#include "math/divergence.h"
+#include "op/logit_rows.h"
+#include "op/tensor_view.h"
+
+namespace logratio::op {
+
+struct Divergence {
+  math::DivergenceOptions options;
+  bool mean;  // else the sum
+  int64_t pairs;
+  LogitRows p, q;
+  int64_t p_count, q_count;
+  bool q_is_weights;          // float32, >= 0, not all 0 in a row; else logits of p's type
+  TensorView p_rows, q_rows;  // present both, or row k meets row k; no row is named twice on a side
+  TensorView row_weights, grad_loss;
+  TensorView values, loss;
+  bool wants_p, wants_q;
+  LogitRows grad_p, grad_q;  // may be the logits. Rows that are in no pair become 0
+};
+
+}  // namespace logratio::op

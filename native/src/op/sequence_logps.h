@@ -1,0 +1,19 @@
+// sequence_logps as a side runs it.
+#pragma once
+
+#include "logratio.h"
+#include "op/tensor_view.h"
+
+namespace logratio::op {
+
+struct SequenceLogps {
+  lr_sequence_options options;
+  TensorView mask;  // [sequences, tokens]; weights in device memory are unchecked
+  TensorView token_logps;
+  TensorView grad_logps;  // present with grad_token_logps
+  TensorView logps;
+  TensorView counts;
+  TensorView grad_token_logps;
+};
+
+}  // namespace logratio::op

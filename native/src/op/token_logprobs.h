@@ -1,0 +1,39 @@
+// token_logprobs and its backward as a side runs them.
+#pragma once
+
+#include "op/logit_rows.h"
+#include "op/tensor_view.h"
+
+namespace logratio::op {
+
+// What a row has to give, beside what follows from it for others.
+enum TokenOutput { kLogp, kLse, kLse2, kEntropy, kMeanLogit, kArgmax, kTokenOutputs };
+
+struct TokenLogprobs {
+  LogitRows logits;
+  RowTransform transform;
+  Labels labels;
+  TensorView outputs[kTokenOutputs];  // as many elements as there are labels; absent: not wanted
+
+  int64_t rows() const { return labels.values.size(); }
+  // Beyond logp and lse, which cost the least.
+  bool wants_everything() const {
+    return outputs[kLse2].present || outputs[kEntropy].present || outputs[kMeanLogit].present ||
+           outputs[kArgmax].present;
+  }
+};
+
+struct TokenLogprobsBackward {
+  LogitRows logits;
+  LogitRows gradient;  // may be the logits
+  RowTransform transform;
+  Labels labels;
+  TensorView lse;
+  TensorView entropy;    // present with grad_entropy
+  TensorView grad_logp;  // at least one of the two gradients is present
+  TensorView grad_entropy;
+
+  int64_t rows() const { return labels.values.size(); }
+};
+
+}  // namespace logratio::op
