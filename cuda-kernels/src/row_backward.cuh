@@ -3,7 +3,7 @@
 #pragma once
 
 #include "elements.cuh"
-#include "math/steep_gradient.h"
+#include "math/token_row.h"
 #include "row_forward.cuh"
 #include "team.cuh"
 #include "transform.cuh"
@@ -36,7 +36,8 @@ __device__ inline RowGradient prepare_gradient(const RowUpstream& up, float labe
   const double entropy = h == 0 ? 0 : up.entropy;
   // p = exp((softcap(x) - reference) / temperature) times what the rest of the norm comes to.
   const math::RowScale fitted =
-      h == 0 ? math::row_scale(up.norm.pivot, up.norm.log_sum, g, t.temperature, up.norm.logp)
+      h == 0 ? math::row_scale(up.norm.pivot, up.norm.log_sum, g, t.temperature,
+                               math::is_certain(up.norm.logp) ? -expm1(up.norm.logp) : 1)
              : math::RowScale{up.norm.pivot, g, false};
   const float reference = static_cast<float>(fitted.pivot);
   const double rest = fitted.pivot - reference + up.norm.log_sum * t.temperature;

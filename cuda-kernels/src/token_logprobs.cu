@@ -23,12 +23,12 @@ namespace {
 
 // ---- Forward ----
 
-using op::kArgmax;
-using op::kEntropy;
-using op::kLogp;
-using op::kLse;
-using op::kLse2;
-using op::kMeanLogit;
+using math::kArgmax;
+using math::kEntropy;
+using math::kLogp;
+using math::kLse;
+using math::kLse2;
+using math::kMeanLogit;
 
 struct ForwardCall {
   op::LogitRows logits;
@@ -36,7 +36,7 @@ struct ForwardCall {
   Segments segments;
   Transform transform;
   op::Labels labels;
-  op::TensorView outputs[op::kTokenOutputs];  // a lane each writes them
+  op::TensorView outputs[math::kTokenOutputs];  // a lane each writes them
   int64_t* bad_values;
 
   __device__ bool wants_argmax() const { return outputs[kArgmax].present; }
@@ -311,7 +311,7 @@ lr_status token_logprobs(Execution* execution, const op::TokenLogprobs* forward)
                      forward->labels,
                      {},
                      execution->bad_values};
-    std::copy_n(forward->outputs, op::kTokenOutputs, call.outputs);
+    std::copy_n(forward->outputs, math::kTokenOutputs, call.outputs);
     Workspace workspace(*execution);
     const Machine machine(*execution);
     const bool shared_out = machine.shares_out(call.rows, call.segments);

@@ -60,13 +60,13 @@ __global__ void plain_forward(const op::TokenLogprobs call, int64_t rows) {
     sum2 += exp(2 * d);
     weighted += exp(d) * d;
   }
-  device::write(call.outputs[op::kLogp], row,
+  device::write(call.outputs[math::kLogp], row,
                 plain_z(call.logits, row, label, call.transform) - maximum - log(sum));
-  device::write(call.outputs[op::kLse], row, maximum + log(sum));
-  device::write(call.outputs[op::kLse2], row, 2 * maximum + log(sum2));
-  device::write(call.outputs[op::kEntropy], row, log(sum) - weighted / sum);
-  device::write(call.outputs[op::kMeanLogit], row, mean);
-  device::write(call.outputs[op::kArgmax], row, argmax);
+  device::write(call.outputs[math::kLse], row, maximum + log(sum));
+  device::write(call.outputs[math::kLse2], row, 2 * maximum + log(sum2));
+  device::write(call.outputs[math::kEntropy], row, log(sum) - weighted / sum);
+  device::write(call.outputs[math::kMeanLogit], row, mean);
+  device::write(call.outputs[math::kArgmax], row, argmax);
 }
 
 __global__ void plain_backward(const op::TokenLogprobsBackward call, int64_t rows) {

@@ -54,13 +54,13 @@ lr_status lr_token_logprobs(const lr_token_logprobs_args* args) {
     };
     op::TokenLogprobs call{tokens.logits.rows, {}, {tokens.labels, a.options.ignore_index}, {}};
     auto& outputs = call.outputs;
-    outputs[op::kLogp] = output("logp", a.logp, kFloats);
-    outputs[op::kLse] = output("lse", a.lse, kFloats);
-    outputs[op::kLse2] = output("lse2", a.lse2, kFloats);
-    outputs[op::kEntropy] = output("entropy", a.entropy, kFloats);
-    outputs[op::kArgmax] = output("argmax", a.argmax, kInts);
-    outputs[op::kMeanLogit] = output("mean_logit", a.mean_logit, kFloats);
-    if (outputs[op::kArgmax] && outputs[op::kArgmax].type == op::ElementType::i32 &&
+    outputs[math::kLogp] = output("logp", a.logp, kFloats);
+    outputs[math::kLse] = output("lse", a.lse, kFloats);
+    outputs[math::kLse2] = output("lse2", a.lse2, kFloats);
+    outputs[math::kEntropy] = output("entropy", a.entropy, kFloats);
+    outputs[math::kArgmax] = output("argmax", a.argmax, kInts);
+    outputs[math::kMeanLogit] = output("mean_logit", a.mean_logit, kFloats);
+    if (outputs[math::kArgmax] && outputs[math::kArgmax].type == op::ElementType::i32 &&
         tokens.logits.columns - 1 > std::numeric_limits<int32_t>::max()) {
       invalid(
           "argmax has dtype int32, expected int64: logits has more columns than int32 can number");

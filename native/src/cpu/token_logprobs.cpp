@@ -12,21 +12,21 @@ void token_logprobs(const op::TokenLogprobs& call) {
   const std::vector<int64_t> labels = read_labels(call.labels);
   const auto count = call.rows();
   const auto& outputs = call.outputs;
-  const RowWants wants{outputs[op::kLse2].present, outputs[op::kEntropy].present,
-                       outputs[op::kArgmax].present, outputs[op::kMeanLogit].present};
+  const RowWants wants{outputs[math::kLse2].present, outputs[math::kEntropy].present,
+                       outputs[math::kArgmax].present, outputs[math::kMeanLogit].present};
   std::vector<RowStats> stats(labels.size());
   forward_rows(call.logits, call.transform, wants, nullptr, labels.data(), count, stats.data());
 
-  const auto store = [&](op::TokenOutput output, auto RowStats::*field) {
+  const auto store = [&](math::TokenOutput output, auto RowStats::*field) {
     if (outputs[output])
       write_each(outputs[output], count, [&](int64_t row) { return stats[row].*field; });
   };
-  store(op::kLogp, &RowStats::logp);
-  store(op::kLse, &RowStats::lse);
-  store(op::kLse2, &RowStats::lse2);
-  store(op::kEntropy, &RowStats::entropy);
-  store(op::kArgmax, &RowStats::argmax);
-  store(op::kMeanLogit, &RowStats::mean_z);
+  store(math::kLogp, &RowStats::logp);
+  store(math::kLse, &RowStats::lse);
+  store(math::kLse2, &RowStats::lse2);
+  store(math::kEntropy, &RowStats::entropy);
+  store(math::kArgmax, &RowStats::argmax);
+  store(math::kMeanLogit, &RowStats::mean_z);
 }
 
 void token_logprobs_backward(const op::TokenLogprobsBackward& call) {

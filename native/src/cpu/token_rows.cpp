@@ -9,7 +9,7 @@
 #include "cpu/isa.h"
 #include "cpu/logit_rows.h"
 #include "cpu/thread_pool.h"
-#include "math/steep_gradient.h"
+#include "math/token_row.h"
 
 namespace logratio::cpu {
 namespace {
@@ -227,7 +227,8 @@ class Backward {
     const RowNorm norm =
         norm_of(r, grad, kernels_.softcap(x, static_cast<float>(transform_.softcap)));
     const math::RowScale fitted =
-        h == 0 ? math::row_scale(norm.pivot, norm.log_sum, g, temperature, norm.logp)
+        h == 0 ? math::row_scale(norm.pivot, norm.log_sum, g, temperature,
+                                 math::is_certain(norm.logp) ? -std::expm1(norm.logp) : 1)
                : math::RowScale{norm.pivot, g, false};
     // p = exp((softcap(x) - pivot) / temperature - log_sum), with what is subtracted in two parts:
     // a float next to the pivot, or what scales to a float, and the rest, which becomes a factor.

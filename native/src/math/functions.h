@@ -9,6 +9,12 @@
 namespace logratio::math {
 
 inline constexpr double kInfinity = std::numeric_limits<double>::infinity();
+inline constexpr double kNaN = std::numeric_limits<double>::quiet_NaN();
+
+// A float32 for the loops over columns, which count on a NaN without a payload.
+LR_FORCE_INLINE LR_HD float quiet_float(double x) {
+  return x != x ? std::numeric_limits<float>::quiet_NaN() : static_cast<float>(x);
+}
 
 // a * b, but 0 where a vanishing factor meets an infinite one: the terms that use it decay faster
 // than they grow.

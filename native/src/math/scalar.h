@@ -1,6 +1,6 @@
-// What the formulas of this folder need of a number, for double. A formula is a template over its
-// number type, so that the CPU can evaluate several pairs at once (cpu/lanes.h has the same
-// vocabulary for a vector) and the device one pair a thread.
+// What the formulas of this folder need of a number, for double and float. A formula is a template
+// over its number type, so that the CPU can evaluate several pairs or columns at once (cpu/simd has
+// the same vocabulary for vectors) and the device one per thread.
 //
 // A formula has no branch on a number: it computes both sides and selects. `&`, `|` and `!` join
 // conditions; any() of a condition is false where it holds for none of the pairs at hand, and what
@@ -31,5 +31,30 @@ LR_FORCE_INLINE LR_HD double sqrt(double x) { return ::sqrt(x); }
 LR_FORCE_INLINE LR_HD double exp(double x) { return ::exp(x); }
 LR_FORCE_INLINE LR_HD double expm1(double x) { return ::expm1(x); }
 LR_FORCE_INLINE LR_HD double log(double x) { return ::log(x); }
+
+LR_FORCE_INLINE LR_HD float select(bool condition, float yes, float no) {
+  return condition ? yes : no;
+}
+LR_FORCE_INLINE LR_HD float multiply_add(float a, float b, float c) {
+#ifdef __CUDA_ARCH__
+  return __fmaf_rn(a, b, c);
+#else
+  // The product is exact in double, and the sum is rounded twice, which differs from once in the
+  // rarest of cases: where this runs, on the emulator, that does not matter.
+  return static_cast<float>(static_cast<double>(a) * b + c);
+#endif
+}
+LR_FORCE_INLINE LR_HD float abs(float x) { return ::fabsf(x); }
+LR_FORCE_INLINE LR_HD float copy_sign(float magnitude, float sign) {
+  return ::copysignf(magnitude, sign);
+}
+// To two units in the last place.
+LR_FORCE_INLINE LR_HD float divide(float a, float b) {
+#ifdef __CUDA_ARCH__
+  return __fdividef(a, b);
+#else
+  return a / b;
+#endif
+}
 
 }  // namespace logratio::math

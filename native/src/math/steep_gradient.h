@@ -18,18 +18,17 @@ struct RowScale {
   bool steep;  // the upstream went into the pivot
 };
 
-// `label_logp` is the label's, whose own gradient is apart. Where it is certain, the exponents are
-// of the shares that the other columns have of what it leaves: their probabilities, and all the
-// more their squares, may vanish in float32.
-LR_HD inline RowScale row_scale(double pivot, double log_sum, double upstream, double temperature,
-                                double label_logp) {
+// `others` is 1, or the probability that a certain label leaves. Then the exponents are of the
+// shares that the other columns have of it: their probabilities, and all the more their squares,
+// may vanish in float32. The label's own gradient is apart.
+LR_FORCE_INLINE LR_HD RowScale row_scale(double pivot, double log_sum, double upstream,
+                                         double temperature, double others) {
   constexpr double kLargest = 3.4028234e38;
   constexpr double kVanishes = 745.14;  // exp of minus this is 0 in double
   constexpr double kOverflows = 88.73;  // exp of this is infinity in float32
   constexpr double kLogOfRest =
       44.361419555836498;  // log(2^64): what stays a factor, so that squares of gradients have room
-  const double others = label_logp > -0x1p-6 ? -std::expm1(label_logp) : 1;
-  const double of_others = others > 0 ? std::log(others) * temperature : 0,
+  const double of_others = others > 0 ? ::log(others) * temperature : 0,
                share = others > 0 ? others : 1;
   if (abs(share * upstream) <= 1e30)
     return {pivot + of_others, share * upstream, false};
@@ -49,8 +48,8 @@ LR_HD inline RowScale row_scale(double pivot, double log_sum, double upstream, d
     return {beyond, 0, true};
   const double sign = upstream > 0 ? 1 : -1;
   if (abs(upstream) == kInfinity)
-    return {beyond, sign * 0x1p-119 * temperature * std::exp(log_sum), true};  // 2^-119 as a factor
-  return {pivot - (std::log(abs(upstream)) - kLogOfRest) * temperature, sign * 0x1p64, true};
+    return {beyond, sign * 0x1p-119 * temperature * ::exp(log_sum), true};  // 2^-119 as a factor
+  return {pivot - (::log(abs(upstream)) - kLogOfRest) * temperature, sign * 0x1p64, true};
 }
 
 }  // namespace logratio::math

@@ -1,25 +1,24 @@
 // token_logprobs and its backward as a side runs them.
 #pragma once
 
+#include "math/token_row.h"
 #include "op/logit_rows.h"
 #include "op/tensor_view.h"
 
 namespace logratio::op {
 
-// What a row has to give, beside what follows from it for others.
-enum TokenOutput { kLogp, kLse, kLse2, kEntropy, kMeanLogit, kArgmax, kTokenOutputs };
-
 struct TokenLogprobs {
   LogitRows logits;
   RowTransform transform;
   Labels labels;
-  TensorView outputs[kTokenOutputs];  // as many elements as there are labels; absent: not wanted
+  TensorView
+      outputs[math::kTokenOutputs];  // as many elements as there are labels; absent: not wanted
 
   int64_t rows() const { return labels.values.size(); }
   // Beyond logp and lse, which cost the least.
   bool wants_everything() const {
-    return outputs[kLse2].present || outputs[kEntropy].present || outputs[kMeanLogit].present ||
-           outputs[kArgmax].present;
+    return outputs[math::kLse2].present || outputs[math::kEntropy].present ||
+           outputs[math::kMeanLogit].present || outputs[math::kArgmax].present;
   }
 };
 

@@ -1,0 +1,42 @@
+// softcap(x) = c tanh(x / c) and its slope in the loops over columns, float32: from a = x / c and
+// decay = exp(-2 |a|), whose exponential is the side's own.
+#pragma once
+
+#include <limits>
+
+#include "math/scalar.h"
+
+namespace logratio::math {
+
+// Infinities and NaN stay. Relative error 2e-7.
+template <class Real>
+LR_FORCE_INLINE LR_HD Real softcap_value(Real x, Real a, Real decay, Real c) {
+  const Real one(1.0f), magnitude = abs(a), s = a * a;
+  // Below 0.625 the quotient would cancel: an odd polynomial there.
+  Real q(-5.70498872745e-3f);
+  q = multiply_add(q, s, Real(2.06390887954e-2f));
+  q = multiply_add(q, s, Real(-5.37397155531e-2f));
+  q = multiply_add(q, s, Real(1.33314422036e-1f));
+  q = multiply_add(q, s, Real(-3.33332819422e-1f));
+  const Real small = multiply_add(q * s, magnitude, magnitude);
+  const Real large = divide(one - decay, one + decay);
+  const Real tanh = copy_sign(select(magnitude < Real(0.625f), small, large), a);
+  return select(abs(x) <= Real(std::numeric_limits<float>::max()), tanh * c, x);
+}
+
+// 1 - tanh(a)^2 without cancellation.
+template <class Real>
+LR_FORCE_INLINE LR_HD Real softcap_slope(Real decay) {
+  const Real sum = Real(1.0f) + decay;
+  return divide(Real(4.0f) * decay, sum * sum);
+}
+
+// The same at one column, in double.
+LR_FORCE_INLINE LR_HD double softcap_slope_at(double x, double softcap) {
+  if (softcap == 0)
+    return 1;
+  const double decay = ::exp(-2 * ::fabs(x) / softcap), sum = 1 + decay;
+  return 4 * decay / (sum * sum);
+}
+
+}  // namespace logratio::math
