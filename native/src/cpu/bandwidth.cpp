@@ -2,6 +2,7 @@
 
 #include <atomic>
 #include <chrono>
+#include <cstring>
 
 #include "cpu/isa.h"
 #include "cpu/thread_pool.h"
@@ -14,7 +15,6 @@ constexpr uint64_t kChunk = uint64_t{1} << 20;
 }  // namespace
 
 double bandwidth_probe(Bandwidth kind, void* source, void* destination, uint64_t bytes) {
-  const RowKernels& kernels = *row_kernels();
   std::atomic<uint64_t> total{0};
   const auto start = std::chrono::steady_clock::now();
   parallel_for(static_cast<int64_t>((bytes + kChunk - 1) / kChunk), [&](int64_t chunk) {
@@ -24,13 +24,13 @@ double bandwidth_probe(Bandwidth kind, void* source, void* destination, uint64_t
     uint64_t sum = 0;
     switch (kind) {
       case Bandwidth::read:
-        kernels.read(from, length, &sum);
+        sum = kernels().read_memory(from, length);
         break;
       case Bandwidth::copy:
-        kernels.copy(from, static_cast<char*>(destination) + offset, length);
+        std::memcpy(static_cast<char*>(destination) + offset, from, length);
         break;
       case Bandwidth::update:
-        kernels.update(from, length);
+        kernels().update_memory(from, length);
         break;
     }
     total.fetch_add(sum, std::memory_order_relaxed);

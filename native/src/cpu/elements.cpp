@@ -66,7 +66,7 @@ void read(const TensorView& view, int64_t first, int64_t count, double* values) 
     case ElementType::f32:
       if (!contiguous(view))
         return read_as<float>(view, first, count, values, plain);
-      return pair_kernels()->widen(static_cast<const float*>(view.data) + first, count, values);
+      return kernels().widen(static_cast<const float*>(view.data) + first, count, values);
     case ElementType::bf16:
       return read_as<uint16_t>(view, first, count, values, Bfloat16::widen);
     case ElementType::f16:
@@ -96,7 +96,7 @@ void write(const TensorView& view, int64_t first, int64_t count, const double* v
       if (!contiguous(view))
         return write_as<float>(view, first, count, values,
                                [](double value) { return static_cast<float>(value); });
-      return pair_kernels()->narrow(values, count, static_cast<float*>(view.data) + first);
+      return kernels().narrow(values, count, static_cast<float*>(view.data) + first);
     case ElementType::bf16:
       return write_as<uint16_t>(view, first, count, values, Bfloat16::narrow);
     case ElementType::f16:

@@ -12,13 +12,13 @@ namespace {
 
 // The order is the preference.
 struct Level {
+  const Kernels* kernels;
   const RowKernels* rows;
-  const PairKernels* pairs;
 };
-constexpr Level kLevels[] = {{&kRowKernelsBaseline, &kPairKernelsBaseline},
-                             {&kRowKernelsAvx2, &kPairKernelsAvx2},
-                             {&kRowKernelsAvx512, &kPairKernelsAvx512},
-                             {&kRowKernelsAvx512Bf16, &kPairKernelsAvx512Bf16}};
+constexpr Level kLevels[] = {{&kKernelsBaseline, &kRowKernelsBaseline},
+                             {&kKernelsAvx2, &kRowKernelsAvx2},
+                             {&kKernelsAvx512, &kRowKernelsAvx512},
+                             {&kKernelsAvx512Bf16, &kRowKernelsAvx512Bf16}};
 constexpr int kLevelCount = 4;
 
 bool has_avx512_bf16() {  // gcc 12's __builtin_cpu_supports does not know it by this name
@@ -53,7 +53,7 @@ int choose(ErrorText& error) {
   for (int level = 0; level < kLevelCount; ++level) {
     if (supported[level])
       best = level;
-    if (!capped || std::strcmp(cap, kLevels[level].rows->name) != 0)
+    if (!capped || std::strcmp(cap, kLevels[level].kernels->name) != 0)
       continue;
     if (supported[level])
       return level;
@@ -92,9 +92,9 @@ int chosen() {
 
 const RowKernels* row_kernels() { return chosen() == kNone ? nullptr : kLevels[chosen()].rows; }
 
-const PairKernels* pair_kernels() { return chosen() == kNone ? nullptr : kLevels[chosen()].pairs; }
+const Kernels& kernels() { return *kLevels[chosen()].kernels; }
 
-const char* instruction_set_name() { return chosen() == kNone ? nullptr : row_kernels()->name; }
+const char* instruction_set_name() { return chosen() == kNone ? nullptr : kernels().name; }
 
 const char* instruction_set_error() {
   if (chosen() != kNone)

@@ -1,4 +1,4 @@
-// Labels and masks in CPU memory, which were checked at the C ABI.
+// Whole tensors in CPU memory, which were checked at the C ABI.
 #pragma once
 
 #include <cstddef>
@@ -18,12 +18,16 @@ inline std::vector<int64_t> read_labels(const op::Labels& labels) {
   return values;
 }
 
-// The weights of a mask; 1 each where there is none.
+// The elements of a tensor; `absent` each where there is none.
+inline std::vector<double> read_all(const TensorView& view, int64_t count, double absent) {
+  std::vector<double> values(static_cast<size_t>(count), absent);
+  if (view)
+    read(view, 0, count, values.data());
+  return values;
+}
+
 inline std::vector<double> read_mask(const TensorView& mask, int64_t count) {
-  std::vector<double> weights(static_cast<size_t>(count), 1.0);
-  if (mask)
-    read(mask, 0, count, weights.data());
-  return weights;
+  return read_all(mask, count, 1);
 }
 
 }  // namespace logratio::cpu

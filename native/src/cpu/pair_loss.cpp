@@ -7,7 +7,6 @@
 
 #include "cpu/elements.h"
 #include "cpu/isa.h"
-#include "cpu/pair_kernels.h"
 #include "cpu/sorted_loss.h"
 #include "math/losses.h"
 
@@ -51,7 +50,7 @@ class Pairs {
         info_(*math::loss_info(options.loss)),
         pairs_(pairs),
         t_(tensors),
-        kernels_(*pair_kernels()),
+        kernels_(kernels()),
         uniform_(one_over(info_.two_values ? 2 * pairs : pairs)) {}
 
   void run() {
@@ -59,7 +58,7 @@ class Pairs {
       take_statistics();
     for (int64_t first = 0; first < pairs_; first += kPairBlock) {
       const int64_t count = load_block(first);
-      kernels_.evaluate(options_, statistics_, count, in_, &out_);
+      kernels_.evaluate_pairs(options_, statistics_, count, in_, &out_);
       if (info_.means > 0)
         kernels_.pull_back(options_, statistics_, d_statistics_, count, in_, &out_);
       store_block(first, count);
@@ -117,7 +116,7 @@ class Pairs {
     }
     for (int64_t first = 0; first < pairs_; first += kPairBlock) {
       const int64_t n = load_block(first);
-      kernels_.evaluate(options_, statistics_, n, in_, &out_);
+      kernels_.evaluate_pairs(options_, statistics_, n, in_, &out_);
       const double* const upstream[2] = {in_.upstream,
                                          info_.two_values ? in_.second_upstream : in_.upstream};
       for (int64_t k = 0; k < n; ++k) {
@@ -134,7 +133,7 @@ class Pairs {
     PairColumn first_feature, second_feature;
     for (int64_t first = 0; first < pairs_; first += kPairBlock) {
       const int64_t count = load_block(first);
-      kernels_.features(options_, count, in_, &first_feature, &second_feature);
+      kernels_.pair_features(options_, count, in_, &first_feature, &second_feature);
       body(first_feature, second_feature, count);
     }
   }
@@ -166,7 +165,7 @@ class Pairs {
   const math::LossInfo& info_;
   const int64_t pairs_;
   const PairTensors& t_;
-  const PairKernels& kernels_;
+  const Kernels& kernels_;
   const double uniform_;
   Statistics statistics_;
   Statistics d_statistics_;
@@ -218,7 +217,7 @@ void unpaired_loss(const op::UnpairedLoss& t) {
     load(t.grad_loss, first, count, uniform, upstream);
     for (int64_t k = 0; k < kPairBlock; ++k)
       in.ratio[k] -= reference[k];
-    pair_kernels()->evaluate_examples(options, kl, count, in, &out);
+    kernels().evaluate_examples(options, kl, count, in, &out);
     store(t.loss, first, count, out.value);
     for (int64_t k = 0; k < count; ++k)
       rewards[k] = options.beta * in.ratio[k];

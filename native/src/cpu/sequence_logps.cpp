@@ -1,34 +1,27 @@
 #include "cpu/sequence_logps.h"
 
 #include <algorithm>
-#include <cmath>
 
 #include "cpu/elements.h"
 #include "cpu/labels.h"
+#include "math/sequence.h"
 
 namespace logratio::cpu {
 namespace {
 
-bool counts(double weight) { return weight > 0; }
-
-int64_t shortened(int64_t shared, double keep_fraction) {
-  if (shared == 0 || keep_fraction == 1)
-    return shared;
-  return std::max<int64_t>(
-      1, static_cast<int64_t>(std::floor(keep_fraction * static_cast<double>(shared))));
-}
+using math::counts;
 
 // Shared: the first tokens of each answer, as many as the shorter one has.
 void scale_tail_by_position(const lr_sequence_options& options, int64_t tokens, double* chosen,
                             double* rejected) {
   const int64_t shorter = std::min(std::count_if(chosen, chosen + tokens, counts),
                                    std::count_if(rejected, rejected + tokens, counts));
-  const int64_t shared = shortened(shorter, options.keep_fraction);
+  const int64_t shared = math::shared_tokens(options, shorter);
   for (double* row : {chosen, rejected}) {
     int64_t position = 0;
     for (int64_t t = 0; t < tokens; ++t) {
-      if (counts(row[t]) && ++position > shared)
-        row[t] *= options.tail_weight;
+      if (counts(row[t]))
+        row[t] = math::tail_weighted(options, row[t], ++position, shared);
     }
   }
 }
@@ -39,13 +32,12 @@ void scale_tail_by_column(const lr_sequence_options& options, int64_t tokens, do
   int64_t both = 0;
   for (int64_t t = 0; t < tokens; ++t)
     both += counts(chosen[t]) && counts(rejected[t]) ? 1 : 0;
-  const int64_t shared = shortened(both, options.keep_fraction);
+  const int64_t shared = math::shared_tokens(options, both);
   int64_t position = 0;
   for (int64_t t = 0; t < tokens; ++t) {
-    if (counts(chosen[t]) && counts(rejected[t]) && ++position <= shared)
-      continue;
-    chosen[t] *= options.tail_weight;
-    rejected[t] *= options.tail_weight;
+    const int64_t place = counts(chosen[t]) && counts(rejected[t]) ? ++position : 0;
+    for (double* row : {chosen, rejected})
+      row[t] = math::tail_weighted(options, row[t], place, shared);
   }
 }
 
@@ -62,8 +54,8 @@ void apply_tail_weight(const lr_sequence_options& options, int64_t sequences, in
     scale(options, tokens, weights + pair * tokens, weights + (pairs + pair) * tokens);
 }
 
-SequenceSum reduce_sequence(int32_t reduction, int64_t tokens, const double* weights,
-                            const double* token_logps) {
+SequenceSum reduce_sequence(const lr_sequence_options& options, int64_t tokens,
+                            const double* weights, const double* token_logps) {
   SequenceSum sum{0, 0, 1};
   for (int64_t t = 0; t < tokens; ++t) {
     if (!counts(weights[t]))
@@ -72,10 +64,8 @@ SequenceSum reduce_sequence(int32_t reduction, int64_t tokens, const double* wei
     if (token_logps != nullptr)
       sum.logp += weights[t] * token_logps[t];
   }
-  if (reduction == LR_MEAN) {
-    sum.divisor = std::max(sum.count, 1.0);
-    sum.logp /= sum.divisor;
-  }
+  sum.divisor = math::divisor_of(options, sum.count);
+  sum.logp /= sum.divisor;
   return sum;
 }
 
@@ -89,8 +79,8 @@ void sequence_logps(const op::SequenceLogps& call) {
     const double* row_weights = weights.data() + sequence * tokens;
     if (call.token_logps)
       read(call.token_logps, sequence * tokens, tokens, row.data());
-    const SequenceSum sum = reduce_sequence(options.reduction, tokens, row_weights,
-                                            call.token_logps ? row.data() : nullptr);
+    const SequenceSum sum =
+        reduce_sequence(options, tokens, row_weights, call.token_logps ? row.data() : nullptr);
     if (call.logps)
       write(call.logps, sequence, 1, &sum.logp);
     if (call.counts)

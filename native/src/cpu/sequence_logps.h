@@ -22,8 +22,8 @@ struct SequenceSum {
 };
 
 // token_logps is read only where the weight is above 0; nullptr leaves logp 0.
-SequenceSum reduce_sequence(int32_t reduction, int64_t tokens, const double* weights,
-                            const double* token_logps);
+SequenceSum reduce_sequence(const lr_sequence_options& options, int64_t tokens,
+                            const double* weights, const double* token_logps);
 
 void sequence_logps(const op::SequenceLogps& call);
 

@@ -1,59 +1,83 @@
 #include "cpu/token_logprobs.h"
 
+#include <cmath>
 #include <vector>
 
 #include "cpu/elements.h"
+#include "cpu/isa.h"
 #include "cpu/labels.h"
-#include "cpu/token_rows.h"
+#include "cpu/row_tasks.h"
 
 namespace logratio::cpu {
 
+using math::RowFigures;
+using math::RowNorm;
+using math::RowUpstream;
+
 void token_logprobs(const op::TokenLogprobs& call) {
   const std::vector<int64_t> labels = read_labels(call.labels);
-  const auto count = call.rows();
-  const auto& outputs = call.outputs;
-  const RowWants wants{outputs[math::kLse2].present, outputs[math::kEntropy].present,
-                       outputs[math::kArgmax].present, outputs[math::kMeanLogit].present};
-  std::vector<RowStats> stats(labels.size());
-  forward_rows(call.logits, call.transform, wants, nullptr, labels.data(), count, stats.data());
-
-  const auto store = [&](math::TokenOutput output, auto RowStats::*field) {
-    if (outputs[output])
-      write_each(outputs[output], count, [&](int64_t row) { return stats[row].*field; });
-  };
-  store(math::kLogp, &RowStats::logp);
-  store(math::kLse, &RowStats::lse);
-  store(math::kLse2, &RowStats::lse2);
-  store(math::kEntropy, &RowStats::entropy);
-  store(math::kArgmax, &RowStats::argmax);
-  store(math::kMeanLogit, &RowStats::mean_z);
+  std::vector<RowFigures> figures(labels.size());
+  Scratch scratch;
+  kernels().token_forward({call.logits, call.transform, call.wants_everything(), call.rows(),
+                           nullptr, labels.data(), figures.data()},
+                          scratch);
+  for (int output = 0; output < math::kTokenOutputs; ++output) {
+    const TensorView& view = call.outputs[output];
+    const auto figure = [&](int64_t row) { return figures[row].of[output]; };
+    if (view && output == math::kArgmax) {
+      write_each(view, call.rows(), [&](int64_t row) { return static_cast<int64_t>(figure(row)); });
+    } else if (view) {
+      write_each(view, call.rows(), figure);
+    }
+  }
 }
+
+namespace {
+
+// Rows whose lse does not serve are summed again, before any of them is overwritten.
+void find_norms(const op::TokenLogprobsBackward& call, std::vector<RowUpstream>& upstream) {
+  const std::vector<double> lse = read_all(call.lse, call.rows(), 0);
+  const double temperature = call.transform.temperature, softcap = call.transform.softcap,
+               epsilon = op::epsilon_of(call.lse.type);
+  std::vector<int64_t> rows, labels;
+  for (int64_t r = 0; r < call.rows(); ++r) {
+    RowUpstream& up = upstream[r];
+    if (up.is_zero())
+      continue;
+    const double x = load_logit(call.logits.type, row_address(call.logits, r), up.label),
+                 value = softcap == 0 ? x : softcap * std::tanh(x / softcap),
+                 pivot = lse[r] * temperature;
+    up.norm = {pivot, 0, (value - pivot) / temperature};
+    if (!math::lse_serves(lse[r], epsilon, up.norm.logp)) {
+      rows.push_back(r);
+      labels.push_back(up.label);
+    }
+  }
+  if (rows.empty())
+    return;
+  std::vector<RowFigures> figures(rows.size());
+  Scratch scratch;
+  kernels().token_forward({call.logits, call.transform, false, static_cast<int64_t>(rows.size()),
+                           rows.data(), labels.data(), figures.data()},
+                          scratch);
+  for (size_t k = 0; k < rows.size(); ++k)
+    upstream[rows[k]].norm = figures[k].norm;
+}
+
+}  // namespace
 
 void token_logprobs_backward(const op::TokenLogprobsBackward& call) {
   const std::vector<int64_t> labels = read_labels(call.labels);
-  const auto count = call.rows();
-  std::vector<RowGrad> grads(labels.size());
-  std::vector<double> column(labels.size());
-  const auto load = [&](const TensorView& view, double RowGrad::*field) {
-    if (!view)
-      return;
-    read(view, 0, count, column.data());
-    for (int64_t row = 0; row < count; ++row)
-      grads[row].*field = column[row];
-  };
-  load(call.lse, &RowGrad::lse);
-  const double epsilon = op::epsilon_of(call.lse.type);
-  load(call.entropy, &RowGrad::entropy);
-  load(call.grad_logp, &RowGrad::grad_logp);
-  load(call.grad_entropy, &RowGrad::grad_entropy);
-  for (int64_t row = 0; row < count; ++row) {
-    RowGrad& grad = grads[row];
-    grad.lse_epsilon = epsilon;
-    grad.label = grad.grad_logp == 0 && grad.grad_entropy == 0
-                     ? -1
-                     : labels[row];  // without an upstream gradient the row is not read
-  }
-  backward_rows(call.logits, call.gradient, call.transform, grads.data(), count, nullptr);
+  const std::vector<double> entropy = read_all(call.entropy, call.rows(), 0),
+                            grad_logp = read_all(call.grad_logp, call.rows(), 0),
+                            grad_entropy = read_all(call.grad_entropy, call.rows(), 0);
+  std::vector<RowUpstream> upstream(labels.size());
+  for (size_t r = 0; r < labels.size(); ++r)
+    upstream[r] = {labels[r], {}, entropy[r], grad_logp[r], grad_entropy[r]};
+  find_norms(call, upstream);
+  Scratch scratch;
+  kernels().token_backward(
+      {call.logits, call.gradient, call.transform, call.rows(), upstream.data(), nullptr}, scratch);
 }
 
 }  // namespace logratio::cpu

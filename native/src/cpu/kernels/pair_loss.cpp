@@ -1,40 +1,39 @@
 // The formulas of src/math over vectors of pairs, compiled once per instruction set
-// (LR_ISA_NAMESPACE and LR_ISA_PAIR_TABLE say which). As in row_kernels.cpp, nothing but this
-// file's own namespace may be emitted here; the formulas are templates over Lanes, which is local.
-#include "cpu/pair_kernels.h"
-
-#include "cpu/lanes.h"
+// (LR_ISA_NAMESPACE says which). Nothing but this namespace may be emitted here; the formulas are
+// templates over Doubles, which is local.
+#include "cpu/kernels/kernels.h"
+#include "cpu/simd/doubles.h"
 #include "math/losses.h"
 
 namespace logratio::cpu::LR_ISA_NAMESPACE {
 namespace {
 
-static_assert(kPairBlock % Lanes::kCount == 0);
-constexpr int64_t kStep = Lanes::kCount;
+static_assert(kPairBlock % Doubles::kCount == 0);
+constexpr int64_t kStep = Doubles::kCount;
 
-using Pair = math::PairInput<Lanes>;
+using Pair = math::PairInput<Doubles>;
 
 HWY_INLINE Pair pair_at(const PairBlock& in, int64_t k) {
-  return {Lanes::load(in.policy_chosen + k),
-          Lanes::load(in.policy_rejected + k),
-          Lanes::load(in.reference_chosen + k),
-          Lanes::load(in.reference_rejected + k),
-          Lanes::load(in.chosen_counts + k),
-          Lanes::load(in.rejected_counts + k),
+  return {Doubles::load(in.policy_chosen + k),
+          Doubles::load(in.policy_rejected + k),
+          Doubles::load(in.reference_chosen + k),
+          Doubles::load(in.reference_rejected + k),
+          Doubles::load(in.chosen_counts + k),
+          Doubles::load(in.rejected_counts + k),
           in.logps_are_means};
 }
 
-HWY_INLINE void store_scaled(Lanes upstream, Lanes derivative, double* gradient) {
+HWY_INLINE void store_scaled(Doubles upstream, Doubles derivative, double* gradient) {
   math::vanishing_product(upstream, derivative).store(gradient);
 }
 
 // The values and gradients of kStep pairs; a loss of two values a pair splits its gradient between
 // them.
 template <bool kTwoValues>
-HWY_INLINE void store(const math::PairOutput<Lanes>& pair, const PairBlock& in, int64_t k,
+HWY_INLINE void store(const math::PairOutput<Doubles>& pair, const PairBlock& in, int64_t k,
                       PairValues* out) {
-  const Lanes upstream = Lanes::load(in.upstream + k);
-  const Lanes of_rejected = kTwoValues ? Lanes::load(in.second_upstream + k) : upstream;
+  const Doubles upstream = Doubles::load(in.upstream + k);
+  const Doubles of_rejected = kTwoValues ? Doubles::load(in.second_upstream + k) : upstream;
   pair.value.store(out->value + k);
   if (kTwoValues)
     pair.second_value.store(out->second_value + k);
@@ -48,10 +47,10 @@ template <class Loss>
 void evaluate_loss(const Loss& loss, const math::Statistics& statistics, int64_t count,
                    const PairBlock& in, PairValues* out) {
   constexpr math::LossInfo info = Loss::info;
-  math::ParameterGradient<Lanes> sums;
+  math::ParameterGradient<Doubles> sums;
   for (int64_t k = 0; k < count; k += kStep) {
     if constexpr (info.means > 0) {
-      const math::CoupledOutput<Lanes> result = loss.evaluate(pair_at(in, k), statistics);
+      const math::CoupledOutput<Doubles> result = loss.evaluate(pair_at(in, k), statistics);
       store<info.two_values>(result.pair, in, k, out);
       result.d_mean[0].store(out->mean[0] + k);
       if constexpr (info.means > 1)
@@ -59,10 +58,10 @@ void evaluate_loss(const Loss& loss, const math::Statistics& statistics, int64_t
       if constexpr (info.variance)
         result.d_variance.store(out->variance + k);
     } else {
-      const math::PairOutput<Lanes> result = loss.evaluate(pair_at(in, k));
+      const math::PairOutput<Doubles> result = loss.evaluate(pair_at(in, k));
       store<info.two_values>(result, in, k, out);
       if constexpr (info.has_parameters()) {
-        const Lanes upstream = Lanes::load(in.upstream + k);
+        const Doubles upstream = Doubles::load(in.upstream + k);
         for (int p = 0; p < math::kParameters; ++p)
           sums[p] = sums[p] + math::vanishing_product(upstream, result.parameters[p]);
       }
@@ -74,18 +73,20 @@ void evaluate_loss(const Loss& loss, const math::Statistics& statistics, int64_t
   }
 }
 
-void evaluate(const lr_loss_options& options, const math::Statistics& statistics, int64_t count,
-              const PairBlock& in, PairValues* out) {
+}  // namespace
+
+void evaluate_pairs(const lr_loss_options& options, const math::Statistics& statistics,
+                    int64_t count, const PairBlock& in, PairValues* out) {
   math::visit_paired(options,
                      [&](const auto& loss) { evaluate_loss(loss, statistics, count, in, out); });
 }
 
-void features(const lr_loss_options& options, int64_t count, const PairBlock& in, PairColumn* first,
-              PairColumn* second) {
+void pair_features(const lr_loss_options& options, int64_t count, const PairBlock& in,
+                   PairColumn* first, PairColumn* second) {
   math::visit_paired(options, [&]<class Loss>(const Loss& loss) {
     if constexpr (Loss::info.means > 0) {
       for (int64_t k = 0; k < count; k += kStep) {
-        const math::Features<Lanes> f = loss.features(pair_at(in, k));
+        const math::Features<Doubles> f = loss.features(pair_at(in, k));
         f.first.store(*first + k);
         f.second.store(*second + k);
       }
@@ -93,7 +94,7 @@ void features(const lr_loss_options& options, int64_t count, const PairBlock& in
   });
 }
 
-HWY_INLINE void add(Lanes x, double* column) { (Lanes::load(column) + x).store(column); }
+static HWY_INLINE void add(Doubles x, double* column) { (Doubles::load(column) + x).store(column); }
 
 void pull_back(const lr_loss_options& options, const math::Statistics& statistics,
                const math::Statistics& d, int64_t count, const PairBlock& in, PairValues* out) {
@@ -101,7 +102,7 @@ void pull_back(const lr_loss_options& options, const math::Statistics& statistic
     if constexpr (Loss::info.means > 0) {
       for (int64_t k = 0; k < count; k += kStep) {
         const Pair pair = pair_at(in, k);
-        const math::PairGradient<Lanes> gradient =
+        const math::PairGradient<Doubles> gradient =
             loss.pull_back(pair, math::feature_gradient(loss.features(pair), statistics, d));
         add(gradient.policy_chosen, out->policy_chosen + k);
         add(gradient.policy_rejected, out->policy_rejected + k);
@@ -116,9 +117,9 @@ void evaluate_examples(const lr_loss_options& options, double kl, int64_t count,
                        const ExampleBlock& in, ExampleValues* out) {
   math::visit_unpaired(options, [&](const auto& loss) {
     for (int64_t k = 0; k < count; k += kStep) {
-      const LaneFlags chosen = Lanes::load(in.chosen + k) > Lanes(0.0);
-      const math::ExampleOutput<Lanes> result =
-          loss.evaluate(Lanes::load(in.ratio + k), chosen, kl);
+      const DoubleFlags chosen = Doubles::load(in.chosen + k) > Doubles(0.0);
+      const math::ExampleOutput<Doubles> result =
+          loss.evaluate(Doubles::load(in.ratio + k), chosen, kl);
       result.value.store(out->value + k);
       result.d_ratio.store(out->ratio + k);
     }
@@ -135,12 +136,4 @@ void narrow(const double* from, int64_t count, float* to) {
     to[k] = static_cast<float>(from[k]);
 }
 
-}  // namespace
 }  // namespace logratio::cpu::LR_ISA_NAMESPACE
-
-namespace logratio::cpu {
-extern const PairKernels LR_ISA_PAIR_TABLE = {
-    LR_ISA_NAMESPACE::evaluate,          LR_ISA_NAMESPACE::features, LR_ISA_NAMESPACE::pull_back,
-    LR_ISA_NAMESPACE::evaluate_examples, LR_ISA_NAMESPACE::widen,    LR_ISA_NAMESPACE::narrow,
-};
-}  // namespace logratio::cpu

@@ -1,0 +1,51 @@
+// What an instruction set provides. The sources of this folder are compiled once per set, into a
+// namespace of its own each; list.h names the kernels.
+#pragma once
+
+#include <cstdint>
+
+#include "cpu/kernels/pair_block.h"
+#include "cpu/scratch.h"
+#include "math/token_row.h"
+#include "op/logit_rows.h"
+
+namespace logratio::cpu {
+
+struct TokenForward {
+  op::LogitRows logits;
+  op::RowTransform transform;
+  bool everything;  // false: only logp, lse and what the backward takes
+  int64_t count;
+  const int64_t* rows;    // null: 0..count-1
+  const int64_t* labels;  // of these rows; < 0: none, logp is 0
+  math::RowFigures* figures;
+};
+
+struct GradientTotals {
+  double squares;     // of the gradient before it is rounded to its type
+  int64_t nonfinite;  // values of the stored gradient that are inf or NaN
+};
+
+// Gradient rows 0..count-1 from logits rows 0..count-1; the two may be the same memory.
+struct TokenBackward {
+  op::LogitRows logits;
+  op::LogitRows gradient;
+  op::RowTransform transform;
+  int64_t count;
+  const math::RowUpstream* upstream;  // rows whose upstream is zero get 0 and are not read
+  GradientTotals* totals;             // of all rows; null: not wanted
+};
+
+struct Kernels {
+  const char* name;
+#define LR_KERNEL(result, name, parameters) result(*name) parameters;
+#include "cpu/kernels/list.h"
+#undef LR_KERNEL
+};
+
+extern const Kernels kKernelsBaseline;
+extern const Kernels kKernelsAvx2;
+extern const Kernels kKernelsAvx512;
+extern const Kernels kKernelsAvx512Bf16;
+
+}  // namespace logratio::cpu

@@ -1,0 +1,361 @@
+// The forward of vocabulary rows: log-sum-exp(z), log-sum-exp(2z), entropy, mean, maximum and the
+// label's log-prob from one read, 4 (F32) or 2 (BF16, F16) bytes per element, nothing of that size
+// written.
+//
+// Exponents are taken from a pivot next to the maximum of a segment's first tile: any value not far
+// from the row's maximum would do. A tile that lies far above is summed again, from its own
+// maximum; it is still in L1. Sums are float32 over a tile and float64 beyond. The tile with the
+// maximum is kept apart: where its token has nearly all of the probability, what the other tiles
+// have would be lost beside it, and it is summed once more without that token.
+#include "cpu/kernels/kernels.h"
+#include "cpu/row_tasks.h"
+#include "cpu/simd/softcap.h"
+
+namespace logratio::cpu::LR_ISA_NAMESPACE {
+namespace {
+
+using math::ExponentialSums;
+using math::RowFigures;
+using math::RowSums;
+
+constexpr int64_t kReadAhead = 20480;  // bytes from the next tile on that are asked for
+
+// A tile may reach this many powers of two above the pivot.
+constexpr float kHeadroom = 12;
+
+struct Sums : ExponentialSums {
+  double z, raw, finite;
+  float maximum;  // of the values that exponents are taken of
+};
+
+// Sums over a part of a row.
+struct Partial {
+  double pivot;
+  ExponentialSums top;     // of the tile that holds the first maximum
+  ExponentialSums others;  // of all other tiles
+  double z, raw, finite;
+  float maximum;  // of the raw logits; -inf if all are
+  int64_t tile;   // first column of the top tile
+
+  HWY_INLINE double e() const { return top.e + others.e; }
+  HWY_INLINE void move(double to, double temperature) {
+    top.move(pivot, to, temperature);
+    others.move(pivot, to, temperature);
+    pivot = to;
+  }
+};
+
+// The sum of a tile's values that are not -inf, and their number.
+template <class T>
+HWY_NOINLINE void sum_finite(const typename T::Element* x, int64_t n, double* sum, double* count) {
+  V raw = hn::Zero(kF), finite = hn::Zero(kF);
+  const auto add = [&](V v) LR_INLINE_LAMBDA {
+    const auto is_finite = hn::Gt(v, hn::Set(kF, -kInfinity));
+    finite = hn::Add(finite, hn::IfThenElseZero(is_finite, hn::Set(kF, 1.0f)));
+    raw = hn::MulAdd(hn::IfThenElseZero(is_finite, v), hn::Set(kF, kSmall), raw);
+  };
+  for_vectors<T>(x, n, 0, [&](Vectors2 v) LR_INLINE_LAMBDA {
+    add(v.a);
+    add(v.b);
+  });
+  *sum = sum_of(raw) / kSmall;
+  *count = sum_of(finite);
+}
+
+template <class T, bool kEverything>
+HWY_INLINE Sums sum_vectors(const typename T::Element* x, int64_t n, const Exp exp, double pivot) {
+  const auto rounded = static_cast<float>(pivot);
+  const V from = hn::Set(kF, rounded), small = hn::Set(kF, kSmall);
+  V e0 = hn::Zero(kF), e1 = e0, e2 = e0, ed = e0, raw = e0, maximum = hn::Set(kF, -kInfinity);
+  const auto add = [&](V v) LR_INLINE_LAMBDA {
+    const V clamped = exp.clamp(v), p = exp.of_clamped(clamped);
+    e0 = hn::Add(e0, p);
+    e2 = hn::MulAdd(p, p, e2);
+    ed = hn::MulAdd(p, hn::Sub(clamped, from), ed);
+    raw = hn::MulAdd(v, small, raw);
+    maximum = hn::Max(maximum, v);
+  };
+  constexpr int64_t kAhead = kTile * sizeof(typename T::Element) + kReadAhead;
+  for_vectors<T>(x, n, kAhead, [&](Vectors2 v) LR_INLINE_LAMBDA {
+    if constexpr (kEverything) {
+      add(v.a);
+      add(v.b);
+    } else {
+      e0 = exp.add_to(e0, v.a);
+      e1 = exp.add_to(e1, v.b);
+      maximum = hn::Max(maximum, hn::Max(v.a, v.b));
+    }
+  });
+  Sums sums{};
+  sums.e = sum_of(hn::Add(e0, e1));
+  sums.maximum = max_of(maximum);
+  if constexpr (kEverything) {
+    sums.e2 = sum_of(e2);
+    sums.ed = sum_of(ed) + (rounded - pivot) * sums.e;
+    sums.raw = sum_of(raw) / kSmall;
+    sums.finite = static_cast<double>(n);
+    if (n % kStep != 0 || !(sums.raw > -kInfinity))
+      sum_finite<T>(x, n, &sums.raw, &sums.finite);
+    sums.z = sums.raw;
+  }
+  return sums;
+}
+
+template <class T, bool kEverything>
+class Forward {
+  using Element = typename T::Element;
+
+ public:
+  explicit HWY_INLINE Forward(const TokenForward& call)
+      : call_(call),
+        columns_(call.logits.columns),
+        temperature_(call.transform.temperature),
+        scale_(exp2_scale(temperature_)),
+        softcap_(static_cast<float>(call.transform.softcap)) {}
+
+  void run(Scratch& scratch) const {
+    const RowPlan plan = plan_rows(call_.count, columns_, columns_ * int64_t{sizeof(Element)});
+    if (!plan.by_segment) {
+      for_row_runs(call_.count, plan.rows_per_task, [&](int64_t first, int64_t last) {
+        for (int64_t k = first; k < last; ++k)
+          finish(k, sum(row(k), -1));
+      });
+      return;
+    }
+    auto* const partials = scratch.array<Partial>(call_.count * plan.segments);
+    parallel_for(call_.count * plan.segments, [&](int64_t i) {
+      partials[i] = segment(row(i / plan.segments), i % plan.segments * kSegment, -1);
+    });
+    for (int64_t k = 0; k < call_.count; ++k) {
+      Partial all = partials[k * plan.segments];
+      for (int64_t s = 1; s < plan.segments; ++s)
+        all = merged(all, partials[k * plan.segments + s]);
+      finish(k, all);
+    }
+  }
+
+ private:
+  const Element* row(int64_t k) const {
+    return reinterpret_cast<const Element*>(
+        row_address(call_.logits, call_.rows == nullptr ? k : call_.rows[k]));
+  }
+
+  // The sums of a row, or of one without column `skip`.
+  Partial sum(const Element* x, int64_t skip) const {
+    Partial all = segment(x, 0, skip);
+    for (int64_t begin = kSegment; begin < columns_; begin += kSegment)
+      all = merged(all, segment(x, begin, skip));
+    return all;
+  }
+
+  Partial merged(Partial before, Partial after) const {
+    const double pivot = before.e() == 0  ? after.pivot
+                         : after.e() == 0 ? before.pivot
+                                          : __builtin_fmax(before.pivot, after.pivot);
+    before.move(pivot, temperature_);
+    after.move(pivot, temperature_);
+    Partial& leading = after.maximum > before.maximum ? after : before;
+    const Partial& other = after.maximum > before.maximum ? before : after;
+    leading.others.add(other.others);
+    leading.others.add(other.top);
+    leading.z += other.z;
+    leading.raw += other.raw;
+    leading.finite += other.finite;
+    return leading;
+  }
+
+  Partial segment(const Element* x, int64_t begin, int64_t skip) const {
+    const FlushSubnormals flush;
+    Partial part{0, {}, {}, 0, 0, 0, -kInfinity, begin};
+    bool has_pivot = false;
+    const int64_t end = columns_ - begin < kSegment ? columns_ : begin + kSegment;
+    for_tiles(begin, end, [&](int64_t column, int64_t stop) {
+      const Without tile(x, column, stop, skip);
+      if (!has_pivot) {
+        const float maximum = maximum_of(tile.x, stop - column);
+        has_pivot = maximum > -kInfinity;
+        part.pivot = has_pivot ? pivot_near(maximum) : 0;
+      }
+      float raw_maximum;
+      Sums sums = sum_tile(tile.x, stop - column, part.pivot, &raw_maximum);
+      if ((sums.maximum - part.pivot) * scale_ > kHeadroom) {
+        part.move(pivot_near(sums.maximum), temperature_);
+        sums = sum_tile(tile.x, stop - column, part.pivot, &raw_maximum);
+      }
+      if (raw_maximum > part.maximum) {
+        part.others.add(part.top);
+        part.top = sums;
+        part.tile = column;
+        part.maximum = raw_maximum;
+      } else {
+        part.others.add(sums);
+      }
+      part.z += sums.z;
+      part.raw += sums.raw;
+      part.finite += sums.finite;
+    });
+    return part;
+  }
+
+  // A tile in which a column may count as -inf.
+  struct Without {
+    const Element* x;
+    Element copy[kTile];
+    HWY_INLINE Without(const Element* row, int64_t column, int64_t stop, int64_t skip)
+        : x(row + column) {
+      if (skip < column || skip >= stop)
+        return;
+      __builtin_memcpy(copy, x, static_cast<size_t>(stop - column) * sizeof(Element));
+      copy[skip - column] = T::kMinusInfinity;
+      x = copy;
+    }
+  };
+
+  float maximum_of(const Element* x, int64_t n) const {
+    V m = hn::Set(kF, -kInfinity);
+    for_vectors<T>(x, n, 0,
+                   [&](Vectors2 v) LR_INLINE_LAMBDA { m = hn::Max(m, hn::Max(v.a, v.b)); });
+    return softcapped(max_of(m), softcap_);
+  }
+
+  // Next to a value, what exponents can be taken from; far from 0, the value itself.
+  double pivot_near(double value) const {
+    const Pivot pivot = pivot_at(value, scale_);
+    return pivot.is_near ? pivot.value : value;
+  }
+
+  Sums sum_tile(const Element* x, int64_t n, double pivot, float* raw_maximum) const {
+    const Pivot near = pivot_at(pivot, scale_);
+    if (softcap_ != 0 || !near.is_near || scale_ < kLeastScale)
+      return sum_converted(x, n, pivot, near.is_near, raw_maximum);
+    const Sums sums = sum_vectors<T, kEverything>(x, n, Exp(scale_, near.scaled), near.value);
+    *raw_maximum = sums.maximum;
+    return sums;
+  }
+
+  // Below it, what a power of two is 0 for does not fit into a float32.
+  static constexpr float kLeastScale = 1e-30f;
+
+  // By way of float32: softcap(x) and, where pivots are far from 0, exponents.
+  HWY_NOINLINE Sums sum_converted(const Element* x, int64_t n, double pivot, bool near,
+                                  float* raw_maximum) const {
+    float z[kTile + kStep], *target = z;
+    const V low = hn::Set(kF, -kInfinity), small = hn::Set(kF, kSmall);
+    const V from = hn::Set(kF, static_cast<float>(pivot)), scale = hn::Set(kF, scale_);
+    V maximum = low, z_sum = hn::Zero(kF);
+    const bool is_near = near && scale_ >= kLeastScale;
+    with_softcap(softcap_, [&](const auto cap) {
+      const auto convert = [&](V v) LR_INLINE_LAMBDA {
+        maximum = hn::Max(maximum, v);
+        const V capped = cap(v);
+        z_sum = hn::MulAdd(hn::IfThenElseZero(hn::Gt(v, low), capped), small, z_sum);
+        const V exponent = hn::Mul(hn::Sub(capped, from), scale);
+        return is_near ? capped : hn::IfThenElse(hn::Eq(v, low), low, exponent);
+      };
+      for_vectors<T>(x, n, 0, [&](Vectors2 v) LR_INLINE_LAMBDA {
+        Float32::store({convert(v.a), convert(v.b)}, target);
+        target += kStep;
+      });
+    });
+    const int64_t padded = target - z;
+    const Pivot at = is_near ? pivot_at(pivot, scale_) : Pivot{0, 0, true};
+    Sums sums = sum_vectors<Float32, kEverything>(z, padded, Exp(is_near ? scale_ : 1, at.scaled),
+                                                  at.value);
+    *raw_maximum = max_of(maximum);
+    if constexpr (kEverything) {
+      sum_finite<T>(x, n, &sums.raw, &sums.finite);
+      sums.z = sum_of(z_sum) / kSmall;
+    }
+    if (!is_near) {
+      sums.ed /= 1.4426950408889634074 / temperature_;  // from powers of two
+      sums.maximum = softcapped(*raw_maximum, softcap_);
+    }
+    return sums;
+  }
+
+  void finish(int64_t k, const Partial& part) const {
+    const Element* const x = row(k);
+    const int64_t label = call_.labels[k];
+    const float label_value = label < 0 ? -kInfinity : softcapped(T::to_float(x[label]), softcap_);
+    const int64_t argmax = kEverything ? argmax_of(x, part) : label;
+    const float highest = kEverything ? softcapped(part.maximum, softcap_) : label_value;
+    RowSums row{part.pivot, 0, part.top, part.z, part.raw, part.finite};
+    row.others.add(part.others);
+    if (math::is_certain((highest - row.pivot) / temperature_ - __builtin_log(row.e()))) {
+      row.ones = 1;
+      row.others = sums_without(x, argmax, part, highest);
+      row.pivot = highest;
+    }
+    RowFigures& figures = call_.figures[k];
+    figures = math::finish_row(row, label_value, temperature_);
+    if (label < 0)
+      figures.norm.logp = figures.of[math::kLogp] = 0;
+    figures.of[math::kArgmax] = static_cast<double>(argmax);
+  }
+
+  // The sums of a row about its largest value, without the column that holds it.
+  ExponentialSums sums_without(const Element* x, int64_t column, const Partial& part,
+                               float largest) const {
+    ExponentialSums sums = part.others;
+    sums.move(part.pivot, largest, temperature_);
+    const int64_t stop = columns_ - part.tile < kTile ? columns_ : part.tile + kTile;
+    const double pivot = pivot_near(largest);
+    float unused;
+    ExponentialSums top;
+    {
+      const FlushSubnormals flush;
+      const Without tile(x, part.tile, stop, column);
+      top = sum_tile(tile.x, stop - part.tile, pivot, &unused);
+    }
+    top.move(pivot, largest, temperature_);
+    sums.add(top);
+    if (sums.e > math::kFloat32Holds)
+      return sums;
+    // They are so far below that a float32 holds nothing of them: a row of its own, they have a
+    // maximum of their own.
+    const Partial rest = sum(x, column);
+    sums = rest.top;
+    sums.add(rest.others);
+    sums.move(rest.pivot, largest, temperature_);
+    return sums;
+  }
+
+  // The first NaN, or the first maximum.
+  int64_t argmax_of(const Element* x, const Partial& part) const {
+    const double e = part.e();
+    int64_t i = e != e ? 0 : part.tile;
+    if (e != e) {
+      while (i < columns_ && T::to_float(x[i]) == T::to_float(x[i]))
+        ++i;
+      if (i < columns_)
+        return i;
+      i = part.tile;
+    }
+    const V wanted = hn::Set(kF, part.maximum);
+    for (; i + kStep <= columns_; i += kStep) {
+      const Vectors2 v = T::load(x + i);
+      if (!hn::AllFalse(kF, hn::Or(hn::Eq(v.a, wanted), hn::Eq(v.b, wanted))))
+        break;
+    }
+    while (i < columns_ && T::to_float(x[i]) != part.maximum)
+      ++i;
+    return i;
+  }
+
+  const TokenForward& call_;
+  const int64_t columns_;
+  const double temperature_;
+  const float scale_;
+  const float softcap_;
+};
+
+}  // namespace
+
+void token_forward(const TokenForward& call, Scratch& scratch) {
+  with_type(call.logits.type, [&](auto element) {
+    using T = decltype(element);
+    call.everything ? Forward<T, true>(call).run(scratch) : Forward<T, false>(call).run(scratch);
+  });
+}
+
+}  // namespace logratio::cpu::LR_ISA_NAMESPACE
