@@ -20,21 +20,19 @@ using math::RowSums;
 
 constexpr int64_t kReadAhead = 20480;  // bytes from the next tile on that are asked for
 
-// A tile may reach this many powers of two above the pivot.
-constexpr float kHeadroom = 12;
-
 struct Sums : ExponentialSums {
   double z, raw, finite;
-  float maximum;  // of the values that exponents are taken of
+  float maximum;  // of the raw logits, where everything is wanted
+  bool exceeded;  // whether an exponent may have been too large
 };
 
 // Sums over a part of a row.
 struct Partial {
   double pivot;
-  ExponentialSums top;     // of the tile that holds the first maximum
+  ExponentialSums top;     // of the tile that leads: it holds the first maximum, or the largest sum
   ExponentialSums others;  // of all other tiles
   double z, raw, finite;
-  float maximum;  // of the raw logits; -inf if all are
+  float maximum;  // of the raw logits, where everything is wanted; -inf if all are
   int64_t tile;   // first column of the top tile
 
   HWY_INLINE double e() const { return top.e + others.e; }
@@ -67,6 +65,7 @@ HWY_INLINE Sums sum_vectors(const typename T::Element* x, int64_t n, const Exp e
   const auto rounded = static_cast<float>(pivot);
   const V from = hn::Set(kF, rounded), small = hn::Set(kF, kSmall);
   V e0 = hn::Zero(kF), e1 = e0, e2 = e0, ed = e0, raw = e0, maximum = hn::Set(kF, -kInfinity);
+  Exp::Guard guard;
   const auto add = [&](V v) LR_INLINE_LAMBDA {
     const V clamped = exp.clamp(v), p = exp.of_clamped(clamped);
     e0 = hn::Add(e0, p);
@@ -81,15 +80,16 @@ HWY_INLINE Sums sum_vectors(const typename T::Element* x, int64_t n, const Exp e
       add(v.a);
       add(v.b);
     } else {
-      e0 = exp.add_to(e0, v.a);
-      e1 = exp.add_to(e1, v.b);
-      maximum = hn::Max(maximum, hn::Max(v.a, v.b));
+      e0 = exp.add_to(e0, v.a, guard);
+      e1 = exp.add_to(e1, v.b, guard);
     }
   });
   Sums sums{};
   sums.e = sum_of(hn::Add(e0, e1));
-  sums.maximum = max_of(maximum);
+  sums.exceeded = exp.exceeded(guard, sums.e);
   if constexpr (kEverything) {
+    sums.maximum = max_of(maximum);
+    sums.exceeded = exp.is_too_large(sums.maximum);
     sums.e2 = sum_of(e2);
     sums.ed = sum_of(ed) + (rounded - pivot) * sums.e;
     sums.raw = sum_of(raw) / kSmall;
@@ -154,8 +154,10 @@ class Forward {
                                           : __builtin_fmax(before.pivot, after.pivot);
     before.move(pivot, temperature_);
     after.move(pivot, temperature_);
-    Partial& leading = after.maximum > before.maximum ? after : before;
-    const Partial& other = after.maximum > before.maximum ? before : after;
+    const bool after_leads =
+        kEverything ? after.maximum > before.maximum : after.top.e > before.top.e;
+    Partial& leading = after_leads ? after : before;
+    const Partial& other = after_leads ? before : after;
     leading.others.add(other.others);
     leading.others.add(other.top);
     leading.z += other.z;
@@ -167,26 +169,24 @@ class Forward {
   Partial segment(const Element* x, int64_t begin, int64_t skip) const {
     const FlushSubnormals flush;
     Partial part{0, {}, {}, 0, 0, 0, -kInfinity, begin};
-    bool has_pivot = false;
+    Origin origin = origin_at(-kInfinity);
     const int64_t end = columns_ - begin < kSegment ? columns_ : begin + kSegment;
     for_tiles(begin, end, [&](int64_t column, int64_t stop) {
       const Without tile(x, column, stop, skip);
-      if (!has_pivot) {
-        const float maximum = maximum_of(tile.x, stop - column);
-        has_pivot = maximum > -kInfinity;
-        part.pivot = has_pivot ? pivot_near(maximum) : 0;
+      const int64_t n = stop - column;
+      if (origin.is_open)
+        origin = origin_at(maximum_of(tile.x, n));
+      Sums sums = sum_tile(tile.x, n, origin);
+      if (sums.exceeded && maximum_of(tile.x, n) > origin.pivot) {
+        origin = origin_at(maximum_of(tile.x, n));
+        sums = sum_tile(tile.x, n, origin);
       }
-      float raw_maximum;
-      Sums sums = sum_tile(tile.x, stop - column, part.pivot, &raw_maximum);
-      if ((sums.maximum - part.pivot) * scale_ > kHeadroom) {
-        part.move(pivot_near(sums.maximum), temperature_);
-        sums = sum_tile(tile.x, stop - column, part.pivot, &raw_maximum);
-      }
-      if (raw_maximum > part.maximum) {
+      part.move(origin.pivot, temperature_);
+      if (kEverything ? sums.maximum > part.maximum : sums.e > part.top.e) {
         part.others.add(part.top);
         part.top = sums;
         part.tile = column;
-        part.maximum = raw_maximum;
+        part.maximum = sums.maximum;
       } else {
         part.others.add(sums);
       }
@@ -195,6 +195,24 @@ class Forward {
       part.finite += sums.finite;
     });
     return part;
+  }
+
+  // Where exponents are taken from: next to a value, or, far from 0, from the value itself, after
+  // it was subtracted.
+  struct Origin {
+    double pivot;
+    bool is_near;
+    bool is_open;  // nothing but -inf so far
+    Exp exp;
+  };
+  Origin origin_at(float value) const {
+    // Below this scale, what a power of two is 0 for does not fit into a float32.
+    constexpr float kLeastScale = 1e-30f;
+    const bool is_open = !(value > -kInfinity);
+    const Pivot pivot = pivot_at(is_open ? 0 : value, scale_);
+    if (pivot.is_near && scale_ >= kLeastScale)
+      return {pivot.value, true, is_open, Exp(scale_, pivot.scaled)};
+    return {is_open ? 0 : value, false, is_open, Exp(1)};
   }
 
   // A tile in which a column may count as -inf.
@@ -218,58 +236,40 @@ class Forward {
     return softcapped(max_of(m), softcap_);
   }
 
-  // Next to a value, what exponents can be taken from; far from 0, the value itself.
-  double pivot_near(double value) const {
-    const Pivot pivot = pivot_at(value, scale_);
-    return pivot.is_near ? pivot.value : value;
+  Sums sum_tile(const Element* x, int64_t n, const Origin& origin) const {
+    return softcap_ == 0 && origin.is_near
+               ? sum_vectors<T, kEverything>(x, n, origin.exp, origin.pivot)
+               : sum_converted(x, n, origin);
   }
 
-  Sums sum_tile(const Element* x, int64_t n, double pivot, float* raw_maximum) const {
-    const Pivot near = pivot_at(pivot, scale_);
-    if (softcap_ != 0 || !near.is_near || scale_ < kLeastScale)
-      return sum_converted(x, n, pivot, near.is_near, raw_maximum);
-    const Sums sums = sum_vectors<T, kEverything>(x, n, Exp(scale_, near.scaled), near.value);
-    *raw_maximum = sums.maximum;
-    return sums;
-  }
-
-  // Below it, what a power of two is 0 for does not fit into a float32.
-  static constexpr float kLeastScale = 1e-30f;
-
-  // By way of float32: softcap(x) and, where pivots are far from 0, exponents.
-  HWY_NOINLINE Sums sum_converted(const Element* x, int64_t n, double pivot, bool near,
-                                  float* raw_maximum) const {
+  // By way of float32: softcap(x), and exponents where the pivot is far from 0.
+  HWY_NOINLINE Sums sum_converted(const Element* x, int64_t n, const Origin& origin) const {
     float z[kTile + kStep], *target = z;
     const V low = hn::Set(kF, -kInfinity), small = hn::Set(kF, kSmall);
-    const V from = hn::Set(kF, static_cast<float>(pivot)), scale = hn::Set(kF, scale_);
+    const V from = hn::Set(kF, static_cast<float>(origin.pivot)), scale = hn::Set(kF, scale_);
     V maximum = low, z_sum = hn::Zero(kF);
-    const bool is_near = near && scale_ >= kLeastScale;
     with_softcap(softcap_, [&](const auto cap) {
       const auto convert = [&](V v) LR_INLINE_LAMBDA {
-        maximum = hn::Max(maximum, v);
         const V capped = cap(v);
+        maximum = hn::Max(maximum, v);
         z_sum = hn::MulAdd(hn::IfThenElseZero(hn::Gt(v, low), capped), small, z_sum);
         const V exponent = hn::Mul(hn::Sub(capped, from), scale);
-        return is_near ? capped : hn::IfThenElse(hn::Eq(v, low), low, exponent);
+        return origin.is_near ? capped : hn::IfThenElse(hn::Eq(v, low), low, exponent);
       };
       for_vectors<T>(x, n, 0, [&](Vectors2 v) LR_INLINE_LAMBDA {
         Float32::store({convert(v.a), convert(v.b)}, target);
         target += kStep;
       });
     });
-    const int64_t padded = target - z;
-    const Pivot at = is_near ? pivot_at(pivot, scale_) : Pivot{0, 0, true};
-    Sums sums = sum_vectors<Float32, kEverything>(z, padded, Exp(is_near ? scale_ : 1, at.scaled),
-                                                  at.value);
-    *raw_maximum = max_of(maximum);
+    Sums sums = sum_vectors<Float32, kEverything>(z, target - z, origin.exp,
+                                                  origin.is_near ? origin.pivot : 0);
     if constexpr (kEverything) {
       sum_finite<T>(x, n, &sums.raw, &sums.finite);
       sums.z = sum_of(z_sum) / kSmall;
+      sums.maximum = max_of(maximum);
     }
-    if (!is_near) {
+    if (!origin.is_near)
       sums.ed /= 1.4426950408889634074 / temperature_;  // from powers of two
-      sums.maximum = softcapped(*raw_maximum, softcap_);
-    }
     return sums;
   }
 
@@ -299,15 +299,13 @@ class Forward {
     ExponentialSums sums = part.others;
     sums.move(part.pivot, largest, temperature_);
     const int64_t stop = columns_ - part.tile < kTile ? columns_ : part.tile + kTile;
-    const double pivot = pivot_near(largest);
-    float unused;
+    const Origin origin = origin_at(largest);
     ExponentialSums top;
     {
       const FlushSubnormals flush;
-      const Without tile(x, part.tile, stop, column);
-      top = sum_tile(tile.x, stop - part.tile, pivot, &unused);
+      top = sum_tile(Without(x, part.tile, stop, column).x, stop - part.tile, origin);
     }
-    top.move(pivot, largest, temperature_);
+    top.move(origin.pivot, largest, temperature_);
     sums.add(top);
     if (sums.e > math::kFloat32Holds)
       return sums;

@@ -19,6 +19,9 @@ namespace {
 // of the range are known to a quarter of a power of two.
 constexpr float kLargestPivot = 0x1p19f;
 
+// Sums may hold exponents up to this much above the pivot; larger ones are for another pivot.
+constexpr float kHeadroom = 12;
+
 #if HWY_TARGET <= HWY_AVX3
 
 // 2^(k/32)
@@ -45,8 +48,14 @@ class Exp {
     const Factors f = factors(x);
     return hn::Mul(f.root, f.rest);
   }
+  HWY_INLINE bool is_too_large(float x) const {
+    return hn::GetLane(hn::MulSub(hn::Set(kF, x), scale_, pivot_)) > kHeadroom;
+  }
+  // Tells of a sum whether an exponent in it may have been too large.
+  struct Guard {};
+  HWY_INLINE bool exceeded(Guard, double sum) const { return !(sum <= 0x1p12); }
   // The product and the sum in one instruction.
-  HWY_INLINE V add_to(V sum, V x) const {
+  HWY_INLINE V add_to(V sum, V x, Guard&) const {
     const Factors f = factors(x);
     return hn::MulAdd(f.root, f.rest, sum);
   }
@@ -87,6 +96,7 @@ class Exp {
         magic_(hn::Set(kF, 0x1.8p23f + 4 * (127 - (HWY_NATIVE_FMA ? pivot : 0)))),
         lowest_(hn::Set(kF, (pivot - 127) / scale)),
         highest_(hn::Set(kF, (pivot + 128) / scale)),
+        too_large_(hn::Set(kF, (pivot + kHeadroom) / scale)),
         center_(hn::Set(kF, pivot / scale)),
         off_center_(hn::Set(kF, static_cast<float>(4 * (static_cast<double>(pivot / scale) * scale -
                                                         static_cast<double>(pivot))))),
@@ -95,9 +105,18 @@ class Exp {
            hn::Set(kF, amplitude * 0.01502354451f), hn::Set(kF, amplitude * 0.00086692623f)} {}
 
   HWY_INLINE V operator()(V x) const { return of_clamped(clamp(x)); }
+  HWY_INLINE bool is_too_large(float x) const { return x > hn::GetLane(too_large_); }
+  // Tells of a sum whether an exponent in it may have been too large.
+  struct Guard {
+    V seen = hn::Set(kF, -kInfinity);
+  };
+  HWY_INLINE bool exceeded(const Guard& guard, double) const {
+    return is_too_large(max_of(guard.seen));
+  }
   // The product and the sum in one instruction.
-  HWY_INLINE V add_to(V sum, V x) const {
+  HWY_INLINE V add_to(V sum, V x, Guard& guard) const {
     const Factors f = factors(clamp(x));
+    guard.seen = hn::Max(guard.seen, x);
     return hn::MulAdd(f.root, f.rest, sum);
   }
   // Infinity where the exponent is too large.
@@ -143,6 +162,7 @@ class Exp {
 
   V scale_, magic_;
   V lowest_, highest_;  // where the power is 0 and infinity
+  V too_large_;         // for sums
   V center_, off_center_;
   hn::Vec<U> roots_;
   V c_[4];  // times the amplitude

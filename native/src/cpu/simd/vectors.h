@@ -107,8 +107,8 @@ struct Float16 {
 #else
   static HWY_INLINE hn::Mask<U> below(hn::Vec<U> magnitude, uint32_t limit) {
     constexpr hn::RebindToSigned<U> ints;
-    return hn::RebindMask(kU, hn::Lt(hn::BitCast(ints, magnitude),
-                                     hn::Set(ints, static_cast<int32_t>(limit))));
+    return hn::RebindMask(
+        kU, hn::Lt(hn::BitCast(ints, magnitude), hn::Set(ints, static_cast<int32_t>(limit))));
   }
   static HWY_INLINE V widen(hn::Vec<Halves> half) {
     const auto bits = hn::PromoteTo(kU, half);
