@@ -84,7 +84,13 @@ struct RowFigures {
   double of[kTokenOutputs];  // argmax, which the caller knows, is left out
 };
 
-// `label_value` is softcap(x) of the label.
+// log(ones + e), with all the digits of an e beside a 1.
+LR_FORCE_INLINE LR_HD double log_of_sum(double ones, double e) {
+  return ones > 0 ? ::log1p((ones - 1) + e) : ::log(e);
+}
+
+// `label_value` is softcap(x) of the label. Without the sums of squares, what follows from them
+// means nothing.
 LR_FORCE_INLINE LR_HD RowFigures finish_row(const RowSums& row, double label_value,
                                             double temperature) {
   RowFigures figures;
@@ -95,8 +101,9 @@ LR_FORCE_INLINE LR_HD RowFigures finish_row(const RowSums& row, double label_val
       figure = kNaN;
     return figures;
   }
-  const double log_sum = ::log1p((row.ones - 1) + row.others.e),
-               log_sum2 = ::log1p((row.ones - 1) + row.others.e2);
+  const double log_sum = log_of_sum(row.ones, row.others.e),
+               log_sum2 =
+                   row.others.e2 > 0 || row.ones > 0 ? log_of_sum(row.ones, row.others.e2) : 0;
   const double pivot_z = row.pivot / temperature;
   figures.norm = {row.pivot, log_sum, (label_value - row.pivot) / temperature - log_sum};
   figures.log_square_sum = log_sum2 - 2 * log_sum;

@@ -52,6 +52,7 @@ class Backward {
     };
     if (!plan.by_segment) {
       for_row_runs(call_.count, plan.rows_per_task, [&](int64_t first, int64_t last) {
+        prefetch_start<T>(logits(first), columns_, kUpdateAhead);
         for (int64_t r = first; r < last; ++r) {
           const Row row = prepare(r);
           double squares = 0;

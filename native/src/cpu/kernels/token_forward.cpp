@@ -18,7 +18,9 @@ using math::ExponentialSums;
 using math::RowFigures;
 using math::RowSums;
 
-constexpr int64_t kReadAhead = 20480;  // bytes from the next tile on that are asked for
+// Bytes that are asked for ahead of those that are summed: those of the next tile, and more.
+template <class T>
+constexpr int64_t kReadAhead = 20480 + kTile* int64_t{sizeof(typename T::Element)};
 
 struct Sums : ExponentialSums {
   double z, raw, finite;
@@ -61,7 +63,8 @@ HWY_NOINLINE void sum_finite(const typename T::Element* x, int64_t n, double* su
 }
 
 template <class T, bool kEverything>
-HWY_INLINE Sums sum_vectors(const typename T::Element* x, int64_t n, const Exp exp, double pivot) {
+HWY_INLINE Sums sum_vectors(const typename T::Element* x, int64_t n, int64_t ahead, const Exp exp,
+                            double pivot) {
   const auto rounded = static_cast<float>(pivot);
   const V from = hn::Set(kF, rounded), small = hn::Set(kF, kSmall);
   V e0 = hn::Zero(kF), e1 = e0, e2 = e0, ed = e0, raw = e0, maximum = hn::Set(kF, -kInfinity);
@@ -74,8 +77,7 @@ HWY_INLINE Sums sum_vectors(const typename T::Element* x, int64_t n, const Exp e
     raw = hn::MulAdd(v, small, raw);
     maximum = hn::Max(maximum, v);
   };
-  constexpr int64_t kAhead = kTile * sizeof(typename T::Element) + kReadAhead;
-  for_vectors<T>(x, n, kAhead, [&](Vectors2 v) LR_INLINE_LAMBDA {
+  for_vectors<T>(x, n, ahead, [&](Vectors2 v) LR_INLINE_LAMBDA {
     if constexpr (kEverything) {
       add(v.a);
       add(v.b);
@@ -117,14 +119,17 @@ class Forward {
     const RowPlan plan = plan_rows(call_.count, columns_, columns_ * int64_t{sizeof(Element)});
     if (!plan.by_segment) {
       for_row_runs(call_.count, plan.rows_per_task, [&](int64_t first, int64_t last) {
+        prefetch_start<T>(row(first), columns_, kReadAhead<T>);
         for (int64_t k = first; k < last; ++k)
-          finish(k, sum(row(k), -1));
+          finish(k, sum(row(k), -1, k + 1 < last));
       });
       return;
     }
     auto* const partials = scratch.array<Partial>(call_.count * plan.segments);
     parallel_for(call_.count * plan.segments, [&](int64_t i) {
-      partials[i] = segment(row(i / plan.segments), i % plan.segments * kSegment, -1);
+      const int64_t begin = i % plan.segments * kSegment;
+      prefetch_start<T>(row(i / plan.segments) + begin, columns_ - begin, kReadAhead<T>);
+      partials[i] = segment(row(i / plan.segments), begin, -1, false);
     });
     for (int64_t k = 0; k < call_.count; ++k) {
       Partial all = partials[k * plan.segments];
@@ -140,11 +145,11 @@ class Forward {
         row_address(call_.logits, call_.rows == nullptr ? k : call_.rows[k]));
   }
 
-  // The sums of a row, or of one without column `skip`.
-  Partial sum(const Element* x, int64_t skip) const {
-    Partial all = segment(x, 0, skip);
+  // The sums of a row, or of one without column `skip`. Others follow in memory, or not.
+  Partial sum(const Element* x, int64_t skip, bool has_next) const {
+    Partial all = segment(x, 0, skip, has_next);
     for (int64_t begin = kSegment; begin < columns_; begin += kSegment)
-      all = merged(all, segment(x, begin, skip));
+      all = merged(all, segment(x, begin, skip, has_next || begin + kSegment < columns_));
     return all;
   }
 
@@ -166,7 +171,7 @@ class Forward {
     return leading;
   }
 
-  Partial segment(const Element* x, int64_t begin, int64_t skip) const {
+  Partial segment(const Element* x, int64_t begin, int64_t skip, bool has_next) const {
     const FlushSubnormals flush;
     Partial part{0, {}, {}, 0, 0, 0, -kInfinity, begin};
     Origin origin = origin_at(-kInfinity);
@@ -174,12 +179,14 @@ class Forward {
     for_tiles(begin, end, [&](int64_t column, int64_t stop) {
       const Without tile(x, column, stop, skip);
       const int64_t n = stop - column;
+      const bool asks = has_next || (end - stop) * int64_t{sizeof(Element)} >= kReadAhead<T>;
+      const int64_t ahead = asks ? kReadAhead<T> : 0;
       if (origin.is_open)
         origin = origin_at(maximum_of(tile.x, n));
-      Sums sums = sum_tile(tile.x, n, origin);
+      Sums sums = sum_tile(tile.x, n, ahead, origin);
       if (sums.exceeded && maximum_of(tile.x, n) > origin.pivot) {
         origin = origin_at(maximum_of(tile.x, n));
-        sums = sum_tile(tile.x, n, origin);
+        sums = sum_tile(tile.x, n, 0, origin);
       }
       part.move(origin.pivot, temperature_);
       if (kEverything ? sums.maximum > part.maximum : sums.e > part.top.e) {
@@ -236,14 +243,15 @@ class Forward {
     return softcapped(max_of(m), softcap_);
   }
 
-  Sums sum_tile(const Element* x, int64_t n, const Origin& origin) const {
+  Sums sum_tile(const Element* x, int64_t n, int64_t ahead, const Origin& origin) const {
     return softcap_ == 0 && origin.is_near
-               ? sum_vectors<T, kEverything>(x, n, origin.exp, origin.pivot)
-               : sum_converted(x, n, origin);
+               ? sum_vectors<T, kEverything>(x, n, ahead, origin.exp, origin.pivot)
+               : sum_converted(x, n, ahead, origin);
   }
 
   // By way of float32: softcap(x), and exponents where the pivot is far from 0.
-  HWY_NOINLINE Sums sum_converted(const Element* x, int64_t n, const Origin& origin) const {
+  HWY_NOINLINE Sums sum_converted(const Element* x, int64_t n, int64_t ahead,
+                                  const Origin& origin) const {
     float z[kTile + kStep], *target = z;
     const V low = hn::Set(kF, -kInfinity), small = hn::Set(kF, kSmall);
     const V from = hn::Set(kF, static_cast<float>(origin.pivot)), scale = hn::Set(kF, scale_);
@@ -256,12 +264,12 @@ class Forward {
         const V exponent = hn::Mul(hn::Sub(capped, from), scale);
         return origin.is_near ? capped : hn::IfThenElse(hn::Eq(v, low), low, exponent);
       };
-      for_vectors<T>(x, n, 0, [&](Vectors2 v) LR_INLINE_LAMBDA {
+      for_vectors<T>(x, n, ahead, [&](Vectors2 v) LR_INLINE_LAMBDA {
         Float32::store({convert(v.a), convert(v.b)}, target);
         target += kStep;
       });
     });
-    Sums sums = sum_vectors<Float32, kEverything>(z, target - z, origin.exp,
+    Sums sums = sum_vectors<Float32, kEverything>(z, target - z, 0, origin.exp,
                                                   origin.is_near ? origin.pivot : 0);
     if constexpr (kEverything) {
       sum_finite<T>(x, n, &sums.raw, &sums.finite);
@@ -303,7 +311,7 @@ class Forward {
     ExponentialSums top;
     {
       const FlushSubnormals flush;
-      top = sum_tile(Without(x, part.tile, stop, column).x, stop - part.tile, origin);
+      top = sum_tile(Without(x, part.tile, stop, column).x, stop - part.tile, 0, origin);
     }
     top.move(origin.pivot, largest, temperature_);
     sums.add(top);
@@ -311,7 +319,7 @@ class Forward {
       return sums;
     // They are so far below that a float32 holds nothing of them: a row of its own, they have a
     // maximum of their own.
-    const Partial rest = sum(x, column);
+    const Partial rest = sum(x, column, false);
     sums = rest.top;
     sums.add(rest.others);
     sums.move(rest.pivot, largest, temperature_);

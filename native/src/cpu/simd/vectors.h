@@ -218,6 +218,14 @@ HWY_INLINE void prefetch_step(const typename T::Element* x, int64_t ahead) {
     __builtin_prefetch(p + line, 0, kSecondLevel);
 }
 
+// The first bytes of a run of rows are asked for at once; nobody did so before it.
+template <class T>
+HWY_INLINE void prefetch_start(const typename T::Element* x, int64_t columns, int64_t ahead) {
+  const int64_t bytes = columns * static_cast<int64_t>(sizeof(*x));
+  for (int64_t at = 0; at < (bytes < ahead ? bytes : ahead); at += 64)
+    __builtin_prefetch(reinterpret_cast<const char*>(x) + at, 0, 2);
+}
+
 // Calls step(i) for the columns of a tile in steps of kStep, whole ones first, then rest(i, n) with
 // the n < kStep that are left. The tile is walked in two halves side by side: two streams of
 // addresses keep more memory under way than one.
