@@ -45,23 +45,6 @@ struct Partial {
   }
 };
 
-// The sum of a tile's values that are not -inf, and their number.
-template <class T>
-HWY_NOINLINE void sum_finite(const typename T::Element* x, int64_t n, double* sum, double* count) {
-  V raw = hn::Zero(kF), finite = hn::Zero(kF);
-  const auto add = [&](V v) LR_INLINE_LAMBDA {
-    const auto is_finite = hn::Gt(v, hn::Set(kF, -kInfinity));
-    finite = hn::Add(finite, hn::IfThenElseZero(is_finite, hn::Set(kF, 1.0f)));
-    raw = hn::MulAdd(hn::IfThenElseZero(is_finite, v), hn::Set(kF, kSmall), raw);
-  };
-  for_vectors<T>(x, n, 0, [&](Vectors2 v) LR_INLINE_LAMBDA {
-    add(v.a);
-    add(v.b);
-  });
-  *sum = sum_of(raw) / kSmall;
-  *count = sum_of(finite);
-}
-
 template <class T, bool kEverything>
 HWY_INLINE Sums sum_vectors(const typename T::Element* x, int64_t n, int64_t ahead, const Exp exp,
                             double pivot) {
@@ -96,8 +79,6 @@ HWY_INLINE Sums sum_vectors(const typename T::Element* x, int64_t n, int64_t ahe
     sums.ed = sum_of(ed) + (rounded - pivot) * sums.e;
     sums.raw = sum_of(raw) / kSmall;
     sums.finite = static_cast<double>(n);
-    if (n % kStep != 0 || !(sums.raw > -kInfinity))
-      sum_finite<T>(x, n, &sums.raw, &sums.finite);
     sums.z = sums.raw;
   }
   return sums;
@@ -244,23 +225,30 @@ class Forward {
   }
 
   Sums sum_tile(const Element* x, int64_t n, int64_t ahead, const Origin& origin) const {
-    return softcap_ == 0 && origin.is_near
-               ? sum_vectors<T, kEverything>(x, n, ahead, origin.exp, origin.pivot)
-               : sum_converted(x, n, ahead, origin);
+    if (softcap_ == 0 && origin.is_near) {
+      const Sums sums = sum_vectors<T, kEverything>(x, n, ahead, origin.exp, origin.pivot);
+      if (!kEverything || (n % kStep == 0 && sums.raw > -kInfinity))
+        return sums;
+    }
+    return sum_converted(x, n, ahead, origin);
   }
 
-  // By way of float32: softcap(x), and exponents where the pivot is far from 0.
+  // By way of float32: softcap(x), exponents where the pivot is far from 0, and means of what is
+  // not -inf.
   HWY_NOINLINE Sums sum_converted(const Element* x, int64_t n, int64_t ahead,
                                   const Origin& origin) const {
     float z[kTile + kStep], *target = z;
     const V low = hn::Set(kF, -kInfinity), small = hn::Set(kF, kSmall);
     const V from = hn::Set(kF, static_cast<float>(origin.pivot)), scale = hn::Set(kF, scale_);
-    V maximum = low, z_sum = hn::Zero(kF);
+    V maximum = low, z_sum = hn::Zero(kF), raw = hn::Zero(kF), finite = hn::Zero(kF);
     with_softcap(softcap_, [&](const auto cap) {
       const auto convert = [&](V v) LR_INLINE_LAMBDA {
         const V capped = cap(v);
         maximum = hn::Max(maximum, v);
-        z_sum = hn::MulAdd(hn::IfThenElseZero(hn::Gt(v, low), capped), small, z_sum);
+        const auto is_finite = hn::Gt(v, low);
+        finite = hn::Add(finite, hn::IfThenElseZero(is_finite, hn::Set(kF, 1.0f)));
+        raw = hn::MulAdd(hn::IfThenElseZero(is_finite, v), small, raw);
+        z_sum = hn::MulAdd(hn::IfThenElseZero(is_finite, capped), small, z_sum);
         const V exponent = hn::Mul(hn::Sub(capped, from), scale);
         return origin.is_near ? capped : hn::IfThenElse(hn::Eq(v, low), low, exponent);
       };
@@ -271,11 +259,10 @@ class Forward {
     });
     Sums sums = sum_vectors<Float32, kEverything>(z, target - z, 0, origin.exp,
                                                   origin.is_near ? origin.pivot : 0);
-    if constexpr (kEverything) {
-      sum_finite<T>(x, n, &sums.raw, &sums.finite);
-      sums.z = sum_of(z_sum) / kSmall;
-      sums.maximum = max_of(maximum);
-    }
+    sums.raw = sum_of(raw) / kSmall;
+    sums.z = sum_of(z_sum) / kSmall;
+    sums.finite = sum_of(finite);
+    sums.maximum = max_of(maximum);
     if (!origin.is_near)
       sums.ed /= 1.4426950408889634074 / temperature_;  // from powers of two
     return sums;
@@ -328,24 +315,11 @@ class Forward {
 
   // The first NaN, or the first maximum.
   int64_t argmax_of(const Element* x, const Partial& part) const {
-    const double e = part.e();
-    int64_t i = e != e ? 0 : part.tile;
-    if (e != e) {
-      while (i < columns_ && T::to_float(x[i]) == T::to_float(x[i]))
-        ++i;
-      if (i < columns_)
+    for (int64_t i = 0; part.e() != part.e() && i < columns_; ++i) {
+      if (T::to_float(x[i]) != T::to_float(x[i]))
         return i;
-      i = part.tile;
     }
-    const V wanted = hn::Set(kF, part.maximum);
-    for (; i + kStep <= columns_; i += kStep) {
-      const Vectors2 v = T::load(x + i);
-      if (!hn::AllFalse(kF, hn::Or(hn::Eq(v.a, wanted), hn::Eq(v.b, wanted))))
-        break;
-    }
-    while (i < columns_ && T::to_float(x[i]) != part.maximum)
-      ++i;
-    return i;
+    return find<T>(x, part.tile, columns_, part.maximum);
   }
 
   const TokenForward& call_;

@@ -256,6 +256,21 @@ HWY_INLINE void for_vectors(const typename T::Element* x, int64_t n, int64_t ahe
       [&](int64_t i, int64_t rest) LR_INLINE_LAMBDA { body(T::load(Tail<T>(x + i, rest).x)); });
 }
 
+// The first column at or after `from` that holds a value, or `columns`.
+template <class T>
+HWY_INLINE int64_t find(const typename T::Element* x, int64_t from, int64_t columns, float value) {
+  const V wanted = hn::Set(kF, value);
+  int64_t i = from;
+  for (; i + kStep <= columns; i += kStep) {  // the order inside a step does not matter
+    const Vectors2 v = T::load(x + i);
+    if (!hn::AllFalse(kF, hn::Or(hn::Eq(v.a, wanted), hn::Eq(v.b, wanted))))
+      break;
+  }
+  while (i < columns && T::to_float(x[i]) != value)
+    ++i;
+  return i;
+}
+
 // target[k] = body(x[k]) for the columns of a tile; the two may be the same memory.
 template <class T, class Body>
 HWY_INLINE void map_vectors(const typename T::Element* x, typename T::Element* target, int64_t n,
