@@ -9,7 +9,6 @@
 
 #include "cpu/elements.h"
 #include "cpu/isa.h"
-#include "cpu/labels.h"
 #include "cpu/pair_loss.h"
 #include "cpu/sequence_logps.h"
 #include "math/losses.h"

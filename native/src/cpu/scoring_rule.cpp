@@ -8,7 +8,6 @@
 
 #include "cpu/elements.h"
 #include "cpu/isa.h"
-#include "cpu/labels.h"
 #include "cpu/logit_rows.h"
 #include "cpu/thread_pool.h"
 

@@ -3,7 +3,6 @@
 #include <algorithm>
 
 #include "cpu/elements.h"
-#include "cpu/labels.h"
 #include "math/sequence.h"
 
 namespace logratio::cpu {

@@ -5,7 +5,6 @@
 
 #include "cpu/elements.h"
 #include "cpu/isa.h"
-#include "cpu/labels.h"
 #include "cpu/row_tasks.h"
 
 namespace logratio::cpu {

@@ -43,9 +43,11 @@ struct Kernels {
 #undef LR_KERNEL
 };
 
-extern const Kernels kKernelsBaseline;
-extern const Kernels kKernelsAvx2;
-extern const Kernels kKernelsAvx512;
-extern const Kernels kKernelsAvx512Bf16;
+// The instruction sets, the preferred one last.
+#define LR_INSTRUCTION_SETS(SET) SET(Baseline) SET(Avx2) SET(Avx512) SET(Avx512Bf16)
+
+#define LR_SET(name) extern const Kernels kKernels##name;
+LR_INSTRUCTION_SETS(LR_SET)
+#undef LR_SET
 
 }  // namespace logratio::cpu

@@ -159,7 +159,7 @@ class Backward {
   template <bool kTotals, class Cap>
   HWY_INLINE auto plain(const Cap cap, const RowCoefficients& c) const {
     return [cap, exp = Exp(scale_, c.pivot, c.scale)](V x, V& squares) LR_INLINE_LAMBDA {
-      V g = exp.limited(cap(x));
+      V g = exp(cap(x));
       if constexpr (Cap::kCaps)
         g = hn::Mul(g, cap.slope(x));
       if constexpr (kTotals)
