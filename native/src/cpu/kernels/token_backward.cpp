@@ -115,7 +115,7 @@ class Backward {
     };
     const RowGradient row = about(pivot.value);
     const double size = __builtin_fabs(row.scale);
-    const bool fast = up.grad_entropy == 0 && pivot.is_near && !fitted.steep && scale_ >= 1e-30f &&
+    const bool fast = up.grad_entropy == 0 && pivot.is_near && !fitted.steep &&
                       size <= kLargestFactor && (call_.totals == nullptr || size >= kLeastFactor);
     if (fast)
       return {

@@ -2,11 +2,12 @@
 // label's log-prob from one read, 4 (F32) or 2 (BF16, F16) bytes per element, nothing of that size
 // written.
 //
-// Exponents are taken from a pivot next to the maximum of a segment's first tile: any value not far
-// from the row's maximum would do. A tile that lies far above is summed again, from its own
-// maximum; it is still in L1. Sums are float32 over a tile and float64 beyond. The tile with the
-// maximum is kept apart: where its token has nearly all of the probability, what the other tiles
-// have would be lost beside it, and it is summed once more without that token.
+// Exponents are taken from a pivot, the maximum of a segment's first tile: any value not far from
+// the row's maximum would do. It counts as 1 exactly, and so do columns as large as it. A tile that
+// lies far above is summed again, from its own maximum; it is still in L1. Sums are float32 over a
+// tile and float64 beyond. The tile with the maximum is kept apart: where its token has nearly all
+// of the probability, what the other tiles have would be lost beside it, and it is summed once more
+// without that token.
 #include "cpu/kernels/kernels.h"
 #include "cpu/row_tasks.h"
 #include "cpu/simd/softcap.h"
@@ -45,11 +46,21 @@ struct Partial {
   }
 };
 
+// Where exponents are taken from. Far from 0 the pivot is subtracted first, and they are of powers
+// of two; near, it is part of the exponential.
+struct Origin {
+  float pivot;
+  bool is_near;
+  bool is_open;  // nothing but -inf so far
+  Exp exp;
+  double unit;  // what makes the pivot's exponential, as the loops find it, exactly 1
+};
+
 template <class T, bool kEverything>
-HWY_INLINE Sums sum_vectors(const typename T::Element* x, int64_t n, int64_t ahead, const Exp exp,
-                            double pivot) {
-  const auto rounded = static_cast<float>(pivot);
-  const V from = hn::Set(kF, rounded), small = hn::Set(kF, kSmall);
+HWY_INLINE Sums sum_vectors(const typename T::Element* x, int64_t n, int64_t ahead,
+                            const Origin& origin) {
+  const Exp exp = origin.exp;
+  const V from = hn::Set(kF, origin.is_near ? origin.pivot : 0), small = hn::Set(kF, kSmall);
   V e0 = hn::Zero(kF), e1 = e0, e2 = e0, ed = e0, raw = e0, maximum = hn::Set(kF, -kInfinity);
   Exp::Guard guard;
   const auto add = [&](V v) LR_INLINE_LAMBDA {
@@ -70,13 +81,13 @@ HWY_INLINE Sums sum_vectors(const typename T::Element* x, int64_t n, int64_t ahe
     }
   });
   Sums sums{};
-  sums.e = sum_of(hn::Add(e0, e1));
+  sums.e = sum_of(hn::Add(e0, e1)) * origin.unit;
   sums.exceeded = exp.exceeded(guard, sums.e);
   if constexpr (kEverything) {
     sums.maximum = max_of(maximum);
     sums.exceeded = exp.is_too_large(sums.maximum);
-    sums.e2 = sum_of(e2);
-    sums.ed = sum_of(ed) + (rounded - pivot) * sums.e;
+    sums.e2 = sum_of(e2) * origin.unit * origin.unit;
+    sums.ed = sum_of(ed) * origin.unit;
     sums.raw = sum_of(raw) / kSmall;
     sums.finite = static_cast<double>(n);
     sums.z = sums.raw;
@@ -185,22 +196,16 @@ class Forward {
     return part;
   }
 
-  // Where exponents are taken from: next to a value, or, far from 0, from the value itself, after
-  // it was subtracted.
-  struct Origin {
-    double pivot;
-    bool is_near;
-    bool is_open;  // nothing but -inf so far
-    Exp exp;
-  };
   Origin origin_at(float value) const {
-    // Below this scale, what a power of two is 0 for does not fit into a float32.
-    constexpr float kLeastScale = 1e-30f;
     const bool is_open = !(value > -kInfinity);
-    const Pivot pivot = pivot_at(is_open ? 0 : value, scale_);
-    if (pivot.is_near && scale_ >= kLeastScale)
-      return {pivot.value, true, is_open, Exp(scale_, pivot.scaled)};
-    return {is_open ? 0 : value, false, is_open, Exp(1)};
+    const float pivot = is_open ? 0 : value;
+    const Pivot whole = pivot_at(pivot, scale_);
+    const float scale = whole.is_near ? scale_ : 1, scaled = whole.is_near ? whole.scaled : 0;
+    const V own = hn::Set(kF, whole.is_near ? pivot : 0);
+    // The amplitude brings the pivot's exponential next to 1, so that sums of equals lose nothing.
+    const float amplitude = 1 / hn::GetLane(Exp(scale, scaled)(own));
+    const Exp exp(scale, scaled, amplitude);
+    return {pivot, whole.is_near, is_open, exp, 1 / static_cast<double>(hn::GetLane(exp(own)))};
   }
 
   // A tile in which a column may count as -inf.
@@ -226,7 +231,7 @@ class Forward {
 
   Sums sum_tile(const Element* x, int64_t n, int64_t ahead, const Origin& origin) const {
     if (softcap_ == 0 && origin.is_near) {
-      const Sums sums = sum_vectors<T, kEverything>(x, n, ahead, origin.exp, origin.pivot);
+      const Sums sums = sum_vectors<T, kEverything>(x, n, ahead, origin);
       if (!kEverything || (n % kStep == 0 && sums.raw > -kInfinity))
         return sums;
     }
@@ -239,7 +244,7 @@ class Forward {
                                   const Origin& origin) const {
     float z[kTile + kStep], *target = z;
     const V low = hn::Set(kF, -kInfinity), small = hn::Set(kF, kSmall);
-    const V from = hn::Set(kF, static_cast<float>(origin.pivot)), scale = hn::Set(kF, scale_);
+    const V from = hn::Set(kF, origin.pivot), scale = hn::Set(kF, scale_);
     V maximum = low, z_sum = hn::Zero(kF), raw = hn::Zero(kF), finite = hn::Zero(kF);
     with_softcap(softcap_, [&](const auto cap) {
       const auto convert = [&](V v) LR_INLINE_LAMBDA {
@@ -257,8 +262,7 @@ class Forward {
         target += kStep;
       });
     });
-    Sums sums = sum_vectors<Float32, kEverything>(z, target - z, 0, origin.exp,
-                                                  origin.is_near ? origin.pivot : 0);
+    Sums sums = sum_vectors<Float32, kEverything>(z, target - z, 0, origin);
     sums.raw = sum_of(raw) / kSmall;
     sums.z = sum_of(z_sum) / kSmall;
     sums.finite = sum_of(finite);

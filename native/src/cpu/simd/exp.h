@@ -174,16 +174,20 @@ class Exp {
 #endif
 
 // The whole number next to value * scale that exponents are taken from, and what it is the image
-// of. `is_near` is false where it would be too large, and for NaN.
+// of. `is_near` is false where it would be too large, for NaN, and for a scale that is too small.
 struct Pivot {
   float scaled;
   double value;
   bool is_near;
 };
 
+// Below this scale, what a power of two is 0 for does not fit into a float32.
+constexpr float kLeastScale = 1e-30f;
+
 HWY_INLINE Pivot pivot_at(double value, float scale) {
   const auto scaled = static_cast<float>(__builtin_rint(value * scale));
-  return {scaled, static_cast<double>(scaled) / scale, __builtin_fabsf(scaled) < kLargestPivot};
+  return {scaled, static_cast<double>(scaled) / scale,
+          __builtin_fabsf(scaled) < kLargestPivot && scale >= kLeastScale};
 }
 
 }  // namespace
