@@ -20,7 +20,7 @@ namespace {
 
 using Clock = std::chrono::steady_clock;
 
-constexpr size_t kAlignment = 256;
+constexpr uint64_t kAlignment = LR_DEVICE_ALIGNMENT;
 // CUDA's streams without a creation: the default one by its two names, and that of each thread.
 constexpr uintptr_t kLastNamedStream = 2;
 

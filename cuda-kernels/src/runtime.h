@@ -62,7 +62,7 @@ void describe(int32_t device, lr_device_info* info);
 // and without memory.
 class Workspace {
  public:
-  static constexpr uint64_t kAlignment = 256;
+  static constexpr uint64_t kAlignment = LR_DEVICE_ALIGNMENT;
 
   explicit Workspace(Execution& execution) : execution_(execution) {}
 

@@ -89,7 +89,7 @@ typedef enum lr_status {
 
 /* LR_ABI_VERSION of the library itself; compare it with the header's before any other call. */
 LR_API uint32_t lr_abi_version(void);
-/* "0.1.0"; static text. */
+/* For instance "1.2.3"; static text. */
 LR_API const char* lr_version(void);
 /* The last error of the calling thread, "" if none; valid until the thread's next call. */
 LR_API const char* lr_last_error(void);
@@ -100,25 +100,30 @@ LR_API const char* lr_last_error(void);
  * says why).
  */
 LR_API const char* lr_cpu_instruction_set(void);
+/* The most threads that a CPU operation may use. */
+#define LR_MAX_THREADS 1024
 /*
  * Threads that a CPU operation may use, the caller included. Default: the environment variable
  * LOGRATIO_THREADS, whose value makes every operation return LR_UNAVAILABLE if it is no number
- * from 1 to 1024, else the CPUs that this process may run on or the CPU quota of its control
- * groups, rounded up, whichever is less. Setting it returns LR_INVALID_ARGUMENT unless
- * 1 <= threads <= 1024. It never changes results. Where the system refuses threads, calls go on
- * with those there are.
+ * from 1 to LR_MAX_THREADS, else the CPUs that this process may run on or the CPU quota of its
+ * control groups, rounded up, whichever is less. Setting it returns LR_INVALID_ARGUMENT unless
+ * 1 <= threads <= LR_MAX_THREADS. It never changes results. Where the system refuses threads,
+ * calls go on with those there are.
  */
 LR_API int32_t lr_threads(void);
 LR_API lr_status lr_set_threads(int32_t threads);
 
 /* ---- CUDA ---- */
 
+/* Bytes that a workspace is aligned to, and what lr_device_allocate gives. */
+#define LR_DEVICE_ALIGNMENT 256
+
 /*
  * How a call on CUDA tensors runs. The library allocates no device memory and never waits for the
  * device in an operation, so every operation can be captured in a graph. Call it first with
  * workspace NULL: nothing runs, and workspace_bytes becomes what the same call needs (the same
  * shapes, dtypes, strides, options and wanted outputs; more than 0). Then call it with that much
- * device memory, aligned to 256 bytes, which calls on the same stream may share.
+ * device memory, aligned to LR_DEVICE_ALIGNMENT, which calls on the same stream may share.
  *
  * Values in device memory are not checked beforehand: a label outside [0,V) that is not
  * ignore_index gives logp NaN and gradient 0 in its row, and is counted. A mask weight that is not
@@ -176,7 +181,7 @@ LR_API lr_status lr_device_synchronize(DLDeviceType device_type, int32_t device_
 /* cudaMemGetInfo: how much memory the device has, and how much of it is free. */
 LR_API lr_status lr_device_memory(DLDeviceType device_type, int32_t device_id, uint64_t* free_bytes,
                                   uint64_t* total_bytes);
-/* cudaMalloc; aligned to 256 bytes. bytes is at least 1. */
+/* cudaMalloc; aligned to LR_DEVICE_ALIGNMENT. bytes is at least 1. */
 LR_API lr_status lr_device_allocate(DLDeviceType device_type, int32_t device_id, uint64_t bytes,
                                     void** memory);
 /* cudaFree; waits for the device. */

@@ -173,8 +173,8 @@ Placement::Placement(std::initializer_list<Argument> arguments, lr_cuda* cuda) :
             device_text(type_, id_));
   check_struct("lr_cuda", cuda, Published<lr_cuda>::size, sizeof(lr_cuda));
   std::memcpy(&cuda_, cuda, cuda->size < sizeof cuda_ ? cuda->size : sizeof cuda_);
-  if (reinterpret_cast<uintptr_t>(cuda_.workspace) % 256 != 0)
-    invalid("cuda.workspace is not aligned to 256 bytes");
+  if (reinterpret_cast<uintptr_t>(cuda_.workspace) % LR_DEVICE_ALIGNMENT != 0)
+    invalid("cuda.workspace is not aligned to " + std::to_string(LR_DEVICE_ALIGNMENT) + " bytes");
   if (reinterpret_cast<uintptr_t>(cuda_.bad_values) % sizeof(int64_t) != 0)
     invalid("cuda.bad_values is not aligned to 8 bytes");
 }

@@ -58,8 +58,9 @@ int32_t lr_threads(void) { return cpu::thread_count(); }
 
 lr_status lr_set_threads(int32_t threads) {
   return abi::guarded({}, [&] {
-    if (threads < 1 || threads > 1024)
-      abi::invalid("threads is " + std::to_string(threads) + ", expected 1 to 1024");
+    if (threads < 1 || threads > LR_MAX_THREADS)
+      abi::invalid("threads is " + std::to_string(threads) + ", expected 1 to " +
+                   std::to_string(LR_MAX_THREADS));
     cpu::set_thread_count(threads);
   });
 }

@@ -9,11 +9,13 @@
 #include <thread>
 
 #include "cpu/cgroup.h"
+#include "logratio.h"
 
 namespace logratio::cpu {
 namespace {
 
-constexpr int kMost = 1024;
+#define LR_TEXT_OF(tokens) #tokens
+#define LR_TEXT(macro) LR_TEXT_OF(macro)
 
 // Both are found when they are first needed, perhaps by several threads at once, which find the
 // same. Neither is a static local variable: a child of fork() would wait for ever where another
@@ -29,7 +31,7 @@ int read_request() {
     return 0;
   char* end = nullptr;
   const long threads = std::strtol(text, &end, 10);
-  return *end == '\0' && threads >= 1 && threads <= kMost ? static_cast<int>(threads) : -1;
+  return *end == '\0' && threads >= 1 && threads <= LR_MAX_THREADS ? static_cast<int>(threads) : -1;
 }
 
 int requested_thread_count() {
@@ -52,7 +54,7 @@ int default_thread_count() {
     return requested_thread_count();
   const int64_t cpus = affinity();
   return static_cast<int>(
-      std::clamp<int64_t>(std::min(cpus, cgroup_cpus().value_or(cpus)), 1, kMost));
+      std::clamp<int64_t>(std::min(cpus, cgroup_cpus().value_or(cpus)), 1, LR_MAX_THREADS));
 }
 
 }  // namespace
@@ -72,7 +74,7 @@ void set_thread_count(int threads) { g_threads.store(threads, std::memory_order_
 
 const char* thread_count_error() {
   return requested_thread_count() < 0
-             ? "LOGRATIO_THREADS is set, and not to a number from 1 to 1024"
+             ? "LOGRATIO_THREADS is set, and not to a number from 1 to " LR_TEXT(LR_MAX_THREADS)
              : nullptr;
 }
 

@@ -33,7 +33,8 @@ inline DLDevice test_device() { return {on_emulator() ? kDLExtDev : kDLCPU, 0}; 
 // Device memory for a call's workspace, of no more bytes than asked for.
 class WorkspaceMemory {
  public:
-  explicit WorkspaceMemory(uint64_t bytes) : memory_(std::aligned_alloc(256, bytes), &std::free) {}
+  explicit WorkspaceMemory(uint64_t bytes)
+      : memory_(std::aligned_alloc(LR_DEVICE_ALIGNMENT, bytes), &std::free) {}
   void* get() const { return memory_.get(); }
 
  private:

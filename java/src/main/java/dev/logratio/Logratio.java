@@ -53,12 +53,7 @@ public final class Logratio {
      * @throws BackendUnavailableException if the CPU backend cannot run here
      */
     public static void setThreads(int threads) {
-        CpuBackend cpu = CpuBackend.instance();
-        if (threads < 1 || threads > 1024) {
-            throw new IllegalArgumentException(
-                    "threads is " + threads + ", expected a number in 1..1024");
-        }
-        cpu.setThreads(threads);
+        CpuBackend.instance().setThreads(threads);
     }
 
     /**

@@ -15,6 +15,9 @@ import java.lang.invoke.MethodHandle;
  */
 @SuppressWarnings("restricted") // this module is the one that is given native access
 public final class NativeMemory {
+    /** Bytes that memory of a device is aligned to. */
+    public static final int DEVICE_ALIGNMENT = logratio_h.LR_DEVICE_ALIGNMENT;
+
     // Both null where Java denies this module native access; arenas, which need none, then take
     // their place.
     private static final MethodHandle CALLOC =
@@ -30,6 +33,11 @@ public final class NativeMemory {
      * @param free frees it; to be run once
      */
     public record Block(MemorySegment segment, Runnable free) {}
+
+    /** Bytes on a device, rounded up so that what follows them is aligned. */
+    public static long deviceBytes(long bytes) {
+        return (bytes + DEVICE_ALIGNMENT - 1) / DEVICE_ALIGNMENT * DEVICE_ALIGNMENT;
+    }
 
     /**
      * Allocates zeros.

@@ -32,6 +32,24 @@ public class logratio_h extends logratio_h$shared {
     public static int LR_ABI_VERSION() {
         return LR_ABI_VERSION;
     }
+    private static final int LR_MAX_THREADS = (int)1024L;
+    /**
+     * {@snippet lang=c :
+     * #define LR_MAX_THREADS 1024
+     * }
+     */
+    public static int LR_MAX_THREADS() {
+        return LR_MAX_THREADS;
+    }
+    static final int LR_DEVICE_ALIGNMENT = (int)256L;
+    /**
+     * {@snippet lang=c :
+     * #define LR_DEVICE_ALIGNMENT 256
+     * }
+     */
+    public static int LR_DEVICE_ALIGNMENT() {
+        return LR_DEVICE_ALIGNMENT;
+    }
     private static final int kDLCPU = (int)1L;
     /**
      * {@snippet lang=c :

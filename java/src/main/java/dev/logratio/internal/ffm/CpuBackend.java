@@ -46,7 +46,7 @@ public final class CpuBackend extends NativeBackend {
         return logratio_h.lr_threads();
     }
 
-    /** Sets them, 1 to 1024. */
+    /** Sets them; the library tells what there may be. */
     public void setThreads(int threads) {
         NativeStatus.check(logratio_h.lr_set_threads(threads));
     }

@@ -3,6 +3,7 @@ package dev.logratio.internal.ffm;
 import dev.logratio.DType;
 import dev.logratio.DeviceInfo;
 import dev.logratio.Tensor;
+import dev.logratio.bindings.NativeMemory;
 import dev.logratio.bindings.logratio_h;
 import dev.logratio.bindings.lr_cuda;
 import dev.logratio.bindings.lr_step_metrics;
@@ -16,8 +17,6 @@ import java.lang.foreign.MemorySegment;
 
 /** The CUDA kernels on a stream of a GPU. */
 public final class CudaBackend extends DeviceBackend {
-    private static final long ALIGNMENT = 256;
-
     private final DeviceStream stream;
     private final String detail;
     private final boolean staged;
@@ -114,7 +113,7 @@ public final class CudaBackend extends DeviceBackend {
         args.toDevice();
         synchronized (stream) {
             long cuda = prepare(args, stream.address());
-            long offset = (workspaceBytes(args, cuda) + ALIGNMENT - 1) / ALIGNMENT * ALIGNMENT;
+            long offset = NativeMemory.deviceBytes(workspaceBytes(args, cuda));
             long end = offset + lr_step_metrics.sizeof();
             Tensor workspace = stream.workspace(end);
             Tensor onDevice = workspace.slice(0, offset, end);

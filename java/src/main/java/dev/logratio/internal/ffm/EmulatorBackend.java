@@ -1,5 +1,6 @@
 package dev.logratio.internal.ffm;
 
+import dev.logratio.bindings.NativeMemory;
 import dev.logratio.bindings.logratio_h;
 import dev.logratio.bindings.lr_cuda;
 
@@ -10,8 +11,6 @@ import java.lang.foreign.Arena;
  * host tensors.
  */
 public final class EmulatorBackend extends DeviceBackend {
-    private static final long ALIGNMENT = 256;
-
     private static volatile EmulatorBackend instance;
 
     private final String detail;
@@ -50,7 +49,8 @@ public final class EmulatorBackend extends DeviceBackend {
         try (Arena arena = Arena.ofConfined()) {
             args.put(
                     cuda + lr_cuda.workspace$offset(),
-                    arena.allocate(workspaceBytes(args, cuda), ALIGNMENT).address());
+                    arena.allocate(workspaceBytes(args, cuda), NativeMemory.DEVICE_ALIGNMENT)
+                            .address());
             args.call();
         }
         args.toHost();

@@ -2,6 +2,7 @@ package dev.logratio.internal.ffm;
 
 import dev.logratio.DType;
 import dev.logratio.Tensor;
+import dev.logratio.bindings.NativeMemory;
 import dev.logratio.internal.tensor.StridedTensor;
 
 import java.util.ArrayList;
@@ -11,14 +12,12 @@ import java.util.List;
 /**
  * The host tensors of one call, copied to a device and back. Tensors that reach into each other's
  * memory, as a gradient in place does, do so on the device too, and each keeps its address modulo
- * {@value #ALIGNMENT}: kernels take the same paths as on tensors made there.
+ * {@value NativeMemory#DEVICE_ALIGNMENT}: kernels take the same paths as on tensors made there.
  */
 final class Staging implements AutoCloseable {
-    private static final long ALIGNMENT = 256;
-
     /** Memory of a device, as U8 tensors. */
     interface Space {
-        /** New memory, aligned to {@value #ALIGNMENT} bytes. */
+        /** New memory, aligned to {@value NativeMemory#DEVICE_ALIGNMENT} bytes. */
         Tensor allocate(long bytes);
 
         /** Copies between the host and the device, in the order of all work there. */
@@ -95,9 +94,9 @@ final class Staging implements AutoCloseable {
                 end = Math.max(end, uses.get(next).end());
                 hasOutput |= uses.get(next).isOutput();
             }
-            long offset = bytes + start % ALIGNMENT;
+            long offset = bytes + start % NativeMemory.DEVICE_ALIGNMENT;
             pieces.add(new Piece(start, end, hasOutput, offset));
-            bytes = (offset + end - start + ALIGNMENT - 1) / ALIGNMENT * ALIGNMENT;
+            bytes = NativeMemory.deviceBytes(offset + end - start);
         }
         return bytes;
     }
