@@ -5,8 +5,8 @@ import java.util.stream.Collectors;
 import java.util.stream.Stream;
 
 /**
- * Tells GraalVM's native-image of the losses, whose records are read by reflection: every type
- * below {@code Loss} and {@code FDivergence}.
+ * Tells GraalVM's native-image of the losses, whose records are read by reflection, every type
+ * below {@code Loss} and {@code FDivergence}, and of the file that holds the version.
  *
  * <p>Argument: the file to write, which is left alone if it says so already. The library's classes
  * are on the class path.
@@ -23,7 +23,18 @@ class NativeImageMetadata {
                         .distinct()
                         .sorted()
                         .collect(Collectors.joining(",\n"));
-        String metadata = "{\n  \"reflection\": [\n" + types + "\n  ]\n}\n";
+        String metadata =
+                """
+                {
+                  "reflection": [
+                %s
+                  ],
+                  "resources": [
+                    {"glob": "dev/logratio/version"}
+                  ]
+                }
+                """
+                        .formatted(types);
         Path file = Path.of(arguments[0]);
         if (!Files.exists(file) || !Files.readString(file).equals(metadata)) {
             Files.createDirectories(file.getParent());

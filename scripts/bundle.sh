@@ -20,7 +20,7 @@ make_bundle_locked() {
     fail "the build failed; see $state/bundle.log"
   [ -e "$natives/liblogratio_cuda.so" ] || fail "the bundle needs liblogratio_cuda.so: install CUDA's compiler, nvcc 13.0 or newer"
 
-  version=$(sed -n 's,.*<version>\(.*\)</version>.*,\1,p' "$root/pom.xml" | head -n 1)
+  version=$(sed -n 's,.*<revision>\(.*\)</revision>.*,\1,p' "$root/pom.xml")
   name=logratio-gpu-$version-linux-x86_64
   folder=$state/bundle/$name
   archive=$root/target/$name.tar.xz

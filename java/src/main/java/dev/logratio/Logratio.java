@@ -3,23 +3,34 @@ package dev.logratio;
 import dev.logratio.internal.ffm.CpuBackend;
 import dev.logratio.internal.ffm.CudaBackend;
 
+import java.io.IOException;
+import java.io.InputStream;
+import java.io.UncheckedIOException;
+import java.nio.charset.StandardCharsets;
+
 /**
  * The library: its version, what its native part runs on, and how many threads that uses.
  *
  * @since 0.1.0
  */
 public final class Logratio {
-    private static final String VERSION = "0.1.0";
-
     private Logratio() {}
 
     /**
      * The library's version.
      *
-     * @return for instance {@code "0.1.0"}
+     * @return for instance {@code "1.2.3"}
      */
     public static String version() {
-        return VERSION;
+        // Maven writes it there.
+        try (InputStream file = Logratio.class.getResourceAsStream("version")) {
+            if (file == null) {
+                throw new IllegalStateException("the jar lacks its file dev/logratio/version");
+            }
+            return new String(file.readAllBytes(), StandardCharsets.UTF_8).strip();
+        } catch (IOException e) {
+            throw new UncheckedIOException(e);
+        }
     }
 
     /**

@@ -2,13 +2,14 @@ package dev.logratio.application;
 
 import dev.logratio.Backend;
 import dev.logratio.DType;
+import dev.logratio.Logratio;
 import dev.logratio.PreferenceStep;
 import dev.logratio.Tensor;
 import dev.logratio.loss.Sigmoid;
 
 import java.lang.foreign.Arena;
 
-/** Prints the loss of one preference pair on the CPU, and what the backends say of themselves. */
+/** Prints the loss of one preference pair on the CPU, the version, and what the backends say. */
 public final class Main {
     private Main() {}
 
@@ -25,6 +26,7 @@ public final class Main {
                             .loss();
             System.out.println("loss " + loss);
         }
+        System.out.println("version " + Logratio.version());
         Backend.all().forEach(info -> System.out.println(info.name() + ": " + info.detail()));
     }
 }

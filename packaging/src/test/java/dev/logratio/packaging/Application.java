@@ -3,6 +3,8 @@ package dev.logratio.packaging;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
+import dev.logratio.Logratio;
+
 import java.io.File;
 import java.io.IOException;
 import java.nio.charset.StandardCharsets;
@@ -70,7 +72,8 @@ final class Application {
         assertEquals(0, status, name);
     }
 
-    /** Starts the application by {@code java} of a runtime, and checks the loss that it prints. */
+    /** Starts the application by {@code java} of a runtime, and checks the loss and the version that it
+     * prints. */
     static List<String> run(Path java, Path folder, List<String> arguments)
             throws IOException, InterruptedException {
         List<String> command = new ArrayList<>(List.of(java.toString()));
@@ -84,6 +87,7 @@ final class Application {
         List<String> lines = output.lines().toList();
         assertTrue(lines.getFirst().startsWith("loss "), output);
         assertEquals(expectedLoss(), Double.parseDouble(lines.getFirst().substring(5)), 1e-6);
+        assertEquals("version " + Logratio.version(), lines.get(1), output);
         assertTrue(lines.stream().noneMatch(line -> line.startsWith("emulator:")), output);
         return lines;
     }
