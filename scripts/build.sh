@@ -49,7 +49,7 @@ run_maven() {
 # copied.
 forget_moved_builds() {
   local cache made_in
-  for cache in "$root"/bindings/target/native*/CMakeCache.txt "$state"/{sanitize,c-example}/CMakeCache.txt; do
+  for cache in "$root/bindings/target/native/CMakeCache.txt" "$state"/{sanitized,c-example}/CMakeCache.txt; do
     [ -e "$cache" ] || continue
     made_in=$(sed -n 's/^CMAKE_CACHEFILE_DIR:INTERNAL=//p' "$cache")
     [ "$made_in" -ef "${cache%/*}" ] || rm -rf "${cache%/*}"
@@ -87,7 +87,7 @@ is_built() {
 # The files and folders that the jar of a module is made from, with its own pom.xml for its class path.
 sources_of() {
   echo pom.xml .mvn/maven.config "$1/pom.xml" "$1/src/main"
-  [ "$1" != bindings ] || echo native/CMakeLists.txt native/include native/src \
+  [ "$1" != bindings ] || echo CMakeLists.txt native/CMakeLists.txt native/include native/src \
     cuda-kernels/CMakeLists.txt cuda-kernels/src cuda-kernels/emulator
 }
 

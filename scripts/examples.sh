@@ -26,11 +26,12 @@ run_java_example() {
     -cp "$root/examples/$1/target/classes:$3" "$2"
 }
 
+# Against the library as Maven has built it, installed as others would install it.
 build_c_example() {
-  local build=$state/c-example generator=()
+  local build=$state/c-example installed=$state/c-library generator=()
+  rm -rf "$installed"
   [ -e "$build/CMakeCache.txt" ] || ! command -v ninja >/dev/null || generator=(-G Ninja)
-  cmake -S "$root/examples/c" -B "$build" "${generator[@]}" \
-    -DLOGRATIO_INCLUDE_DIR="$root/native/include" \
-    -DLOGRATIO_LIBRARY="$root/bindings/target/classes/META-INF/native/linux-x86_64/liblogratio.so" &&
+  cmake --install "$root/bindings/target/native" --prefix "$installed" &&
+    cmake -S "$root/examples/c" -B "$build" "${generator[@]}" -DCMAKE_PREFIX_PATH="$installed" &&
     cmake --build "$build"
 }

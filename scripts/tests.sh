@@ -54,15 +54,13 @@ run_tests_locked() {
   "$jdk/bin/java" "$root/scripts/TestReport.java" "$root" "${native[@]}" "${failed[@]}"
 }
 
-# The native tests once more, with AddressSanitizer and UndefinedBehaviorSanitizer, in a build folder of their own; LR_SANITIZE sets
-# the level of optimisation.
+# The native tests once more, with AddressSanitizer and UndefinedBehaviorSanitizer, in a build folder of their own.
 run_sanitized_tests() {
-  local build=$state/sanitize log=$state/sanitize.log generator=()
+  local build=$state/sanitized log=$state/sanitize.log generator=()
   [ -e "$build/CMakeCache.txt" ] || ! command -v ninja >/dev/null || generator=(-G Ninja)
   echo "logratio: native tests with sanitizers (log: $log)" >&2
   if ! {
-    cmake -S "$root/native" -B "$build" "${generator[@]}" -DCMAKE_BUILD_TYPE=RelWithDebInfo \
-      -DLR_SANITIZE=ON -DLR_BUILD_TESTS=ON &&
+    cmake -S "$root" --preset sanitize -B "$build" "${generator[@]}" &&
       cmake --build "$build" --parallel 2 &&
       ctest --test-dir "$build" --parallel 2 --output-on-failure --no-tests=error --output-junit "$state/sanitize.xml"
   } >"$log" 2>&1; then

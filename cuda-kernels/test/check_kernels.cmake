@@ -1,14 +1,16 @@
 # What the compiler made of the CUDA kernels. Those that stream vocabulary rows read and write 128 bits at a time and use no local memory;
 # and of every kernel, for each architecture, a table of its registers, shared memory, stack and spills.
-#   NVCC, FLAGS, VIRTUAL (the architecture to look at PTX for), SOURCES, REPORTS (what ptxas said), HOT (names of the kernels that stream rows),
-#   READ_ONLY (those of them that write nothing of a row's size), FILTER (c++filt), FOLDER (for files)
+#   NVCC, FLAGS, INCLUDES, VIRTUAL (the architecture to look at PTX for), SOURCES, OBJECTS (beside
+#   each of them what ptxas said), HOT (names of the kernels that stream rows), READ_ONLY (those of
+#   them that write nothing of a row's size), FILTER (c++filt), FOLDER (for files)
 cmake_minimum_required(VERSION 3.22)
+list(TRANSFORM INCLUDES PREPEND -I)
 
 # ---- PTX ----
 set(seen "")
 foreach(source IN LISTS SOURCES)
   get_filename_component(name ${source} NAME_WE)
-  execute_process(COMMAND ${NVCC} ${FLAGS} --ptx -arch=compute_${VIRTUAL} ${source} -o ${FOLDER}/${name}.ptx COMMAND_ERROR_IS_FATAL ANY)
+  execute_process(COMMAND ${NVCC} ${FLAGS} ${INCLUDES} --ptx -arch=compute_${VIRTUAL} ${source} -o ${FOLDER}/${name}.ptx COMMAND_ERROR_IS_FATAL ANY)
   file(READ ${FOLDER}/${name}.ptx text)
   string(REGEX REPLACE "[][;]" "" text "${text}")  # which would glue or cut a CMake list
   string(REPLACE ".entry " ";" kernels "${text}")
@@ -42,8 +44,8 @@ endforeach()
 # ---- Machine code ----
 set(table "")
 set(rows 0)
-foreach(report IN LISTS REPORTS)
-  execute_process(COMMAND ${FILTER} INPUT_FILE ${report} OUTPUT_VARIABLE text COMMAND_ERROR_IS_FATAL ANY)
+foreach(object IN LISTS OBJECTS)
+  execute_process(COMMAND ${FILTER} INPUT_FILE ${object}.report OUTPUT_VARIABLE text COMMAND_ERROR_IS_FATAL ANY)
   string(REPLACE ";" "," text "${text}")
   string(REGEX REPLACE "Compiling entry function '" ";" entries "${text}")
   list(POP_FRONT entries)

@@ -567,7 +567,7 @@ TEST(Abi, LossInit) {
 
 TEST(Abi, Library) {
   EXPECT_EQ(lr_abi_version(), static_cast<uint32_t>(LR_ABI_VERSION));
-  EXPECT_STREQ(lr_version(), "0.1.0");
+  EXPECT_STREQ(lr_version(), LR_VERSION);
   ASSERT_NE(lr_cpu_instruction_set(), nullptr);
   const int32_t threads = lr_threads();
   EXPECT_GE(threads, 1);

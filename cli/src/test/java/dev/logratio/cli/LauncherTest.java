@@ -34,7 +34,7 @@ class LauncherTest {
               mkdir -p "$1"/{.mvn,native/{include,src},cuda-kernels/{src,emulator}}
               mkdir -p "$1"/{bindings,java,cli}/src/main
               touch "$1"/{,bindings/,java/,cli/}pom.xml "$1/.mvn/maven.config"
-              touch "$1"/{native,cuda-kernels}/CMakeLists.txt
+              touch "$1"/{,native/,cuda-kernels/}CMakeLists.txt
               cp -r "$SOURCES/logratio" "$SOURCES/scripts" "$1"
             }
             """;
@@ -127,7 +127,7 @@ class LauncherTest {
                                 + before
                                 + "; "
                                 + before
-                                + "/logratio info more; native=bindings/target/native-ninja; mkdir"
+                                + "/logratio info more; native=bindings/target/native; mkdir"
                                 + " -p "
                                 + before
                                 + "/$native; echo CMAKE_CACHEFILE_DIR:INTERNAL=$PWD/"
@@ -168,6 +168,7 @@ class LauncherTest {
     @ParameterizedTest
     @ValueSource(
             strings = {
+                "CMakeLists.txt",
                 "native/src/new.h",
                 "bindings/src/main/New.java",
                 "java/pom.xml",
