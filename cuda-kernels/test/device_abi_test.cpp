@@ -46,24 +46,25 @@ TEST(DeviceAbi, TensorsOnTwoDevices) {
   DLTensor labels = *call.args.labels;
   labels.device = {kDLCPU, 0};
   call.args.labels = &labels;
-  EXPECT_TRUE(
-      call.fails(LR_INVALID_ARGUMENT,
-                 "labels is in CPU memory, expected it where logits is, on emulated device 0"));
+  EXPECT_TRUE(call.fails(LR_INVALID_ARGUMENT,
+                         "labels is I64 [4], expected emulated device 0, as logits is F32 [4, 9] "
+                         "on emulated device 0"));
   labels.device = {kDLCUDA, 2};
-  EXPECT_TRUE(
-      call.fails(LR_INVALID_ARGUMENT,
-                 "labels is on CUDA device 2, expected it where logits is, on emulated device 0"));
+  EXPECT_TRUE(call.fails(LR_INVALID_ARGUMENT,
+                         "labels is I64 [4] on CUDA 2, expected emulated device 0, as logits is "
+                         "F32 [4, 9] on emulated device 0"));
   labels.device = {kDLExtDev, 1};
-  EXPECT_TRUE(call.fails(
-      LR_INVALID_ARGUMENT,
-      "labels is on emulated device 1, expected it where logits is, on emulated device 0"));
+  EXPECT_TRUE(call.fails(LR_INVALID_ARGUMENT,
+                         "labels is I64 [4] on emulated device 1, expected emulated device 0, as "
+                         "logits is F32 [4, 9] on emulated device 0"));
 }
 
 TEST(DeviceAbi, CudaField) {
   Call call;
   call.args.cuda = nullptr;
-  EXPECT_TRUE(call.fails(LR_INVALID_ARGUMENT,
-                         "cuda is NULL, and it is required: logits is on emulated device 0"));
+  EXPECT_TRUE(
+      call.fails(LR_INVALID_ARGUMENT,
+                 "cuda is NULL, and it is required: logits is F32 [4, 9] on emulated device 0"));
   call.args.cuda = &call.cuda;
   call.cuda.size = 16;
   EXPECT_TRUE(call.fails(LR_INVALID_ARGUMENT,
@@ -75,7 +76,7 @@ TEST(DeviceAbi, CudaField) {
   call.args.labels = &labels;
   call.args.logp = &logp;
   EXPECT_TRUE(call.fails(LR_INVALID_ARGUMENT,
-                         "cuda is given, expected NULL: the tensors are in CPU memory"));
+                         "cuda is given, expected NULL: the tensors are in host memory"));
   logits.device = labels.device = logp.device = {kDLExtDev, 1};
   EXPECT_TRUE(call.fails(LR_UNAVAILABLE, "there is no emulated device 1, only number 0"));
 }

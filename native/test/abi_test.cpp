@@ -169,7 +169,7 @@ TEST(Abi, ErrorBufferIsCutAndCleared) {
   b.pair.policy_chosen = nullptr;
   EXPECT_EQ(lr_pair_loss(&b.pair), LR_INVALID_ARGUMENT);
   EXPECT_STREQ(small, "policy_");
-  EXPECT_STREQ(lr_last_error(), "policy_chosen is NULL, and it is required");
+  EXPECT_STREQ(lr_last_error(), "policy_chosen is missing, expected float [P]");
   b.pair.policy_chosen = b.pc;
   EXPECT_EQ(lr_pair_loss(&b.pair), LR_OK);
   EXPECT_STREQ(small, "");
@@ -182,43 +182,45 @@ TEST(Abi, RequiredTensors) {
   Bench b;
   auto f = b.forward;
   f.logits = nullptr;
-  EXPECT_INVALID(lr_token_logprobs, f, "logits is NULL, and it is required");
+  EXPECT_INVALID(lr_token_logprobs, f, "logits is missing, expected float [N,V] or [B,T,V]");
   f = b.forward;
   f.labels = nullptr;
-  EXPECT_INVALID(lr_token_logprobs, f, "labels is NULL, and it is required");
+  EXPECT_INVALID(lr_token_logprobs, f, "labels is missing, expected int [N] or [B,T]");
   auto w = b.backward;
   w.lse = nullptr;
-  EXPECT_INVALID(lr_token_logprobs_backward, w, "lse is NULL, and it is required");
+  EXPECT_INVALID(lr_token_logprobs_backward, w, "lse is missing, expected float [N] or [B,T]");
   w = b.backward;
   w.entropy = nullptr;
   EXPECT_INVALID(lr_token_logprobs_backward, w,
-                 "entropy is NULL, and it is required with grad_entropy");
+                 "entropy is missing, expected float [N] or [B,T], as grad_entropy is given");
   w = b.backward;
   w.grad_logp = w.grad_entropy = nullptr;
   EXPECT_INVALID(lr_token_logprobs_backward, w,
-                 "grad_logp and grad_entropy are both NULL, expected at least one");
+                 "grad_logp and grad_entropy are missing, expected at least one of them");
   w = b.backward;
   w.grad_logits = nullptr;
-  EXPECT_INVALID(lr_token_logprobs_backward, w, "grad_logits is NULL, and it is required");
+  EXPECT_INVALID(lr_token_logprobs_backward, w,
+                 "grad_logits is missing, expected the shape and dtype of logits");
   auto s = b.sequence;
   s.mask = nullptr;
-  EXPECT_INVALID(lr_sequence_logps, s, "mask is NULL, and it is required");
+  EXPECT_INVALID(lr_sequence_logps, s, "mask is missing, expected BOOL, U8 or F32 [B,T]");
   s = b.sequence;
   s.token_logps = nullptr;
-  EXPECT_INVALID(lr_sequence_logps, s, "token_logps is NULL, and it is required with logps");
+  EXPECT_INVALID(lr_sequence_logps, s,
+                 "token_logps is missing, expected float [B,T], as logps is wanted");
   s = b.sequence;
   s.grad_logps = nullptr;
   EXPECT_INVALID(lr_sequence_logps, s,
-                 "grad_logps is NULL, expected grad_logps and grad_token_logps together");
+                 "grad_logps is missing, expected float [B], as grad_token_logps is given");
   auto p = b.pair;
   p.reference_rejected = nullptr;
-  EXPECT_INVALID(
-      lr_pair_loss, p,
-      "reference_rejected is NULL, expected reference_chosen and reference_rejected together");
+  EXPECT_INVALID(lr_pair_loss, p,
+                 "reference_rejected is missing, expected float [P], as reference_chosen is given");
   p = b.pair;
   p.chosen_counts = nullptr;
-  EXPECT_INVALID(lr_pair_loss, p,
-                 "chosen_counts is NULL, expected chosen_counts and rejected_counts together");
+  EXPECT_INVALID(
+      lr_pair_loss, p,
+      "chosen_counts is missing, expected float or int [P], as rejected_counts is given");
   p = b.pair;
   p.loss_options = nullptr;
   EXPECT_INVALID(lr_pair_loss, p, "loss_options is NULL, and it is required");
@@ -226,11 +228,11 @@ TEST(Abi, RequiredTensors) {
   p.reference_chosen = p.reference_rejected = nullptr;
   p.grad_reference_rejected = b.out_pair;
   EXPECT_INVALID(lr_pair_loss, p,
-                 "grad_reference_rejected is given, and there is no reference to have a gradient");
+                 "grad_reference_rejected is wanted, expected a reference with it");
   auto t = b.step;
   t.reference_logps = b.sequences;
   EXPECT_INVALID(lr_preference_step, t,
-                 "reference_logps and reference_token_logps are both given, expected at most one");
+                 "reference_logps and reference_token_logps are both given, expected one of them");
 }
 
 TEST(Abi, Shapes) {
@@ -240,52 +242,54 @@ TEST(Abi, Shapes) {
   auto f = b.forward;
   f.logits = flat;
   f.labels = seven;
-  EXPECT_INVALID(lr_token_logprobs, f, "labels has shape [7], expected [8] (the rows of logits)");
+  EXPECT_INVALID(lr_token_logprobs, f,
+                 "labels is I64 [7], expected shape [8], as logits is F32 [8, 5]");
   f.logits = vector;
-  EXPECT_INVALID(lr_token_logprobs, f, "logits has shape [5], expected [N,V] or [B,T,V]");
+  EXPECT_INVALID(lr_token_logprobs, f, "logits is F32 [5], expected shape [N,V] or [B,T,V]");
   f.logits = empty;
   EXPECT_INVALID(lr_token_logprobs, f,
-                 "logits has shape [4,3,0], expected [N,V] or [B,T,V] with V >= 1");
+                 "logits is F32 [4, 3, 0], expected a vocabulary of at least 1");
   f = b.forward;
   f.entropy = b.sequences;
   EXPECT_INVALID(lr_token_logprobs, f,
-                 "entropy has shape [4], expected [4,3] (the shape of labels)");
+                 "entropy is F32 [4], expected shape [4, 3], as labels is I64 [4, 3]");
   auto w = b.backward;
   w.grad_logits = flat;
   EXPECT_INVALID(lr_token_logprobs_backward, w,
-                 "grad_logits has shape [8,5], expected [4,3,5] (the shape of logits)");
+                 "grad_logits is F32 [8, 5], expected F32 [4, 3, 5], as logits");
   auto s = b.sequence;
   s.mask = seven;
-  EXPECT_INVALID(lr_sequence_logps, s,
-                 "mask has dtype int64 (shape [7]), expected bool, uint8 or float32");
+  EXPECT_INVALID(lr_sequence_logps, s, "mask is I64 [7], expected BOOL, U8 or F32");
   s = b.sequence;
   s.counts = b.out_pair;
-  EXPECT_INVALID(lr_sequence_logps, s, "counts has shape [2], expected [4] (the rows of mask)");
+  EXPECT_INVALID(lr_sequence_logps, s,
+                 "counts is F32 [2], expected shape [4], as grad_logps is F32 [4]");
   auto p = b.pair;
   p.policy_rejected = b.sequences;
   EXPECT_INVALID(lr_pair_loss, p,
-                 "policy_rejected has shape [4], expected [2] (the length of policy_chosen)");
+                 "policy_rejected is F32 [4], expected shape [2], as policy_chosen is F32 [2]");
   p = b.pair;
   p.grad_tau = b.out_pair;
-  EXPECT_INVALID(lr_pair_loss, p, "grad_tau has shape [2], expected [1] (a sum over the pairs)");
+  EXPECT_INVALID(lr_pair_loss, p, "grad_tau is F32 [2], expected shape [1]");
   auto t = b.step;
   t.logits = odd;
   t.labels = odd_labels;
-  EXPECT_INVALID(lr_preference_step, t,
-                 "logits has shape [3,3,5], expected [2P,T,V] with an even first dimension "
-                 "(chosen, then rejected)");
+  EXPECT_INVALID(
+      lr_preference_step, t,
+      "logits is F32 [3, 3, 5], expected an even first dimension, chosen before rejected");
   t.logits = flat;
-  EXPECT_INVALID(lr_preference_step, t, "logits has shape [8,5], expected [2P,T,V]");
+  EXPECT_INVALID(lr_preference_step, t, "logits is F32 [8, 5], expected shape [2P,T,V]");
   t = b.step;
   t.losses = b.out_sequences;
-  EXPECT_INVALID(lr_preference_step, t, "losses has shape [4], expected [2] (the pairs of logits)");
+  EXPECT_INVALID(lr_preference_step, t,
+                 "losses is F32 [4], expected shape [2], as logits is F32 [4, 3, 5]");
   Tensor odd_mask(D::boolean, {3, 3});
   s = make_args<lr_sequence_logps_args>();
   s.mask = odd_mask;
   s.options = {LR_SUM, LR_ALIGN_COMPLETION, .5, 1};
-  EXPECT_INVALID(lr_sequence_logps, s,
-                 "mask has shape [3,3], expected an even first dimension where tail_weight is "
-                 "below 1 (chosen, then rejected)");
+  EXPECT_INVALID(
+      lr_sequence_logps, s,
+      "mask is BOOL [3, 3], expected an even number of sequences as tail_weight is below 1");
 }
 
 TEST(Abi, Types) {
@@ -294,35 +298,28 @@ TEST(Abi, Types) {
       int_mask(D::i32, {4, 3});
   auto f = b.forward;
   f.logits = doubles;
-  EXPECT_INVALID(lr_token_logprobs, f,
-                 "logits has dtype float64 (shape [4,3,5]), expected float32, bfloat16 or float16");
+  EXPECT_INVALID(lr_token_logprobs, f, "logits is F64 [4, 3, 5], expected F32, BF16 or F16");
   f = b.forward;
   f.labels = float_labels;
-  EXPECT_INVALID(lr_token_logprobs, f,
-                 "labels has dtype float32 (shape [4,3]), expected int64 or int32");
+  EXPECT_INVALID(lr_token_logprobs, f, "labels is F32 [4, 3], expected I64 or I32");
   f = b.forward;
   f.argmax = b.out_tokens;
-  EXPECT_INVALID(lr_token_logprobs, f,
-                 "argmax has dtype float32 (shape [4,3]), expected int64 or int32");
+  EXPECT_INVALID(lr_token_logprobs, f, "argmax is F32 [4, 3], expected I64 or I32");
   auto w = b.backward;
   w.grad_logits = half;
   EXPECT_INVALID(lr_token_logprobs_backward, w,
-                 "grad_logits has dtype float16, expected float32 (the dtype of logits)");
+                 "grad_logits is F16 [4, 3, 5], expected F32 [4, 3, 5], as logits");
   auto t = b.step;
   t.mask = int_mask;
-  EXPECT_INVALID(lr_preference_step, t,
-                 "mask has dtype int32 (shape [4,3]), expected bool, uint8 or float32");
+  EXPECT_INVALID(lr_preference_step, t, "mask is I32 [4, 3], expected BOOL, U8 or F32");
   auto p = b.pair;
   DLTensor lanes = *p.policy_chosen;
   lanes.dtype.lanes = 4;
   p.policy_chosen = &lanes;
-  EXPECT_INVALID(lr_pair_loss, p,
-                 "policy_chosen has dtype float32x4 (shape [2]), expected float64, float32, "
-                 "bfloat16 or float16");
+  EXPECT_INVALID(lr_pair_loss, p, "policy_chosen is F32x4 [2], expected F64, F32, BF16 or F16");
   lanes.dtype = {9, 8, 1};
   EXPECT_INVALID(lr_pair_loss, p,
-                 "policy_chosen has dtype code 9, bits 8 (shape [2]), expected float64, float32, "
-                 "bfloat16 or float16");
+                 "policy_chosen is type code 9 of 8 bits [2], expected F64, F32, BF16 or F16");
 }
 
 TEST(Abi, MemoryAndDevice) {
@@ -331,37 +328,39 @@ TEST(Abi, MemoryAndDevice) {
   DLTensor logits = *f.logits;
   f.logits = &logits;
   logits.data = nullptr;
-  EXPECT_INVALID(lr_token_logprobs, f, "logits (float32 [4,3,5]) has NULL data");
+  EXPECT_INVALID(lr_token_logprobs, f, "logits is F32 [4, 3, 5] with NULL data");
   logits.byte_offset = 64;
-  EXPECT_INVALID(lr_token_logprobs, f, "logits (float32 [4,3,5]) has NULL data");
+  EXPECT_INVALID(lr_token_logprobs, f, "logits is F32 [4, 3, 5] with NULL data");
   logits = *b.forward.logits;
   logits.byte_offset = 2;
-  EXPECT_INVALID(lr_token_logprobs, f,
-                 "logits (float32 [4,3,5]) is not aligned to its elements of 4 bytes");
+  EXPECT_INVALID(
+      lr_token_logprobs, f,
+      "logits is F32 [4, 3, 5] at an address that is no multiple of its element's bytes");
   logits = *b.forward.logits;
   int64_t strides[] = {30, 10, 2}, shape[] = {4, -1, 5},
           far[] = {std::numeric_limits<int64_t>::max() / 2, 5, 1};
   logits.strides = strides;
-  EXPECT_INVALID(lr_token_logprobs, f,
-                 "logits (float32 [4,3,5]) has stride 2 in its last dimension, expected 1: rows "
-                 "are contiguous");
+  EXPECT_INVALID(
+      lr_token_logprobs, f,
+      "logits is F32 [4, 3, 5], expected a contiguous last dimension, not a stride of 2");
   logits.strides = far;
   EXPECT_INVALID(lr_token_logprobs, f,
-                 "logits (float32 [4,3,5]) reaches further than 64-bit addresses do");
+                 "logits is F32 [4, 3, 5] that reaches further than 64-bit addresses do");
   logits = *b.forward.logits;
   logits.shape = shape;
-  EXPECT_INVALID(lr_token_logprobs, f, "logits has shape [4,-1,5], expected [N,V] or [B,T,V]");
+  EXPECT_INVALID(lr_token_logprobs, f, "logits is F32 [4, -1, 5], expected sizes >= 0");
   logits.shape = nullptr;
   EXPECT_INVALID(lr_token_logprobs, f,
-                 "logits has shape of rank 3 without a shape, expected [N,V] or [B,T,V]");
+                 "logits is F32 of rank 3 without a shape, expected sizes >= 0");
   logits = *b.forward.logits;
   logits.device = {kDLCUDA, 1};
   EXPECT_INVALID(lr_token_logprobs, f,
-                 "labels is in CPU memory, expected it where logits is, on CUDA device 1");
+                 "labels is I64 [4, 3], expected CUDA 1, as logits is F32 [4, 3, 5] on CUDA 1");
   const int32_t other_device = 8;
   std::memcpy(&logits.device.device_type, &other_device, sizeof other_device);
   EXPECT_INVALID(lr_token_logprobs, f,
-                 "logits is on a device of DLPack type 8, expected CPU memory or a CUDA device");
+                 "logits is F32 [4, 3, 5] on a device of DLPack type 8, expected host memory or a "
+                 "CUDA device");
   logits.device = {kDLCUDAHost, 0};
   EXPECT_EQ(lr_token_logprobs(&f), LR_OK) << lr_last_error();
 }
@@ -370,12 +369,13 @@ TEST(Abi, Overlap) {
   Bench b;
   auto f = b.forward;
   f.lse = f.logp;
-  EXPECT_INVALID(lr_token_logprobs, f, "logp shares memory with lse, expected separate memory");
+  EXPECT_INVALID(lr_token_logprobs, f,
+                 "logp F32 [4, 3] overlaps lse F32 [4, 3], expected memory of its own");
   auto p = b.pair;
   p.loss = p.policy_rejected;
   EXPECT_EQ(lr_pair_loss(&p), LR_INVALID_ARGUMENT);
   EXPECT_STREQ(lr_last_error(),
-               "loss shares memory with policy_rejected, expected separate memory");
+               "loss F32 [2] overlaps policy_rejected F32 [2], expected memory of its own");
 
   Tensor wide(D::f32, {4, 4, 5});
   wide.fill(kUntouched);
@@ -383,9 +383,9 @@ TEST(Abi, Overlap) {
   auto w = b.backward;
   w.logits = first;
   w.grad_logits = second;
-  EXPECT_INVALID(
-      lr_token_logprobs_backward, w,
-      "grad_logits shares memory with logits, expected exactly the same tensor or separate memory");
+  EXPECT_INVALID(lr_token_logprobs_backward, w,
+                 "grad_logits F32 [4, 3, 5] overlaps logits F32 [4, 3, 5], expected exactly that "
+                 "tensor or memory of its own");
   // The two halves of every sequence interleave in memory without sharing any.
   Tensor halves(D::f32, {4, 6, 5});
   Tensor left = halves.slice(1, 0, 3), right = halves.slice(1, 3, 6);
@@ -403,7 +403,8 @@ TEST(Abi, Overlap) {
   p = b.pair;
   p.loss = &broadcast;
   EXPECT_EQ(lr_pair_loss(&p), LR_INVALID_ARGUMENT);
-  EXPECT_STREQ(lr_last_error(), "loss is an output whose elements share memory with each other");
+  EXPECT_STREQ(lr_last_error(),
+               "loss is F32 [2] with elements that share memory, expected memory for each element");
 }
 
 TEST(Abi, ReversedStridesAreOrdinary) {
@@ -473,9 +474,7 @@ TEST(Abi, TokenAndSequenceOptions) {
   sequence({0, -1, 1, 1}, "align is -1, expected LR_ALIGN_COMPLETION or LR_ALIGN_ABSOLUTE");
   sequence({0, 0, 1.5, 1}, "tail_weight is 1.5, expected a number in [0,1]");
   sequence({0, 0, .5, 0}, "keep_fraction is 0.0, expected a number in (0,1]");
-  sequence(
-      {0, 0, 1, .5},
-      "keep_fraction is 0.5, expected 1 where tail_weight is 1: there is no shared set to shorten");
+  sequence({0, 0, 1, .5}, "keep_fraction is 0.5, expected 1 unless tail_weight is below 1");
 }
 
 TEST(Abi, LossOptions) {
@@ -530,11 +529,13 @@ TEST(Abi, LossOptions) {
 
   auto p = b.pair;
   p.grad_beta = b.parameter;
-  EXPECT_INVALID(lr_pair_loss, p, "grad_beta is given, and the loss dlrml has no such gradient");
+  EXPECT_INVALID(lr_pair_loss, p,
+                 "grad_beta is wanted, expected a loss with the option beta, not dlrml");
   const lr_loss_options sigmoid = loss_options("sigmoid");
   p = b.pair;
   p.loss_options = &sigmoid;
-  EXPECT_INVALID(lr_pair_loss, p, "grad_tau is given, and the loss sigmoid has no such gradient");
+  EXPECT_INVALID(lr_pair_loss, p,
+                 "grad_tau is wanted, expected a loss with the option tau, not sigmoid");
 }
 
 TEST(Abi, LossInit) {

@@ -38,8 +38,11 @@ TEST(Concurrency, EightCallersGetTheirOwnResults) {
     caller.join();
   for (int k = 0; k < 8; ++k) {
     EXPECT_EQ(actual[k], expected[k]) << k;
-    EXPECT_EQ(errors[k], "labels has shape [" + std::to_string(k + 2) + "], expected [" +
-                             std::to_string(k + 1) + "] (the rows of logits)");
+    const std::string rows = std::to_string(k + 1);
+    EXPECT_TRUE(errors[k].starts_with("labels is I64 [" + std::to_string(k + 2) +
+                                      "], expected shape [" + rows + "], as logits is F32 [" +
+                                      rows))
+        << errors[k];
   }
 }
 

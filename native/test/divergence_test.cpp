@@ -567,30 +567,31 @@ TEST(Divergence, MistakesAreNamed) {
     spoil(call);
     EXPECT_EQ(test::call(lr_divergence, call.args), LR_INVALID_ARGUMENT);
     EXPECT_TRUE(std::isnan(call.grad_p.get(0)));  // nothing was written
-    return std::string(lr_last_error());
+    return test::last_error();
   };
   EXPECT_EQ(error([](Call& c) { c.args.options.w1 = 2; }),
-            "w1 is 2.0, expected 1: only LR_SCE is weighted");
+            "w1 is 2.0, expected 1 as kl_pq has no such option");
   EXPECT_EQ(error([](Call& c) { c.args.options.divergence = 9; }),
             "divergence is 9, expected 0 to 8");
   EXPECT_EQ(error([](Call& c) { c.args.options.temperature = 0; }),
             "temperature is 0.0, expected a finite number > 0");
   EXPECT_EQ(error([](Call& c) { c.args.options.detach = LR_DETACH_P; }),
-            "grad_p_logits is given, expected NULL where p is detached");
+            "grad_p_logits is wanted, expected p_logits not detached");
   EXPECT_EQ(error([](Call& c) { c.args.q_logits = nullptr; }),
-            "q_logits and q_weights are both NULL, expected one of the two");
+            "q_logits is missing, expected float [M,V]");
   Tensor wide(D::f32, {2, 4}), narrow(D::bf16, {2, 3}), longer(D::f32, {3, 3}),
       rows(D::i64, {2}, {1, 1}), weights(D::f32, {2, 3}, {1, 0, 2, 0, 0, 0});
   EXPECT_EQ(error([&](Call& c) { c.args.q_logits = wide; }),
-            "q_logits has 4 columns, expected 3 (as p_logits has)");
+            "q_logits is F32 [2, 4], expected shape [2, 3], as p_logits is F32 [2, 3]");
   EXPECT_EQ(error([&](Call& c) { c.args.q_logits = narrow; }),
-            "q_logits has dtype bfloat16, expected float32 (the dtype of p_logits)");
+            "q_logits is BF16 [2, 3], expected F32, as p_logits is F32 [2, 3]");
   EXPECT_EQ(error([&](Call& c) { c.args.q_logits = longer; }),
-            "q_logits has 3 rows, expected 2 (as p_logits has, without p_rows and q_rows)");
+            "q_logits is F32 [3, 3], expected 2 rows, as p_logits is F32 [2, 3] without p_rows and "
+            "q_rows");
   EXPECT_EQ(error([&](Call& c) { c.args.p_rows = rows; }),
-            "q_rows is NULL, and it is required with p_rows");
+            "q_rows is missing, expected int [K], as p_rows is given");
   EXPECT_EQ(error([&](Call& c) { c.args.grad_p_logits = c.args.q_logits; }),
-            "grad_p_logits shares memory with q_logits, expected separate memory");
+            "grad_p_logits F32 [2, 3] overlaps q_logits F32 [2, 3], expected memory of its own");
   if (on_emulator())
     return;  // values in device memory are not looked at
   EXPECT_EQ(error([&](Call& c) { c.args.p_rows = c.args.q_rows = rows; }),

@@ -9,7 +9,9 @@
 #include <cstring>
 #include <string>
 
+#include "abi/operands.h"
 #include "abi/probe.h"
+#include "abi/text.h"
 
 namespace logratio::abi {
 namespace {
@@ -108,26 +110,6 @@ constinit DeviceLibrary cuda_library("CUDA", "liblogratio_cuda.so", nullptr);
 constinit DeviceLibrary emulator_library("the emulator", "liblogratio_emulator.so",
                                          "LOGRATIO_EMULATOR");
 
-// DLPack has more device types than this header's enum may hold.
-int32_t type_of(const DLDevice& device) {
-  int32_t type;
-  std::memcpy(&type, &device.device_type, sizeof type);
-  return type == kDLCUDAHost ? int32_t{kDLCPU} : type;
-}
-
-std::string device_text(int32_t type, int32_t id) {
-  switch (type) {
-    case kDLCPU:
-      return "in CPU memory";
-    case kDLCUDA:
-      return "on CUDA device " + std::to_string(id);
-    case kDLExtDev:
-      return "on emulated device " + std::to_string(id);
-    default:
-      return "on a device of DLPack type " + std::to_string(type);
-  }
-}
-
 [[noreturn]] void fail(const device::Execution& execution, lr_status status) {
   throw Error(status, execution.error);
 }
@@ -143,34 +125,30 @@ const Table& table_of(DLDeviceType type) {
   return (type == kDLCUDA ? cuda_library : emulator_library).table();
 }
 
-Placement::Placement(std::initializer_list<Argument> arguments, lr_cuda* cuda) : target_(cuda) {
-  const Argument* first = nullptr;
-  for (const Argument& argument : arguments) {
-    if (argument.tensor == nullptr)
+Placement::Placement(std::span<const Operand> operands, lr_cuda* cuda) : target_(cuda) {
+  const Operand* first = nullptr;
+  for (const Operand& operand : operands) {
+    if (operand.tensor() == nullptr)
       continue;
-    const int32_t type = type_of(argument.tensor->device),
-                  id = type == kDLCPU ? 0 : argument.tensor->device.device_id;
-    if (type != kDLCPU && type != kDLCUDA && type != kDLExtDev) {
-      invalid(std::string(argument.name) + " is " + device_text(type, id) +
-              ", expected CPU memory or a CUDA device");
-    }
+    const DLDevice& device = operand.tensor()->device;
+    const int32_t type = type_of(device), id = type == kDLCPU ? 0 : device.device_id;
+    if (type != kDLCPU && type != kDLCUDA && type != kDLExtDev)
+      mismatch(operand, "host memory or a CUDA device");
     if (first == nullptr) {
-      first = &argument;
+      first = &operand;
       type_ = type;
       id_ = id;
     } else if (type != type_ || id != id_) {
-      invalid(std::string(argument.name) + " is " + device_text(type, id) + ", expected it where " +
-              first->name + " is, " + device_text(type_, id_));
+      mismatch(operand, device_text(type_, id_) + ", as " + is_text(*first));
     }
   }
   if (!on_device()) {
     if (cuda != nullptr)
-      invalid("cuda is given, expected NULL: the tensors are in CPU memory");
+      invalid("cuda is given, expected NULL: the tensors are in host memory");
     return;
   }
   if (cuda == nullptr)
-    invalid("cuda is NULL, and it is required: " + std::string(first->name) + " is " +
-            device_text(type_, id_));
+    invalid("cuda is NULL, and it is required: " + is_text(*first));
   check_struct("lr_cuda", cuda, Published<lr_cuda>::size, sizeof(lr_cuda));
   std::memcpy(&cuda_, cuda, cuda->size < sizeof cuda_ ? cuda->size : sizeof cuda_);
   if (reinterpret_cast<uintptr_t>(cuda_.workspace) % LR_DEVICE_ALIGNMENT != 0)

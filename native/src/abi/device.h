@@ -2,10 +2,10 @@
 #pragma once
 
 #include <cstdint>
-#include <initializer_list>
+#include <span>
 
 #include "abi/errors.h"
-#include "abi/tensors.h"
+#include "abi/operand.h"
 #include "op/device_table.h"
 
 namespace logratio::abi {
@@ -15,11 +15,11 @@ void check_device_type(DLDeviceType type);
 // The library for devices of such a type; opened when it is first needed.
 const device::Table& table_of(DLDeviceType type);
 
-// CPU memory, or one device. Made first in an operation, from every tensor argument (NULL ones do
-// not count) and the `cuda` field.
+// Host memory, or one device. Made first in an operation, from its operands (NULL ones do not
+// count) and the `cuda` field.
 class Placement {
  public:
-  Placement(std::initializer_list<Argument> arguments, lr_cuda* cuda);
+  Placement(std::span<const Operand> operands, lr_cuda* cuda);
 
   bool on_device() const { return type_ != kDLCPU; }
 

@@ -22,7 +22,7 @@ class Error : public std::runtime_error {
   lr_status status_;
 };
 
-[[noreturn]] void invalid(const std::string& text);
+[[noreturn, gnu::cold]] void invalid(const std::string& text);
 
 // Where the text of a call's failure goes, besides the thread's own copy.
 struct ErrorBuffer {

@@ -2,13 +2,13 @@
 
 #include <algorithm>
 #include <cmath>
-#include <cstdio>
 #include <cstring>
 #include <limits>
 #include <string>
-#include <string_view>
 #include <vector>
 
+#include "abi/operands.h"
+#include "abi/text.h"
 #include "math/losses.h"
 
 using namespace logratio;
@@ -19,21 +19,8 @@ using math::NumberOption;
 
 namespace {
 
-// Numbers as the Java interface writes them.
-std::string number_text(double value) {
-  if (std::isnan(value))
-    return "NaN";
-  if (std::isinf(value))
-    return value > 0 ? "Infinity" : "-Infinity";
-  char text[32];
-  std::snprintf(text, sizeof text, "%.9g", value);
-  const bool is_whole =
-      std::string_view(text).find_first_not_of("-0123456789") == std::string::npos;
-  return is_whole ? std::string(text) + ".0" : text;
-}
-
 [[noreturn]] void out_of_range(const char* name, double value, const char* expected) {
-  invalid(std::string(name) + " is " + number_text(value) + ", expected " + expected);
+  invalid(std::string(name) + " is " + text_of(value) + ", expected " + expected);
 }
 
 bool positive(double value) { return value > 0 && std::isfinite(value); }
@@ -139,7 +126,7 @@ const LossInfo& check_loss_options(const lr_loss_options* options) {
   for (size_t k = 0; given > loss->numbers.size() && k < std::size(math::kNumberMembers); ++k) {
     const double value = options->*math::kNumberMembers[k];
     if (!std::isnan(value) && find(*loss, math::kNumberMembers[k]) == nullptr)
-      no_such_option(math::kNumberNames[k], number_text(value), *loss);
+      no_such_option(math::kNumberNames[k], text_of(value), *loss);
   }
   for (const ChoiceOption& choice : math::kChoices) {
     const int32_t value = options->*(choice.member);
@@ -158,10 +145,17 @@ const LossInfo& check_loss_options(const lr_loss_options* options) {
   return *loss;
 }
 
-void check_pairs(const LossInfo& loss, int64_t pairs) {
-  if (loss.variance && pairs == 1)
-    invalid(std::string("the loss ") + loss.name +
-            " takes a variance over the pairs, expected at least 2 pairs, and there is 1");
+void check_pairs(const Operand& operand, int64_t pairs, const LossInfo& loss) {
+  if (loss.variance && pairs == 1) {
+    mismatch(operand, std::string("at least 2 pairs, or none, as loss ") + loss.name +
+                          " takes their variance");
+  }
+}
+
+const char* option_name(double lr_loss_options::*option) {
+  const auto* const at =
+      std::find(std::begin(math::kNumberMembers), std::end(math::kNumberMembers), option);
+  return math::kNumberNames[at - std::begin(math::kNumberMembers)];
 }
 
 bool has_gradient(const LossInfo& loss, double lr_loss_options::*option) {
@@ -202,8 +196,7 @@ void check_sequence_options(const lr_sequence_options& options) {
   if (!(options.keep_fraction > 0 && options.keep_fraction <= 1))
     out_of_range("keep_fraction", options.keep_fraction, "a number in (0,1]");
   if (options.tail_weight == 1 && options.keep_fraction != 1) {
-    out_of_range("keep_fraction", options.keep_fraction,
-                 "1 where tail_weight is 1: there is no shared set to shorten");
+    out_of_range("keep_fraction", options.keep_fraction, "1 unless tail_weight is below 1");
   }
 }
 

@@ -4,6 +4,7 @@
 #include <string>
 
 #include "abi/errors.h"
+#include "abi/operand.h"
 #include "op/logit_rows.h"
 #include "math/loss.h"
 
@@ -14,8 +15,10 @@ std::string loss_names(bool (*which)(const math::LossInfo&));
 
 // The checked options of a loss, with its description.
 const math::LossInfo& check_loss_options(const lr_loss_options* options);
-// Statistics of a loss may need two pairs; none at all is fine.
-void check_pairs(const math::LossInfo& loss, int64_t pairs);
+// Statistics of a loss may need two pairs; none at all is fine. The operand is one that has them.
+void check_pairs(const Operand& operand, int64_t pairs, const math::LossInfo& loss);
+// "beta_kl".
+const char* option_name(double lr_loss_options::*option);
 bool has_gradient(const math::LossInfo& loss, double lr_loss_options::*option);
 
 // An enumeration's value is one of 0..count-1; a number is what it has to be.

@@ -2,45 +2,27 @@
 
 #include <algorithm>
 #include <cstdlib>
-#include <string>
 #include <vector>
-
-#include "abi/errors.h"
-#include "abi/tensors.h"
 
 namespace logratio::abi {
 
-void MemoryMap::add(const char* name, const op::TensorView& view, bool output) {
-  if (!view.present || view.size() == 0)
-    return;
-  const int64_t size = bytes_of(view.type);
-  add({name, nullptr, output, static_cast<char*>(view.data), view.outer, view.inner,
-       view.outer_stride * size, view.inner_stride * size, size});
+// Insertion sort: a call has a dozen tensors, often in ascending order.
+bool any_meet(std::span<Extent> extents) {
+  for (size_t k = 1; k < extents.size(); ++k) {
+    const Extent extent = extents[k];
+    size_t place = k;
+    for (; place > 0 && extents[place - 1].begin > extent.begin; --place)
+      extents[place] = extents[place - 1];
+    extents[place] = extent;
+  }
+  for (size_t k = 1; k < extents.size(); ++k) {
+    if (extents[k].begin < extents[k - 1].end)
+      return true;
+  }
+  return false;
 }
 
-void MemoryMap::add(const char* name, const op::LogitRows& rows, int64_t count,
-                    const char* in_place, bool output) {
-  if (count == 0)
-    return;
-  const int64_t size = bytes_of(rows.type);
-  add({name, in_place, output, static_cast<char*>(rows.base), count / rows.inner, rows.inner,
-       rows.outer_stride * size, rows.inner_stride * size, rows.columns * size});
-}
-
-void MemoryMap::add(const Region& region) {
-  const int64_t outer_reach = (region.outer - 1) * region.outer_step;
-  const int64_t inner_reach = (region.inner - 1) * region.inner_step;
-  const auto first = reinterpret_cast<uintptr_t>(region.first);
-  regions_[count_] = region;
-  extents_[count_] = {
-      first + static_cast<uintptr_t>(std::min<int64_t>(outer_reach, 0) +
-                                     std::min<int64_t>(inner_reach, 0)),
-      first + static_cast<uintptr_t>(std::max<int64_t>(outer_reach, 0) +
-                                     std::max<int64_t>(inner_reach, 0) + region.piece)};
-  ++count_;
-}
-
-bool MemoryMap::same_view(const Region& a, const Region& b) {
+bool same_view(const Region& a, const Region& b) {
   return a.first == b.first && a.outer == b.outer && a.inner == b.inner &&
          a.outer_step == b.outer_step && a.inner_step == b.inner_step && a.piece == b.piece;
 }
@@ -61,7 +43,7 @@ bool intersect(std::vector<std::pair<uintptr_t, uintptr_t>>& intervals) {
 
 // Views whose extents meet may still be interleaved, as two columns of a matrix are: then every
 // piece is compared.
-bool MemoryMap::share_bytes(const Region& a, const Region& b) {
+bool share_bytes(const Region& a, const Region& b) {
   struct Piece {
     uintptr_t begin, end;
     bool of_a;
@@ -88,7 +70,7 @@ bool MemoryMap::share_bytes(const Region& a, const Region& b) {
   return false;
 }
 
-bool MemoryMap::overlaps_itself(const Region& region) {
+bool pieces_meet(const Region& region) {
   const int64_t outer_step = std::abs(region.outer_step), inner_step = std::abs(region.inner_step);
   // Nested without contact, one way round or the other, is how nearly every tensor lies.
   const auto nested = [&](int64_t small_count, int64_t small_step, int64_t large_count,
@@ -118,52 +100,6 @@ bool MemoryMap::overlaps_itself(const Region& region) {
     }
   }
   return intersect(pieces);
-}
-
-// Insertion sort: a call has a dozen tensors, often in ascending order.
-bool MemoryMap::extents_meet() const {
-  Interval sorted[kMaxRegions];
-  for (int k = 0; k < count_; ++k) {
-    int place = k;
-    for (; place > 0 && sorted[place - 1].begin > extents_[k].begin; --place)
-      sorted[place] = sorted[place - 1];
-    sorted[place] = extents_[k];
-  }
-  for (int k = 1; k < count_; ++k) {
-    if (sorted[k].begin < sorted[k - 1].end)
-      return true;
-  }
-  return false;
-}
-
-void MemoryMap::check() const {
-  for (int k = 0; k < count_; ++k) {
-    if (regions_[k].output && overlaps_itself(regions_[k])) {
-      invalid(std::string(regions_[k].name) +
-              " is an output whose elements share memory with each other");
-    }
-  }
-  if (!extents_meet())
-    return;
-  for (int k = 0; k < count_; ++k) {
-    const Region& output = regions_[k];
-    if (!output.output)
-      continue;
-    for (int j = 0; j < count_; ++j) {
-      const Region& other = regions_[j];
-      if (j == k || (other.output && j < k))
-        continue;
-      if (extents_[k].begin >= extents_[j].end || extents_[j].begin >= extents_[k].end)
-        continue;
-      const bool in_place = output.in_place == other.name && same_view(output, other);
-      if (in_place || !share_bytes(output, other))
-        continue;
-      invalid(std::string(output.name) + " shares memory with " + other.name +
-              (output.in_place == other.name
-                   ? ", expected exactly the same tensor or separate memory"
-                   : ", expected separate memory"));
-    }
-  }
 }
 
 }  // namespace logratio::abi

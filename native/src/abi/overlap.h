@@ -1,57 +1,72 @@
-// No output may share memory with another argument, or with itself; only a gradient may lie exactly
-// on the logits it belongs to.
+// Whether tensors share memory. Interleaved views, as two columns of a matrix are, do not.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
+#include <cstdlib>
+#include <span>
 
-#include "op/tensor_view.h"
 #include "op/logit_rows.h"
+#include "op/tensor_view.h"
 
 namespace logratio::abi {
 
-class MemoryMap {
- public:
-  void add_input(const char* name, const op::TensorView& view) { add(name, view, false); }
-  void add_output(const char* name, const op::TensorView& view) { add(name, view, true); }
-  void add_input(const char* name, const op::LogitRows& rows, int64_t count) {
-    add(name, rows, count, nullptr, false);
-  }
-  // `in_place` is the name of the input that the rows may be, when they are the same view of it.
-  void add_output(const char* name, const op::LogitRows& rows, int64_t count,
-                  const char* in_place) {
-    add(name, rows, count, in_place, true);
-  }
-  void check() const;
+// The memory of a tensor: piece (o, i), an element or a row, is `piece` bytes at first + o *
+// outer_step + i * inner_step.
+struct Region {
+  char* first;
+  int64_t outer, inner;
+  int64_t outer_step, inner_step;
+  int64_t piece;
 
- private:
-  struct Interval {
-    uintptr_t begin, end;
-  };
-  struct Region {
-    const char* name;
-    const char* in_place;
-    bool output;
-    char* first;  // of pieces: element or row (o, i) is `piece` bytes at first + o * outer_step + i
-                  // * inner_step
-    int64_t outer, inner;
-    int64_t outer_step, inner_step;
-    int64_t piece;
-  };
-
-  void add(const char* name, const op::TensorView& view, bool output);
-  void add(const char* name, const op::LogitRows& rows, int64_t count, const char* in_place,
-           bool output);
-  void add(const Region& region);
-  bool extents_meet() const;
-  static bool same_view(const Region& a, const Region& b);
-  static bool share_bytes(const Region& a, const Region& b);
-  static bool overlaps_itself(const Region& region);
-
-  // Of what is not empty: in what bytes each region lies, and between which addresses.
-  static constexpr int kMaxRegions = 24;
-  Region regions_[kMaxRegions];
-  Interval extents_[kMaxRegions];
-  int count_ = 0;
+  bool empty() const { return outer == 0 || inner == 0; }
 };
+
+inline Region region_of(const op::TensorView& view) {
+  const int64_t size = bytes_of(view.type);
+  return {static_cast<char*>(view.data), view.outer, view.inner, view.outer_stride * size,
+          view.inner_stride * size,      size};
+}
+
+inline Region region_of(const op::LogitRows& rows, int64_t outer) {
+  const int64_t size = bytes_of(rows.type);
+  return {static_cast<char*>(rows.base),
+          outer,
+          rows.inner,
+          rows.outer_stride * size,
+          rows.inner_stride * size,
+          rows.columns * size};
+}
+
+// Addresses from the lowest byte to the one after the highest.
+struct Extent {
+  uintptr_t begin, end;
+
+  bool meets(const Extent& other) const { return begin < other.end && other.begin < end; }
+};
+
+// Of a region that is not empty.
+inline Extent extent_of(const Region& region) {
+  const int64_t outer_reach = (region.outer - 1) * region.outer_step;
+  const int64_t inner_reach = (region.inner - 1) * region.inner_step;
+  const auto first = reinterpret_cast<uintptr_t>(region.first);
+  return {first + static_cast<uintptr_t>(std::min<int64_t>(outer_reach, 0) +
+                                         std::min<int64_t>(inner_reach, 0)),
+          first + static_cast<uintptr_t>(std::max<int64_t>(outer_reach, 0) +
+                                         std::max<int64_t>(inner_reach, 0) + region.piece)};
+}
+
+// Whether two of them meet; sorts them.
+bool any_meet(std::span<Extent> extents);
+
+bool same_view(const Region& a, const Region& b);
+bool share_bytes(const Region& a, const Region& b);
+
+// Whether two pieces of a region share a byte; one by one where the steps do not tell.
+bool pieces_meet(const Region& region);
+inline bool overlaps_itself(const Region& region) {
+  const bool is_dense_vector = region.outer == 1 && std::abs(region.inner_step) >= region.piece;
+  return !is_dense_vector && !region.empty() && pieces_meet(region);
+}
 
 }  // namespace logratio::abi

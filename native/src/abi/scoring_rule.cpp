@@ -2,12 +2,13 @@
 
 #include <algorithm>
 #include <cmath>
+#include <iterator>
+#include <string>
 
 #include "abi/device.h"
 #include "abi/errors.h"
+#include "abi/operands.h"
 #include "abi/options.h"
-#include "abi/overlap.h"
-#include "abi/tensors.h"
 #include "abi/values.h"
 
 using namespace logratio;
@@ -15,29 +16,29 @@ using namespace logratio::abi;
 
 namespace {
 
-constexpr const char* kLogitsName = "logits";
+constexpr const Shapes& kRows = shape<"N,V", "B,T,V">;
+constexpr const Shapes& kEachRow = shape<"N", "B,T">;
 
-math::RuleOptions check_options(const lr_rule_options& options, const RowsArgument& logits) {
-  check_choice("rule", options.rule, LR_RULE_PSEUDO_SPHERICAL + 1);
+constexpr const char* kRuleNames[] = {"log", "brier", "spherical", "power", "pseudo_spherical"};
+
+math::RuleOptions check_options(const lr_rule_options& options) {
+  check_choice("rule", options.rule, std::size(kRuleNames));
   check_choice("normalisation", options.normalisation, LR_JNW + 1);
   check_choice("masked_log", options.masked_log, 2);
   check_choice("reserved", options.reserved, 1);
-  const bool has_order = options.rule == LR_RULE_POWER || options.rule == LR_RULE_PSEUDO_SPHERICAL;
-  if (has_order) {
-    check_number("alpha", options.alpha, options.alpha > 1 && std::isfinite(options.alpha),
-                 "a finite number > 1");
-  } else {
-    check_number("alpha", options.alpha, options.alpha == 2,
-                 "2: only the rules power and pseudo_spherical have an order");
-    if (options.normalisation != LR_SELTEN)
-      invalid("normalisation is " + std::to_string(options.normalisation) +
-              ", expected LR_SELTEN: only the rules power and pseudo_spherical have another");
-  }
+  check_number("alpha", options.alpha, options.alpha > 1 && std::isfinite(options.alpha),
+               "a finite number > 1");
   check_number("epsilon", options.epsilon, options.epsilon >= 0 && options.epsilon < 1,
                "a number in [0,1)");
-  if (options.vocab < 0 || options.vocab > logits.columns) {
-    invalid("vocab is " + std::to_string(options.vocab) + ", expected 1 to " +
-            std::to_string(logits.columns) + " (the columns of logits), or 0 for all");
+  const bool has_order = options.rule == LR_RULE_POWER || options.rule == LR_RULE_PSEUDO_SPHERICAL;
+  const std::string lacks = std::string(" as ") + kRuleNames[options.rule] + " has no such option";
+  if (!has_order)
+    check_number("alpha", options.alpha, options.alpha == 2, ("2" + lacks).c_str());
+  if (!has_order && options.normalisation != LR_SELTEN)
+    invalid("normalisation is jnw, expected selten" + lacks);
+  if (options.vocab < 0) {
+    invalid("vocab is " + std::to_string(options.vocab) +
+            ", expected a number >= 1, or 0 for all columns");
   }
   const bool pseudo = options.rule == LR_RULE_SPHERICAL || options.rule == LR_RULE_PSEUDO_SPHERICAL;
   return {options.rule == LR_RULE_LOG ? math::RuleFamily::log
@@ -47,47 +48,40 @@ math::RuleOptions check_options(const lr_rule_options& options, const RowsArgume
           options.masked_log == 1,
           options.alpha,
           options.epsilon,
-          options.vocab == 0 ? logits.rows.columns : std::min(options.vocab, logits.rows.columns)};
+          options.vocab};
 }
 
 }  // namespace
 
 lr_status lr_scoring_rule(const lr_scoring_rule_args* args) {
   return operation("lr_scoring_rule_args", args, [](const lr_scoring_rule_args& a) {
-    const Placement placement({{kLogitsName, a.logits},
-                               {"labels", a.labels},
-                               {"grad_loss", a.grad_loss},
-                               {"values", a.values},
-                               {"loss", a.loss},
-                               {"grad_logits", a.grad_logits}},
-                              a.cuda);
-    const RowsArgument logits = logit_rows({kLogitsName, a.logits}, 2, "[N,V] or [B,T,V]");
-    const Shape& shape = logits.row_shape;
-    const op::TensorView labels = view_of({"labels", a.labels}, kInts, shape, "the rows of logits");
-    const op::TensorView grad_loss =
-        optional_view({"grad_loss", a.grad_loss}, kFloats, shape, "the shape of labels");
-    const op::TensorView values =
-        optional_view({"values", a.values}, kFloats, shape, "the shape of labels");
-    const op::TensorView loss = optional_view({"loss", a.loss}, kFloats, shape_of(1), "a scalar");
-    MemoryMap memory;
-    memory.add_input(kLogitsName, logits.rows, logits.count);
-    memory.add_input("labels", labels);
-    memory.add_input("grad_loss", grad_loss);
-    memory.add_output("values", values);
-    memory.add_output("loss", loss);
-    RowsArgument gradient;
-    if (a.grad_logits != nullptr) {
-      gradient = gradient_rows({"grad_logits", a.grad_logits}, {kLogitsName, a.logits}, logits);
-      memory.add_output("grad_logits", gradient.rows, gradient.count, kLogitsName);
+    op::ScoringRule call{};
+    const Operand list[] = {
+        in("logits", a.logits, kLogits, kRows, call.logits, kRequired),
+        in("labels", a.labels, kInts, kEachRow, call.labels.values, kRequired),
+        in("grad_loss", a.grad_loss, kFloats, kEachRow, call.grad_loss),
+        out("values", a.values, kFloats, kEachRow, call.values),
+        out("loss", a.loss, kFloats, shape<"1">, call.loss),
+        gradient("grad_logits", a.grad_logits, a.logits, kRows, call.gradient),
+    };
+    const Placement placement(list, a.cuda);
+    Operands operands(list);
+    call.labels.ignore_index = a.options.ignore_index;
+    call.wants_gradient = a.grad_logits != nullptr;
+    call.options = check_options(a.options);
+    operands.check_presence();
+    operands.check_tensors();
+    const int64_t columns = operands.size('V');
+    if (a.options.vocab > columns) {
+      invalid("vocab is " + std::to_string(a.options.vocab) + ", expected at most the " +
+              std::to_string(columns) + " columns of logits");
     }
-    const math::RuleOptions options = check_options(a.options, logits);
-    memory.check();
-    const op::ScoringRule call{
-        options, logits.rows, {labels, a.options.ignore_index}, grad_loss,
-        values,  loss,        a.grad_logits != nullptr,         gradient.rows};
+    call.options.vocabulary =
+        std::min(a.options.vocab == 0 ? columns : a.options.vocab, call.logits.columns);
+    operands.check_apart();
     if (placement.on_device())
       return placement.run(&device::Table::scoring_rule, call);
-    check_labels("labels", call.labels, options.vocabulary);
+    check_labels(operands[a.labels], call.labels, call.options.vocabulary);
     cpu::scoring_rule(call);
   });
 }

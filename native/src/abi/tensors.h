@@ -1,88 +1,125 @@
-// Checks of DLTensor arguments. A tensor that passes becomes the plain view that the kernels take.
+// A DLTensor as the plain view that the kernels take. Inline, since a call has a dozen of them and
+// a microsecond.
 #pragma once
 
 #include <cstdint>
-#include <string>
+#include <optional>
 
-#include "abi/errors.h"
-#include "op/tensor_view.h"
+#include "logratio.h"
 #include "op/logit_rows.h"
+#include "op/tensor_view.h"
 
 namespace logratio::abi {
+constexpr int type_key(int code, int bits) { return code << 8 | bits; }
 
-using op::ElementType;
-
-using op::bytes_of;
-
-// The element types that an argument may have.
-struct Types {
-  uint32_t set;
-  const char* text;
-
-  constexpr bool has(ElementType type) const { return (set >> static_cast<int>(type) & 1) != 0; }
-};
-
-constexpr uint32_t bit(ElementType type) { return 1u << static_cast<int>(type); }
-constexpr uint32_t kFloatBits =
-    bit(ElementType::f64) | bit(ElementType::f32) | bit(ElementType::bf16) | bit(ElementType::f16);
-constexpr uint32_t kIntBits = bit(ElementType::i64) | bit(ElementType::i32);
-inline constexpr Types kFloats{kFloatBits, "float64, float32, bfloat16 or float16"};
-inline constexpr Types kInts{kIntBits, "int64 or int32"};
-inline constexpr Types kCounts{kFloatBits | kIntBits,
-                               "float64, float32, bfloat16, float16, int64 or int32"};
-inline constexpr Types kMasks{bit(ElementType::flag) | bit(ElementType::f32),
-                              "bool, uint8 or float32"};
-inline constexpr Types kLogits{
-    bit(ElementType::f32) | bit(ElementType::bf16) | bit(ElementType::f16),
-    "float32, bfloat16 or float16"};
-
-struct Shape {
-  int32_t ndim;
-  int64_t size[3];
-};
-
-inline Shape shape_of(int64_t a) { return {1, {a, 0, 0}}; }
-inline Shape shape_of(int64_t a, int64_t b) { return {2, {a, b, 0}}; }
-
-std::string to_text(const Shape& shape);
-
-// A tensor argument with its name, as the checks pass it around.
-struct Argument {
-  const char* name;
-  const DLTensor* tensor;
-};
-
-// A required argument is there.
-void require(const Argument& argument);
-
-// Device, dtype, rank and memory. The rank is one of min_rank..max_rank; `expected` says in words
-// what the shape should be.
-ElementType check_tensor(const Argument& argument, const Types& types, int min_rank, int max_rank,
-                         const char* expected);
-
-// A tensor of one or two dimensions. The second form also demands a shape, and says what it follows
-// from.
-op::TensorView view_of(const Argument& argument, const Types& types, int rank,
-                       const char* expected);
-op::TensorView view_of(const Argument& argument, const Types& types, const Shape& shape,
-                       const char* reason);
-
-// The same, absent where the tensor is NULL.
-inline op::TensorView optional_view(const Argument& argument, const Types& types,
-                                    const Shape& shape, const char* reason) {
-  return argument.tensor == nullptr ? op::TensorView{} : view_of(argument, types, shape, reason);
+// The address of an empty tensor, whose data may be NULL, is one like any other that nobody
+// follows.
+inline void* first_element(const DLTensor& tensor) {
+  return reinterpret_cast<void*>(reinterpret_cast<uintptr_t>(tensor.data) +
+                                 static_cast<uintptr_t>(tensor.byte_offset));
 }
 
-// Vocabulary rows: logits, or their gradient.
-struct RowsArgument {
-  op::LogitRows rows;  // the kernels' view. Without a row it has one column: what is planned by
-                       // columns must not ask for 2^62 of none
-  Shape row_shape;     // without the vocabulary: [N] or [B,T]
-  int64_t count;
-  int64_t columns;  // of the tensor, for the checks
-};
-RowsArgument logit_rows(const Argument& argument, int min_rank, const char* expected);
-// The gradient of rows: of their shape and dtype.
-RowsArgument gradient_rows(const Argument& argument, const Argument& of, const RowsArgument& like);
+inline uint64_t magnitude(int64_t stride) {
+  return stride < 0 ? -static_cast<uint64_t>(stride) : static_cast<uint64_t>(stride);
+}
+
+// Whether the elements, or the bytes between the lowest and the highest, whichever way the strides
+// run, are more than 64 bits count.
+inline bool reaches_too_far(const DLTensor& tensor, int64_t element_bytes) {
+  int64_t elements = 1, reach = element_bytes, bytes;
+  bool overflow = false;
+  for (int d = 0; d < tensor.ndim; ++d) {
+    overflow |= __builtin_mul_overflow(elements, tensor.shape[d], &elements);
+    if (tensor.strides == nullptr || tensor.shape[d] == 1)
+      continue;
+    int64_t step;
+    overflow |= __builtin_mul_overflow(tensor.shape[d] - 1, magnitude(tensor.strides[d]), &step);
+    overflow |= __builtin_mul_overflow(step, element_bytes, &step);
+    overflow |= __builtin_add_overflow(reach, step, &reach);
+  }
+  return overflow || __builtin_mul_overflow(elements, element_bytes, &bytes);
+}
+
+// The element type, nothing where the library knows none like it.
+inline std::optional<op::ElementType> element_type(DLDataType type) {
+  if (type.lanes != 1)
+    return std::nullopt;
+  switch (type_key(type.code, type.bits)) {
+    case type_key(kDLFloat, 64):
+      return op::ElementType::f64;
+    case type_key(kDLFloat, 32):
+      return op::ElementType::f32;
+    case type_key(kDLBfloat, 16):
+      return op::ElementType::bf16;
+    case type_key(kDLFloat, 16):
+      return op::ElementType::f16;
+    case type_key(kDLInt, 64):
+      return op::ElementType::i64;
+    case type_key(kDLInt, 32):
+      return op::ElementType::i32;
+    case type_key(kDLUInt, 8):
+    case type_key(kDLBool, 8):
+      return op::ElementType::flag;
+    default:
+      return std::nullopt;
+  }
+}
+
+// What stands in the way of following a tensor's addresses, in words; nullptr: nothing. Its shape
+// is known to have no negative size.
+inline const char* memory_fault(const DLTensor& tensor, int64_t element_bytes) {
+  for (int d = 0; d < tensor.ndim; ++d) {
+    if (tensor.shape[d] == 0)
+      return nullptr;
+  }
+  if (reaches_too_far(tensor, element_bytes))
+    return "that reaches further than 64-bit addresses do";
+  if (tensor.data == nullptr)
+    return "with NULL data";
+  const uint64_t within_element = static_cast<uint64_t>(element_bytes) - 1;  // a power of two
+  if (((reinterpret_cast<uintptr_t>(tensor.data) + tensor.byte_offset) & within_element) != 0)
+    return "at an address that is no multiple of its element's bytes";
+  return nullptr;
+}
+
+// In elements; that of a dimension that is never stepped along is 0.
+inline int64_t stride_of(const DLTensor& tensor, int dimension) {
+  if (tensor.shape[dimension] <= 1)
+    return 0;
+  if (tensor.strides != nullptr)
+    return tensor.strides[dimension];
+  int64_t stride = 1;
+  for (int d = dimension + 1; d < tensor.ndim; ++d)
+    stride *= tensor.shape[d];
+  return stride;
+}
+
+// Of one or two dimensions.
+inline op::TensorView view_of(const DLTensor& tensor, op::ElementType type) {
+  const bool matrix = tensor.ndim == 2;
+  return {true,
+          type,
+          first_element(tensor),
+          matrix ? tensor.shape[0] : 1,
+          tensor.shape[tensor.ndim - 1],
+          matrix ? stride_of(tensor, 0) : 0,
+          stride_of(tensor, tensor.ndim - 1)};
+}
+
+// Of two or three dimensions, the last being the vocabulary. Without a row they have one column:
+// what is planned by columns must not ask for 2^62 of none.
+inline op::LogitRows rows_of(const DLTensor& tensor, op::ElementType type) {
+  const int last = tensor.ndim - 1;
+  const bool batched = last == 2;
+  const int64_t inner = tensor.shape[last - 1];
+  if (inner == 0 || tensor.shape[0] == 0)
+    return {first_element(tensor), type, 0, 0, 0, 1};
+  return {first_element(tensor),
+          type,
+          inner,
+          batched ? stride_of(tensor, 0) : 0,
+          stride_of(tensor, last - 1),
+          tensor.shape[last]};
+}
 
 }  // namespace logratio::abi

@@ -2,15 +2,20 @@
 #pragma once
 
 #include <cstdint>
+#include <string>
 
+#include "abi/operand.h"
 #include "op/tensor_view.h"
 
 namespace logratio::abi {
 
-// Each label is the ignore_index or in [0, vocabulary).
-void check_labels(const char* name, const op::Labels& labels, int64_t vocabulary);
+// "labels[2, 1]", for an element's number in row-major order.
+std::string element_text(const Operand& operand, int64_t number);
 
-// Each weight of a mask, which may be absent, is finite and at least 0.
-void check_mask(const char* name, const op::TensorView& mask);
+// Each label is the ignore_index or in [0, vocabulary).
+void check_labels(const Operand& operand, const op::Labels& labels, int64_t vocabulary);
+
+// Each weight, of which there may be none, is finite and at least 0.
+void check_weights(const Operand& operand, const op::TensorView& weights);
 
 }  // namespace logratio::abi

@@ -5,6 +5,7 @@
 #include <cstdlib>
 #include <cstring>
 #include <memory>
+#include <string>
 
 #include "logratio.h"
 
@@ -29,6 +30,15 @@ class OnCpu {
 };
 
 inline DLDevice test_device() { return {on_emulator() ? kDLExtDev : kDLCPU, 0}; }
+
+// The text of the last failure as it is on the CPU: elsewhere each tensor is said to be there.
+inline std::string last_error() {
+  constexpr char kPlace[] = " on emulated device 0";
+  std::string text = lr_last_error();
+  for (size_t at; (at = text.find(kPlace)) != std::string::npos;)
+    text.erase(at, sizeof kPlace - 1);
+  return text;
+}
 
 // Device memory for a call's workspace, of no more bytes than asked for.
 class WorkspaceMemory {

@@ -52,7 +52,7 @@ class PairMistakesTest {
                                         .losses(out(DType.F32, 3))
                                         .run(b)),
                 new Mistake(
-                        "reference_rejected is missing, expected float [P], or referenceFree()",
+                        "reference_rejected is missing, expected float [P], as reference_chosen is given",
                         b ->
                                 PairLoss.of(new Dlrml(), pairs, pairs)
                                         .reference(pairs, null)
@@ -147,14 +147,14 @@ class PairMistakesTest {
                                         .losses(out(DType.F32, 3))
                                         .run(b)),
                 new Mistake(
-                        "loss is F32 [3], expected shape [6]",
+                        "loss is F32 [3], expected shape [6], as policy_chosen is F32 [3]",
                         b ->
                                 PairLoss.of(new KtoPair(), pairs, pairs)
                                         .referenceFree()
                                         .losses(out(DType.F32, 3))
                                         .run(b)),
                 new Mistake(
-                        "grad_loss is F32 [3], expected shape [6]",
+                        "grad_loss is F32 [3], expected shape [6], as policy_chosen is F32 [3]",
                         b ->
                                 PairLoss.of(new KtoPair(), pairs, pairs)
                                         .referenceFree()

@@ -120,8 +120,8 @@ class TokenMistakesTest {
                                         .gradLogits(out(DType.BF16, 4, 5))
                                         .run(b)),
                 new Mistake(
-                        "grad_logits F32 [2, 5] overlaps logits F32 [2, 5], expected memory of its"
-                                + " own",
+                        "grad_logits F32 [2, 5] overlaps logits F32 [2, 5], expected exactly that"
+                                + " tensor or memory of its own",
                         b ->
                                 TokenLogprobsBackward.of(half, i64(2), f32(2))
                                         .gradLogp(f32(2))

@@ -30,6 +30,8 @@ public final class Call {
 
     // What the checks found.
     private final long[] sizes = new long[Shape.SYMBOLS];
+    private int derived; // letter that follows from another's size, and that other; -1 for none
+    private int derivedFrom;
     private int form;
     private int held;
     private Engine approvedFor; // null while an argument is unchecked
@@ -259,11 +261,19 @@ public final class Call {
         References.check(this);
         signature.rules().presence(this);
         for (int i = 0; i < tensors.length; i++) {
+            Operand of = operands.get(i).declaration().gradientOf();
+            if (tensors[i] != null && of != null && !has(of)) {
+                throw new IllegalArgumentException(
+                        operands.get(i).id() + " is wanted, expected " + of.id() + " with it");
+            }
+        }
+        for (int i = 0; i < tensors.length; i++) {
             if (tensors[i] != null) {
                 requireDtype(operands.get(i), tensors[i], reference);
             }
         }
         Arrays.fill(sizes, -1);
+        derived = -1;
         form = -1;
         for (int i = 0; i < tensors.length; i++) {
             if (tensors[i] != null) {
@@ -355,8 +365,11 @@ public final class Call {
         return sizes[symbol - 'A'];
     }
 
-    void setSize(char symbol, long size) {
-        sizes[symbol - 'A'] = size;
+    /** Says that a letter stands for so many times the size of another, which is known. */
+    void derive(char symbol, long times, char from) {
+        derived = symbol - 'A';
+        derivedFrom = from - 'A';
+        sizes[derived] = times * sizes[derivedFrom];
     }
 
     // ---- Messages ----
@@ -414,10 +427,18 @@ public final class Call {
             if (tensors[i] != null && other.equals(shape)) {
                 return operands.get(i);
             }
-            if (tensors[i] != null && source == null && other.shares(shape)) {
+            boolean shares = (letters(other) & letters(shape)) != 0;
+            if (tensors[i] != null && source == null && shares) {
                 source = operands.get(i);
             }
         }
         return source;
+    }
+
+    /** One bit for each letter; a derived one brings along the one that it is derived from. */
+    private int letters(Shape shape) {
+        int letters = shape.letters();
+        boolean isDerived = derived >= 0 && (letters & 1 << derived) != 0;
+        return isDerived ? letters | 1 << derivedFrom : letters;
     }
 }

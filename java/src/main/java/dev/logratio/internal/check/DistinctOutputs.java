@@ -40,7 +40,9 @@ final class DistinctOutputs {
                             + operand.id()
                             + " "
                             + other
-                            + ", expected memory of its own");
+                            + ", expected "
+                            + (mayBeSame ? "exactly that tensor or " : "")
+                            + "memory of its own");
         }
     }
 

@@ -37,17 +37,12 @@ public enum DivergenceOperand implements Operand {
                     Detach detached = call.option(DivergenceOptions.class).detach();
                     requireLive(call, GRAD_P_LOGITS, detached == Detach.P);
                     requireLive(call, GRAD_Q_LOGITS, detached == Detach.Q);
-                    if (call.has(GRAD_Q_LOGITS) && !call.has(Q_LOGITS)) {
-                        throw new IllegalArgumentException(
-                                "grad_q_logits is wanted, expected q_logits with it: q_weights are"
-                                        + " constant");
-                    }
                 }
 
                 @Override
                 public void sizes(Call call) {
                     if (!call.has(P_ROWS)) {
-                        call.setSize('K', call.size('N'));
+                        call.derive('K', 1, 'N');
                     }
                 }
 

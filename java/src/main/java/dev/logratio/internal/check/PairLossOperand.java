@@ -50,7 +50,7 @@ public enum PairLossOperand implements Operand {
                 @Override
                 public void sizes(Call call) {
                     int each = call.option(Loss.Paired.class).lossesPerPair();
-                    call.setSize('L', each * call.size('P'));
+                    call.derive('L', each, 'P');
                 }
 
                 @Override

@@ -23,18 +23,23 @@ final class References {
             choices.forEach(operand -> requireAbsent(operand, call));
             return;
         }
+        Operand given = all.stream().filter(call::has).findFirst().orElse(null);
         for (Operand operand : all) {
             if (!call.has(operand)) {
-                throw call.missing(operand, ", or referenceFree()");
+                throw call.missing(
+                        operand,
+                        given == null
+                                ? ", or referenceFree()"
+                                : ", as " + given.id() + " is given");
             }
         }
         List<String> names = choices.stream().map(Operand::id).toList();
-        long given = choices.stream().filter(call::has).count();
-        if (given > 1) {
+        long choicesGiven = choices.stream().filter(call::has).count();
+        if (choicesGiven > 1) {
             throw new IllegalArgumentException(
                     String.join(" and ", names) + " are both given, expected one of them");
         }
-        if (given == 0 && !choices.isEmpty()) {
+        if (choicesGiven == 0 && !choices.isEmpty()) {
             throw new IllegalArgumentException(
                     Types.alternatives(names)
                             + " is missing, expected one of them, or referenceFree()");

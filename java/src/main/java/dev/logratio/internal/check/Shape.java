@@ -97,10 +97,12 @@ public final class Shape {
         return Arrays.stream(symbols).anyMatch(symbol -> symbol >= 0 && sizes[symbol] >= 0);
     }
 
-    /** Whether the two have a letter in common. */
-    boolean shares(Shape other) {
+    /** The letters: bit 0 for A, and so on. */
+    int letters() {
         return Arrays.stream(symbols)
-                .anyMatch(s -> s >= 0 && Arrays.stream(other.symbols).anyMatch(o -> o == s));
+                .filter(s -> s >= 0)
+                .map(s -> 1 << s)
+                .reduce(0, (a, b) -> a | b);
     }
 
     /** "[N,V] or [B,T,V]". */

@@ -63,7 +63,8 @@ final class NativeCall {
      * @param staging takes the tensors to the device, null where they are there already
      */
     void write(Call call, Staging staging) {
-        boolean isWritten = stamp == call.stamp() && staging == null && !call.wantsMetrics();
+        boolean isWritten =
+                stamp != 0 && stamp == call.stamp() && staging == null && !call.wantsMetrics();
         if (isWritten) {
             return;
         }

@@ -52,7 +52,7 @@ final class OptionsStruct {
         components = type.getRecordComponents();
     }
 
-    private static GroupLayout layout(Class<?> type) {
+    static GroupLayout layout(Class<?> type) {
         if (Loss.class.isAssignableFrom(type)) {
             return lr_loss_options.layout();
         } else if (type == TokenOptions.class) {

@@ -1,0 +1,557 @@
+package dev.logratio.internal.ffm;
+
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertNotEquals;
+import static org.junit.jupiter.api.Assertions.assertTrue;
+
+import dev.logratio.Backend;
+import dev.logratio.DType;
+import dev.logratio.Device;
+import dev.logratio.DivergenceKind;
+import dev.logratio.DivergenceOptions;
+import dev.logratio.ScoringRuleOptions;
+import dev.logratio.ScoringRuleOptions.Normalisation;
+import dev.logratio.SequenceOptions;
+import dev.logratio.Tensor;
+import dev.logratio.TokenOptions;
+import dev.logratio.bindings.DLTensor;
+import dev.logratio.bindings.logratio_h;
+import dev.logratio.bindings.lr_loss_options;
+import dev.logratio.bindings.lr_preference_step_args;
+import dev.logratio.internal.Interval;
+import dev.logratio.internal.Option;
+import dev.logratio.internal.Options;
+import dev.logratio.internal.check.Call;
+import dev.logratio.internal.check.DivergenceOperand;
+import dev.logratio.internal.check.Engine;
+import dev.logratio.internal.check.Operand;
+import dev.logratio.internal.check.PairLossOperand;
+import dev.logratio.internal.check.PreferenceStepOperand;
+import dev.logratio.internal.check.Signature;
+import dev.logratio.internal.check.StepOptions;
+import dev.logratio.internal.check.UnpairedLossOperand;
+import dev.logratio.internal.tensor.StridedTensor;
+import dev.logratio.loss.Aot;
+import dev.logratio.loss.Aqfl;
+import dev.logratio.loss.Bco;
+import dev.logratio.loss.DiscoPop;
+import dev.logratio.loss.Dlrml;
+import dev.logratio.loss.Ipo;
+import dev.logratio.loss.Kto;
+import dev.logratio.loss.KtoPair;
+import dev.logratio.loss.Loss;
+import dev.logratio.loss.Losses;
+import dev.logratio.loss.Orpo;
+import dev.logratio.loss.SimPo;
+import dev.logratio.loss.WeightedLoss;
+
+import org.junit.jupiter.api.BeforeAll;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.function.Executable;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.MethodSource;
+
+import java.lang.foreign.MemoryLayout.PathElement;
+import java.lang.foreign.MemorySegment;
+import java.lang.foreign.ValueLayout;
+import java.util.ArrayList;
+import java.util.HashSet;
+import java.util.List;
+import java.util.Map;
+import java.util.Set;
+import java.util.function.Consumer;
+import java.util.stream.Stream;
+
+/**
+ * Java's checks and the library's refuse the same calls, in the same words. The mistakes follow
+ * from the operands' declarations and the options' ranges; the library gets each call as the
+ * backends write it, but unchecked.
+ */
+class BothBordersTest {
+    private static final String ACCEPTED = "accepted";
+
+    /** Checks as for the library, and does nothing. */
+    private static final class Checking extends Engine {
+        Checking() {
+            super("checking");
+        }
+
+        @Override
+        public String detail() {
+            return "";
+        }
+
+        @Override
+        public boolean isReference() {
+            return false;
+        }
+
+        @Override
+        public boolean checksValues() {
+            return false;
+        }
+
+        @Override
+        public void requireItsMemory(Operand operand, StridedTensor tensor) {}
+
+        @Override
+        public void execute(Call call) {}
+    }
+
+    private record Mistake(String name, Consumer<ValidCall.Attempt> make) {}
+
+    @BeforeAll
+    static void loadLibrary() {
+        Backend.cpu();
+    }
+
+    // ---- The calls ----
+
+    static Stream<ValidCall> calls() {
+        ValidCall step = step(new Dlrml());
+        ValidCall divergence =
+                ValidCall.of(Signature.DIVERGENCE, DivergenceOptions.of(DivergenceKind.JS));
+        return Stream.of(
+                ValidCall.of(Signature.TOKEN_LOGPROBS, TokenOptions.DEFAULT),
+                ValidCall.of(Signature.TOKEN_LOGPROBS, TokenOptions.DEFAULT).form(1),
+                ValidCall.of(Signature.TOKEN_LOGPROBS_BACKWARD, TokenOptions.DEFAULT).form(1),
+                ValidCall.of(Signature.SEQUENCE_LOGPS, SequenceOptions.DEFAULT.withTailWeight(.5)),
+                ValidCall.of(Signature.PAIR_LOSS, new Dlrml()).without(PairLossOperand.GRAD_BETA),
+                ValidCall.of(Signature.PAIR_LOSS, new DiscoPop())
+.without(ofOptions("grad_beta", "grad_tau")),
+                ValidCall.of(Signature.PAIR_LOSS, new Aqfl()).without(ofOptions()),
+                ValidCall.of(Signature.PAIR_LOSS, new KtoPair())
+                        .size('L', 4)
+                        .without(ofOptions()),
+                ValidCall.of(Signature.PAIR_LOSS, new SimPo())
+                        .without(
+                                Stream.concat(
+                                                Stream.of(ofOptions()),
+                                                Stream.of(
+                                                        PairLossOperand.REFERENCE_CHOSEN,
+                                                        PairLossOperand.REFERENCE_REJECTED,
+                                                        PairLossOperand.GRAD_REFERENCE_CHOSEN,
+                                                        PairLossOperand.GRAD_REFERENCE_REJECTED))
+                                        .toArray(Operand[]::new)),
+                ValidCall.of(Signature.UNPAIRED_LOSS, new Kto()),
+                ValidCall.of(Signature.UNPAIRED_LOSS, new Bco())
+                        .without(
+                                UnpairedLossOperand.KL_POLICY_LOGPS,
+                                UnpairedLossOperand.KL_REFERENCE_LOGPS),
+                step.without(PreferenceStepOperand.REFERENCE_TOKEN_LOGPS),
+                step.without(PreferenceStepOperand.REFERENCE_LOGPS),
+                step(new Orpo())
+                        .without(
+                                PreferenceStepOperand.REFERENCE_LOGPS,
+                                PreferenceStepOperand.REFERENCE_TOKEN_LOGPS),
+                divergence.without(DivergenceOperand.Q_WEIGHTS),
+                divergence.without(DivergenceOperand.Q_LOGITS, DivergenceOperand.GRAD_Q_LOGITS),
+                divergence
+                        .size('K', 6)
+                        .size('M', 6)
+                        .without(
+                                DivergenceOperand.Q_WEIGHTS,
+                                DivergenceOperand.P_ROWS,
+                                DivergenceOperand.Q_ROWS),
+                ValidCall.of(Signature.SCORING_RULE, ScoringRuleOptions.DEFAULT),
+                ValidCall.of(Signature.SCORING_RULE, ScoringRuleOptions.DEFAULT).form(1));
+    }
+
+    private static ValidCall step(Loss.OfStep loss) {
+        return ValidCall.of(
+                Signature.PREFERENCE_STEP,
+                stepOptions(loss, false),
+                TokenOptions.DEFAULT,
+                SequenceOptions.DEFAULT);
+    }
+
+    private static StepOptions stepOptions(Loss.OfStep loss, boolean wpo) {
+        return new StepOptions(List.of(new WeightedLoss(loss, 1)), wpo);
+    }
+
+    /** The operands that belong to options, but for some. */
+    private static Operand[] ofOptions(String... but) {
+        return Signature.PAIR_LOSS.operands().stream()
+                .filter(
+                        operand ->
+                                switch (operand.declaration().presence()) {
+                                    case OPTION, OPTION_GRADIENT ->
+                                            !List.of(but).contains(operand.id());
+                                    default -> false;
+                                })
+                .toArray(Operand[]::new);
+    }
+
+    // ---- Their mistakes ----
+
+    private static List<Mistake> mistakes(ValidCall call, Operand operand) {
+        List<Mistake> mistakes = new ArrayList<>();
+        long[] shape = call.shape(operand);
+        mistakes.add(new Mistake("absent", attempt -> leaveOut(attempt, operand)));
+        for (DType dtype : DType.values()) {
+            mistakes.add(new Mistake("of " + dtype, a -> a.give(operand, dtype, shape)));
+        }
+        DType dtype = ValidCall.dtype(operand);
+        for (long[] other : ValidCall.otherShapes(shape)) {
+            mistakes.add(new Mistake("resized", a -> a.give(operand, dtype, other)));
+        }
+        for (long[] strides : otherStrides(shape)) {
+            mistakes.add(new Mistake("strided", a -> a.give(operand, shape, strides)));
+        }
+        mistakes.add(new Mistake("on CUDA 0", a -> a.move(operand, Device.cuda(0))));
+        if (operand.declaration().isOutput()) {
+            for (Operand other : call.operands()) {
+                long step = ValidCall.dtype(operand).bytes();
+                mistakes.add(new Mistake("on " + other.id(), a -> a.lay(operand, other, 0)));
+                mistakes.add(new Mistake("in " + other.id(), a -> a.lay(operand, other, step)));
+            }
+        } else {
+            mistakes.addAll(badValues(operand, shape));
+        }
+        return mistakes;
+    }
+
+    /** Only Java asks to be told that there is no reference. */
+    private static void leaveOut(ValidCall.Attempt attempt, Operand operand) {
+        attempt.call().set(operand, null);
+        if (operand.declaration().presence() == Operand.Presence.ONE_REFERENCE) {
+            attempt.call().referenceFree();
+        }
+    }
+
+    /** Twice as far apart, the first or the last all one, side by side whatever the sizes. */
+    private static List<long[]> otherStrides(long[] shape) {
+        long[] wide = new long[shape.length];
+        long[] broadcast = new long[shape.length];
+        long[] still = new long[shape.length];
+        long[] close = new long[shape.length];
+        long stride = 1;
+        for (int d = shape.length - 1; d >= 0; d--) {
+            wide[d] = 2 * stride;
+            broadcast[d] = d == 0 ? 0 : stride;
+            still[d] = d == shape.length - 1 ? 0 : stride;
+            close[d] = 1;
+            stride *= shape[d];
+        }
+        return List.of(wide, broadcast, still, close);
+    }
+
+    private static List<Mistake> badValues(Operand operand, long[] shape) {
+        List<Mistake> mistakes = new ArrayList<>();
+        List<DType> types = operand.declaration().types().of(false);
+        if (types.contains(DType.F32)) {
+            double[] values = {Double.NaN, -.5, Double.POSITIVE_INFINITY, 0, -1e-5, -1e30, -123456};
+            for (double value : values) {
+                mistakes.add(
+                        new Mistake(
+                                "with " + value,
+                                attempt -> {
+                                    attempt.give(operand, DType.F32, shape);
+                                    tensor(attempt, operand).setDouble(value, last(shape));
+                                }));
+            }
+            mistakes.add(
+                    new Mistake(
+                            "of zeros",
+                            attempt -> {
+                                attempt.give(operand, DType.F32, shape);
+                                tensor(attempt, operand).fill(0);
+                            }));
+        }
+        if (types.contains(DType.I32)) {
+            for (long value : new long[] {-5, 99, 0, -100}) {
+                mistakes.add(
+                        new Mistake(
+                                "with " + value,
+                                attempt -> {
+                                    attempt.give(operand, DType.I32, shape);
+                                    tensor(attempt, operand).setLong(value, last(shape));
+                                }));
+            }
+        }
+        return mistakes;
+    }
+
+    private static Tensor tensor(ValidCall.Attempt attempt, Operand operand) {
+        return attempt.call().get(operand);
+    }
+
+    private static long[] last(long[] shape) {
+        long[] index = shape.clone();
+        for (int d = 0; d < index.length; d++) {
+            index[d]--;
+        }
+        return index;
+    }
+
+    // ---- What the two say ----
+
+    private static String java(Call call) {
+        return text(() -> call.run(new Checking()));
+    }
+
+    private static String library(Call call) {
+        NativeCall args = written(call);
+        return text(args::call);
+    }
+
+    private static String text(Executable call) {
+        try {
+            call.execute();
+            return ACCEPTED;
+        } catch (IllegalArgumentException e) {
+            return e.getMessage();
+        } catch (Throwable e) {
+            throw new AssertionError(e);
+        }
+    }
+
+    /** A call as the backends write it, with each tensor on the device that it is on. */
+    private static NativeCall written(Call call) {
+        NativeCall args = new NativeCall(logratio_h.kDLCPU());
+        args.write(call, null);
+        NativeOperation operation = NativeOperation.of(call.signature());
+        for (int i = 0; i < operation.operands(); i++) {
+            if (call.tensor(i) != null && !call.tensor(i).device().isHost()) {
+                at(args.get(operation.operand(i)), DLTensor.sizeof())
+                        .set(ValueLayout.JAVA_INT, DLTensor.device$offset(), logratio_h.kDLCUDA());
+            }
+        }
+        return args;
+    }
+
+    private static MemorySegment at(long address, long bytes) {
+        return MemorySegment.ofAddress(address).reinterpret(bytes);
+    }
+
+    // ---- Tests ----
+
+    @ParameterizedTest
+    @MethodSource("calls")
+    void theCallIsRight(ValidCall call) {
+        assertEquals(ACCEPTED, java(call.attempt().call()));
+        assertEquals(ACCEPTED, library(call.attempt().call()));
+    }
+
+    @ParameterizedTest
+    @MethodSource("calls")
+    void everyMistakeIsSaidAlike(ValidCall call) {
+        List<String> java = new ArrayList<>();
+        List<String> library = new ArrayList<>();
+        for (Operand operand : call.signature().operands()) {
+            boolean isExtra = call.without().contains(operand);
+            List<Mistake> mistakes =
+                    isExtra
+                            ? List.of(new Mistake("given", attempt -> attempt.give(operand)))
+                            : mistakes(call, operand);
+            Set<String> refusals = new HashSet<>();
+            for (Mistake mistake : mistakes) {
+                String name = operand.id() + " " + mistake.name() + ": ";
+                ValidCall.Attempt attempt = call.attempt();
+                mistake.make().accept(attempt);
+                String said = java(attempt.call());
+                java.add(name + said);
+                library.add(name + library(attempt.call()));
+                refusals.add(said);
+            }
+            refusals.remove(ACCEPTED);
+            assertTrue(refusals.size() >= (isExtra ? 1 : 5), operand.id() + ": " + refusals);
+        }
+        assertEquals(String.join("\n", java), String.join("\n", library));
+    }
+
+    @Test
+    void noOperandIsLeftOut() {
+        Set<Operand> seen = new HashSet<>();
+        calls().forEach(call -> seen.addAll(call.operands()));
+        for (Signature signature : Signature.values()) {
+            assertTrue(seen.containsAll(signature.operands()), signature.id());
+        }
+    }
+
+    /** Options that do not go with each other, or with the tensors. */
+    @Test
+    void rulesAreSaidAlike() {
+        SequenceOptions means =
+                SequenceOptions.DEFAULT.withReduction(SequenceOptions.Reduction.MEAN);
+        List<ValidCall> mistaken =
+                List.of(
+                        ValidCall.of(Signature.PAIR_LOSS, new Aqfl())
+                                .size('P', 1)
+                                .size('L', 1)
+                                .without(ofOptions()),
+                        ValidCall.of(
+                                        Signature.SEQUENCE_LOGPS,
+                                        SequenceOptions.DEFAULT.withTailWeight(.5))
+                                .size('B', 3),
+                        ValidCall.of(
+                                        Signature.PREFERENCE_STEP,
+                                        stepOptions(new Ipo(), false),
+                                        TokenOptions.DEFAULT,
+                                        means)
+                                .without(PreferenceStepOperand.REFERENCE_LOGPS),
+                        ValidCall.of(
+                                        Signature.PREFERENCE_STEP,
+                                        stepOptions(new Aot(), true),
+                                        TokenOptions.DEFAULT,
+                                        SequenceOptions.DEFAULT)
+                                .without(PreferenceStepOperand.REFERENCE_LOGPS),
+                        step(new Aqfl())
+                                .size('P', 1)
+                                .without(PreferenceStepOperand.REFERENCE_LOGPS),
+                        divergence(DivergenceOptions.Detach.P),
+                        divergence(DivergenceOptions.Detach.Q),
+                        ValidCall.of(
+                                Signature.SCORING_RULE, ScoringRuleOptions.DEFAULT.withVocab(6)));
+        for (ValidCall call : mistaken) {
+            String said = java(call.attempt().call());
+            assertNotEquals(ACCEPTED, said, call.name());
+            assertEquals(said, library(call.attempt().call()));
+        }
+    }
+
+    private static ValidCall divergence(DivergenceOptions.Detach detach) {
+        return ValidCall.of(Signature.DIVERGENCE, DivergenceOptions.DEFAULT.withDetach(detach))
+                .without(DivergenceOperand.Q_WEIGHTS);
+    }
+
+    // ---- Options ----
+
+    @ParameterizedTest
+    @MethodSource("calls")
+    void rangesAreSaidAlike(ValidCall call) {
+        List<Class<?>> types = call.signature().options();
+        for (int i = 0; i < types.size(); i++) {
+            if (types.get(i).isRecord() && types.get(i) != StepOptions.class) {
+                requireRangesSaidAlike(call, types.get(i), i);
+            }
+        }
+    }
+
+    @Test
+    void rangesOfLossesAreSaidAlike() {
+        for (String id : Losses.ids()) {
+            Loss loss = Losses.of(id, Map.of());
+            ValidCall call =
+                    switch (loss) {
+                        case Loss.OfStep ofStep ->
+                                step(ofStep)
+                                        .without(
+                                                PreferenceStepOperand.REFERENCE_LOGPS,
+                                                PreferenceStepOperand.REFERENCE_TOKEN_LOGPS);
+                        case Loss.Unpaired _ ->
+                                ValidCall.of(Signature.UNPAIRED_LOSS, loss)
+                                        .without(
+                                                UnpairedLossOperand.KL_POLICY_LOGPS,
+                                                UnpairedLossOperand.KL_REFERENCE_LOGPS);
+                    };
+            requireRangesSaidAlike(call, loss.getClass(), 0);
+        }
+    }
+
+    /** What an option record refuses is written into the struct that a right one became. */
+    private static void requireRangesSaidAlike(ValidCall call, Class<?> type, int number) {
+        for (Option option : Options.of(type.asSubclass(Record.class))) {
+            Interval range = option.range();
+            if (range == null) {
+                continue;
+            }
+            for (double value : outside(range)) {
+                NativeCall args = written(call.attempt().call());
+                options(args, call.signature(), number)
+                        .set(ValueLayout.JAVA_DOUBLE, offset(type, option.name()), value);
+                assertEquals(text(() -> range.require(option.name(), value)), text(args::call));
+            }
+        }
+    }
+
+    private static double[] outside(Interval range) {
+        double below = range.lowerIncluded() ? range.lower() - .001 : range.lower();
+        double above = range.upperIncluded() ? range.upper() + .001 : range.upper();
+        return new double[] {
+            Double.NaN, Double.NEGATIVE_INFINITY, Double.POSITIVE_INFINITY, below, above
+        };
+    }
+
+    @Test
+    void optionsThatDoNotGoTogetherAreSaidAlike() {
+        ValidCall divergence =
+                ValidCall.of(Signature.DIVERGENCE, DivergenceOptions.of(DivergenceKind.JS))
+                        .without(DivergenceOperand.Q_WEIGHTS);
+        ValidCall rule = ValidCall.of(Signature.SCORING_RULE, ScoringRuleOptions.DEFAULT);
+        ValidCall sequence = ValidCall.of(Signature.SEQUENCE_LOGPS, SequenceOptions.DEFAULT);
+        requireSaidAlike(
+                sequence,
+                () -> SequenceOptions.DEFAULT.withKeepFraction(.5),
+                "keep_fraction",
+                Double.doubleToRawLongBits(.5));
+        requireSaidAlike(
+                divergence,
+                () -> DivergenceOptions.of(DivergenceKind.JS).withWeights(1, 1e-4),
+                "w2",
+                Double.doubleToRawLongBits(1e-4));
+        requireSaidAlike(
+                rule,
+                () -> ScoringRuleOptions.DEFAULT.withOrder(1.5, Normalisation.SELTEN),
+                "alpha",
+                Double.doubleToRawLongBits(1.5));
+        requireSaidAlike(
+                rule,
+                () -> ScoringRuleOptions.DEFAULT.withOrder(2, Normalisation.JNW),
+                "normalisation",
+                Normalisation.JNW.ordinal());
+        requireSaidAlike(rule, () -> ScoringRuleOptions.DEFAULT.withVocab(-1), "vocab", -1);
+    }
+
+    private static void requireSaidAlike(ValidCall call, Executable java, String name, long bits) {
+        Class<?> type = call.signature().options().getFirst();
+        NativeCall args = written(call.attempt().call());
+        MemorySegment options = options(args, call.signature(), 0);
+        long bytes = OptionsStruct.layout(type).select(PathElement.groupElement(name)).byteSize();
+        if (bytes == Integer.BYTES) {
+            options.set(ValueLayout.JAVA_INT, offset(type, name), (int) bits);
+        } else {
+            options.set(ValueLayout.JAVA_LONG, offset(type, name), bits);
+        }
+        String said = text(java);
+        assertNotEquals(ACCEPTED, said);
+        assertEquals(said, text(args::call));
+    }
+
+    @Test
+    void weightsOfLossesAreSaidAlike() {
+        Loss.OfStep loss = new Dlrml();
+        ValidCall call =
+                ValidCall.of(
+                                Signature.PREFERENCE_STEP,
+                                new StepOptions(List.of(new WeightedLoss(loss, 2)), false),
+                                TokenOptions.DEFAULT,
+                                SequenceOptions.DEFAULT)
+                        .without(PreferenceStepOperand.REFERENCE_LOGPS);
+        NativeCall args = written(call.attempt().call());
+        at(args.get(lr_preference_step_args.loss_weights$offset()), Double.BYTES)
+                .set(ValueLayout.JAVA_DOUBLE, 0, Double.NaN);
+        assertEquals(text(() -> new WeightedLoss(loss, Double.NaN)), text(args::call));
+    }
+
+    /** The struct of an option record: pointed to if it is a loss's, else within the arguments. */
+    private static MemorySegment options(NativeCall args, Signature signature, int number) {
+        NativeOperation operation = NativeOperation.of(signature);
+        Class<?> type = signature.options().get(number);
+        if (type == StepOptions.class) {
+            return loss(args.get(lr_preference_step_args.loss_options$offset()));
+        }
+        if (Loss.class.isAssignableFrom(type)) {
+            return loss(args.get(operation.options(number)));
+        }
+        return args.part(operation.options(number), OptionsStruct.layout(type).byteSize());
+    }
+
+    private static MemorySegment loss(long address) {
+        return at(address, lr_loss_options.sizeof());
+    }
+
+    private static long offset(Class<?> type, String field) {
+        return OptionsStruct.layout(type).byteOffset(PathElement.groupElement(field));
+    }
+}

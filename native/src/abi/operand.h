@@ -1,0 +1,147 @@
+// A tensor of an operation, declared once: a line of the operation's list. The checks of operands.h
+// and the filling of the call struct follow from it. Java's enums, such as TokenLogprobsOperand,
+// declare the same in the same order.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <string_view>
+
+#include "logratio.h"
+#include "op/element_type.h"
+#include "op/logit_rows.h"
+#include "op/tensor_view.h"
+
+namespace logratio::abi {
+
+using op::ElementType;
+
+// ---- Element types ----
+
+// The element types that an operand may have.
+struct Types {
+  uint32_t set;
+  const char* words;  // "float"
+  const char* names;  // "F64, F32, BF16 or F16"
+
+  constexpr bool has(ElementType type) const { return (set >> static_cast<int>(type) & 1) != 0; }
+};
+
+constexpr uint32_t bit(ElementType type) { return 1u << static_cast<int>(type); }
+inline constexpr uint32_t kFloatBits =
+    bit(ElementType::f64) | bit(ElementType::f32) | bit(ElementType::bf16) | bit(ElementType::f16);
+inline constexpr uint32_t kIntBits = bit(ElementType::i64) | bit(ElementType::i32);
+inline constexpr Types kFloats{kFloatBits, "float", "F64, F32, BF16 or F16"};
+inline constexpr Types kInts{kIntBits, "int", "I64 or I32"};
+inline constexpr Types kCounts{kFloatBits | kIntBits, "float or int",
+                               "F64, F32, BF16, F16, I64 or I32"};
+inline constexpr Types kFlags{bit(ElementType::flag), "BOOL or U8", "BOOL or U8"};
+inline constexpr Types kMasks{bit(ElementType::flag) | bit(ElementType::f32), "BOOL, U8 or F32",
+                              "BOOL, U8 or F32"};
+inline constexpr Types kLogits{kFloatBits & ~bit(ElementType::f64), "float", "F32, BF16 or F16"};
+inline constexpr Types kRowWeights{bit(ElementType::f32), "F32", "F32"};
+
+// ---- Shapes ----
+
+// A symbolic shape such as [2P,T,V]: in each dimension a number, or a letter that stands for the
+// same size throughout a call, perhaps with a factor.
+struct Pattern {
+  static constexpr int kMaxRank = 3;
+
+  const char* text;  // "2P,T,V"
+  int8_t rank = 0;
+  uint8_t factors[kMaxRank] = {};
+  uint8_t letters[kMaxRank] = {};  // from 1 for A; 0 where the size is the factor itself
+
+  consteval explicit Pattern(const char* text) : text(text) {
+    for (const char* at = text; *at != '\0'; ++rank) {
+      uint8_t number = 0;
+      for (; *at >= '0' && *at <= '9'; ++at)
+        number = static_cast<uint8_t>(10 * number + (*at - '0'));
+      factors[rank] = number == 0 ? 1 : number;
+      if (*at >= 'A' && *at <= 'Z')
+        letters[rank] = static_cast<uint8_t>(*at++ - 'A' + 1);
+      if (*at == ',')
+        ++at;
+    }
+  }
+};
+
+// The shapes of an operand: one for each form that the operation knows (rows, or sequences of
+// rows), or a single one for all.
+struct Shapes {
+  Pattern first, second;
+  bool single;
+
+  consteval explicit Shapes(const char* text) : first(text), second(text), single(true) {}
+  consteval Shapes(const char* text, const char* other)
+      : first(text), second(other), single(false) {}
+};
+
+template <size_t size>
+struct Letters {
+  char text[size];
+  consteval Letters(const char (&from)[size]) {
+    for (size_t k = 0; k < size; ++k)
+      text[k] = from[k];
+  }
+};
+
+// shape<"N,V", "B,T,V">
+template <Letters... forms>
+inline constexpr Shapes shape{forms.text...};
+
+// ---- Operands ----
+
+// A field of the args struct; its address tells the operands of a call apart.
+using Field = const DLTensor* const*;
+
+using OptionMember = double lr_loss_options::*;
+
+// When an operand has to be there; optional unless more is said.
+struct Presence {
+  bool is_required = false;
+  Field together_with = nullptr;  // there where that one is, and only there
+};
+inline constexpr Presence kRequired{true};
+constexpr Presence with(const DLTensor* const& other) { return {false, &other}; }
+
+// Each is built where it lies in its list: a copy of a dozen shows in the time of a call.
+struct Operand {
+  const char* name;
+  Field field;
+  const Types* types;
+  const Shapes* shapes;
+  op::TensorView* view;  // of the call struct, one of the two: receives what was checked
+  op::LogitRows* rows;   // vocabulary rows: elements of the last dimension lie side by side
+  Presence presence;
+  bool is_output;
+  Field gradient_of;    // whose shape and type it has, and whose memory it may be; or nullptr
+  OptionMember option;  // whose place an input takes, or that an output is the
+                        // gradient by; or nullptr
+
+  const DLTensor* tensor() const { return *field; }
+};
+
+constexpr Operand in(const char* name, const DLTensor* const& field, const Types& types,
+                     const Shapes& shapes, op::TensorView& view, Presence presence = {},
+                     OptionMember option = nullptr) {
+  return {name, &field, &types, &shapes, &view, nullptr, presence, false, nullptr, option};
+}
+constexpr Operand in(const char* name, const DLTensor* const& field, const Types& types,
+                     const Shapes& shapes, op::LogitRows& rows, Presence presence = {}) {
+  return {name, &field, &types, &shapes, nullptr, &rows, presence, false, nullptr, nullptr};
+}
+constexpr Operand out(const char* name, const DLTensor* const& field, const Types& types,
+                      const Shapes& shapes, op::TensorView& view, Presence presence = {},
+                      OptionMember option = nullptr) {
+  return {name, &field, &types, &shapes, &view, nullptr, presence, true, nullptr, option};
+}
+// The gradient of vocabulary rows.
+constexpr Operand gradient(const char* name, const DLTensor* const& field,
+                           const DLTensor* const& of, const Shapes& shapes, op::LogitRows& rows,
+                           Presence presence = {}) {
+  return {name, &field, &kLogits, &shapes, nullptr, &rows, presence, true, &of, nullptr};
+}
+
+}  // namespace logratio::abi
