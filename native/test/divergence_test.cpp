@@ -583,9 +583,15 @@ TEST(Divergence, MistakesAreNamed) {
       rows(D::i64, {2}, {1, 1}), weights(D::f32, {2, 3}, {1, 0, 2, 0, 0, 0});
   EXPECT_EQ(error([&](Call& c) { c.args.q_logits = wide; }),
             "q_logits is F32 [2, 4], expected shape [2, 3], as p_logits is F32 [2, 3]");
-  EXPECT_EQ(error([&](Call& c) { c.args.q_logits = narrow; }),
+  EXPECT_EQ(error([&](Call& c) {
+              c.args.q_logits = narrow;
+              c.args.grad_q_logits = nullptr;
+            }),
             "q_logits is BF16 [2, 3], expected F32, as p_logits is F32 [2, 3]");
-  EXPECT_EQ(error([&](Call& c) { c.args.q_logits = longer; }),
+  EXPECT_EQ(error([&](Call& c) {
+              c.args.q_logits = longer;
+              c.args.grad_q_logits = nullptr;
+            }),
             "q_logits is F32 [3, 3], expected 2 rows, as p_logits is F32 [2, 3] without p_rows and "
             "q_rows");
   EXPECT_EQ(error([&](Call& c) { c.args.p_rows = rows; }),

@@ -13,7 +13,10 @@ namespace logratio::abi {
 
 class Operands {
  public:
-  explicit Operands(std::span<const Operand> all);
+  template <size_t count>
+  explicit Operands(const Operand (&list)[count]) : Operands(std::span<const Operand>(list)) {
+    static_assert(count <= kMaxOperands);
+  }
 
   // The operand of a field.
   const Operand& operator[](const DLTensor* const& field) const;
@@ -40,6 +43,8 @@ class Operands {
   static constexpr int kMaxOperands = 24;
   static constexpr int kLetters = 'Z' - 'A' + 2;  // the first is none, of size 1
   static constexpr int64_t kUnknown = -1;
+
+  explicit Operands(std::span<const Operand> all);
 
   void check_type(int number);
   void check_shape(int number);

@@ -52,7 +52,8 @@ class PairMistakesTest {
                                         .losses(out(DType.F32, 3))
                                         .run(b)),
                 new Mistake(
-                        "reference_rejected is missing, expected float [P], as reference_chosen is given",
+                        "reference_rejected is missing, expected float [P], as reference_chosen is"
+                            + " given",
                         b ->
                                 PairLoss.of(new Dlrml(), pairs, pairs)
                                         .reference(pairs, null)

@@ -118,11 +118,9 @@ class BothBordersTest {
                 ValidCall.of(Signature.SEQUENCE_LOGPS, SequenceOptions.DEFAULT.withTailWeight(.5)),
                 ValidCall.of(Signature.PAIR_LOSS, new Dlrml()).without(PairLossOperand.GRAD_BETA),
                 ValidCall.of(Signature.PAIR_LOSS, new DiscoPop())
-.without(ofOptions("grad_beta", "grad_tau")),
+                        .without(ofOptions("grad_beta", "grad_tau")),
                 ValidCall.of(Signature.PAIR_LOSS, new Aqfl()).without(ofOptions()),
-                ValidCall.of(Signature.PAIR_LOSS, new KtoPair())
-                        .size('L', 4)
-                        .without(ofOptions()),
+                ValidCall.of(Signature.PAIR_LOSS, new KtoPair()).size('L', 4).without(ofOptions()),
                 ValidCall.of(Signature.PAIR_LOSS, new SimPo())
                         .without(
                                 Stream.concat(
