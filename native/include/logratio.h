@@ -16,7 +16,8 @@
  *    chosen, P..2P-1 rejected.
  *  - Arguments are checked before anything is written. A function returns LR_OK, or a status with
  *    one line of text that names the argument and what was expected: in `error` of the struct if
- *    given, and in lr_last_error().
+ *    given, and in lr_last_error(). Texts write a tensor as "F32 [4, 5]", and its type as
+ *    safetensors does: F64, F32, BF16, F16, I64, I32, U8, BOOL.
  *  - Tensors lie in CPU memory (kDLCPU, or kDLCUDAHost for pinned memory), or all on one CUDA
  *    device (kDLCUDA); a call on CUDA tensors needs the struct's `cuda` field, and runs
  *    asynchronously on its stream. kDLExtDev stands for the emulator, which runs the CUDA kernels
