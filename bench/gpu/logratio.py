@@ -1,6 +1,6 @@
 """The C interface on PyTorch's CUDA tensors: their pointers and the current stream, nothing copied."""
 import ctypes
-from ctypes import POINTER, Structure, byref, c_char, c_char_p, c_double, c_int32, c_int64, c_uint8, c_uint16, c_uint32, c_uint64, c_void_p
+from ctypes import POINTER, Structure, byref, c_char_p, c_double, c_int32, c_int64, c_uint8, c_uint16, c_uint32, c_uint64, c_void_p
 
 import torch
 
@@ -45,7 +45,7 @@ def _tensors(*names):
 class TokenLogprobs(Structure):
     function = "lr_token_logprobs"
     _fields_ = _arguments(*_tensors("logits", "labels"), ("options", TokenOptions),
-                          *_tensors("logp", "lse", "lse2", "entropy", "argmax", "mean_logit"))
+                          *_tensors("logp", "lse"), ("other_outputs", TensorPointer * 4))
 
 
 class TokenLogprobsBackward(Structure):
@@ -60,6 +60,20 @@ class PreferenceStep(Structure):
         ("loss_options", c_void_p), ("token_options", TokenOptions), ("sequence_options", SequenceOptions),
         *_tensors("logits", "labels", "mask", "reference_logps", "reference_token_logps", "losses", "logps", "counts", "grad_logits"),
         ("metrics", c_void_p), ("loss_count", c_int64), ("loss_weights", POINTER(c_double)), ("wpo", c_int32))
+
+
+class OptionInfo(Structure):
+    _fields_ = [
+        ("name", c_char_p), ("default", c_double), ("lower", c_double), ("upper", c_double), ("lower_included", c_int32),
+        ("upper_included", c_int32), ("has_gradient", c_int32), ("value_count", c_int32), ("values", POINTER(c_char_p))
+    ]
+
+
+class LossInfo(Structure):
+    _fields_ = [
+        ("size", c_uint64), ("name", c_char_p), ("aliases", POINTER(c_char_p)), ("options", POINTER(OptionInfo)), ("alias_count", c_int32),
+        ("option_count", c_int32), ("traits", c_int32 * 8)
+    ]
 
 
 TOKEN_OPTIONS = TokenOptions(-100, 1.0, 0.0)
@@ -98,6 +112,15 @@ class Library:
         struct[0] = size
         self.check(self.c.lr_loss_init(name.encode(), ctypes.cast(struct, c_void_p)))
         return struct
+
+    def defaults(self, name):
+        """The values of the options that a loss has a gradient for, in the library's order."""
+        for number in range(1, self.c.lr_loss_count() + 1):
+            info = LossInfo(ctypes.sizeof(LossInfo))
+            self.check(self.c.lr_loss_describe(number, byref(info)))
+            if info.name.decode() == name:
+                return [option.default for option in info.options[:info.option_count] if option.has_gradient]
+        raise SystemExit(f"the library has no loss {name}")
 
     def prepare(self, arguments):
         """A function that queues the call, after asking for its workspace and allocating it."""

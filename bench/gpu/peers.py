@@ -31,15 +31,15 @@ def log_probs(logits, labels):
     return torch.log_softmax(logits, -1, dtype=torch.float32).gather(-1, labels[:, None])[:, 0]
 
 
-def dlrml(policy, reference, beta_kl=0.05, beta_mix=0.2, tau=0.05):
+def dlrml(policy, reference, scale, mix, tau):
     pairs = policy.shape[0] // 2
     rho = (policy[:pairs] - reference[:pairs]) - (policy[pairs:] - reference[pairs:])
-    z, m = beta_kl * rho, torch.sigmoid(beta_mix * rho / tau)
+    z, m = scale * rho, torch.sigmoid(mix * rho / tau)
     return ((1 - m) * -torch.nn.functional.logsigmoid(z) + m * torch.exp(-z)).mean()
 
 
-def step_loss(logits, labels, reference):
-    return dlrml(log_probs(logits, labels).view(SEQUENCES, -1).sum(1), reference)
+def step_loss(logits, labels, reference, parameters):
+    return dlrml(log_probs(logits, labels).view(SEQUENCES, -1).sum(1), reference, *parameters)
 
 
 class Case:
@@ -72,6 +72,7 @@ class Bench:
         self.lse = torch.empty(self.rows, dtype=torch.float64, device="cuda")
         self.lse32 = torch.empty(self.rows, device="cuda")
         self.loss_options = library.loss_options("dlrml")
+        self.loss_parameters = library.defaults("dlrml")
 
     def ours_forward(self, logits):
         return self.library.prepare(lr.TokenLogprobs(
@@ -156,7 +157,7 @@ class Bench:
             leaf = self.logits.detach().requires_grad_()
 
             def run():
-                loss = function(leaf, self.labels, self.reference)
+                loss = function(leaf, self.labels, self.reference, self.loss_parameters)
                 torch.autograd.grad(loss, leaf)
                 return loss.detach()
 
@@ -166,7 +167,8 @@ class Bench:
 
         def verify(name, result):
             exact = torch.cat([self.exact_logp(i, i + 256) for i in range(0, self.rows, 256)])
-            self.close(name, (losses.mean() if result is None else result)[None], dlrml(exact.view(SEQUENCES, -1).sum(1), self.reference.double())[None], 1e-4)
+            self.close(name, (losses.mean() if result is None else result)[None],
+                       dlrml(exact.view(SEQUENCES, -1).sum(1), self.reference.double(), *self.loss_parameters)[None], 1e-4)
 
         return Case("preference_step", 1, 0, 1, runs, verify)
 

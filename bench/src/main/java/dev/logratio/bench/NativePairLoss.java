@@ -9,25 +9,22 @@ import dev.logratio.bindings.lr_loss_options;
 import dev.logratio.bindings.lr_pair_loss_args;
 
 import java.lang.foreign.Arena;
+import java.lang.foreign.MemoryLayout.PathElement;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
+import java.util.Map;
 
-/** dlrml with every gradient through the C function, its argument struct filled once. */
+/** dlrml with its defaults through the C function, the argument struct filled once. */
 final class NativePairLoss {
     private final Arena arena;
     private final MemorySegment args;
 
     /**
-     * Prepares the call. Inputs and their gradients come in the order policy chosen, policy
-     * rejected, reference chosen, reference rejected; parameter gradients as beta_kl, beta_mix,
-     * tau. All F32 and contiguous.
+     * Prepares the call.
+     *
+     * @param operands tensors by the name of their field; all F32 and contiguous
      */
-    NativePairLoss(
-            Arena arena,
-            Tensor[] inputs,
-            Tensor loss,
-            Tensor[] inputGrads,
-            Tensor[] parameterGrads) {
+    NativePairLoss(Arena arena, Map<String, Tensor> operands) {
         this.arena = arena;
         MemorySegment options = lr_loss_options.allocate(arena);
         lr_loss_options.size(options, lr_loss_options.sizeof());
@@ -36,18 +33,14 @@ final class NativePairLoss {
         args.fill((byte) 0);
         lr_pair_loss_args.size(args, lr_pair_loss_args.sizeof());
         lr_pair_loss_args.loss_options(args, options);
-        lr_pair_loss_args.policy_chosen(args, tensor(inputs[0]));
-        lr_pair_loss_args.policy_rejected(args, tensor(inputs[1]));
-        lr_pair_loss_args.reference_chosen(args, tensor(inputs[2]));
-        lr_pair_loss_args.reference_rejected(args, tensor(inputs[3]));
-        lr_pair_loss_args.loss(args, tensor(loss));
-        lr_pair_loss_args.grad_policy_chosen(args, tensor(inputGrads[0]));
-        lr_pair_loss_args.grad_policy_rejected(args, tensor(inputGrads[1]));
-        lr_pair_loss_args.grad_reference_chosen(args, tensor(inputGrads[2]));
-        lr_pair_loss_args.grad_reference_rejected(args, tensor(inputGrads[3]));
-        lr_pair_loss_args.grad_beta_kl(args, tensor(parameterGrads[0]));
-        lr_pair_loss_args.grad_beta_mix(args, tensor(parameterGrads[1]));
-        lr_pair_loss_args.grad_tau(args, tensor(parameterGrads[2]));
+        operands.forEach(
+                (field, tensor) ->
+                        args.set(
+                                ValueLayout.ADDRESS,
+                                lr_pair_loss_args
+                                        .layout()
+                                        .byteOffset(PathElement.groupElement(field)),
+                                tensor(tensor)));
     }
 
     void run() {

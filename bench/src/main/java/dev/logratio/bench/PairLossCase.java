@@ -6,6 +6,10 @@ import dev.logratio.Logratio;
 import dev.logratio.PairLoss;
 import dev.logratio.PreparedCall;
 import dev.logratio.Tensor;
+import dev.logratio.internal.check.Operand;
+import dev.logratio.internal.check.Operand.Presence;
+import dev.logratio.internal.check.PairLossOperand;
+import dev.logratio.internal.check.Signature;
 import dev.logratio.loss.Dlrml;
 
 import org.bytedeco.javacpp.PointerScope;
@@ -13,7 +17,11 @@ import org.bytedeco.pytorch.global.torch.ScalarType;
 
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
+import java.util.HashMap;
+import java.util.List;
+import java.util.Map;
 import java.util.Optional;
+import java.util.Set;
 
 /**
  * pair_loss: dlrml with the loss and every gradient, of its parameters too; libtorch computes the
@@ -60,7 +68,30 @@ final class PairLossCase implements Case {
                         .gradBetaMix(parameterGrads[1])
                         .gradTau(parameterGrads[2]);
         prepared = call.prepare(cpu);
-        nativeCall = new NativePairLoss(arena, inputs, loss, inputGrads, parameterGrads);
+        nativeCall = new NativePairLoss(arena, operands());
+    }
+
+    /** The tensors by the names of their operands, whose declarations have the order of ours. */
+    private Map<String, Tensor> operands() {
+        List<String> logProbs = declared(Presence.REQUIRED, Presence.REFERENCE);
+        List<String> parameters = declared(Presence.OPTION);
+        Map<String, Tensor> operands = new HashMap<>();
+        operands.put(PairLossOperand.LOSS.id(), loss);
+        for (int i = 0; i < inputs.length; i++) {
+            operands.put(logProbs.get(i), inputs[i]);
+            operands.put("grad_" + logProbs.get(i), inputGrads[i]);
+        }
+        for (int i = 0; i < parameterGrads.length; i++) {
+            operands.put("grad_" + parameters.get(i), parameterGrads[i]);
+        }
+        return operands;
+    }
+
+    private static List<String> declared(Presence... presences) {
+        return Signature.PAIR_LOSS.operands().stream()
+                .filter(one -> Set.of(presences).contains(one.declaration().presence()))
+                .map(Operand::id)
+                .toList();
     }
 
     @Override

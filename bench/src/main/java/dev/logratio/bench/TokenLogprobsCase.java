@@ -6,6 +6,9 @@ import dev.logratio.Logratio;
 import dev.logratio.Tensor;
 import dev.logratio.TokenLogprobs;
 import dev.logratio.TokenLogprobsBackward;
+import dev.logratio.internal.check.Call;
+import dev.logratio.internal.check.Operand;
+import dev.logratio.internal.check.TokenLogprobsOperand;
 
 import org.bytedeco.javacpp.PointerScope;
 import org.bytedeco.pytorch.global.torch;
@@ -13,8 +16,10 @@ import org.bytedeco.pytorch.global.torch.ScalarType;
 
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
+import java.util.HashMap;
 import java.util.List;
 import java.util.Locale;
+import java.util.Map;
 import java.util.Optional;
 
 /**
@@ -27,7 +32,7 @@ final class TokenLogprobsCase implements Case {
     enum Pass {
         /** logp and lse. */
         FORWARD,
-        /** logp, lse, lse2, entropy, argmax and the mean logit. */
+        /** Every output. */
         FORWARD_ALL,
         /** logp and lse, then the gradient of the sum of logp, over the logits. */
         FORWARD_BACKWARD
@@ -43,12 +48,9 @@ final class TokenLogprobsCase implements Case {
     private final Inputs.LogitRows source;
     private final Tensor logp;
     private final Tensor lse;
-    private final Tensor lse2;
-    private final Tensor entropy;
-    private final Tensor argmax;
-    private final Tensor meanLogit;
+    private final Map<Operand, Tensor> outputs = new HashMap<>();
     private final Backend cpu = Backend.cpu();
-    private final TokenLogprobs forward;
+    private final Runnable forward;
     private final TokenLogprobsBackward backward;
     private final int parts;
     private final org.bytedeco.pytorch.Tensor torchLogits;
@@ -63,15 +65,20 @@ final class TokenLogprobsCase implements Case {
         source = new Inputs.LogitRows(arena, dtype, columns);
         source.fill(logits);
         Tensor labels = Inputs.labels(arena, columns, rows);
-        logp = Tensor.zeros(arena, DType.F32, rows);
-        lse = Tensor.zeros(arena, DType.F64, rows);
-        lse2 = Tensor.zeros(arena, DType.F32, rows);
-        entropy = Tensor.zeros(arena, DType.F32, rows);
-        argmax = Tensor.zeros(arena, DType.I64, rows);
-        meanLogit = Tensor.zeros(arena, DType.F32, rows);
-        forward = TokenLogprobs.of(logits, labels).logp(logp).lse(lse);
+        for (Operand output : TokenOutputs.ALL) {
+            DType type = TokenOutputs.isFloat(output) ? DType.F32 : DType.I64;
+            outputs.put(output, Tensor.zeros(arena, type, rows));
+        }
+        // The backward needs it to the last bit.
+        outputs.put(TokenLogprobsOperand.LSE, Tensor.zeros(arena, DType.F64, rows));
+        logp = outputs.get(TokenLogprobsOperand.LOGP);
+        lse = outputs.get(TokenLogprobsOperand.LSE);
         if (pass == Pass.FORWARD_ALL) {
-            forward.lse2(lse2).entropy(entropy).argmax(argmax).meanLogit(meanLogit);
+            Call call = TokenOutputs.call(logits, labels, outputs::get);
+            forward = () -> call.run(cpu);
+        } else {
+            TokenLogprobs call = TokenLogprobs.of(logits, labels).logp(logp).lse(lse);
+            forward = () -> call.run(cpu);
         }
         Tensor ones = Tensor.zeros(arena, DType.F32, rows);
         ones.fill(1);
@@ -103,7 +110,7 @@ final class TokenLogprobsCase implements Case {
 
     @Override
     public void ours() {
-        forward.run(cpu);
+        forward.run();
         if (pass == Pass.FORWARD_BACKWARD) {
             backward.run(cpu);
         }
@@ -144,15 +151,13 @@ final class TokenLogprobsCase implements Case {
         }
     }
 
-    /** libtorch's results of some rows in float32, which BF16 logits are raised to. */
+    /**
+     * libtorch's results of some rows in float32, which BF16 logits are raised to; those of the
+     * forward in the order of {@link TokenOutputs#ALL}.
+     */
     private record Expected(
             long start,
-            org.bytedeco.pytorch.Tensor logp,
-            org.bytedeco.pytorch.Tensor lse,
-            org.bytedeco.pytorch.Tensor entropy,
-            org.bytedeco.pytorch.Tensor argmax,
-            org.bytedeco.pytorch.Tensor meanLogit,
-            org.bytedeco.pytorch.Tensor lse2,
+            List<org.bytedeco.pytorch.Tensor> outputs,
             org.bytedeco.pytorch.Tensor gradLogits) {}
 
     private Expected expected(long start) {
@@ -163,23 +168,27 @@ final class TokenLogprobsCase implements Case {
         picked.sum().backward();
         return new Expected(
                 start,
-                picked,
-                leaf.logsumexp(-1),
-                TorchFormulas.entropy(logProbs),
-                TorchFormulas.argmax(leaf),
-                leaf.mean(-1),
-                leaf.add(leaf).logsumexp(-1),
+                List.of(
+                        picked,
+                        leaf.logsumexp(-1),
+                        leaf.add(leaf).logsumexp(-1),
+                        TorchFormulas.entropy(logProbs),
+                        TorchFormulas.argmax(leaf),
+                        leaf.mean(-1)),
                 leaf.grad());
     }
 
     private void compare(Expected expected) {
-        compare("logp", logp, expected.logp, expected.start);
-        compare("lse", lse, expected.lse, expected.start);
-        if (pass == Pass.FORWARD_ALL) {
-            compare("lse2", lse2, expected.lse2, expected.start);
-            compare("entropy", entropy, expected.entropy, expected.start);
-            compare("mean_logit", meanLogit, expected.meanLogit, expected.start);
-            compare("argmax", argmax, expected.argmax, expected.start);
+        for (Operand output : TokenOutputs.ALL) {
+            Tensor ours = outputs.get(output);
+            if (pass == Pass.FORWARD_ALL || ours == logp || ours == lse) {
+                Guard.requireClose(
+                        "token_logprobs " + output.id(),
+                        Torch.view(ours).narrow(0, expected.start, expected.gradLogits.size(0)),
+                        expected.outputs.get(TokenOutputs.ALL.indexOf(output)),
+                        Guard.FLOAT32,
+                        Guard.FLOAT32);
+            }
         }
         if (pass == Pass.FORWARD_BACKWARD) {
             double relative =
@@ -191,16 +200,6 @@ final class TokenLogprobsCase implements Case {
                     relative,
                     1e-9);
         }
-    }
-
-    private static void compare(
-            String output, Tensor ours, org.bytedeco.pytorch.Tensor expected, long start) {
-        Guard.requireClose(
-                "token_logprobs " + output,
-                Torch.view(ours).narrow(0, start, expected.size(0)),
-                expected,
-                Guard.FLOAT32,
-                Guard.FLOAT32);
     }
 
     @Override

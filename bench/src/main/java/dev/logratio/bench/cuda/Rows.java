@@ -12,15 +12,20 @@ import dev.logratio.Tensor;
 import dev.logratio.TokenLogprobs;
 import dev.logratio.TokenLogprobsBackward;
 import dev.logratio.bench.Median;
+import dev.logratio.bench.TokenOutputs;
 import dev.logratio.bindings.logratio_h;
 import dev.logratio.cuda.CudaEvent;
 import dev.logratio.cuda.CudaStream;
 import dev.logratio.cuda.CudaTensors;
+import dev.logratio.internal.check.Operand;
+import dev.logratio.internal.check.TokenLogprobsOperand;
 import dev.logratio.loss.Dlrml;
 
 import java.lang.foreign.MemorySegment;
 import java.util.ArrayList;
+import java.util.HashMap;
 import java.util.List;
+import java.util.Map;
 import java.util.Random;
 
 /**
@@ -46,8 +51,9 @@ final class Rows implements AutoCloseable {
     private final Tensor[] logits = new Tensor[2];
     private final Tensor pristine;
     private final Tensor labels;
-    private final Tensor[] outputs = new Tensor[5];
-    private final Tensor argmax;
+    private final Map<Operand, Tensor> outputs = new HashMap<>();
+    private final Tensor logp;
+    private final Tensor lse;
     private final Tensor upstream;
     private final Tensor referenceLogps;
     private final Tensor losses;
@@ -70,10 +76,11 @@ final class Rows implements AutoCloseable {
         }
         Random random = new Random(1);
         labels = keep(toDevice(Tensor.of(random.longs(rows, 0, vocabulary).toArray(), rows)));
-        for (int i = 0; i < outputs.length; i++) {
-            outputs[i] = empty(DType.F64, rows);
+        for (Operand output : TokenOutputs.ALL) {
+            outputs.put(output, empty(TokenOutputs.isFloat(output) ? DType.F64 : DType.I64, rows));
         }
-        argmax = empty(DType.I64, rows);
+        logp = outputs.get(TokenLogprobsOperand.LOGP);
+        lse = outputs.get(TokenLogprobsOperand.LSE);
         upstream =
                 keep(toDevice(Tensor.of(DType.F32, random.doubles(rows, -1, 1).toArray(), rows)));
         referenceLogps = keep(CudaTensors.zeros(stream.device(), DType.F32, SEQUENCES));
@@ -203,23 +210,16 @@ final class Rows implements AutoCloseable {
     // ---- The operations, queued ----
 
     void forward(Tensor here) {
-        TokenLogprobs.of(here, labels).logp(outputs[0]).lse(outputs[1]).run(backend);
+        TokenLogprobs.of(here, labels).logp(logp).lse(lse).run(backend);
     }
 
     void forwardAll(Tensor here) {
-        TokenLogprobs.of(here, labels)
-                .logp(outputs[0])
-                .lse(outputs[1])
-                .lse2(outputs[2])
-                .entropy(outputs[3])
-                .meanLogit(outputs[4])
-                .argmax(argmax)
-                .run(backend);
+        TokenOutputs.call(here, labels, outputs::get).run(backend);
     }
 
     /** After a forward of the same logits. */
     void backward(Tensor here, Tensor gradient) {
-        TokenLogprobsBackward.of(here, labels, outputs[1])
+        TokenLogprobsBackward.of(here, labels, lse)
                 .gradLogp(upstream)
                 .gradLogits(gradient)
                 .run(backend);
@@ -241,7 +241,7 @@ final class Rows implements AutoCloseable {
         Tensor q = here.slice(0, rows / 2, rows);
         Divergence.of(p, q)
                 .options(DivergenceOptions.of(kind))
-                .values(outputs[0].slice(0, 0, rows / 2))
+                .values(logp.slice(0, 0, rows / 2))
                 .loss(loss)
                 .gradP(p)
                 .gradQ(q)
@@ -251,7 +251,7 @@ final class Rows implements AutoCloseable {
     void scoringRule(ScoringRuleOptions options, Tensor here) {
         ScoringRule.of(here, labels)
                 .options(options)
-                .values(outputs[0])
+                .values(logp)
                 .loss(loss)
                 .gradLogits(here)
                 .run(backend);
