@@ -1,6 +1,8 @@
 package dev.logratio.bench;
 
 import dev.logratio.Backend;
+import dev.logratio.bench.report.BandwidthReport;
+import dev.logratio.bench.report.Median;
 import dev.logratio.bindings.logratio_h;
 
 import java.lang.foreign.Arena;
@@ -12,6 +14,8 @@ enum Bandwidth {
     READ(logratio_h.LR_BANDWIDTH_READ(), 1),
     COPY(logratio_h.LR_BANDWIDTH_COPY(), 2),
     UPDATE(logratio_h.LR_BANDWIDTH_UPDATE(), 2);
+
+    private static final long REPORTED_BYTES = 1L << 29;
 
     private final int kind;
     private final int passes;
@@ -35,6 +39,24 @@ enum Bandwidth {
                     logratio_h.lr_bandwidth_probe(
                             kind, source, destination, source.byteSize(), seconds));
             return seconds.get(ValueLayout.JAVA_DOUBLE, 0);
+        }
+    }
+
+    /** What memory gives now, each kind of probe in turn. */
+    static BandwidthReport measure() {
+        try (Arena arena = Arena.ofShared()) {
+            MemorySegment source = arena.allocate(REPORTED_BYTES, Long.BYTES);
+            MemorySegment destination = arena.allocate(REPORTED_BYTES, Long.BYTES);
+            double[][] seconds = new double[values().length][AlternatingLoop.ROUNDS];
+            for (int round = 0; round < AlternatingLoop.ROUNDS; round++) {
+                for (Bandwidth probe : values()) {
+                    seconds[probe.ordinal()][round] = probe.seconds(source, destination);
+                }
+            }
+            return new BandwidthReport(
+                    READ.traffic(REPORTED_BYTES) / Median.of(seconds[READ.ordinal()]),
+                    COPY.traffic(REPORTED_BYTES) / Median.of(seconds[COPY.ordinal()]),
+                    UPDATE.traffic(REPORTED_BYTES) / Median.of(seconds[UPDATE.ordinal()]));
         }
     }
 

@@ -1,5 +1,7 @@
 package dev.logratio.bench;
 
+import dev.logratio.bench.report.Median;
+
 /**
  * What the Java interface adds to a call of the C function, from the pair loss; medians of
  * alternating rounds.
@@ -10,8 +12,8 @@ package dev.logratio.bench;
 record CallOverhead(double nativeSeconds, double seconds) {
     static CallOverhead measure() {
         try (PairLossCase pairs = new PairLossCase(Cases.PAIRS)) {
-            var throughJava = AlternatingLoop.Sample.warmedUp(pairs::ours);
-            var throughC = AlternatingLoop.Sample.warmedUp(pairs::throughC);
+            var throughJava = Sample.warmedUp(pairs::ours);
+            var throughC = Sample.warmedUp(pairs::throughC);
             double[] javaSeconds = new double[AlternatingLoop.ROUNDS];
             double[] nativeSeconds = new double[AlternatingLoop.ROUNDS];
             for (int i = 0; i < AlternatingLoop.ROUNDS; i++) {

@@ -16,16 +16,6 @@ final class Cases {
 
     static final int PAIRS = 64;
 
-    /** Well beyond any cache. */
-    private static final long LOGITS_BYTES = 1L << 30;
-
-    /**
-     * libtorch's backward holds the logits, the log-probs and a gradient of each; the check of BF16
-     * does so in float32.
-     */
-    private static final int COPIES_NEEDED = 10;
-
-    private static final int ROW_STEP = 64;
     private static final int[] VOCABULARIES = {32_000, LARGE_VOCABULARY};
 
     private Cases() {}
@@ -45,12 +35,9 @@ final class Cases {
                     new CaseSpec(
                             "preference_step in place " + suffix(dtype, LARGE_VOCABULARY),
                             Limit.READ_THEN_UPDATE,
-                            parts ->
-                                    new PreferenceStepCase(
-                                            dtype,
-                                            rows(dtype, LARGE_VOCABULARY),
-                                            LARGE_VOCABULARY,
-                                            parts)));
+                            new LogitShape(dtype, 1, 2, LARGE_VOCABULARY),
+                            (rows, columns, parts) ->
+                                    new PreferenceStepCase(dtype, rows, columns, parts)));
         }
         for (int columns : VOCABULARIES) {
             for (DivergenceKind kind : DivergenceKind.values()) {
@@ -72,7 +59,8 @@ final class Cases {
                 RowOperations.forwardReads(kind) == 2
                         ? Limit.READ_TWICE_THEN_UPDATE
                         : Limit.READ_THEN_UPDATE,
-                parts -> new DivergenceCase(kind, rows(DType.F32, columns) / 2, columns, parts));
+                new LogitShape(DType.F32, 2, 1, columns),
+                (rows, width, parts) -> new DivergenceCase(kind, rows, width, parts));
     }
 
     private static CaseSpec scoringRule(Rule rule, int columns) {
@@ -82,12 +70,9 @@ final class Cases {
                         + " forward + backward in place "
                         + suffix(DType.F32, columns),
                 Limit.READ_THEN_UPDATE,
-                parts ->
-                        new ScoringRuleCase(
-                                RowOperations.options(rule),
-                                rows(DType.F32, columns),
-                                columns,
-                                parts));
+                new LogitShape(DType.F32, 1, 1, columns),
+                (rows, width, parts) ->
+                        new ScoringRuleCase(RowOperations.options(rule), rows, width, parts));
     }
 
     static CaseSpec named(String name) {
@@ -109,24 +94,19 @@ final class Cases {
         return new CaseSpec(
                 operation + suffix(dtype, columns),
                 limit,
-                parts -> new TokenLogprobsCase(pass, dtype, rows(dtype, columns), columns, parts));
+                new LogitShape(dtype, 1, 1, columns),
+                (rows, width, parts) -> new TokenLogprobsCase(pass, dtype, rows, width, parts));
     }
 
     static CaseSpec pairLoss() {
         return new CaseSpec(
                 "pair_loss " + PAIRS + " pairs with gradients",
                 Limit.NONE,
-                ignored -> new PairLossCase(PAIRS));
+                LogitShape.NONE,
+                (rows, columns, parts) -> new PairLossCase(PAIRS));
     }
 
     private static String suffix(DType dtype, int columns) {
         return dtype.name().toLowerCase(Locale.ROOT) + " V=" + columns;
-    }
-
-    /** Rows of about 1 GiB, or of what the free memory lets libtorch take. */
-    private static int rows(DType dtype, int columns) {
-        long bytes = Math.min(LOGITS_BYTES, Machine.availableMemory() / COPIES_NEEDED);
-        long rows = bytes / ((long) columns * dtype.bytes()) / ROW_STEP * ROW_STEP;
-        return (int) Math.max(rows, ROW_STEP);
     }
 }

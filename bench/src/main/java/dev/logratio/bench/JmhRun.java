@@ -1,5 +1,7 @@
 package dev.logratio.bench;
 
+import dev.logratio.bench.report.JmhScore;
+
 import org.openjdk.jmh.results.Result;
 import org.openjdk.jmh.results.RunResult;
 import org.openjdk.jmh.runner.Runner;
@@ -24,23 +26,12 @@ final class JmhRun {
     private JmhRun() {}
 
     /**
-     * One benchmark's score.
-     *
-     * @param benchmark class and method
-     * @param parameter the case or probe, or empty
-     * @param score mean time of a run
-     * @param error half the 99.9 % confidence interval
-     * @param unit of score and error
-     */
-    record Score(String benchmark, String parameter, double score, double error, String unit) {}
-
-    /**
      * Runs the probes and the wanted cases.
      *
      * @throws BenchmarkFailedException if a benchmark fails
      */
-    static List<Score> run(List<CaseSpec> specs) {
-        List<Score> scores = new ArrayList<>();
+    static List<JmhScore> run(List<CaseSpec> specs) {
+        List<JmhScore> scores = new ArrayList<>();
         scores.addAll(run(options(BandwidthBenchmark.class)));
         String[] vocabulary = names(specs, spec -> spec.limit() != Limit.NONE);
         if (vocabulary.length > 0) {
@@ -63,7 +54,7 @@ final class JmhRun {
                 .jvmArgsAppend(FLAGS);
     }
 
-    private static List<Score> run(ChainedOptionsBuilder options) {
+    private static List<JmhScore> run(ChainedOptionsBuilder options) {
         try {
             Collection<RunResult> results = new Runner(options.build()).run();
             return results.stream().map(JmhRun::score).toList();
@@ -73,7 +64,7 @@ final class JmhRun {
         }
     }
 
-    private static Score score(RunResult run) {
+    private static JmhScore score(RunResult run) {
         Result<?> result = run.getPrimaryResult();
         var parameters = run.getParams();
         String parameter =
@@ -91,7 +82,7 @@ final class JmhRun {
                                                         parameters.getBenchmark().lastIndexOf('.')
                                                                 - 1)
                                         + 1);
-        return new Score(
+        return new JmhScore(
                 benchmark,
                 parameter,
                 result.getScore(),

@@ -32,4 +32,14 @@ enum Limit {
             case READ_TWICE_THEN_UPDATE -> 2 * readSeconds + updateSeconds;
         };
     }
+
+    /** Bytes read and written, from the bytes of the memory. */
+    double traffic(double bytes) {
+        return switch (this) {
+            case NONE -> throw new IllegalStateException("bandwidth is no bound");
+            case READ -> bytes;
+            case READ_THEN_UPDATE -> 3 * bytes;
+            case READ_TWICE_THEN_UPDATE -> 4 * bytes;
+        };
+    }
 }

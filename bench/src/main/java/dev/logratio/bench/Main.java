@@ -1,26 +1,32 @@
 package dev.logratio.bench;
 
 import dev.logratio.BackendUnavailableException;
+import dev.logratio.bench.report.BandwidthReport;
+import dev.logratio.bench.report.Comparison;
+import dev.logratio.bench.report.Documents;
+import dev.logratio.bench.report.JmhScore;
+import dev.logratio.bench.report.Machine;
+import dev.logratio.bench.report.Outcome;
+import dev.logratio.bench.report.Report;
+import dev.logratio.bench.report.SweepReport;
+import dev.logratio.bench.report.UnusableFileException;
 
 import picocli.CommandLine;
 import picocli.CommandLine.Command;
-import picocli.CommandLine.ITypeConverter;
+import picocli.CommandLine.Mixin;
 import picocli.CommandLine.Model.CommandSpec;
 import picocli.CommandLine.Option;
 import picocli.CommandLine.ParameterException;
 import picocli.CommandLine.Spec;
-import picocli.CommandLine.TypeConversionException;
 
 import java.io.IOException;
 import java.nio.file.Path;
 import java.util.List;
 import java.util.concurrent.Callable;
-import java.util.regex.Pattern;
-import java.util.regex.PatternSyntaxException;
-import java.util.stream.Stream;
 
 /**
- * {@code logratio bench}: exit status 0, 1 if a check failed, 2 for a mistake on the command line.
+ * {@code logratio bench}: exit status 0, 1 if a check failed, 2 for a mistake on the command line
+ * or in a file that it names.
  */
 @Command(
         name = "logratio bench",
@@ -28,42 +34,20 @@ import java.util.stream.Stream;
                 "Times the operations beside libtorch and beside the bandwidth of this machine, all"
                         + " in one run.",
         footer =
-                "Without --quick, --memory or --loop: JMH over every case (about three quarters of"
-                        + " an hour), then the loop that ratios are quoted from.",
+                "Without one of the options from --quick to --readme: JMH over every case (about"
+                        + " three quarters of an hour), then the loop that ratios are quoted from.",
         sortOptions = false)
 public final class Main implements Callable<Integer> {
-    @Option(names = "--quick", description = "Only the headline figures, in less than 50 s.")
-    private boolean quick;
+    @Mixin private Mode.Options mode;
+    @Mixin private LoopOptions loop;
+    @Mixin private OutputFiles files;
 
     @Option(
-            names = "--memory",
-            description = "Only check how much a forward and backward in place grow the process.")
-    private boolean memory;
-
-    @Option(
-            names = "--loop",
+            names = "--check",
             description =
-                    "Without JMH: the loop that ratios are quoted from, over every case (about 10"
-                            + " minutes).")
-    private boolean loop;
-
-    @Option(
-            names = "--filter",
-            paramLabel = "REGEX",
-            converter = PatternConverter.class,
-            description =
-                    "Only the cases whose name contains a match, such as \"forward f32\"; --list"
-                            + " names them.")
-    private Pattern filter;
-
-    @Option(names = "--list", description = "Print the names of the cases.")
-    private boolean list;
-
-    @Option(
-            names = "--json",
-            paramLabel = "FILE",
-            description = "Also write the figures to a file.")
-    private Path json;
+                    "Of --sweep: end in status 1 if a point past the caches lies more than 15 %%"
+                            + " below its neighbours' trend.")
+    private boolean check;
 
     @Option(
             names = {"-h", "--help"},
@@ -94,6 +78,10 @@ public final class Main implements Callable<Integer> {
                 });
         commandLine.setExecutionExceptionHandler(
                 (e, executed, result) -> {
+                    if (e instanceof UnusableFileException) {
+                        executed.getErr().println(e.getMessage());
+                        return CommandLine.ExitCode.USAGE;
+                    }
                     if (e instanceof BenchmarkFailedException
                             || e instanceof BackendUnavailableException) {
                         executed.getErr().println(e.getMessage());
@@ -106,71 +94,115 @@ public final class Main implements Callable<Integer> {
 
     @Override
     public Integer call() throws IOException {
-        requireCompatible();
-        if (memory) {
-            return MemoryCheck.run(System.out)
-                    ? CommandLine.ExitCode.OK
-                    : CommandLine.ExitCode.SOFTWARE;
-        }
-        List<CaseSpec> specs =
-                Cases.all().stream()
-                        .filter(one -> filter == null || filter.matcher(one.name()).find())
-                        .toList();
+        Mode chosen = mode.chosen().orElseThrow(() -> mistake(Mode.Options.EXCLUSIVE));
+        Mode.mistake(chosen, loop, files, check)
+                .ifPresent(
+                        text -> {
+                            throw mistake(text);
+                        });
+        boolean holds =
+                switch (chosen) {
+                    case FULL -> loop(true);
+                    case LOOP -> loop(false);
+                    case LIST -> list();
+                    case QUICK -> quick();
+                    case MEMORY -> memory();
+                    case SWEEP -> sweep();
+                    case PAGES -> pages();
+                    case README -> readme();
+                };
+        return holds ? CommandLine.ExitCode.OK : CommandLine.ExitCode.SOFTWARE;
+    }
+
+    private ParameterException mistake(String text) {
+        return new ParameterException(spec.commandLine(), text);
+    }
+
+    private List<CaseSpec> specs() {
+        List<CaseSpec> specs = Cases.all().stream().filter(one -> loop.wants(one.name())).toList();
         if (specs.isEmpty()) {
-            throw new ParameterException(
-                    spec.commandLine(),
-                    "--filter is \"" + filter + "\", which matches no case; --list names them");
+            throw mistake(
+                    "--filter is \""
+                            + loop.filter()
+                            + "\", which matches no case; --list names them");
         }
-        if (list) {
-            specs.forEach(one -> System.out.println(one.name()));
-            return CommandLine.ExitCode.OK;
-        }
-        Report report = quick ? new QuickRun(System.out).run() : full(specs, !loop);
-        if (json != null) {
-            report.write(json);
-        }
-        return CommandLine.ExitCode.OK;
+        return specs;
     }
 
-    private void requireCompatible() {
-        if (quick && filter != null || memory && filter != null) {
-            throw new ParameterException(
-                    spec.commandLine(),
-                    "--filter goes with a full run or --loop, not with --quick or --memory");
-        }
-        if (Stream.of(quick, memory, loop, list).filter(given -> given).count() > 1) {
-            throw new ParameterException(
-                    spec.commandLine(), "--quick, --memory, --loop and --list exclude each other");
-        }
-        if (json != null && (memory || list)) {
-            throw new ParameterException(
-                    spec.commandLine(), "--json goes with a full run, --loop or --quick");
-        }
+    private boolean list() {
+        specs().forEach(one -> System.out.println(one.name()));
+        return true;
     }
 
-    private static Report full(List<CaseSpec> specs, boolean withJmh) {
-        Machine machine = Machine.current();
+    private boolean loop(boolean withJmh) throws IOException {
+        List<CaseSpec> specs = specs();
+        Machine machine = Machine.current(SystemFiles.device());
+        Comparison comparison =
+                loop.against() == null ? null : Comparison.with(loop.against(), machine);
         System.out.println(machine);
-        BandwidthReport bandwidth = BandwidthReport.measure();
+        BandwidthReport bandwidth = Bandwidth.measure();
         System.out.println(bandwidth);
-        List<JmhRun.Score> scores = withJmh ? JmhRun.run(specs) : List.of();
-        List<Measurement> measurements = specs.stream().map(AlternatingLoop::measure).toList();
-        Report report = new Report(machine, bandwidth, measurements, scores);
-        System.out.println();
-        report.print(System.out);
-        return report;
+        List<JmhScore> scores = withJmh ? JmhRun.run(specs) : List.of();
+        try (Progress progress = Progress.of(specs.size() * loop.repeats())) {
+            Report report =
+                    new Report(
+                            machine,
+                            bandwidth,
+                            loop.repeats(),
+                            LoopRun.measure(specs, loop.repeats(), progress),
+                            scores);
+            System.out.println();
+            finish(report);
+            if (comparison == null) {
+                return true;
+            }
+            boolean holds = comparison.compare(report, loop::wants);
+            comparison.lines().forEach(System.out::println);
+            return holds;
+        }
     }
 
-    /** A regular expression, with a message of one line when it is none. */
-    static final class PatternConverter implements ITypeConverter<Pattern> {
-        @Override
-        public Pattern convert(String value) {
-            try {
-                return Pattern.compile(value);
-            } catch (PatternSyntaxException e) {
-                throw new TypeConversionException(
-                        "\"" + value + "\" is not a regular expression: " + e.getDescription());
-            }
+    private boolean quick() throws IOException {
+        try (Progress progress = Progress.of(QuickRun.CASES)) {
+            files.write(new QuickRun(System.out, progress).run());
+            return true;
         }
+    }
+
+    private static boolean memory() throws IOException {
+        try (Progress progress = Progress.of(1)) {
+            progress.begin("memory");
+            boolean holds = MemoryCheck.run(System.out);
+            progress.finished(holds ? "held" : "exceeded");
+            return holds;
+        }
+    }
+
+    private boolean sweep() throws IOException {
+        try (Progress progress = Progress.of(SweepRun.steps())) {
+            SweepReport report = new SweepRun(progress).run();
+            System.out.println(report.machine());
+            finish(report);
+            return !check || report.holds();
+        }
+    }
+
+    private boolean pages() throws IOException {
+        try (Progress progress = Progress.of(PagesRun.steps())) {
+            finish(new PagesRun(progress).run());
+            return true;
+        }
+    }
+
+    private static boolean readme() throws IOException {
+        Documents.of(Path.of(System.getProperty("logratio.root", ".")))
+                .write()
+                .forEach(System.out::println);
+        return true;
+    }
+
+    private void finish(Outcome outcome) throws IOException {
+        outcome.print(System.out);
+        files.write(outcome);
     }
 }

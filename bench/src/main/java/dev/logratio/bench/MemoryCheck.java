@@ -39,7 +39,7 @@ final class MemoryCheck {
             new Inputs.LogitRows(arena, DType.BF16, COLUMNS).fill(logits);
             Tensor labels = Inputs.labels(arena, COLUMNS, ROWS);
             Files.writeString(CLEAR, RESTART_PEAK);
-            long before = Machine.kibibytes(STATUS, "VmRSS");
+            long before = SystemFiles.kibibytes(STATUS, "VmRSS");
 
             Backend cpu = Backend.cpu();
             Tensor logp = Tensor.zeros(arena, DType.F32, ROWS);
@@ -49,7 +49,7 @@ final class MemoryCheck {
             TokenLogprobs.of(logits, labels).logp(logp).lse(lse).run(cpu);
             TokenLogprobsBackward.of(logits, labels, lse).gradLogp(gradLogp).inPlace().run(cpu);
 
-            long growth = Machine.kibibytes(STATUS, "VmHWM") - before;
+            long growth = SystemFiles.kibibytes(STATUS, "VmHWM") - before;
             out.printf(
                     Locale.ROOT,
                     "token_logprobs bf16 %d x %d forward + backward in place: peak %.1f MiB beyond"

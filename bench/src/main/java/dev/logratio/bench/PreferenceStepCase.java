@@ -21,7 +21,7 @@ import java.util.Optional;
  * metrics.
  */
 final class PreferenceStepCase implements Case {
-    private static final int SEQUENCES = 8;
+    private static final int MOST_SEQUENCES = 8;
 
     private final Arena arena = Arena.ofShared();
     private final Backend cpu = Backend.cpu();
@@ -30,29 +30,32 @@ final class PreferenceStepCase implements Case {
     private final Tensor losses;
     private final PreferenceStep call;
     private final int parts;
+    private final int sequences;
     private final org.bytedeco.pytorch.Tensor torchLogits;
     private final org.bytedeco.pytorch.Tensor torchLabels;
     private final org.bytedeco.pytorch.Tensor torchReference;
     private final org.bytedeco.pytorch.Tensor torchBeta;
 
     /**
-     * Rows are those of all sequences together, a multiple of 8; libtorch's parts are whole pairs.
+     * Rows are those of all sequences together: up to 8, an even number of them, or a multiple of
+     * 8; libtorch's parts are whole pairs.
      */
     PreferenceStepCase(DType dtype, int rows, int columns, int libtorchParts) {
         parts = libtorchParts;
-        int tokens = rows / SEQUENCES;
-        logits = Tensor.zeros(arena, dtype, SEQUENCES, tokens, columns);
+        sequences = Math.min(MOST_SEQUENCES, rows);
+        int tokens = rows / sequences;
+        logits = Tensor.zeros(arena, dtype, sequences, tokens, columns);
         source = new Inputs.LogitRows(arena, dtype, columns);
         source.fill(logits);
-        Tensor labels = Inputs.labels(arena, columns, SEQUENCES, tokens);
-        Tensor reference = Tensor.zeros(arena, DType.F32, SEQUENCES);
+        Tensor labels = Inputs.labels(arena, columns, sequences, tokens);
+        Tensor reference = Tensor.zeros(arena, DType.F32, sequences);
         Sigmoid dpo = new Sigmoid();
-        losses = Tensor.zeros(arena, DType.F32, SEQUENCES / 2);
+        losses = Tensor.zeros(arena, DType.F32, sequences / 2);
         call =
                 PreferenceStep.of(dpo, logits, labels)
                         .referenceLogps(reference)
                         .losses(losses)
-                        .logps(Tensor.zeros(arena, DType.F32, SEQUENCES))
+                        .logps(Tensor.zeros(arena, DType.F32, sequences))
                         .inPlace();
         Torch.threads(Logratio.threads());
         torchLogits = Torch.view(logits);
@@ -68,7 +71,7 @@ final class PreferenceStepCase implements Case {
      */
     private void centreReference(Tensor reference) {
         try (PointerScope scope = new PointerScope()) {
-            for (int i = 0; i < SEQUENCES; i++) {
+            for (int i = 0; i < sequences; i++) {
                 var sequence = torchLogits.select(0, i).to(ScalarType.Float);
                 double logp =
                         TorchFormulas.tokenLogps(sequence, torchLabels.select(0, i))
@@ -84,7 +87,7 @@ final class PreferenceStepCase implements Case {
         return String.format(
                 Locale.ROOT,
                 "%d pairs x %d tokens x %d, %.2f GB",
-                SEQUENCES / 2,
+                sequences / 2,
                 logits.size(1),
                 logits.size(2),
                 logits.segment().byteSize() / 1e9);
@@ -103,7 +106,7 @@ final class PreferenceStepCase implements Case {
     @Override
     public void libtorch() {
         try (PointerScope scope = new PointerScope()) {
-            dpo(Torch.leaf(torchLogits.narrow(0, 0, SEQUENCES / parts))).mean().backward();
+            dpo(Torch.leaf(torchLogits.narrow(0, 0, sequences / parts))).mean().backward();
         }
     }
 
@@ -114,9 +117,8 @@ final class PreferenceStepCase implements Case {
 
     /** The losses of the first sequences as a batch of their own, half of them chosen. */
     private org.bytedeco.pytorch.Tensor dpo(org.bytedeco.pytorch.Tensor leaf) {
-        long sequences = leaf.size(0);
-        long pairs = sequences / 2;
-        var logps = TorchFormulas.tokenLogps(leaf, torchLabels.narrow(0, 0, sequences)).sum(1);
+        long pairs = leaf.size(0) / 2;
+        var logps = TorchFormulas.tokenLogps(leaf, torchLabels.narrow(0, 0, 2 * pairs)).sum(1);
         var rho =
                 TorchFormulas.logRatio(
                         logps.narrow(0, 0, pairs),
@@ -140,7 +142,7 @@ final class PreferenceStepCase implements Case {
             Guard.requireClose("preference_step losses", Torch.view(losses), expected, relative, 0);
             double gradRelative =
                     relative + (logits.dtype() == DType.BF16 ? Guard.BF16_ROUNDING : 0);
-            for (int sequence : new int[] {0, SEQUENCES - 1}) {
+            for (int sequence : new int[] {0, sequences - 1}) {
                 Guard.requireClose(
                         "preference_step grad_logits",
                         torchLogits.select(0, sequence),

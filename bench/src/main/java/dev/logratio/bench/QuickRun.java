@@ -2,6 +2,10 @@ package dev.logratio.bench;
 
 import dev.logratio.DType;
 import dev.logratio.bench.TokenLogprobsCase.Pass;
+import dev.logratio.bench.report.BandwidthReport;
+import dev.logratio.bench.report.Machine;
+import dev.logratio.bench.report.Measurement;
+import dev.logratio.bench.report.Report;
 
 import java.io.PrintStream;
 import java.lang.management.ManagementFactory;
@@ -18,18 +22,23 @@ final class QuickRun {
      */
     private static final Duration LATEST_EXTRA = Duration.ofSeconds(28);
 
+    /** If there is time for all. */
+    static final int CASES = 5;
+
     private final PrintStream out;
+    private final Progress progress;
     private final List<Measurement> measurements = new ArrayList<>();
 
-    QuickRun(PrintStream out) {
+    QuickRun(PrintStream out, Progress progress) {
         this.out = out;
+        this.progress = progress;
     }
 
     /** Measures, and prints the F32 forward line last. */
     Report run() {
-        Machine machine = Machine.current();
+        Machine machine = Machine.current(SystemFiles.device());
         out.println(machine);
-        BandwidthReport bandwidth = BandwidthReport.measure();
+        BandwidthReport bandwidth = Bandwidth.measure();
         out.println(bandwidth);
         Measurement forward = measure(Pass.FORWARD, DType.F32);
         out.println(inPlaceLine("f32", measure(Pass.FORWARD_BACKWARD, DType.F32)));
@@ -45,19 +54,23 @@ final class QuickRun {
                         + " row; %d rounds, median of the ratios within a round%n",
                 forward.input(), forward.rounds());
         out.println(forwardLine("f32", forward));
-        return new Report(machine, bandwidth, measurements, List.of());
+        return new Report(machine, bandwidth, 1, measurements, List.of());
     }
 
     private Measurement measure(Pass pass, DType dtype) {
-        Measurement measurement =
-                AlternatingLoop.measure(Cases.tokenLogprobs(pass, dtype, Cases.LARGE_VOCABULARY));
+        return measure(Cases.tokenLogprobs(pass, dtype, Cases.LARGE_VOCABULARY));
+    }
+
+    private Measurement measure(CaseSpec spec) {
+        progress.begin(spec.name());
+        Measurement measurement = AlternatingLoop.measure(spec);
         measurements.add(measurement);
+        progress.finished("");
         return measurement;
     }
 
     private void pairLoss() {
-        Measurement measured = AlternatingLoop.measure(Cases.pairLoss());
-        measurements.add(measured);
+        Measurement measured = measure(Cases.pairLoss());
         out.printf(
                 Locale.ROOT,
                 "pair_loss %d pairs with gradients from Java: %.2f us%n",

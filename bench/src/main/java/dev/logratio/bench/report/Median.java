@@ -1,4 +1,4 @@
-package dev.logratio.bench;
+package dev.logratio.bench.report;
 
 import java.util.function.IntToDoubleFunction;
 import java.util.stream.IntStream;
@@ -19,8 +19,12 @@ public final class Median {
 
     /**
      * Median of figure(0) .. figure(count - 1); the mean of the middle two when the count is even.
+     *
+     * @param count at least one
+     * @param figure the figure of a number
+     * @return their median
      */
-    static double of(int count, IntToDoubleFunction figure) {
+    public static double of(int count, IntToDoubleFunction figure) {
         double[] sorted = IntStream.range(0, count).mapToDouble(figure).sorted().toArray();
         return (sorted[(count - 1) / 2] + sorted[count / 2]) / 2;
     }

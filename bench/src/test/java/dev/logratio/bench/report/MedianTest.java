@@ -1,4 +1,4 @@
-package dev.logratio.bench;
+package dev.logratio.bench.report;
 
 import static org.junit.jupiter.api.Assertions.assertEquals;
 
