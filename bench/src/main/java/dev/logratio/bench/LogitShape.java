@@ -12,7 +12,7 @@ import dev.logratio.DType;
  * @param columns the vocabulary
  */
 record LogitShape(DType dtype, int sides, int leastRows, int columns) {
-    /** Of a case without logits. */
+    /** What a case without logits has. */
     static final LogitShape NONE = new LogitShape(DType.F32, 0, 0, 0);
 
     private static final long MEMORY_BYTES = 1L << 30;

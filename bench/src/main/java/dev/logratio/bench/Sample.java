@@ -22,7 +22,7 @@ record Sample(Runnable run, long repeats) {
                 run, repeats == 1 ? 1 : repeats(run, SHORT_RUN_WARM_UP_NANOS, SHORTEST_NANOS));
     }
 
-    /** Of code that is warm already; samples take at least so long. */
+    /** For code that is warm already; samples take at least so long. */
     static Sample ofWarm(Runnable run, long shortestNanos) {
         return new Sample(run, repeats(run, shortestNanos, shortestNanos));
     }

@@ -2,7 +2,6 @@ package dev.logratio.bench;
 
 import dev.logratio.DType;
 import dev.logratio.bench.report.Machine;
-import dev.logratio.bench.report.Median;
 import dev.logratio.bench.report.SweepReport;
 import dev.logratio.bench.report.SweepReport.Curve;
 import dev.logratio.bench.report.SweepReport.Point;
@@ -16,7 +15,8 @@ import java.util.function.IntFunction;
 
 /**
  * Small calls, and the speed by the number of rows and by their length. Every round times every
- * point once, so that a machine whose speed drifts slows all points alike.
+ * point once, and the fastest round counts: what else runs on the machine slows a round, and would
+ * look like a dip of the curve.
  */
 final class SweepRun {
     private static final int MOST_ROWS = 65_536;
@@ -94,8 +94,8 @@ final class SweepRun {
     private record Size(
             int x, double logitsBytes, double bytes, Runnable run, List<Double> seconds) {
         Point point() {
-            double median = Median.of(seconds.stream().mapToDouble(s -> s).toArray());
-            return new Point(x, logitsBytes, bytes / median);
+            double fastest = seconds.stream().mapToDouble(s -> s).min().orElseThrow();
+            return new Point(x, logitsBytes, bytes / fastest);
         }
     }
 

@@ -138,14 +138,13 @@ public final class Comparison {
         all.add(
                 String.format(
                         Locale.ROOT,
-                        "%d ratios compared with those of %s (Logratio %s, %s): %s",
-                        compared,
+                        "beside %s (Logratio %s, %s), %s of %d ratios fell by more than the noise"
+                                + " band",
                         file,
                         earlier.machine().version(),
                         earlier.machine().date(),
-                        fallen == 0
-                                ? "none fell by more than its noise band"
-                                : fallen + " fell by more than the noise band"));
+                        fallen == 0 ? "none" : Integer.toString(fallen),
+                        compared));
         return all;
     }
 }

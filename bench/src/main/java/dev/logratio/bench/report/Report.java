@@ -30,6 +30,15 @@ public record Report(
     private static final String ROW = "%-66s %12s %12s %10s %9s %7s%n";
     private static final String NOISE_ROW = "%-66s %16s %9s %11s%n";
 
+    private static final String EXPLANATION =
+            """
+            Medians over all rounds; ratios are taken within a round. "of limit" is the least time
+            that memory allows over ours, "of cached speed" the time of the same work on rows that
+            stay in the cache over ours: near 1, arithmetic is what takes the time. "±" is the
+            noise band of the ratio before it, the width of its 95 % bootstrap interval over repeats
+            and rounds. "GB/s" counts the bytes that have to be read and written.
+            """;
+
     /** Prints the roofline table, and how sure its ratios are. */
     @Override
     public void print(PrintStream out) {
@@ -104,16 +113,7 @@ public record Report(
                             Texts.number(2, row.shareOfCachedSpeed()),
                             Texts.gigabytes(row.reached())));
         }
-        return text.append('\n')
-                .append(
-                        """
-                        Medians over all rounds; ratios are taken within a round. "of limit" is the least time that \
-                        memory allows over ours, "of cached speed" the time of the same work on rows that stay in the \
-                        cache over ours: near 1, arithmetic is what takes the time. "±" is the noise band of the ratio \
-                        before it, the width of its 95 % bootstrap interval over repeats and rounds. "GB/s" counts the \
-                        bytes that have to be read and written.
-                        """)
-                .toString();
+        return text.append('\n').append(EXPLANATION).toString();
     }
 
     private static String sentence(BandwidthReport bandwidth) {

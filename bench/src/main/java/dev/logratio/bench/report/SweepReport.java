@@ -67,7 +67,7 @@ public record SweepReport(
      *
      * @param x rows or columns
      * @param logitsBytes of all rows together
-     * @param bytesPerSecond read and written
+     * @param bytesPerSecond read and written, in the fastest round
      */
     public record Point(double x, double logitsBytes, double bytesPerSecond) {}
 

@@ -19,7 +19,7 @@ final class Texts {
         return value == null ? "-" : String.format(Locale.ROOT, "%." + decimals + "f", value);
     }
 
-    /** As GB/s; "-" for null. */
+    /** In GB/s; "-" for null. */
     static String gigabytes(Double bandwidth) {
         return number(1, bandwidth == null ? null : bandwidth / 1e9);
     }

@@ -45,10 +45,10 @@ class ComparisonTest {
                         name -> true));
         assertEquals(
                 List.of(
-                        "3 ratios compared with those of "
+                        "beside "
                                 + file
-                                + " (Logratio 0.1.0, 2026-01-02): none fell by more than its noise"
-                                + " band"),
+                                + " (Logratio 0.1.0, 2026-01-02), none of 3 ratios fell by more"
+                                + " than the noise band"),
                 comparison.lines());
     }
 
@@ -63,7 +63,11 @@ class ComparisonTest {
                 "fell: a, of limit from 0.900 to 0.810, by 0.090 (10.0 %); the noise band is 0.030",
                 comparison.lines().get(0));
         assertTrue(comparison.lines().get(1).startsWith("fell: pairs, x libtorch from 100.000"));
-        assertTrue(comparison.lines().get(2).endsWith("2 fell by more than the noise band"));
+        assertTrue(
+                comparison
+                        .lines()
+                        .get(2)
+                        .endsWith("2 of 3 ratios fell by more than the noise band"));
     }
 
     @Test
