@@ -1,6 +1,5 @@
 package dev.logratio.bench;
 
-import dev.logratio.bench.report.Median;
 import dev.logratio.bench.report.SweepReport.Small;
 
 import java.lang.foreign.MemorySegment;
@@ -9,7 +8,8 @@ import java.util.List;
 
 /**
  * Calls on so little that their fixed cost counts, repeated on the same rows, so that these stay in
- * the cache; so does what the probe beside each reads, called from Java as the operation is.
+ * the cache; so does what the probe beside each reads, called from Java as the operation is. The
+ * fastest round counts: one that waits for another thread's turn takes many times as long.
  */
 final class SmallCalls {
     private static final int ROUNDS = 9;
@@ -37,29 +37,27 @@ final class SmallCalls {
         MemorySegment memory = rows.memory(count, columns);
         Sample probe = Sample.ofWarm(() -> Bandwidth.READ.seconds(memory), SAMPLE_NANOS);
         Sample ours = Sample.ofWarm(rows.forward(count, columns), SAMPLE_NANOS);
-        double[] probeSeconds = new double[ROUNDS];
-        double[] seconds = new double[ROUNDS];
-        double[] shares = new double[ROUNDS];
+        double probeSeconds = Double.POSITIVE_INFINITY;
+        double seconds = Double.POSITIVE_INFINITY;
         for (int round = 0; round < ROUNDS; round++) {
-            probeSeconds[round] = probe.seconds();
-            seconds[round] = ours.seconds();
-            shares[round] = probeSeconds[round] / seconds[round];
+            probeSeconds = Math.min(probeSeconds, probe.seconds());
+            seconds = Math.min(seconds, ours.seconds());
         }
         return new Small(
                 "forward f32, " + count + " x " + columns,
-                Median.of(seconds),
-                Median.of(probeSeconds),
-                Median.of(shares));
+                seconds,
+                probeSeconds,
+                probeSeconds / seconds);
     }
 
     private static Small onePair() {
         try (PairLossCase pair = new PairLossCase(1)) {
             Sample ours = Sample.warmedUp(pair::ours);
-            double[] seconds = new double[ROUNDS];
+            double seconds = Double.POSITIVE_INFINITY;
             for (int round = 0; round < ROUNDS; round++) {
-                seconds[round] = ours.seconds();
+                seconds = Math.min(seconds, ours.seconds());
             }
-            return new Small("pair_loss of 1 pair", Median.of(seconds), null, null);
+            return new Small("pair_loss of 1 pair", seconds, null, null);
         }
     }
 }

@@ -38,7 +38,7 @@ public record SweepReport(
      * A small call, repeated.
      *
      * @param name what is called
-     * @param seconds of a call
+     * @param seconds of a call, in the fastest round
      * @param probeSeconds of the probe that reads the same bytes in the same way; null where there
      *     are no rows
      * @param shareOfLimit the probe's time over the call's; null where there are no rows
