@@ -1,21 +1,21 @@
 // divergence: values, loss and both gradients.
 //
-// One kernel takes a pair of rows through everything: the log-sum-exps of both sides and, where the
-// kind's value follows from sums about the running maxima (sce, jeffreys, kl, cosine), the value,
-// in one read of each side; the second read that the others need (js, l2, tvd, wasserstein1); and
-// one read and one write of each live side for the gradients. p and q are never stored. A block has
-// its pair for itself, so that all reads after the first find the rows in L2, and memory itself is
-// read once and written once: 2 (BF16, F16) or 4 (F32) bytes per element and side forward, as many
-// again backward.
+// One kernel takes two rows that meet through everything: the log-sum-exps of both sides and, where
+// the kind's value follows from sums about the running maxima (sce, jeffreys, kl, cosine), the
+// value, in one read of each side; the second read that the others need (js, l2, tvd,
+// wasserstein1); and one read and one write of each live side for the gradients. p and q are never
+// stored. A block has its rows for itself, so that all reads after the first find the rows in L2,
+// and memory itself is read once and written once: 2 (BF16, F16) or 4 (F32) bytes per element and
+// side forward, as many again backward.
 //
 // Each warp has a stretch of the columns: no barrier within a pass, and Wasserstein's running sums
-// need only to know what the stretches before add up to. Where the mean is weighted, or pairs are
-// given by row numbers, a small launch comes first: it sums the weights, so that the upstream
-// gradient is known, and finds which pair has which row. A last one sums the loss, in a fixed
+// need only to know what the stretches before add up to. Where the mean is weighted, or rows meet
+// by number, a small launch comes first: it sums the weights, so that the upstream
+// gradient is known, and finds which row meets which. A last one sums the loss, in a fixed
 // order.
 #include "block.cuh"
 #include "operations.h"
-#include "row_pair.cuh"
+#include "two_rows.cuh"
 #include "runtime.h"
 
 namespace logratio::device {
@@ -23,15 +23,14 @@ namespace {
 
 constexpr int64_t kNobody = INT64_MAX;
 
-struct PairCall {
+struct DivergenceCall {
   op::Divergence args;
-  PairScale scale;
+  TwoRowsScale scale;
   Stretches stretches;
-  int64_t*
-      owners_p;  // by row: the first pair that names it, or kNobody. NULL where row k meets row k
+  int64_t* owners_p;  // by row: the first k that names it, or kNobody. NULL where row k meets row k
   int64_t* owners_q;
-  double* total;   // of the weights; NULL: the number of pairs
-  double* values;  // of the pairs, in double
+  double* total;   // of the weights; NULL: the number of rows that meet
+  double* values;  // in double
   int64_t* bad_values;
 
   __device__ void count_bad() const {
@@ -39,31 +38,32 @@ struct PairCall {
       count_up(bad_values);
   }
   // What is no weight counts as 0.
-  __device__ double weight(int64_t pair) const {
+  __device__ double weight(int64_t k) const {
     if (!args.row_weights.present)
       return 1;
-    const double weight = read_double(args.row_weights, pair);
+    const double weight = read_double(args.row_weights, k);
     return is_weight(weight) ? weight : 0;
   }
-  // Of the pair in the loss.
-  __device__ double share(int64_t pair) const {
-    const double all = total == nullptr ? static_cast<double>(args.pairs) : *total;
-    const double own = weight(pair);
+  // Of value k in the loss.
+  __device__ double share(int64_t k) const {
+    const double all = total == nullptr ? static_cast<double>(args.count) : *total;
+    const double own = weight(k);
     return own == 0 ? 0 : own / (args.mean && all != 0 ? all : 1);
   }
 };
 
 // ---- Before the rows ----
 
-__device__ inline void claim(const op::TensorView& rows, int64_t pair, int64_t count,
+__device__ inline void claim(const op::TensorView& rows, int64_t k, int64_t count,
                              int64_t* owners) {
-  const int64_t row = read_int(rows, pair);
+  const int64_t row = read_int(rows, k);
   if (row >= 0 && row < count)
-    lower_to(&owners[row], pair);
+    lower_to(&owners[row], k);
 }
 
 // By one block.
-__global__ void __launch_bounds__(kListThreads) prepare_pairs(const LR_PARAMETER PairCall call) {
+__global__ void __launch_bounds__(kListThreads)
+    prepare_rows(const LR_PARAMETER DivergenceCall call) {
   LR_SHARED(BlockScratch, scratch, 1);
   const op::Divergence& args = call.args;
   if (call.owners_p != nullptr) {
@@ -73,13 +73,13 @@ __global__ void __launch_bounds__(kListThreads) prepare_pairs(const LR_PARAMETER
       call.owners_q[r] = kNobody;
     make_visible();
     __syncthreads();
-    for (int64_t k = threadIdx.x; k < args.pairs; k += kListThreads) {
+    for (int64_t k = threadIdx.x; k < args.count; k += kListThreads) {
       claim(args.p_rows, k, args.p_count, call.owners_p);
       claim(args.q_rows, k, args.q_count, call.owners_q);
     }
   }
   double sum[1] = {0};
-  for (int64_t k = threadIdx.x; k < args.pairs; k += kListThreads) {
+  for (int64_t k = threadIdx.x; k < args.count; k += kListThreads) {
     if (args.row_weights.present && !is_weight(read_double(args.row_weights, k)))
       call.count_bad();
     sum[0] += call.weight(k);
@@ -89,24 +89,24 @@ __global__ void __launch_bounds__(kListThreads) prepare_pairs(const LR_PARAMETER
     *call.total = sum[0];
 }
 
-// ---- Pairs of rows ----
+// ---- Two rows that meet ----
 
 // What the warps of a block tell each other.
-struct PairScratch {
-  PairSums first[kStretchWarps];
+struct TwoRowsScratch {
+  TwoRowsSums first[kStretchWarps];
   SecondSums second[kStretchWarps];
   TransportStart starts[kStretchWarps];
   float largest[kStretchWarps];  // weight
-  PairSums sums;
-  PairNorm norm;
+  TwoRowsSums sums;
+  TwoRowsNorm norm;
   SideCoefficients a, b;
   int64_t live;  // columns up to the last that has a probability
 };
 
 // Neither side has a probability in the column.
 template <class T>
-__device__ inline bool vanishes(const RowsOfPair<T>& rows, int64_t column, const PairSums& sums,
-                                const PairScale& scale) {
+__device__ inline bool vanishes(const TwoRows<T>& rows, int64_t column, const TwoRowsSums& sums,
+                                const TwoRowsScale& scale) {
   constexpr float kUnderflow = -88;
   return (T::widen(rows.a[column]) - static_cast<float>(sums.max_a)) * scale.inverse_temperature <
              kUnderflow &&
@@ -117,8 +117,8 @@ __device__ inline bool vanishes(const RowsOfPair<T>& rows, int64_t column, const
 // Transport's running sum is 0 behind the last column that has a probability; the rounding left of
 // it would count once for every column of a padded vocabulary. By a warp.
 template <class T>
-__device__ inline int64_t count_live(const RowsOfPair<T>& rows, int64_t columns,
-                                     const PairSums& sums, const PairScale& scale) {
+__device__ inline int64_t count_live(const TwoRows<T>& rows, int64_t columns,
+                                     const TwoRowsSums& sums, const TwoRowsScale& scale) {
 #pragma unroll 1
   for (int64_t end = columns; end > 0; end -= kWarp) {
     const int64_t column = end - 1 - lane_index();
@@ -131,19 +131,19 @@ __device__ inline int64_t count_live(const RowsOfPair<T>& rows, int64_t columns,
 }
 
 // By the first warp, of which lane w has warp w's sums.
-template <class T, PairForm kForm>
-__device__ inline void finish_first(const PairCall& call, const RowsOfPair<T>& rows,
-                                    PairScratch* scratch) {
+template <class T, TwoRowsForm kForm>
+__device__ inline void finish_first(const DivergenceCall& call, const TwoRows<T>& rows,
+                                    TwoRowsScratch* scratch) {
   const int lane = lane_index();
   const double temperature = call.scale.temperature;
-  const PairSums own = lane < call.stretches.count ? scratch->first[lane] : math::no_sums();
-  const PairSums sums = merge_lanes<kForm>(own, static_cast<float>(own.max_a),
-                                           static_cast<float>(own.max_b), call.scale);
+  const TwoRowsSums own = lane < call.stretches.count ? scratch->first[lane] : math::no_sums();
+  const TwoRowsSums sums = merge_lanes<kForm>(own, static_cast<float>(own.max_a),
+                                              static_cast<float>(own.max_b), call.scale);
   if (lane == 0) {
     scratch->sums = sums;
-    scratch->norm = math::pair_norm(kForm, sums, temperature);
+    scratch->norm = math::two_rows_norm(kForm, sums, temperature);
   }
-  if constexpr (kForm == PairForm::transport) {
+  if constexpr (kForm == TwoRowsForm::transport) {
     const int64_t columns = call.args.p.columns;
     const int64_t live =
         math::is_defined(sums) ? count_live(rows, columns, sums, call.scale) : columns;
@@ -163,20 +163,20 @@ __device__ inline void finish_first(const PairCall& call, const RowsOfPair<T>& r
 }
 
 // By one thread.
-template <PairForm kForm>
-__device__ inline void finish_second(const PairCall& call, int64_t pair, double upstream,
-                                     PairScratch* scratch) {
+template <TwoRowsForm kForm>
+__device__ inline void finish_second(const DivergenceCall& call, int64_t k, double upstream,
+                                     TwoRowsScratch* scratch) {
   SecondSums second{};
   if constexpr (math::needs_second_pass(kForm)) {
     for (int w = 0; w < call.stretches.count; ++w) {
-      if constexpr (kForm == PairForm::transport)
+      if constexpr (kForm == TwoRowsForm::transport)
         scratch->starts[w].signs = second.signs;
       math::append(&second, scratch->second[w]);
     }
   }
-  const PairSums& sums = scratch->sums;
-  math::PairResult result = math::pair_result(call.args.options, sums, second);
-  if constexpr (kForm == PairForm::transport) {
+  const TwoRowsSums& sums = scratch->sums;
+  math::TwoRowsResult result = math::two_rows_result(call.args.options, sums, second);
+  if constexpr (kForm == TwoRowsForm::transport) {
     const double middle = math::count_from_mean(&result);
     for (int w = 0; w < call.stretches.count; ++w)
       scratch->starts[w].signs -= middle;
@@ -185,8 +185,8 @@ __device__ inline void finish_second(const PairCall& call, int64_t pair, double 
       math::side_coefficients(kForm, scratch->norm.far, result.a, upstream, sums.sum_a, sums.sum_b);
   scratch->b =
       math::side_coefficients(kForm, scratch->norm.far, result.b, upstream, sums.sum_b, sums.sum_a);
-  call.values[pair] = result.value;
-  write(call.args.values, pair, result.value);
+  call.values[k] = result.value;
+  write(call.args.values, k, result.value);
 }
 
 template <class T>
@@ -195,17 +195,17 @@ __device__ inline void clear_row(bool wanted, const op::LogitRows& gradient, int
     clear_columns<T>(row_address<T>(gradient, row), 0, gradient.columns);
 }
 
-// A pair of which both rows are its own, by a block.
-template <class T, PairForm kForm>
-__device__ __forceinline__ void take_pair(const PairCall& call, int64_t pair, int64_t row_p,
-                                          int64_t row_q, PairScratch* scratch) {
+// Rows that meet each other alone, by a block.
+template <class T, TwoRowsForm kForm>
+__device__ __forceinline__ void take_rows(const DivergenceCall& call, int64_t k, int64_t row_p,
+                                          int64_t row_q, TwoRowsScratch* scratch) {
   const op::Divergence& args = call.args;
   const int64_t columns = args.p.columns, begin = warp_index() * call.stretches.columns;
   const int64_t stretch_end = begin + call.stretches.columns,
                 end = stretch_end < columns ? stretch_end : columns;
   const int lane = lane_index();
-  RowsOfPair<T> rows{row_address<T>(args.p, row_p), nullptr, nullptr, 0,
-                     static_cast<float>(call.scale.temperature)};
+  TwoRows<T> rows{row_address<T>(args.p, row_p), nullptr, nullptr, 0,
+                  static_cast<float>(call.scale.temperature)};
   if (args.q_is_weights) {
     rows.weights = row_address<Float32>(args.q, row_q);
     int bad = 0;
@@ -222,7 +222,7 @@ __device__ __forceinline__ void take_pair(const PairCall& call, int64_t pair, in
     rows.b = row_address<T>(args.q, row_q);
   }
 
-  const PairSums first = first_pass<T, kForm>(rows, begin, end, call.scale);
+  const TwoRowsSums first = first_pass<T, kForm>(rows, begin, end, call.scale);
   if (lane == 0)
     scratch->first[warp_index()] = first;
   __syncthreads();
@@ -231,20 +231,21 @@ __device__ __forceinline__ void take_pair(const PairCall& call, int64_t pair, in
   __syncthreads();
 
   if constexpr (math::needs_second_pass(kForm)) {
-    const int64_t live = kForm == PairForm::transport && scratch->live < end ? scratch->live : end;
+    const int64_t live =
+        kForm == TwoRowsForm::transport && scratch->live < end ? scratch->live : end;
     const SecondSums second = second_pass<T, kForm>(
         rows, scratch->norm,
-        kForm == PairForm::transport ? scratch->starts[warp_index()].distance : 0, begin, live,
+        kForm == TwoRowsForm::transport ? scratch->starts[warp_index()].distance : 0, begin, live,
         call.scale);
     if (lane == 0)
       scratch->second[warp_index()] = second;
     __syncthreads();
   }
-  const double share = call.share(pair);
+  const double share = call.share(k);
   const double upstream =
       share == 0 ? 0 : share * (args.grad_loss.present ? read_double(args.grad_loss, 0) : 1);
   if (threadIdx.x == 0)
-    finish_second<kForm>(call, pair, upstream, scratch);
+    finish_second<kForm>(call, k, upstream, scratch);
   if (!args.wants_p && !args.wants_q)
     return;
   if (upstream == 0) {
@@ -255,28 +256,28 @@ __device__ __forceinline__ void take_pair(const PairCall& call, int64_t pair, in
   __syncthreads();
   write_gradients<T, kForm>(
       rows, scratch->norm,
-      kForm == PairForm::transport ? scratch->starts[warp_index()] : TransportStart{0, 0},
+      kForm == TwoRowsForm::transport ? scratch->starts[warp_index()] : TransportStart{0, 0},
       scratch->a, scratch->b, args.wants_p ? row_address<T>(args.grad_p, row_p) : nullptr,
       args.wants_q ? row_address<T>(args.grad_q, row_q) : nullptr, begin, end, call.scale);
 }
 
-// First the pairs, then the rows of either side that take no part: their gradient is 0.
-template <class T, PairForm kForm>
+// First the rows that meet, then the rows of either side that take no part: their gradient is 0.
+template <class T, TwoRowsForm kForm>
 __global__ void __launch_bounds__(kStretchThreads, kStretchBlocks)
-    divergence_rows(const LR_PARAMETER PairCall call) {
-  LR_SHARED(PairScratch, scratch, 1);
+    divergence_rows(const LR_PARAMETER DivergenceCall call) {
+  LR_SHARED(TwoRowsScratch, scratch, 1);
   const op::Divergence& args = call.args;
   const int64_t rows_p = args.wants_p && call.owners_p != nullptr ? args.p_count : 0;
   const int64_t rows_q = args.wants_q && call.owners_q != nullptr ? args.q_count : 0;
-  for (int64_t unit = blockIdx.x; unit < args.pairs + rows_p + rows_q; unit += gridDim.x) {
-    if (unit >= args.pairs) {
-      const bool is_p = unit < args.pairs + rows_p;
-      const int64_t row = unit - args.pairs - (is_p ? 0 : rows_p);
+  for (int64_t unit = blockIdx.x; unit < args.count + rows_p + rows_q; unit += gridDim.x) {
+    if (unit >= args.count) {
+      const bool is_p = unit < args.count + rows_p;
+      const int64_t row = unit - args.count - (is_p ? 0 : rows_p);
       if ((is_p ? call.owners_p : call.owners_q)[row] == kNobody)
         clear_row<T>(true, is_p ? args.grad_p : args.grad_q, row);
       continue;
     }
-    __syncthreads();  // the pair before has been read
+    __syncthreads();  // the rows before have been read
     int64_t row_p = unit, row_q = unit;
     if (call.owners_p != nullptr) {
       row_p = read_int(args.p_rows, unit);
@@ -296,7 +297,7 @@ __global__ void __launch_bounds__(kStretchThreads, kStretchBlocks)
         continue;
       }
     }
-    take_pair<T, kForm>(call, unit, row_p, row_q,
+    take_rows<T, kForm>(call, unit, row_p, row_q,
                         scratch);  // here alone: it is most of the kernel, and inlined
   }
 }
@@ -304,10 +305,10 @@ __global__ void __launch_bounds__(kStretchThreads, kStretchBlocks)
 // ---- After them ----
 
 // By one block.
-__global__ void __launch_bounds__(kListThreads) sum_pairs(const LR_PARAMETER PairCall call) {
+__global__ void __launch_bounds__(kListThreads) sum_values(const LR_PARAMETER DivergenceCall call) {
   LR_SHARED(BlockScratch, scratch, 1);
   double sum[1] = {0};
-  for (int64_t k = threadIdx.x; k < call.args.pairs; k += kListThreads) {
+  for (int64_t k = threadIdx.x; k < call.args.count; k += kListThreads) {
     const double share = call.share(k);
     if (share != 0)
       sum[0] += share * call.values[k];
@@ -318,10 +319,10 @@ __global__ void __launch_bounds__(kListThreads) sum_pairs(const LR_PARAMETER Pai
 }
 
 template <class T>
-void launch_pairs(const PairCall& call, const Machine& machine) {
+void launch_rows(const DivergenceCall& call, const Machine& machine) {
   const op::Divergence& args = call.args;
   const bool by_index = call.owners_p != nullptr;
-  const int64_t units = args.pairs + (by_index && args.wants_p ? args.p_count : 0) +
+  const int64_t units = args.count + (by_index && args.wants_p ? args.p_count : 0) +
                         (by_index && args.wants_q ? args.q_count : 0);
   if (units == 0)
     return;
@@ -329,20 +330,20 @@ void launch_pairs(const PairCall& call, const Machine& machine) {
     launch(kernel, machine.blocks(units), call.stretches.count * kWarp, 0, machine.stream, call);
   };
   switch (math::form_of(args.options.kind)) {
-    case PairForm::cross:
-      return start(divergence_rows<T, PairForm::cross>);
-    case PairForm::relative:
-      return start(divergence_rows<T, PairForm::relative>);
-    case PairForm::cosine:
-      return start(divergence_rows<T, PairForm::cosine>);
-    case PairForm::squares:
-      return start(divergence_rows<T, PairForm::squares>);
-    case PairForm::signs:
-      return start(divergence_rows<T, PairForm::signs>);
-    case PairForm::transport:
-      return start(divergence_rows<T, PairForm::transport>);
-    case PairForm::mixture:
-      return start(divergence_rows<T, PairForm::mixture>);
+    case TwoRowsForm::cross:
+      return start(divergence_rows<T, TwoRowsForm::cross>);
+    case TwoRowsForm::relative:
+      return start(divergence_rows<T, TwoRowsForm::relative>);
+    case TwoRowsForm::cosine:
+      return start(divergence_rows<T, TwoRowsForm::cosine>);
+    case TwoRowsForm::squares:
+      return start(divergence_rows<T, TwoRowsForm::squares>);
+    case TwoRowsForm::signs:
+      return start(divergence_rows<T, TwoRowsForm::signs>);
+    case TwoRowsForm::transport:
+      return start(divergence_rows<T, TwoRowsForm::transport>);
+    case TwoRowsForm::mixture:
+      return start(divergence_rows<T, TwoRowsForm::mixture>);
   }
 }
 
@@ -352,7 +353,7 @@ lr_status divergence(Execution* execution, const op::Divergence* divergences) {
   return run(execution, [&] {
     const op::Divergence& args = *divergences;
     Workspace workspace(*execution);
-    double* const values = workspace.take<double>(args.pairs);
+    double* const values = workspace.take<double>(args.count);
     double* const total = workspace.take<double>(1);
     const bool by_index = args.p_rows.present;
     int64_t* const owners_p = workspace.take<int64_t>(by_index ? args.p_count : 0);
@@ -362,7 +363,7 @@ lr_status divergence(Execution* execution, const op::Divergence* divergences) {
     const Machine machine(*execution);
     const double temperature = args.options.temperature,
                  scale = std::fmin(1.4426950408889634074 / temperature, 1e30);
-    const PairCall call{
+    const DivergenceCall call{
         args,
         {temperature, static_cast<float>(scale), static_cast<float>(scale) / 1.44269504f},
         cut_stretches(args.p.columns),
@@ -378,13 +379,13 @@ lr_status divergence(Execution* execution, const op::Divergence* divergences) {
     if (args.wants_q && args.grad_q.base != args.q.base)
       poison(args.grad_q, args.q_count);
     if (by_index || args.row_weights.present) {
-      PairCall prepared = call;
+      DivergenceCall prepared = call;
       prepared.total = total;
-      launch(prepare_pairs, 1, kListThreads, 0, machine.stream, prepared);
+      launch(prepare_rows, 1, kListThreads, 0, machine.stream, prepared);
     }
-    with_type(args.p.type, [&]<class T>(T) { launch_pairs<T>(call, machine); });
+    with_type(args.p.type, [&]<class T>(T) { launch_rows<T>(call, machine); });
     if (args.loss.present)
-      launch(sum_pairs, 1, kListThreads, 0, machine.stream, call);
+      launch(sum_values, 1, kListThreads, 0, machine.stream, call);
   });
 }
 

@@ -279,6 +279,49 @@ TEST(Divergence, SeveralSegments) {
   }
 }
 
+// Every tile lies far above the one before, so that exponents have to be taken from another value,
+// on one side before the other; and the largest logit stands in the first tile, in the last one, or
+// in a tile behind nothing but -inf.
+TEST(Divergence, RisingAndFallingLogits) {
+  const int64_t columns = 9001;
+  for (int32_t kind : kKinds) {
+    for (const double slope : {.004, -.004}) {
+      Tensor p(D::f32, {1, columns}), q(D::f32, {1, columns});
+      const Row noise = normal_values(2 * columns, 1, 13);
+      for (int64_t k = 0; k < columns; ++k) {
+        const double x = slope * static_cast<double>(k);
+        p.set(k, k < 2100 && slope > 0 ? -kInf : x + noise[static_cast<size_t>(k)]);
+        q.set(k, k < 2100 && slope > 0 ? -kInf
+                                       : x + std::sin(static_cast<double>(k) / 300) +
+                                             noise[static_cast<size_t>(columns + k)]);
+      }
+      Call call(p, q, options_of(kind));
+      check(call.run(), std::string(kNames[kind]) + (slope > 0 ? " rising" : " falling"));
+    }
+  }
+}
+
+// Powers of two far beyond float32's, and far below.
+TEST(Divergence, TemperaturesOfAnySize) {
+  const Row values = {0, 1, -2, -kInf, .5};
+  for (const double temperature : {1e-30, 1e-3, 1e3, 1e30, 1e38, 1e300}) {
+    for (int32_t kind : kKinds) {
+      Tensor p(D::f32, {1, 5}), q(D::f32, {1, 5});
+      const double unit = temperature < 1e30 ? std::fmin(temperature, 1e6) : 1;
+      for (int64_t k = 0; k < 5; ++k) {
+        p.set(k, values[static_cast<size_t>(k)] * unit);
+        q.set(k, values[static_cast<size_t>(k)] * unit * -(k == 3 ? -1 : .5));
+      }
+      Call call(p, q, options_of(kind, temperature));
+      call.run();
+      const double expected = definition(call.args.options, log_softmax(row_of(p, 0), temperature),
+                                         log_softmax(row_of(q, 0), temperature));
+      EXPECT_NEAR(call.values.get(0), expected, 4e-6 * std::fabs(expected) + 3e-7)
+          << kNames[kind] << " at " << temperature;
+    }
+  }
+}
+
 TEST(Divergence, WeightsOfTheCrossEntropies) {
   for (const auto& [w1, w2] : {std::pair{.1, 1.0}, std::pair{0.0, 2.5}, std::pair{3.0, 0.0}}) {
     lr_divergence_options options = options_of(LR_SCE, 2);

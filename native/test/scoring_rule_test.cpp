@@ -261,6 +261,25 @@ TEST(ScoringRule, SeveralSegmentsAndAPaddedVocabulary) {
   }
 }
 
+// Every tile lies far above the one before, and powers of exponentials would overflow where
+// exponents were taken from a value that is only a little too low.
+TEST(ScoringRule, RisingLogitsAndHighOrders) {
+  const int64_t columns = 9001;
+  for (const double alpha : {1.01, 1.5, 2.0, 3.0, 40.0}) {
+    for (const int32_t rule : {LR_RULE_POWER, LR_RULE_PSEUDO_SPHERICAL}) {
+      for (const double slope : {.004, -.004}) {
+        Tensor logits(D::f32, {1, columns});
+        const Row noise = normal_values(columns, 1, 17);
+        for (int64_t k = 0; k < columns; ++k)
+          logits.set(k, slope * static_cast<double>(k) + noise[static_cast<size_t>(k)]);
+        Call call(logits, Tensor(D::i64, {1}, {slope > 0 ? 8900.0 : 100.0}),
+                  options_of(rule, alpha, .1));
+        check(call.run(), "rule " + std::to_string(rule) + " alpha " + std::to_string(alpha));
+      }
+    }
+  }
+}
+
 TEST(ScoringRule, IgnoredRowsUpstreamAndBatches) {
   const int64_t columns = 123;
   for (const lr_rule_options& base : {options_of(LR_RULE_LOG, 2, .1), options_of(LR_RULE_BRIER),

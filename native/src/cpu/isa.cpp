@@ -11,14 +11,8 @@ namespace logratio::cpu {
 namespace {
 
 // The order is the preference.
-struct Level {
-  const Kernels* kernels;
-  const RowKernels* rows;
-};
-constexpr Level kLevels[] = {{&kKernelsBaseline, &kRowKernelsBaseline},
-                             {&kKernelsAvx2, &kRowKernelsAvx2},
-                             {&kKernelsAvx512, &kRowKernelsAvx512},
-                             {&kKernelsAvx512Bf16, &kRowKernelsAvx512Bf16}};
+constexpr const Kernels* kLevels[] = {&kKernelsBaseline, &kKernelsAvx2, &kKernelsAvx512,
+                                      &kKernelsAvx512Bf16};
 constexpr int kLevelCount = 4;
 
 bool has_avx512_bf16() {  // gcc 12's __builtin_cpu_supports does not know it by this name
@@ -53,7 +47,7 @@ int choose(ErrorText& error) {
   for (int level = 0; level < kLevelCount; ++level) {
     if (supported[level])
       best = level;
-    if (!capped || std::strcmp(cap, kLevels[level].kernels->name) != 0)
+    if (!capped || std::strcmp(cap, kLevels[level]->name) != 0)
       continue;
     if (supported[level])
       return level;
@@ -90,9 +84,7 @@ int chosen() {
 
 }  // namespace
 
-const RowKernels* row_kernels() { return chosen() == kNone ? nullptr : kLevels[chosen()].rows; }
-
-const Kernels& kernels() { return *kLevels[chosen()].kernels; }
+const Kernels& kernels() { return *kLevels[chosen()]; }
 
 const char* instruction_set_name() { return chosen() == kNone ? nullptr : kernels().name; }
 

@@ -2,13 +2,11 @@
 #pragma once
 
 #include "cpu/kernels/kernels.h"
-#include "cpu/row_kernels.h"
 
 namespace logratio::cpu {
 
 // The kernels in use. Called where instruction_set_error() has told of no error.
 const Kernels& kernels();
-const RowKernels* row_kernels();
 
 const char* instruction_set_name();   // nullptr if there is an error
 const char* instruction_set_error();  // nullptr if there is none

@@ -11,7 +11,7 @@
 #include <cstdint>
 #include <limits>
 
-#include "math/host_device.h"
+#include "math/functions.h"
 
 namespace logratio::math {
 
@@ -24,37 +24,39 @@ struct DivergenceOptions {
 };
 
 // The shape of the sums and of the gradient.
-enum class PairForm : uint8_t { cross, relative, cosine, squares, signs, transport, mixture };
+enum class TwoRowsForm : uint8_t { cross, relative, cosine, squares, signs, transport, mixture };
 
-LR_HD inline PairForm form_of(Divergence kind) {
+LR_FORCE_INLINE LR_HD TwoRowsForm form_of(Divergence kind) {
   switch (kind) {
     case Divergence::sce:
-      return PairForm::cross;
+      return TwoRowsForm::cross;
     case Divergence::jeffreys:
     case Divergence::kl_pq:
     case Divergence::kl_qp:
-      return PairForm::relative;
+      return TwoRowsForm::relative;
     case Divergence::cosine:
-      return PairForm::cosine;
+      return TwoRowsForm::cosine;
     case Divergence::l2:
-      return PairForm::squares;
+      return TwoRowsForm::squares;
     case Divergence::tvd:
-      return PairForm::signs;
+      return TwoRowsForm::signs;
     case Divergence::wasserstein1:
-      return PairForm::transport;
+      return TwoRowsForm::transport;
     case Divergence::js:
-      return PairForm::mixture;
+      return TwoRowsForm::mixture;
   }
-  return PairForm::mixture;
+  return TwoRowsForm::mixture;
 }
 
-LR_HD constexpr bool needs_second_pass(PairForm form) { return form >= PairForm::squares; }
+LR_FORCE_INLINE LR_HD constexpr bool needs_second_pass(TwoRowsForm form) {
+  return form >= TwoRowsForm::squares;
+}
 
 // ---- First pass ----
 
-// Sums over a part of a pair of rows, with da = a - max_a and ea = exp(da / temperature), db and eb
+// Sums over a part of two rows, with da = a - max_a and ea = exp(da / temperature), db and eb
 // alike.
-struct PairSums {
+struct TwoRowsSums {
   double max_a, max_b;  // -inf where nothing is above it
   double sum_a, sum_b;  // of ea, eb
   double x;             // cross: ea db    relative: ea (da - db)    cosine: ea eb
@@ -70,25 +72,24 @@ struct PairSums {
 constexpr float kDeep = 1e30f;
 constexpr float kDeepScale = 0x1p-24f;
 
-LR_HD inline PairSums no_sums() {
-  constexpr double kInfinity = std::numeric_limits<double>::infinity();
+LR_FORCE_INLINE LR_HD TwoRowsSums no_sums() {
   return {-kInfinity, -kInfinity, 0, 0, 0, 0, 0, false, false, false};
 }
 
 // What maxima that rise by -shift_a and -shift_b make of the sums. The factors are exp(shift /
 // temperature).
-LR_FORCE_INLINE LR_HD PairSums shifted_sums(PairForm form, PairSums s, double shift_a,
-                                            double shift_b, double factor_a, double factor_b) {
+LR_FORCE_INLINE LR_HD TwoRowsSums shifted_sums(TwoRowsForm form, TwoRowsSums s, double shift_a,
+                                               double shift_b, double factor_a, double factor_b) {
   switch (form) {
-    case PairForm::cross:
+    case TwoRowsForm::cross:
       s.x = factor_a * (s.x + shift_b * s.sum_a);
       s.y = factor_b * (s.y + shift_a * s.sum_b);
       break;
-    case PairForm::relative:
+    case TwoRowsForm::relative:
       s.x = factor_a * (s.x + (shift_a - shift_b) * s.sum_a);
       s.y = factor_b * (s.y + (shift_b - shift_a) * s.sum_b);
       break;
-    case PairForm::cosine:
+    case TwoRowsForm::cosine:
       s.x *= factor_a * factor_b;
       s.y *= factor_a * factor_a;
       s.z *= factor_b * factor_b;
@@ -103,8 +104,8 @@ LR_FORCE_INLINE LR_HD PairSums shifted_sums(PairForm form, PairSums s, double sh
 }
 
 // The same sums about maxima at or above their own.
-LR_FORCE_INLINE LR_HD PairSums rebased(PairForm form, PairSums s, double max_a, double max_b,
-                                       double temperature) {
+LR_FORCE_INLINE LR_HD TwoRowsSums rebased(TwoRowsForm form, TwoRowsSums s, double max_a,
+                                          double max_b, double temperature) {
   // A side that saw only -inf has no sums to move; what the other side's columns met there is
   // infinite, and marked so.
   const double shift_a = s.sum_a == 0 || s.max_a == max_a ? 0 : s.max_a - max_a;
@@ -113,31 +114,31 @@ LR_FORCE_INLINE LR_HD PairSums rebased(PairForm form, PairSums s, double max_a, 
   s.max_b = max_b;
   if (shift_a == 0 && shift_b == 0)
     return s;
-  return shifted_sums(form, s, shift_a, shift_b, std::exp(shift_a / temperature),
-                      std::exp(shift_b / temperature));
+  return shifted_sums(form, s, shift_a, shift_b, ::exp(shift_a / temperature),
+                      ::exp(shift_b / temperature));
 }
 
-LR_HD inline PairSums merged(PairForm form, const PairSums& before, const PairSums& after,
-                             double temperature) {
+LR_FORCE_INLINE LR_HD TwoRowsSums merged(TwoRowsForm form, const TwoRowsSums& before,
+                                         const TwoRowsSums& after, double temperature) {
   const double max_a = before.max_a > after.max_a ? before.max_a : after.max_a;
   const double max_b = before.max_b > after.max_b ? before.max_b : after.max_b;
-  const PairSums s = rebased(form, before, max_a, max_b, temperature);
-  const PairSums t = rebased(form, after, max_a, max_b, temperature);
+  const TwoRowsSums s = rebased(form, before, max_a, max_b, temperature);
+  const TwoRowsSums t = rebased(form, after, max_a, max_b, temperature);
   return {max_a,     max_b,     s.sum_a + t.sum_a,      s.sum_b + t.sum_b,      s.x + t.x,
           s.y + t.y, s.z + t.z, s.a_alone || t.a_alone, s.b_alone || t.b_alone, s.deep || t.deep};
 }
 
 // Neither row is all -inf, or holds +inf or NaN.
-LR_HD inline bool is_defined(const PairSums& s) { return s.sum_a > 0 && s.sum_b > 0; }
+LR_FORCE_INLINE LR_HD bool is_defined(const TwoRowsSums& s) { return s.sum_a > 0 && s.sum_b > 0; }
 
 // Whether the difference of two logits has lost digits that the differences from their maxima have.
-LR_HD inline bool is_apart(double max_a, double max_b, double temperature) {
-  return !(std::fabs(max_a - max_b) <= 4 * temperature);
+LR_FORCE_INLINE LR_HD bool is_apart(double max_a, double max_b, double temperature) {
+  return !(::fabs(max_a - max_b) <= 4 * temperature);
 }
 
-// What the loops of the second pass and of the gradient take of a pair, in float32. NaN if either
+// What the loops of the second pass and of the gradient take of two rows, in float32. NaN if either
 // row is undefined.
-struct PairNorm {
+struct TwoRowsNorm {
   float max_a, max_b;
   float log_a, log_b;          // temperature * log(sum of exponentials)
   float inverse_a, inverse_b;  // 1 / sum of exponentials
@@ -148,19 +149,20 @@ struct PairNorm {
   bool far;                   // the rows lie apart, or one of them is deep
 };
 
-LR_HD inline PairNorm pair_norm(PairForm form, const PairSums& s, double temperature) {
-  constexpr float kNaN = std::numeric_limits<float>::quiet_NaN();
+LR_FORCE_INLINE LR_HD TwoRowsNorm two_rows_norm(TwoRowsForm form, const TwoRowsSums& s,
+                                                double temperature) {
+  constexpr float kNone = std::numeric_limits<float>::quiet_NaN();
   if (!is_defined(s))
-    return {kNaN, kNaN, kNaN, kNaN, kNaN, kNaN, kNaN, kNaN, kNaN, kNaN, false};
+    return {kNone, kNone, kNone, kNone, kNone, kNone, kNone, kNone, kNone, kNone, false};
   const bool far = s.deep || is_apart(s.max_a, s.max_b, temperature);
   const double of_logs =
-      form == PairForm::relative ? 0 : temperature * (std::log(s.sum_a) - std::log(s.sum_b));
+      form == TwoRowsForm::relative ? 0 : temperature * (::log(s.sum_a) - ::log(s.sum_b));
   const double all = (far ? 0 : s.max_a - s.max_b) + of_logs, ratio = s.sum_a / s.sum_b;
   const auto rounded = static_cast<float>(all), rounded_ratio = static_cast<float>(ratio);
   return {static_cast<float>(s.max_a),
           static_cast<float>(s.max_b),
-          static_cast<float>(temperature * std::log(s.sum_a)),
-          static_cast<float>(temperature * std::log(s.sum_b)),
+          static_cast<float>(temperature * ::log(s.sum_a)),
+          static_cast<float>(temperature * ::log(s.sum_b)),
           static_cast<float>(1 / s.sum_a),
           static_cast<float>(1 / s.sum_b),
           rounded,
@@ -191,19 +193,19 @@ struct TransportStart {
 };
 
 // The share that a part of the row has of the whole row's probability.
-LR_HD inline double share_of_p(const PairSums& part, const PairSums& all, double temperature) {
-  return part.sum_a == 0
-             ? 0
-             : part.sum_a * std::exp((part.max_a - all.max_a) / temperature) / all.sum_a;
+LR_FORCE_INLINE LR_HD double share_of_p(const TwoRowsSums& part, const TwoRowsSums& all,
+                                        double temperature) {
+  return part.sum_a == 0 ? 0
+                         : part.sum_a * ::exp((part.max_a - all.max_a) / temperature) / all.sum_a;
 }
-LR_HD inline double share_of_q(const PairSums& part, const PairSums& all, double temperature) {
-  return part.sum_b == 0
-             ? 0
-             : part.sum_b * std::exp((part.max_b - all.max_b) / temperature) / all.sum_b;
+LR_FORCE_INLINE LR_HD double share_of_q(const TwoRowsSums& part, const TwoRowsSums& all,
+                                        double temperature) {
+  return part.sum_b == 0 ? 0
+                         : part.sum_b * ::exp((part.max_b - all.max_b) / temperature) / all.sum_b;
 }
 
 // Adds a part whose N began at 0 to the parts before it.
-LR_HD inline void append(SecondSums* sums, const SecondSums& part) {
+LR_FORCE_INLINE LR_HD void append(SecondSums* sums, const SecondSums& part) {
   sums->value += part.value;
   sums->p += part.p + sums->signs * part.mass_p;
   sums->q += part.q + sums->signs * part.mass_q;
@@ -224,15 +226,15 @@ struct SideGradient {
   double constant, own, other;
 };
 
-struct PairResult {
+struct TwoRowsResult {
   double value;
   SideGradient a, b;
 };
 
 // Counts transport's N from a whole number next to its mean, which it returns: where the
 // probability is, N is small then, and the gradient does not cancel.
-LR_HD inline double count_from_mean(PairResult* result) {
-  const double middle = std::rint(-result->a.constant / result->a.own);
+LR_FORCE_INLINE LR_HD double count_from_mean(TwoRowsResult* result) {
+  const double middle = ::rint(-result->a.constant / result->a.own);
   result->a.constant += result->a.own * middle;
   result->b.constant += result->b.own * middle;
   return middle;
@@ -240,40 +242,38 @@ LR_HD inline double count_from_mean(PairResult* result) {
 
 // A side's gradient times the upstream one, for the loops: these multiply exponentials, not
 // probabilities; only the mixture's are normalised. The constant is kDeepScale times what it is
-// where the form is cross or relative and the pair is far.
+// where the form is cross or relative and the rows are far.
 struct SideCoefficients {
   float constant, own, other;
 };
 
-LR_HD inline float quiet(double value) {  // a NaN without a payload, which vector loops count on
-  return value != value ? std::numeric_limits<float>::quiet_NaN() : static_cast<float>(value);
-}
-
-LR_HD inline SideCoefficients side_coefficients(PairForm form, bool far, const SideGradient& side,
-                                                double upstream, double own_sum, double other_sum) {
-  const double unit = far && form <= PairForm::relative ? kDeepScale : 1;
-  const bool products = form == PairForm::cosine || form == PairForm::squares;
-  const double own = form == PairForm::mixture ? 1 : 1 / own_sum;
+LR_FORCE_INLINE LR_HD SideCoefficients side_coefficients(TwoRowsForm form, bool far,
+                                                         const SideGradient& side, double upstream,
+                                                         double own_sum, double other_sum) {
+  const double unit = far && form <= TwoRowsForm::relative ? kDeepScale : 1;
+  const bool products = form == TwoRowsForm::cosine || form == TwoRowsForm::squares;
+  const double own = form == TwoRowsForm::mixture ? 1 : 1 / own_sum;
   const double other = 1 / other_sum;
-  return {quiet(side.constant * upstream * own * unit),
-          quiet(side.own * upstream * own * (products ? own : 1)),
-          quiet(side.other * upstream * other * (products ? own : 1))};
+  return {quiet_float(side.constant * upstream * own * unit),
+          quiet_float(side.own * upstream * own * (products ? own : 1)),
+          quiet_float(side.other * upstream * other * (products ? own : 1))};
 }
 
 // u's side of the weighted cross entropies: weight of H(u, v) and of H(v, u). A weight of 0 keeps
 // an infinite entropy out.
-LR_HD inline double weighted(double weight, double x) { return weight == 0 ? 0 : weight * x; }
+LR_FORCE_INLINE LR_HD double weighted(double weight, double x) {
+  return weight == 0 ? 0 : weight * x;
+}
 
 // The gradient's coefficients are those of the value; an infinite value has no gradient on the
 // sides that it enters, and they become NaN.
-LR_HD inline PairResult pair_result(const DivergenceOptions& options, const PairSums& s,
-                                    const SecondSums& second) {
-  constexpr double kInfinity = std::numeric_limits<double>::infinity();
-  constexpr double kNaN = std::numeric_limits<double>::quiet_NaN();
+LR_FORCE_INLINE LR_HD TwoRowsResult two_rows_result(const DivergenceOptions& options,
+                                                    const TwoRowsSums& s,
+                                                    const SecondSums& second) {
   if (!is_defined(s))
     return {kNaN, {kNaN, kNaN, kNaN}, {kNaN, kNaN, kNaN}};
   const double temperature = options.temperature;
-  const double log_a = std::log(s.sum_a), log_b = std::log(s.sum_b);
+  const double log_a = ::log(s.sum_a), log_b = ::log(s.sum_b);
   const double unit = 1 / temperature;
   const auto finite = [](double x) { return x < kInfinity ? x : kNaN; };
   switch (options.kind) {
@@ -300,7 +300,7 @@ LR_HD inline PairResult pair_result(const DivergenceOptions& options, const Pair
            -forward * unit}};
     }
     case Divergence::cosine: {
-      const double norms = std::sqrt(s.y) * std::sqrt(s.z);  // times the two sums of exponentials
+      const double norms = ::sqrt(s.y) * ::sqrt(s.z);  // times the two sums of exponentials
       const double cosine = s.x / norms;
       const double other = -s.sum_a * s.sum_b / norms * unit;
       return {1 - cosine,

@@ -44,6 +44,14 @@ LR_FORCE_INLINE LR_HD float multiply_add(float a, float b, float c) {
   return static_cast<float>(static_cast<double>(a) * b + c);
 #endif
 }
+// c - a * b
+LR_FORCE_INLINE LR_HD float minus_product(float a, float b, float c) {
+  return multiply_add(-a, b, c);
+}
+LR_FORCE_INLINE LR_HD float only_if(bool condition, float yes) { return condition ? yes : 0.0f; }
+// y where x is NaN, which y is not.
+LR_FORCE_INLINE LR_HD float min(float x, float y) { return ::fminf(x, y); }
+LR_FORCE_INLINE LR_HD float max(float x, float y) { return ::fmaxf(x, y); }
 LR_FORCE_INLINE LR_HD float abs(float x) { return ::fabsf(x); }
 LR_FORCE_INLINE LR_HD float copy_sign(float magnitude, float sign) {
   return ::copysignf(magnitude, sign);

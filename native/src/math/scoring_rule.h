@@ -8,9 +8,9 @@
 
 #include <cmath>
 #include <cstdint>
-#include <limits>
 
-#include "math/host_device.h"
+#include "math/functions.h"
+#include "math/token_row.h"
 
 namespace logratio::math {
 
@@ -28,7 +28,7 @@ struct RuleOptions {
 // What is summed over the vocabulary.
 enum class RuleForm : uint8_t { plain, square, power };
 
-LR_HD inline RuleForm form_of(const RuleOptions& options) {
+LR_FORCE_INLINE LR_HD RuleForm form_of(const RuleOptions& options) {
   if (options.family == RuleFamily::log)
     return RuleForm::plain;
   return options.alpha == 2 ? RuleForm::square : RuleForm::power;
@@ -44,24 +44,22 @@ struct RuleSums {
   double columns;  // their number      of plain
 };
 
-LR_HD inline RuleSums no_rule_sums() {
-  return {-std::numeric_limits<double>::infinity(), 0, 0, 0, 0, 0};
-}
+LR_FORCE_INLINE LR_HD RuleSums no_rule_sums() { return {-kInfinity, 0, 0, 0, 0, 0}; }
 
 // The same sums about a maximum at or above their own.
 LR_FORCE_INLINE LR_HD RuleSums rebased(RuleSums s, double maximum, double alpha) {
   if (s.e != 0 && s.maximum != maximum) {
     const double shift = s.maximum - maximum;
-    s.e *= std::exp(shift);
-    s.e_alpha *= std::exp(alpha * shift);
-    s.e_less *= std::exp((alpha - 1) * shift);
+    s.e *= ::exp(shift);
+    s.e_alpha *= ::exp(alpha * shift);
+    s.e_less *= ::exp((alpha - 1) * shift);
     s.d += s.columns * shift;
   }
   s.maximum = maximum;
   return s;
 }
 
-LR_HD inline RuleSums merged(const RuleSums& before, const RuleSums& after, double alpha) {
+LR_FORCE_INLINE LR_HD RuleSums merged(const RuleSums& before, const RuleSums& after, double alpha) {
   const double maximum = before.maximum > after.maximum ? before.maximum : after.maximum;
   const RuleSums s = rebased(before, maximum, alpha), t = rebased(after, maximum, alpha);
   return {maximum,
@@ -81,14 +79,16 @@ struct RowRuleSums {
 };
 
 // They follow from the difference, as long as it is not a small one.
-LR_HD inline RowRuleSums without_label(const RuleSums& all, double label_d, double alpha) {
+LR_FORCE_INLINE LR_HD RowRuleSums without_label(const RuleSums& all, double label_d, double alpha) {
   const auto rest = [label_d](double sum, double order) {
-    return std::fmax(sum - std::exp(order * label_d), 0);
+    return ::fmax(sum - ::exp(order * label_d), 0);
   };
   return {all, label_d, rest(all.e, 1), rest(all.e_alpha, alpha), rest(all.e_less, alpha - 1)};
 }
 
-LR_HD inline bool is_small(const RowRuleSums& sums) { return sums.others_e < 0x1p-6 * sums.all.e; }
+LR_FORCE_INLINE LR_HD bool is_small(const RowRuleSums& sums) {
+  return sums.others_e < kOthersOfCertain * sums.all.e;
+}
 
 // Sums over the columns of which p < epsilon / vocabulary, that is d < mask_threshold.
 struct MaskedSums {
@@ -96,12 +96,12 @@ struct MaskedSums {
   double count;
 };
 
-LR_HD inline bool has_mask(const RuleOptions& options) {
+LR_FORCE_INLINE LR_HD bool has_mask(const RuleOptions& options) {
   return options.masked_log && options.epsilon > 0;
 }
 
-LR_HD inline double mask_threshold(const RuleOptions& options, const RuleSums& sums) {
-  return std::log(options.epsilon / static_cast<double>(options.vocabulary)) + std::log(sums.e);
+LR_FORCE_INLINE LR_HD double mask_threshold(const RuleOptions& options, const RuleSums& sums) {
+  return ::log(options.epsilon / static_cast<double>(options.vocabulary)) + ::log(sums.e);
 }
 
 // The gradient of a column is e (linear + product u) + less u + constant, + masked where d is below
@@ -113,9 +113,8 @@ struct RuleResult {
   double label;
 };
 
-LR_HD inline RuleResult rule_result(const RuleOptions& options, const RowRuleSums& row,
-                                    const MaskedSums& masked) {
-  constexpr double kNaN = std::numeric_limits<double>::quiet_NaN();
+LR_FORCE_INLINE LR_HD RuleResult rule_result(const RuleOptions& options, const RowRuleSums& row,
+                                             const MaskedSums& masked) {
   const RuleSums& sums = row.all;
   if (!(sums.e > 0))
     return {kNaN, kNaN, kNaN, kNaN, kNaN, kNaN, kNaN};
@@ -123,12 +122,12 @@ LR_HD inline RuleResult rule_result(const RuleOptions& options, const RowRuleSum
   const double epsilon = options.epsilon;
   const double each = epsilon / static_cast<double>(options.vocabulary);
   const double of_label = 1 - epsilon;
-  const double label_e = std::exp(label_d);
+  const double label_e = ::exp(label_d);
   const double log_sum =
-      label_e > row.others_e ? label_d + std::log1p(row.others_e / label_e) : std::log(sums.e);
+      label_e > row.others_e ? label_d + ::log1p(row.others_e / label_e) : ::log(sums.e);
   const double label_logp =
-      label_e > row.others_e ? -std::log1p(row.others_e / label_e) : label_d - log_sum;
-  const double label_p = std::exp(label_logp);
+      label_e > row.others_e ? -::log1p(row.others_e / label_e) : label_d - log_sum;
+  const double label_p = ::exp(label_logp);
   const double others_p =
       label_e > row.others_e ? row.others_e / (label_e + row.others_e) : 1 - label_p;
   RuleResult result{};
@@ -142,30 +141,30 @@ LR_HD inline RuleResult rule_result(const RuleOptions& options, const RowRuleSum
   } else {
     const double alpha = options.alpha, order = alpha - 1;
     const bool power = options.family == RuleFamily::power;
-    const double label_alpha = std::exp(alpha * label_d);
+    const double label_alpha = ::exp(alpha * label_d);
     const double log_alpha = label_alpha > row.others_alpha
-                                 ? alpha * label_d + std::log1p(row.others_alpha / label_alpha)
-                                 : std::log(sums.e_alpha);
+                                 ? alpha * label_d + ::log1p(row.others_alpha / label_alpha)
+                                 : ::log(sums.e_alpha);
     // A column's score is s = exp(order (d - norm)), norm being log_sum for the power rule, and
     // that of the pseudo-spherical one else.
     const double norm = power ? log_sum : log_alpha / alpha;
-    const double unit = std::exp(-order * norm);
-    const double label_s = std::exp(order * (label_d - norm));
+    const double unit = ::exp(-order * norm);
+    const double label_s = ::exp(order * (label_d - norm));
     const double all_s = (options.alpha == 2 ? sums.e : sums.e_less) * unit;
     const double others_s = (options.alpha == 2 ? row.others_e : row.others_less) * unit;
     const double mean_s = of_label * label_s + each * all_s;
     const double factor = options.jnw ? 1 : power ? alpha * order : order;
     const double log_power_sum = log_alpha - alpha * log_sum;  // of the sum of p^alpha
     const double others_power =
-        row.others_alpha * std::exp(-alpha * log_sum);  // that sum without the label
+        row.others_alpha * ::exp(-alpha * log_sum);  // that sum without the label
     if (options.jnw) {
-      result.value = -(of_label * std::expm1(order * (label_d - norm)) +
+      result.value = -(of_label * ::expm1(order * (label_d - norm)) +
                        epsilon * (all_s / static_cast<double>(options.vocabulary) - 1)) /
                      order;
       if (power)
-        result.value += std::expm1(log_power_sum) / alpha;
+        result.value += ::expm1(log_power_sum) / alpha;
     } else {
-      result.value = power ? -alpha * mean_s + order * std::exp(log_power_sum) : -mean_s;
+      result.value = power ? -alpha * mean_s + order * ::exp(log_power_sum) : -mean_s;
     }
     result.less = -factor * each * unit;
     if (power) {
@@ -174,12 +173,12 @@ LR_HD inline RuleResult rule_result(const RuleOptions& options, const RowRuleSum
       result.linear = factor *
                       (label_s * others_p - others_power + (each * all_s - epsilon * label_s)) /
                       sums.e;
-      result.product = factor * std::exp(-alpha * log_sum);
+      result.product = factor * ::exp(-alpha * log_sum);
       result.label = factor * (each * (label_p * others_s - label_s * others_p) +
                                (epsilon - others_p) * label_s * others_p - label_p * others_power);
     } else {
-      const double label_share = std::exp(alpha * label_d - log_alpha);
-      const double others_share = row.others_alpha * std::exp(-log_alpha);
+      const double label_share = ::exp(alpha * label_d - log_alpha);
+      const double others_share = row.others_alpha * ::exp(-log_alpha);
       result.product = factor * mean_s / sums.e_alpha;
       result.label = factor * (each * (label_share * others_s - label_s * others_share) -
                                of_label * label_s * others_share);
@@ -192,7 +191,7 @@ LR_HD inline RuleResult rule_result(const RuleOptions& options, const RowRuleSum
     result.label +=
         each * (label_p * masked.count - (label_d < mask_threshold(options, sums) ? 1 : 0));
   }
-  if (label_d == -std::numeric_limits<double>::infinity())
+  if (label_d == -kInfinity)
     result.label = 0;
   return result;
 }
@@ -206,24 +205,21 @@ struct RuleGradient {  // RuleResult's, times the upstream gradient
 
 // What the loops of the second pass and of the gradient compare with; the coefficients are still to
 // come.
-LR_HD inline RuleGradient begin_rule_gradient(const RuleOptions& options, const RuleSums& sums) {
+LR_FORCE_INLINE LR_HD RuleGradient begin_rule_gradient(const RuleOptions& options,
+                                                       const RuleSums& sums) {
   RuleGradient gradient{};
   const bool defined = sums.e > 0;
-  gradient.maximum =
-      defined ? static_cast<float>(sums.maximum) : std::numeric_limits<float>::quiet_NaN();
+  gradient.maximum = quiet_float(defined ? sums.maximum : kNaN);
   gradient.threshold = defined && has_mask(options)
                            ? static_cast<float>(mask_threshold(options, sums))
-                           : -std::numeric_limits<float>::infinity();
+                           : static_cast<float>(-kInfinity);
   return gradient;
 }
 
-LR_HD inline void finish_rule_gradient(const RuleOptions& options, const RuleResult& result,
-                                       double upstream, RuleGradient* gradient) {
-  // Vector loops count on a NaN without a payload.
-  const auto scaled = [upstream](double value) {
-    return value != value ? std::numeric_limits<float>::quiet_NaN()
-                          : static_cast<float>(upstream * value);
-  };
+LR_FORCE_INLINE LR_HD void finish_rule_gradient(const RuleOptions& options,
+                                                const RuleResult& result, double upstream,
+                                                RuleGradient* gradient) {
+  const auto scaled = [upstream](double value) { return quiet_float(upstream * value); };
   const bool merged = form_of(options) != RuleForm::power;  // there u is e
   gradient->linear = scaled(result.linear + (merged ? result.less : 0));
   gradient->product = scaled(result.product);

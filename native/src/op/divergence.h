@@ -9,8 +9,8 @@ namespace logratio::op {
 
 struct Divergence {
   math::DivergenceOptions options;
-  bool mean;  // else the sum
-  int64_t pairs;
+  bool mean;      // else the sum
+  int64_t count;  // of rows that meet
   LogitRows p, q;
   int64_t p_count, q_count;
   bool q_is_weights;          // float32, >= 0, not all 0 in a row; else logits of p's type
@@ -18,7 +18,7 @@ struct Divergence {
   TensorView row_weights, grad_loss;
   TensorView values, loss;
   bool wants_p, wants_q;
-  LogitRows grad_p, grad_q;  // may be the logits. Rows that are in no pair become 0
+  LogitRows grad_p, grad_q;  // may be the logits. Rows that meet none become 0
 };
 
 }  // namespace logratio::op

@@ -6,6 +6,8 @@
 
 #include "cpu/kernels/pair_block.h"
 #include "cpu/scratch.h"
+#include "math/divergence.h"
+#include "math/scoring_rule.h"
 #include "math/token_row.h"
 #include "op/logit_rows.h"
 
@@ -34,6 +36,33 @@ struct TokenBackward {
   int64_t count;
   const math::RowUpstream* upstream;  // rows whose upstream is zero get 0 and are not read
   GradientTotals* totals;             // of all rows; null: not wanted
+};
+
+// Rows p and q of the two sides, which meet.
+struct DivergenceRows {
+  int64_t p, q;
+  double upstream;  // of the value; 0: the gradients of both rows are 0
+};
+
+struct Divergence {
+  math::DivergenceOptions options;
+  op::LogitRows p, q;
+  bool q_is_weights;  // float32, >= 0, not all 0 in a row; else logits of p's type
+  int64_t count;
+  const DivergenceRows* rows;  // none twice on a side
+  double* values;
+  const op::LogitRows* grad_p;  // null: not wanted. They may be the logits
+  const op::LogitRows* grad_q;
+};
+
+struct ScoringRule {
+  math::RuleOptions options;
+  op::LogitRows logits;
+  int64_t count;
+  const int64_t* labels;  // < 0: the row's value and gradient are 0
+  double* values;
+  const op::LogitRows* gradient;  // null: not wanted. It may be the logits
+  const double* upstream;         // of the values; with the gradient
 };
 
 struct Kernels {

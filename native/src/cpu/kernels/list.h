@@ -4,6 +4,8 @@
 // Rows of the vocabulary.
 LR_KERNEL(void, token_forward, (const TokenForward& call, Scratch& scratch))
 LR_KERNEL(void, token_backward, (const TokenBackward& call, Scratch& scratch))
+LR_KERNEL(void, divergence, (const Divergence& call, Scratch& scratch))
+LR_KERNEL(void, scoring_rule, (const ScoringRule& call, Scratch& scratch))
 
 // Losses, over blocks of pairs. features: of a loss of the whole batch. pull_back adds to the four
 // gradients of `out` what the statistics carry back; `d` holds the derivatives of the whole by

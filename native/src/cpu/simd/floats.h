@@ -29,6 +29,14 @@ struct Floats {
   friend HWY_INLINE Floats multiply_add(Floats x, Floats y, Floats z) {
     return hn::MulAdd(x.v, y.v, z.v);
   }
+  friend HWY_INLINE Floats minus_product(Floats x, Floats y, Floats z) {
+    return hn::NegMulAdd(x.v, y.v, z.v);
+  }
+  friend HWY_INLINE Floats only_if(hn::Mask<F> condition, Floats yes) {
+    return hn::IfThenElseZero(condition, yes.v);
+  }
+  friend HWY_INLINE Floats min(Floats x, Floats y) { return hn::Min(x.v, y.v); }
+  friend HWY_INLINE Floats max(Floats x, Floats y) { return hn::Max(x.v, y.v); }
   friend HWY_INLINE Floats abs(Floats x) { return hn::Abs(x.v); }
   friend HWY_INLINE Floats copy_sign(Floats magnitude, Floats sign) {
     return hn::CopySign(magnitude.v, sign.v);

@@ -1,47 +1,51 @@
-// The loops over a stretch of a pair of vocabulary rows, by a warp: the sums of the first and of
+// The loops over a stretch of two vocabulary rows, by a warp: the sums of the first and of
 // the second pass, and both gradients. What comes before, between and after them is in
 // math/divergence.h.
 #pragma once
 
-#include "math/divergence.h"
+#include "math/two_rows.h"
 #include "row_stretches.cuh"
 
 namespace logratio::device {
 
-using math::PairForm;
-using math::PairNorm;
-using math::PairSums;
 using math::SecondSums;
 using math::SideCoefficients;
 using math::TransportStart;
+using math::TwoRowsForm;
+using math::TwoRowsNorm;
+using math::TwoRowsSums;
 
-constexpr int kPairVectors = 2;  // of each side that a thread has under way
+constexpr int kRowVectors = 2;  // of each side that a thread has under way
 constexpr float kLargest = 3.402823466e38f;
+using math::deep_difference;
 using math::kDeep;
 using math::kDeepScale;
+using math::log_ratio;
+using math::scaled_difference;
+using math::sign_of;
 
 template <class T>
-constexpr int kPairStep = kWarp* T::kPerVector;
+constexpr int kRowStep = kWarp* T::kPerVector;
 template <class T>
-constexpr int kPairColumns = kPairVectors* kPairStep<T>;  // of a warp's chunk
+constexpr int kRowColumns = kRowVectors* kRowStep<T>;  // of a warp's chunk
 template <class T>
-using PairChunk = Chunk<T, kPairVectors, kPairStep<T>>;
+using RowChunk = Chunk<T, kRowVectors, kRowStep<T>>;
 
 // How logits become exponentials; made on the host.
-struct PairScale {
+struct TwoRowsScale {
   double temperature;
   float scale;  // log2(e) / temperature, finite so that 0 times it is 0
   float inverse_temperature;
 };
 
-__device__ __forceinline__ float exponential(float d, const PairScale& scale) {
+__device__ __forceinline__ float exponential(float d, const TwoRowsScale& scale) {
   return exp2_fast(d * scale.scale);
 }
 
-// The two rows of a pair. q's are float32 weights where q_weights is given: as logits they are
+// Two rows. q's are float32 weights where `weights` is given: as logits they are
 // temperature * log(weight / scale), with the power of two next to the largest as scale.
 template <class T>
-struct RowsOfPair {
+struct TwoRows {
   const typename T::Element* a;
   const typename T::Element* b;
   const float* weights;
@@ -57,12 +61,12 @@ __device__ __forceinline__ float log_weight(float w, int exponent) {
                         (0x3f800000u - 0x3f3504f3u);  // carries into the exponent at sqrt 1/2
   const int own = static_cast<int>(bits >> 23) - 127 - (tiny ? 64 : 0);
   const float mantissa = bits_to_float((bits & 0x007fffffu) + 0x3f3504f3u);
-  const float log = fused(static_cast<float>(own - exponent), 0.693147181f, logf(mantissa));
+  const float log = math::log_of(static_cast<float>(own - exponent), mantissa);
   return w > 0 && w <= kLargest ? log : -kInfinity;
 }
 
 template <class T>
-__device__ __forceinline__ float logit_of_q(const RowsOfPair<T>& rows, int64_t column) {
+__device__ __forceinline__ float logit_of_q(const TwoRows<T>& rows, int64_t column) {
   return rows.weights == nullptr
              ? T::widen(rows.b[column])
              : rows.temperature * log_weight(rows.weights[column], rows.exponent);
@@ -70,23 +74,23 @@ __device__ __forceinline__ float logit_of_q(const RowsOfPair<T>& rows, int64_t c
 
 // Both sides of a chunk, b's as numbers: a's vectors stay packed until they are used.
 template <class T, bool kWrittenLater>
-__device__ __forceinline__ void load_pair(const RowsOfPair<T>& rows, const PairChunk<T>& chunk,
+__device__ __forceinline__ void load_rows(const TwoRows<T>& rows, const RowChunk<T>& chunk,
                                           Vector* a, float* b) {
   constexpr int kWidth = T::kPerVector;
-  load_chunk<T, kPairVectors, kPairStep<T>, kWrittenLater>(rows.a, chunk, misalignment(rows.a), a);
+  load_chunk<T, kRowVectors, kRowStep<T>, kWrittenLater>(rows.a, chunk, misalignment(rows.a), a);
   if (rows.weights == nullptr) {
-    Vector packed[kPairVectors];
-    load_chunk<T, kPairVectors, kPairStep<T>, kWrittenLater>(rows.b, chunk, misalignment(rows.b),
-                                                             packed);
+    Vector packed[kRowVectors];
+    load_chunk<T, kRowVectors, kRowStep<T>, kWrittenLater>(rows.b, chunk, misalignment(rows.b),
+                                                           packed);
 #pragma unroll
-    for (int j = 0; j < kPairVectors; ++j)
+    for (int j = 0; j < kRowVectors; ++j)
       T::unpack(packed[j], b + j * kWidth);
     return;
   }
   const bool aligned = misalignment(rows.weights) == 0;
 #pragma unroll
-  for (int j = 0; j < kPairVectors; ++j) {
-    const float* const w = rows.weights + chunk.first + j * kPairStep<T>;
+  for (int j = 0; j < kRowVectors; ++j) {
+    const float* const w = rows.weights + chunk.first + j * kRowStep<T>;
     if (aligned && chunk.whole(j)) {
 #pragma unroll
       for (int k = 0; k < kWidth; k += 4)
@@ -95,11 +99,11 @@ __device__ __forceinline__ void load_pair(const RowsOfPair<T>& rows, const PairC
     } else {
 #pragma unroll
       for (int k = 0; k < kWidth; ++k)
-        b[j * kWidth + k] = j * kPairStep<T> + k < chunk.left ? w[k] : 0;
+        b[j * kWidth + k] = j * kRowStep<T> + k < chunk.left ? w[k] : 0;
     }
   }
 #pragma unroll
-  for (int k = 0; k < kPairVectors * kWidth; ++k)
+  for (int k = 0; k < kRowVectors * kWidth; ++k)
     b[k] = rows.temperature * log_weight(b[k], rows.exponent);
 }
 
@@ -117,26 +121,21 @@ __device__ __forceinline__ float largest_weight(const float* weights, int64_t be
   return warp_max(largest);
 }
 
-// kDeepScale (x - maximum): finite for any x, so that 0 times it is 0.
-__device__ __forceinline__ float deep_difference(float x, float maximum) {
-  return fmaxf(x * kDeepScale - maximum * kDeepScale, -kLargest);
-}
-
 // ---- First pass ----
 
 // What a thread gathers: a chunk in float32, and its chunks in double.
-template <PairForm kForm>
-struct ThreadPair {
+template <TwoRowsForm kForm>
+struct TwoRowsThread {
   float max_a = -kInfinity, max_b = -kInfinity;
   float difference = 0, slip = 0;  // of the maxima, and what rounding took from it
-  PairSums sums = math::no_sums();
+  TwoRowsSums sums = math::no_sums();
 
   // A side that is nothing but -inf so far has no maximum; any finite number will do.
   static __device__ __forceinline__ float finite(float maximum) {
     return maximum == -kInfinity ? 0 : maximum;
   }
 
-  __device__ __forceinline__ void rebase(float to_a, float to_b, const PairScale& scale) {
+  __device__ __forceinline__ void rebase(float to_a, float to_b, const TwoRowsScale& scale) {
     const double shift_a = sums.sum_a == 0 || max_a == to_a ? 0 : static_cast<double>(max_a) - to_a;
     const double shift_b = sums.sum_b == 0 || max_b == to_b ? 0 : static_cast<double>(max_b) - to_b;
     if (shift_a != 0 || shift_b != 0) {
@@ -146,7 +145,7 @@ struct ThreadPair {
     }
     max_a = to_a;
     max_b = to_b;
-    if constexpr (kForm == PairForm::relative) {
+    if constexpr (kForm == TwoRowsForm::relative) {
       const double exact = static_cast<double>(finite(max_a)) - finite(max_b);
       difference = static_cast<float>(exact);
       slip = static_cast<float>(difference - exact);
@@ -154,12 +153,12 @@ struct ThreadPair {
   }
 
   template <class T>
-  __device__ __forceinline__ void add(const Vector* a, const float* b, const PairScale& scale) {
+  __device__ __forceinline__ void add(const Vector* a, const float* b, const TwoRowsScale& scale) {
     constexpr int kWidth = T::kPerVector;
-    constexpr bool kMarks = kForm == PairForm::cross || kForm == PairForm::relative;
+    constexpr bool kMarks = kForm == TwoRowsForm::cross || kForm == TwoRowsForm::relative;
     float low = kInfinity, top_a = -kInfinity, top_b = -kInfinity;
 #pragma unroll
-    for (int j = 0; j < kPairVectors; ++j) {
+    for (int j = 0; j < kRowVectors; ++j) {
       float x[kWidth];
       T::unpack(a[j], x);
 #pragma unroll
@@ -176,7 +175,7 @@ struct ThreadPair {
     bool deep = false;
     if (kMarks && !(low - fmaxf(max_a, max_b) > -kDeep)) {
 #pragma unroll
-      for (int j = 0; j < kPairVectors; ++j) {
+      for (int j = 0; j < kRowVectors; ++j) {
         float x[kWidth];
         T::unpack(a[j], x);
 #pragma unroll
@@ -191,11 +190,11 @@ struct ThreadPair {
     }
     sums.deep |= deep;
     const bool far =
-        deep || (kForm == PairForm::relative && math::is_apart(max_a, max_b, scale.temperature));
+        deep || (kForm == TwoRowsForm::relative && math::is_apart(max_a, max_b, scale.temperature));
     const float raw_a = finite(max_a), raw_b = finite(max_b);
     float sum_a = 0, sum_b = 0, s = 0, t = 0, z = 0;
 #pragma unroll
-    for (int j = 0; j < kPairVectors; ++j) {
+    for (int j = 0; j < kRowVectors; ++j) {
       float x[kWidth];
       T::unpack(a[j], x);
 #pragma unroll
@@ -205,25 +204,25 @@ struct ThreadPair {
         const float ea = exponential(da, scale), eb = exponential(db, scale);
         sum_a += ea;
         sum_b += eb;
-        if constexpr (kForm == PairForm::cross) {
+        if constexpr (kForm == TwoRowsForm::cross) {
           s = fused(ea, far ? deep_difference(y, raw_b) : fmaxf(db, -kLargest), s);
           t = fused(eb, far ? deep_difference(x[k], raw_a) : fmaxf(da, -kLargest), t);
         }
-        if constexpr (kForm == PairForm::relative) {
-          const float near_ratio = fminf(fmaxf((x[k] - y) - difference, -kDeep), kDeep);
+        if constexpr (kForm == TwoRowsForm::relative) {
+          const float near_ratio = math::within_deep((x[k] - y) - difference);
           const float ratio =
               far ? deep_difference(x[k], raw_a) - deep_difference(y, raw_b) : near_ratio;
           s = fused(ea, ratio, s);
           t = fused(-eb, ratio, t);
         }
-        if constexpr (kForm == PairForm::cosine) {
+        if constexpr (kForm == TwoRowsForm::cosine) {
           s = fused(ea, eb, s);
           t = fused(ea, ea, t);
           z = fused(eb, eb, z);
         }
       }
     }
-    if (kForm == PairForm::relative && !far) {
+    if (kForm == TwoRowsForm::relative && !far) {
       s = fused(slip, sum_a, s);
       t = fused(-slip, sum_b, t);
     }
@@ -237,19 +236,19 @@ struct ThreadPair {
 };
 
 // The sums of all lanes, in every lane.
-template <PairForm kForm>
-__device__ __forceinline__ PairSums merge_lanes(PairSums own, float max_a, float max_b,
-                                                const PairScale& scale) {
+template <TwoRowsForm kForm>
+__device__ __forceinline__ TwoRowsSums merge_lanes(TwoRowsSums own, float max_a, float max_b,
+                                                   const TwoRowsScale& scale) {
   own.max_a = max_a;
   own.max_b = max_b;
-  PairSums all = math::rebased(kForm, own, warp_max(max_a), warp_max(max_b), scale.temperature);
+  TwoRowsSums all = math::rebased(kForm, own, warp_max(max_a), warp_max(max_b), scale.temperature);
   all.sum_a = warp_sum(all.sum_a);
   all.sum_b = warp_sum(all.sum_b);
   if constexpr (!math::needs_second_pass(kForm)) {
     all.x = warp_sum(all.x);
     all.y = warp_sum(all.y);
   }
-  if constexpr (kForm == PairForm::cosine)
+  if constexpr (kForm == TwoRowsForm::cosine)
     all.z = warp_sum(all.z);
   all.a_alone = __any_sync(kAllLanes, all.a_alone) != 0;
   all.b_alone = __any_sync(kAllLanes, all.b_alone) != 0;
@@ -257,15 +256,15 @@ __device__ __forceinline__ PairSums merge_lanes(PairSums own, float max_a, float
   return all;
 }
 
-template <class T, PairForm kForm>
-__device__ __forceinline__ PairSums first_pass(const RowsOfPair<T>& rows, int64_t begin,
-                                               int64_t end, const PairScale& scale) {
-  ThreadPair<kForm> thread;
-  for (int64_t column = begin; column < end; column += kPairColumns<T>) {
-    const PairChunk<T> chunk(column + lane_index() * T::kPerVector, end);
-    Vector a[kPairVectors];
-    float b[kPairVectors * T::kPerVector];
-    load_pair<T, false>(rows, chunk, a, b);
+template <class T, TwoRowsForm kForm>
+__device__ __forceinline__ TwoRowsSums first_pass(const TwoRows<T>& rows, int64_t begin,
+                                                  int64_t end, const TwoRowsScale& scale) {
+  TwoRowsThread<kForm> thread;
+  for (int64_t column = begin; column < end; column += kRowColumns<T>) {
+    const RowChunk<T> chunk(column + lane_index() * T::kPerVector, end);
+    Vector a[kRowVectors];
+    float b[kRowVectors * T::kPerVector];
+    load_rows<T, false>(rows, chunk, a, b);
     thread.template add<T>(a, b, scale);
   }
   return merge_lanes<kForm>(thread.sums, thread.max_a, thread.max_b, scale);
@@ -273,59 +272,28 @@ __device__ __forceinline__ PairSums first_pass(const RowsOfPair<T>& rows, int64_
 
 // ---- What second pass and gradient share ----
 
-__device__ __forceinline__ float exponential_of_a(float x, const PairNorm& norm,
-                                                  const PairScale& scale) {
+__device__ __forceinline__ float exponential_of_a(float x, const TwoRowsNorm& norm,
+                                                  const TwoRowsScale& scale) {
   return exponential(x - norm.max_a, scale);
 }
-__device__ __forceinline__ float exponential_of_b(float y, const PairNorm& norm,
-                                                  const PairScale& scale) {
+__device__ __forceinline__ float exponential_of_b(float y, const TwoRowsNorm& norm,
+                                                  const TwoRowsScale& scale) {
   return exponential(y - norm.max_b, scale);
 }
-// p - q, times the sum of exponentials of a, from exponentials. The ratio's rounding would add up
-// along the row.
-__device__ __forceinline__ float scaled_difference(float u, float v, const PairNorm& norm) {
-  return fused(-v, norm.ratio_rest, fused(-v, norm.ratio, u));
-}
-// temperature * log(p / q), in the form relative as far as it differs between columns; NaN where
-// both are 0.
-__device__ __forceinline__ float log_ratio(float x, float y, const PairNorm& norm) {
-  const float difference = norm.far ? (x - norm.max_a) - (y - norm.max_b) : x - y;
-  return (difference - norm.offset) - norm.offset_rest;
-}
-__device__ __forceinline__ float sign_of(float x) {
-  return (x > 0 ? 1.0f : 0.0f) - (x < 0 ? 1.0f : 0.0f);
-}  // 0 for NaN
-
-// p, q and log(p / m), log(q / m) with m = (p + q) / 2. With d = |log(p / q)|, the larger
-// probability's is log 2 - log1p(exp(-d)), or d/2 - log cosh(d/2) where d is small and log 2 would
-// cancel; the smaller one's is that less d, and the smaller probability is the larger times
-// exp(-d).
+// p, q and log(p / m), log(q / m) with m = (p + q) / 2, from the larger of p and q: the smaller one
+// is that times exp(-d), and its logarithm is d less.
 struct Mixture {
   float p, q, log_p, log_q;
 
-  __device__ __forceinline__ Mixture(float x, float y, const PairNorm& norm,
-                                     const PairScale& scale) {
+  __device__ __forceinline__ Mixture(float x, float y, const TwoRowsNorm& norm,
+                                     const TwoRowsScale& scale) {
     const float larger = fmaxf((y - norm.max_b) - norm.log_b, (x - norm.max_a) - norm.log_a);
     const float ratio = log_ratio(x, y, norm);
     const float size =
         fminf(fmaxf(fabsf(ratio), 0), kDeep);  // NaN, of -inf on both sides, becomes 0
     const float e = exponential(larger, scale), t = exponential(-size, scale);
-    const float d = size * scale.inverse_temperature, half = 0.5f * d, s = half * half;
-    float near = 31.0f / 14175;  // the series of log cosh
-    near = fused(near, s, -17.0f / 2520);
-    near = fused(near, s, 1.0f / 45);
-    near = fused(near, s, -1.0f / 12);
-    near = fused(near, s, 0.5f);
-    near = fused(-near, s, half);
-    float far = 0.03468160703778267f;  // log1p(t) / t on [0, exp(-0.6)]
-    far = fused(far, t, -0.10793755203485489f);
-    far = fused(far, t, 0.18141129612922668f);
-    far = fused(far, t, -0.24676084518432617f);
-    far = fused(far, t, 0.3330548405647278f);
-    far = fused(far, t, -0.499990850687027f);
-    far = fused(far, t, 0.9999999403953552f);
-    far = fused(-far, t, 0.69314718056f);
-    const float log_larger = half < 0.3f ? near : far, log_smaller = log_larger - d;
+    const float minus_d = -size * scale.inverse_temperature;
+    const float log_larger = math::log_of_larger(minus_d, t), log_smaller = log_larger + minus_d;
     const float smaller = e * t;
     const bool p_is_larger = ratio >= 0;
     p = p_is_larger ? e : smaller;
@@ -384,25 +352,25 @@ struct Transport {
 
 // ---- Second pass ----
 
-template <class T, PairForm kForm>
-__device__ __forceinline__ SecondSums second_pass(const RowsOfPair<T>& rows, const PairNorm& norm,
+template <class T, TwoRowsForm kForm>
+__device__ __forceinline__ SecondSums second_pass(const TwoRows<T>& rows, const TwoRowsNorm& norm,
                                                   double start_distance, int64_t begin, int64_t end,
-                                                  const PairScale& scale) {
+                                                  const TwoRowsScale& scale) {
   constexpr int kWidth = T::kPerVector;
   SecondSums sums{};
   Transport transport({start_distance, 0});
-  for (int64_t column = begin; column < end; column += kPairColumns<T>) {
-    const PairChunk<T> chunk(column + lane_index() * kWidth, end);
-    Vector a[kPairVectors];
-    float b[kPairVectors * kWidth];
-    load_pair<T, false>(rows, chunk, a, b);
+  for (int64_t column = begin; column < end; column += kRowColumns<T>) {
+    const RowChunk<T> chunk(column + lane_index() * kWidth, end);
+    Vector a[kRowVectors];
+    float b[kRowVectors * kWidth];
+    load_rows<T, false>(rows, chunk, a, b);
     float value = 0, sum_p = 0, sum_q = 0;
 #pragma unroll
-    for (int j = 0; j < kPairVectors; ++j) {
+    for (int j = 0; j < kRowVectors; ++j) {
       float x[kWidth];
       T::unpack(a[j], x);
       const float* const y = b + j * kWidth;
-      if constexpr (kForm == PairForm::transport) {
+      if constexpr (kForm == TwoRowsForm::transport) {
         float v[kWidth], c[kWidth], n[kWidth];
 #pragma unroll
         for (int k = 0; k < kWidth; ++k) {
@@ -410,7 +378,7 @@ __device__ __forceinline__ SecondSums second_pass(const RowsOfPair<T>& rows, con
           v[k] = exponential_of_b(y[k], norm, scale);
           c[k] = scaled_difference(x[k], v[k], norm);
         }
-        const int live = chunk.left - j * kPairStep<T>;
+        const int live = chunk.left - j * kRowStep<T>;
         transport.advance<kWidth>(c, n, live);
 #pragma unroll
         for (int k = 0; k < kWidth; ++k) {
@@ -426,7 +394,7 @@ __device__ __forceinline__ SecondSums second_pass(const RowsOfPair<T>& rows, con
       } else {
 #pragma unroll
         for (int k = 0; k < kWidth; ++k) {
-          if constexpr (kForm == PairForm::mixture) {
+          if constexpr (kForm == TwoRowsForm::mixture) {
             const Mixture m(x[k], y[k], norm, scale);
             sum_p = fused(m.p, m.log_p, sum_p);
             sum_q = fused(m.q, m.log_q, sum_q);
@@ -435,10 +403,10 @@ __device__ __forceinline__ SecondSums second_pass(const RowsOfPair<T>& rows, con
                         q = exponential_of_b(y[k], norm, scale) * norm.inverse_b;
             const float d = p - q;
             const float weight =
-                kForm == PairForm::squares
+                kForm == TwoRowsForm::squares
                     ? d
                     : sign_of(log_ratio(x[k], y[k], norm));  // which is exactly 0 at ties
-            value += kForm == PairForm::squares ? d * d : fabsf(d);
+            value += kForm == TwoRowsForm::squares ? d * d : fabsf(d);
             sum_p = fused(p, weight, sum_p);
             sum_q = fused(q, weight, sum_q);
           }
@@ -452,7 +420,7 @@ __device__ __forceinline__ SecondSums second_pass(const RowsOfPair<T>& rows, con
   sums.value = warp_sum(sums.value);
   sums.p = warp_sum(sums.p);
   sums.q = warp_sum(sums.q);
-  if constexpr (kForm == PairForm::transport) {  // from exponentials to probabilities
+  if constexpr (kForm == TwoRowsForm::transport) {  // from exponentials to probabilities
     sums.value *= norm.inverse_a;
     sums.p *= norm.inverse_a;
     sums.q *= norm.inverse_b;
@@ -465,70 +433,42 @@ __device__ __forceinline__ SecondSums second_pass(const RowsOfPair<T>& rows, con
 
 // ---- Gradient ----
 
-template <PairForm kForm>
-__device__ __forceinline__ void differentiate(float x, float y, const PairNorm& norm,
+template <TwoRowsForm kForm>
+__device__ __forceinline__ void differentiate(float x, float y, const TwoRowsNorm& norm,
                                               const SideCoefficients& a, const SideCoefficients& b,
-                                              const PairScale& scale, float* grad_x,
+                                              const TwoRowsScale& scale, float* grad_x,
                                               float* grad_y) {
-  if constexpr (kForm == PairForm::mixture) {
+  if constexpr (kForm == TwoRowsForm::mixture) {
     const Mixture m(x, y, norm, scale);
     *grad_x = m.p * fused(a.own, m.log_p, a.constant);
     *grad_y = m.q * fused(b.own, m.log_q, b.constant);
     return;
   }
-  const float dx = x - norm.max_a, dy = y - norm.max_b;
-  const float u = exponential(dx, scale), v = exponential(dy, scale);
-  if constexpr (kForm == PairForm::cross || kForm == PairForm::relative) {
-    const float other_x = x > -kInfinity ? a.other * v : 0,
-                other_y = y > -kInfinity ? b.other * u : 0;
-    if (norm.far) {
-      const float deep_x = deep_difference(x, norm.max_a), deep_y = deep_difference(y, norm.max_b);
-      const float t = deep_x - deep_y;
-      const float of_x = kForm == PairForm::cross ? deep_y : t,
-                  of_y = kForm == PairForm::cross ? deep_x : -t;
-      *grad_x = fused(fused(u * a.own, of_x, u * a.constant), 1 / kDeepScale, other_x);
-      *grad_y = fused(fused(v * b.own, of_y, v * b.constant), 1 / kDeepScale, other_y);
-    } else if constexpr (kForm == PairForm::cross) {
-      *grad_x = fused(u, fused(a.own, fmaxf(dy, -kDeep), a.constant), other_x);
-      *grad_y = fused(v, fused(b.own, fmaxf(dx, -kDeep), b.constant), other_y);
-    } else {
-      const float t = fminf(fmaxf(log_ratio(x, y, norm), -kDeep), kDeep);
-      *grad_x = fused(u, fused(a.own, t, a.constant), other_x);
-      *grad_y = fused(v, fused(-b.own, t, b.constant), other_y);
-    }
-  }
-  if constexpr (kForm == PairForm::cosine || kForm == PairForm::squares) {
-    *grad_x = u * fused(a.own, u, fused(a.other, v, a.constant));
-    *grad_y = v * fused(b.own, v, fused(b.other, u, b.constant));
-  }
-  if constexpr (kForm == PairForm::signs) {
-    const float sign = sign_of(log_ratio(x, y, norm));
-    *grad_x = u * fused(a.own, sign, a.constant);
-    *grad_y = v * fused(-b.own, sign, b.constant);
-  }
+  math::differentiate<kForm>(x, y, exponential_of_a(x, norm, scale),
+                             exponential_of_b(y, norm, scale), norm, a, b, grad_x, grad_y);
 }
 
 // Either target may be NULL. A lane reads a chunk of both rows before it writes either, and has its
 // neighbour's gradient before it writes the end of it, so that both may be written in place.
-template <class T, PairForm kForm>
+template <class T, TwoRowsForm kForm>
 __device__ __forceinline__ void write_gradients(
-    const RowsOfPair<T>& rows, const PairNorm& norm, const TransportStart& start,
+    const TwoRows<T>& rows, const TwoRowsNorm& norm, const TransportStart& start,
     const SideCoefficients& a_side, const SideCoefficients& b_side, typename T::Element* grad_a,
-    typename T::Element* grad_b, int64_t begin, int64_t end, const PairScale& scale) {
+    typename T::Element* grad_b, int64_t begin, int64_t end, const TwoRowsScale& scale) {
   constexpr int kWidth = T::kPerVector;
   Transport transport(start);
   const uint32_t shift_a = misalignment(grad_a), shift_b = misalignment(grad_b);
-  for (int64_t column = begin; column < end; column += kPairColumns<T>) {
-    const PairChunk<T> chunk(column + lane_index() * kWidth, end);
-    Vector a[kPairVectors];
-    float b[kPairVectors * kWidth];
-    load_pair<T, true>(rows, chunk, a, b);
+  for (int64_t column = begin; column < end; column += kRowColumns<T>) {
+    const RowChunk<T> chunk(column + lane_index() * kWidth, end);
+    Vector a[kRowVectors];
+    float b[kRowVectors * kWidth];
+    load_rows<T, true>(rows, chunk, a, b);
 #pragma unroll
-    for (int j = 0; j < kPairVectors; ++j) {
+    for (int j = 0; j < kRowVectors; ++j) {
       float x[kWidth];
       T::unpack(a[j], x);
       float* const y = b + j * kWidth;
-      if constexpr (kForm == PairForm::transport) {
+      if constexpr (kForm == TwoRowsForm::transport) {
         float c[kWidth], n[kWidth];
 #pragma unroll
         for (int k = 0; k < kWidth; ++k) {
@@ -536,7 +476,7 @@ __device__ __forceinline__ void write_gradients(
           y[k] = exponential_of_b(y[k], norm, scale);
           c[k] = scaled_difference(x[k], y[k], norm);
         }
-        transport.advance<kWidth>(c, n, chunk.left - j * kPairStep<T>);
+        transport.advance<kWidth>(c, n, chunk.left - j * kRowStep<T>);
 #pragma unroll
         for (int k = 0; k < kWidth; ++k) {
           x[k] *= fused(a_side.own, n[k], a_side.constant);

@@ -1,0 +1,88 @@
+// The second pass over two vocabulary rows: one more read of each side, for the forms that need
+// normalised probabilities. p and q are computed again rather than kept: two exponentials cost less
+// than writing and reading two float32 per column.
+#pragma once
+
+#include "cpu/kernels/two_rows.h"
+
+namespace logratio::cpu::LR_ISA_NAMESPACE {
+namespace {
+
+using math::SecondSums;
+
+// The forms squares and signs. The sign is that of the logits' difference, which is exactly 0 at
+// ties.
+template <TwoRowsForm kForm, bool kFar, class Rows>
+void compare_rows(const TwoRowsScale& scale, const TwoRowsNorm& n, const Rows rows, int64_t begin,
+                  int64_t end, SecondSums* sums) {
+  const VectorNorm<kFar> norm(n);
+  const Exp exp_a(scale.scale, 0, n.inverse_a), exp_b(scale.scale, 0, n.inverse_b);
+  for_tiles(begin, end, [&](int64_t column, int64_t stop) {
+    V value = hn::Zero(kF), sum_p = value, sum_q = value;
+    const auto add = [&, norm, exp_a, exp_b](V x, V y) LR_INLINE_LAMBDA {
+      const V p = exp_a(hn::Sub(x, norm.max_a.v)), q = exp_b(hn::Sub(y, norm.max_b.v));
+      const V d = hn::Sub(p, q);
+      V weight = d;
+      if constexpr (kForm == TwoRowsForm::squares) {
+        value = hn::MulAdd(d, d, value);
+      } else {
+        value = hn::Add(value, hn::Abs(d));
+        weight = math::sign_of(math::log_ratio(Floats(x), Floats(y), norm)).v;
+      }
+      sum_p = hn::MulAdd(p, weight, sum_p);
+      sum_q = hn::MulAdd(q, weight, sum_q);
+    };
+    rows.for_vectors(column, stop, [&](Vectors2 x, Vectors2 y, int64_t) LR_INLINE_LAMBDA {
+      add(x.a, y.a);
+      add(x.b, y.b);
+    });
+    sums->value += sum_of(value);
+    sums->p += sum_of(sum_p);
+    sums->q += sum_of(sum_q);
+  });
+}
+
+// The form mixture: p log(p / m) and q log(q / m), m = (p + q) / 2, from the larger of p and q and
+// from the ratio of the smaller to it. `kept` receives the larger one's logarithm for the gradient:
+// a polynomial and an exponential for one float32. It may be null.
+template <bool kFar, class Rows>
+void mix_rows(const TwoRowsScale& scale, const TwoRowsNorm& n, const Rows rows, int64_t begin,
+              int64_t end, float* kept, SecondSums* sums) {
+  const VectorNorm<kFar> norm(n);
+  const Exp exp(scale.scale);
+  const V log_a = hn::Set(kF, n.log_a), log_b = hn::Set(kF, n.log_b),
+          inverse_temperature = hn::Set(kF, scale.inverse_temperature);
+  const V lowest = hn::Set(kF, -127 / scale.scale);
+  for_tiles(begin, end, [&](int64_t column, int64_t stop) {
+    V sum_p = hn::Zero(kF), sum = sum_p;
+    const auto add = [&, norm, exp, log_a, log_b, inverse_temperature, lowest](
+                         V x, V y) LR_INLINE_LAMBDA {
+      const V larger = hn::Max(hn::Sub(hn::Sub(y, norm.max_b.v), log_b),
+                               hn::Sub(hn::Sub(x, norm.max_a.v), log_a));
+      const V ratio = math::log_ratio(Floats(x), Floats(y), norm).v;
+      // -|ratio| down to where the exponential is 0; there, too, where both are -inf and the ratio
+      // is NaN.
+      const V minus_size = hn::Max(hn::Or(ratio, hn::SignBit(kF)), lowest);
+      const V e = exp(larger), t = exp.of_clamped(minus_size);
+      const V minus_d = hn::Mul(minus_size, inverse_temperature);
+      const V log_larger = math::log_of_larger(Floats(minus_d), Floats(t)).v;
+      const V of_larger = hn::Mul(e, log_larger),
+              of_smaller = hn::Mul(hn::Mul(e, t), hn::Add(log_larger, minus_d));
+      sum_p = hn::Add(sum_p, hn::IfNegativeThenElse(ratio, of_smaller, of_larger));
+      sum = hn::Add(sum, hn::Add(of_larger, of_smaller));
+      return log_larger;
+    };
+    const auto columns = [&](Vectors2 x, Vectors2 y, int64_t i) LR_INLINE_LAMBDA {
+      const Vectors2 logs = {add(x.a, y.a), add(x.b, y.b)};
+      if (kept != nullptr)
+        Float32::store(logs, kept + i);
+    };
+    rows.for_vectors(column, stop, columns);
+    const double p = sum_of(sum_p);
+    sums->p += p;
+    sums->q += sum_of(sum) - p;
+  });
+}
+
+}  // namespace
+}  // namespace logratio::cpu::LR_ISA_NAMESPACE

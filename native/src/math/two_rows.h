@@ -1,0 +1,125 @@
+// What one column of two vocabulary rows gives, in the loops over columns: float32, with
+// exponentials that are the side's own. A norm has the fields of TwoRowsNorm, and coefficients have
+// those of SideCoefficients.
+#pragma once
+
+#include <limits>
+
+#include "math/divergence.h"
+#include "math/scalar.h"
+
+namespace logratio::math {
+
+template <class Real>
+LR_FORCE_INLINE LR_HD Real sign_of(Real x) {  // 0 for NaN
+  const Real zero(0.0f), one(1.0f);
+  return only_if(x > zero, one) - only_if(x < zero, one);
+}
+
+// NaN, as of -inf - -inf, becomes one of the bounds.
+template <class Real>
+LR_FORCE_INLINE LR_HD Real within_deep(Real difference) {
+  return min(max(difference, Real(-kDeep)), Real(kDeep));
+}
+
+// kDeepScale (x - maximum): finite for any x, so that 0 times it is 0.
+template <class Real>
+LR_FORCE_INLINE LR_HD Real deep_difference(Real x, Real maximum) {
+  const Real scale(kDeepScale);
+  return max(x * scale - maximum * scale, Real(-std::numeric_limits<float>::max()));
+}
+
+// p - q, times the sum of exponentials of a, from exponentials. The ratio's rounding would add up
+// along the row.
+template <class Real, class Norm>
+LR_FORCE_INLINE LR_HD Real scaled_difference(Real u, Real v, const Norm& norm) {
+  return minus_product(v, norm.ratio_rest, minus_product(v, norm.ratio, u));
+}
+
+// temperature * log(p / q), in the form relative as far as it differs between columns; NaN where
+// both are 0.
+template <class Real, class Norm>
+LR_FORCE_INLINE LR_HD Real log_ratio(Real x, Real y, const Norm& norm) {
+  const Real difference = norm.far ? (x - norm.max_a) - (y - norm.max_b) : x - y;
+  return (difference - norm.offset) - norm.offset_rest;
+}
+
+// log(larger / m), m = (p + q) / 2, from -d = -|log(p / q)| and exp(-d): log 2 - log1p(exp(-d)), or
+// d/2 - log cosh(d/2) where d is small and log 2 would cancel. The smaller one's is d less.
+template <class Real>
+LR_FORCE_INLINE LR_HD Real log_of_larger(Real minus_d, Real t) {
+  const Real half = minus_d * Real(-0.5f), s = half * half;
+  Real near(31.0f / 14175);  // the series of log cosh
+  near = multiply_add(near, s, Real(-17.0f / 2520));
+  near = multiply_add(near, s, Real(1.0f / 45));
+  near = multiply_add(near, s, Real(-1.0f / 12));
+  near = multiply_add(near, s, Real(0.5f));
+  near = minus_product(near, s, half);
+  Real far(0.03468160703778267f);  // log1p(t) / t on [0, exp(-0.6)]
+  far = multiply_add(far, t, Real(-0.10793755203485489f));
+  far = multiply_add(far, t, Real(0.18141129612922668f));
+  far = multiply_add(far, t, Real(-0.24676084518432617f));
+  far = multiply_add(far, t, Real(0.3330548405647278f));
+  far = multiply_add(far, t, Real(-0.499990850687027f));
+  far = multiply_add(far, t, Real(0.9999999403953552f));
+  far = minus_product(far, t, Real(0.69314718056f));
+  return select(half < Real(0.3f), near, far);
+}
+
+// log of 2^exponent * mantissa, the mantissa in [sqrt 1/2, sqrt 2).
+template <class Real>
+LR_FORCE_INLINE LR_HD Real log_of(Real exponent, Real mantissa) {
+  const Real r = mantissa - Real(1.0f), square = r * r;
+  Real y(7.0376836292e-2f);
+  y = multiply_add(y, r, Real(-1.1514610310e-1f));
+  y = multiply_add(y, r, Real(1.1676998740e-1f));
+  y = multiply_add(y, r, Real(-1.2420140846e-1f));
+  y = multiply_add(y, r, Real(1.4249322787e-1f));
+  y = multiply_add(y, r, Real(-1.6668057665e-1f));
+  y = multiply_add(y, r, Real(2.0000714765e-1f));
+  y = multiply_add(y, r, Real(-2.4999993993e-1f));
+  y = multiply_add(y, r, Real(3.3333331174e-1f));
+  y = multiply_add(y * r, square, multiply_add(square, Real(-0.5f), r));
+  return multiply_add(exponent, Real(0.693147181f), y);
+}
+
+// The gradients of both sides, of all forms but transport and mixture, from the exponentials u and
+// v of x - max_a and y - max_b.
+template <TwoRowsForm kForm, class Real, class Norm, class Side>
+LR_FORCE_INLINE LR_HD void differentiate(Real x, Real y, Real u, Real v, const Norm& norm,
+                                         const Side& a, const Side& b, Real* grad_x, Real* grad_y) {
+  if constexpr (kForm == TwoRowsForm::cross || kForm == TwoRowsForm::relative) {
+    const Real low(-std::numeric_limits<float>::infinity());
+    const Real other_x = only_if(x > low, a.other * v), other_y = only_if(y > low, b.other * u);
+    if (norm.far) {
+      const Real unit(1 / kDeepScale);
+      const Real deep_x = deep_difference(x, norm.max_a), deep_y = deep_difference(y, norm.max_b);
+      const Real t = deep_x - deep_y;
+      const Real of_x = kForm == TwoRowsForm::cross ? deep_y : t,
+                 of_y = kForm == TwoRowsForm::cross ? deep_x : -t;
+      *grad_x = multiply_add(multiply_add(u * a.own, of_x, u * a.constant), unit, other_x);
+      *grad_y = multiply_add(multiply_add(v * b.own, of_y, v * b.constant), unit, other_y);
+    } else if constexpr (kForm == TwoRowsForm::cross) {
+      const Real lowest(-kDeep);
+      *grad_x =
+          multiply_add(u, multiply_add(a.own, max(y - norm.max_b, lowest), a.constant), other_x);
+      *grad_y =
+          multiply_add(v, multiply_add(b.own, max(x - norm.max_a, lowest), b.constant), other_y);
+    } else {
+      const Real t = within_deep(log_ratio(x, y, norm));
+      *grad_x = multiply_add(u, multiply_add(a.own, t, a.constant), other_x);
+      *grad_y = multiply_add(v, minus_product(b.own, t, b.constant), other_y);
+    }
+  }
+  if constexpr (kForm == TwoRowsForm::cosine || kForm == TwoRowsForm::squares) {
+    *grad_x = u * multiply_add(a.own, u, multiply_add(a.other, v, a.constant));
+    *grad_y = v * multiply_add(b.own, v, multiply_add(b.other, u, b.constant));
+  }
+  if constexpr (kForm == TwoRowsForm::signs) {
+    const Real sign = sign_of(log_ratio(x, y, norm));
+    *grad_x = u * multiply_add(a.own, sign, a.constant);
+    *grad_y = v * minus_product(b.own, sign, b.constant);
+  }
+}
+
+}  // namespace logratio::math
