@@ -14,6 +14,7 @@
 // gradient is known, and finds which row meets which. A last one sums the loss, in a fixed
 // order.
 #include "block.cuh"
+#include "math/sequence.h"
 #include "operations.h"
 #include "two_rows.cuh"
 #include "runtime.h"
@@ -42,7 +43,7 @@ struct DivergenceCall {
     if (!args.row_weights.present)
       return 1;
     const double weight = read_double(args.row_weights, k);
-    return is_weight(weight) ? weight : 0;
+    return math::is_weight(weight) ? weight : 0;
   }
   // Of value k in the loss.
   __device__ double share(int64_t k) const {
@@ -80,7 +81,7 @@ __global__ void __launch_bounds__(kListThreads)
   }
   double sum[1] = {0};
   for (int64_t k = threadIdx.x; k < args.count; k += kListThreads) {
-    if (args.row_weights.present && !is_weight(read_double(args.row_weights, k)))
+    if (args.row_weights.present && !math::is_weight(read_double(args.row_weights, k)))
       call.count_bad();
     sum[0] += call.weight(k);
   }

@@ -104,14 +104,14 @@ __device__ __forceinline__ RuleSums sum_stretch(const RuleCall& call,
       }
       maximum = top;
     }
-    const float reference = maximum == -kInfinity ? 0 : maximum;
+    const float pivot = maximum == -kInfinity ? 0 : maximum;
     float e_sum = 0, alpha_sum = 0, less_sum = 0, differences = 0, columns = 0;
     for_logits<T>(v, [&](float x, int k) {
-      const float d = x - reference, e = exponential(d);
+      const float d = x - pivot, e = exponential(d);
       e_sum += e;
       if constexpr (kForm == RuleForm::plain) {
         const bool counts = k < chunk.left;
-        differences += counts ? x * kSmall - reference * kSmall : 0;
+        differences += counts ? x * kSmall - pivot * kSmall : 0;
         columns += counts ? 1 : 0;
       }
       if constexpr (kForm == RuleForm::square)

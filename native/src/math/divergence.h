@@ -174,13 +174,15 @@ LR_FORCE_INLINE LR_HD TwoRowsNorm two_rows_norm(TwoRowsForm form, const TwoRowsS
 
 // ---- Second pass ----
 
-// Sums over a part of a row, with p and q normalised.
+// Sums over a part of a row, with p and q normalised, by form:
+//              value        p            q
+//   squares    (p - q)^2    p (p - q)    q (p - q)
+//   signs      |p - q|      p sgn        q sgn
+//   transport  |C|          p N          q N
+//   mixture                 p log(p/m)   q log(q/m)
+// C is the running sum of p - q, and N the sum of sgn C over the columns before.
 struct SecondSums {
-  double
-      value;  // squares: (p - q)^2     signs: |p - q|    transport: |C|, C the running sum of p - q
-  double p;  // squares: p (p - q)     signs: p sgn      transport: p N, N the sum of sgn C over the
-             // columns before; mixture: p log(p / m)
-  double q;  // squares: q (p - q)     signs: q sgn      transport: q N    mixture: q log(q / m)
+  double value, p, q;
   double signs;           // transport: the sum of sgn C
   double mass_p, mass_q;  // transport: the p and q that N was multiplied with, summed; their
                           // rounding errors drop out of a mean of N
@@ -217,11 +219,14 @@ LR_FORCE_INLINE LR_HD void append(SecondSums* sums, const SecondSums& part) {
 // ---- Value and gradient ----
 
 // How one side's gradient follows from its own probability, u, and the other side's, v:
-//   cross      u (constant + own * dv) + other * v      dv: the other side's logit less its maximum
-//   relative   u (constant + own * t) + other * v       t = (a - max_a) - (b - max_b); for the side
-//   of b, -t cosine, squares   u (constant + own * u + other * v) signs      u (constant + own *
-//   sgn(p - q)); for the side of b, -sgn transport  u (constant + own * N) mixture    u (constant +
-//   own * log(u / m))
+//   cross            u (constant + own * dv) + other * v
+//   relative         u (constant + own * t) + other * v
+//   cosine, squares  u (constant + own * u + other * v)
+//   signs            u (constant + own * sgn)
+//   transport        u (constant + own * N)
+//   mixture          u (constant + own * log(u / m))
+// dv is the other side's logit less its maximum, t = (a - max_a) - (b - max_b), and sgn = sgn(p -
+// q); for the side of b, t and sgn are negated.
 struct SideGradient {
   double constant, own, other;
 };
