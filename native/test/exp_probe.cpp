@@ -36,10 +36,10 @@ extern const ExpProbe LR_ISA_PROBE = {
     2.8e-7,
     4.5e-8,
 #elif HWY_NATIVE_FMA
-    4.8e-7,
+    6.1e-7,
     0,
 #else
-    4.8e-7,
+    6.1e-7,
     8e-8,
 #endif
 };

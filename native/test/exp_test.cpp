@@ -56,6 +56,13 @@ TEST(Exp, ErrorIsWhatTheHeaderSays) {
   }
 }
 
+TEST(Exp, ThePivotIsExactlyTheAmplitude) {
+  for (const float amplitude : {1.0f, 0.1f, -3e-5f}) {
+    for (const float scale : {kLog2E, kLog2E / .7f})
+      EXPECT_EQ(run(probe().exp, scale, 0, amplitude, {0})[0], amplitude);
+  }
+}
+
 TEST(Exp, NothingIsExactlyNothing) {
   for (const float pivot : {0.0f, 40.0f, -3000.0f}) {
     const float lowest = (pivot - 127) / kLog2E;

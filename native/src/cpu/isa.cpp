@@ -11,9 +11,12 @@ namespace logratio::cpu {
 namespace {
 
 // The order is the preference.
-constexpr const Kernels* kLevels[] = {&kKernelsBaseline, &kKernelsAvx2, &kKernelsAvx512,
-                                      &kKernelsAvx512Bf16};
-constexpr int kLevelCount = 4;
+constexpr const Kernels* kLevels[] = {
+#define LR_SET(name) &kKernels##name,
+    LR_INSTRUCTION_SETS(LR_SET)
+#undef LR_SET
+};
+constexpr int kLevelCount = sizeof kLevels / sizeof *kLevels;
 
 bool has_avx512_bf16() {  // gcc 12's __builtin_cpu_supports does not know it by this name
                           // everywhere

@@ -275,9 +275,9 @@ void divergence(const Divergence& call, Scratch& scratch) {
   const int64_t columns = call.p.columns;
   // Below it, what a power of two is 0 for would not fit into a float32; the differences of all but
   // the largest float32 are 0 beside such a temperature.
-  constexpr float kLeastScale = 4e-37f;
+  constexpr float kSmallestScale = 4e-37f;
   const float exact = exp2_scale(call.options.temperature);
-  const float scale = exact > kLeastScale ? exact : kLeastScale;
+  const float scale = exact > kSmallestScale ? exact : kSmallestScale;
   with_type(call.q_is_weights ? op::ElementType::f32 : call.p.type, [&](auto element) {
     using T = decltype(element);
     const RowPlan plan =

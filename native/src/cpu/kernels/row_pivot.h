@@ -3,7 +3,7 @@
 // they were.
 #pragma once
 
-#include "cpu/simd/vectors.h"
+#include "cpu/simd/exp.h"
 
 namespace logratio::cpu::LR_ISA_NAMESPACE {
 namespace {
@@ -26,7 +26,6 @@ struct RowPivot {
   }
   // `scale` is that of the exponents, powers of two.
   HWY_INLINE bool serves(float top, float scale) const {
-    constexpr double kHeadroom = 12;
     return !((static_cast<double>(top) - value) * scale > kHeadroom);
   }
   HWY_INLINE void end_tile(float top) { maximum = top > maximum ? top : maximum; }

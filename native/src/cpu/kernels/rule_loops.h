@@ -55,8 +55,8 @@ HWY_INLINE RuleSums sum_tile(const typename T::Element* x, int64_t n, const Rule
   const auto add_both = [&, exp, from](Vectors2 v) LR_INLINE_LAMBDA {
     m = hn::Max(m, hn::Max(v.a, v.b));
     if constexpr (kLoop <= Loop::log) {
-      e0 = exp.add_to(e0, hn::Sub(v.a, from));
-      e1 = exp.add_to(e1, hn::Sub(v.b, from));
+      e0 = hn::Add(e0, exp(hn::Sub(v.a, from)));
+      e1 = hn::Add(e1, exp(hn::Sub(v.b, from)));
     } else {
       add(v.a);
       add(v.b);

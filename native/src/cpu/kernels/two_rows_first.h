@@ -27,8 +27,8 @@ HWY_INLINE double sum_tile(const typename T::Element* x, int64_t n, const Exp ex
   V e0 = hn::Zero(kF), e1 = e0, m = hn::Set(kF, -kInfinity);
   constexpr int64_t kAhead = kTile * sizeof(typename T::Element);
   for_vectors<T>(x, n, kAhead, [&](Vectors2 v) LR_INLINE_LAMBDA {
-    e0 = exp.add_to(e0, hn::Sub(v.a, from));
-    e1 = exp.add_to(e1, hn::Sub(v.b, from));
+    e0 = hn::Add(e0, exp(hn::Sub(v.a, from)));
+    e1 = hn::Add(e1, exp(hn::Sub(v.b, from)));
     m = hn::Max(m, hn::Max(v.a, v.b));
   });
   *top = max_of(m);

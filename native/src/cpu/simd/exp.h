@@ -4,11 +4,12 @@
 //            lanes   relative error     steps
 //   AVX-512  16      2.8e-7 + 4.5e-8 t  one instruction gives the rest, one multiplies by 2^n; 32
 //                                       roots and a polynomial of degree 2
-//   AVX2      8      4.8e-7             the sum with a large number rounds; 4 roots and a cubic
-//   baseline  4      4.8e-7 + 8e-8 t    the same, without fused products
+//   AVX2      8      6.1e-7             the sum with a large number rounds; 4 roots and a cubic
+//   baseline  4      6.1e-7 + 8e-8 t    the same, without fused products
 // t being the size of the exponent: where it is rounded itself, errors grow with it.
 //
-// FlushSubnormals has to be alive. The result is exactly 0 for -inf and below about 2^-126 times
+// FlushSubnormals has to be alive. The result is exactly the amplitude where the exponent is 0, so
+// that a pivot counts as what it is. It is exactly 0 for -inf and below about 2^-126 times
 // the amplitude, and NaN for NaN. Above 2^127 it is infinity on AVX-512; on the others it is
 // meaningless there, and callers that cannot rule it out use Exp::limited().
 #pragma once
@@ -104,8 +105,8 @@ class Exp {
         off_center_(hn::Set(kF, static_cast<float>(4 * (static_cast<double>(pivot / scale) * scale -
                                                         static_cast<double>(pivot))))),
         roots_(hn::LoadDup128(kU, kRoots)),
-        c_{hn::Set(kF, amplitude * 0.99999970727f), hn::Set(kF, amplitude * 0.17328690699f),
-           hn::Set(kF, amplitude * 0.01502354451f), hn::Set(kF, amplitude * 0.00086692623f)} {}
+        c_{hn::Set(kF, amplitude), hn::Set(kF, amplitude * 0.1732867956f),
+           hn::Set(kF, amplitude * 0.0150218727f), hn::Set(kF, amplitude * 0.00086731097f)} {}
 
   HWY_INLINE V operator()(V x) const { return of_clamped(clamp(x)); }
   HWY_INLINE bool is_too_large(float x) const { return x > hn::GetLane(too_large_); }
