@@ -134,7 +134,7 @@ lr_status lr_divergence(const lr_divergence_args* args) {
     operands.check_tensors();
     call.p_count = operands.size('N');
     call.q_count = operands.size('M');
-    call.pairs = a.p_rows != nullptr ? operands.size('K') : call.p_count;
+    call.count = a.p_rows != nullptr ? operands.size('K') : call.p_count;
     check_sides(a, operands, call);
     operands.check_apart();
     if (placement.on_device())
