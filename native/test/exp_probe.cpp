@@ -19,6 +19,11 @@ void exp(float scale, float pivot, float amplitude, const float* x, int64_t coun
   map(x, count, y, [exp](V v) { return exp(v); });
 }
 
+void fine(float scale, float pivot, float amplitude, const float* x, int64_t count, float* y) {
+  const FineExp exp(scale, pivot, amplitude);
+  map(x, count, y, [exp](V v) { return exp(v); });
+}
+
 void limited(float scale, float pivot, float amplitude, const float* x, int64_t count, float* y) {
   const Exp exp(scale, pivot, amplitude);
   map(x, count, y, [exp](V v) { return exp.limited(v); });
@@ -31,15 +36,19 @@ namespace logratio::test {
 extern const ExpProbe LR_ISA_PROBE = {
     LR_ISA_NAME,
     cpu::LR_ISA_NAMESPACE::exp,
+    cpu::LR_ISA_NAMESPACE::fine,
     cpu::LR_ISA_NAMESPACE::limited,
 #if HWY_TARGET <= HWY_AVX3
+    2.8e-7,
     2.8e-7,
     4.5e-8,
 #elif HWY_NATIVE_FMA
     6.1e-7,
+    1.8e-7,
     0,
 #else
     6.1e-7,
+    1.8e-7,
     8e-8,
 #endif
 };

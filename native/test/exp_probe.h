@@ -11,8 +11,9 @@ using ExpFunction = void (*)(float scale, float pivot, float amplitude, const fl
 
 struct ExpProbe {
   const char* name;
-  ExpFunction exp, limited;
+  ExpFunction exp, fine, limited;
   double error;               // relative, next to the pivot
+  double fine_error;          // that of FineExp
   double error_per_exponent;  // and more for each power of two from there
 };
 

@@ -29,7 +29,7 @@ struct RuleScale {
 template <class T, Loop kLoop>
 HWY_INLINE RuleSums sum_tile(const typename T::Element* x, int64_t n, const RuleScale& scale,
                              float pivot, float* top) {
-  const Exp exp(kLog2E), exp_order(scale.order);
+  const FineExp exp(kLog2E), exp_order(scale.order);
   const V from = hn::Set(kF, pivot), small = hn::Set(kF, kSmall), small_from = hn::Mul(from, small);
   V e0 = hn::Zero(kF), e1 = e0, alpha = e0, less = e0, differences = e0,
     m = hn::Set(kF, -kInfinity);
@@ -149,10 +149,10 @@ MaskedSums sum_masked(const RuleGradient& g, const typename T::Element* x, int64
 template <class T, Loop kLoop, bool kConstant>
 void write_gradient(const RuleScale& scale, const RuleGradient& g, const typename T::Element* x,
                     typename T::Element* target, int64_t n) {
-  const auto one = [exp = Exp(kLog2E), exp_order = Exp(scale.order), from = hn::Set(kF, g.maximum),
-                    linear = hn::Set(kF, g.linear), product = hn::Set(kF, g.product),
-                    less = hn::Set(kF, g.less), constant = hn::Set(kF, g.constant),
-                    masked = hn::Set(kF, g.masked),
+  const auto one = [exp = FineExp(kLog2E), exp_order = FineExp(scale.order),
+                    from = hn::Set(kF, g.maximum), linear = hn::Set(kF, g.linear),
+                    product = hn::Set(kF, g.product), less = hn::Set(kF, g.less),
+                    constant = hn::Set(kF, g.constant), masked = hn::Set(kF, g.masked),
                     threshold = hn::Set(kF, g.threshold)](V v) LR_INLINE_LAMBDA {
     const V d = hn::Sub(v, from);
     V result;

@@ -21,7 +21,7 @@ struct SideSum {
 };
 
 template <class T>
-HWY_INLINE double sum_tile(const typename T::Element* x, int64_t n, const Exp exp, float pivot,
+HWY_INLINE double sum_tile(const typename T::Element* x, int64_t n, const FineExp exp, float pivot,
                            float* top) {
   const V from = hn::Set(kF, pivot);
   V e0 = hn::Zero(kF), e1 = e0, m = hn::Set(kF, -kInfinity);
@@ -38,7 +38,7 @@ HWY_INLINE double sum_tile(const typename T::Element* x, int64_t n, const Exp ex
 template <class T>
 SideSum sum_side(const TwoRowsScale& scale, const typename T::Element* x, int64_t begin,
                  int64_t end) {
-  const Exp exp(scale.scale);
+  const FineExp exp(scale.scale);
   RowPivot side;
   double sum = 0;
   const auto move = [&](float to) {
@@ -71,7 +71,7 @@ struct TileSums {
 };
 
 template <TwoRowsForm kForm, bool kFar, class Rows>
-HWY_INLINE TileSums multiply_tile(const Rows rows, int64_t begin, int64_t end, const Exp exp,
+HWY_INLINE TileSums multiply_tile(const Rows rows, int64_t begin, int64_t end, const FineExp exp,
                                   float pivot_a, float pivot_b) {
   const V from_a = hn::Set(kF, pivot_a), from_b = hn::Set(kF, pivot_b);
   const double exact = static_cast<double>(pivot_a) - pivot_b;
@@ -147,7 +147,7 @@ template <TwoRowsForm kForm, class Rows>
 TwoRowsSums multiply_rows(const TwoRowsScale& scale, const Rows rows, int64_t begin, int64_t end) {
   using T = typename Rows::Type;
   constexpr bool kDifferences = kForm != TwoRowsForm::cosine;
-  const Exp exp(scale.scale);
+  const FineExp exp(scale.scale);
   RowPivot a, b;
   TwoRowsSums all = math::no_sums();  // about the pivots until the end
   all.max_a = all.max_b = 0;

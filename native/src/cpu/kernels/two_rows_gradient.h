@@ -30,8 +30,8 @@ HWY_INLINE auto column_gradient(const TwoRowsScale& scale, const TwoRowsNorm& n,
   const VectorNorm<kFar> norm(n);
   const VectorSide a(g.a), b(g.b);
   if constexpr (kForm == TwoRowsForm::mixture) {
-    return [norm, a, b, exp_a = Exp(scale.scale, 0, n.inverse_a),
-            exp_b = Exp(scale.scale, 0, n.inverse_b), lowest = hn::Set(kF, -127 / scale.scale),
+    return [norm, a, b, exp_a = FineExp(scale.scale, 0, n.inverse_a),
+            exp_b = FineExp(scale.scale, 0, n.inverse_b), lowest = hn::Set(kF, -127 / scale.scale),
             highest = hn::Set(kF, 127 / scale.scale),
             inverse_temperature = hn::Set(kF, scale.inverse_temperature)](
                V x, V y, V log_larger, V* grad_x, V* grad_y) LR_INLINE_LAMBDA {
@@ -46,21 +46,22 @@ HWY_INLINE auto column_gradient(const TwoRowsScale& scale, const TwoRowsNorm& n,
       *grad_y = hn::Mul(q, hn::MulAdd(b.own.v, log_q, b.constant.v));
     };
   } else {
-    return [norm, a, b, exp = Exp(scale.scale), signs = hn::Set(kF, static_cast<float>(g.signs))](
-               V x, V y, V kept, V* grad_x, V* grad_y) LR_INLINE_LAMBDA {
-      const V u = exp(hn::Sub(x, norm.max_a.v)), v = exp(hn::Sub(y, norm.max_b.v));
-      if constexpr (kForm == TwoRowsForm::transport) {
-        const V count = hn::Add(kept, signs);
-        *grad_x = hn::Mul(u, hn::MulAdd(a.own.v, count, a.constant.v));
-        *grad_y = hn::Mul(v, hn::MulAdd(b.own.v, count, b.constant.v));
-      } else {
-        Floats of_x(x), of_y(y);
-        math::differentiate<kForm>(Floats(x), Floats(y), Floats(u), Floats(v), norm, a, b, &of_x,
-                                   &of_y);
-        *grad_x = of_x.v;
-        *grad_y = of_y.v;
-      }
-    };
+    return
+        [norm, a, b, exp = FineExp(scale.scale), signs = hn::Set(kF, static_cast<float>(g.signs))](
+            V x, V y, V kept, V* grad_x, V* grad_y) LR_INLINE_LAMBDA {
+          const V u = exp(hn::Sub(x, norm.max_a.v)), v = exp(hn::Sub(y, norm.max_b.v));
+          if constexpr (kForm == TwoRowsForm::transport) {
+            const V count = hn::Add(kept, signs);
+            *grad_x = hn::Mul(u, hn::MulAdd(a.own.v, count, a.constant.v));
+            *grad_y = hn::Mul(v, hn::MulAdd(b.own.v, count, b.constant.v));
+          } else {
+            Floats of_x(x), of_y(y);
+            math::differentiate<kForm>(Floats(x), Floats(y), Floats(u), Floats(v), norm, a, b,
+                                       &of_x, &of_y);
+            *grad_x = of_x.v;
+            *grad_y = of_y.v;
+          }
+        };
   }
 }
 

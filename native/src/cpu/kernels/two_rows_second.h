@@ -16,7 +16,7 @@ template <TwoRowsForm kForm, bool kFar, class Rows>
 void compare_rows(const TwoRowsScale& scale, const TwoRowsNorm& n, const Rows rows, int64_t begin,
                   int64_t end, SecondSums* sums) {
   const VectorNorm<kFar> norm(n);
-  const Exp exp_a(scale.scale, 0, n.inverse_a), exp_b(scale.scale, 0, n.inverse_b);
+  const FineExp exp_a(scale.scale, 0, n.inverse_a), exp_b(scale.scale, 0, n.inverse_b);
   for_tiles(begin, end, [&](int64_t column, int64_t stop) {
     V value = hn::Zero(kF), sum_p = value, sum_q = value;
     const auto add = [&, norm, exp_a, exp_b](V x, V y) LR_INLINE_LAMBDA {
@@ -49,7 +49,7 @@ template <bool kFar, class Rows>
 void mix_rows(const TwoRowsScale& scale, const TwoRowsNorm& n, const Rows rows, int64_t begin,
               int64_t end, float* kept, SecondSums* sums) {
   const VectorNorm<kFar> norm(n);
-  const Exp exp(scale.scale);
+  const FineExp exp(scale.scale);
   const V log_a = hn::Set(kF, n.log_a), log_b = hn::Set(kF, n.log_b),
           inverse_temperature = hn::Set(kF, scale.inverse_temperature);
   const V lowest = hn::Set(kF, -127 / scale.scale);

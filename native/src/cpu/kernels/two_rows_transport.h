@@ -159,7 +159,7 @@ void transport_rows(const TwoRowsScale& scale, const TwoRowsNorm& n, double dist
   using T = typename Rows::Type;
   const TwoRows<EvenFirst<T>> even_first{rows.a, rows.b};
   const VectorNorm<false> norm(n);
-  const Exp exp(scale.scale);
+  const FineExp exp(scale.scale);
   TransportTile tile;
   for_tiles(begin, end, [&](int64_t column, int64_t stop) {
     const int64_t columns = (stop - column + kStep - 1) / kStep * kStep;
