@@ -8,6 +8,10 @@
 namespace logratio::cpu::LR_ISA_NAMESPACE {
 namespace {
 
+// Bytes that the first pass over a row asks for.
+template <class T>
+constexpr int64_t kFirstAhead = kTile * sizeof(typename T::Element) + 20480;
+
 // The maximum of the first tile that holds more than -inf; a tile that lies too far above makes its
 // own maximum the pivot, and is summed again.
 struct RowPivot {

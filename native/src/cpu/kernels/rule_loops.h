@@ -62,12 +62,11 @@ HWY_INLINE RuleSums sum_tile(const typename T::Element* x, int64_t n, const Rule
       add(v.b);
     }
   };
-  constexpr int64_t kAhead = kTile * sizeof(typename T::Element);
   double rest_d = 0;
   for_steps(
       n,
       [&](int64_t i) LR_INLINE_LAMBDA {
-        prefetch_step<T>(x + i, kAhead);
+        prefetch_step<T>(x + i, kFirstAhead<T>);
         const Vectors2 v = T::load(x + i);
         add_both(v);
         if constexpr (kLoop == Loop::log) {

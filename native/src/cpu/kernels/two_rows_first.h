@@ -25,8 +25,7 @@ HWY_INLINE double sum_tile(const typename T::Element* x, int64_t n, const FineEx
                            float* top) {
   const V from = hn::Set(kF, pivot);
   V e0 = hn::Zero(kF), e1 = e0, m = hn::Set(kF, -kInfinity);
-  constexpr int64_t kAhead = kTile * sizeof(typename T::Element);
-  for_vectors<T>(x, n, kAhead, [&](Vectors2 v) LR_INLINE_LAMBDA {
+  for_vectors<T>(x, n, kFirstAhead<T>, [&](Vectors2 v) LR_INLINE_LAMBDA {
     e0 = hn::Add(e0, exp(hn::Sub(v.a, from)));
     e1 = hn::Add(e1, exp(hn::Sub(v.b, from)));
     m = hn::Max(m, hn::Max(v.a, v.b));
