@@ -249,7 +249,7 @@ TEST(Divergence, PublishedTable) {
   Tensor a(D::f32, {1, 3}, {1, 0, -1});
   Call same(a, a.clone(), options_of(LR_SCE));
   same.run();
-  EXPECT_NEAR(same.values.get(0), 1.6647911636798777, 2e-7 * 1.7);
+  EXPECT_NEAR(same.values.get(0), 1.6647911636798777, 2e-7);
   EXPECT_NEAR(same.grad_p.get(0), -0.28258745107944229, 2e-7);
   EXPECT_NEAR(same.grad_q.get(2), 0.14181709360981216, 2e-7);
 }
@@ -502,7 +502,7 @@ TEST(Divergence, DisjointSupports) {
     p.set(k, k < 20 ? 1 : -kInf), q.set(k, k < 20 ? -kInf : 2);
   const auto value = [&](int32_t kind) { return Call(p, q, options_of(kind)).run().values.get(0); };
   EXPECT_NEAR(value(LR_JENSEN_SHANNON), std::log(2), 3e-7);
-  EXPECT_NEAR(value(LR_TVD), 1, 1e-7);
+  EXPECT_NEAR(value(LR_TVD), 1, 1.2e-7);  // one unit in the last place
   EXPECT_NEAR(value(LR_L2), .1, 1e-7);
   EXPECT_NEAR(value(LR_WASSERSTEIN1), 20, 1e-5);
   EXPECT_NEAR(value(LR_COSINE), 1, 1e-7);

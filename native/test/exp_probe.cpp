@@ -47,9 +47,9 @@ extern const ExpProbe LR_ISA_PROBE = {
     1.8e-7,
     0,
 #else
-    6.1e-7,
-    1.8e-7,
-    8e-8,
+    6.5e-7,
+    2.4e-7,
+    9e-8,
 #endif
 };
 }  // namespace logratio::test

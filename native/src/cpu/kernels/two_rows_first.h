@@ -20,18 +20,27 @@ struct SideSum {
   double maximum, sum;
 };
 
+// Transport's running sums end at 0 as far as these sums are right, so that they are float32 over a
+// block of a tile only.
 template <class T>
 HWY_INLINE double sum_tile(const typename T::Element* x, int64_t n, const FineExp exp, float pivot,
                            float* top) {
+  constexpr int64_t kBlock = kTile / 4;
   const V from = hn::Set(kF, pivot);
-  V e0 = hn::Zero(kF), e1 = e0, m = hn::Set(kF, -kInfinity);
-  for_vectors<T>(x, n, kFirstAhead<T>, [&](Vectors2 v) LR_INLINE_LAMBDA {
-    e0 = hn::Add(e0, exp(hn::Sub(v.a, from)));
-    e1 = hn::Add(e1, exp(hn::Sub(v.b, from)));
-    m = hn::Max(m, hn::Max(v.a, v.b));
-  });
+  V m = hn::Set(kF, -kInfinity);
+  double sum = 0;
+  for (int64_t at = 0; at < n; at += kBlock) {
+    V e0 = hn::Zero(kF), e1 = e0;
+    for_vectors<T>(x + at, n - at < kBlock ? n - at : kBlock, kFirstAhead<T>,
+                   [&](Vectors2 v) LR_INLINE_LAMBDA {
+                     e0 = hn::Add(e0, exp(hn::Sub(v.a, from)));
+                     e1 = hn::Add(e1, exp(hn::Sub(v.b, from)));
+                     m = hn::Max(m, hn::Max(v.a, v.b));
+                   });
+    sum += sum_of(hn::Add(e0, e1));
+  }
   *top = max_of(m);
-  return sum_of(hn::Add(e0, e1));
+  return sum;
 }
 
 template <class T>

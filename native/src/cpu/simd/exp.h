@@ -6,7 +6,7 @@
 //                                       roots and a polynomial of degree 2
 //   AVX2      8      6.1e-7             the sum with a large number rounds; 4 roots and a cubic
 //   the same, FineExp 1.8e-7            4 roots and a polynomial of degree 4: a twelfth slower
-//   baseline  4      as AVX2 + 8e-8 t   the same, without fused products
+//   baseline  4      as AVX2 + 9e-8 t   the same, without fused products
 // t being the size of the exponent: where it is rounded itself, errors grow with it. Sums of many
 // columns take Exp, and what is a difference or a power of probabilities FineExp.
 //
