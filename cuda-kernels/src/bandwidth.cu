@@ -1,7 +1,7 @@
 // The plainest kernels there are: what a read, a copy and an update in place of all of a device's
-// memory can reach, in bytes a second.
-//   read    16 bytes read a vector       copy, update   16 read and 16 written
-// A block walks its own stretch with eight loads under way a thread, and there are enough blocks
+// memory can reach, in bytes per second.
+//   read    16 bytes read per vector     copy, update   16 read and 16 written
+// A block walks its own stretch with eight loads under way per thread, and there are enough blocks
 // for all multiprocessors to be full.
 #include "intrinsics.h"
 #include "operations.h"

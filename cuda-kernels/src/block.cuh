@@ -2,6 +2,8 @@
 // a grid to finish.
 #pragma once
 
+#include <bit>
+
 #include "intrinsics.h"
 #include "team.cuh"
 
@@ -45,9 +47,24 @@ __device__ inline void block_sum(double (&values)[kCount], BlockScratch* scratch
   }
 }
 
+// The same of a struct of doubles, field by field.
+template <class Sums>
+__device__ inline Sums block_sum_of(const Sums& own, BlockScratch* scratch) {
+  struct Values {
+    double of[sizeof(Sums) / sizeof(double)];
+  };
+  Values values = std::bit_cast<Values>(own);
+  block_sum(values.of, scratch);
+  return std::bit_cast<Sums>(values);
+}
+
 // Called by every thread of every block of a grid, once. True in the block that comes last, which
-// then sees all that the others wrote before.
+// then sees all that the others wrote before. `arrivals` is 0 before; one block needs no count.
 __device__ inline bool last_of_grid(uint32_t* arrivals, BlockScratch* scratch) {
+  if (gridDim.x == 1) {
+    __syncthreads();
+    return true;
+  }
   make_visible();
   __syncthreads();
   if (threadIdx.x == 0)

@@ -7,6 +7,7 @@
 #include <cstdint>
 
 #include "math/narrow_floats.h"
+#include "math/scalar.h"
 #include "runtime.h"
 
 namespace logratio::device {
@@ -53,14 +54,12 @@ __device__ __forceinline__ float exp2_fast(float x) {
   asm("ex2.approx.ftz.f32 %0, %1;" : "=f"(y) : "f"(x));
   return y;
 }
-__device__ __forceinline__ float divide_fast(float a, float b) { return __fdividef(a, b); }
 // NaN if one of the two is.
 __device__ __forceinline__ float max_nan(float a, float b) {
   float y;
   asm("max.NaN.f32 %0, %1, %2;" : "=f"(y) : "f"(a), "f"(b));
   return y;
 }
-__device__ __forceinline__ float fused(float a, float b, float c) { return __fmaf_rn(a, b, c); }
 __device__ __forceinline__ float bits_to_float(uint32_t bits) { return __uint_as_float(bits); }
 __device__ __forceinline__ uint32_t float_to_bits(float value) { return __float_as_uint(value); }
 // Rounded to nearest even, NaN kept; `low` in the lower half.
@@ -94,7 +93,7 @@ __device__ __forceinline__ uint32_t count_arrival(uint32_t* counter) {
 __device__ __forceinline__ void make_visible() { __threadfence(); }
 __device__ __forceinline__ int bit_count(uint32_t bits) { return __popc(bits); }
 
-// The 16 bytes that begin `bytes` bytes into two neighbouring vectors, 0 < bytes < 16.
+// The 32 bits from `bits` into `low` on, 0 <= bits < 32.
 __device__ __forceinline__ uint32_t funnel(uint32_t low, uint32_t high, uint32_t bits) {
   return __funnelshift_r(low, high, bits);
 }
@@ -109,13 +108,7 @@ inline float exp2_fast(float x) {
   const float y = std::exp2(x);
   return y < 0x1p-126f ? 0.0f : y;
 }
-inline float divide_fast(float a, float b) { return a / b; }
 inline float max_nan(float a, float b) { return a != a || b != b ? std::nanf("") : a > b ? a : b; }
-// The product is exact in double, and the sum is rounded twice, which differs from once in the
-// rarest of cases: here that does not matter.
-inline float fused(float a, float b, float c) {
-  return static_cast<float>(static_cast<double>(a) * b + c);
-}
 inline float bits_to_float(uint32_t bits) { return std::bit_cast<float>(bits); }
 inline uint32_t float_to_bits(float value) { return std::bit_cast<uint32_t>(value); }
 inline uint32_t to_bfloat16_pair(float low, float high) {
@@ -137,5 +130,33 @@ inline uint32_t funnel(uint32_t low, uint32_t high, uint32_t bits) {
 }
 
 #endif
+
+// The 16 bytes from `shift` bytes into `low` on, 0 <= shift < 16.
+__device__ __forceinline__ Vector shifted(const Vector& low, const Vector& high, uint32_t shift) {
+  uint32_t w[8];
+#pragma unroll
+  for (int k = 0; k < 4; ++k) {
+    w[k] = low.word[k];
+    w[4 + k] = high.word[k];
+  }
+#pragma unroll
+  for (int words = 2; words > 0; --words) {
+    if ((shift & (4 * words)) != 0) {
+#pragma unroll
+      for (int k = 0; k + words < 8; ++k)
+        w[k] = w[k + words];
+    }
+  }
+  Vector v;
+#pragma unroll
+  for (int k = 0; k < 4; ++k)
+    v.word[k] = funnel(w[k], w[k + 1], (shift & 3) * 8);
+  return v;
+}
+
+// a * b + c, rounded once.
+__device__ __forceinline__ float fused(float a, float b, float c) {
+  return math::multiply_add(a, b, c);
+}
 
 }  // namespace logratio::device

@@ -49,8 +49,8 @@ struct LoadedPair {
 __device__ inline double at_least_one(double count) { return count < 1 ? 1 : count; }
 
 __device__ inline double read_upstream(const PairBatch& batch, int64_t value, int64_t values) {
-  const op::TensorView& grid = batch.tensors.grad_loss;
-  return grid.present ? read_double(grid, value) : 1.0 / static_cast<double>(values);
+  const op::TensorView& upstream = batch.tensors.grad_loss;
+  return upstream.present ? read_double(upstream, value) : 1.0 / static_cast<double>(values);
 }
 
 __device__ LR_NO_INLINE inline LoadedPair load_pair(const PairBatch& batch, int64_t k,
@@ -272,7 +272,7 @@ __device__ inline void evaluate_loss(const Loss& loss, double beta, const PairBa
   }
 }
 
-// By all threads of a block, which must all come.
+// Called by all threads of a block, which must all come.
 __device__ inline void evaluate_pairs(const lr_loss_options& options, const PairBatch& batch) {
   math::visit_paired(options, [&]<class Loss>(const Loss& loss) {
     constexpr auto kRewardBeta = Loss::info.reward_beta;

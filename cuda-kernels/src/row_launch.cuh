@@ -1,39 +1,45 @@
-// How rows are shared out over the GPU.
+// How vocabulary rows are shared out over the GPU: to warps, to blocks, or by segments to several
+// blocks. None of it changes a result: rows are cut by their length alone.
 #pragma once
 
 #include <algorithm>
 
-#include "elements.cuh"
-#include "row_forward.cuh"
+#include "op/logit_rows.h"
+#include "runtime.h"
+#include "team.cuh"
 
 namespace logratio::device {
 
-constexpr int64_t kWarpRowBytes = 4096;        // rows up to this long belong to a warp
-constexpr int kBlocksAtOnce = 3;               // on a multiprocessor: 48 KiB of loads under way
-constexpr int64_t kRowsPerMultiprocessor = 8;  // fewer rows than that are shared out by segment
+constexpr int kBlockThreads = 256;
+constexpr int kBlocksAtOnce = 3;         // on a multiprocessor: 48 KiB of loads under way
+constexpr int64_t kWarpRowBytes = 4096;  // rows up to this long belong to a warp
 constexpr int kRowsPerBlock = kBlockThreads / kWarp;
+constexpr int64_t kRowsPerMultiprocessor = 8;  // fewer rows than that are shared out by segment
 constexpr int64_t kBlocksPerMultiprocessor =
     256;  // more work than that, and each block does several rows
-
-// Calls body(T{}) with the loads and stores of the logits' type.
-template <class Body>
-void with_type(op::ElementType type, Body&& body) {
-  switch (type) {
-    case op::ElementType::bf16:
-      return body(BFloat16{});
-    case op::ElementType::f16:
-      return body(Float16{});
-    default:
-      return body(Float32{});
-  }
-}
 
 inline bool is_warp_row(const op::LogitRows& rows) {
   return rows.columns * op::bytes_of(rows.type) <= kWarpRowBytes;
 }
 inline int64_t blocks_of_warps(int64_t rows) { return (rows + kRowsPerBlock - 1) / kRowsPerBlock; }
 
-// Where a call runs. Neither changes a result.
+// A row is cut into equal segments, whoever computes them.
+struct Segments {
+  int64_t count;
+  int64_t columns;  // of each but the last; a multiple of every vector
+};
+
+constexpr int kMaxSegments = 24;  // with a block's warps as many as a warp has lanes
+constexpr int64_t kSegmentColumns = 32768;
+
+inline Segments cut(int64_t columns) {
+  const int64_t count =
+      std::min<int64_t>((columns + kSegmentColumns - 1) / kSegmentColumns, kMaxSegments);
+  const int64_t each = ((columns + count - 1) / count + 7) / 8 * 8;
+  return {(columns + each - 1) / each, each};
+}
+
+// Where a call runs.
 struct Machine {
   void* stream;
   int64_t multiprocessors;
@@ -46,6 +52,7 @@ struct Machine {
     return dim3(static_cast<unsigned>(
         std::clamp<int64_t>(count, 1, kBlocksPerMultiprocessor * multiprocessors)));
   }
+  // Whether each segment of a row gets a block of its own.
   bool shares_out(int64_t rows, const Segments& segments) const {
     return segments.count > 1 && rows < kRowsPerMultiprocessor * multiprocessors;
   }

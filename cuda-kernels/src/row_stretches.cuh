@@ -3,6 +3,7 @@
 // lane gets which column depends on the length of the row alone.
 #pragma once
 
+#include "chunk.cuh"
 #include "elements.cuh"
 #include "row_launch.cuh"
 #include "team.cuh"
@@ -31,26 +32,6 @@ inline Stretches cut_stretches(int64_t columns) {
 
 __device__ __forceinline__ int warp_index() { return static_cast<int>(threadIdx.x) / kWarp; }
 __device__ __forceinline__ int lane_index() { return static_cast<int>(threadIdx.x) % kWarp; }
-
-// Elements [from, to) of a vector that begins at a column.
-template <class T>
-__device__ __forceinline__ void store_elements(typename T::Element* row, int64_t column, Vector v,
-                                               int from, int to) {
-#pragma unroll 1
-  for (int k = 0; k < T::kPerVector; ++k) {
-    const bool inside = k >= from && k < to;
-    if constexpr (sizeof(typename T::Element) == 4) {
-      if (inside)
-        row[column + k] = bits_to_float(v.word[0]);
-      v = {{v.word[1], v.word[2], v.word[3], 0}};
-    } else {
-      if (inside)
-        row[column + k] = static_cast<uint16_t>(v.word[0]);
-      v = {{funnel(v.word[0], v.word[1], 16), funnel(v.word[1], v.word[2], 16),
-            funnel(v.word[2], v.word[3], 16), v.word[3] >> 16}};
-    }
-  }
-}
 
 // Vector j of every lane's chunk, by a whole warp whose chunks lie one after the other. Where the
 // row begins off a multiple of 16, by `shift` bytes, a lane writes what its left neighbour has of

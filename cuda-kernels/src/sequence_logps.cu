@@ -1,10 +1,10 @@
 // sequence_logps: masks and token log-probs to sequence log-probs, counts and the gradient by each
 // token.
 //
-// One launch, a block a sequence. It reads 1 (bool) or 4 bytes of mask and 4 to 8 of log-prob a
-// token, both sequences' masks twice where a tail is weighed down, and writes the gradient once.
-// Tokens are some thousands at most, so what counts is that no thread walks a sequence alone: each
-// warp takes a stretch of it.
+// One launch, a block a sequence. It reads 1 (bool) or 4 bytes of mask and 4 to 8 of log-prob
+// per token, both sequences' masks twice where a tail is weighed down, and writes the gradient
+// once. Tokens are some thousands at most, so what counts is that no thread walks a sequence alone:
+// each warp takes a stretch of it.
 #include "operations.h"
 #include "sequences.cuh"
 
@@ -30,14 +30,14 @@ __global__ void __launch_bounds__(kListThreads) reduce_sequences(const LR_PARAME
     for_all([&](int64_t token, double, double weight) {
       if (call.bad_values != nullptr && has_bad_weight(call.mask, token))
         count_up(call.bad_values);
-      if (!(weight > 0))
+      if (!math::counts(weight))
         return;
       sums[0] += weight;
       if (call.tensors.logps.present)
         sums[1] += weight * read_double(call.tensors.token_logps, token);
     });
     block_sum(sums, scratch);
-    const double divisor = divisor_of(call.options, sums[0]);
+    const double divisor = math::divisor_of(call.options, sums[0]);
     if (threadIdx.x == 0) {
       write(call.tensors.counts, b, sums[0]);
       write(call.tensors.logps, b, sums[1] / divisor);
@@ -46,7 +46,8 @@ __global__ void __launch_bounds__(kListThreads) reduce_sequences(const LR_PARAME
       continue;
     const double upstream = read_double(call.tensors.grad_logps, b);
     for_all([&](int64_t token, double, double weight) {
-      write(call.tensors.grad_token_logps, token, weight > 0 ? upstream * weight / divisor : 0.0);
+      write(call.tensors.grad_token_logps, token,
+            math::counts(weight) ? upstream * weight / divisor : 0.0);
     });
   }
 }

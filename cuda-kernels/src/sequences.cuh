@@ -1,6 +1,8 @@
 // Which tokens of a sequence count, and with what weight, by a block.
 #pragma once
 
+#include <algorithm>
+
 #include "block.cuh"
 #include "elements.cuh"
 
@@ -12,7 +14,7 @@ struct Mask {
   op::Labels labels;
 };
 
-// Of the token's place in the mask; above 0 where the token counts.
+// The weight in the token's place of the mask; above 0 where the token counts.
 __device__ inline double mask_weight(const Mask& mask, int64_t token) {
   double weight = 1;
   if (mask.weights.present) {
@@ -28,13 +30,6 @@ __device__ inline double mask_weight(const Mask& mask, int64_t token) {
 
 __device__ inline bool has_bad_weight(const Mask& mask, int64_t token) {
   return mask.weights.present && !is_weight(read_double(mask.weights, token));
-}
-
-__device__ inline int64_t shortened(int64_t shared, double keep_fraction) {
-  if (shared == 0 || keep_fraction == 1)
-    return shared;
-  const auto kept = static_cast<int64_t>(floor(keep_fraction * static_cast<double>(shared)));
-  return kept > 1 ? kept : 1;
 }
 
 // Calls body(token, weight in the mask, weight in the sum) for each token of a sequence; `token`
@@ -64,7 +59,8 @@ __device__ inline void for_tokens(const lr_sequence_options& options, const Mask
   const bool by_column = options.align == LR_ALIGN_ABSOLUTE;
   int64_t counts[2] = {0, 0};
   for (int64_t t = begin + lane; t < end; t += kWarp) {
-    const bool own = mask_weight(mask, row + t) > 0, other = mask_weight(mask, partner + t) > 0;
+    const bool own = math::counts(mask_weight(mask, row + t)),
+               other = math::counts(mask_weight(mask, partner + t));
     counts[0] += by_column ? own && other : own;
     counts[1] += by_column ? own && other : other;
   }
@@ -83,23 +79,19 @@ __device__ inline void for_tokens(const lr_sequence_options& options, const Mask
     both[0] += scratch->counts[w][0];
     both[1] += scratch->counts[w][1];
   }
-  const int64_t shared = shortened(both[0] < both[1] ? both[0] : both[1], options.keep_fraction);
+  const int64_t shared = math::shared_tokens(options, std::min(both[0], both[1]));
 
   for (int64_t first = begin; first < end; first += kWarp) {
     const int64_t t = first + lane;
     const double weight = t < end ? mask_weight(mask, row + t) : 0;
-    const bool candidate = weight > 0 && (!by_column || mask_weight(mask, partner + t) > 0);
+    const bool candidate =
+        math::counts(weight) && (!by_column || math::counts(mask_weight(mask, partner + t)));
     const uint32_t candidates = __ballot_sync(kAllLanes, candidate);
     const int64_t position = before + bit_count(candidates & (kAllLanes >> (kWarp - 1 - lane)));
     if (t < end)
-      body(row + t, weight,
-           candidate && position <= shared ? weight : weight * options.tail_weight);
+      body(row + t, weight, math::tail_weighted(options, weight, candidate ? position : 0, shared));
     before += bit_count(candidates);
   }
-}
-
-__device__ inline double divisor_of(const lr_sequence_options& options, double count) {
-  return options.reduction == LR_MEAN && count > 1 ? count : 1;
 }
 
 }  // namespace logratio::device

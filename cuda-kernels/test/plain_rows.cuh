@@ -3,6 +3,8 @@
 #pragma once
 
 #include "elements.cuh"
+#include "logits.cuh"
+#include "op/token_logprobs.h"
 
 namespace logratio::test {
 

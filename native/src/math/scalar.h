@@ -35,6 +35,16 @@ LR_FORCE_INLINE LR_HD double log(double x) { return ::log(x); }
 LR_FORCE_INLINE LR_HD float select(bool condition, float yes, float no) {
   return condition ? yes : no;
 }
+// yes() or no(). One number at a time needs only one of them, which here is a branch: both, for all
+// of a thread's columns at once, would take more registers than there are.
+template <class Yes, class No>
+LR_FORCE_INLINE LR_HD float choose(bool condition, Yes&& yes, No&& no) {
+  return condition ? yes() : no();
+}
+template <class Condition, class Yes, class No>
+LR_FORCE_INLINE LR_HD auto choose(const Condition& condition, Yes&& yes, No&& no) {
+  return select(condition, yes(), no());
+}
 LR_FORCE_INLINE LR_HD float multiply_add(float a, float b, float c) {
 #ifdef __CUDA_ARCH__
   return __fmaf_rn(a, b, c);

@@ -18,10 +18,10 @@ LR_FORCE_INLINE LR_HD Real softcap_value(Real x, Real a, Real decay, Real c) {
   q = multiply_add(q, s, Real(-5.37397155531e-2f));
   q = multiply_add(q, s, Real(1.33314422036e-1f));
   q = multiply_add(q, s, Real(-3.33332819422e-1f));
-  const Real small = multiply_add(q * s, magnitude, magnitude);
-  const Real large = divide(one - decay, one + decay);
-  const Real tanh = copy_sign(select(magnitude < Real(0.625f), small, large), a);
-  return select(abs(x) <= Real(std::numeric_limits<float>::max()), tanh * c, x);
+  const Real tanh = choose(
+      magnitude < Real(0.625f), [&] { return multiply_add(q * s, magnitude, magnitude); },
+      [&] { return divide(one - decay, one + decay); });
+  return select(abs(x) <= Real(std::numeric_limits<float>::max()), copy_sign(tanh * c, x), x);
 }
 
 // 1 - tanh(a)^2 without cancellation.
