@@ -22,9 +22,10 @@ __global__ void __launch_bounds__(kListThreads)
     evaluate_pair_losses(const LR_PARAMETER op::PairLoss call, SortMemory sort) {
   LR_SHARED(BlockScratch, scratch, 1);
   lr_loss_options options = call.options;
-  for (const op::PairLoss::Learned& learned : call.learned) {
-    if (learned.value.present)
-      options.*learned.option = read_double(learned.value, 0);
+#pragma unroll
+  for (int k = 0; k < math::kParameters; ++k) {
+    if (call.learned[k].present)
+      options.*math::learned_option(k) = read_double(call.learned[k], 0);
   }
   evaluate_pairs(options, {call.pairs,
                            call.tensors,

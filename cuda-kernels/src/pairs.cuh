@@ -257,6 +257,7 @@ __device__ inline void evaluate_loss(const Loss& loss, double beta, const PairBa
       gradient.reference_rejected += more.reference_rejected;
     }
     if constexpr (kHasParameters) {
+#pragma unroll
       for (int p = 0; p < math::kParameters; ++p)
         parameters[p] += math::vanishing_product(in.upstream[0], out.parameters[p]);
     }
@@ -266,6 +267,7 @@ __device__ inline void evaluate_loss(const Loss& loss, double beta, const PairBa
   if constexpr (kHasParameters) {
     block_sum(parameters, batch.scratch);
     if (threadIdx.x == 0) {
+#pragma unroll
       for (int p = 0; p < math::kParameters; ++p)
         write(batch.tensors.grad_parameters[p], 0, parameters[p]);
     }

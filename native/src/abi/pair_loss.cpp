@@ -54,10 +54,11 @@ void check_option_tensors(std::span<const Operand> list, const math::LossInfo& l
 // Puts the learned parameters into the options, which then have to be as right as any.
 void read_learned(op::PairLoss& call) {
   bool learns = false;
-  for (const auto& learned : call.learned) {
-    if (learned.value)
-      cpu::read(learned.value, 0, 1, &(call.options.*learned.option));
-    learns |= learned.value.present;
+  for (int k = 0; k < math::kParameters; ++k) {
+    const op::TensorView& learned = call.learned[k];
+    if (learned)
+      cpu::read(learned, 0, 1, &(call.options.*math::learned_option(k)));
+    learns |= learned.present;
   }
   if (learns)
     check_loss_options(&call.options);
@@ -73,9 +74,9 @@ lr_status lr_pair_loss(const lr_pair_loss_args* args) {
     // A parameter that takes the place of an option, and the gradient by one. No loss has beta and
     // beta_kl both.
     const auto learned = [&](const char* name, const DLTensor* const& field,
-                             math::Parameter parameter, OptionMember option) {
-      call.learned[parameter].option = option;
-      return in(name, field, kFloats, number, call.learned[parameter].value, {}, option);
+                             math::Parameter parameter) {
+      return in(name, field, kFloats, number, call.learned[parameter], {},
+                math::learned_option(parameter));
     };
     const auto by_option = [&](const char* name, const DLTensor* const& field,
                                math::Parameter parameter, OptionMember option) {
@@ -93,9 +94,9 @@ lr_status lr_pair_loss(const lr_pair_loss_args* args) {
         in("rejected_counts", a.rejected_counts, kCounts, pairs, t.rejected_counts,
            with(a.chosen_counts)),
         in("grad_loss", a.grad_loss, kFloats, losses, t.grad_loss),
-        learned("beta_kl", a.beta_kl, math::kScale, &lr_loss_options::beta_kl),
-        learned("beta_mix", a.beta_mix, math::kMix, &lr_loss_options::beta_mix),
-        learned("tau", a.tau, math::kTemperature, &lr_loss_options::tau),
+        learned("beta_kl", a.beta_kl, math::kScale),
+        learned("beta_mix", a.beta_mix, math::kMix),
+        learned("tau", a.tau, math::kTemperature),
         out("loss", a.loss, kFloats, losses, t.loss),
         out("chosen_rewards", a.chosen_rewards, kFloats, pairs, t.chosen_rewards),
         out("rejected_rewards", a.rejected_rewards, kFloats, pairs, t.rejected_rewards),

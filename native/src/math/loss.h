@@ -203,6 +203,12 @@ inline constexpr double lr_loss_options::*kNumberMembers[] = {&lr_loss_options::
                                                               &lr_loss_options::delta,
                                                               &lr_loss_options::desirable_weight,
                                                               &lr_loss_options::undesirable_weight};
+// The option whose place a learned parameter takes.
+LR_HD constexpr double lr_loss_options::*learned_option(int parameter) {
+  return parameter == kScale ? &lr_loss_options::beta_kl
+         : parameter == kMix ? &lr_loss_options::beta_mix
+                             : &lr_loss_options::tau;
+}
 inline constexpr const char* kNumberNames[] = {"beta",
                                                "beta_kl",
                                                "beta_mix",

@@ -79,13 +79,13 @@ struct StepSums {
   double right;  // of the chosen tokens
 
   LR_FORCE_INLINE LR_HD void add(const SequenceFigures& sequence, bool is_chosen) {
-    (is_chosen ? chosen_tokens : rejected_tokens) += sequence.tokens;
-    (is_chosen ? chosen_raw : rejected_raw) += sequence.mean_raw;
+    chosen_tokens += is_chosen ? sequence.tokens : 0;
+    rejected_tokens += is_chosen ? 0 : sequence.tokens;
+    chosen_raw += is_chosen ? sequence.mean_raw : 0;
+    rejected_raw += is_chosen ? 0 : sequence.mean_raw;
     entropy += sequence.entropy;
-    if (is_chosen) {
-      nll += sequence.nll;
-      right += sequence.right;
-    }
+    nll += is_chosen ? sequence.nll : 0;
+    right += is_chosen ? sequence.right : 0;
   }
   // sft: the mean of -logp over the counted chosen tokens.
   LR_FORCE_INLINE LR_HD double sft() const { return mean_of(nll, chosen_tokens); }

@@ -32,11 +32,9 @@ struct PairLoss {
   lr_loss_options options;
   int64_t pairs;
   PairTensors tensors;
-  // On a device they are read there; in CPU memory they were checked and are in the options.
-  struct Learned {
-    TensorView value;
-    double lr_loss_options::*option;  // whose place a present value takes
-  } learned[math::kParameters];
+  // Present ones take the place of math::learned_option: on a device they are read there, in CPU
+  // memory they were checked and are in the options.
+  TensorView learned[math::kParameters];
 };
 
 struct UnpairedLoss {
