@@ -53,7 +53,7 @@ class PairMistakesTest {
                                         .run(b)),
                 new Mistake(
                         "reference_rejected is missing, expected float [P], as reference_chosen is"
-                            + " given",
+                                + " given",
                         b ->
                                 PairLoss.of(new Dlrml(), pairs, pairs)
                                         .reference(pairs, null)

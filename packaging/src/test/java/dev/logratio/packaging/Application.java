@@ -72,8 +72,10 @@ final class Application {
         assertEquals(0, status, name);
     }
 
-    /** Starts the application by {@code java} of a runtime, and checks the loss and the version that it
-     * prints. */
+    /**
+     * Starts the application by {@code java} of a runtime, and checks the loss and the version that
+     * it prints.
+     */
     static List<String> run(Path java, Path folder, List<String> arguments)
             throws IOException, InterruptedException {
         List<String> command = new ArrayList<>(List.of(java.toString()));
