@@ -13,6 +13,8 @@
 // by number, a small launch comes first: it sums the weights, so that the upstream
 // gradient is known, and finds which row meets which. A last one sums the loss, in a fixed
 // order.
+#include <algorithm>
+
 #include "block.cuh"
 #include "math/sequence.h"
 #include "operations.h"
@@ -363,7 +365,7 @@ lr_status divergence(Execution* execution, const op::Divergence* divergences) {
       return;
     const Machine machine(*execution);
     const double temperature = args.options.temperature,
-                 scale = std::fmin(1.4426950408889634074 / temperature, 1e30);
+                 scale = std::clamp(1.4426950408889634074 / temperature, 4e-37, 1e30);
     const DivergenceCall call{
         args,
         {temperature, static_cast<float>(scale), static_cast<float>(scale) / 1.44269504f},

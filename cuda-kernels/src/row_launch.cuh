@@ -29,7 +29,7 @@ struct Segments {
   int64_t columns;  // of each but the last; a multiple of every vector
 };
 
-constexpr int kMaxSegments = 24;  // with a block's warps as many as a warp has lanes
+constexpr int kMaxSegments = 22;
 constexpr int64_t kSegmentColumns = 32768;
 
 inline Segments cut(int64_t columns) {

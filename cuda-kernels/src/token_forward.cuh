@@ -182,9 +182,10 @@ __device__ __forceinline__ Partial sum_columns(const ForwardRows& rows,
                                  t);
 }
 
-// What the warps of a block tell each other, and its segments.
+// What the warps of a block tell each other, and its segments. The warps take turns between two
+// places: who writes one of them again has met the others since they read it.
 struct Scratch {
-  Partial warps[kRowsPerBlock];
+  Partial warps[2][kRowsPerBlock];
   Partial segments[kMaxSegments];
 };
 
@@ -196,7 +197,6 @@ __device__ __forceinline__ Partial sum_segment(const ForwardRows& rows,
   const int64_t begin = s * rows.segments.columns,
                 end = std::min(begin + rows.segments.columns, rows.logits.columns);
   Partial part = sum_columns<T, Cap, kEverything, kBlockThreads>(rows, row, begin, end);
-  __syncthreads();  // those of the segment before have been read
   if (threadIdx.x % kWarp == 0)
     of_warps[threadIdx.x / kWarp] = part;
   __syncthreads();
@@ -208,14 +208,15 @@ __device__ __forceinline__ Partial sum_segment(const ForwardRows& rows,
 // Segment after segment. The result is complete in the first warp of the team.
 template <class T, class Cap, bool kEverything, int kThreads>
 __device__ __forceinline__ Partial sum_row(const ForwardRows& rows, const typename T::Element* row,
-                                           Scratch* scratch) {
+                                           Scratch* scratch, int* turn) {
   if constexpr (kThreads == kWarp) {
     return sum_columns<T, Cap, kEverything, kWarp>(rows, row, 0, rows.logits.columns);
   } else {
     const int64_t count = rows.segments.count;
     Partial part;
     for (int64_t s = 0; s < count; ++s) {
-      part = sum_segment<T, Cap, kEverything>(rows, row, s, scratch->warps);
+      part = sum_segment<T, Cap, kEverything>(rows, row, s, scratch->warps[*turn]);
+      *turn = 1 - *turn;
       if (threadIdx.x == s && count > 1)
         scratch->segments[s] = part;  // read by the same thread
     }
@@ -284,6 +285,7 @@ __global__ void __launch_bounds__(kBlockThreads, kBlocksAtOnce)
   LR_SHARED(Scratch, scratch, 1);
   constexpr int kTeams = kBlockThreads / kThreads;
   const bool first_warp = threadIdx.x % kThreads < kWarp;
+  int turn = 0;
   for (int64_t r = int64_t{blockIdx.x} * kTeams + threadIdx.x / kThreads; r < rows.count;
        r += int64_t{gridDim.x} * kTeams) {
     LabelledRow<T> row{r};
@@ -292,8 +294,8 @@ __global__ void __launch_bounds__(kBlockThreads, kBlocksAtOnce)
       row.meet(rows, is_read);
     if (!is_read)
       continue;
-    const Partial part =
-        sum_row<T, Cap, kEverything, kThreads>(rows, row_address<T>(rows.logits, r), scratch);
+    const Partial part = sum_row<T, Cap, kEverything, kThreads>(
+        rows, row_address<T>(rows.logits, r), scratch, &turn);
     if (first_warp)
       row.template finish<Cap, kEverything>(rows, sink, part);
   }

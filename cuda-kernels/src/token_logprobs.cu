@@ -82,6 +82,7 @@ __global__ void __launch_bounds__(kBlockThreads, kBlocksAtOnce)
   constexpr int kTeams = kBlockThreads / kThreads;
   const int thread = static_cast<int>(threadIdx.x) % kThreads;
   const double temperature = rows.transform.temperature;
+  int turn = 0;
   for (int64_t r = int64_t{blockIdx.x} * kTeams + threadIdx.x / kThreads; r < rows.count;
        r += int64_t{gridDim.x} * kTeams) {
     const int64_t label = read_label(rows.labels, r, rows.logits.columns);
@@ -95,7 +96,7 @@ __global__ void __launch_bounds__(kBlockThreads, kBlocksAtOnce)
     math::RowNorm norm{pivot, 0,
                        (static_cast<double>(Cap::value(x, rows.transform)) - pivot) / temperature};
     if (!math::lse_serves(lse, upstream.lse_epsilon, norm.logp)) {
-      const Partial part = sum_row<T, Cap, false, kThreads>(rows, row, scratch);
+      const Partial part = sum_row<T, Cap, false, kThreads>(rows, row, scratch, &turn);
       if (thread < kWarp)
         norm = finish<T, Cap>(rows, row, part, x).norm;
     }
