@@ -54,7 +54,7 @@ void mix_rows(const TwoRowsScale& scale, const TwoRowsNorm& n, const Rows rows, 
           inverse_temperature = hn::Set(kF, scale.inverse_temperature);
   const V lowest = hn::Set(kF, -127 / scale.scale);
   for_tiles(begin, end, [&](int64_t column, int64_t stop) {
-    V sum_p = hn::Zero(kF), sum = sum_p;
+    V sum_p = hn::Zero(kF), sum_q = sum_p;
     const auto add = [&, norm, exp, log_a, log_b, inverse_temperature, lowest](
                          V x, V y) LR_INLINE_LAMBDA {
       const V larger = hn::Max(hn::Sub(hn::Sub(y, norm.max_b.v), log_b),
@@ -69,7 +69,7 @@ void mix_rows(const TwoRowsScale& scale, const TwoRowsNorm& n, const Rows rows, 
       const V of_larger = hn::Mul(e, log_larger),
               of_smaller = hn::Mul(hn::Mul(e, t), hn::Add(log_larger, minus_d));
       sum_p = hn::Add(sum_p, hn::IfNegativeThenElse(ratio, of_smaller, of_larger));
-      sum = hn::Add(sum, hn::Add(of_larger, of_smaller));
+      sum_q = hn::Add(sum_q, hn::IfNegativeThenElse(ratio, of_larger, of_smaller));
       return log_larger;
     };
     const auto columns = [&](Vectors2 x, Vectors2 y, int64_t i) LR_INLINE_LAMBDA {
@@ -78,9 +78,8 @@ void mix_rows(const TwoRowsScale& scale, const TwoRowsNorm& n, const Rows rows, 
         Float32::store(logs, kept + i);
     };
     rows.for_vectors(column, stop, columns);
-    const double p = sum_of(sum_p);
-    sums->p += p;
-    sums->q += sum_of(sum) - p;
+    sums->p += sum_of(sum_p);
+    sums->q += sum_of(sum_q);
   });
 }
 
