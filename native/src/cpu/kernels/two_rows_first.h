@@ -20,30 +20,42 @@ struct SideSum {
   double maximum, sum;
 };
 
-// Transport's running sums end at 0 as far as these sums are right, so that they are float32 over a
-// block of a tile only.
-template <class T>
+// A sum of vectors: float32, or float64 for transport, whose running sums end at 0 as far as these
+// sums are right.
+template <bool kExact>
+struct VectorSum {
+  V sum = hn::Zero(kF);
+  HWY_INLINE void add(V v) { sum = hn::Add(sum, v); }
+  HWY_INLINE double total() const { return sum_of(sum); }
+};
+template <>
+struct VectorSum<true> {
+  using D = hn::Repartition<double, F>;
+  hn::Vec<D> low = hn::Zero(D()), high = hn::Zero(D());
+  HWY_INLINE void add(V v) {
+    const hn::Half<F> half;
+    low = hn::Add(low, hn::PromoteTo(D(), hn::LowerHalf(half, v)));
+    high = hn::Add(high, hn::PromoteTo(D(), hn::UpperHalf(half, v)));
+  }
+  HWY_INLINE double total() const { return hn::GetLane(hn::SumOfLanes(D(), hn::Add(low, high))); }
+};
+
+template <class T, bool kExact>
 HWY_INLINE double sum_tile(const typename T::Element* x, int64_t n, const FineExp exp, float pivot,
                            float* top) {
-  constexpr int64_t kBlock = kTile / 4;
   const V from = hn::Set(kF, pivot);
   V m = hn::Set(kF, -kInfinity);
-  double sum = 0;
-  for (int64_t at = 0; at < n; at += kBlock) {
-    V e0 = hn::Zero(kF), e1 = e0;
-    for_vectors<T>(x + at, n - at < kBlock ? n - at : kBlock, kFirstAhead<T>,
-                   [&](Vectors2 v) LR_INLINE_LAMBDA {
-                     e0 = hn::Add(e0, exp(hn::Sub(v.a, from)));
-                     e1 = hn::Add(e1, exp(hn::Sub(v.b, from)));
-                     m = hn::Max(m, hn::Max(v.a, v.b));
-                   });
-    sum += sum_of(hn::Add(e0, e1));
-  }
+  VectorSum<kExact> e0, e1;
+  for_vectors<T>(x, n, kFirstAhead<T>, [&](Vectors2 v) LR_INLINE_LAMBDA {
+    e0.add(exp(hn::Sub(v.a, from)));
+    e1.add(exp(hn::Sub(v.b, from)));
+    m = hn::Max(m, hn::Max(v.a, v.b));
+  });
   *top = max_of(m);
-  return sum;
+  return e0.total() + e1.total();
 }
 
-template <class T>
+template <class T, bool kExact>
 SideSum sum_side(const TwoRowsScale& scale, const typename T::Element* x, int64_t begin,
                  int64_t end) {
   const FineExp exp(scale.scale);
@@ -57,10 +69,10 @@ SideSum sum_side(const TwoRowsScale& scale, const typename T::Element* x, int64_
   for_tiles(begin, end, [&](int64_t column, int64_t stop) {
     side.begin_tile<T>(x + column, stop - column);
     float top;
-    double tile = sum_tile<T>(x + column, stop - column, exp, side.value, &top);
+    double tile = sum_tile<T, kExact>(x + column, stop - column, exp, side.value, &top);
     if (!side.serves(top, scale.scale)) {
       move(top);
-      tile = sum_tile<T>(x + column, stop - column, exp, side.value, &top);
+      tile = sum_tile<T, kExact>(x + column, stop - column, exp, side.value, &top);
     }
     sum += tile;
     side.end_tile(top);
@@ -203,8 +215,9 @@ HWY_INLINE TwoRowsSums first_pass(const TwoRowsScale& scale, const Rows rows, in
     return multiply_rows<kForm>(scale, rows, begin, end);
   } else {
     using T = typename Rows::Type;
-    const SideSum a = sum_side<T>(scale, rows.a, begin, end),
-                  b = sum_side<T>(scale, rows.b, begin, end);
+    constexpr bool kExact = kForm == TwoRowsForm::transport;
+    const SideSum a = sum_side<T, kExact>(scale, rows.a, begin, end),
+                  b = sum_side<T, kExact>(scale, rows.b, begin, end);
     TwoRowsSums sums = math::no_sums();
     sums.max_a = a.maximum;
     sums.max_b = b.maximum;
