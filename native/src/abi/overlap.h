@@ -45,7 +45,7 @@ struct Extent {
   bool meets(const Extent& other) const { return begin < other.end && other.begin < end; }
 };
 
-// Of a region that is not empty.
+// The extent of a region that is not empty.
 inline Extent extent_of(const Region& region) {
   const int64_t outer_reach = (region.outer - 1) * region.outer_step;
   const int64_t inner_reach = (region.inner - 1) * region.inner_step;

@@ -94,7 +94,7 @@ inline int64_t stride_of(const DLTensor& tensor, int dimension) {
   return stride;
 }
 
-// Of one or two dimensions.
+// A tensor of one or two dimensions.
 inline op::TensorView view_of(const DLTensor& tensor, op::ElementType type) {
   const bool matrix = tensor.ndim == 2;
   return {true,
@@ -106,8 +106,8 @@ inline op::TensorView view_of(const DLTensor& tensor, op::ElementType type) {
           stride_of(tensor, tensor.ndim - 1)};
 }
 
-// Of two or three dimensions, the last being the vocabulary. Without a row they have one column:
-// what is planned by columns must not ask for 2^62 of none.
+// A tensor of two or three dimensions, the last being the vocabulary. Without a row they have one
+// column: what is planned by columns must not ask for 2^62 of none.
 inline op::LogitRows rows_of(const DLTensor& tensor, op::ElementType type) {
   const int last = tensor.ndim - 1;
   const bool batched = last == 2;

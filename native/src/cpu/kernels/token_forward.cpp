@@ -238,8 +238,8 @@ class Forward {
     return sum_converted(x, n, ahead, origin);
   }
 
-  // By way of float32: softcap(x), exponents where the pivot is far from 0, and means of what is
-  // not -inf.
+  // Goes by way of float32: softcap(x), exponents where the pivot is far from 0, and means of what
+  // is not -inf.
   HWY_NOINLINE Sums sum_converted(const Element* x, int64_t n, int64_t ahead,
                                   const Origin& origin) const {
     float z[kTile + kStep], *target = z;

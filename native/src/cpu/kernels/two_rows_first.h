@@ -83,7 +83,7 @@ SideSum sum_side(const TwoRowsScale& scale, const typename T::Element* x, int64_
 
 // ---- Forms that sum products, too ----
 
-// Of a tile, about the pivots.
+// The sums of a tile, about the pivots.
 struct TileSums {
   double sum_a, sum_b, x, y, z;
   float top_a, top_b, low;

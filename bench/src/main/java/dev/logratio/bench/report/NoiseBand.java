@@ -6,7 +6,7 @@ import java.util.SplittableRandom;
 import java.util.stream.IntStream;
 
 /**
- * By how much a median differs from run to run without a change of the code: the width of its 95 %
+ * How much a median differs from run to run without a change of the code: the width of its 95 %
  * bootstrap interval.
  *
  * <p>Repeats are drawn first, then rounds of the drawn repeats. So the band spans what the repeats
