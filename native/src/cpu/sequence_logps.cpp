@@ -13,8 +13,10 @@ using math::counts;
 // Shared: the first tokens of each answer, as many as the shorter one has.
 void scale_tail_by_position(const lr_sequence_options& options, int64_t tokens, double* chosen,
                             double* rejected) {
-  const int64_t shorter = std::min(std::count_if(chosen, chosen + tokens, counts),
-                                   std::count_if(rejected, rejected + tokens, counts));
+  const auto counted = [tokens](const double* row) {
+    return std::count_if(row, row + tokens, [](double weight) { return counts(weight); });
+  };
+  const int64_t shorter = std::min(counted(chosen), counted(rejected));
   const int64_t shared = math::shared_tokens(options, shorter);
   for (double* row : {chosen, rejected}) {
     int64_t position = 0;
