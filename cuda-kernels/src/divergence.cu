@@ -13,8 +13,6 @@
 // by number, a small launch comes first: it sums the weights, so that the upstream
 // gradient is known, and finds which row meets which. A last one sums the loss, in a fixed
 // order.
-#include <algorithm>
-
 #include "block.cuh"
 #include "math/sequence.h"
 #include "operations.h"
@@ -47,7 +45,7 @@ struct DivergenceCall {
     const double weight = read_double(args.row_weights, k);
     return math::is_weight(weight) ? weight : 0;
   }
-  // Of value k in the loss.
+  // The weight of value k in the loss.
   __device__ double share(int64_t k) const {
     const double all = total == nullptr ? static_cast<double>(args.count) : *total;
     const double own = weight(k);
@@ -64,7 +62,7 @@ __device__ inline void claim(const op::TensorView& rows, int64_t k, int64_t coun
     lower_to(&owners[row], k);
 }
 
-// By one block.
+// Called by one block.
 __global__ void __launch_bounds__(kListThreads)
     prepare_rows(const LR_PARAMETER DivergenceCall call) {
   LR_SHARED(BlockScratch, scratch, 1);
@@ -133,7 +131,7 @@ __device__ inline int64_t count_live(const TwoRows<T>& rows, int64_t columns,
   return 1;
 }
 
-// By the first warp, of which lane w has warp w's sums.
+// Called by the first warp, of which lane w has warp w's sums.
 template <class T, TwoRowsForm kForm>
 __device__ inline void finish_first(const DivergenceCall& call, const TwoRows<T>& rows,
                                     TwoRowsScratch* scratch) {
@@ -165,7 +163,7 @@ __device__ inline void finish_first(const DivergenceCall& call, const TwoRows<T>
   }
 }
 
-// By one thread.
+// Called by one thread.
 template <TwoRowsForm kForm>
 __device__ inline void finish_second(const DivergenceCall& call, int64_t k, double upstream,
                                      TwoRowsScratch* scratch) {
@@ -307,7 +305,7 @@ __global__ void __launch_bounds__(kStretchThreads, kStretchBlocks)
 
 // ---- After them ----
 
-// By one block.
+// Called by one block.
 __global__ void __launch_bounds__(kListThreads) sum_values(const LR_PARAMETER DivergenceCall call) {
   LR_SHARED(BlockScratch, scratch, 1);
   double sum[1] = {0};
@@ -364,17 +362,14 @@ lr_status divergence(Execution* execution, const op::Divergence* divergences) {
     if (!workspace.ready())
       return;
     const Machine machine(*execution);
-    const double temperature = args.options.temperature,
-                 scale = std::clamp(1.4426950408889634074 / temperature, 4e-37, 1e30);
-    const DivergenceCall call{
-        args,
-        {temperature, static_cast<float>(scale), static_cast<float>(scale) / 1.44269504f},
-        cut_stretches(args.p.columns),
-        by_index ? owners_p : nullptr,
-        by_index ? owners_q : nullptr,
-        args.row_weights.present ? total : nullptr,
-        values,
-        execution->bad_values};
+    const DivergenceCall call{args,
+                              math::two_rows_scale(args.options.temperature),
+                              cut_stretches(args.p.columns),
+                              by_index ? owners_p : nullptr,
+                              by_index ? owners_q : nullptr,
+                              args.row_weights.present ? total : nullptr,
+                              values,
+                              execution->bad_values};
     poison(args.values);
     poison(args.loss);
     if (args.wants_p && args.grad_p.base != args.p.base)

@@ -23,7 +23,7 @@ using math::RuleForm;
 using math::RuleGradient;
 using math::RuleSums;
 
-constexpr float kLog2E = 1.44269504f;
+constexpr auto kLog2E = static_cast<float>(math::kLog2E);
 template <class T>
 constexpr int kRuleStep = kWarp* T::kPerVector;
 template <class T>
@@ -49,20 +49,6 @@ __device__ __forceinline__ float power_of(float d, const RuleCall& call) {
 template <class T>
 __device__ __forceinline__ RuleChunk<T> chunk_at(int64_t column, int64_t end) {
   return RuleChunk<T>(column + lane_index() * T::kPerVector, end);
-}
-
-// Loads the chunk and calls body(x, j, k) for each of its logits, those that fill up an end
-// included: they are -inf.
-template <class T, class Body>
-__device__ __forceinline__ void for_logits(const Vector* v, Body&& body) {
-#pragma unroll
-  for (int j = 0; j < kChunkVectors; ++j) {
-    float x[T::kPerVector];
-    T::unpack(v[j], x);
-#pragma unroll
-    for (int k = 0; k < T::kPerVector; ++k)
-      body(x[k], j * kRuleStep<T> + k);
-  }
 }
 
 // ---- The passes over a stretch, by a warp ----
@@ -93,7 +79,7 @@ __device__ __forceinline__ RuleSums sum_stretch(const RuleCall& call,
     Vector v[kChunkVectors];
     load_chunk<T, kChunkVectors, kRuleStep<T>, false>(row, chunk, misalignment(row), v);
     float top = -kInfinity;
-    for_logits<T>(v, [&](float x, int) { top = fmaxf(top, x); });
+    for_columns<T, kChunkVectors, kRuleStep<T>>(v, [&](float x, int) { top = fmaxf(top, x); });
     if (top > maximum) {
       if (sums.e != 0) {
         const float shift = maximum - top, less = power_of(shift, call), e = exponential(shift);
@@ -106,7 +92,7 @@ __device__ __forceinline__ RuleSums sum_stretch(const RuleCall& call,
     }
     const float pivot = maximum == -kInfinity ? 0 : maximum;
     float e_sum = 0, alpha_sum = 0, less_sum = 0, differences = 0, columns = 0;
-    for_logits<T>(v, [&](float x, int k) {
+    for_columns<T, kChunkVectors, kRuleStep<T>>(v, [&](float x, int k) {
       const float d = x - pivot, e = exponential(d);
       e_sum += e;
       if constexpr (kForm == RuleForm::plain) {
@@ -142,7 +128,7 @@ __device__ __forceinline__ MaskedSums mask_stretch(const RuleGradient& gradient,
     Vector v[kChunkVectors];
     load_chunk<T, kChunkVectors, kRuleStep<T>, false>(row, chunk, misalignment(row), v);
     float all = 0, count = 0;
-    for_logits<T>(v, [&](float x, int k) {
+    for_columns<T, kChunkVectors, kRuleStep<T>>(v, [&](float x, int k) {
       const float d = x - gradient.maximum;
       const bool masked = k < chunk.left && d < gradient.threshold;
       all = fused(masked ? d : 0, kSmall, all);
@@ -254,7 +240,7 @@ __device__ inline double finish_row(const RuleCall& call, int64_t r, double upst
   return upstream * result.label;
 }
 
-// By a block. `label` is a column.
+// Called by a whole block. `label` is a column.
 template <class T, RuleForm kForm>
 __device__ __forceinline__ void take_row(const RuleCall& call, int64_t r, int64_t label,
                                          double upstream, RuleScratch* scratch) {
@@ -388,7 +374,7 @@ lr_status scoring_rule(Execution* execution, const op::ScoringRule* rules) {
     const RuleCall call{args,
                         rows,
                         cut_stretches(args.options.vocabulary),
-                        static_cast<float>(std::fmin(order * 1.4426950408889634074, 1e30)),
+                        static_cast<float>(std::fmin(order * math::kLog2E, 1e30)),
                         counted,
                         values,
                         execution->bad_values};

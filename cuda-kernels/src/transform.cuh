@@ -4,6 +4,7 @@
 #include <algorithm>
 
 #include "intrinsics.h"
+#include "math/functions.h"
 #include "math/softcap.h"
 #include "op/logit_rows.h"
 
@@ -20,10 +21,9 @@ struct Transform {
 };
 
 inline Transform make_transform(const op::RowTransform& transform) {
-  constexpr double kLog2E = 1.4426950408889634074;
   constexpr double kVanishes = -127;  // 2^-127 lies below the normal range
   // -127 over it is to be a float32.
-  const double scale = std::clamp(kLog2E / transform.temperature, 4e-37, 1e30);
+  const double scale = std::clamp(math::kLog2E / transform.temperature, 4e-37, 1e30);
   const auto softcap = static_cast<float>(transform.softcap);
   return {transform.temperature, static_cast<float>(scale), static_cast<float>(kVanishes / scale),
           softcap, softcap == 0 ? 0 : 1 / softcap};

@@ -13,6 +13,7 @@ using math::SideCoefficients;
 using math::TransportStart;
 using math::TwoRowsForm;
 using math::TwoRowsNorm;
+using math::TwoRowsScale;
 using math::TwoRowsSums;
 
 constexpr int kRowVectors = 2;  // of each side that a thread has under way
@@ -30,13 +31,6 @@ template <class T>
 constexpr int kRowColumns = kRowVectors* kRowStep<T>;  // of a warp's chunk
 template <class T>
 using RowChunk = Chunk<T, kRowVectors, kRowStep<T>>;
-
-// How logits become exponentials; made on the host.
-struct TwoRowsScale {
-  double temperature;
-  float scale;  // log2(e) / temperature, finite so that 0 times it is 0
-  float inverse_temperature;
-};
 
 __device__ __forceinline__ float exponential(float d, const TwoRowsScale& scale) {
   return exp2_fast(d * scale.scale);

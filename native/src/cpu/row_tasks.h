@@ -4,6 +4,7 @@
 #include <cstdint>
 
 #include "cpu/thread_pool.h"
+#include "math/functions.h"
 #include "op/logit_rows.h"
 
 namespace logratio::cpu {
@@ -11,6 +12,10 @@ namespace logratio::cpu {
 // A row is cut into segments of this many columns, whoever computes them; their partial sums are
 // merged in order. So the order of every reduction depends on V alone.
 inline constexpr int64_t kSegment = 32768;
+
+[[gnu::always_inline]] inline int64_t segment_end(int64_t columns, int64_t begin) {
+  return columns - begin < kSegment ? columns : begin + kSegment;
+}
 
 // Few rows of several segments each are dealt by segment, else whole rows are, in runs.
 struct RowPlan {
@@ -42,7 +47,7 @@ void store_logit(op::ElementType type, void* row, int64_t column, double value);
 
 // float32(log2(e) / temperature), kept finite so that 0 times it is 0.
 [[gnu::always_inline]] inline float exp2_scale(double temperature) {
-  const double scale = 1.4426950408889634074 / temperature;
+  const double scale = math::kLog2E / temperature;
   return static_cast<float>(scale < 1e30 ? scale : 1e30);
 }
 

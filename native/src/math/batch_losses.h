@@ -7,7 +7,7 @@
 namespace logratio::math {
 
 // kto_pair: 1 - sigmoid(beta (dw - Kl)) and 1 - sigmoid(beta (Kw - dl)), Kw and Kl the means of dw
-// and dl, at least 0; two values a pair. At a mean of exactly 0, where training starts, the
+// and dl, at least 0; two values per pair. At a mean of exactly 0, where training starts, the
 // gradient passes, as it does through a clamp.
 class KtoPair {
   static constexpr ChoiceOption kChoicesHere[] = {kDetach};

@@ -37,8 +37,8 @@ struct LogisticAndHinge {
     hinge = select(satisfied, Real(0), Real(1) - y);
     hinge_slope = select(satisfied, Real(0), select(is_nan(y), y, Real(-1)));
   }
-  // Of share * logistic + (1 - share) * hinge: the value, its slope at a fixed share, its
-  // derivative by the share.
+  // share * logistic + (1 - share) * hinge: the value, its slope at a fixed share, its derivative
+  // by the share.
   LR_FORCE_INLINE LR_HD Real mix(Real share, Real rest) const {
     return vanishing_product(share, logistic) + vanishing_product(rest, hinge);
   }

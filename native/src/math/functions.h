@@ -10,6 +10,8 @@ namespace logratio::math {
 
 inline constexpr double kInfinity = std::numeric_limits<double>::infinity();
 inline constexpr double kNaN = std::numeric_limits<double>::quiet_NaN();
+// Exponentials of vectors are powers of two.
+inline constexpr double kLog2E = 1.4426950408889634074;
 
 // A float32 for the loops over columns, which count on a NaN without a payload.
 LR_FORCE_INLINE LR_HD float quiet_float(double x) {

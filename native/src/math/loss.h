@@ -60,11 +60,11 @@ struct PairGradient {
   Real reference_chosen;
   Real reference_rejected;
 
-  // Of a function of the two log-ratios.
+  // The gradient of a function of the two log-ratios.
   LR_FORCE_INLINE LR_HD static PairGradient of_ratios(Real chosen, Real rejected) {
     return {chosen, rejected, -chosen, -rejected};
   }
-  // Of a function of the policy alone.
+  // The gradient of a function of the policy alone.
   LR_FORCE_INLINE LR_HD static PairGradient of_policy(Real chosen, Real rejected) {
     return {chosen, rejected, Real(0), Real(0)};
   }
@@ -75,7 +75,7 @@ struct PairOutput {
   Real value;
   PairGradient<Real> gradient;
   ParameterGradient<Real> parameters = {};
-  Real second_value = Real(0);  // of a loss with two values a pair: the rejected answer's, while
+  Real second_value = Real(0);  // for a loss with two values per pair: the rejected answer's, while
                                 // `value` is the chosen one's
 };
 
@@ -96,8 +96,8 @@ struct Statistics {
 template <class Real>
 struct CoupledOutput {
   PairOutput<Real> pair;
-  // Derivatives by the statistics. Those of a loss with two values a pair: the chosen value depends
-  // on the first mean alone, the rejected one on the second.
+  // Derivatives by the statistics. Those for a loss with two values per pair: the chosen value
+  // depends on the first mean alone, the rejected one on the second.
   Real d_mean[2] = {Real(0), Real(0)};
   Real d_variance = Real(0);
 };

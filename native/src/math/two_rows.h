@@ -10,6 +10,24 @@
 
 namespace logratio::math {
 
+// How logits become exponentials, which are powers of two.
+struct TwoRowsScale {
+  double temperature;
+  float scale;  // log2(e) / temperature, finite so that 0 times it is 0
+  float inverse_temperature;
+};
+
+LR_FORCE_INLINE TwoRowsScale two_rows_scale(double temperature) {
+  // Below the one bound, what a power of two is 0 for would not fit into a float32; the differences
+  // of all but the largest float32 are 0 beside such a temperature.
+  constexpr double kLeast = 4e-37, kLargest = 1e30;
+  const double exact = kLog2E / temperature;
+  const auto scale = static_cast<float>(exact < kLeast     ? kLeast
+                                        : exact > kLargest ? kLargest
+                                                           : exact);
+  return {temperature, scale, scale / static_cast<float>(kLog2E)};
+}
+
 template <class Real>
 LR_FORCE_INLINE LR_HD Real sign_of(Real x) {  // 0 for NaN
   const Real zero(0.0f), one(1.0f);

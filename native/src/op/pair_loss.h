@@ -18,7 +18,7 @@ struct PairTensors {
   TensorView rejected_counts;
   bool logps_are_means = false;  // over the counted tokens; else sums
   TensorView grad_loss;          // as loss
-  TensorView loss;               // [P], or [2P] of a loss with two values a pair
+  TensorView loss;               // [P], or [2P] for a loss with two values per pair
   TensorView chosen_rewards;
   TensorView rejected_rewards;
   TensorView grad_policy_chosen;

@@ -83,8 +83,7 @@ class Run {
 
   void segment(int pass, int64_t s) {
     const FlushSubnormals flush;
-    const int64_t begin = s * kSegment;
-    const int64_t end = shared_->columns - begin < kSegment ? shared_->columns : begin + kSegment;
+    const int64_t begin = s * kSegment, end = segment_end(shared_->columns, begin);
     switch (pass) {
       case kFirst:
         first_[s] = first_pass<kForm>(shared_->scale, rows_, begin, end);
@@ -273,17 +272,12 @@ void run_rows(const Shared& shared, const RowPlan& plan, Scratch& scratch) {
 
 void divergence(const Divergence& call, Scratch& scratch) {
   const int64_t columns = call.p.columns;
-  // Below it, what a power of two is 0 for would not fit into a float32; the differences of all but
-  // the largest float32 are 0 beside such a temperature.
-  constexpr float kSmallestScale = 4e-37f;
-  const float exact = exp2_scale(call.options.temperature);
-  const float scale = exact > kSmallestScale ? exact : kSmallestScale;
   with_type(call.q_is_weights ? op::ElementType::f32 : call.p.type, [&](auto element) {
     using T = decltype(element);
     const RowPlan plan =
         plan_rows(call.count, columns, 2 * columns * int64_t{sizeof(typename T::Element)});
-    const Shared shared{
-        call, {call.options.temperature, scale, scale / 1.44269504f}, columns, plan.segments};
+    const Shared shared{call, math::two_rows_scale(call.options.temperature), columns,
+                        plan.segments};
     run_rows<T>(shared, plan, scratch);
   });
 }

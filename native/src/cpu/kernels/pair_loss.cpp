@@ -27,8 +27,8 @@ HWY_INLINE void store_scaled(Doubles upstream, Doubles derivative, double* gradi
   math::vanishing_product(upstream, derivative).store(gradient);
 }
 
-// The values and gradients of kStep pairs; a loss of two values a pair splits its gradient between
-// them.
+// The values and gradients of kStep pairs; a loss with two values per pair splits its gradient
+// between them.
 template <bool kTwoValues>
 HWY_INLINE void store(const math::PairOutput<Doubles>& pair, const PairBlock& in, int64_t k,
                       PairValues* out) {

@@ -8,10 +8,6 @@
 namespace logratio::cpu::LR_ISA_NAMESPACE {
 namespace {
 
-// Bytes that the first pass over a row asks for.
-template <class T>
-constexpr int64_t kFirstAhead = kTile * sizeof(typename T::Element) + 20480;
-
 // The maximum of the first tile that holds more than -inf; a tile that lies too far above makes its
 // own maximum the pivot, and is summed again.
 struct RowPivot {
@@ -22,10 +18,7 @@ struct RowPivot {
   HWY_INLINE void begin_tile(const typename T::Element* x, int64_t n) {
     if (maximum > -kInfinity)
       return;
-    V m = hn::Set(kF, -kInfinity);
-    for_vectors<T>(x, n, 0,
-                   [&](Vectors2 v) LR_INLINE_LAMBDA { m = hn::Max(m, hn::Max(v.a, v.b)); });
-    const float first = max_of(m);
+    const float first = maximum_of<T>(x, n);
     value = first > -kInfinity ? first : 0;
   }
   // `scale` is that of the exponents, powers of two.

@@ -14,7 +14,7 @@ using math::RuleForm;
 using math::RuleGradient;
 using math::RuleSums;
 
-constexpr float kLog2E = 1.44269504f;
+constexpr auto kLog2E = static_cast<float>(math::kLog2E);
 
 // RuleForm, with order 1.5 apart: there u = exp((alpha-1) d) is the root of e = exp(d), and one
 // exponential serves both. `log` is plain with the sum of the differences from the maximum.
@@ -66,7 +66,7 @@ HWY_INLINE RuleSums sum_tile(const typename T::Element* x, int64_t n, const Rule
   for_steps(
       n,
       [&](int64_t i) LR_INLINE_LAMBDA {
-        prefetch_step<T>(x + i, kFirstAhead<T>);
+        prefetch_step<T>(x + i, kReadAhead<T>);
         const Vectors2 v = T::load(x + i);
         add_both(v);
         if constexpr (kLoop == Loop::log) {

@@ -30,7 +30,7 @@ class Run {
       : shared_(&shared),
         sums_(scratch.array<RuleSums>(shared.segments)),
         masked_(scratch.array<MaskedSums>(shared.segments)),
-        others_(scratch.array<Element>(options().vocabulary)) {}
+        others_(scratch.array<Element>(segment_end(options().vocabulary, 0))) {}
 
   void begin(int64_t k) {
     const ScoringRule& call = shared_->call;
@@ -50,8 +50,7 @@ class Run {
 
   void segment(int pass, int64_t s) {
     const FlushSubnormals flush;
-    const int64_t columns = options().vocabulary, begin = s * kSegment,
-                  end = columns - begin < kSegment ? columns : begin + kSegment;
+    const int64_t begin = s * kSegment, end = segment_end(options().vocabulary, begin);
     switch (pass) {
       case kSums:
         sums_[s] = sum_columns<T, kLoop>(shared_->scale, row_, begin, end);
@@ -97,16 +96,13 @@ class Run {
 
   // The sums without the label, which is certain.
   void sum_others() {
-    const int64_t columns = options().vocabulary;
-    __builtin_memcpy(others_, row_, static_cast<size_t>(columns) * sizeof(Element));
-    others_[label_] = T::kMinusInfinity;
+    const int64_t s = label_ / kSegment, begin = s * kSegment,
+                  columns = segment_end(options().vocabulary, begin) - begin;
+    __builtin_memcpy(others_, row_ + begin, static_cast<size_t>(columns) * sizeof(Element));
+    others_[label_ - begin] = T::kMinusInfinity;
     {
       const FlushSubnormals flush;
-      for (int64_t s = 0; s < shared_->segments; ++s) {
-        const int64_t begin = s * kSegment,
-                      end = columns - begin < kSegment ? columns : begin + kSegment;
-        sums_[s] = sum_columns<T, kLoop>(shared_->scale, others_, begin, end);
-      }
+      sums_[s] = sum_columns<T, kLoop>(shared_->scale, others_, 0, columns);
     }
     const RuleSums others = math::rebased(merged(), row_sums_.all.maximum, options().alpha);
     row_sums_.others_e = others.e;
@@ -143,7 +139,7 @@ class Run {
   const Shared* shared_;
   RuleSums* sums_;
   MaskedSums* masked_;
-  Element* others_;  // a copy of a row without its label
+  Element* others_;  // a copy of the label's segment without the label
   int64_t k_ = 0;
   int64_t label_ = -1;
   const Element* row_ = nullptr;

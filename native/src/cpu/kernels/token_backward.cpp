@@ -131,8 +131,7 @@ class Backward {
 
   // The part of a row in segment s; returns its sum of squares, the label aside.
   double segment(int64_t r, int64_t s, const Row& row) const {
-    const int64_t begin = s * kSegment;
-    const int64_t end = columns_ - begin < kSegment ? columns_ : begin + kSegment;
+    const int64_t begin = s * kSegment, end = segment_end(columns_, begin);
     const Element* const x = logits(r);
     Element* const g = gradient(r);
     if (row.zero) {

@@ -19,10 +19,6 @@ using math::ExponentialSums;
 using math::RowFigures;
 using math::RowSums;
 
-// Bytes that are asked for ahead of those that are summed: those of the next tile, and more.
-template <class T>
-constexpr int64_t kReadAhead = 20480 + kTile* int64_t{sizeof(typename T::Element)};
-
 struct Sums : ExponentialSums {
   double z, raw, finite;
   float maximum;  // of the raw logits, where everything is wanted
@@ -167,7 +163,7 @@ class Forward {
     const FlushSubnormals flush;
     Partial part{0, {}, {}, 0, 0, 0, -kInfinity, begin};
     Origin origin = origin_at(-kInfinity);
-    const int64_t end = columns_ - begin < kSegment ? columns_ : begin + kSegment;
+    const int64_t end = segment_end(columns_, begin);
     for_tiles(begin, end, [&](int64_t column, int64_t stop) {
       const Without tile(x, column, stop, skip);
       const int64_t n = stop - column;
@@ -223,10 +219,7 @@ class Forward {
   };
 
   float maximum_of(const Element* x, int64_t n) const {
-    V m = hn::Set(kF, -kInfinity);
-    for_vectors<T>(x, n, 0,
-                   [&](Vectors2 v) LR_INLINE_LAMBDA { m = hn::Max(m, hn::Max(v.a, v.b)); });
-    return softcapped(max_of(m), softcap_);
+    return softcapped(LR_ISA_NAMESPACE::maximum_of<T>(x, n), softcap_);
   }
 
   Sums sum_tile(const Element* x, int64_t n, int64_t ahead, const Origin& origin) const {
@@ -268,7 +261,7 @@ class Forward {
     sums.finite = sum_of(finite);
     sums.maximum = max_of(maximum);
     if (!origin.is_near)
-      sums.ed /= 1.4426950408889634074 / temperature_;  // from powers of two
+      sums.ed /= math::kLog2E / temperature_;  // from powers of two
     return sums;
   }
 

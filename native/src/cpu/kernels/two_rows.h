@@ -10,13 +10,7 @@ namespace {
 
 using math::TwoRowsForm;
 using math::TwoRowsNorm;
-
-// How logits become exponentials.
-struct TwoRowsScale {
-  double temperature;
-  float scale;  // log2(e) / temperature
-  float inverse_temperature;
-};
+using math::TwoRowsScale;
 
 template <class T>
 struct TwoRows {

@@ -46,7 +46,7 @@ HWY_INLINE double sum_tile(const typename T::Element* x, int64_t n, const FineEx
   const V from = hn::Set(kF, pivot);
   V m = hn::Set(kF, -kInfinity);
   VectorSum<kExact> e0, e1;
-  for_vectors<T>(x, n, kFirstAhead<T>, [&](Vectors2 v) LR_INLINE_LAMBDA {
+  for_vectors<T>(x, n, kReadAhead<T>, [&](Vectors2 v) LR_INLINE_LAMBDA {
     e0.add(exp(hn::Sub(v.a, from)));
     e1.add(exp(hn::Sub(v.b, from)));
     m = hn::Max(m, hn::Max(v.a, v.b));

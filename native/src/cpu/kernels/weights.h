@@ -28,11 +28,8 @@ HWY_INLINE V log_weight(V w, V largest_exponent) {
 // FlushSubnormals is not alive.
 HWY_INLINE void take_logarithms(const float* weights, int64_t columns, double temperature,
                                 float* logs) {
-  V top = hn::Zero(kF);
-  for_vectors<Float32>(weights, columns, 0,
-                       [&](Vectors2 w) LR_INLINE_LAMBDA { top = hn::Max(top, hn::Max(w.a, w.b)); });
   int exponent = 0;
-  __builtin_frexpf(max_of(top), &exponent);
+  __builtin_frexpf(maximum_of<Float32>(weights, columns), &exponent);
   const V base = hn::Set(kF, static_cast<float>(exponent)),
           scale = hn::Set(kF, static_cast<float>(temperature));
   map_vectors<Float32>(weights, logs, columns, 0, [&](Vectors2 w) LR_INLINE_LAMBDA {

@@ -3,6 +3,7 @@
 
 #include "cpu/simd/exp.h"
 #include "cpu/simd/floats.h"
+#include "math/functions.h"
 #include "math/softcap.h"
 
 namespace logratio::cpu::LR_ISA_NAMESPACE {
@@ -18,7 +19,9 @@ struct NoSoftcap {
 struct Softcap {
   static constexpr bool kCaps = true;
   explicit HWY_INLINE Softcap(float c)
-      : c_(hn::Set(kF, c)), inverse_(hn::Set(kF, 1.0f / c)), exp_(2 * 1.44269504f) {}
+      : c_(hn::Set(kF, c)),
+        inverse_(hn::Set(kF, 1.0f / c)),
+        exp_(static_cast<float>(2 * math::kLog2E)) {}
 
   HWY_INLINE V operator()(V x) const {
     const V a = hn::Mul(x, inverse_);

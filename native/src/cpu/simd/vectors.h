@@ -218,6 +218,10 @@ HWY_INLINE void prefetch_step(const typename T::Element* x, int64_t ahead) {
     __builtin_prefetch(p + line, 0, kSecondLevel);
 }
 
+// Bytes that a first pass asks for ahead of those that it reads: those of the next tile, and more.
+template <class T>
+constexpr int64_t kReadAhead = kTile* int64_t{sizeof(typename T::Element)} + 20480;
+
 // The first bytes of a run of rows are asked for at once; nobody did so before it.
 template <class T>
 HWY_INLINE void prefetch_start(const typename T::Element* x, int64_t columns, int64_t ahead) {
@@ -254,6 +258,14 @@ HWY_INLINE void for_vectors(const typename T::Element* x, int64_t n, int64_t ahe
         body(T::load(x + i));
       },
       [&](int64_t i, int64_t rest) LR_INLINE_LAMBDA { body(T::load(Tail<T>(x + i, rest).x)); });
+}
+
+// The largest of a tile's columns; a NaN counts or does not.
+template <class T>
+HWY_INLINE float maximum_of(const typename T::Element* x, int64_t n) {
+  V m = hn::Set(kF, -kInfinity);
+  for_vectors<T>(x, n, 0, [&](Vectors2 v) LR_INLINE_LAMBDA { m = hn::Max(m, hn::Max(v.a, v.b)); });
+  return max_of(m);
 }
 
 // The first column at or after `from` that holds a value, or `columns`.
