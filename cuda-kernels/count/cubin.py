@@ -43,11 +43,11 @@ def _run(*command: str, folder: Path | None = None) -> str:
     ).stdout
 
 
-def extract(file: Path, folder: Path) -> list[Path]:
-    """The cubins in a library or an object."""
+def extract(file: Path, folder: Path, targets: set[str]) -> list[Path]:
+    """The cubins in a library or an object, such as pairs.cu.1.sm_80.cubin."""
     folder.mkdir(parents=True)
     _run(find_tool("cuobjdump"), "-xelf", "all", str(file.resolve()), folder=folder)
-    return sorted(folder.glob("*.cubin"))
+    return sorted(cubin for cubin in folder.iterdir() if cubin.name.split(".")[-2] in targets)
 
 
 @dataclass

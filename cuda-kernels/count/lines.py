@@ -137,7 +137,7 @@ class Counted:
     def _line(
         self,
         part: str,
-        times: Counter[Instruction],  # how often a warp issues each, in a round
+        times: Counter[Instruction],  # how often a warp executes each, in a round
         vectors: float,
         size: float,
         alone: dict[model.Gpu, float],
@@ -147,11 +147,13 @@ class Counted:
         scale = model.CHUNK_VECTORS / vectors
         by_class: Counter[str] = Counter()
         for instruction, count in times.items():
-            by_class[classes.class_of(instruction)] += count * scale
+            slots = classes.slots_of(instruction, self.kernel.function)
+            by_class[classes.class_of(instruction)] += count * slots * scale
         blocks, predictions = 0, {}
         for gpu in self.gpus:
             blocks = model.resident_blocks(gpu, self.use)
             cycles = model.pipe_cycles(gpu, times)
+            cycles["issue"] = sum(by_class.values()) / scale
             work = model.Round(cycles, max(0.0, alone[gpu] - max(cycles.values())), size)
             warps = blocks * self.kernel.threads // model.WARP
             predictions[gpu.name] = model.predict(gpu, work, warps)

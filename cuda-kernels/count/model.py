@@ -72,13 +72,11 @@ def resident_blocks(gpu: Gpu, use: Resources) -> int:
 
 
 def pipe_cycles(gpu: Gpu, times: Counter[Instruction]) -> Counter[str]:
-    """For how long instructions, each issued so many times, keep the issue port and the pipes of a
-    sub-partition."""
+    """For how long instructions, each executed so many times, keep the pipes of a sub-partition."""
     busy = gpu.busy()
     cycles: Counter[str] = Counter()
     for instruction, count in times.items():
         pipe = pipe_of(instruction)
-        cycles["issue"] += count
         if pipe != "none":
             cycles[pipe] += count * busy[pipe] * max(1, 4 * is_wide(instruction))
         if pipe == "imad":  # a part of the pipe for multiply-adds
