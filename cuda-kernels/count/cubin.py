@@ -32,8 +32,8 @@ def find_tool(name: str) -> str:
             return str(place / name)
     raise NoTool(
         f"{name} was not found in PATH, CUDA_HOME or Python's package triton: "
-        "`python3 -m venv tools && tools/bin/pip install --no-deps triton` has it, and "
-        "tools/bin/python3 then finds it"
+        "`python3 -m venv tools && tools/bin/pip install --no-deps triton` has it, for a "
+        "run of this script by tools/bin/python3"
     )
 
 

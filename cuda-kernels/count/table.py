@@ -90,7 +90,7 @@ def markdown(rows: list[Row]) -> str:
             shares = [row[name].split()[0] for row in of_gpu]
             slots = [row["slots"] for row in of_gpu]
             cells.append(f"{' '.join(shares)} ({' '.join(slots)})" if of_gpu else "")
-        text += f"| {kernel} | {part} | " + " | ".join(cells) + " |\n"
+        text += f"| `{kernel}` | {part} | " + " | ".join(cells) + " |\n"
     return text
 
 
