@@ -19,11 +19,16 @@ class NoTool(Exception):
 
 
 def find_tool(name: str) -> str:
-    """Looks in PATH, in CUDA_HOME, and in Python's package triton."""
+    """Looks in PATH, in CUDA_HOME, beside nvcc, and in Python's package triton."""
     found = shutil.which(name)
     if found:
         return found
-    places = [Path(os.environ[home]) / "bin" for home in ("CUDA_HOME", "CUDA_PATH") if home in os.environ]
+    places = []
+    if "CUDA_HOME" in os.environ:
+        places.append(Path(os.environ["CUDA_HOME"]) / "bin")
+    nvcc = shutil.which("nvcc")
+    if nvcc:
+        places.append(Path(nvcc).resolve().parent)
     triton = importlib.util.find_spec("triton")
     if triton and triton.origin:
         places.append(Path(triton.origin).parent / "backends" / "nvidia" / "bin")
@@ -31,7 +36,7 @@ def find_tool(name: str) -> str:
         if os.access(place / name, os.X_OK):
             return str(place / name)
     raise NoTool(
-        f"{name} was not found in PATH, CUDA_HOME or Python's package triton: "
+        f"{name} was not found in PATH, in CUDA_HOME or in Python's package triton: "
         "`python3 -m venv tools && tools/bin/pip install --no-deps triton` has it, for a "
         "run of this script by tools/bin/python3"
     )
@@ -70,7 +75,9 @@ def kernels(cubin: Path, wanted: re.Pattern[str]) -> list[Kernel]:
     """Those kernels of a cubin whose symbols match."""
     image = cubin.read_bytes()
     sections, symbols = _read_elf(image)
-    indices = {name: k for k, name in symbols if wanted.search(name) and ".text." + name in sections}
+    indices = {
+        name: k for k, name in symbols if wanted.search(name) and ".text." + name in sections
+    }
     if not indices:
         return []
     listing = _run(
@@ -107,7 +114,7 @@ def _threads(image: bytes, offset: int, size: int) -> int:
 
 def _read_elf(image: bytes) -> tuple[dict[str, tuple[int, int]], list[tuple[int, str]]]:
     """Offset and size of each section, and the functions with their indices."""
-    start, = struct.unpack_from("<Q", image, 0x28)
+    (start,) = struct.unpack_from("<Q", image, 0x28)
     size, count, of_names = struct.unpack_from("<HHH", image, 0x3A)
     headers = [struct.unpack_from("<IIQQQQIIQQ", image, start + k * size) for k in range(count)]
 

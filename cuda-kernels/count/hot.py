@@ -5,10 +5,10 @@ kernel copies rows to shared memory first, 128-bit loads from there.
 
 A chunk's steady path leads from a hot loop's header back to it and has the fewest issue slots of
 those that do the work of a whole chunk: they have every 128-bit store, and at least half of the
-exponentials and of the wide loads that any path has. Half, since a chunk that meets a new maximum may
-take more exponentials, and a row that begins off a multiple of 16 bytes reads two vectors for one.
-The loops within, which handle the ends of rows element by element, are not entered. The worst path
-has the most slots under the same rules.
+exponentials and of the wide loads that any path has. Half, since a chunk that meets a new maximum
+may take more exponentials, and a row that begins off a multiple of 16 bytes reads two vectors for
+one. The loops within, which handle the ends of rows element by element, are not entered. The worst
+path has the most slots under the same rules.
 
 A row's steady path is that of the loop over rows around it: the one with the fewest slots that
 passes the hot loop and has at least half of the double-precision instructions that any path has,

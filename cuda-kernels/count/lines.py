@@ -1,4 +1,4 @@
-"""The lines of the table: one for each hot loop of a kernel, and one for each length of its rows."""
+"""The lines of the table: one for each hot loop of a kernel, one for each length of its rows."""
 
 from __future__ import annotations
 
@@ -66,8 +66,8 @@ def short_names(symbols: list[str], enums: dict[str, list[str]]) -> dict[str, st
 
 
 def _vectors_done(loop: hot.HotLoop, width: int) -> int:
-    """Of 16 bytes, by a lane in a round. Each element takes an exponential at least, so that the two
-    vectors that are read for one where rows begin off a multiple of 16 count once."""
+    """Of 16 bytes, by a lane in a round. Each element takes an exponential at least, so that the
+    two vectors that are read for one where rows begin off a multiple of 16 count once."""
     if loop.exponentials == 0:
         return loop.loads
     return min(loop.loads, max(1, round(loop.exponentials / width)))

@@ -107,8 +107,8 @@ class Prediction:
 
 def predict(gpu: Gpu, work: Round, warps: int) -> Prediction:
     """Mean value analysis of a closed network with as many customers as a sub-partition has warps:
-    each waits by itself, then in line for the memory's bandwidth, then in line for the issue port or
-    for the pipe that it keeps longest."""
+    each waits by itself, then in line for the memory's bandwidth, then in line for the issue port
+    or for the pipe that it keeps longest."""
     bound, compute = max(work.cycles.items(), key=lambda item: item[1])
     transfer = work.bytes * SUB_PARTITIONS / gpu.bytes_per_cycle
     customers = warps / SUB_PARTITIONS

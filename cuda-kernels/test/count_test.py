@@ -13,7 +13,18 @@ TEST = Path(__file__).resolve().parent
 sys.path.insert(0, str(TEST.parent))
 sys.dont_write_bytecode = True
 
-from count import classes, cubin, document, golden, hot, lines, loops, model, sass, table  # noqa: E402
+from count import (
+    classes,
+    cubin,
+    document,
+    golden,
+    hot,
+    lines,
+    loops,
+    model,
+    sass,
+    table,
+)  # noqa: E402
 from count import walk  # noqa: E402
 
 
@@ -54,7 +65,9 @@ class ParserTest(unittest.TestCase):
 
 class PathTest(unittest.TestCase):
     def test_loops_are_nested(self) -> None:
-        around = {loop.header: loop.around and loop.around.header for loop in loops.find_loops(sample())}
+        around = {
+            loop.header: loop.around and loop.around.header for loop in loops.find_loops(sample())
+        }
         row, chunk, element = sorted(around)
         self.assertEqual(around, {row: None, chunk: row, element: chunk})
 
@@ -100,7 +113,9 @@ class ModelTest(unittest.TestCase):
             self.assertEqual(model.resident_blocks(self.H100, use), expected, use)
 
     def test_pipes(self) -> None:
-        times = Counter(instructions("FFMA R1, R2, R3, R4", "FMNMX R1, R2, R3, !PT", "MUFU.EX2 R1, R1"))
+        times = Counter(
+            instructions("FFMA R1, R2, R3, R4", "FMNMX R1, R2, R3, !PT", "MUFU.EX2 R1, R1")
+        )
         self.assertEqual(model.pipe_cycles(self.H100, times), {"fma": 1, "alu": 2, "xu": 8})
         (load,) = instructions("LDG.E.128 R4, [R2.64]")
         self.assertEqual(model.pipe_cycles(self.H100, Counter({load: 3})), {"lsu": 12})
