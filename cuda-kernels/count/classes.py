@@ -40,6 +40,14 @@ def is_wide(instruction: Instruction) -> int:
     return 2 if "256" in instruction.parts else 0
 
 
+_PACKED = frozenset(("FADD2", "FMUL2", "FFMA2"))  # two float32 operations of each lane
+
+
+def turns_of(instruction: Instruction) -> int:
+    """How often an instruction goes through its pipe."""
+    return 2 if instruction.name in _PACKED else max(1, 4 * is_wide(instruction))
+
+
 def slots_of(instruction: Instruction, function: Function) -> int:
     """One, and for a call as many more as the function is long that it calls."""
     if instruction.name != "CALL" or instruction.is_jump:

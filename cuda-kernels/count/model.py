@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import dataclass
 
-from count.classes import is_wide, pipe_of
+from count.classes import pipe_of, turns_of
 from count.sass import Instruction
 from count.walk import cycles_alone
 
@@ -78,7 +78,7 @@ def pipe_cycles(gpu: Gpu, times: Counter[Instruction]) -> Counter[str]:
     for instruction, count in times.items():
         pipe = pipe_of(instruction)
         if pipe != "none":
-            cycles[pipe] += count * busy[pipe] * max(1, 4 * is_wide(instruction))
+            cycles[pipe] += count * busy[pipe] * turns_of(instruction)
         if pipe == "imad":  # a part of the pipe for multiply-adds
             cycles["fma"] += count * busy["fma"]
     return cycles

@@ -6,7 +6,7 @@ from __future__ import annotations
 import re
 from functools import lru_cache
 
-from count.classes import class_of, is_wide, pipe_of
+from count.classes import class_of, pipe_of, turns_of
 from count.sass import Instruction
 
 _REGISTER = re.compile(r"\b(U?R|U?P)(\d+)\b(\.64)?")
@@ -84,7 +84,7 @@ def cycles_alone(
     for instruction in path:
         pipe = pipe_of(instruction)
         reads, writes = registers_of(instruction)
-        holds = busy.get(pipe, 1.0) * max(1, 4 * is_wide(instruction))
+        holds = busy.get(pipe, 1.0) * turns_of(instruction)
         plan.append((reads, writes, pipe, holds, _latency(instruction, memory, fp64)))
     for _ in range(3):
         before = now

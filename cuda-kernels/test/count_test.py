@@ -119,6 +119,8 @@ class ModelTest(unittest.TestCase):
         self.assertEqual(model.pipe_cycles(self.H100, times), {"fma": 1, "alu": 2, "xu": 8})
         (load,) = instructions("LDG.E.128 R4, [R2.64]")
         self.assertEqual(model.pipe_cycles(self.H100, Counter({load: 3})), {"lsu": 12})
+        (pair,) = instructions("FFMA2 R2, R2.F32x2.HI_LO, R4.F32x2.HI_LO, R6")
+        self.assertEqual(model.pipe_cycles(self.H100, Counter({pair: 1})), {"fma": 2})
         (move,) = instructions("IMAD.MOV.U32 R1, RZ, RZ, R2")
         self.assertEqual(model.pipe_cycles(self.H100, Counter({move: 1})), {"imad": 2, "fma": 1})
 
