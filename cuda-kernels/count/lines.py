@@ -41,13 +41,18 @@ def enumerators(headers: Iterable[Path]) -> dict[str, list[str]]:
     """The names of an enumeration's values, which mangled names only number."""
     found = {}
     for header in headers:
-        for name, values in re.findall(r"enum class (\w+)[^{;]*\{([^}=]*)\}", header.read_text()):
+        text = re.sub(r"//.*", "", header.read_text())
+        for name, values in re.findall(r"enum class (\w+)[^{;]*\{([^}=]*)\}", text):
             found[name] = [value.strip() for value in values.split(",") if value.strip()]
     return found
 
 
+_OWN_UNIT = re.compile(r"_ZN8logratio6device\d+_GLOBAL__N__[0-9a-f]+_\d+_(\w+)_cu_[0-9a-f]{8}")
+
+
 def short_names(symbols: list[str], enums: dict[str, list[str]]) -> dict[str, str]:
-    """Without namespaces, parameters and spaces."""
+    """Without namespaces, parameters and spaces. A kernel of the same name may be in several files:
+    what is a file's own has its name in front, unless it begins with it."""
 
     def enumerator(match: re.Match[str]) -> str:
         values = enums.get(match.group(1), [])
@@ -61,7 +66,10 @@ def short_names(symbols: list[str], enums: dict[str, list[str]]) -> dict[str, st
     for symbol, name in zip(symbols, text.splitlines()):
         name = re.sub(r"\(anonymous namespace\)::|\b\w+::|^void ", "", name)
         name = re.sub(r"\((\w+)\)(\d+)", enumerator, name)
-        names[symbol] = re.sub(r"\(.*", "", name).replace(", ", ",").replace(" >", ">")
+        name = re.sub(r"\(.*", "", name).replace(", ", ",").replace(" >", ">")
+        unit = _OWN_UNIT.match(symbol)
+        is_clear = unit is None or name.startswith(unit.group(1))
+        names[symbol] = name if is_clear else f"{unit.group(1)}:{name}"
     return names
 
 

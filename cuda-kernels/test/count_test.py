@@ -184,6 +184,21 @@ class LineTest(unittest.TestCase):
         names = lines.short_names([symbol], {"TwoRowsForm": ["cross", "relative", "cosine"]})
         self.assertEqual(names[symbol], "divergence_rows<BFloat16,cosine>")
 
+    def test_a_file_tells_kernels_of_the_same_name_apart(self) -> None:
+        for unit, expected in (
+            ("10_divergence_cu", "divergence_rows<int>"),
+            ("19_divergence_clusters_cu", "divergence_clusters:divergence_rows<int>"),
+        ):
+            place = f"_GLOBAL__N__5050a50f_{unit}_e419175e"
+            symbol = f"_ZN8logratio6device{len(place)}{place}15divergence_rowsIiEEvv"
+            self.assertEqual(lines.short_names([symbol], {}), {symbol: expected})
+
+    def test_enumerators_are_read_from_headers(self) -> None:
+        with tempfile.TemporaryDirectory() as folder:
+            header = Path(folder) / "form.h"
+            header.write_text("enum class Form : uint8_t {\n  plain,  // {x}, y\n  square\n};\n")
+            self.assertEqual(lines.enumerators([header]), {"Form": ["plain", "square"]})
+
 
 class GoldenTest(unittest.TestCase):
     def row(self, **changes: str) -> table.Row:
