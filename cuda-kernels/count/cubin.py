@@ -18,6 +18,10 @@ class NoTool(Exception):
     """nvdisasm or cuobjdump was not found."""
 
 
+class ToolFailed(Exception):
+    """One of them would not read a file."""
+
+
 def find_tool(name: str) -> str:
     """Looks in PATH, in CUDA_HOME, beside nvcc, and in Python's package triton."""
     found = shutil.which(name)
@@ -43,16 +47,22 @@ def find_tool(name: str) -> str:
 
 
 def _run(*command: str, folder: Path | None = None) -> str:
-    return subprocess.run(
-        command, check=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=folder
-    ).stdout
+    done = subprocess.run(command, capture_output=True, text=True, cwd=folder)
+    if done.returncode != 0:
+        raise ToolFailed(f"{' '.join(command)}: {done.stderr.strip()}")
+    return done.stdout
 
 
 def extract(file: Path, folder: Path, targets: set[str]) -> list[Path]:
-    """The cubins in a library or an object, such as pairs.cu.1.sm_80.cubin."""
+    """The cubins in a library or an object that are for one of the targets."""
     folder.mkdir(parents=True)
     _run(find_tool("cuobjdump"), "-xelf", "all", str(file.resolve()), folder=folder)
-    return sorted(cubin for cubin in folder.iterdir() if cubin.name.split(".")[-2] in targets)
+    return sorted(cubin for cubin in folder.iterdir() if target_of(cubin) in targets)
+
+
+def target_of(extracted: Path) -> str:
+    """sm_80 of pairs.cu.1.sm_80.cubin."""
+    return extracted.name.split(".")[-2]
 
 
 @dataclass
@@ -68,12 +78,15 @@ class Kernel:
 
 
 _USE = re.compile(r"Function (\S+):\s*REG:(\d+) STACK:(\d+) SHARED:(\d+)")
+_CUDA = b"\xbe\x00"  # as an ELF file's machine
 _MAX_THREADS, _REQUIRED_THREADS = 0x05, 0x10
 
 
 def kernels(cubin: Path, wanted: re.Pattern[str]) -> list[Kernel]:
     """Those kernels of a cubin whose symbols match."""
     image = cubin.read_bytes()
+    if image[:4] != b"\x7fELF" or image[18:20] != _CUDA:
+        raise ToolFailed(f"{cubin} is no cubin")
     sections, symbols = _read_elf(image)
     indices = {
         name: k for k, name in symbols if wanted.search(name) and ".text." + name in sections
@@ -105,7 +118,8 @@ def _threads(image: bytes, offset: int, size: int) -> int:
         form, attribute, value = struct.unpack_from("<BBH", image, at)
         at += 4
         if form == 4:
-            if attribute in (_MAX_THREADS, _REQUIRED_THREADS):
+            if attribute in (_CUDA = b"\xbe\x00"  # as an ELF file's machine
+_MAX_THREADS, _REQUIRED_THREADS):
                 x, y, z = struct.unpack_from("<III", image, at)
                 return x * y * z
             at += value

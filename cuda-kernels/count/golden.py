@@ -58,9 +58,8 @@ class Differences:
     other: list[str]
 
 
-def compare(golden: Golden, rows: list[Row]) -> Differences:
-    """Of the architectures that were counted."""
-    targets = {row["target"] for row in rows}
+def compare(golden: Golden, rows: list[Row], targets: set[str]) -> Differences:
+    """Of the architectures that were built."""
     before = _by_key([row for row in golden.rows if row["target"] in targets])
     after = _by_key([row for row in rows if row["target"] in golden.targets])
     result = Differences([], [])

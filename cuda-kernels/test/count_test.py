@@ -206,7 +206,8 @@ class GoldenTest(unittest.TestCase):
         return row | {name: "0.90 memory" for name in table.SHARES} | changes
 
     def differences(self, **changes: str) -> golden.Differences:
-        return golden.compare(golden.Golden("13.0.88", [self.row()]), [self.row(**changes)])
+        agreed = golden.Golden("13.0.88", [self.row()])
+        return golden.compare(agreed, [self.row(**changes)], {"sm_90"})
 
     def test_worse_names_kernel_column_before_and_after(self) -> None:
         for name, after in (
@@ -231,9 +232,12 @@ class GoldenTest(unittest.TestCase):
 
     def test_architectures_that_were_not_built_are_left_alone(self) -> None:
         old = golden.Golden("13.0.88", [self.row(), self.row(target="sm_100")])
-        self.assertEqual(golden.compare(old, [self.row()]), golden.Differences([], []))
+        self.assertEqual(golden.compare(old, [self.row()], {"sm_90"}), golden.Differences([], []))
         more = [self.row(), self.row(target="sm_100"), self.row(target="sm_120")]
-        self.assertEqual(golden.compare(old, more), golden.Differences([], []))
+        everything = {"sm_90", "sm_100", "sm_120"}
+        self.assertEqual(golden.compare(old, more, everything), golden.Differences([], []))
+        nothing = golden.compare(old, [], {"sm_100"})
+        self.assertEqual(nothing.other, ["sm_100 f 1/1: is gone"])
         new = golden.updated(old, "13.0.88", [self.row(slots="7")])
         self.assertEqual(sorted(row["slots"] for row in new.rows), ["1", "7"])
         with self.assertRaisesRegex(golden.Unusable, "13.0.88"):
