@@ -118,8 +118,7 @@ def _threads(image: bytes, offset: int, size: int) -> int:
         form, attribute, value = struct.unpack_from("<BBH", image, at)
         at += 4
         if form == 4:
-            if attribute in (_CUDA = b"\xbe\x00"  # as an ELF file's machine
-_MAX_THREADS, _REQUIRED_THREADS):
+            if attribute in (_MAX_THREADS, _REQUIRED_THREADS):
                 x, y, z = struct.unpack_from("<III", image, at)
                 return x * y * z
             at += value
