@@ -112,7 +112,7 @@ def kernels(cubin: Path, wanted: re.Pattern[str]) -> list[Kernel]:
 
 
 def _threads(image: bytes, offset: int, size: int) -> int:
-    """Of a block, at most, by the attributes of a kernel."""
+    """The most that a block may have, by the attributes of a kernel."""
     at = offset
     while at < offset + size:
         form, attribute, value = struct.unpack_from("<BBH", image, at)

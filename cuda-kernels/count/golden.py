@@ -59,7 +59,7 @@ class Differences:
 
 
 def compare(golden: Golden, rows: list[Row], targets: set[str]) -> Differences:
-    """Of the architectures that were built."""
+    """What has changed for the architectures that were built."""
     before = _by_key([row for row in golden.rows if row["target"] in targets])
     after = _by_key([row for row in rows if row["target"] in golden.targets])
     result = Differences([], [])

@@ -74,8 +74,8 @@ def short_names(symbols: list[str], enums: dict[str, list[str]]) -> dict[str, st
 
 
 def _vectors_done(loop: hot.HotLoop, width: int) -> int:
-    """Of 16 bytes, by a lane in a round. Each element takes an exponential at least, so that the
-    two vectors that are read for one where rows begin off a multiple of 16 count once."""
+    """How many vectors a lane does in a round. Each element takes an exponential at least, so that
+    the two that are read for one where rows begin off a multiple of 16 count once."""
     if loop.exponentials == 0:
         return loop.loads
     return min(loop.loads, max(1, round(loop.exponentials / width)))
@@ -117,8 +117,8 @@ class Counted:
         return self._line(part, Counter(path), done, size, alone, done, worst)
 
     def _row(self, loop: hot.HotLoop, row: hot.Row, columns: int) -> Line:
-        """Of `columns` columns: its chunks, one after the other, between what one warp of the team
-        does before and after them."""
+        """A row of `columns` columns is its chunks, one after the other, between what a warp of the
+        team does before and after them."""
         path = loop.steady.instructions(self.kernel.function)
         done = _vectors_done(loop, self.width)
         vectors = -(-columns // self.width) / model.WARP / self.team  # of a lane

@@ -62,7 +62,7 @@ class Resources:
 
 
 def resident_blocks(gpu: Gpu, use: Resources) -> int:
-    """Of a multiprocessor. Registers are given out 256 at a time to a warp."""
+    """How many a multiprocessor has. Registers are given out 256 at a time to a warp."""
     warps = -(-use.threads // WARP)
     of_warp = -(-use.registers * WARP // 256) * 256
     by_registers = 65536 // SUB_PARTITIONS // of_warp * SUB_PARTITIONS // warps
@@ -85,7 +85,7 @@ def pipe_cycles(gpu: Gpu, times: Counter[Instruction]) -> Counter[str]:
 
 
 def cycles_of_lone_warp(gpu: Gpu, path: list[Instruction]) -> float:
-    """Of a round of the path."""
+    """How long it takes for a round of the path."""
     fp64 = 16.0 * 32 / min(32, gpu.fp64_lanes)
     return cycles_alone(path, gpu.busy(), gpu.latency, fp64)
 

@@ -43,7 +43,7 @@ def key_of(row: Row) -> Key:
 
 
 def in_order(rows: list[Row]) -> list[Row]:
-    """By architecture and kernel; the parts of a kernel stay as they come."""
+    """Sorted by architecture and kernel; the parts of a kernel stay as they come."""
     return sorted(rows, key=lambda row: (int(re.sub(r"\D", "", row["target"])), row["kernel"]))
 
 

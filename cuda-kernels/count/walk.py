@@ -74,7 +74,7 @@ def _latency(instruction: Instruction, memory: float, fp64: float) -> float:
 def cycles_alone(
     path: list[Instruction], busy: dict[str, float], memory: float, fp64: float
 ) -> float:
-    """Of the third round of the path, in which what the rounds before have loaded for it is there.
+    """The third round of the path counts, in which what the rounds before have loaded is there.
     `busy` tells for how many cycles an instruction keeps its pipe, `memory` and `fp64` after how
     many a load and a double-precision result are there."""
     ready: dict[str, float] = {}

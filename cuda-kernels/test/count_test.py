@@ -1,4 +1,4 @@
-"""Of count_instructions: the parser and the paths on a loop whose counts are known, the model where
+"""Tests count_instructions: parser and paths on a loop whose counts are known, the model where
 its result can be told by hand, and the golden file."""
 
 from __future__ import annotations
