@@ -1,7 +1,9 @@
 """The loops that stream vocabulary rows, and the way that a whole chunk or a whole row takes.
 
 A loop is hot if, at its own level, 128-bit loads from global memory bring rows in or, where the
-kernel copies rows to shared memory first, 128-bit loads from there.
+kernel copies rows to shared memory first and the loop waits for such copies, 128-bit loads from
+there; and if its steady path has a float32 instruction at least for each 32 bits that it loads,
+which loops that only copy, or merge partial results, have not.
 
 A chunk's steady path leads from a hot loop's header back to it and has the fewest issue slots of
 those that do the work of a whole chunk: they have every 128-bit store, and at least half of the
@@ -21,13 +23,12 @@ from dataclasses import dataclass
 
 from count.classes import class_of, is_wide, slots_of
 from count.loops import Loop, Path, Weight, find_loops, paths
-from count.sass import Function, Instruction
+from count.sass import Block, Function, Instruction
 
 
 @dataclass
 class HotLoop:
     loop: Loop
-    source: str  # LDG, or LDS where rows come by way of shared memory
     steady: Path
     worst: Path
 
@@ -52,23 +53,21 @@ class Row:
     after: list[Instruction]
 
 
-def is_row_load(instruction: Instruction, source: str) -> bool:
-    return instruction.name == source and is_wide(instruction)
+_COPIES = frozenset(("UBLKCP", "LDGSTS"))
+_WAITS = _COPIES | {"SYNCS", "DEPBAR"}
 
 
-def _chunk_weights(function: Function, source: str) -> dict[int, Weight]:
+def _wide(block: Block, name: str) -> int:
+    return sum(is_wide(i) for i in block.instructions if i.name == name)
+
+
+def _chunk_weights(function: Function, copies: bool) -> dict[int, Weight]:
     weights = {}
     for number, block in enumerate(function.blocks):
-        slots = loads = exponentials = stores = 0
-        for instruction in block.instructions:
-            slots += slots_of(instruction, function)
-            if instruction.name == source:
-                loads += is_wide(instruction)
-            elif instruction.name == "MUFU":
-                exponentials += "EX2" in instruction.parts
-            elif instruction.name in ("STG", "ST"):
-                stores += is_wide(instruction)
-        weights[number] = (slots, (loads, exponentials, stores))
+        slots = sum(slots_of(i, function) for i in block.instructions)
+        loads = _wide(block, "LDG") + (_wide(block, "LDS") if copies else 0)
+        exponentials = sum(i.name == "MUFU" and "EX2" in i.parts for i in block.instructions)
+        weights[number] = (slots, (loads, exponentials, _wide(block, "STG")))
     return weights
 
 
@@ -88,30 +87,42 @@ def _whole_chunk(found: list[Path], worst: bool) -> Path | None:
     return choose(whole, key=lambda path: path.slots, default=None)
 
 
+def _may_be_hot(function: Function, loop: Loop, copies: bool, hot: list[HotLoop]) -> bool:
+    blocks = [function.blocks[number] for number in loop.own()]
+    if any(_wide(block, "LDG") for block in blocks):
+        return True
+    names = {i.name for block in blocks for i in block.instructions}
+    return (
+        copies
+        and not names.isdisjoint(_WAITS)
+        and any(_wide(block, "LDS") for block in blocks)
+        and not any(inner.loop.body < loop.body for inner in hot)
+    )
+
+
+def _computes(function: Function, path: Path) -> bool:
+    floats = sum(class_of(i) in ("fp32", "mufu") for i in path.instructions(function))
+    return floats >= 4 * path.work[0]
+
+
 def hot_loops(function: Function) -> list[HotLoop]:
     """In the order in which the kernel has them."""
     names = {i.name for block in function.blocks for i in block.instructions}
-    sources = ("LDG", "LDS") if names & {"UBLKCP", "LDGSTS"} else ("LDG",)
-    weights = {source: _chunk_weights(function, source) for source in sources}
-    found = []
+    copies = not names.isdisjoint(_COPIES)
+    weigh = _chunk_weights(function, copies).__getitem__
+    found: list[HotLoop] = []
     for loop in find_loops(function):
-        own = loop.own()
-        for source in sources:
-            weigh = weights[source].__getitem__
-            if not any(weigh(number)[1][0] for number in own):
-                continue
-            for allowed in (own, set(loop.body)):
-                ways = (
-                    _whole_chunk(
-                        paths(function, loop.header, loop.latches, allowed, weigh, worst), worst
-                    )
-                    for worst in (False, True)
-                )
-                steady, worst = ways
-                if steady and worst:
-                    found.append(HotLoop(loop, source, steady, worst))
-                    break
-            break
+        if not _may_be_hot(function, loop, copies, found):
+            continue
+        for allowed in (loop.own(), set(loop.body)):
+            steady, worst = (
+                _whole_chunk(paths(function, loop.header, loop.latches, allowed, weigh, most), most)
+                for most in (False, True)
+            )
+            if steady and worst:
+                if _computes(function, steady):
+                    found.append(HotLoop(loop, steady, worst))
+                break
     return sorted(found, key=lambda hot: hot.loop.header)
 
 

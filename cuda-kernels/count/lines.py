@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from count import classes, hot, model
+from count import classes, hot, model, walk
 from count.cubin import Kernel
 from count.sass import Instruction
 
@@ -114,7 +114,9 @@ class Counted:
         size = model.WARP * model.VECTOR_BYTES * (done + loop.stores)
         alone = {gpu: self._alone(gpu, path) for gpu in self.gpus}
         worst = loop.worst.slots * model.CHUNK_VECTORS / done
-        return self._line(part, Counter(path), done, size, alone, done, worst)
+        return self._line(
+            part, Counter(path), done, size, alone, done, walk.chunks_ahead(path), worst
+        )
 
     def _row(self, loop: hot.HotLoop, row: hot.Row, columns: int) -> Line:
         """A row of `columns` columns is its chunks, one after the other, between what a warp of the
@@ -133,7 +135,8 @@ class Counted:
         for part, count in ((path, rounds), (row.before + row.after, 1 / self.team)):
             for instruction in part:
                 times[instruction] += count
-        return self._line(f"V={columns}", times, vectors, size, alone, done, 0)
+        ahead = walk.chunks_ahead(path)
+        return self._line(f"V={columns}", times, vectors, size, alone, done, ahead, 0)
 
     def _alone(self, gpu: model.Gpu, path: list[Instruction]) -> float:
         """GPUs that differ in bandwidth alone share it."""
@@ -150,6 +153,7 @@ class Counted:
         size: float,
         alone: dict[model.Gpu, float],
         at_once: int,
+        ahead: int,
         worst: float,
     ) -> Line:
         scale = model.CHUNK_VECTORS / vectors
@@ -162,7 +166,7 @@ class Counted:
             blocks = model.resident_blocks(gpu, self.use)
             cycles = model.pipe_cycles(gpu, times)
             cycles["issue"] = sum(by_class.values()) / scale
-            work = model.Round(cycles, max(0.0, alone[gpu] - max(cycles.values())), size)
+            work = model.Round(cycles, alone[gpu], size, ahead)
             warps = blocks * self.kernel.threads // model.WARP
             predictions[gpu.name] = model.predict(gpu, work, warps)
         return Line(
@@ -177,6 +181,6 @@ class Counted:
             self.spills,
             self.kernel.code,
             blocks,
-            blocks * self.kernel.threads * model.VECTOR_BYTES * at_once,
+            blocks * self.kernel.threads * model.VECTOR_BYTES * at_once * max(1, ahead),
             predictions,
         )

@@ -72,7 +72,7 @@ def _dominators(order: list[int], before: dict[int, list[int]]) -> dict[int, int
 
 
 def find_loops(function: Function) -> list[Loop]:
-    """All natural loops; back edges to the same header make one."""
+    """All natural loops, inner ones first; back edges to the same header make one."""
     order = order_of(function)
     before = _predecessors(function, order)
     parent = _dominators(order, before)

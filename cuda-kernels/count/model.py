@@ -95,8 +95,9 @@ class Round:
     """What a warp does again and again."""
 
     cycles: Counter[str]  # for which it keeps the issue port and the pipes
-    waits: float  # beside them
+    alone: float  # cycles that a warp takes which is alone
     bytes: float  # read and written
+    ahead: int = 0  # rounds whose loads are under way already
 
 
 @dataclass(frozen=True)
@@ -106,19 +107,22 @@ class Prediction:
 
 
 def predict(gpu: Gpu, work: Round, warps: int) -> Prediction:
-    """Mean value analysis of a closed network with as many customers as a sub-partition has warps:
-    each waits by itself, then in line for the memory's bandwidth, then in line for the issue port
-    or for the pipe that it keeps longest."""
+    """Mean value analysis of a closed network, whose customers are the rounds that the warps of a
+    sub-partition have under way: each waits by itself, then in line for the memory's bandwidth,
+    then in line for the issue port or for the pipe that it keeps longest."""
     bound, compute = max(work.cycles.items(), key=lambda item: item[1])
     transfer = work.bytes * SUB_PARTITIONS / gpu.bytes_per_cycle
-    customers = warps / SUB_PARTITIONS
+    under_way = 1 + work.ahead
+    customers = under_way * warps / SUB_PARTITIONS
+    least = gpu.latency + work.alone if work.ahead else 0  # copies are not waited for
+    waits = max(0.0, max(under_way * work.alone, least) - compute)
     at_memory = at_pipe = rate = before = 0.0
     number = 0
     while number < customers:
         number += 1
         before = rate
         in_memory, in_pipe = transfer * (1 + at_memory), compute * (1 + at_pipe)
-        rate = number / (work.waits + in_memory + in_pipe)
+        rate = number / (waits + in_memory + in_pipe)
         at_memory, at_pipe = rate * in_memory, rate * in_pipe
     rate -= (number - customers) * (rate - before)  # between two whole numbers
     share = rate * transfer

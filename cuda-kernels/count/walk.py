@@ -6,7 +6,7 @@ from __future__ import annotations
 import re
 from functools import lru_cache
 
-from count.classes import class_of, pipe_of, turns_of
+from count.classes import class_of, is_wide, pipe_of, turns_of
 from count.sass import Instruction
 
 _REGISTER = re.compile(r"\b(U?R|U?P)(\d+)\b(\.64)?")
@@ -62,9 +62,32 @@ def registers_of(instruction: Instruction) -> tuple[tuple[str, ...], tuple[str, 
     )
 
 
+def chunks_ahead(path: list[Instruction]) -> int:
+    """How many rounds before its use a chunk is loaded: into registers, one if no 128-bit load is
+    used in its own round; into shared memory, as many groups of copies as may be under way."""
+    groups = [
+        int(i.operands.split(",")[1], 0)
+        for i in path
+        if i.name == "DEPBAR" and "LE" in i.parts and "," in i.operands
+    ]
+    if groups and any(i.name == "LDGSTS" for i in path):
+        return max(groups)
+    pending: set[str] = set()
+    loads = False
+    for instruction in path:
+        reads, writes = registers_of(instruction)
+        if not pending.isdisjoint(reads):
+            return 0
+        pending.difference_update(writes)
+        if instruction.name == "LDG" and is_wide(instruction):
+            pending.update(writes)
+            loads = True
+    return int(loads)
+
+
 def _latency(instruction: Instruction, memory: float, fp64: float) -> float:
     kind = class_of(instruction)
-    if kind == "global":
+    if kind == "global" and instruction.name != "LDL":  # which is in the L1
         return memory
     if kind == "fp64":
         return fp64
