@@ -14,7 +14,8 @@ path has the most slots under the same rules.
 
 A row's steady path is that of the loop over rows around it: the one with the fewest slots that
 passes the hot loop and has at least half of the double-precision instructions that any path has,
-loops of double-precision corrections again left out.
+loops of double-precision corrections again left out. Where one loop more is around than segments
+and rows need, that loop takes a batch of rows, whose ends a warp computes at once, a row per lane.
 """
 
 from __future__ import annotations
@@ -45,12 +46,16 @@ class HotLoop:
         return self.steady.work[2]
 
 
+ROWS_AT_ONCE = 32
+
+
 @dataclass
 class Row:
-    """What a row takes beside its chunks."""
+    """What a row takes beside its chunks, and what each batch of rows takes beside its rows."""
 
     before: list[Instruction]
     after: list[Instruction]
+    batch: list[Instruction]
 
 
 _COPIES = frozenset(("UBLKCP", "LDGSTS"))
@@ -126,32 +131,49 @@ def hot_loops(function: Function) -> list[HotLoop]:
     return sorted(found, key=lambda hot: hot.loop.header)
 
 
-def row_around(function: Function, hot: HotLoop) -> Row | None:
-    """None where no loop over rows is around the hot one."""
-    row = hot.loop.around
-    if row is None:
-        return None
-    open_to_us = set(row.own()) | set(hot.loop.body)
-    while row.around is not None:
-        row = row.around
-        open_to_us |= row.own()
+def _around(
+    function: Function, inner: Loop, outer: Loop
+) -> tuple[list[Instruction], list[Instruction]] | None:
+    """The steady path of the outer loop before it comes to the inner one, and behind it."""
+    allowed = set(inner.body)
+    loop = inner
+    while loop is not outer:
+        assert loop.around is not None
+        loop = loop.around
+        allowed |= loop.own()
 
     def weigh(number: int) -> Weight:
-        if number in hot.loop.body:
-            return 0, (int(number == hot.loop.header), 0)
+        if number in inner.body:
+            return 0, (int(number == inner.header), 0)
         block = function.blocks[number].instructions
         eights = sum(class_of(i) == "fp64" for i in block) // 8  # which leaves fewer paths apart
         return sum(slots_of(i, function) for i in block), (0, eights)
 
-    found = paths(function, row.header, row.latches, open_to_us, weigh)
+    found = paths(function, outer.header, outer.latches, allowed, weigh)
     found = [path for path in found if path.work[0] == 1]
     doubles = max((path.work[1] for path in found), default=0)
     found = [path for path in found if 2 * path.work[1] >= doubles]
     if not found:
         return None
-    best = min(found, key=lambda path: path.slots)
-    inside = [k for k, number in enumerate(best.blocks) if number in hot.loop.body]
-    before, after = best.blocks[: inside[0]], best.blocks[inside[-1] + 1 :]
-    return Row(
-        Path(before, 0, ()).instructions(function), Path(after, 0, ()).instructions(function)
-    )
+    best = min(found, key=lambda path: path.slots).blocks
+    inside = [k for k, number in enumerate(best) if number in inner.body]
+    before, after = Path(best[: inside[0]], 0, ()), Path(best[inside[-1] + 1 :], 0, ())
+    return before.instructions(function), after.instructions(function)
+
+
+def row_around(function: Function, hot: HotLoop, most: int) -> Row | None:
+    """None where no loop over rows is around the hot one. `most` is how many loops there are at
+    most if there are no batches."""
+    loops = []
+    loop = hot.loop
+    while loop.around is not None:
+        loop = loop.around
+        loops.append(loop)
+    if not loops:
+        return None
+    batch = loops.pop() if len(loops) > most else None
+    row = _around(function, hot.loop, loops[-1])
+    if row is None:
+        return None
+    around = _around(function, loops[-1], batch) if batch else ([], [])
+    return Row(*row, around[0] + around[1]) if around else None

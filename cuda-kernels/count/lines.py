@@ -102,7 +102,8 @@ class Counted:
         lines = [self._chunk(loop, f"{k}/{len(loops)}") for k, loop in enumerate(loops, 1)]
         if loops and self.team:
             cheapest = min(range(len(loops)), key=lambda k: lines[k].slots)
-            row = hot.row_around(self.kernel.function, loops[cheapest])
+            most = 1 if self.team == 1 else 2  # loops: over rows, and over a long row's segments
+            row = hot.row_around(self.kernel.function, loops[cheapest], most)
             if row:
                 for columns in _SHORT_ROWS if self.team == 1 else _LONG_ROWS:
                     lines.append(self._row(loops[cheapest], row, columns))
@@ -120,7 +121,7 @@ class Counted:
 
     def _row(self, loop: hot.HotLoop, row: hot.Row, columns: int) -> Line:
         """A row of `columns` columns is its chunks, one after the other, between what a warp of the
-        team does before and after them."""
+        team does before and after them, and its part of what is done for a batch of rows."""
         path = loop.steady.instructions(self.kernel.function)
         done = _vectors_done(loop, self.width)
         vectors = -(-columns // self.width) / model.WARP / self.team  # of a lane
@@ -128,11 +129,15 @@ class Counted:
         size = model.WARP * model.VECTOR_BYTES * vectors * (1 + loop.stores / done)
         whole = row.before + path + row.after
         alone = {
-            gpu: self._alone(gpu, whole) + (rounds - 1) * self._alone(gpu, path)
+            gpu: self._alone(gpu, whole)
+            + (rounds - 1) * self._alone(gpu, path)
+            + self._alone(gpu, row.batch) / hot.ROWS_AT_ONCE
             for gpu in self.gpus
         }
+        once = 1 / self.team
+        parts = (path, rounds), (row.before + row.after, once), (row.batch, once / hot.ROWS_AT_ONCE)
         times: Counter[Instruction] = Counter()
-        for part, count in ((path, rounds), (row.before + row.after, 1 / self.team)):
+        for part, count in parts:
             for instruction in part:
                 times[instruction] += count
         ahead = walk.chunks_ahead(path)

@@ -88,13 +88,30 @@ class PathTest(unittest.TestCase):
     def test_a_row_has_what_is_around_its_chunks(self) -> None:
         function = sample()
         (loop,) = hot.hot_loops(function)
-        row = hot.row_around(function, loop)
+        row = hot.row_around(function, loop, 1)
         assert row is not None
         self.assertEqual([i.name for i in row.before], ["LDG", "BSSY"])
         self.assertEqual([i.name for i in row.after][:4], ["BSYNC", "SHFL", "FADD", "F2F"])
         self.assertEqual(sum(classes.class_of(i) == "fp64" for i in row.after), 8)
         call = next(i for i in row.after if i.name == "CALL")
         self.assertEqual(classes.slots_of(call, function), 4)
+        self.assertEqual(row.batch, [])
+
+    def test_a_batch_of_rows_has_what_is_around_them(self) -> None:
+        line = "        /*0000*/                   "
+        text = (TEST / "sample.sass").read_text()
+        text = text.replace(".L_row:\n", f".L_batch:\n{line}VOTE.ANY R60, PT, P0 ;\n.L_row:\n")
+        end = f"{line}DADD R32, R32, R32 ;\n" + line + "@P5 BRA `(.L_batch) ;\n"
+        text = text.replace("BRA `(.L_row) ;\n", "BRA `(.L_row) ;\n" + end)
+        (function,) = sass.parse(text)
+        (loop,) = hot.hot_loops(function)
+        row = hot.row_around(function, loop, 1)
+        assert row is not None
+        self.assertEqual([i.name for i in row.batch], ["VOTE", "DADD", "BRA"])
+        self.assertEqual([i.name for i in row.before], ["LDG", "BSSY"])
+        whole = hot.row_around(function, loop, 2)
+        assert whole is not None
+        self.assertEqual((whole.batch, len(whole.after)), ([], len(row.after) + 2))
 
 
 class ModelTest(unittest.TestCase):
