@@ -58,12 +58,10 @@ def aligned(rows: list[Row]) -> str:
 
 # ---- For docs/gpu.md ----
 
-_SHOWN = re.compile(r"<BFloat16(?!.*\bSoftcap)(?!.*(?:FigureStore|StepUpstream))")
-
-
-def _cell(values: list[str]) -> str:
-    """One value where all are the same."""
-    return values[0] if len(set(values)) == 1 else " ".join(values)
+# One kernel of those whose loops are alike: other types, and what preference_step makes of them.
+_SHOWN = re.compile(
+    r"<BFloat16,(?:(?!NoSoftcap|Softcap)[\w,]+|NoSoftcap,.*(?:OutputTensors|UpstreamTensors))>$"
+)
 
 
 def markdown(rows: list[Row]) -> str:

@@ -285,6 +285,27 @@ class GoldenTest(unittest.TestCase):
             golden.write(Path(folder) / "golden", golden.Golden("13.0.88", rows))
             self.assertEqual(golden.read(Path(folder) / "golden"), golden.Golden("13.0.88", rows))
 
+    def test_the_document_shows_passes_and_rows(self) -> None:
+        shares = {name: "-" for name in table.SHARES}
+        rows = [
+            self.row(kernel="divergence_rows<BFloat16,squares>", slots=slots, **shares)
+            | {"H100": share}
+            for slots, share in (("300", "0.90 memory"), ("400", "0.70 alu"))
+        ]
+        name = "forward_rows<BFloat16,NoSoftcap,logp,32,OutputTensors>"
+        rows += [self.row(kernel=name, part=part, **shares) for part in ("1/1", "V=1024")]
+        rows[2]["A100"] = rows[3]["A100"] = "0.50 issue"
+        rows += [self.row(kernel=name.replace("OutputTensors", "FigureStore"))]
+        rows += [self.row(kernel=name.replace("NoSoftcap", "Softcap"))]
+        rows += [self.row(kernel=name.replace("BFloat16", "Float32"))]
+        self.assertEqual(
+            table.markdown(rows).splitlines()[2:],
+            [
+                "| `divergence_rows<BFloat16,squares>` |  |  | 0.90 0.70 (300 400) |  |  |  |",
+                f"| `{name}` | V=1024 | 0.50 (1) |  |  |  |  |",
+            ],
+        )
+
     def test_the_document_has_its_table(self) -> None:
         agreed = golden.read(TEST / "instructions.golden")
         self.assertTrue(agreed.rows)
