@@ -58,7 +58,7 @@ def aligned(rows: list[Row]) -> str:
 
 # ---- For docs/gpu.md ----
 
-# One kernel of those whose loops are alike: other types, and what preference_step makes of them.
+# Left out are other types, softcaps, and the kernels of preference_step, whose loops are the same.
 _SHOWN = re.compile(
     r"<BFloat16,(?:(?!NoSoftcap|Softcap)[\w,]+|NoSoftcap,.*(?:OutputTensors|UpstreamTensors))>$"
 )
