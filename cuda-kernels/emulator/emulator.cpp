@@ -26,6 +26,9 @@ uint3 threadIdx, blockIdx;
 dim3 blockDim, gridDim;
 
 namespace logratio::emulator {
+
+uint64_t counts = 0;
+
 namespace {
 
 namespace context = boost::context::detail;

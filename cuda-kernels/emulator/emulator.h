@@ -48,6 +48,9 @@ uint64_t meet_warp(Meeting meeting, uint32_t mask, uint64_t value, int source, S
 void* shared(const void* key, size_t bytes, size_t alignment);
 void* dynamic_shared();
 
+// How often kernels have added to a counter in global memory, each time by itself. For tests.
+extern uint64_t counts;
+
 // Where the order of threads comes from. The same seed gives the same order.
 void set_seed(uint64_t seed);
 

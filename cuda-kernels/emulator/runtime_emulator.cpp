@@ -33,6 +33,8 @@ void describe(int32_t, lr_device_info* info) {
       static_cast<uint64_t>(sysconf(_SC_PHYS_PAGES)) * static_cast<uint64_t>(sysconf(_SC_PAGESIZE));
 }
 
+void fill(void* memory, uint8_t value, uint64_t bytes, void*) { std::memset(memory, value, bytes); }
+
 void poison(const op::TensorView& output) {
   if (!output.present || output.size() == 0)
     return;
@@ -58,7 +60,11 @@ void poison(const op::LogitRows& output, int64_t rows) {
 
 }  // namespace logratio::device
 
-// For tests: the order in which the emulator runs a block's threads.
+// For tests: the order in which the emulator runs a block's threads, how often kernels have added
+// to a counter, and streams have waited for a workspace.
 extern "C" __attribute__((visibility("default"))) void logratio_emulator_set_seed(uint64_t seed) {
   logratio::emulator::set_seed(seed);
+}
+extern "C" __attribute__((visibility("default"))) uint64_t logratio_emulator_counts() {
+  return logratio::emulator::counts;
 }

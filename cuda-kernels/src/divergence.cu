@@ -13,7 +13,7 @@
 // by number, a small launch comes first: it sums the weights, so that the upstream
 // gradient is known, and finds which row meets which. A last one sums the loss, in a fixed
 // order.
-#include "block.cuh"
+#include "list_sum.cuh"
 #include "math/sequence.h"
 #include "operations.h"
 #include "two_rows.cuh"
@@ -22,7 +22,8 @@
 namespace logratio::device {
 namespace {
 
-constexpr int64_t kNobody = INT64_MAX;
+constexpr uint8_t kNobodyByte = 0x7f;
+constexpr int64_t kNobody = 0x7f7f7f7f7f7f7f7f;  // more than any k
 
 struct DivergenceCall {
   op::Divergence args;
@@ -30,19 +31,21 @@ struct DivergenceCall {
   Stretches stretches;
   int64_t* owners_p;  // by row: the first k that names it, or kNobody. NULL where row k meets row k
   int64_t* owners_q;
-  double* total;   // of the weights; NULL: the number of rows that meet
-  double* values;  // in double
+  double* total;    // of the weights; NULL: the number of rows that meet
+  double* values;   // in double
+  ListMemory list;  // of the rows that meet
   int64_t* bad_values;
 
   __device__ void count_bad() const {
     if (bad_values != nullptr)
       count_up(bad_values);
   }
+  __device__ double weight_as_given(int64_t k) const {
+    return args.row_weights.present ? read_double(args.row_weights, k) : 1;
+  }
   // What is no weight counts as 0.
   __device__ double weight(int64_t k) const {
-    if (!args.row_weights.present)
-      return 1;
-    const double weight = read_double(args.row_weights, k);
+    const double weight = weight_as_given(k);
     return math::is_weight(weight) ? weight : 0;
   }
   // The weight of value k in the loss.
@@ -62,32 +65,28 @@ __device__ inline void claim(const op::TensorView& rows, int64_t k, int64_t coun
     lower_to(&owners[row], k);
 }
 
-// Called by one block.
+// The owners are nobody before.
 __global__ void __launch_bounds__(kListThreads)
     prepare_rows(const LR_PARAMETER DivergenceCall call) {
   LR_SHARED(BlockScratch, scratch, 1);
   const op::Divergence& args = call.args;
-  if (call.owners_p != nullptr) {
-    for (int64_t r = threadIdx.x; r < args.p_count; r += kListThreads)
-      call.owners_p[r] = kNobody;
-    for (int64_t r = threadIdx.x; r < args.q_count; r += kListThreads)
-      call.owners_q[r] = kNobody;
-    make_visible();
-    __syncthreads();
-    for (int64_t k = threadIdx.x; k < args.count; k += kListThreads) {
-      claim(args.p_rows, k, args.p_count, call.owners_p);
-      claim(args.q_rows, k, args.q_count, call.owners_q);
-    }
-  }
-  double sum[1] = {0};
-  for (int64_t k = threadIdx.x; k < args.count; k += kListThreads) {
-    if (args.row_weights.present && !math::is_weight(read_double(args.row_weights, k)))
-      call.count_bad();
-    sum[0] += call.weight(k);
-  }
-  block_sum(sum, scratch);
-  if (threadIdx.x == 0)
-    *call.total = sum[0];
+  double sums[2];  // of weights, and how many are bad
+  const bool finishes =
+      sum_list(args.count, call.list, scratch, sums, [&](int64_t k, double(&own)[2]) {
+        if (call.owners_p != nullptr) {
+          claim(args.p_rows, k, args.p_count, call.owners_p);
+          claim(args.q_rows, k, args.q_count, call.owners_q);
+        }
+        const double weight = call.weight_as_given(k);
+        const bool is_good = math::is_weight(weight);
+        own[0] += is_good ? weight : 0;
+        own[1] += is_good ? 0 : 1;
+      });
+  if (!finishes || threadIdx.x != 0)
+    return;
+  *call.total = sums[0];
+  if (sums[1] > 0 && call.bad_values != nullptr)
+    count_up(call.bad_values, static_cast<int64_t>(sums[1]));
 }
 
 // ---- Two rows that meet ----
@@ -305,17 +304,16 @@ __global__ void __launch_bounds__(kStretchThreads, kStretchBlocks)
 
 // ---- After them ----
 
-// Called by one block.
 __global__ void __launch_bounds__(kListThreads) sum_values(const LR_PARAMETER DivergenceCall call) {
   LR_SHARED(BlockScratch, scratch, 1);
-  double sum[1] = {0};
-  for (int64_t k = threadIdx.x; k < call.args.count; k += kListThreads) {
-    const double share = call.share(k);
-    if (share != 0)
-      sum[0] += share * call.values[k];
-  }
-  block_sum(sum, scratch);
-  if (threadIdx.x == 0)
+  double sum[1];
+  const bool finishes =
+      sum_list(call.args.count, call.list, scratch, sum, [&](int64_t k, double(&own)[1]) {
+        const double share = call.share(k);
+        if (share != 0)
+          own[0] += share * call.values[k];
+      });
+  if (finishes && threadIdx.x == 0)
     write(call.args.loss, 0, sum[0]);
 }
 
@@ -359,6 +357,7 @@ lr_status divergence(Execution* execution, const op::Divergence* divergences) {
     const bool by_index = args.p_rows.present;
     int64_t* const owners_p = workspace.take<int64_t>(by_index ? args.p_count : 0);
     int64_t* const owners_q = workspace.take<int64_t>(by_index ? args.q_count : 0);
+    const ListMemory list = take_list_memory(workspace, args.count);
     if (!workspace.ready())
       return;
     const Machine machine(*execution);
@@ -369,6 +368,7 @@ lr_status divergence(Execution* execution, const op::Divergence* divergences) {
                               by_index ? owners_q : nullptr,
                               args.row_weights.present ? total : nullptr,
                               values,
+                              list,
                               execution->bad_values};
     poison(args.values);
     poison(args.loss);
@@ -376,14 +376,22 @@ lr_status divergence(Execution* execution, const op::Divergence* divergences) {
       poison(args.grad_p, args.p_count);
     if (args.wants_q && args.grad_q.base != args.q.base)
       poison(args.grad_q, args.q_count);
-    if (by_index || args.row_weights.present) {
+    const bool prepares = by_index || args.row_weights.present;
+    const dim3 parts = grid_of(parts_of(args.count));
+    if (prepares || args.loss.present)
+      prepare_list_sums(list, args.count, machine.stream);
+    if (by_index) {
+      fill(owners_p, kNobodyByte, args.p_count * sizeof *owners_p, machine.stream);
+      fill(owners_q, kNobodyByte, args.q_count * sizeof *owners_q, machine.stream);
+    }
+    if (prepares) {
       DivergenceCall prepared = call;
       prepared.total = total;
-      launch(prepare_rows, 1, kListThreads, 0, machine.stream, prepared);
+      launch(prepare_rows, parts, kListThreads, 0, machine.stream, prepared);
     }
     with_type(args.p.type, [&]<class T>(T) { launch_rows<T>(call, machine); });
     if (args.loss.present)
-      launch(sum_values, 1, kListThreads, 0, machine.stream, call);
+      launch(sum_values, parts, kListThreads, 0, machine.stream, call);
   });
 }
 

@@ -78,19 +78,23 @@ __device__ __forceinline__ float from_float16(uint16_t half) {
   asm("cvt.f32.f16 %0, %1;" : "=f"(value) : "h"(half));
   return value;
 }
-__device__ __forceinline__ void count_up(int64_t* counter) {
-  atomicAdd(reinterpret_cast<unsigned long long*>(counter), 1ull);
+// Threads that have several to count add them up first: atomics to one address go one by one.
+__device__ __forceinline__ void count_up(int64_t* counter, int64_t count = 1) {
+  atomicAdd(reinterpret_cast<unsigned long long*>(counter), static_cast<unsigned long long>(count));
 }
 __device__ __forceinline__ void lower_to(int64_t* target, int64_t value) {
   atomicMin(reinterpret_cast<long long*>(target), static_cast<long long>(value));
 }
-// How many came before.
+// How many came before. What this thread wrote or knows of is seen by whoever comes after it, and
+// this thread sees what those before it did.
 __device__ __forceinline__ uint32_t count_arrival(uint32_t* counter) {
-  return atomicAdd(counter, 1u);
+  uint32_t before;
+  asm volatile("atom.add.acq_rel.gpu.global.u32 %0, [%1], 1;"
+               : "=r"(before)
+               : "l"(counter)
+               : "memory");
+  return before;
 }
-// What this thread wrote before is seen by whoever sees what it writes after, and the other way
-// round for reads.
-__device__ __forceinline__ void make_visible() { __threadfence(); }
 __device__ __forceinline__ int bit_count(uint32_t bits) { return __popc(bits); }
 
 // The 32 bits from `bits` into `low` on, 0 <= bits < 32.
@@ -118,12 +122,14 @@ inline uint32_t to_float16_pair(float low, float high) {
   return math::Float16::narrow(low) | uint32_t{math::Float16::narrow(high)} << 16;
 }
 inline float from_float16(uint16_t half) { return static_cast<float>(math::Float16::widen(half)); }
-inline void count_up(int64_t* counter) { ++*counter; }
+inline void count_up(int64_t* counter, int64_t count = 1) {
+  ++emulator::counts;
+  *counter += count;
+}
 inline void lower_to(int64_t* target, int64_t value) {
   *target = value < *target ? value : *target;
 }
 inline uint32_t count_arrival(uint32_t* counter) { return (*counter)++; }
-inline void make_visible() {}
 inline int bit_count(uint32_t bits) { return std::popcount(bits); }
 inline uint32_t funnel(uint32_t low, uint32_t high, uint32_t bits) {
   return static_cast<uint32_t>((uint64_t{high} << 32 | low) >> (bits & 31));

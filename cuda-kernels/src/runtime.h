@@ -57,6 +57,8 @@ class CurrentDevice {
 void check_device(int32_t device);
 int32_t multiprocessors(int32_t device);
 void describe(int32_t device, lr_device_info* info);
+// Queues writing a byte's value to each byte of device memory.
+void fill(void* memory, uint8_t value, uint64_t bytes, void* stream);
 
 // Pieces of the caller's workspace, each aligned to kAlignment. The same calls of take() come with
 // and without memory.

@@ -93,6 +93,11 @@ int32_t multiprocessors(int32_t device) {
   return attribute(cudaDevAttrMultiProcessorCount, device);
 }
 
+void fill(void* memory, uint8_t value, uint64_t bytes, void* stream) {
+  check(cudaMemsetAsync(memory, value, bytes, static_cast<cudaStream_t>(stream)),
+        "device memory could not be filled");
+}
+
 void describe(int32_t device, lr_device_info* info) {
   cudaDeviceProp properties;
   check(cudaGetDeviceProperties(&properties, device), "the GPU could not be described");

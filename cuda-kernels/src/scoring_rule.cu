@@ -9,7 +9,7 @@
 //
 // The mean is over the rows that are not ignored: a small launch before counts them, so that the
 // upstream gradient is known, and one after sums the loss, in a fixed order.
-#include "block.cuh"
+#include "list_sum.cuh"
 #include "math/scoring_rule.h"
 #include "operations.h"
 #include "row_stretches.cuh"
@@ -38,6 +38,7 @@ struct RuleCall {
   float order_scale;    // (alpha - 1) log2(e), finite
   double* counted;      // rows that are not ignored
   double* values;       // of the rows, in double
+  ListMemory list;      // of the rows
   int64_t* bad_values;
 };
 
@@ -319,26 +320,26 @@ __global__ void __launch_bounds__(kStretchThreads, kStretchBlocks)
   }
 }
 
-// ---- Before and after them, by one block ----
+// ---- Before and after them ----
 
 __global__ void __launch_bounds__(kListThreads) count_rows(const LR_PARAMETER RuleCall call) {
   LR_SHARED(BlockScratch, scratch, 1);
-  double count[1] = {0};
-  for (int64_t r = threadIdx.x; r < call.rows; r += kListThreads) {
-    count[0] += read_int(call.args.labels.values, r) != call.args.labels.ignore_index ? 1 : 0;
-  }
-  block_sum(count, scratch);
-  if (threadIdx.x == 0)
+  const op::Labels& labels = call.args.labels;
+  double count[1];
+  const bool finishes =
+      sum_list(call.rows, call.list, scratch, count, [&](int64_t r, double(&own)[1]) {
+        own[0] += read_int(labels.values, r) != labels.ignore_index ? 1 : 0;
+      });
+  if (finishes && threadIdx.x == 0)
     *call.counted = count[0];
 }
 
 __global__ void __launch_bounds__(kListThreads) average_rows(const LR_PARAMETER RuleCall call) {
   LR_SHARED(BlockScratch, scratch, 1);
-  double sum[1] = {0};
-  for (int64_t r = threadIdx.x; r < call.rows; r += kListThreads)
-    sum[0] += call.values[r];
-  block_sum(sum, scratch);
-  if (threadIdx.x == 0)
+  double sum[1];
+  const bool finishes = sum_list(call.rows, call.list, scratch, sum,
+                                 [&](int64_t r, double(&own)[1]) { own[0] += call.values[r]; });
+  if (finishes && threadIdx.x == 0)
     write(call.args.loss, 0, *call.counted == 0 ? 0 : sum[0] / *call.counted);
 }
 
@@ -367,6 +368,7 @@ lr_status scoring_rule(Execution* execution, const op::ScoringRule* rules) {
     const int64_t rows = args.labels.values.size();
     double* const values = workspace.take<double>(rows);
     double* const counted = workspace.take<double>(1);
+    const ListMemory list = take_list_memory(workspace, rows);
     if (!workspace.ready())
       return;
     const Machine machine(*execution);
@@ -377,17 +379,21 @@ lr_status scoring_rule(Execution* execution, const op::ScoringRule* rules) {
                         static_cast<float>(std::fmin(order * math::kLog2E, 1e30)),
                         counted,
                         values,
+                        list,
                         execution->bad_values};
     poison(args.values);
     poison(args.loss);
     if (args.wants_gradient && args.gradient.base != args.logits.base)
       poison(args.gradient, rows);
-    if (args.wants_gradient || args.loss.present)
-      launch(count_rows, 1, kListThreads, 0, machine.stream, call);
+    const dim3 parts = grid_of(parts_of(rows));
+    if (args.wants_gradient || args.loss.present) {
+      prepare_list_sums(list, rows, machine.stream);
+      launch(count_rows, parts, kListThreads, 0, machine.stream, call);
+    }
     if (rows > 0)
       with_type(args.logits.type, [&]<class T>(T) { launch_rule<T>(call, machine); });
     if (args.loss.present)
-      launch(average_rows, 1, kListThreads, 0, machine.stream, call);
+      launch(average_rows, parts, kListThreads, 0, machine.stream, call);
   });
 }
 

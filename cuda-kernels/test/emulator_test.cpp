@@ -3,35 +3,17 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
-#include <map>
 #include <string>
-#include <string_view>
 #include <utility>
 #include <vector>
 
-#include "runtime.h"
-
-namespace {
-
-// Barriers of the kernels below can be taken out one by one.
-using Place = std::pair<std::string_view, unsigned>;  // file, line
-std::map<Place, int> barriers_met;                    // and how often
-Place removed_barrier;
-
-bool meets(const char* file, unsigned line) {
-  const Place place(file, line);
-  ++barriers_met[place];
-  return place != removed_barrier;
-}
-
-}  // namespace
-
-#define __syncthreads() (meets(__FILE__, __LINE__) ? (__syncthreads)() : void())
-#define __syncwarp() (meets(__FILE__, __LINE__) ? (__syncwarp)() : void())
+#include "removed_barriers.h"
+// The kernels, with barriers that can be missing.
 #include "token_logprobs.cu"
 #undef __syncthreads
 #undef __syncwarp
 
+#include "every_barrier.h"
 #include "plain_rows.cuh"
 #include "support/tensor.h"
 
@@ -337,10 +319,8 @@ TEST(Emulator, KernelsAgreeWithPlainOnes) {
   }
 }
 
-// Every barrier of the kernels is needed, and its lack shows under one of a few seeds, as wrong
-// results or as a report.
 TEST(Emulator, AMissingBarrierShows) {
-  const auto all_ways = [](std::string* failure) {
+  expect_every_barrier_needed(3, [](std::string* failure) {
     std::string bits;
     for (const auto& [rows, columns] :
          {std::pair<int64_t, int64_t>{2060, 3}, {258, 1030}, {2, 33000}, {9, 33000}}) {
@@ -349,26 +329,7 @@ TEST(Emulator, AMissingBarrierShows) {
       bits += r.bits();
     }
     return bits;
-  };
-  barriers_met.clear();
-  emulator::set_seed(1);
-  std::string failure;
-  const std::string expected = all_ways(&failure);
-  ASSERT_EQ(failure, "");
-  const std::map<Place, int> places = barriers_met;
-  EXPECT_GE(places.size(), 3u);
-  for (const auto& [place, calls] : places) {
-    removed_barrier = place;
-    bool caught = false;
-    for (uint64_t seed = 1; seed <= 40 && !caught; ++seed) {
-      emulator::set_seed(seed);
-      std::string report;
-      caught = all_ways(&report) != expected || !report.empty();
-    }
-    EXPECT_TRUE(caught) << "nothing shows that the barrier in " << place.first << ':'
-                        << place.second << " (" << calls << " calls) is missing";
-  }
-  removed_barrier = {};
+  });
 }
 
 }  // namespace
