@@ -23,6 +23,8 @@ CurrentDevice::~CurrentDevice() = default;
 
 int32_t multiprocessors(int32_t) { return kMultiprocessors; }
 
+void load_kernels(int32_t) {}
+
 void describe(int32_t, lr_device_info* info) {
   std::strncpy(info->name, "Logratio's CUDA emulator", sizeof info->name);
   info->driver_version = 0;

@@ -56,6 +56,8 @@ class CurrentDevice {
 // Throws Failure if there is no such device.
 void check_device(int32_t device);
 int32_t multiprocessors(int32_t device);
+// Loads every kernel to the current device, which is `device`, unless that has been done.
+void load_kernels(int32_t device);
 void describe(int32_t device, lr_device_info* info);
 // Queues writing a byte's value to each byte of device memory.
 void fill(void* memory, uint8_t value, uint64_t bytes, void* stream);
@@ -78,6 +80,7 @@ class Workspace {
 
   // After the last take(): false if the call only asked how much there is to take.
   bool ready() {
+    load_kernels(execution_.device);
     const uint64_t needed = used_ == 0 ? kAlignment : used_;
     if (execution_.workspace == nullptr) {
       execution_.workspace_bytes = needed;
@@ -151,7 +154,31 @@ void poison(const op::LogitRows& output, int64_t rows);
 
 #else
 
+constexpr int32_t kMaxDevices = 64;  // of which facts are remembered
+
 [[noreturn]] void fail_cuda(cudaError_t error, const char* what);
+
+// A source file with kernels, by one of them; load_kernels() finds the others beside it.
+struct KernelFile {
+  static inline const KernelFile* first = nullptr;
+
+  explicit KernelFile(void (*one)()) : kernel(reinterpret_cast<const void*>(one)), next(first) {
+    first = this;
+  }
+  KernelFile(const KernelFile&) = delete;
+
+  const void* kernel;
+  const KernelFile* next;
+};
+
+#ifdef __CUDACC__
+namespace {
+
+__global__ void nothing() {}
+const KernelFile this_file(nothing);
+
+}  // namespace
+#endif
 
 template <class... Parameters, class... Arguments>
 void launch(void (*kernel)(Parameters...), dim3 grid, dim3 block, size_t shared_bytes, void* stream,

@@ -1,6 +1,9 @@
 // The device and its failures, by the CUDA runtime.
 #include <dlfcn.h>
 
+#include <array>
+#include <atomic>
+
 #include "runtime.h"
 
 namespace logratio::device {
@@ -89,8 +92,17 @@ CurrentDevice::~CurrentDevice() {
     cudaSetDevice(previous_);
 }
 
+// Asked for once: it sizes the grids of every call.
 int32_t multiprocessors(int32_t device) {
-  return attribute(cudaDevAttrMultiProcessorCount, device);
+  static std::array<std::atomic<int32_t>, kMaxDevices> known;
+  std::atomic<int32_t>& kept = known[static_cast<size_t>(device) % kMaxDevices];
+  int32_t count = device < kMaxDevices ? kept.load(std::memory_order_relaxed) : 0;
+  if (count == 0) {
+    count = attribute(cudaDevAttrMultiProcessorCount, device);
+    if (device < kMaxDevices)
+      kept.store(count, std::memory_order_relaxed);
+  }
+  return count;
 }
 
 void fill(void* memory, uint8_t value, uint64_t bytes, void* stream) {
