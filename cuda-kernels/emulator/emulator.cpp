@@ -28,6 +28,8 @@ dim3 blockDim, gridDim;
 namespace logratio::emulator {
 
 uint64_t counts = 0;
+std::atomic<uint64_t> waits = 0;
+std::atomic<bool> capturing = false;
 
 namespace {
 

@@ -7,6 +7,7 @@
 // special registers.
 #pragma once
 
+#include <atomic>
 #include <cmath>
 #include <cstddef>
 #include <cstdint>
@@ -50,6 +51,10 @@ void* dynamic_shared();
 
 // How often kernels have added to a counter in global memory, each time by itself. For tests.
 extern uint64_t counts;
+// How often a stream has waited for the work of another that used the same workspace, and whether
+// streams are to look as if they were being captured. For tests.
+extern std::atomic<uint64_t> waits;
+extern std::atomic<bool> capturing;
 
 // Where the order of threads comes from. The same seed gives the same order.
 void set_seed(uint64_t seed);

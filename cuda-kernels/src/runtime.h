@@ -8,11 +8,13 @@
 
 #include <cstdint>
 #include <cstring>
+#include <optional>
 #include <stdexcept>
 #include <string>
 #include <utility>
 
 #include "op/device_table.h"
+#include "workspace_use.h"
 
 #ifdef LR_EMULATOR
 #include "emulator.h"
@@ -62,6 +64,14 @@ void describe(int32_t device, lr_device_info* info);
 // Queues writing a byte's value to each byte of device memory.
 void fill(void* memory, uint8_t value, uint64_t bytes, void* stream);
 
+// Streams and marks in their work. A mark is an event without a time, of the current device.
+bool is_captured(void* stream);
+uint64_t id_of(void* stream);  // no other stream ever has it
+void* make_mark();
+void destroy_mark(void* mark);                     // may be null
+void set_mark(void* mark, void* stream) noexcept;  // CUDA tells the next call of a failure
+void await_mark(void* mark, void* stream);         // on the device
+
 // Pieces of the caller's workspace, each aligned to kAlignment. The same calls of take() come with
 // and without memory.
 class Workspace {
@@ -92,6 +102,7 @@ class Workspace {
                                              ", expected at least " + std::to_string(needed) +
                                              " for this call: ask for it with workspace NULL");
     }
+    use_.emplace(execution_);
 #ifdef LR_EMULATOR
     std::memset(execution_.workspace, 0xff, needed);  // whoever reads before writing gets NaN
 #endif
@@ -101,6 +112,7 @@ class Workspace {
  private:
   Execution& execution_;
   uint64_t used_ = 0;
+  std::optional<WorkspaceUse> use_;  // while the call queues its work
 };
 
 // Turns what body throws into a status and its text.

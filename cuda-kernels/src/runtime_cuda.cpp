@@ -110,6 +110,41 @@ void fill(void* memory, uint8_t value, uint64_t bytes, void* stream) {
         "device memory could not be filled");
 }
 
+bool is_captured(void* stream) {
+  cudaStreamCaptureStatus status;
+  check(cudaStreamIsCapturing(static_cast<cudaStream_t>(stream), &status),
+        "a stream could not be asked whether it is being captured");
+  return status != cudaStreamCaptureStatusNone;
+}
+
+uint64_t id_of(void* stream) {
+  unsigned long long id = 0;
+  check(cudaStreamGetId(static_cast<cudaStream_t>(stream), &id),
+        "a stream could not be asked for its number");
+  return id;
+}
+
+void* make_mark() {
+  cudaEvent_t event = nullptr;
+  check(cudaEventCreateWithFlags(&event, cudaEventDisableTiming), "an event could not be made");
+  return event;
+}
+
+void destroy_mark(void* mark) {
+  if (mark != nullptr)
+    check(cudaEventDestroy(static_cast<cudaEvent_t>(mark)), "an event could not be destroyed");
+}
+
+void set_mark(void* mark, void* stream) noexcept {
+  cudaEventRecord(static_cast<cudaEvent_t>(mark), static_cast<cudaStream_t>(stream));
+}
+
+void await_mark(void* mark, void* stream) {
+  check(cudaStreamWaitEvent(static_cast<cudaStream_t>(stream), static_cast<cudaEvent_t>(mark),
+                            cudaEventWaitDefault),
+        "a stream could not wait for another's work");
+}
+
 void describe(int32_t device, lr_device_info* info) {
   cudaDeviceProp properties;
   check(cudaGetDeviceProperties(&properties, device), "the GPU could not be described");

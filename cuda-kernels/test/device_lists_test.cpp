@@ -113,5 +113,29 @@ TEST(DeviceLists, BadMaskWeightsAreCountedByBlock) {
   EXPECT_EQ(emulator_counts() - before, 3u);
 }
 
+// ---- One workspace for two streams ----
+
+TEST(DeviceWorkspace, AStreamWaitsForTheOneBefore) {
+  Tensor logp(D::f32, {2, 5}), mask(D::f32, {2, 5}), logps(D::f64, {2});
+  auto args = make_args<lr_sequence_logps_args>();
+  args.options = {LR_SUM, LR_ALIGN_COMPLETION, 1, 1};
+  args.token_logps = logp;
+  args.mask = mask;
+  args.logps = logps;
+  const WorkspaceMemory one(256), other(256);
+  const auto waits_of = [&](uintptr_t stream, const WorkspaceMemory& workspace) {
+    lr_cuda cuda{sizeof cuda, reinterpret_cast<void*>(stream), workspace.get(), 256, nullptr};
+    args.cuda = &cuda;
+    const uint64_t before = emulator_waits();
+    EXPECT_EQ(lr_sequence_logps(&args), LR_OK) << lr_last_error();
+    return emulator_waits() - before;
+  };
+  waits_of(1, one);
+  waits_of(2, other);
+  EXPECT_EQ(waits_of(1, one), 0u);
+  EXPECT_EQ(waits_of(2, other), 0u);
+  EXPECT_EQ(waits_of(2, one), 1u);
+}
+
 }  // namespace
 }  // namespace logratio::test

@@ -254,5 +254,50 @@ TEST(EmulatorLists, BadWeightsAreCountedAtOnce) {
   EXPECT_EQ(emulator::counts - before, 12u);  // a block each part
 }
 
+// ---- Workspaces ----
+
+device::Execution on(uintptr_t stream, uintptr_t workspace) {
+  return {0, reinterpret_cast<void*>(stream), reinterpret_cast<void*>(workspace), 256, nullptr, ""};
+}
+
+TEST(EmulatorWorkspace, AStreamWaitsForTheOneBefore) {
+  const auto waits_of = [](uintptr_t stream, uintptr_t workspace) {
+    const uint64_t before = emulator::waits;
+    const device::WorkspaceUse use(on(stream, workspace));
+    return emulator::waits - before;
+  };
+  EXPECT_EQ(waits_of(1, 0x1000), 0u);
+  EXPECT_EQ(waits_of(1, 0x1000), 0u);
+  EXPECT_EQ(waits_of(2, 0x2000), 0u);
+  EXPECT_EQ(waits_of(2, 0x1000), 1u);
+  EXPECT_EQ(waits_of(2, 0x1000), 0u);
+  emulator::capturing = true;
+  EXPECT_EQ(waits_of(3, 0x1000), 0u);
+  emulator::capturing = false;
+  EXPECT_EQ(waits_of(2, 0x1000), 0u);  // what was captured has not run
+  EXPECT_EQ(waits_of(3, 0x1000), 1u);
+  for (uintptr_t k = 1; k <= 100; ++k)  // more workspaces than are remembered
+    EXPECT_EQ(waits_of(k, 0x100000 * k), 0u);
+  EXPECT_EQ(waits_of(4, 0x1000), 0u) << "forgotten";
+  EXPECT_EQ(waits_of(7, 0x100000 * 100), 1u);
+}
+
+TEST(EmulatorWorkspace, TwoCallsAtOnceAreRefused) {
+  {
+    const device::WorkspaceUse use(on(1, 0x1000));
+    const device::WorkspaceUse other(on(1, 0x2000));
+    try {
+      const device::WorkspaceUse again(on(1, 0x1000));
+      ADD_FAILURE();
+    } catch (const device::Failure& failure) {
+      EXPECT_EQ(failure.status(), LR_INVALID_ARGUMENT);
+      EXPECT_STREQ(failure.what(),
+                   "cuda.workspace is in use by another call at this moment: calls that several "
+                   "threads make at once need a workspace each");
+    }
+  }
+  const device::WorkspaceUse use(on(1, 0x1000));
+}
+
 }  // namespace
 }  // namespace logratio::test

@@ -28,9 +28,12 @@ Function* emulator_function(const char* name) {
 inline void set_emulator_seed(uint64_t seed) {
   emulator_function<void(uint64_t)>("logratio_emulator_set_seed")(seed);
 }
-// How often kernels have added to a counter.
+// How often kernels have added to a counter, and streams have waited for a workspace.
 inline uint64_t emulator_counts() {
   return emulator_function<uint64_t()>("logratio_emulator_counts")();
+}
+inline uint64_t emulator_waits() {
+  return emulator_function<uint64_t()>("logratio_emulator_waits")();
 }
 
 }  // namespace logratio::test
