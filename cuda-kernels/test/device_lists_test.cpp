@@ -42,8 +42,8 @@ Outcome diverge(bool by_index, bool weighted, double bad_weight = 0) {
       q(D::f32, {kRows, kColumns}, normal_values(kRows * kColumns, 2, 2)), p_rows(D::i64, {kRows}),
       q_rows(D::i32, {kRows}), weights(D::f64, {kRows});
   for (int64_t k = 0; k < kRows; ++k) {
-    p_rows.set(k, (k + 700) % kRows);
-    q_rows.set(k, kRows - 1 - k);
+    p_rows.set(k, static_cast<double>((k + 700) % kRows));
+    q_rows.set(k, static_cast<double>(kRows - 1 - k));
     weights.set(k, bad_weight != 0 ? bad_weight : static_cast<double>(k % 5));
   }
   Outcome result{Tensor(D::f64, {kRows}), Tensor(D::f64, {1}), Tensor(D::f32, {kRows, kColumns})};
