@@ -16,7 +16,7 @@
 #include "block.cuh"
 #include "math/sequence.h"
 #include "operations.h"
-#include "two_rows.cuh"
+#include "two_rows_second.cuh"
 #include "runtime.h"
 
 namespace logratio::device {
@@ -235,7 +235,7 @@ __device__ __forceinline__ void take_rows(const DivergenceCall& call, int64_t k,
     const int64_t live =
         kForm == TwoRowsForm::transport && scratch->live < end ? scratch->live : end;
     const SecondSums second = second_pass<T, kForm>(
-        rows, scratch->norm,
+        rows, TwoRowsNorm(scratch->norm),  // in registers
         kForm == TwoRowsForm::transport ? scratch->starts[warp_index()].distance : 0, begin, live,
         call.scale);
     if (lane == 0)
@@ -255,11 +255,12 @@ __device__ __forceinline__ void take_rows(const DivergenceCall& call, int64_t k,
     return;
   }
   __syncthreads();
-  write_gradients<T, kForm>(
-      rows, scratch->norm,
-      kForm == TwoRowsForm::transport ? scratch->starts[warp_index()] : TransportStart{0, 0},
-      scratch->a, scratch->b, args.wants_p ? row_address<T>(args.grad_p, row_p) : nullptr,
-      args.wants_q ? row_address<T>(args.grad_q, row_q) : nullptr, begin, end, call.scale);
+  const TwoRowsPlan plan{
+      scratch->norm, scratch->a, scratch->b,
+      kForm == TwoRowsForm::transport ? scratch->starts[warp_index()] : TransportStart{0, 0}};
+  write_gradients<T, kForm>(rows, plan, args.wants_p ? row_address<T>(args.grad_p, row_p) : nullptr,
+                            args.wants_q ? row_address<T>(args.grad_q, row_q) : nullptr, begin, end,
+                            call.scale);
 }
 
 // First the rows that meet, then the rows of either side that take no part: their gradient is 0.

@@ -34,6 +34,14 @@ __device__ __forceinline__ Vector load_shared_line(const Vector* address) {
       : "l"(address));
   return v;
 }
+// Read again by the same kernel, which may write there after that.
+__device__ __forceinline__ Vector load_again(const Vector* address) {
+  Vector v;
+  asm volatile("ld.global.L1::no_allocate.v4.u32 {%0,%1,%2,%3}, [%4];"
+               : "=r"(v.word[0]), "=r"(v.word[1]), "=r"(v.word[2]), "=r"(v.word[3])
+               : "l"(address));
+  return v;
+}
 // Read once, from memory that the kernel writes later.
 __device__ __forceinline__ Vector load_before_write(const Vector* address) {
   Vector v;
@@ -52,6 +60,18 @@ __device__ __forceinline__ void store_once(Vector* address, const Vector& v) {
 __device__ __forceinline__ float exp2_fast(float x) {
   float y;
   asm("ex2.approx.ftz.f32 %0, %1;" : "=f"(y) : "f"(x));
+  return y;
+}
+// log2(x) with an absolute error of 2^-22 for x in [0.5, 2].
+__device__ __forceinline__ float log2_fast(float x) {
+  float y;
+  asm("lg2.approx.ftz.f32 %0, %1;" : "=f"(y) : "f"(x));
+  return y;
+}
+// 1 / x to one unit in the last place.
+__device__ __forceinline__ float reciprocal_fast(float x) {
+  float y;
+  asm("rcp.approx.ftz.f32 %0, %1;" : "=f"(y) : "f"(x));
   return y;
 }
 // NaN if one of the two is.
@@ -102,12 +122,15 @@ __device__ __forceinline__ uint32_t funnel(uint32_t low, uint32_t high, uint32_t
 
 inline Vector load_once(const Vector* address) { return *address; }
 inline Vector load_shared_line(const Vector* address) { return *address; }
+inline Vector load_again(const Vector* address) { return *address; }
 inline Vector load_before_write(const Vector* address) { return *address; }
 inline void store_once(Vector* address, const Vector& v) { *address = v; }
 inline float exp2_fast(float x) {
   const float y = std::exp2(x);
   return y < 0x1p-126f ? 0.0f : y;
 }
+inline float log2_fast(float x) { return std::log2(x); }
+inline float reciprocal_fast(float x) { return 1 / x; }
 inline float max_nan(float a, float b) { return a != a || b != b ? std::nanf("") : a > b ? a : b; }
 inline float bits_to_float(uint32_t bits) { return std::bit_cast<float>(bits); }
 inline uint32_t float_to_bits(float value) { return std::bit_cast<uint32_t>(value); }
