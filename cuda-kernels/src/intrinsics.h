@@ -113,6 +113,48 @@ __device__ __forceinline__ uint32_t count_arrival(uint32_t* counter) {
 __device__ __forceinline__ void make_visible() { __threadfence(); }
 __device__ __forceinline__ int bit_count(uint32_t bits) { return __popc(bits); }
 
+// Clusters: from compute capability 9.0 on. All threads of the cluster meet; what they wrote
+// before, shared memory and global, is seen by all after it.
+__device__ __forceinline__ void cluster_barrier() {
+#if __CUDA_ARCH__ >= 900
+  asm volatile("barrier.cluster.arrive.release.aligned;\n\tbarrier.cluster.wait.acquire.aligned;" ::
+                   : "memory");
+#endif
+}
+__device__ __forceinline__ int cluster_rank() {
+  uint32_t rank = 0;
+#if __CUDA_ARCH__ >= 900
+  asm("mov.u32 %0, %%cluster_ctarank;" : "=r"(rank));
+#endif
+  return static_cast<int>(rank);
+}
+// Where block `rank` of the cluster has what this one has at an address of its shared memory.
+template <class T>
+__device__ __forceinline__ const T* shared_of(int rank, const T* address) {
+  uint64_t there = reinterpret_cast<uint64_t>(address);
+#if __CUDA_ARCH__ >= 900
+  asm("mapa.u64 %0, %1, %2;" : "=l"(there) : "l"(there), "r"(rank));
+#endif
+  return reinterpret_cast<const T*>(there);
+}
+
+// Copies 16 bytes to shared memory, to be waited for by the thread that asked for them.
+__device__ __forceinline__ void copy_ahead(Vector* shared, const Vector* global) {
+  asm volatile("cp.async.cg.shared.global [%0], [%1], 16;" ::"r"(
+                   static_cast<uint32_t>(__cvta_generic_to_shared(shared))),
+               "l"(global)
+               : "memory");
+}
+// Ends a group of this thread's copies.
+__device__ __forceinline__ void end_copies() {
+  asm volatile("cp.async.commit_group;" ::: "memory");
+}
+// Waits for all groups but the last kLeft.
+template <int kLeft>
+__device__ __forceinline__ void wait_for_copies() {
+  asm volatile("cp.async.wait_group %0;" ::"n"(kLeft) : "memory");
+}
+
 // The 32 bits from `bits` into `low` on, 0 <= bits < 32.
 __device__ __forceinline__ uint32_t funnel(uint32_t low, uint32_t high, uint32_t bits) {
   return __funnelshift_r(low, high, bits);
@@ -148,6 +190,18 @@ inline void lower_to(int64_t* target, int64_t value) {
 inline uint32_t count_arrival(uint32_t* counter) { return (*counter)++; }
 inline void make_visible() {}
 inline int bit_count(uint32_t bits) { return std::popcount(bits); }
+inline void cluster_barrier(emulator::Site site = emulator::Site::current()) {
+  emulator::meet_cluster(site);
+}
+inline int cluster_rank() { return emulator::cluster_rank(); }
+template <class T>
+const T* shared_of(int rank, const T* address) {
+  return static_cast<const T*>(emulator::shared_of(static_cast<unsigned>(rank), address));
+}
+inline void copy_ahead(Vector* shared, const Vector* global) { *shared = *global; }
+inline void end_copies() {}
+template <int kLeft>
+void wait_for_copies() {}
 inline uint32_t funnel(uint32_t low, uint32_t high, uint32_t bits) {
   return static_cast<uint32_t>((uint64_t{high} << 32 | low) >> (bits & 31));
 }

@@ -93,6 +93,12 @@ int32_t multiprocessors(int32_t device) {
   return attribute(cudaDevAttrMultiProcessorCount, device);
 }
 
+int32_t compiled_for(const void* kernel) {
+  cudaFuncAttributes attributes{};
+  check(cudaFuncGetAttributes(&attributes, kernel), "a kernel could not be looked up");
+  return attributes.ptxVersion;
+}
+
 void describe(int32_t device, lr_device_info* info) {
   cudaDeviceProp properties;
   check(cudaGetDeviceProperties(&properties, device), "the GPU could not be described");

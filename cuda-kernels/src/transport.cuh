@@ -152,11 +152,10 @@ struct Transport {
 };
 
 // The second pass, up to the last column that has a probability.
-template <class T>
-__device__ __forceinline__ SecondSums transport_sums(const TwoRows<T>& rows,
-                                                     const TwoRowsNorm& norm, double start_distance,
-                                                     int64_t begin, int64_t end,
-                                                     const TwoRowsScale& scale) {
+template <class T, class Rows>
+__device__ __forceinline__ SecondSums transport_sums(const Rows& rows, const TwoRowsNorm& norm,
+                                                     double start_distance, int64_t begin,
+                                                     int64_t end, const TwoRowsScale& scale) {
   constexpr int kWidth = T::kPerVector;
   SecondSums sums{};
   Transport transport({start_distance, 0});

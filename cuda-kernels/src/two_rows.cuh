@@ -94,6 +94,56 @@ __device__ __forceinline__ void load_rows(const TwoRows<T>& rows, const RowChunk
     b[k] = rows.temperature * log_weight(b[k], rows.exponent);
 }
 
+// Two rows of logits of which a warp keeps its stretch in shared memory, if there is a place for
+// it: a chunk's vectors of one side and the other, each lane's own beside the next lane's.
+template <class T>
+struct CachedRows : TwoRows<T> {
+  static constexpr int kAhead = 4;  // chunks under way
+  int64_t begin;                    // of the stretch
+  Vector* cache;
+
+  __device__ __forceinline__ Vector* place(const RowChunk<T>& chunk) const {
+    return cache + 2 * ((chunk.first - begin) / T::kPerVector) - lane_index();
+  }
+  // Asks for a chunk, which may lie behind the end of the stretch.
+  __device__ __forceinline__ void fetch(int64_t column, int64_t end) const {
+    if (column < end) {
+      const RowChunk<T> chunk(column + lane_index() * T::kPerVector, end);
+      fetch_side(this->a, chunk, place(chunk));
+      fetch_side(this->b, chunk, place(chunk) + kRowVectors * kWarp);
+    }
+    end_copies();
+  }
+
+ private:
+  static __device__ __forceinline__ void fetch_side(const typename T::Element* row,
+                                                    const RowChunk<T>& chunk, Vector* there) {
+    if (misalignment(row) == 0 && chunk.left >= chunk.kWhole) {
+      const auto* const address = reinterpret_cast<const Vector*>(row + chunk.first);
+#pragma unroll
+      for (int j = 0; j < kRowVectors; ++j)
+        copy_ahead(there + j * kWarp, address + j * kWarp);
+      return;
+    }
+    Vector v[kRowVectors];
+    load_stretch<false>(row, chunk, v);
+#pragma unroll
+    for (int j = 0; j < kRowVectors; ++j)
+      there[j * kWarp] = v[j];
+  }
+};
+
+template <class T, bool kLast>
+__device__ __forceinline__ void load_rows(const CachedRows<T>& rows, const RowChunk<T>& chunk,
+                                          Vector* a, float* b) {
+  const Vector* const there = rows.place(chunk);
+#pragma unroll
+  for (int j = 0; j < kRowVectors; ++j) {
+    a[j] = there[j * kWarp];
+    T::unpack(there[(kRowVectors + j) * kWarp], b + j * T::kPerVector);
+  }
+}
+
 // The largest weight of columns [begin, end); `bad` counts what is no weight.
 __device__ __forceinline__ float largest_weight(const float* weights, int64_t begin, int64_t end,
                                                 int* bad) {
@@ -271,14 +321,35 @@ __device__ __forceinline__ TwoRowsSums merge_lanes(TwoRowsSums own, float max_a,
   return all;
 }
 
-template <class T, TwoRowsForm kForm>
-__device__ __forceinline__ TwoRowsSums first_pass(const TwoRows<T>& rows, int64_t begin,
-                                                  int64_t end, const TwoRowsScale& scale) {
+// Before a pass that reads a stretch for the first time, and before each of its chunks.
+template <class T>
+__device__ __forceinline__ void begin_copies(const TwoRows<T>&, int64_t, int64_t) {}
+template <class T>
+__device__ __forceinline__ void go_on_copying(const TwoRows<T>&, int64_t, int64_t) {}
+template <class T>
+__device__ __forceinline__ void begin_copies(const CachedRows<T>& rows, int64_t begin,
+                                             int64_t end) {
+#pragma unroll
+  for (int k = 0; k < rows.kAhead; ++k)
+    rows.fetch(begin + k * kRowColumns<T>, end);
+}
+template <class T>
+__device__ __forceinline__ void go_on_copying(const CachedRows<T>& rows, int64_t column,
+                                              int64_t end) {
+  wait_for_copies<rows.kAhead - 1>();
+  rows.fetch(column + rows.kAhead * kRowColumns<T>, end);
+}
+
+template <class T, TwoRowsForm kForm, class Rows>
+__device__ __forceinline__ TwoRowsSums first_pass(const Rows& rows, int64_t begin, int64_t end,
+                                                  const TwoRowsScale& scale) {
   TwoRowsThread<kForm> thread;
+  begin_copies<T>(rows, begin, end);
   for (int64_t column = begin; column < end; column += kRowColumns<T>) {
     const RowChunk<T> chunk(column + lane_index() * T::kPerVector, end);
     Vector a[kRowVectors];
     float b[kRowVectors * T::kPerVector];
+    go_on_copying<T>(rows, column, end);
     load_rows<T, false>(rows, chunk, a, b);
     thread.template add<T>(a, b, scale);
   }

@@ -78,12 +78,12 @@ struct SecondChunk {
   }
 };
 
-template <class T, TwoRowsForm kForm>
-__device__ __forceinline__ SecondSums second_pass(const TwoRows<T>& rows, const TwoRowsNorm& norm,
+template <class T, TwoRowsForm kForm, class Rows>
+__device__ __forceinline__ SecondSums second_pass(const Rows& rows, const TwoRowsNorm& norm,
                                                   double start_distance, int64_t begin, int64_t end,
                                                   const TwoRowsScale& scale) {
   if constexpr (kForm == TwoRowsForm::transport) {
-    return transport_sums(rows, norm, start_distance, begin, end, scale);
+    return transport_sums<T>(rows, norm, start_distance, begin, end, scale);
   } else {
     constexpr int kColumns = kRowVectors * T::kPerVector;
     SecondSums sums{};
@@ -142,8 +142,8 @@ __device__ __forceinline__ void differentiate(const TwoRowsPlan& plan, const Two
 
 // Either target may be NULL. A lane reads a chunk of both rows before it writes either, and has its
 // neighbour's gradient before it writes the end of it, so that both may be written in place.
-template <class T, TwoRowsForm kForm>
-__device__ __forceinline__ void write_gradients(const TwoRows<T>& rows, const TwoRowsPlan& plan,
+template <class T, TwoRowsForm kForm, class Rows>
+__device__ __forceinline__ void write_gradients(const Rows& rows, const TwoRowsPlan& plan,
                                                 typename T::Element* grad_a,
                                                 typename T::Element* grad_b, int64_t begin,
                                                 int64_t end, const TwoRowsScale& scale) {
