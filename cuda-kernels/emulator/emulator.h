@@ -3,8 +3,8 @@
 // is drawn from a seed, so that a missing barrier shows; shared memory starts as NaN and has red
 // zones around it. A block whose threads cannot all meet is reported, not waited for.
 //
-// Blocks run one after the other, and so do launches: kernels see plain globals where CUDA has
-// special registers.
+// Blocks run one after the other, those of a cluster together, and so do launches: kernels see
+// plain globals where CUDA has special registers.
 #pragma once
 
 #include <atomic>
@@ -37,7 +37,7 @@ namespace logratio::emulator {
 
 using Site = std::source_location;
 
-enum class Meeting : uint8_t { none, barrier, shuffle, ballot, warp_barrier };
+enum class Meeting : uint8_t { none, barrier, shuffle, ballot, warp_barrier, cluster_barrier };
 
 // All threads of the block meet; returns how many brought a true predicate.
 int meet_block(bool predicate, Site site);
@@ -56,13 +56,23 @@ extern uint64_t counts;
 extern std::atomic<uint64_t> waits;
 extern std::atomic<bool> capturing;
 
+// All threads of the cluster meet.
+void meet_cluster(Site site);
+int cluster_rank();
+// Where block `rank` of the cluster has what this one has at an address of its shared memory.
+void* shared_of(unsigned rank, const void* address);
+
 // Where the order of threads comes from. The same seed gives the same order.
 void set_seed(uint64_t seed);
 
 using Thread = void (*)(void* arguments);
 // Throws std::runtime_error where the threads of a block cannot meet, or write beside their shared
-// memory.
-void run_grid(dim3 grid, dim3 block, size_t shared_bytes, Thread thread, void* arguments);
+// memory. Blocks come in clusters of `cluster` along x.
+void run_grid(dim3 grid, dim3 block, size_t shared_bytes, unsigned cluster, Thread thread,
+              void* arguments);
+
+// So far, of more than one block.
+uint64_t clusters_run();
 
 template <class T>
 T shuffle(uint32_t mask, T value, int source, Site site) {

@@ -145,6 +145,12 @@ void await_mark(void* mark, void* stream) {
         "a stream could not wait for another's work");
 }
 
+int32_t compiled_for(const void* kernel) {
+  cudaFuncAttributes attributes{};
+  check(cudaFuncGetAttributes(&attributes, kernel), "a kernel could not be looked up");
+  return attributes.ptxVersion;
+}
+
 void describe(int32_t device, lr_device_info* info) {
   cudaDeviceProp properties;
   check(cudaGetDeviceProperties(&properties, device), "the GPU could not be described");

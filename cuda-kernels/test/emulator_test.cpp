@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <cmath>
 #include <string>
 #include <utility>
 #include <vector>
@@ -114,6 +115,92 @@ TEST(Emulator, SharedMemoryStartsAsNaN) {
   std::vector<float> out(64, 1);
   launch(read_unwritten, 2, 64, 64 * sizeof(float), nullptr, out.data(), 64);
   EXPECT_TRUE(std::all_of(out.begin(), out.end(), [](float x) { return x != x; }));
+}
+
+// Each block of a cluster adds up what all of them have in one place.
+template <bool kMeets>
+__global__ void sums_of_cluster(int* out) {
+  LR_SHARED(int, values, 64);
+  const int thread = static_cast<int>(threadIdx.x);
+  values[thread] = thread + 1000 * static_cast<int>(blockIdx.x);
+  if (kMeets)
+    device::cluster_barrier();
+  int sum = 1000000 * device::cluster_rank();
+  for (int rank = 0; rank < 4; ++rank)
+    sum += *device::shared_of(rank, values + thread);
+  out[blockIdx.x * 64 + threadIdx.x] = sum;
+  if (kMeets)
+    device::cluster_barrier();
+}
+
+std::string clusters_failure(void (*kernel)(int*), std::vector<int>* out) {
+  try {
+    device::launch_clusters(kernel, 4, 8, 64, 0, nullptr, out->data());
+  } catch (const std::runtime_error& error) {
+    return error.what();
+  }
+  return "";
+}
+
+TEST(Emulator, BlocksOfAClusterMeet) {
+  std::vector<int> expected(8 * 64);
+  for (int k = 0; k < 8 * 64; ++k) {
+    const int block = k / 64, first = block / 4 * 4;
+    expected[static_cast<size_t>(k)] =
+        1000000 * (block % 4) + 4 * (k % 64) + 1000 * (4 * first + 6);
+  }
+  int wrong = 0;
+  for (uint64_t seed = 1; seed <= 20; ++seed) {
+    emulator::set_seed(seed);
+    std::vector<int> out(8 * 64);
+    ASSERT_EQ(clusters_failure(sums_of_cluster<true>, &out), "");
+    ASSERT_EQ(out, expected) << seed;
+    std::vector<int> unmet(8 * 64);
+    const std::string failure = clusters_failure(sums_of_cluster<false>, &unmet);
+    EXPECT_TRUE(failure.empty() ||
+                failure.find("of the cluster has no such shared memory") != std::string::npos)
+        << failure;
+    wrong += !failure.empty() || unmet != expected;
+  }
+  EXPECT_EQ(wrong, 20);  // a barrier that is missing shows
+  emulator::set_seed(1);
+}
+
+// The values of a softcap for many columns at once are those for one, and right.
+template <int kCount>
+__global__ void softcaps(const float* x, float softcap, float* of_one, float* of_many,
+                         float* slopes) {
+  const device::Transform t = device::make_transform({1, softcap});
+  device::Softcap::values<kCount>(x, t, of_many);
+  float again[kCount];
+  device::Softcap::values_and_slopes<kCount>(x, t, again, slopes);
+  for (int k = 0; k < kCount; ++k)
+    of_one[k] = again[k] == of_many[k] ? device::Softcap::value(x[k], t) : NAN;
+}
+
+TEST(Softcap, OfManyColumnsIsThatOfOne) {
+  constexpr int kCount = 8;
+  for (float softcap : {.5f, 30.f}) {
+    for (float largest : {.01f, .3f, .62f, .7f, 2.f, 20.f}) {
+      float x[kCount], of_one[kCount], of_many[kCount], slopes[kCount];
+      for (int k = 0; k < kCount; ++k)
+        x[k] = softcap * largest * static_cast<float>(k - 3) / 4;
+      launch(softcaps<kCount>, 1, 32, 0, nullptr, x, softcap, of_one, of_many, slopes);
+      for (int k = 0; k < kCount; ++k) {
+        const double tangent = std::tanh(double{x[k]} / softcap);
+        const double slope = 1 / std::pow(std::cosh(double{x[k]} / softcap), 2);
+        EXPECT_EQ(of_one[k], of_many[k]);
+        EXPECT_NEAR(of_many[k], softcap * tangent, 3e-7 * softcap * std::fabs(tangent)) << x[k];
+        EXPECT_NEAR(slopes[k], slope, 1e-6 * (1 + std::fabs(x[k]) / softcap) * slope) << x[k];
+      }
+    }
+  }
+  float x[] = {-INFINITY, INFINITY, NAN, 1}, z[4], many[4], slopes[4];
+  launch(softcaps<4>, 1, 32, 0, nullptr, x, 30.f, z, many, slopes);
+  EXPECT_EQ(many[0], -INFINITY);
+  EXPECT_EQ(many[1], INFINITY);
+  EXPECT_TRUE(std::isnan(many[2]));
+  EXPECT_EQ(slopes[0], 0);
 }
 
 // ---- What is wrong ----

@@ -36,4 +36,12 @@ inline uint64_t emulator_waits() {
   return emulator_function<uint64_t()>("logratio_emulator_waits")();
 }
 
+inline void set_emulator_capability(int32_t capability) {
+  emulator_function<void(int32_t)>("logratio_emulator_set_capability")(capability);
+}
+// How many clusters it has run.
+inline uint64_t emulator_clusters() {
+  return emulator_function<uint64_t()>("logratio_emulator_clusters")();
+}
+
 }  // namespace logratio::test
