@@ -3,6 +3,7 @@
 #include <pthread.h>
 
 #include <algorithm>
+#include <array>
 #include <atomic>
 #include <boost/context/detail/fcontext.hpp>
 #include <memory>
@@ -406,9 +407,34 @@ uint64_t initial_seed() {
   return text == nullptr ? 1 : std::strtoull(text, nullptr, 10);
 }
 
+// What the running kernel has read as constant.
+class Constants {
+ public:
+  void clear() { read_.clear(); }
+  void add(const void* address) {
+    Read read{address, {}};
+    std::memcpy(read.bytes.data(), address, read.bytes.size());
+    read_.push_back(read);
+  }
+  void check() const {
+    for (const Read& read : read_) {
+      if (std::memcmp(read.address, read.bytes.data(), read.bytes.size()) != 0)
+        throw std::runtime_error("a kernel writes what it has read as constant");
+    }
+  }
+
+ private:
+  struct Read {
+    const void* address;
+    std::array<char, 16> bytes;
+  };
+  std::vector<Read> read_;
+};
+
 struct Device {
   std::mutex mutex;  // of a launch
   Cluster cluster;
+  Constants constants;
   uint64_t seed = initial_seed();
   uint64_t clusters = 0;
 };
@@ -473,6 +499,7 @@ uint64_t meet_warp(Meeting meeting, uint32_t mask, uint64_t value, int source, S
 void* shared(const void* key, size_t bytes, size_t alignment) {
   return the_block().shared(key, bytes, alignment);
 }
+void read_as_constant(const void* address) { the_device().constants.add(address); }
 void* dynamic_shared() { return the_block().dynamic_shared(); }
 
 void meet_cluster(Site site) { the_device().cluster.meet(site); }
@@ -497,6 +524,7 @@ void run_grid(dim3 grid, dim3 block, size_t shared_bytes, unsigned cluster, Thre
   const std::lock_guard lock(the_device().mutex);
   blockDim = block;
   gridDim = grid;
+  the_device().constants.clear();
   Random random{the_device().seed};
   for (unsigned z = 0; z < grid.z; ++z) {
     for (unsigned y = 0; y < grid.y; ++y) {
@@ -507,6 +535,7 @@ void run_grid(dim3 grid, dim3 block, size_t shared_bytes, unsigned cluster, Thre
       }
     }
   }
+  the_device().constants.check();
 }
 
 }  // namespace logratio::emulator

@@ -62,12 +62,16 @@ int cluster_rank();
 // Where block `rank` of the cluster has what this one has at an address of its shared memory.
 void* shared_of(unsigned rank, const void* address);
 
+// A kernel reads 16 bytes as if nobody wrote them while it runs, through the cache that is not kept
+// coherent. A kernel after which they are others fails.
+void read_as_constant(const void* address);
+
 // Where the order of threads comes from. The same seed gives the same order.
 void set_seed(uint64_t seed);
 
 using Thread = void (*)(void* arguments);
-// Throws std::runtime_error where the threads of a block cannot meet, or write beside their shared
-// memory. Blocks come in clusters of `cluster` along x.
+// Throws std::runtime_error where the threads of a block cannot meet, write beside their shared
+// memory, or write what was read as constant. Blocks come in clusters of `cluster` along x.
 void run_grid(dim3 grid, dim3 block, size_t shared_bytes, unsigned cluster, Thread thread,
               void* arguments);
 

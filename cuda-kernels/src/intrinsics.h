@@ -166,8 +166,11 @@ __device__ __forceinline__ uint32_t funnel(uint32_t low, uint32_t high, uint32_t
 
 #else
 
-inline Vector load_once(const Vector* address) { return *address; }
-inline Vector load_shared_line(const Vector* address) { return *address; }
+inline Vector load_once(const Vector* address) {
+  emulator::read_as_constant(address);
+  return *address;
+}
+inline Vector load_shared_line(const Vector* address) { return load_once(address); }
 inline Vector load_again(const Vector* address) { return *address; }
 inline Vector load_before_write(const Vector* address) { return *address; }
 inline void store_once(Vector* address, const Vector& v) { *address = v; }

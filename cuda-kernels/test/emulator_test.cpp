@@ -228,6 +228,12 @@ __global__ void too_much_shared() {
   LR_SHARED(double, values, 6145);
   values[0] = 0;
 }
+__global__ void negates_in_place(device::Vector* values, bool read_as_constant) {
+  device::Vector v = read_as_constant ? device::load_once(values + threadIdx.x)
+                                      : device::load_before_write(values + threadIdx.x);
+  v.word[2] = ~v.word[2];
+  device::store_once(values + threadIdx.x, v);
+}
 __global__ void nothing() {}
 
 TEST(Emulator, SaysWhatIsWrong) {
@@ -245,6 +251,10 @@ TEST(Emulator, SaysWhatIsWrong) {
       std::string::npos);
   EXPECT_EQ(failure_of(too_much_shared, 32),
             "a block has more than 49152 bytes of static shared memory");
+  std::vector<device::Vector> vectors(32);
+  EXPECT_EQ(failure_of(negates_in_place, 32, vectors.data(), false), "");
+  EXPECT_EQ(failure_of(negates_in_place, 32, vectors.data(), true),
+            "a kernel writes what it has read as constant");
   EXPECT_EQ(failure_of(nothing, 33), "a block of 33 threads, expected a multiple of 32 up to 1024");
   EXPECT_THROW(launch(nothing, dim3(1, 65536), 32, 0, nullptr), std::runtime_error);
   EXPECT_EQ(failure_of(nothing, 64), "");  // and goes on working
