@@ -78,11 +78,12 @@ __global__ void __launch_bounds__(kListThreads) step_tokens(const LR_PARAMETER S
   for (int64_t b = blockIdx.x; b < call.shape.count * call.shape.parts; b += gridDim.x) {
     const Part part(call.shape, b);
     Sums own{};
+    int bad = 0;
     for (int64_t t = part.begin + threadIdx.x; t < part.end; t += kListThreads) {
       const int64_t token = part.sequence * call.shape.tokens + t;
       const MaskedToken masked = read_mask(mask, token);
       const double weight = call.weights != nullptr ? call.weights[token] : masked.weight;
-      own.bad += masked.is_bad ? 1 : 0;
+      bad += masked.is_bad ? 1 : 0;
       if (math::counts(weight)) {
         own.figures.count += weight;
         own.figures.logp += weight * call.norms[token].logp;
@@ -92,6 +93,7 @@ __global__ void __launch_bounds__(kListThreads) step_tokens(const LR_PARAMETER S
       if (math::counts(masked.weight) && call.figures != nullptr)
         own.figures.add(call.figures[token]);
     }
+    own.bad = bad;
     const Sums all = block_sum_of(own, scratch);
     if (threadIdx.x != 0)
       continue;
