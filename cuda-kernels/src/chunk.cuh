@@ -119,8 +119,8 @@ __device__ __forceinline__ void load_chunk(const typename T::Element* row,
       v[j] = high[j] = minus_infinities<T>();
       const Vector* address = low + j * (kStep / T::kPerVector);
       if (chunk.wide(j)) {
-        v[j] = load_shared_line(address);
-        high[j] = load_shared_line(address + 1);
+        v[j] = kWrittenLater ? load_again(address) : load_shared_line(address);
+        high[j] = kWrittenLater ? load_again(address + 1) : load_shared_line(address + 1);
       }
     }
 #pragma unroll

@@ -5,15 +5,18 @@
 // or 8; between lie some tens of bytes per token. Rows that do not count are not read, and get
 // zeros. The launches, none of which waits for a value on the host:
 //
-//   tails     only where a tail of weight 0 makes rows drop out and nothing else needs them: which
-//             rows those are
+//   weights   only where answers have tails: of tokens in their sums, by two launches where a
+//             sequence is long. With a tail of weight 0 whole rows drop out, if nothing else needs
+//             them
 //   forward   a warp or a block a row; figures of each token to the workspace. Few long rows are
 //             shared out by segment, and a second launch merges these
-//   pairs     a block a sequence; the last block goes on with the pairs
+//   tokens    a block a part of a sequence: sums over its tokens
+//   pairs     one block: sequences, losses and metrics
 //   backward  a warp or a block a row again. A row's coefficient is four numbers away, so that no
 //             pass over the tokens is needed for it. With metrics it leaves each row's sum of
 //             squares and number of non-finite values behind
-//   norm      only with metrics and a gradient: one block adds these up, in a fixed order
+//   norm      only with metrics and a gradient: a grid adds these up, in a fixed order
+#include "list_sum.cuh"
 #include "operations.h"
 #include "step_pairs.cuh"
 #include "token_backward.cuh"
@@ -21,16 +24,6 @@
 
 namespace logratio::device {
 namespace {
-
-__global__ void __launch_bounds__(kListThreads)
-    find_tails(const lr_sequence_options options, const LR_PARAMETER Mask mask, int64_t sequences,
-               int64_t tokens, double* weights) {
-  LR_SHARED(BlockScratch, scratch, 1);
-  for (int64_t b = blockIdx.x; b < sequences; b += gridDim.x) {
-    for_tokens(options, mask, b, sequences, tokens, scratch,
-               [&](int64_t token, double, double weight) { weights[token] = weight; });
-  }
-}
 
 // ---- Forward: a token's figures to the workspace ----
 
@@ -170,28 +163,33 @@ struct StepUpstream {
 };
 
 __global__ void __launch_bounds__(kListThreads)
-    step_norm(const RowTotals* totals, int64_t count, lr_step_metrics* metrics) {
+    step_norm(const RowTotals* totals, int64_t count, ListMemory memory, lr_step_metrics* metrics) {
   LR_SHARED(BlockScratch, scratch, 1);
-  RowTotals sums{};
-  for (int64_t k = threadIdx.x; k < count; k += kListThreads) {
-    sums.squares += totals[k].squares;
-    sums.nonfinite += totals[k].nonfinite;
-  }
-  sums = block_sum_of(sums, scratch);
-  if (threadIdx.x != 0)
+  double sums[2];
+  const bool finishes = sum_list(count, memory, scratch, sums, [&](int64_t k, double(&own)[2]) {
+    own[0] += totals[k].squares;
+    own[1] += totals[k].nonfinite;
+  });
+  if (!finishes || threadIdx.x != 0)
     return;
-  metrics->grad_norm = sqrt(sums.squares);
-  metrics->nonfinite += static_cast<int64_t>(sums.nonfinite);
+  metrics->grad_norm = sqrt(sums[0]);
+  metrics->nonfinite += static_cast<int64_t>(sums[1]);
 }
 
 template <class Watch>
 void launch_step_backward(const op::PreferenceStep& step, const BackwardRows& rows,
                           const StepPairs& pairs, RowTotals* totals, const Machine& machine) {
-  const StepUpstream<Watch> upstream{
-      pairs.mask,      step.logits.columns,  step.tokens,
-      rows.count / 2,  pairs.weights,        pairs.norms,
-      pairs.sequences, pairs.total_gradient, pairs.chosen_token_gradient,
-      totals};
+  const StepSequences& sequences = pairs.sequences;
+  const StepUpstream<Watch> upstream{sequences.shape.mask,
+                                     step.logits.columns,
+                                     step.tokens,
+                                     rows.count / 2,
+                                     sequences.weights,
+                                     sequences.norms,
+                                     sequences.of,
+                                     pairs.total_gradient,
+                                     pairs.chosen_token_gradient,
+                                     totals};
   launch_backward(rows, upstream, false, machine);
 }
 
@@ -215,35 +213,43 @@ lr_status preference_step(Execution* execution, const op::PreferenceStep* step) 
     };
     StepPairs pairs{};
     pairs.pairs = step->pairs;
-    pairs.tokens = step->tokens;
-    pairs.options = step->sequence;
-    pairs.mask = {step->mask, step->labels};
-    pairs.reference_logps = step->reference_logps;
-    pairs.reference_token_logps = step->reference_token_logps;
-    pairs.bad_values = execution->bad_values;
     pairs.wpo = step->wpo;
     pairs.losses = step->losses_out;
-    pairs.logps = step->logps;
-    pairs.counts = step->counts;
     pairs.metrics = step->metrics;
+    const Sequences shape =
+        cut_sequences(step->sequence, {step->mask, step->labels}, sequences, step->tokens);
+    const bool has_parts = shape.parts > 1;
     math::RowNorm* const norms = workspace.take<math::RowNorm>(rows);
     math::TokenFigures* const figures =
         take.template operator()<math::TokenFigures>(wants_figures, rows);
-    pairs.norms = norms;
-    pairs.figures = figures;
-    pairs.weights = take.template operator()<double>(step->sequence.tail_weight != 1, rows);
-    pairs.arrivals = workspace.take<uint32_t>(1);
+    const int64_t parts = sequences * shape.parts;
+    pairs.sequences = {shape,
+                       take.template operator()<double>(shape.has_tails(), rows),
+                       take.template operator()<Candidates>(shape.has_tails() && has_parts, parts),
+                       norms,
+                       figures,
+                       step->reference_logps,
+                       step->reference_token_logps,
+                       take.template operator()<math::SequenceFigures>(has_parts, parts),
+                       workspace.take<math::SequenceFigures>(sequences),
+                       step->logps,
+                       step->counts,
+                       execution->bad_values};
     plan_pairs(*step, workspace, &pairs);
 
     const Transform transform = make_transform(step->transform);
     const ForwardRows forward{step->logits, rows,    cut(step->logits.columns), transform,
-                              step->labels, metrics, execution->bad_values,     pairs.arrivals};
+                              step->labels, metrics, execution->bad_values,     nullptr};
     Partial* const partials = take.template operator()<Partial>(
         machine.shares_out(rows, forward.segments), rows * forward.segments.count);
     const BackwardRows backward{step->logits, step->gradient, rows,
                                 cut_backward(rows, step->logits, machine), transform};
     RowTotals* const totals =
         take.template operator()<RowTotals>(has_backward && metrics, rows * backward.pieces.count);
+    ListMemory norm_memory{};
+    if (has_backward && metrics)
+      norm_memory = take_list_memory(workspace, rows * backward.pieces.count);
+    pairs.cleared = norm_memory.arrivals;
     if (!workspace.ready())
       return;
 
@@ -251,22 +257,23 @@ lr_status preference_step(Execution* execution, const op::PreferenceStep* step) 
       poison(*output);
     if (has_backward && step->gradient.base != step->logits.base)
       poison(step->gradient, rows);
+    const StepSequences& tokens = pairs.sequences;
     if (rows > 0) {
-      if (drops_rows)
-        launch(find_tails, grid_of(sequences), kListThreads, 0, machine.stream, step->sequence,
-               pairs.mask, sequences, step->tokens, pairs.weights);
+      if (shape.has_tails())
+        launch_weights(tokens, machine.stream);
       launch_forward(forward,
-                     FigureStore{pairs.mask, drops_rows ? pairs.weights : nullptr, norms, figures},
+                     FigureStore{shape.mask, drops_rows ? tokens.weights : nullptr, norms, figures},
                      everything, partials, machine);
     }
-    // Without a row nobody has set the arrivals to 0; one block counts none.
-    launch(step_pairs, grid_of(rows > 0 ? sequences : 1), kListThreads, 0, machine.stream, pairs);
+    launch(step_tokens, grid_of(parts), kListThreads, 0, machine.stream, tokens);
+    launch(step_pairs, 1, kListThreads, 0, machine.stream, pairs);
     if (!has_backward)
       return;
     if (metrics) {
       launch_step_backward<Totals>(*step, backward, pairs, totals, machine);
-      launch(step_norm, dim3(1), kListThreads, 0, machine.stream, totals,
-             rows * backward.pieces.count, step->metrics);
+      const int64_t count = rows * backward.pieces.count;
+      launch(step_norm, grid_of(parts_of(count)), kListThreads, 0, machine.stream, totals, count,
+             norm_memory, step->metrics);
     } else {
       launch_step_backward<Unwatched>(*step, backward, pairs, nullptr, machine);
     }

@@ -1,6 +1,9 @@
 // The device and its failures, by the CUDA runtime.
 #include <dlfcn.h>
 
+#include <array>
+#include <atomic>
+
 #include "runtime.h"
 
 namespace logratio::device {
@@ -89,8 +92,63 @@ CurrentDevice::~CurrentDevice() {
     cudaSetDevice(previous_);
 }
 
+// Asked for once: it sizes the grids of every call.
 int32_t multiprocessors(int32_t device) {
-  return attribute(cudaDevAttrMultiProcessorCount, device);
+  static std::array<std::atomic<int32_t>, kMaxDevices> known;
+  std::atomic<int32_t>& kept = known[static_cast<size_t>(device) % kMaxDevices];
+  int32_t count = device < kMaxDevices ? kept.load(std::memory_order_relaxed) : 0;
+  if (count == 0) {
+    count = attribute(cudaDevAttrMultiProcessorCount, device);
+    if (device < kMaxDevices)
+      kept.store(count, std::memory_order_relaxed);
+  }
+  return count;
+}
+
+void fill(void* memory, uint8_t value, uint64_t bytes, void* stream) {
+  check(cudaMemsetAsync(memory, value, bytes, static_cast<cudaStream_t>(stream)),
+        "device memory could not be filled");
+}
+
+bool is_captured(void* stream) {
+  cudaStreamCaptureStatus status;
+  check(cudaStreamIsCapturing(static_cast<cudaStream_t>(stream), &status),
+        "a stream could not be asked whether it is being captured");
+  return status != cudaStreamCaptureStatusNone;
+}
+
+uint64_t id_of(void* stream) {
+  unsigned long long id = 0;
+  check(cudaStreamGetId(static_cast<cudaStream_t>(stream), &id),
+        "a stream could not be asked for its number");
+  return id;
+}
+
+void* make_mark() {
+  cudaEvent_t event = nullptr;
+  check(cudaEventCreateWithFlags(&event, cudaEventDisableTiming), "an event could not be made");
+  return event;
+}
+
+void destroy_mark(void* mark) {
+  if (mark != nullptr)
+    check(cudaEventDestroy(static_cast<cudaEvent_t>(mark)), "an event could not be destroyed");
+}
+
+void set_mark(void* mark, void* stream) noexcept {
+  cudaEventRecord(static_cast<cudaEvent_t>(mark), static_cast<cudaStream_t>(stream));
+}
+
+void await_mark(void* mark, void* stream) {
+  check(cudaStreamWaitEvent(static_cast<cudaStream_t>(stream), static_cast<cudaEvent_t>(mark),
+                            cudaEventWaitDefault),
+        "a stream could not wait for another's work");
+}
+
+int32_t compiled_for(const void* kernel) {
+  cudaFuncAttributes attributes{};
+  check(cudaFuncGetAttributes(&attributes, kernel), "a kernel could not be looked up");
+  return attributes.ptxVersion;
 }
 
 void describe(int32_t device, lr_device_info* info) {

@@ -9,7 +9,7 @@
 //
 // The mean is over the rows that are not ignored: a small launch before counts them, so that the
 // upstream gradient is known, and one after sums the loss, in a fixed order.
-#include "block.cuh"
+#include "list_sum.cuh"
 #include "math/scoring_rule.h"
 #include "operations.h"
 #include "row_stretches.cuh"
@@ -38,6 +38,7 @@ struct RuleCall {
   float order_scale;    // (alpha - 1) log2(e), finite
   double* counted;      // rows that are not ignored
   double* values;       // of the rows, in double
+  ListMemory list;      // of the rows
   int64_t* bad_values;
 };
 
@@ -49,6 +50,20 @@ __device__ __forceinline__ float power_of(float d, const RuleCall& call) {
 template <class T>
 __device__ __forceinline__ RuleChunk<T> chunk_at(int64_t column, int64_t end) {
   return RuleChunk<T>(column + lane_index() * T::kPerVector, end);
+}
+
+// Calls body(x) for each number of a chunk but those outside the row.
+template <class T, class Body>
+__device__ __forceinline__ void for_inside(const RuleChunk<T>& chunk, const Vector* v,
+                                           Body&& body) {
+  if (chunk.left >= chunk.kWhole) {
+    for_columns<T, kChunkVectors, kRuleStep<T>>(v, [&](float x, int) { body(x); });
+  } else {
+    for_columns<T, kChunkVectors, kRuleStep<T>>(v, [&](float x, int k) {
+      if (k < chunk.left)
+        body(x);
+    });
+  }
 }
 
 // ---- The passes over a stretch, by a warp ----
@@ -72,12 +87,15 @@ template <class T, RuleForm kForm>
 __device__ __forceinline__ RuleSums sum_stretch(const RuleCall& call,
                                                 const typename T::Element* row, int64_t begin,
                                                 int64_t end) {
+  // Columns take part in the mean of logits only where the labels are smoothed.
+  const bool averages = kForm == RuleForm::plain && call.args.options.epsilon > 0;
   float maximum = -kInfinity;
+  int columns = 0;
   RuleSums sums = math::no_rule_sums();
   for (int64_t column = begin; column < end; column += kRuleColumns<T>) {
     const RuleChunk<T> chunk = chunk_at<T>(column, end);
     Vector v[kChunkVectors];
-    load_chunk<T, kChunkVectors, kRuleStep<T>, false>(row, chunk, misalignment(row), v);
+    load_stretch<false>(row, chunk, v);
     float top = -kInfinity;
     for_columns<T, kChunkVectors, kRuleStep<T>>(v, [&](float x, int) { top = fmaxf(top, x); });
     if (top > maximum) {
@@ -86,20 +104,15 @@ __device__ __forceinline__ RuleSums sum_stretch(const RuleCall& call,
         sums.e *= e;
         sums.e_alpha *= kForm == RuleForm::square ? e * e : e * less;
         sums.e_less *= less;
-        sums.d += sums.columns * (static_cast<double>(maximum) - top);
+        sums.d += columns * (static_cast<double>(maximum) - top);
       }
       maximum = top;
     }
     const float pivot = maximum == -kInfinity ? 0 : maximum;
-    float e_sum = 0, alpha_sum = 0, less_sum = 0, differences = 0, columns = 0;
-    for_columns<T, kChunkVectors, kRuleStep<T>>(v, [&](float x, int k) {
+    float e_sum = 0, alpha_sum = 0, less_sum = 0;
+    for_columns<T, kChunkVectors, kRuleStep<T>>(v, [&](float x, int) {
       const float d = x - pivot, e = exponential(d);
       e_sum += e;
-      if constexpr (kForm == RuleForm::plain) {
-        const bool counts = k < chunk.left;
-        differences += counts ? x * kSmall - pivot * kSmall : 0;
-        columns += counts ? 1 : 0;
-      }
       if constexpr (kForm == RuleForm::square)
         alpha_sum = fused(e, e, alpha_sum);
       if constexpr (kForm == RuleForm::power) {
@@ -109,12 +122,21 @@ __device__ __forceinline__ RuleSums sum_stretch(const RuleCall& call,
       }
     });
     sums.e += e_sum;
-    sums.e_alpha += alpha_sum;
-    sums.e_less += less_sum;
-    sums.d += static_cast<double>(differences) / kSmall;
-    sums.columns += columns;
+    if constexpr (kForm != RuleForm::plain)
+      sums.e_alpha += alpha_sum;
+    if constexpr (kForm == RuleForm::power)
+      sums.e_less += less_sum;
+    if (averages) {
+      float differences = 0;
+      for_inside<T>(chunk, v, [&](float x) {
+        differences += fused(x, kSmall, -pivot * kSmall);
+        ++columns;
+      });
+      sums.d += differences * (1 / double{kSmall});
+    }
   }
   sums.maximum = maximum;
+  sums.columns = columns;
   return merge_lanes<kForm>(sums, call.args.options.alpha);
 }
 
@@ -122,22 +144,45 @@ template <class T>
 __device__ __forceinline__ MaskedSums mask_stretch(const RuleGradient& gradient,
                                                    const typename T::Element* row, int64_t begin,
                                                    int64_t end) {
-  MaskedSums sums{0, 0};
+  double sum = 0;
+  int count = 0;
   for (int64_t column = begin; column < end; column += kRuleColumns<T>) {
     const RuleChunk<T> chunk = chunk_at<T>(column, end);
     Vector v[kChunkVectors];
-    load_chunk<T, kChunkVectors, kRuleStep<T>, false>(row, chunk, misalignment(row), v);
-    float all = 0, count = 0;
-    for_columns<T, kChunkVectors, kRuleStep<T>>(v, [&](float x, int k) {
+    load_stretch<false>(row, chunk, v);
+    float all = 0;
+    for_inside<T>(chunk, v, [&](float x) {
       const float d = x - gradient.maximum;
-      const bool masked = k < chunk.left && d < gradient.threshold;
+      const bool masked = d < gradient.threshold;
       all = fused(masked ? d : 0, kSmall, all);
       count += masked ? 1 : 0;
     });
-    sums.d += static_cast<double>(all) / kSmall;
-    sums.count += count;
+    sum += all * (1 / double{kSmall});
   }
-  return {warp_sum(sums.d), warp_sum(sums.count)};
+  return {warp_sum(sum), warp_sum(static_cast<double>(count))};
+}
+
+// From a logit to its gradient. `kMasks`: the constant is another one below the threshold.
+template <RuleForm kForm, bool kMasks>
+__device__ __forceinline__ float differentiate(float x, const RuleCall& call,
+                                               const RuleGradient& g) {
+  const float d = x - g.maximum, e = exponential(d);
+  const float everywhere = kMasks && d < g.threshold ? g.constant + g.masked : g.constant;
+  const float constant = x > -kInfinity ? everywhere : 0;
+  if constexpr (kForm == RuleForm::plain)
+    return fused(e, g.linear, constant);
+  if constexpr (kForm == RuleForm::square)
+    return fused(e, fused(g.product, e, g.linear), constant);
+  const float u = power_of(d, call);
+  return fused(e, fused(g.product, u, g.linear), fused(g.less, u, constant));
+}
+
+template <RuleForm kForm, bool kMasks, int kColumns>
+__device__ __forceinline__ void differentiate_all(const RuleCall& call, const RuleGradient& g,
+                                                  float (&x)[kColumns]) {
+#pragma unroll
+  for (int k = 0; k < kColumns; ++k)
+    x[k] = differentiate<kForm, kMasks>(x[k], call, g);
 }
 
 template <class T, RuleForm kForm>
@@ -145,30 +190,19 @@ __device__ __forceinline__ void write_stretch(const RuleCall& call, const RuleGr
                                               const typename T::Element* row,
                                               typename T::Element* target, int64_t begin,
                                               int64_t end) {
-  const uint32_t shift = misalignment(target);
+  const bool masks = math::has_mask(call.args.options);
   for (int64_t column = begin; column < end; column += kRuleColumns<T>) {
     const RuleChunk<T> chunk = chunk_at<T>(column, end);
     Vector v[kChunkVectors];
-    load_chunk<T, kChunkVectors, kRuleStep<T>, true>(row, chunk, misalignment(row), v);
-#pragma unroll
-    for (int j = 0; j < kChunkVectors; ++j) {
-      float x[T::kPerVector];
-      T::unpack(v[j], x);
-#pragma unroll
-      for (int k = 0; k < T::kPerVector; ++k) {
-        const float d = x[k] - g.maximum, e = exponential(d);
-        const float constant = g.constant + (d < g.threshold ? g.masked : 0);
-        float result = x[k] > -kInfinity ? constant : 0;
-        if constexpr (kForm == RuleForm::power) {
-          const float u = power_of(d, call);
-          result += fused(e, fused(g.product, u, g.linear), g.less * u);
-        } else {
-          result += e * fused(g.product, e, g.linear);
-        }
-        x[k] = result;
-      }
-      store_columns(target, chunk, j, T::pack(x), shift);
+    load_stretch<true>(row, chunk, v);
+    float x[kChunkVectors * T::kPerVector];
+    unpack_all<T, kChunkVectors>(v, x);
+    if (masks) {
+      differentiate_all<kForm, true>(call, g, x);
+    } else {
+      differentiate_all<kForm, false>(call, g, x);
     }
+    store_stretch(target, chunk, x);
   }
 }
 
@@ -269,7 +303,7 @@ __device__ __forceinline__ void take_row(const RuleCall& call, int64_t r, int64_
     __syncthreads();
   }
   if (math::has_mask(args.options)) {
-    const MaskedSums masked = mask_stretch<T>(scratch->gradient, row, begin, end);
+    const MaskedSums masked = mask_stretch<T>(RuleGradient(scratch->gradient), row, begin, end);
     if (lane_index() == 0)
       scratch->masked[warp_index()] = masked;
     __syncthreads();
@@ -286,7 +320,7 @@ __device__ __forceinline__ void take_row(const RuleCall& call, int64_t r, int64_
     return;
   }
   __syncthreads();
-  write_stretch<T, kForm>(call, scratch->gradient, row, target, begin, end);
+  write_stretch<T, kForm>(call, RuleGradient(scratch->gradient), row, target, begin, end);
   clear_columns<T>(target, columns, args.gradient.columns);
   __syncthreads();
   if (threadIdx.x == 0)
@@ -319,26 +353,26 @@ __global__ void __launch_bounds__(kStretchThreads, kStretchBlocks)
   }
 }
 
-// ---- Before and after them, by one block ----
+// ---- Before and after them ----
 
 __global__ void __launch_bounds__(kListThreads) count_rows(const LR_PARAMETER RuleCall call) {
   LR_SHARED(BlockScratch, scratch, 1);
-  double count[1] = {0};
-  for (int64_t r = threadIdx.x; r < call.rows; r += kListThreads) {
-    count[0] += read_int(call.args.labels.values, r) != call.args.labels.ignore_index ? 1 : 0;
-  }
-  block_sum(count, scratch);
-  if (threadIdx.x == 0)
+  const op::Labels& labels = call.args.labels;
+  double count[1];
+  const bool finishes =
+      sum_list(call.rows, call.list, scratch, count, [&](int64_t r, double(&own)[1]) {
+        own[0] += read_int(labels.values, r) != labels.ignore_index ? 1 : 0;
+      });
+  if (finishes && threadIdx.x == 0)
     *call.counted = count[0];
 }
 
 __global__ void __launch_bounds__(kListThreads) average_rows(const LR_PARAMETER RuleCall call) {
   LR_SHARED(BlockScratch, scratch, 1);
-  double sum[1] = {0};
-  for (int64_t r = threadIdx.x; r < call.rows; r += kListThreads)
-    sum[0] += call.values[r];
-  block_sum(sum, scratch);
-  if (threadIdx.x == 0)
+  double sum[1];
+  const bool finishes = sum_list(call.rows, call.list, scratch, sum,
+                                 [&](int64_t r, double(&own)[1]) { own[0] += call.values[r]; });
+  if (finishes && threadIdx.x == 0)
     write(call.args.loss, 0, *call.counted == 0 ? 0 : sum[0] / *call.counted);
 }
 
@@ -367,6 +401,7 @@ lr_status scoring_rule(Execution* execution, const op::ScoringRule* rules) {
     const int64_t rows = args.labels.values.size();
     double* const values = workspace.take<double>(rows);
     double* const counted = workspace.take<double>(1);
+    const ListMemory list = take_list_memory(workspace, rows);
     if (!workspace.ready())
       return;
     const Machine machine(*execution);
@@ -377,17 +412,21 @@ lr_status scoring_rule(Execution* execution, const op::ScoringRule* rules) {
                         static_cast<float>(std::fmin(order * math::kLog2E, 1e30)),
                         counted,
                         values,
+                        list,
                         execution->bad_values};
     poison(args.values);
     poison(args.loss);
     if (args.wants_gradient && args.gradient.base != args.logits.base)
       poison(args.gradient, rows);
-    if (args.wants_gradient || args.loss.present)
-      launch(count_rows, 1, kListThreads, 0, machine.stream, call);
+    const dim3 parts = grid_of(parts_of(rows));
+    if (args.wants_gradient || args.loss.present) {
+      prepare_list_sums(list, rows, machine.stream);
+      launch(count_rows, parts, kListThreads, 0, machine.stream, call);
+    }
     if (rows > 0)
       with_type(args.logits.type, [&]<class T>(T) { launch_rule<T>(call, machine); });
     if (args.loss.present)
-      launch(average_rows, 1, kListThreads, 0, machine.stream, call);
+      launch(average_rows, parts, kListThreads, 0, machine.stream, call);
   });
 }
 

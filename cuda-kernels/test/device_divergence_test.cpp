@@ -299,6 +299,47 @@ TEST(DeviceDivergence, BlocksThatDoSeveralPairs) {
   }
 }
 
+// Long rows are taken by clusters of blocks where there are clusters, and by single blocks
+// elsewhere.
+TEST(DeviceDivergence, ClustersAndSingleBlocksGiveTheSameBits) {
+  for (D type : {D::bf16, D::f32}) {
+    for (int32_t kind : kKinds) {
+      const int64_t columns = 65537;  // the second row begins off a multiple of 16 bytes
+      Pairs pairs{rows_of(type, 3, columns, 3, 91, false), rows_of(type, 2, columns, 3, 92, false)};
+      pairs.by_index = true;  // the first row twice, so that the last pair is none
+      pairs.p_rows = Tensor(D::i64, {3}, {0, 2, 0});
+      pairs.q_rows = Tensor(D::i32, {3}, {1, 0, 1});
+      set_emulator_capability(80);
+      const uint64_t before = emulator_clusters();
+      const Divergence single = evaluate(pairs, kind);
+      EXPECT_EQ(emulator_clusters(), before);
+      set_emulator_capability(90);
+      for (uint64_t seed : {1, 2}) {
+        set_emulator_seed(seed);
+        const Divergence clusters = evaluate(pairs, kind, seed == 2);
+        EXPECT_GT(emulator_clusters(), before);
+        ASSERT_EQ(clusters.bits(), single.bits()) << name(kind, type, columns) << " seed " << seed;
+        EXPECT_EQ(clusters.bad, single.bad);
+      }
+    }
+  }
+  set_emulator_seed(1);
+}
+
+TEST(DeviceDivergence, LongRowsAgreeWithTheCpu) {
+  const int64_t columns = 70001;
+  for (int32_t kind : kKinds) {
+    expect_that_of_the_cpu(
+        {rows_of(D::bf16, 2, columns, 3, 95, false), rows_of(D::bf16, 2, columns, 3, 96, true)},
+        kind, name(kind, D::bf16, columns));
+    Pairs weights{rows_of(D::bf16, 1, columns, 2, 97, false), Tensor(D::bf16, {0, columns}),
+                  rows_of(D::f32, 1, columns, 2, 98, false)};
+    for (int64_t k = 0; k < columns; ++k)
+      weights.weights.set(k, std::exp(weights.weights.get(k)));
+    expect_that_of_the_cpu(weights, kind, name(kind, D::bf16, columns) + " weights");
+  }
+}
+
 // ---- Scoring rules ----
 
 struct Scores {
