@@ -10,6 +10,7 @@ namespace logratio::device {
 namespace {
 
 constexpr int32_t kMultiprocessors = 1;
+constexpr int64_t kBlocksAtOnce = 8;  // of those that wait for each other
 std::atomic<int32_t> g_compute_capability{90};
 
 }  // namespace
@@ -25,6 +26,11 @@ CurrentDevice::CurrentDevice(int32_t device) { check_device(device); }
 CurrentDevice::~CurrentDevice() = default;
 
 int32_t multiprocessors(int32_t) { return kMultiprocessors; }
+
+int64_t resident_blocks(const void*, int, size_t shared_bytes) {
+  constexpr size_t kMostShared = 224 * 1024;
+  return shared_bytes > kMostShared || g_compute_capability == 0 ? 0 : kBlocksAtOnce;
+}
 
 int32_t compiled_for(const void*) { return g_compute_capability; }
 
@@ -63,8 +69,9 @@ void poison(const op::LogitRows& output, int64_t rows) {
 
 }  // namespace logratio::device
 
-// For tests: the compute capability that kernels are chosen by, and the order in which the emulator
-// runs a block's threads.
+// For tests: the compute capability that kernels are chosen by, 0 for a GPU whose shared memory is
+// too small for several blocks that share a row; and the order in which the emulator runs a block's
+// threads.
 extern "C" __attribute__((visibility("default"))) void logratio_emulator_set_capability(
     int32_t capability) {
   logratio::device::g_compute_capability = capability;

@@ -85,14 +85,18 @@ __global__ void __launch_bounds__(kListThreads) sum_values(const LR_PARAMETER Di
     write(call.args.loss, 0, sum[0]);
 }
 
-void launch_rows(const DivergenceCall& call, const Machine& machine) {
+int64_t most_resident_groups(const Parts& parts, const Machine& machine) {
+  return std::max<int64_t>(kStretchBlocks * machine.multiprocessors / parts.count, 1);
+}
+
+void launch_rows(const DivergenceCall& call, const Groups& groups, const Machine& machine) {
   const op::Divergence& args = call.args;
   const bool by_index = call.owners_p != nullptr;
   const int64_t units = args.count + (by_index && args.wants_p ? args.p_count : 0) +
                         (by_index && args.wants_q ? args.q_count : 0);
   if (units == 0)
     return;
-  if (call.parts.count > 1 && !args.q_is_weights && launch_in_clusters(call, units, machine))
+  if (call.parts.count > 1 && !args.q_is_weights && launch_parts(call, units, groups, machine))
     return;
   with_type(args.p.type, [&]<class T>(T) {
     with_form(args.options.kind, [&]<TwoRowsForm kForm>() {
@@ -113,12 +117,16 @@ lr_status divergence(Execution* execution, const op::Divergence* divergences) {
     const bool by_index = args.p_rows.present;
     int64_t* const owners_p = workspace.take<int64_t>(by_index ? args.p_count : 0);
     int64_t* const owners_q = workspace.take<int64_t>(by_index ? args.q_count : 0);
+    const Machine machine(*execution);
+    const Parts parts = cut_parts(args.p.columns);
+    const int64_t most_groups = parts.count == 1 ? 0 : most_resident_groups(parts, machine);
+    const Groups groups{most_groups, workspace.take<PartSums>(most_groups),
+                        workspace.take<uint32_t>(most_groups)};
     if (!workspace.ready())
       return;
-    const Machine machine(*execution);
     const DivergenceCall call{args,
                               math::two_rows_scale(args.options.temperature),
-                              cut_parts(args.p.columns),
+                              parts,
                               by_index ? owners_p : nullptr,
                               by_index ? owners_q : nullptr,
                               args.row_weights.present ? total : nullptr,
@@ -135,7 +143,7 @@ lr_status divergence(Execution* execution, const op::Divergence* divergences) {
       prepared.total = total;
       launch(prepare_rows, 1, kListThreads, 0, machine.stream, prepared);
     }
-    launch_rows(call, machine);
+    launch_rows(call, groups, machine);
     if (args.loss.present)
       launch(sum_values, 1, kListThreads, 0, machine.stream, call);
   });

@@ -1,8 +1,10 @@
-// How two vocabulary rows are cut: into parts of up to eight stretches, one for each warp of a
-// block. Short rows have one part. The parts of long ones are done by one block, one after the
-// other, or by a cluster of blocks at once; the order of all sums is that of parts and stretches.
+// How two vocabulary rows are cut, and who takes them. Rows are cut into parts of up to eight
+// stretches, one for each warp of a block; short rows have one part. The parts of long ones are done
+// by one block, one after the other, or by several blocks at once. The order of all sums is that of
+// parts and stretches.
 #pragma once
 
+#include "math/divergence.h"
 #include "row_stretches.cuh"
 
 namespace logratio::device {
@@ -33,5 +35,78 @@ inline Parts cut_parts(int64_t columns) {
   const int64_t part = each * kStretchWarps;
   return {static_cast<int>((columns + part - 1) / part), {kStretchWarps, each}};
 }
+
+// What blocks that take a pair together tell each other. There are two places for each part, for
+// pairs in turn: who writes one of them again has met the others since they read it.
+struct PartSums {
+  math::TwoRowsSums first[2][kMaxParts];
+  math::SecondSums second[2][kMaxParts];
+};
+
+// The blocks that take a pair of rows together. One, which does all parts in turn:
+struct OneBlock {
+  static constexpr bool kPartEach = false;
+  static constexpr int kOwnParts = kMaxParts;
+  const Parts& parts;
+
+  __device__ int64_t index() const { return blockIdx.x; }
+  __device__ int64_t count() const { return gridDim.x; }
+  __device__ int first() const { return 0; }
+  __device__ int last() const { return parts.count; }
+  // All threads meet.
+  __device__ void meet() const { __syncthreads(); }
+  // Where this block puts the sums of its parts, its own place given.
+  __device__ PartSums* places(PartSums* own) const { return own; }
+  // What the block that does a part has put there, after they have met.
+  template <class Of>
+  __device__ Of of_part(const Of* parts_of, int part) const {
+    return parts_of[part];
+  }
+};
+
+// a cluster of blocks, in which each does the part of its rank:
+struct ClusterOfBlocks {
+  static constexpr bool kPartEach = true;
+  static constexpr int kOwnParts = 1;
+  const Parts& parts;
+
+  __device__ int64_t index() const { return blockIdx.x / parts.count; }
+  __device__ int64_t count() const { return gridDim.x / parts.count; }
+  __device__ int first() const { return cluster_rank(); }
+  __device__ int last() const { return cluster_rank() + 1; }
+  __device__ void meet() const { cluster_barrier(); }
+  __device__ PartSums* places(PartSums* own) const { return own; }
+  template <class Of>
+  __device__ Of of_part(const Of* parts_of, int part) const {
+    return *shared_of(part, parts_of + part);
+  }
+};
+
+// or, where there are no clusters, blocks that are resident together, and meet in global memory.
+struct GroupOfBlocks {
+  static constexpr bool kPartEach = true;
+  static constexpr int kOwnParts = 1;
+  const Parts& parts;
+  PartSums* sums;      // of this group
+  uint32_t* arrivals;  // 0 before the launch
+
+  __device__ int64_t index() const { return blockIdx.x / parts.count; }
+  __device__ int64_t count() const { return gridDim.x / parts.count; }
+  __device__ int first() const { return static_cast<int>(blockIdx.x % parts.count); }
+  __device__ int last() const { return first() + 1; }
+  __device__ void meet() const { group_barrier(arrivals, static_cast<uint32_t>(parts.count)); }
+  __device__ PartSums* places(PartSums*) const { return sums; }
+  template <class Of>
+  __device__ Of of_part(const Of* parts_of, int part) const {
+    return parts_of[part];
+  }
+};
+
+// Where groups meet: room for as many as can be resident.
+struct Groups {
+  int64_t count;
+  PartSums* sums;
+  uint32_t* arrivals;
+};
 
 }  // namespace logratio::device

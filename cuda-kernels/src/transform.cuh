@@ -52,9 +52,10 @@ struct NoSoftcap {
 };
 
 // c tanh(a) with a = x / c: a polynomial where |a| < kSoftcapNear, and from there on
-// c - 2 c d / (1 + d) with d = exp(-2 |a|), whose exponential and reciprocal take a quarter of the
-// special unit's time each that memory leaves. Few columns come so near the softcap: a branch for
-// all of a thread's columns spares the others them.
+// c - 2 c d / (1 + d) with d = exp(-2 |a|). The special unit has a result for 16 threads a cycle:
+// an exponential and a reciprocal for every column, beside the exponential of the sums, would take
+// it longer than memory takes. Few columns come so near the softcap, and a branch for all of a
+// thread's columns spares the others them.
 struct Softcap {
   static constexpr bool kCaps = true;
 
