@@ -134,4 +134,20 @@ struct Softcap {
   }
 };
 
+// Calls body(x, z, k) for each logit of a thread's vectors and what the softcap makes of it, k
+// columns after the first.
+template <class T, class Cap, int kCount, int kStep, class Body>
+__device__ __forceinline__ void for_capped_columns(const Vector* v, const Transform& t,
+                                                   Body&& body) {
+#pragma unroll
+  for (int j = 0; j < kCount; ++j) {
+    float x[T::kPerVector], z[T::kPerVector];
+    T::unpack(v[j], x);
+    Cap::template values<T::kPerVector>(x, t, z);
+#pragma unroll
+    for (int k = 0; k < T::kPerVector; ++k)
+      body(x[k], z[k], j * kStep + k);
+  }
+}
+
 }  // namespace logratio::device
