@@ -85,18 +85,16 @@ __global__ void __launch_bounds__(kListThreads) sum_values(const LR_PARAMETER Di
     write(call.args.loss, 0, sum[0]);
 }
 
-int64_t most_resident_groups(const Parts& parts, const Machine& machine) {
-  return std::max<int64_t>(kStretchBlocks * machine.multiprocessors / parts.count, 1);
-}
-
-void launch_rows(const DivergenceCall& call, const Groups& groups, const Machine& machine) {
+void launch_rows(const DivergenceCall& call, const Groups<PairPlaces>& groups,
+                 const Machine& machine) {
   const op::Divergence& args = call.args;
   const bool by_index = call.owners_p != nullptr;
   const int64_t units = args.count + (by_index && args.wants_p ? args.p_count : 0) +
                         (by_index && args.wants_q ? args.q_count : 0);
   if (units == 0)
     return;
-  if (call.parts.count > 1 && !args.q_is_weights && launch_parts(call, units, groups, machine))
+  if (call.parts.count > 1 && !args.q_is_weights &&
+      launch_pairs_in_parts(call, units, groups, machine))
     return;
   with_type(args.p.type, [&]<class T>(T) {
     with_form(args.options.kind, [&]<TwoRowsForm kForm>() {
@@ -119,9 +117,7 @@ lr_status divergence(Execution* execution, const op::Divergence* divergences) {
     int64_t* const owners_q = workspace.take<int64_t>(by_index ? args.q_count : 0);
     const Machine machine(*execution);
     const Parts parts = cut_parts(args.p.columns);
-    const int64_t most_groups = parts.count == 1 ? 0 : most_resident_groups(parts, machine);
-    const Groups groups{most_groups, workspace.take<PartSums>(most_groups),
-                        workspace.take<uint32_t>(most_groups)};
+    const Groups<PairPlaces> groups(parts, machine, workspace);
     if (!workspace.ready())
       return;
     const DivergenceCall call{args,

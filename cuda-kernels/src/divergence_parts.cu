@@ -10,8 +10,6 @@
 namespace logratio::device {
 namespace {
 
-constexpr int32_t kFirstWithClusters = 90;
-
 template <class T, TwoRowsForm kForm>
 __global__ void __launch_bounds__(kStretchThreads, kStretchBlocks)
     divergence_rows_by_clusters(const LR_PARAMETER DivergenceCall call, int64_t cached_vectors) {
@@ -26,53 +24,26 @@ __global__ void __launch_bounds__(kStretchThreads, kStretchBlocks)
 template <class T, TwoRowsForm kForm>
 __global__ void __launch_bounds__(kStretchThreads, kStretchBlocks)
     divergence_rows_by_groups(const LR_PARAMETER DivergenceCall call, int64_t cached_vectors,
-                              const LR_PARAMETER Groups groups) {
+                              const LR_PARAMETER Groups<PairPlaces> groups) {
 #if !defined(__CUDA_ARCH__) || __CUDA_ARCH__ < 900
   LR_DYNAMIC_SHARED(Vector, cache);
   const int64_t group = blockIdx.x / call.parts.count;
-  const GroupOfBlocks team{call.parts, groups.sums + group, groups.arrivals + group};
+  const GroupOfBlocks<PairPlaces> team{call.parts, groups.sums + group, groups.arrivals + group};
   take_all<T, kForm>(call, team, cache + warp_index() * cached_vectors);
 #endif
 }
 
-__global__ void __launch_bounds__(kStretchThreads)
-    clear_arrivals(const LR_PARAMETER Groups groups) {
-  for (int64_t k = threadIdx.x; k < groups.count; k += kStretchThreads)
-    groups.arrivals[k] = 0;
-}
-
 }  // namespace
 
-bool launch_parts(const DivergenceCall& call, int64_t units, const Groups& groups,
-                  const Machine& machine) {
+bool launch_pairs_in_parts(const DivergenceCall& call, int64_t units,
+                           const Groups<PairPlaces>& groups, const Machine& machine) {
   bool launched = false;
   with_type(call.args.p.type, [&]<class T>(T) {
     with_form(call.args.options.kind, [&]<TwoRowsForm kForm>() {
-      // A stretch of both rows.
-      const int64_t vectors = (call.parts.stretches.columns + kRowColumns<T> - 1) / kRowColumns<T> *
-                              (2 * kRowVectors * kWarp);
-      const size_t bytes = static_cast<size_t>(vectors) * sizeof(Vector) * kStretchWarps;
-      const auto blocks = static_cast<unsigned>(call.parts.count);
-      const auto clusters = divergence_rows_by_clusters<T, kForm>;
-      const auto by_groups = divergence_rows_by_groups<T, kForm>;
-      const bool has_clusters = compiled_for(clusters) >= kFirstWithClusters;
-      const int64_t resident = has_clusters ? resident_blocks(clusters, kStretchThreads, bytes)
-                                            : resident_blocks(by_groups, kStretchThreads, bytes);
-      if (resident == 0)
-        return;
-      if (has_clusters) {
-        launch_clusters(clusters, blocks, dim3(blocks * machine.blocks(units).x), kStretchThreads,
-                        bytes, machine.stream, call, vectors);
-      } else {
-        const int64_t count =
-            std::min({units, groups.count, resident * machine.multiprocessors / blocks});
-        if (count == 0)
-          return;
-        launch(clear_arrivals, 1, kStretchThreads, 0, machine.stream, groups);
-        launch_resident(by_groups, blocks, dim3(blocks * static_cast<unsigned>(count)),
-                        kStretchThreads, bytes, machine.stream, call, vectors, groups);
-      }
-      launched = true;
+      const int64_t chunks = (call.parts.stretches.columns + kRowColumns<T> - 1) / kRowColumns<T>;
+      launched = launch_parts<DivergenceCall, PairPlaces>(
+          divergence_rows_by_clusters<T, kForm>, divergence_rows_by_groups<T, kForm>, call,
+          chunks * (2 * kRowVectors * kWarp), units, groups, machine);
     });
   });
   return launched;

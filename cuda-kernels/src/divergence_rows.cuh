@@ -40,13 +40,19 @@ struct DivergenceCall {
   }
 };
 
+// What blocks that take a pair together tell each other.
+struct PairPlaces {
+  TwoRowsSums first[2][kMaxParts];
+  SecondSums second[2][kMaxParts];
+};
+
 // What the warps of a block tell each other.
 template <class Team>
 struct TwoRowsScratch {
   TwoRowsSums first[Team::kOwnParts][kStretchWarps];
   SecondSums second[Team::kOwnParts][kStretchWarps];
   TransportStart starts[Team::kOwnParts][kStretchWarps];
-  PartSums parts;
+  PairPlaces places;
   float largest[kStretchWarps];  // weight
   TwoRowsSums sums;
   TwoRowsNorm norm;
@@ -135,7 +141,7 @@ struct Pair {
       for (int part = team.first(); part < team.last(); ++part) {
         const TwoRowsSums sums = merged_lanes(of_warp(part - team.first()));
         if (lane_index() == 0)
-          team.places(&scratch->parts)->first[turn][part] = sums;
+          team.places(&scratch->places)->first[turn][part] = sums;
       }
     }
     team.meet();
@@ -157,7 +163,7 @@ struct Pair {
   __device__ __forceinline__ void merge_parts() const {
     const int lane = lane_index();
     const TwoRowsSums part = lane < call.parts.count
-                                 ? team.of_part(team.places(&scratch->parts)->first[turn], lane)
+                                 ? team.of_part(team.places(&scratch->places)->first[turn], lane)
                                  : math::no_sums();
     const TwoRowsSums sums = merged_lanes(part);
     if (lane == 0) {
@@ -214,7 +220,7 @@ struct Pair {
           scratch->starts[part - team.first()][w].signs = sums.signs;
           math::append(&sums, scratch->second[part - team.first()][w]);
         }
-        team.places(&scratch->parts)->second[turn][part] = sums;
+        team.places(&scratch->places)->second[turn][part] = sums;
       }
     }
     team.meet();
@@ -226,7 +232,7 @@ struct Pair {
     for (int part = 0; part < call.parts.count; ++part) {
       if (team.first() <= part && part < team.last())
         shift_starts(part, sums.signs);
-      math::append(&sums, team.of_part(team.places(&scratch->parts)->second[turn], part));
+      math::append(&sums, team.of_part(team.places(&scratch->places)->second[turn], part));
     }
     return sums;
   }
@@ -387,7 +393,7 @@ void with_form(math::Divergence kind, Start&& start) {
 
 // In divergence_parts.cu: the same by several blocks to a pair. False, and nothing done, where a
 // part does not fit into a block's shared memory; a call with weights is not for them either.
-bool launch_parts(const DivergenceCall& call, int64_t units, const Groups& groups,
-                  const Machine& machine);
+bool launch_pairs_in_parts(const DivergenceCall& call, int64_t units,
+                           const Groups<PairPlaces>& groups, const Machine& machine);
 
 }  // namespace logratio::device
