@@ -10,6 +10,7 @@ namespace logratio::device {
 namespace {
 
 constexpr int32_t kMultiprocessors = 1;
+constexpr int64_t kBlocksAtOnce = 8;  // of those that wait for each other
 std::atomic<int32_t> g_compute_capability{90};
 
 }  // namespace
@@ -36,6 +37,11 @@ void* make_mark() { return new char; }
 void destroy_mark(void* mark) { delete static_cast<char*>(mark); }
 void set_mark(void*, void*) noexcept {}
 void await_mark(void*, void*) { ++emulator::waits; }
+int64_t resident_blocks(const void*, int, size_t shared_bytes) {
+  constexpr size_t kMostShared = 224 * 1024;
+  return shared_bytes > kMostShared || g_compute_capability == 0 ? 0 : kBlocksAtOnce;
+}
+
 int32_t compiled_for(const void*) { return g_compute_capability; }
 
 void describe(int32_t, lr_device_info* info) {
@@ -75,9 +81,10 @@ void poison(const op::LogitRows& output, int64_t rows) {
 
 }  // namespace logratio::device
 
-// For tests: the compute capability that kernels are chosen by, the order in which the emulator runs
-// a block's threads, how many clusters of several blocks have run, how often kernels have added to a
-// counter, and streams have waited for a workspace.
+// For tests: the compute capability that kernels are chosen by, 0 for a GPU whose shared memory is
+// too small for several blocks that share a row; the order in which the emulator runs a block's
+// threads; how many clusters of several blocks have run, how often kernels have added to a counter,
+// and streams have waited for a workspace.
 extern "C" __attribute__((visibility("default"))) void logratio_emulator_set_capability(
     int32_t capability) {
   logratio::device::g_compute_capability = capability;

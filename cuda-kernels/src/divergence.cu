@@ -80,14 +80,16 @@ __global__ void __launch_bounds__(kListThreads) sum_values(const LR_PARAMETER Di
     write(call.args.loss, 0, sum[0]);
 }
 
-void launch_rows(const DivergenceCall& call, const Machine& machine) {
+void launch_rows(const DivergenceCall& call, const Groups<PairPlaces>& groups,
+                 const Machine& machine) {
   const op::Divergence& args = call.args;
   const bool by_index = call.owners_p != nullptr;
   const int64_t units = args.count + (by_index && args.wants_p ? args.p_count : 0) +
                         (by_index && args.wants_q ? args.q_count : 0);
   if (units == 0)
     return;
-  if (call.parts.count > 1 && !args.q_is_weights && launch_in_clusters(call, units, machine))
+  if (call.parts.count > 1 && !args.q_is_weights &&
+      launch_pairs_in_parts(call, units, groups, machine))
     return;
   with_type(args.p.type, [&]<class T>(T) {
     with_form(args.options.kind, [&]<TwoRowsForm kForm>() {
@@ -109,12 +111,14 @@ lr_status divergence(Execution* execution, const op::Divergence* divergences) {
     int64_t* const owners_p = workspace.take<int64_t>(by_index ? args.p_count : 0);
     int64_t* const owners_q = workspace.take<int64_t>(by_index ? args.q_count : 0);
     const ListMemory list = take_list_memory(workspace, args.count);
+    const Machine machine(*execution);
+    const Parts parts = cut_parts(args.p.columns);
+    const Groups<PairPlaces> groups(parts, machine, workspace);
     if (!workspace.ready())
       return;
-    const Machine machine(*execution);
     const DivergenceCall call{args,
                               math::two_rows_scale(args.options.temperature),
-                              cut_parts(args.p.columns),
+                              parts,
                               by_index ? owners_p : nullptr,
                               by_index ? owners_q : nullptr,
                               args.row_weights.present ? total : nullptr,
@@ -128,7 +132,7 @@ lr_status divergence(Execution* execution, const op::Divergence* divergences) {
     if (args.wants_q && args.grad_q.base != args.q.base)
       poison(args.grad_q, args.q_count);
     const bool prepares = by_index || args.row_weights.present;
-    const dim3 parts = grid_of(parts_of(args.count));
+    const dim3 list_parts = grid_of(parts_of(args.count));
     if (prepares || args.loss.present)
       prepare_list_sums(list, args.count, machine.stream);
     if (by_index) {
@@ -138,11 +142,11 @@ lr_status divergence(Execution* execution, const op::Divergence* divergences) {
     if (prepares) {
       DivergenceCall prepared = call;
       prepared.total = total;
-      launch(prepare_rows, parts, kListThreads, 0, machine.stream, prepared);
+      launch(prepare_rows, list_parts, kListThreads, 0, machine.stream, prepared);
     }
-    launch_rows(call, machine);
+    launch_rows(call, groups, machine);
     if (args.loss.present)
-      launch(sum_values, parts, kListThreads, 0, machine.stream, call);
+      launch(sum_values, list_parts, kListThreads, 0, machine.stream, call);
   });
 }
 

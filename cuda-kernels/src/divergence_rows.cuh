@@ -1,4 +1,4 @@
-// The kernel of divergence: two rows that meet, by a block, or by a cluster of them.
+// The kernel of divergence: two rows that meet, by a block, or by several at once.
 #pragma once
 
 #include "list_sum.cuh"
@@ -16,7 +16,8 @@ struct DivergenceCall {
   op::Divergence args;
   TwoRowsScale scale;
   Parts parts;
-  int64_t* owners_p;  // by row: the first k that names it, or kNobody. NULL where row k meets row k
+  int64_t* owners_p;  // by row: the first k that names it, or kNobody. NULL
+                      // where row k meets row k
   int64_t* owners_q;
   double* total;    // of the weights; NULL: the number of rows that meet
   double* values;   // in double
@@ -43,54 +44,19 @@ struct DivergenceCall {
   }
 };
 
-// ---- Who does what ----
-
-// The blocks that take a pair of rows together: one, which does all parts in turn, or a cluster, in
-// which each does the part of its rank.
-struct OneBlock {
-  static constexpr bool kCluster = false;
-  static constexpr int kOwnParts = kMaxParts;
-  const Parts& parts;
-
-  __device__ int64_t index() const { return blockIdx.x; }
-  __device__ int64_t count() const { return gridDim.x; }
-  __device__ int first() const { return 0; }
-  __device__ int last() const { return parts.count; }
-  // All threads meet.
-  __device__ void meet() const { __syncthreads(); }
-  // What the block that does a part has in its own place for it, after they have met.
-  template <class Of>
-  __device__ Of of_part(const Of* parts_of, int part) const {
-    return parts_of[part];
-  }
+// What blocks that take a pair together tell each other.
+struct PairPlaces {
+  TwoRowsSums first[2][kMaxParts];
+  SecondSums second[2][kMaxParts];
 };
 
-struct OnePartEach {
-  static constexpr bool kCluster = true;
-  static constexpr int kOwnParts = 1;
-  const Parts& parts;
-
-  __device__ int64_t index() const { return blockIdx.x / parts.count; }
-  __device__ int64_t count() const { return gridDim.x / parts.count; }
-  __device__ int first() const { return cluster_rank(); }
-  __device__ int last() const { return cluster_rank() + 1; }
-  __device__ void meet() const { cluster_barrier(); }
-  template <class Of>
-  __device__ Of of_part(const Of* parts_of, int part) const {
-    return *shared_of(part, parts_of + part);
-  }
-};
-
-// What the warps of a block tell each other, and its blocks. Of a cluster's places for parts there
-// are two, for pairs in turn: who writes one of them again has met the others since they read it.
+// What the warps of a block tell each other.
 template <class Team>
 struct TwoRowsScratch {
-  static constexpr int kTurns = Team::kCluster ? 2 : 1;
   TwoRowsSums first[Team::kOwnParts][kStretchWarps];
   SecondSums second[Team::kOwnParts][kStretchWarps];
   TransportStart starts[Team::kOwnParts][kStretchWarps];
-  TwoRowsSums first_parts[kTurns][kMaxParts];
-  SecondSums second_parts[kTurns][kMaxParts];
+  PairPlaces places;
   float largest[kStretchWarps];  // weight
   TwoRowsSums sums;
   TwoRowsNorm norm;
@@ -129,7 +95,7 @@ __device__ inline int64_t count_live(const TwoRows<T>& rows, int64_t columns,
 template <class T, TwoRowsForm kForm, class Team>
 struct Pair {
   using Scratch = TwoRowsScratch<Team>;
-  using Rows = std::conditional_t<Team::kCluster, CachedRows<T>, TwoRows<T>>;
+  using Rows = std::conditional_t<Team::kPartEach, CachedRows<T>, TwoRows<T>>;
 
   const DivergenceCall& call;
   const Team& team;
@@ -147,8 +113,8 @@ struct Pair {
     }
   }
 
-  // Sets the power of two next to the largest weight as scale. Called by the whole block; a cluster
-  // takes no weights.
+  // Sets the power of two next to the largest weight as scale. Called by the whole block; several
+  // blocks take no weights.
   __device__ __forceinline__ void scale_weights() {
     int bad = 0;
     float largest = 0;
@@ -179,7 +145,7 @@ struct Pair {
       for (int part = team.first(); part < team.last(); ++part) {
         const TwoRowsSums sums = merged_lanes(of_warp(part - team.first()));
         if (lane_index() == 0)
-          scratch->first_parts[turn][part] = sums;
+          team.places(&scratch->places)->first[turn][part] = sums;
       }
     }
     team.meet();
@@ -200,8 +166,9 @@ struct Pair {
   // Called by the first warp.
   __device__ __forceinline__ void merge_parts() const {
     const int lane = lane_index();
-    const TwoRowsSums part =
-        lane < call.parts.count ? team.of_part(scratch->first_parts[turn], lane) : math::no_sums();
+    const TwoRowsSums part = lane < call.parts.count
+                                 ? team.of_part(team.places(&scratch->places)->first[turn], lane)
+                                 : math::no_sums();
     const TwoRowsSums sums = merged_lanes(part);
     if (lane == 0) {
       scratch->sums = sums;
@@ -257,7 +224,7 @@ struct Pair {
           scratch->starts[part - team.first()][w].signs = sums.signs;
           math::append(&sums, scratch->second[part - team.first()][w]);
         }
-        scratch->second_parts[turn][part] = sums;
+        team.places(&scratch->places)->second[turn][part] = sums;
       }
     }
     team.meet();
@@ -269,7 +236,7 @@ struct Pair {
     for (int part = 0; part < call.parts.count; ++part) {
       if (team.first() <= part && part < team.last())
         shift_starts(part, sums.signs);
-      math::append(&sums, team.of_part(scratch->second_parts[turn], part));
+      math::append(&sums, team.of_part(team.places(&scratch->places)->second[turn], part));
     }
     return sums;
   }
@@ -333,7 +300,7 @@ __device__ __forceinline__ void take_rows(const DivergenceCall& call, const Team
   Pair<T, kForm, Team> pair{call, team, scratch, turn, {}, args.p.columns};
   pair.rows.a = row_address<T>(args.p, row_p);
   pair.rows.temperature = static_cast<float>(call.scale.temperature);
-  if constexpr (Team::kCluster) {
+  if constexpr (Team::kPartEach) {
     pair.rows.b = row_address<T>(args.q, row_q);
     pair.rows.begin = call.parts.begin(team.first(), warp_index());
     pair.rows.cache = cache;
@@ -402,7 +369,7 @@ __device__ __forceinline__ void take_all(const DivergenceCall& call, const Team&
     }
     // Here alone: it is most of the kernel, and inlined.
     take_rows<T, kForm>(call, team, unit, row_p, row_q, turn, cache, scratch);
-    if constexpr (Team::kCluster)
+    if constexpr (Team::kPartEach)
       turn ^= 1;
   }
 }
@@ -428,8 +395,9 @@ void with_form(math::Divergence kind, Start&& start) {
   }
 }
 
-// In divergence_clusters.cu: the same by clusters. False, and nothing done, on a GPU that has none,
-// and where a part does not fit into a block's shared memory. A call with weights has none either.
-bool launch_in_clusters(const DivergenceCall& call, int64_t units, const Machine& machine);
+// In divergence_parts.cu: the same by several blocks to a pair. False, and nothing done, where a
+// part does not fit into a block's shared memory; a call with weights is not for them either.
+bool launch_pairs_in_parts(const DivergenceCall& call, int64_t units,
+                           const Groups<PairPlaces>& groups, const Machine& machine);
 
 }  // namespace logratio::device

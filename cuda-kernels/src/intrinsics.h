@@ -121,8 +121,7 @@ __device__ __forceinline__ int bit_count(uint32_t bits) { return __popc(bits); }
 // before, shared memory and global, is seen by all after it.
 __device__ __forceinline__ void cluster_barrier() {
 #if __CUDA_ARCH__ >= 900
-  asm volatile("barrier.cluster.arrive.release.aligned;\n\tbarrier.cluster.wait.acquire.aligned;" ::
-                   : "memory");
+  asm volatile("barrier.cluster.arrive.release;\n\tbarrier.cluster.wait.acquire;" ::: "memory");
 #endif
 }
 __device__ __forceinline__ int cluster_rank() {
@@ -140,6 +139,22 @@ __device__ __forceinline__ const T* shared_of(int rank, const T* address) {
   asm("mapa.u64 %0, %1, %2;" : "=l"(there) : "l"(there), "r"(rank));
 #endif
   return reinterpret_cast<const T*>(there);
+}
+
+// Groups of `blocks` blocks that are resident together: all threads of the group meet; what they
+// wrote before is seen by all after it. `arrivals` was 0 before the launch.
+__device__ __forceinline__ void group_barrier(uint32_t* arrivals, uint32_t blocks) {
+  __syncthreads();
+  if (threadIdx.x == 0) {
+    make_visible();
+    const uint32_t target = (count_arrival(arrivals) / blocks + 1) * blocks;
+    uint32_t seen;
+    do {
+      asm volatile("ld.acquire.gpu.global.u32 %0, [%1];" : "=r"(seen) : "l"(arrivals) : "memory");
+    } while (seen < target);
+    make_visible();
+  }
+  __syncthreads();
 }
 
 // Copies 16 bytes to shared memory, to be waited for by the thread that asked for them.
@@ -200,6 +215,9 @@ inline void lower_to(int64_t* target, int64_t value) {
 inline uint32_t count_arrival(uint32_t* counter) { return (*counter)++; }
 inline int bit_count(uint32_t bits) { return std::popcount(bits); }
 inline void cluster_barrier(emulator::Site site = emulator::Site::current()) {
+  emulator::meet_cluster(site);
+}
+inline void group_barrier(uint32_t*, uint32_t, emulator::Site site = emulator::Site::current()) {
   emulator::meet_cluster(site);
 }
 inline int cluster_rank() { return emulator::cluster_rank(); }

@@ -1,6 +1,7 @@
-// How two vocabulary rows are cut: into parts of up to eight stretches, one for each warp of a
-// block. Short rows have one part. The parts of long ones are done by one block, one after the
-// other, or by a cluster of blocks at once; the order of all sums is that of parts and stretches.
+// How the rows of divergence and scoring_rule are cut, and who takes them. Rows are cut into parts
+// of up to eight stretches, one for each warp of a block; short rows have one part. The parts of
+// long ones are done by one block, one after the other, or by several blocks at once. The order of
+// all sums is that of parts and stretches.
 #pragma once
 
 #include "row_stretches.cuh"
@@ -33,5 +34,126 @@ inline Parts cut_parts(int64_t columns) {
   const int64_t part = each * kStretchWarps;
   return {static_cast<int>((columns + part - 1) / part), {kStretchWarps, each}};
 }
+
+// The blocks that take a row, or a pair, together. What they tell each other has two places for
+// each part, for rows in turn: who writes one of them again has met the others since they read it.
+// One block, which does all parts in turn:
+struct OneBlock {
+  static constexpr bool kPartEach = false;
+  static constexpr int kOwnParts = kMaxParts;
+  const Parts& parts;
+
+  __device__ int64_t index() const { return blockIdx.x; }
+  __device__ int64_t count() const { return gridDim.x; }
+  __device__ int first() const { return 0; }
+  __device__ int last() const { return parts.count; }
+  // All threads meet.
+  __device__ void meet() const { __syncthreads(); }
+  // Where this block puts the sums of its parts, its own places given.
+  template <class Places>
+  __device__ Places* places(Places* own) const {
+    return own;
+  }
+  // What the block that does a part has put there, after they have met.
+  template <class Of>
+  __device__ Of of_part(const Of* parts_of, int part) const {
+    return parts_of[part];
+  }
+};
+
+// a cluster of blocks, in which each does the part of its rank:
+struct ClusterOfBlocks {
+  static constexpr bool kPartEach = true;
+  static constexpr int kOwnParts = 1;
+  const Parts& parts;
+
+  __device__ int64_t index() const { return blockIdx.x / parts.count; }
+  __device__ int64_t count() const { return gridDim.x / parts.count; }
+  __device__ int first() const { return cluster_rank(); }
+  __device__ int last() const { return cluster_rank() + 1; }
+  __device__ void meet() const { cluster_barrier(); }
+  template <class Places>
+  __device__ Places* places(Places* own) const {
+    return own;
+  }
+  template <class Of>
+  __device__ Of of_part(const Of* parts_of, int part) const {
+    return *shared_of(part, parts_of + part);
+  }
+};
+
+// or, where there are no clusters, blocks that are resident together, and meet in global memory.
+template <class Places>
+struct GroupOfBlocks {
+  static constexpr bool kPartEach = true;
+  static constexpr int kOwnParts = 1;
+  const Parts& parts;
+  Places* sums;        // of this group
+  uint32_t* arrivals;  // 0 before the launch
+
+  __device__ int64_t index() const { return blockIdx.x / parts.count; }
+  __device__ int64_t count() const { return gridDim.x / parts.count; }
+  __device__ int first() const { return static_cast<int>(blockIdx.x % parts.count); }
+  __device__ int last() const { return first() + 1; }
+  __device__ void meet() const { group_barrier(arrivals, static_cast<uint32_t>(parts.count)); }
+  __device__ Places* places(Places*) const { return sums; }
+  template <class Of>
+  __device__ Of of_part(const Of* parts_of, int part) const {
+    return parts_of[part];
+  }
+};
+
+// Where groups meet: room for as many as can be resident.
+template <class Places>
+struct Groups {
+  int64_t count;
+  Places* sums;
+  uint32_t* arrivals;
+
+  Groups(const Parts& parts, const Machine& machine, Workspace& workspace)
+      : count(parts.count == 1
+                  ? 0
+                  : std::max<int64_t>(kStretchBlocks * machine.multiprocessors / parts.count, 1)),
+        sums(workspace.take<Places>(count)),
+        arrivals(workspace.take<uint32_t>(count)) {}
+};
+
+namespace {
+
+__global__ void __launch_bounds__(kStretchThreads)
+    clear_arrivals(uint32_t* arrivals, int64_t count) {
+  for (int64_t k = threadIdx.x; k < count; k += kStretchThreads)
+    arrivals[k] = 0;
+}
+
+// Starts either kernel, the one for clusters where there are any, on blocks that keep `vectors` of
+// each stretch in shared memory. False, and nothing done, where they do not fit.
+template <class Call, class Places>
+bool launch_parts(void (*by_clusters)(Call, int64_t),
+                  void (*by_groups)(Call, int64_t, Groups<Places>), const Call& call,
+                  int64_t vectors, int64_t units, const Groups<Places>& groups,
+                  const Machine& machine) {
+  constexpr int32_t kFirstWithClusters = 90;
+  const size_t bytes = static_cast<size_t>(vectors) * sizeof(Vector) * kStretchWarps;
+  const auto blocks = static_cast<unsigned>(call.parts.count);
+  if (compiled_for(by_clusters) >= kFirstWithClusters) {
+    if (resident_blocks(by_clusters, kStretchThreads, bytes) == 0)
+      return false;
+    launch_clusters(by_clusters, blocks, dim3(blocks * machine.blocks(units).x), kStretchThreads,
+                    bytes, machine.stream, call, vectors);
+    return true;
+  }
+  const int64_t resident = resident_blocks(by_groups, kStretchThreads, bytes);
+  const int64_t count =
+      std::min({units, groups.count, resident * machine.multiprocessors / blocks});
+  if (count == 0)
+    return false;
+  launch(clear_arrivals, 1, kStretchThreads, 0, machine.stream, groups.arrivals, groups.count);
+  launch_resident(by_groups, blocks, dim3(blocks * static_cast<unsigned>(count)), kStretchThreads,
+                  bytes, machine.stream, call, vectors, groups);
+  return true;
+}
+
+}  // namespace
 
 }  // namespace logratio::device

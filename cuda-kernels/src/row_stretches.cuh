@@ -15,6 +15,7 @@ constexpr int kStretchThreads = kStretchWarps * kWarp;
 constexpr int kStretchBlocks =
     2;  // on a multiprocessor, 32 KiB of loads under way: a third would leave too few registers
 constexpr int64_t kStretchColumns = 1024;  // fewer are not worth a warp
+constexpr int kChunksAhead = 4;            // of a warp, on their way to shared memory
 constexpr int64_t kStretchUnit = 512;  // stretches begin at multiples of it: of every warp's chunk
 
 struct Stretches {
@@ -50,6 +51,25 @@ __device__ __forceinline__ void load_stretch(const typename T::Element* row,
     return;
   }
   load_chunk<T, kCount, kStep, true>(row, chunk, shift, v);
+}
+
+// Copies such a chunk to shared memory, each lane's vectors beside the next lane's. A lane waits
+// for its own copies alone.
+template <class T, int kCount, int kStep>
+__device__ __forceinline__ void fetch_stretch(const typename T::Element* row,
+                                              const Chunk<T, kCount, kStep>& chunk, Vector* there) {
+  if (misalignment(row) == 0 && chunk.left >= chunk.kWhole) {
+    const auto* const address = reinterpret_cast<const Vector*>(row + chunk.first);
+#pragma unroll
+    for (int j = 0; j < kCount; ++j)
+      copy_ahead(there + j * kWarp, address + j * kWarp);
+    return;
+  }
+  Vector v[kCount];
+  load_stretch<false>(row, chunk, v);
+#pragma unroll
+  for (int j = 0; j < kCount; ++j)
+    there[j * kWarp] = v[j];
 }
 
 template <class T, int kCount>

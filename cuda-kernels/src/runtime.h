@@ -67,6 +67,12 @@ template <class... Parameters>
 int32_t compiled_for(void (*kernel)(Parameters...)) {
   return compiled_for(reinterpret_cast<const void*>(kernel));
 }
+// How many blocks of a kernel are on a multiprocessor at once; 0 where not even one fits.
+int64_t resident_blocks(const void* kernel, int threads, size_t shared_bytes);
+template <class... Parameters>
+int64_t resident_blocks(void (*kernel)(Parameters...), int threads, size_t shared_bytes) {
+  return resident_blocks(reinterpret_cast<const void*>(kernel), threads, shared_bytes);
+}
 void describe(int32_t device, lr_device_info* info);
 // Queues writing a byte's value to each byte of device memory.
 void fill(void* memory, uint8_t value, uint64_t bytes, void* stream);
@@ -167,6 +173,20 @@ void launch_clusters(void (*kernel)(Parameters...), unsigned cluster, dim3 grid,
   emulator::run_grid(grid, block, shared_bytes, cluster, thread, &call);
 }
 
+template <class... Parameters, class... Arguments>
+void launch_resident(void (*kernel)(Parameters...), unsigned group, dim3 grid, dim3 block,
+                     size_t shared_bytes, void* stream, Arguments&&... arguments) {
+  launch_clusters(kernel, group, grid, block, shared_bytes, stream,
+                  std::forward<Arguments>(arguments)...);
+}
+
+template <class... Parameters, class... Arguments>
+void launch(void (*kernel)(Parameters...), dim3 grid, dim3 block, size_t shared_bytes, void* stream,
+            Arguments&&... arguments) {
+  launch_clusters(kernel, 1, grid, block, shared_bytes, stream,
+                  std::forward<Arguments>(arguments)...);
+}
+
 // Outputs start as NaN, so that an element that no kernel wrote shows.
 void poison(const op::TensorView& output);
 void poison(const op::LogitRows& output, int64_t rows);
@@ -199,46 +219,63 @@ const KernelFile this_file(nothing);
 }  // namespace
 #endif
 
-// Clusters of more than one block need compute capability 9.0.
+void allow_shared(const void* kernel, size_t shared_bytes);
+
+// `attribute` may be null.
 template <class... Parameters, class... Arguments>
-void launch_clusters(void (*kernel)(Parameters...), unsigned cluster, dim3 grid, dim3 block,
-                     size_t shared_bytes, void* stream, Arguments&&... arguments) {
+void launch_with(const cudaLaunchAttribute* attribute, void (*kernel)(Parameters...), dim3 grid,
+                 dim3 block, size_t shared_bytes, void* stream, Arguments&&... arguments) {
   const auto start = [&](Parameters... parameters) {
     void* addresses[] = {static_cast<void*>(&parameters)...};
     const auto* const function = reinterpret_cast<const void*>(kernel);
-    cudaLaunchAttribute attribute{};
-    attribute.id = cudaLaunchAttributeClusterDimension;
-    attribute.val.clusterDim = {cluster, 1, 1};
+    allow_shared(function, shared_bytes);
+    cudaLaunchAttribute own = attribute == nullptr ? cudaLaunchAttribute{} : *attribute;
     cudaLaunchConfig_t config{};
     config.gridDim = grid;
     config.blockDim = block;
     config.dynamicSmemBytes = shared_bytes;
     config.stream = static_cast<cudaStream_t>(stream);
-    config.attrs = &attribute;
-    config.numAttrs = cluster > 1 ? 1 : 0;
-    constexpr size_t kEveryKernelsShared = 48 * 1024;
-    const cudaError_t allowed =
-        shared_bytes <= kEveryKernelsShared
-            ? cudaSuccess
-            : cudaFuncSetAttribute(function, cudaFuncAttributeMaxDynamicSharedMemorySize,
-                                   static_cast<int>(shared_bytes));
-    return allowed != cudaSuccess ? allowed : cudaLaunchKernelExC(&config, function, addresses);
+    config.attrs = &own;
+    config.numAttrs = attribute == nullptr ? 0 : 1;
+    return cudaLaunchKernelExC(&config, function, addresses);
   };
   const cudaError_t error = start(std::forward<Arguments>(arguments)...);
   if (error != cudaSuccess)
     fail_cuda(error, "a kernel could not be started");
 }
 
-inline void poison(const op::TensorView&) {}
-inline void poison(const op::LogitRows&, int64_t) {}
+// Clusters need compute capability 9.0.
+template <class... Parameters, class... Arguments>
+void launch_clusters(void (*kernel)(Parameters...), unsigned cluster, dim3 grid, dim3 block,
+                     size_t shared_bytes, void* stream, Arguments&&... arguments) {
+  cudaLaunchAttribute attribute{};
+  attribute.id = cudaLaunchAttributeClusterDimension;
+  attribute.val.clusterDim = {cluster, 1, 1};
+  launch_with(&attribute, kernel, grid, block, shared_bytes, stream,
+              std::forward<Arguments>(arguments)...);
+}
 
-#endif
+// The grid is resident as a whole, or does not start. Groups of so many blocks meet.
+template <class... Parameters, class... Arguments>
+void launch_resident(void (*kernel)(Parameters...), unsigned, dim3 grid, dim3 block,
+                     size_t shared_bytes, void* stream, Arguments&&... arguments) {
+  cudaLaunchAttribute attribute{};
+  attribute.id = cudaLaunchAttributeCooperative;
+  attribute.val.cooperative = 1;
+  launch_with(&attribute, kernel, grid, block, shared_bytes, stream,
+              std::forward<Arguments>(arguments)...);
+}
 
 template <class... Parameters, class... Arguments>
 void launch(void (*kernel)(Parameters...), dim3 grid, dim3 block, size_t shared_bytes, void* stream,
             Arguments&&... arguments) {
-  launch_clusters(kernel, 1, grid, block, shared_bytes, stream,
-                  std::forward<Arguments>(arguments)...);
+  launch_with(nullptr, kernel, grid, block, shared_bytes, stream,
+              std::forward<Arguments>(arguments)...);
 }
+
+inline void poison(const op::TensorView&) {}
+inline void poison(const op::LogitRows&, int64_t) {}
+
+#endif
 
 }  // namespace logratio::device

@@ -21,9 +21,11 @@ std::string driver_text() {
   }
   void* driver = dlopen("libcuda.so.1", RTLD_NOW | RTLD_LOCAL);
   if (driver == nullptr)
-    return "libcuda.so.1 was not found: install an NVIDIA driver, r580 or newer";
+    return "libcuda.so.1 was not found: install an NVIDIA driver, r580 or "
+           "newer";
   dlclose(driver);
-  return "the NVIDIA driver does not answer: install driver r580 or newer, and see whether "
+  return "the NVIDIA driver does not answer: install driver r580 or newer, and "
+         "see whether "
          "nvidia-smi works";
 }
 
@@ -50,10 +52,12 @@ void fail_cuda(cudaError_t error, const char* what) {
       throw Failure(LR_UNAVAILABLE, "CUDA is unavailable: " + driver_text());
     case cudaErrorNoDevice:
       throw Failure(LR_UNAVAILABLE,
-                    "CUDA is unavailable: there is no NVIDIA GPU that this process may use");
+                    "CUDA is unavailable: there is no NVIDIA GPU "
+                    "that this process may use");
     case cudaErrorNoKernelImageForDevice:
       throw Failure(LR_UNAVAILABLE,
-                    "CUDA is unavailable: this library has no kernels for the GPU, expected "
+                    "CUDA is unavailable: this library has no "
+                    "kernels for the GPU, expected "
                     "compute capability 8.0 or newer");
     case cudaErrorMemoryAllocation:
       throw Failure(LR_OUT_OF_MEMORY, "the GPU is out of memory");
@@ -149,6 +153,29 @@ int32_t compiled_for(const void* kernel) {
   cudaFuncAttributes attributes{};
   check(cudaFuncGetAttributes(&attributes, kernel), "a kernel could not be looked up");
   return attributes.ptxVersion;
+}
+
+void allow_shared(const void* kernel, size_t shared_bytes) {
+  constexpr size_t kEveryKernels = 48 * 1024;
+  if (shared_bytes <= kEveryKernels)
+    return;
+  check(cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize,
+                             static_cast<int>(shared_bytes)),
+        "a kernel could not have its shared memory");
+}
+
+int64_t resident_blocks(const void* kernel, int threads, size_t shared_bytes) {
+  int device = 0, most = 0, blocks = 0;
+  check(cudaGetDevice(&device), "the current GPU could not be asked for");
+  most = attribute(cudaDevAttrMaxSharedMemoryPerBlockOptin, device);
+  cudaFuncAttributes attributes{};
+  check(cudaFuncGetAttributes(&attributes, kernel), "a kernel could not be looked up");
+  if (shared_bytes + attributes.sharedSizeBytes > static_cast<size_t>(most))
+    return 0;
+  allow_shared(kernel, shared_bytes);
+  check(cudaOccupancyMaxActiveBlocksPerMultiprocessor(&blocks, kernel, threads, shared_bytes),
+        "a kernel could not be looked up");
+  return blocks;
 }
 
 void describe(int32_t device, lr_device_info* info) {

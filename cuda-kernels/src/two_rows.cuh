@@ -98,8 +98,7 @@ __device__ __forceinline__ void load_rows(const TwoRows<T>& rows, const RowChunk
 // it: a chunk's vectors of one side and the other, each lane's own beside the next lane's.
 template <class T>
 struct CachedRows : TwoRows<T> {
-  static constexpr int kAhead = 4;  // chunks under way
-  int64_t begin;                    // of the stretch
+  int64_t begin;  // of the stretch
   Vector* cache;
 
   __device__ __forceinline__ Vector* place(const RowChunk<T>& chunk) const {
@@ -109,27 +108,10 @@ struct CachedRows : TwoRows<T> {
   __device__ __forceinline__ void fetch(int64_t column, int64_t end) const {
     if (column < end) {
       const RowChunk<T> chunk(column + lane_index() * T::kPerVector, end);
-      fetch_side(this->a, chunk, place(chunk));
-      fetch_side(this->b, chunk, place(chunk) + kRowVectors * kWarp);
+      fetch_stretch(this->a, chunk, place(chunk));
+      fetch_stretch(this->b, chunk, place(chunk) + kRowVectors * kWarp);
     }
     end_copies();
-  }
-
- private:
-  static __device__ __forceinline__ void fetch_side(const typename T::Element* row,
-                                                    const RowChunk<T>& chunk, Vector* there) {
-    if (misalignment(row) == 0 && chunk.left >= chunk.kWhole) {
-      const auto* const address = reinterpret_cast<const Vector*>(row + chunk.first);
-#pragma unroll
-      for (int j = 0; j < kRowVectors; ++j)
-        copy_ahead(there + j * kWarp, address + j * kWarp);
-      return;
-    }
-    Vector v[kRowVectors];
-    load_stretch<false>(row, chunk, v);
-#pragma unroll
-    for (int j = 0; j < kRowVectors; ++j)
-      there[j * kWarp] = v[j];
   }
 };
 
@@ -330,14 +312,14 @@ template <class T>
 __device__ __forceinline__ void begin_copies(const CachedRows<T>& rows, int64_t begin,
                                              int64_t end) {
 #pragma unroll
-  for (int k = 0; k < rows.kAhead; ++k)
+  for (int k = 0; k < kChunksAhead; ++k)
     rows.fetch(begin + k * kRowColumns<T>, end);
 }
 template <class T>
 __device__ __forceinline__ void go_on_copying(const CachedRows<T>& rows, int64_t column,
                                               int64_t end) {
-  wait_for_copies<rows.kAhead - 1>();
-  rows.fetch(column + rows.kAhead * kRowColumns<T>, end);
+  wait_for_copies<kChunksAhead - 1>();
+  rows.fetch(column + kChunksAhead * kRowColumns<T>, end);
 }
 
 template <class T, TwoRowsForm kForm, class Rows>
