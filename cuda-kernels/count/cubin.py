@@ -71,13 +71,12 @@ class Kernel:
     target: str
     registers: int
     shared: int
-    stack: int
     threads: int
     code: int  # bytes
     function: sass.Function
 
 
-_USE = re.compile(r"Function (\S+):\s*REG:(\d+) STACK:(\d+) SHARED:(\d+)")
+_USE = re.compile(r"Function (\S+):\s*REG:(\d+) STACK:\d+ SHARED:(\d+)")
 _CUDA = b"\xbe\x00"  # as an ELF file's machine
 _MAX_THREADS, _REQUIRED_THREADS = 0x05, 0x10
 
@@ -98,15 +97,15 @@ def kernels(cubin: Path, wanted: re.Pattern[str]) -> list[Kernel]:
     )
     target = re.search(r"\.target\s+(sm_\w+)", listing)
     uses = _USE.findall(_run(find_tool("cuobjdump"), "-res-usage", str(cubin)))
-    use = {name: (int(r), int(stack), int(shared)) for name, r, stack, shared in uses}
+    use = {name: (int(registers), int(shared)) for name, registers, shared in uses}
     result = []
     for function in sass.parse(listing):
         name = function.name
-        registers, stack, shared = use[name]
+        registers, shared = use[name]
         code = sections[".text." + name]
         threads = _threads(image, *sections[".nv.info." + name])
         result.append(
-            Kernel(name, target.group(1), registers, shared, stack, threads, code[1], function)
+            Kernel(name, target.group(1), registers, shared, threads, code[1], function)
         )
     return result
 

@@ -203,7 +203,7 @@ class ModelTest(unittest.TestCase):
 
 class LineTest(unittest.TestCase):
     def test_counts_are_per_chunk(self) -> None:
-        kernel = cubin.Kernel("f", "sm_90", 80, 3040, 0, 256, 800, sample())
+        kernel = cubin.Kernel("f", "sm_90", 80, 3040, 256, 800, sample())
         chunk, row = lines.Counted(kernel, "forward_rows<Float32,32>").lines()
         self.assertEqual(chunk.slots, 4 * 25)  # two exponentials are less than a vector's four
         self.assertEqual((chunk.blocks, chunk.flight), (3, 3 * 256 * 16))
