@@ -6,6 +6,7 @@
 // Each warp has the copies of several chunks to shared memory under way; a lane reads what it
 // copied itself, so that nobody waits but for the sums.
 #include "divergence_rows.cuh"
+#include "parts_launch.cuh"
 
 namespace logratio::device {
 namespace {

@@ -1,4 +1,5 @@
 // The kernel of scoring_rule by several blocks to a row, as divergence_parts.cu has it for pairs.
+#include "parts_launch.cuh"
 #include "rule_rows.cuh"
 
 namespace logratio::device {
