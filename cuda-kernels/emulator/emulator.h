@@ -133,6 +133,21 @@ T __shfl_xor_sync(uint32_t mask, T value, int lane_mask, int width = 32,
   return logratio::emulator::shuffle(mask, value,
                                      source < (lane & ~(width - 1)) + width ? source : lane, site);
 }
+// All lanes' sum, or maximum.
+inline int __reduce_add_sync(uint32_t mask, int value,
+                             logratio::emulator::Site site = std::source_location::current()) {
+  for (int distance = 16; distance > 0; distance /= 2)
+    value += __shfl_xor_sync(mask, value, distance, 32, site);
+  return value;
+}
+inline int __reduce_max_sync(uint32_t mask, int value,
+                             logratio::emulator::Site site = std::source_location::current()) {
+  for (int distance = 16; distance > 0; distance /= 2) {
+    const int other = __shfl_xor_sync(mask, value, distance, 32, site);
+    value = other > value ? other : value;
+  }
+  return value;
+}
 template <class T>
 T __shfl_down_sync(uint32_t mask, T value, unsigned delta, int width = 32,
                    logratio::emulator::Site site = std::source_location::current()) {

@@ -13,11 +13,6 @@ namespace logratio::device {
 constexpr int kListThreads = 256;
 constexpr int kListWarps = kListThreads / kWarp;
 
-inline dim3 grid_of(int64_t blocks) {
-  constexpr int64_t kMost = 0x7fffffff;
-  return dim3(static_cast<unsigned>(blocks < 1 ? 1 : blocks < kMost ? blocks : kMost));
-}
-
 constexpr int kMaxSums = 11;
 
 struct BlockScratch {

@@ -93,6 +93,27 @@ __device__ __forceinline__ uint32_t to_float16_pair(float low, float high) {
   asm("cvt.rn.f16x2.f32 %0, %1, %2;" : "=r"(pair) : "f"(high), "f"(low));
   return pair;
 }
+// The larger and the smaller of each half by itself; NaN is left out.
+__device__ __forceinline__ uint32_t max_bfloat16_pair(uint32_t a, uint32_t b) {
+  uint32_t pair;
+  asm("max.bf16x2 %0, %1, %2;" : "=r"(pair) : "r"(a), "r"(b));
+  return pair;
+}
+__device__ __forceinline__ uint32_t min_bfloat16_pair(uint32_t a, uint32_t b) {
+  uint32_t pair;
+  asm("min.bf16x2 %0, %1, %2;" : "=r"(pair) : "r"(a), "r"(b));
+  return pair;
+}
+__device__ __forceinline__ uint32_t max_float16_pair(uint32_t a, uint32_t b) {
+  uint32_t pair;
+  asm("max.f16x2 %0, %1, %2;" : "=r"(pair) : "r"(a), "r"(b));
+  return pair;
+}
+__device__ __forceinline__ uint32_t min_float16_pair(uint32_t a, uint32_t b) {
+  uint32_t pair;
+  asm("min.f16x2 %0, %1, %2;" : "=r"(pair) : "r"(a), "r"(b));
+  return pair;
+}
 __device__ __forceinline__ float from_float16(uint16_t half) {
   float value;
   asm("cvt.f32.f16 %0, %1;" : "=f"(value) : "h"(half));
@@ -116,6 +137,9 @@ __device__ __forceinline__ uint32_t count_arrival(uint32_t* counter) {
   return before;
 }
 __device__ __forceinline__ int bit_count(uint32_t bits) { return __popc(bits); }
+__device__ __forceinline__ int first_bit(uint32_t bits) {
+  return __ffs(static_cast<int>(bits)) - 1;
+}
 
 // Clusters: from compute capability 9.0 on. All threads of the cluster meet; what they wrote
 // before, shared memory and global, is seen by all after it.
@@ -146,13 +170,11 @@ __device__ __forceinline__ const T* shared_of(int rank, const T* address) {
 __device__ __forceinline__ void group_barrier(uint32_t* arrivals, uint32_t blocks) {
   __syncthreads();
   if (threadIdx.x == 0) {
-    make_visible();
     const uint32_t target = (count_arrival(arrivals) / blocks + 1) * blocks;
     uint32_t seen;
     do {
       asm volatile("ld.acquire.gpu.global.u32 %0, [%1];" : "=r"(seen) : "l"(arrivals) : "memory");
     } while (seen < target);
-    make_visible();
   }
   __syncthreads();
 }
@@ -204,6 +226,29 @@ inline uint32_t to_bfloat16_pair(float low, float high) {
 inline uint32_t to_float16_pair(float low, float high) {
   return math::Float16::narrow(low) | uint32_t{math::Float16::narrow(high)} << 16;
 }
+template <class Half, class Choose>
+uint32_t choose_pair(uint32_t a, uint32_t b, Choose&& choose) {
+  const auto half = [&](uint32_t shift) {
+    const double x = Half::widen(static_cast<uint16_t>(a >> shift)),
+                 y = Half::widen(static_cast<uint16_t>(b >> shift));
+    return uint32_t{Half::narrow(choose(x, y))} << shift;
+  };
+  return half(0) | half(16);
+}
+inline double larger(double x, double y) { return std::fmax(x, y); }
+inline double smaller(double x, double y) { return std::fmin(x, y); }
+inline uint32_t max_bfloat16_pair(uint32_t a, uint32_t b) {
+  return choose_pair<math::Bfloat16>(a, b, larger);
+}
+inline uint32_t min_bfloat16_pair(uint32_t a, uint32_t b) {
+  return choose_pair<math::Bfloat16>(a, b, smaller);
+}
+inline uint32_t max_float16_pair(uint32_t a, uint32_t b) {
+  return choose_pair<math::Float16>(a, b, larger);
+}
+inline uint32_t min_float16_pair(uint32_t a, uint32_t b) {
+  return choose_pair<math::Float16>(a, b, smaller);
+}
 inline float from_float16(uint16_t half) { return static_cast<float>(math::Float16::widen(half)); }
 inline void count_up(int64_t* counter, int64_t count = 1) {
   ++emulator::counts;
@@ -214,6 +259,7 @@ inline void lower_to(int64_t* target, int64_t value) {
 }
 inline uint32_t count_arrival(uint32_t* counter) { return (*counter)++; }
 inline int bit_count(uint32_t bits) { return std::popcount(bits); }
+inline int first_bit(uint32_t bits) { return std::countr_zero(bits); }
 inline void cluster_barrier(emulator::Site site = emulator::Site::current()) {
   emulator::meet_cluster(site);
 }
@@ -235,27 +281,36 @@ inline uint32_t funnel(uint32_t low, uint32_t high, uint32_t bits) {
 
 #endif
 
-// The 16 bytes from `shift` bytes into `low` on, 0 <= shift < 16.
-__device__ __forceinline__ Vector shifted(const Vector& low, const Vector& high, uint32_t shift) {
-  uint32_t w[8];
+template <int kWords, int kCount>
+__device__ __forceinline__ void shift_words(Vector* low, const Vector* high, uint32_t bits) {
 #pragma unroll
-  for (int k = 0; k < 4; ++k) {
-    w[k] = low.word[k];
-    w[4 + k] = high.word[k];
-  }
+  for (int j = 0; j < kCount; ++j) {
+    Vector v;
 #pragma unroll
-  for (int words = 2; words > 0; --words) {
-    if ((shift & (4 * words)) != 0) {
-#pragma unroll
-      for (int k = 0; k + words < 8; ++k)
-        w[k] = w[k + words];
+    for (int k = 0; k < 4; ++k) {
+      const int from = k + kWords, to = from + 1;
+      v.word[k] = funnel(from < 4 ? low[j].word[from] : high[j].word[from - 4],
+                         to < 4 ? low[j].word[to] : high[j].word[to - 4], bits);
     }
+    low[j] = v;
   }
-  Vector v;
-#pragma unroll
-  for (int k = 0; k < 4; ++k)
-    v.word[k] = funnel(w[k], w[k + 1], (shift & 3) * 8);
-  return v;
+}
+
+// low[j] becomes the 16 bytes from `shift` bytes into it on, 0 <= shift < 16, that go on in
+// high[j]. All lanes of a row have one shift, so that they take one way.
+template <int kCount>
+__device__ __forceinline__ void shift_vectors(Vector* low, const Vector* high, uint32_t shift) {
+  const uint32_t bits = shift % 4 * 8;
+  switch (shift / 4) {
+    case 0:
+      return shift_words<0, kCount>(low, high, bits);
+    case 1:
+      return shift_words<1, kCount>(low, high, bits);
+    case 2:
+      return shift_words<2, kCount>(low, high, bits);
+    default:
+      return shift_words<3, kCount>(low, high, bits);
+  }
 }
 
 // a * b + c, rounded once.

@@ -34,19 +34,18 @@ struct FigureStore {
   math::RowNorm* norms;
   math::TokenFigures* figures;  // null where nobody needs them
 
+  static constexpr bool takes(Wanted wanted) { return wanted != Wanted::entropy; }
   __device__ __forceinline__ bool reads(int64_t r) const {
     return math::counts(weights != nullptr ? weights[r] : mask_weight(mask, r));
   }
-  template <bool kEverything>
+  template <Wanted kWanted>
   __device__ void take(int64_t r, int64_t label, math::RowFigures row, int64_t argmax) const {
-    if (threadIdx.x % kWarp != 0)
-      return;
     if (label < 0)
       row.norm.logp = math::kNaN;
     norms[r] = row.norm;
     if (figures == nullptr)
       return;
-    if constexpr (kEverything) {
+    if constexpr (kWanted == Wanted::everything) {
       figures[r] = math::token_figures(row, argmax == label);
     } else {
       figures[r] = {row.norm.logp, 0, 0, 0, 0};
@@ -67,39 +66,41 @@ struct Totals {
   static constexpr float kAlwaysFinite = 65504;  // what every type of logits can hold
   static constexpr float kLargest = 3.402823466e38f;
 
-  int64_t columns;
-  int64_t label;
   float scale;
-  float inverse_scale;
+  float of_chunk = 0;
   double squares = 0;
   double label_square = 0;
   int nonfinite = 0;
 
-  __device__ Totals(const RowPlan& plan, int64_t columns)
-      : columns(columns),
-        label(plan.label),
-        scale(plan.scale),
-        inverse_scale(fabsf(plan.scale) > 1e-37f ? 1 / plan.scale : 0) {}
+  __device__ explicit Totals(const RowPlan& plan) : scale(plan.scale) {}
 
   template <class T>
-  __device__ __forceinline__ void see(const float* x, const Vector& packed, int64_t column) {
-    float sum = 0, largest = 0;
+  __device__ __forceinline__ void see(const float* y, int label) {
+    if (label >= 0 && label < T::kPerVector) {
 #pragma unroll
-    for (int k = 0; k < T::kPerVector; ++k) {
-      const float y = column + k == label ? 0 : x[k] * inverse_scale;
-      sum = fused(y, y, sum);
-      largest = max_nan(largest, fabsf(x[k]));
-    }
-    squares += sum;
-    if (largest <= kAlwaysFinite)
+      for (int k = 0; k < T::kPerVector; ++k)
+        of_chunk = k == label ? of_chunk : fused(y[k], y[k], of_chunk);
       return;
-    float stored[T::kPerVector];
-    T::unpack(packed, stored);
-#pragma unroll
-    for (int k = 0; k < T::kPerVector; ++k) {
-      const int64_t c = column + k;
-      nonfinite += c >= 0 && c < columns && c != label && !(fabsf(stored[k]) <= kLargest);
     }
+#pragma unroll
+    for (int k = 0; k < T::kPerVector; ++k)
+      of_chunk = fused(y[k], y[k], of_chunk);
+  }
+  template <class T, class Chunk>
+  __device__ __forceinline__ void see_stored(const Vector* v, const Chunk& chunk, int64_t label) {
+    squares += of_chunk;
+    const float limit = kAlwaysFinite / scale;
+    if (fabsf(scale) > kAlwaysFinite || !(of_chunk < limit * limit))
+      count(v, chunk, label);
+    of_chunk = 0;
+  }
+  template <class T, int kCount, int kStep>
+  __device__ __forceinline__ void count(const Vector* v, const Chunk<T, kCount, kStep>& chunk,
+                                        int64_t label) {
+    for_columns<T, kCount, kStep>(v, [&](float x, int k) {
+      const int64_t column = chunk.first + k;
+      nonfinite += column >= 0 && k < chunk.left && column != label && !(fabsf(x) <= kLargest);
+    });
   }
   template <class T>
   __device__ __forceinline__ void see_label(double value) {
@@ -107,7 +108,8 @@ struct Totals {
     nonfinite += fabsf(T::widen(T::narrow(value))) <= kLargest ? 0 : 1;
   }
   __device__ RowTotals of_warp() const {
-    return {warp_sum(squares * scale * scale + label_square), warp_sum<double>(nonfinite)};
+    return {warp_sum(squares * scale * scale + label_square),
+            static_cast<double>(warp_sum(nonfinite))};
   }
 };
 
@@ -125,7 +127,7 @@ struct StepUpstream {
   const math::SequenceFigures* sequences;
   const double* sequence_gradient;
   const double* chosen_token_gradient;
-  RowTotals* totals;  // of each piece of each row
+  RowTotals* totals;  // of each warp's part of each piece of each row
 
   __device__ __forceinline__ math::RowUpstream upstream(int64_t r) const {
     math::RowUpstream up{read_label(mask.labels, r, columns), {}, 0, 0, 0};
@@ -141,24 +143,12 @@ struct StepUpstream {
     return up;
   }
 
-  template <int kThreads>
   __device__ __forceinline__ void watched(int64_t, const Unwatched&) const {}
 
-  template <int kThreads>
-  __device__ __forceinline__ void watched(int64_t piece, const Totals& seen) const {
-    RowTotals all = seen.of_warp();
-    if constexpr (kThreads > kWarp) {
-      LR_SHARED(RowTotals, of_warps, kThreads / kWarp);
-      if (threadIdx.x % kWarp == 0)
-        of_warps[threadIdx.x / kWarp] = all;
-      __syncthreads();
-      for (int w = 1; w < kThreads / kWarp; ++w) {
-        all.squares += of_warps[w].squares;
-        all.nonfinite += of_warps[w].nonfinite;
-      }
-    }
-    if (threadIdx.x % kThreads == 0)
-      totals[piece] = all;
+  __device__ __forceinline__ void watched(int64_t part, const Totals& seen) const {
+    const RowTotals all = seen.of_warp();
+    if (threadIdx.x % kWarp == 0)
+      totals[part] = all;
   }
 };
 
@@ -237,18 +227,16 @@ lr_status preference_step(Execution* execution, const op::PreferenceStep* step) 
                        execution->bad_values};
     plan_pairs(*step, workspace, &pairs);
 
-    const Transform transform = make_transform(step->transform);
-    const ForwardRows forward{step->logits, rows,    cut(step->logits.columns), transform,
-                              step->labels, metrics, execution->bad_values,     nullptr};
-    Partial* const partials = take.template operator()<Partial>(
-        machine.shares_out(rows, forward.segments), rows * forward.segments.count);
-    const BackwardRows backward{step->logits, step->gradient, rows,
-                                cut_backward(rows, step->logits, machine), transform};
-    RowTotals* const totals =
-        take.template operator()<RowTotals>(has_backward && metrics, rows * backward.pieces.count);
+    const ForwardRows forward = forward_rows_of(step->logits, rows, step->transform, step->labels,
+                                                metrics, execution->bad_values, machine);
+    Partial* const partials = take_partials(forward, workspace);
+    const BackwardRows backward =
+        backward_rows_of(step->logits, step->gradient, rows, forward.transform, machine);
+    const int64_t written = rows * backward.parts_per_row();
+    RowTotals* const totals = take.template operator()<RowTotals>(has_backward && metrics, written);
     ListMemory norm_memory{};
     if (has_backward && metrics)
-      norm_memory = take_list_memory(workspace, rows * backward.pieces.count);
+      norm_memory = take_list_memory(workspace, written);
     pairs.cleared = norm_memory.arrivals;
     if (!workspace.ready())
       return;
@@ -263,7 +251,7 @@ lr_status preference_step(Execution* execution, const op::PreferenceStep* step) 
         launch_weights(tokens, machine.stream);
       launch_forward(forward,
                      FigureStore{shape.mask, drops_rows ? tokens.weights : nullptr, norms, figures},
-                     everything, partials, machine);
+                     everything ? Wanted::everything : Wanted::logp, partials, machine);
     }
     launch(step_tokens, grid_of(parts), kListThreads, 0, machine.stream, tokens);
     launch(step_pairs, 1, kListThreads, 0, machine.stream, pairs);
@@ -271,9 +259,8 @@ lr_status preference_step(Execution* execution, const op::PreferenceStep* step) 
       return;
     if (metrics) {
       launch_step_backward<Totals>(*step, backward, pairs, totals, machine);
-      const int64_t count = rows * backward.pieces.count;
-      launch(step_norm, grid_of(parts_of(count)), kListThreads, 0, machine.stream, totals, count,
-             norm_memory, step->metrics);
+      launch(step_norm, grid_of(parts_of(written)), kListThreads, 0, machine.stream, totals,
+             written, norm_memory, step->metrics);
     } else {
       launch_step_backward<Unwatched>(*step, backward, pairs, nullptr, machine);
     }

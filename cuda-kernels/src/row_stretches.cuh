@@ -102,8 +102,8 @@ __device__ __forceinline__ void store_columns(typename T::Element* row,
   const int here = chunk.left - j * kStep < T::kPerVector ? chunk.left - j * kStep : T::kPerVector;
   int from = 0, to = here;
   if (here == T::kPerVector && lane > 0) {
-    store_once(reinterpret_cast<Vector*>(reinterpret_cast<uintptr_t>(row + column) - shift),
-               shifted(left, v, 16 - shift));
+    shift_vectors<1>(&left, &v, 16 - shift);
+    store_once(reinterpret_cast<Vector*>(reinterpret_cast<uintptr_t>(row + column) - shift), left);
     from = T::kPerVector - kept;
   }
   if (lane < kWarp - 1 && j * kStep + 2 * T::kPerVector <= chunk.left)

@@ -2,6 +2,7 @@
 // and the gradient.
 #pragma once
 
+#include "list_sum.cuh"
 #include "math/scoring_rule.h"
 #include "op/scoring_rule.h"
 #include "parts.cuh"

@@ -75,14 +75,9 @@ lr_status scoring_rule(Execution* execution, const op::ScoringRule* rules) {
     if (!workspace.ready())
       return;
     const double order = args.options.alpha - 1;
-    const RuleCall call{args,
-                        rows,
-                        parts,
-                        static_cast<float>(std::fmin(order * math::kLog2E, 1e30)),
-                        counted,
-                        values,
-                        list,
-                        execution->bad_values};
+    const RuleCall call{
+        args,    rows,   parts, static_cast<float>(std::fmin(order * math::kLog2E, 1e30)),
+        counted, values, list,  execution->bad_values};
     poison(args.values);
     poison(args.loss);
     if (args.wants_gradient && args.gradient.base != args.logits.base)

@@ -166,41 +166,79 @@ TEST(Emulator, BlocksOfAClusterMeet) {
   emulator::set_seed(1);
 }
 
-// The values of a softcap for many columns at once are those for one, and right.
-template <int kCount>
-__global__ void softcaps(const float* x, float softcap, float* of_one, float* of_many,
-                         float* slopes) {
-  const device::Transform t = device::make_transform({1, softcap});
-  device::Softcap::values<kCount>(x, t, of_many);
-  float again[kCount];
-  device::Softcap::values_and_slopes<kCount>(x, t, again, slopes);
-  for (int k = 0; k < kCount; ++k)
-    of_one[k] = again[k] == of_many[k] ? device::Softcap::value(x[k], t) : NAN;
+// Lanes add up, and take the largest of, what each of them has.
+__global__ void reductions(const float* in, float* sums, int* counts, float* largest) {
+  const unsigned lane = threadIdx.x;
+  const float* const own = in + lane * 4;
+  sums[lane] = device::warp_sums<4>(own);
+  sums[32 + lane] = device::warp_sums<2>(own);
+  sums[64 + lane] = device::warp_sums<1>(own);
+  counts[lane] = device::warp_sum(static_cast<int>(own[0]));
+  for (int k = 0; k < 4; ++k)
+    largest[lane * 4 + k] = device::warp_max(own[k]);
 }
 
-TEST(Softcap, OfManyColumnsIsThatOfOne) {
-  constexpr int kCount = 8;
+TEST(Reductions, OfAllLanes) {
+  float in[128], sums[96], largest[128];
+  int counts[32];
+  for (int k = 0; k < 128; ++k)
+    in[k] = static_cast<float>(k % 4 == 3 ? -1 - k : k);  // of which all sums are exact
+  in[2 + 4 * 5] = INFINITY;
+  launch(reductions, 1, 32, 0, nullptr, in, sums, counts, largest);
+  const float expected[] = {1984, 2016, INFINITY, -2112}, most[] = {124, 125, INFINITY, -4};
+  for (int lane = 0; lane < 32; ++lane) {
+    EXPECT_EQ(sums[lane], expected[lane % 4]) << lane;
+    EXPECT_EQ(sums[32 + lane], expected[lane % 2]) << lane;
+    EXPECT_EQ(sums[64 + lane], expected[0]) << lane;
+    EXPECT_EQ(counts[lane], 1984) << lane;
+    for (int k = 0; k < 4; ++k)
+      EXPECT_EQ(largest[lane * 4 + k], most[k]) << lane << ' ' << k;
+  }
+  std::fill(in, in + 128, NAN);  // which is left out
+  in[7] = -3;
+  in[9] = -INFINITY;
+  launch(reductions, 1, 32, 0, nullptr, in, sums, counts, largest);
+  EXPECT_EQ(largest[0], -INFINITY);
+  EXPECT_EQ(largest[1], -INFINITY);
+  EXPECT_EQ(largest[3], -3);
+}
+
+// A softcap and its slope, and the same by the polynomial alone.
+__global__ void softcaps(const float* x, float softcap, float* values, float* slopes) {
+  const device::Transform t = device::make_transform({1, softcap});
+  const unsigned k = threadIdx.x;
+  values[k] = device::Softcap::value(x[k], t, slopes + k);
+  if (device::Softcap::Near::value(x[k], t, slopes + 32 + k) != values[k] ||
+      slopes[32 + k] != slopes[k])
+    values[32 + k] = device::Softcap::all_near(x[k], x[k], t) ? NAN : 1;
+}
+
+TEST(Softcap, ValueAndSlope) {
   for (float softcap : {.5f, 30.f}) {
-    for (float largest : {.01f, .3f, .62f, .7f, 2.f, 20.f}) {
-      float x[kCount], of_one[kCount], of_many[kCount], slopes[kCount];
-      for (int k = 0; k < kCount; ++k)
-        x[k] = softcap * largest * static_cast<float>(k - 3) / 4;
-      launch(softcaps<kCount>, 1, 32, 0, nullptr, x, softcap, of_one, of_many, slopes);
-      for (int k = 0; k < kCount; ++k) {
-        const double tangent = std::tanh(double{x[k]} / softcap);
-        const double slope = 1 / std::pow(std::cosh(double{x[k]} / softcap), 2);
-        EXPECT_EQ(of_one[k], of_many[k]);
-        EXPECT_NEAR(of_many[k], softcap * tangent, 3e-7 * softcap * std::fabs(tangent)) << x[k];
-        EXPECT_NEAR(slopes[k], slope, 1e-6 * (1 + std::fabs(x[k]) / softcap) * slope) << x[k];
-      }
+    float x[32], values[64] = {}, slopes[64];
+    for (int k = 0; k < 32; ++k)
+      x[k] = softcap * static_cast<float>(k - 13) / 8;
+    launch(softcaps, 1, 32, 0, nullptr, x, softcap, values, slopes);
+    for (int k = 0; k < 32; ++k) {
+      const double tangent = std::tanh(double{x[k]} / softcap);
+      const double slope = 1 / std::pow(std::cosh(double{x[k]} / softcap), 2);
+      EXPECT_NEAR(values[k], softcap * tangent, 3e-7 * softcap * std::fabs(tangent)) << x[k];
+      EXPECT_NEAR(slopes[k], slope, 1e-6 * (1 + std::fabs(x[k]) / softcap) * slope) << x[k];
+      // Both ways give one number where the polynomial serves, and only there.
+      EXPECT_EQ(values[32 + k], std::fabs(x[k]) < .625f * softcap ? 0 : 1) << x[k];
     }
   }
-  float x[] = {-INFINITY, INFINITY, NAN, 1}, z[4], many[4], slopes[4];
-  launch(softcaps<4>, 1, 32, 0, nullptr, x, 30.f, z, many, slopes);
-  EXPECT_EQ(many[0], -INFINITY);
-  EXPECT_EQ(many[1], INFINITY);
-  EXPECT_TRUE(std::isnan(many[2]));
+  float x[32] = {-INFINITY, INFINITY, NAN, 1}, values[64], slopes[64];
+  launch(softcaps, 1, 32, 0, nullptr, x, 30.f, values, slopes);
+  EXPECT_EQ(values[0], -INFINITY);
+  EXPECT_EQ(values[1], INFINITY);
+  EXPECT_TRUE(std::isnan(values[2]));
   EXPECT_EQ(slopes[0], 0);
+  const device::Transform t = device::make_transform({1, 30});
+  EXPECT_FALSE(device::Softcap::all_near(-INFINITY, 1, t));
+  EXPECT_FALSE(device::Softcap::all_near(-1, 25, t));
+  EXPECT_FALSE(device::Softcap::all_near(NAN, NAN, t));
+  EXPECT_TRUE(device::Softcap::all_near(-1, 2, t));
 }
 
 // ---- What is wrong ----
@@ -417,7 +455,7 @@ TEST(Emulator, KernelsAgreeWithPlainOnes) {
 }
 
 TEST(Emulator, AMissingBarrierShows) {
-  expect_every_barrier_needed(3, [](std::string* failure) {
+  expect_every_barrier_needed(1, [](std::string* failure) {
     std::string bits;
     for (const auto& [rows, columns] :
          {std::pair<int64_t, int64_t>{2060, 3}, {258, 1030}, {2, 33000}, {9, 33000}}) {
