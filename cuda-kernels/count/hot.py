@@ -3,7 +3,8 @@
 A loop is hot if, at its own level, 128-bit loads from global memory bring rows in or, where the
 kernel copies rows to shared memory first and the loop waits for such copies, 128-bit loads from
 there; and if its steady path has a float32 instruction at least for each 32 bits that it loads,
-which loops that only copy, or merge partial results, have not.
+which loops that only copy, or merge partial results, have not. A loop around a hot one is not hot:
+it may load what the inner one begins with.
 
 A chunk's steady path leads from a hot loop's header back to it and has the fewest issue slots of
 those that do the work of a whole chunk: they have every 128-bit store, and at least half of the
@@ -93,16 +94,13 @@ def _whole_chunk(found: list[Path], worst: bool) -> Path | None:
 
 
 def _may_be_hot(function: Function, loop: Loop, copies: bool, hot: list[HotLoop]) -> bool:
+    if any(inner.loop.body < loop.body for inner in hot):
+        return False
     blocks = [function.blocks[number] for number in loop.own()]
     if any(_wide(block, "LDG") for block in blocks):
         return True
     names = {i.name for block in blocks for i in block.instructions}
-    return (
-        copies
-        and not names.isdisjoint(_WAITS)
-        and any(_wide(block, "LDS") for block in blocks)
-        and not any(inner.loop.body < loop.body for inner in hot)
-    )
+    return copies and not names.isdisjoint(_WAITS) and any(_wide(block, "LDS") for block in blocks)
 
 
 def _computes(function: Function, path: Path) -> bool:
@@ -163,17 +161,13 @@ def _around(
 
 def row_around(function: Function, hot: HotLoop, most: int) -> Row | None:
     """None where no loop over rows is around the hot one. `most` is how many loops there are at
-    most if there are no batches."""
-    loops = []
-    loop = hot.loop
-    while loop.around is not None:
-        loop = loop.around
-        loops.append(loop)
-    if not loops:
+    most if there are no batches; 0 if the hot loop is that over rows."""
+    loops = [hot.loop]
+    while loops[-1].around is not None:
+        loops.append(loops[-1].around)
+    batch = loops.pop() if len(loops) > most + 1 else None
+    if len(loops) == 1 and most > 0:
         return None
-    batch = loops.pop() if len(loops) > most else None
-    row = _around(function, hot.loop, loops[-1])
-    if row is None:
-        return None
+    row = _around(function, hot.loop, loops[-1]) if len(loops) > 1 else ([], [])
     around = _around(function, loops[-1], batch) if batch else ([], [])
-    return Row(*row, around[0] + around[1]) if around else None
+    return Row(*row, around[0] + around[1]) if row and around else None

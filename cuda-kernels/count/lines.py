@@ -14,8 +14,6 @@ from count.cubin import Kernel
 from count.sass import Instruction
 
 _ELEMENTS = {"Float32": 4, "Float16": 8, "BFloat16": 8}  # in a vector of 16 bytes
-_SHORT_ROWS = (1024,)  # of a warp's kernels
-_LONG_ROWS = (32768, 128256)  # of a block's
 
 
 @dataclass
@@ -81,6 +79,26 @@ def _vectors_done(loop: hot.HotLoop, width: int) -> int:
     return min(loop.loads, max(1, round(loop.exponentials / width)))
 
 
+@dataclass(frozen=True)
+class Rows:
+    """Who takes a row, and of which lengths there are lines."""
+
+    warps: int
+    columns: tuple[int, ...]
+    loops: int  # around the hot one, if rows are not taken in batches
+
+
+def rows_of(name: str, width: int) -> Rows | None:
+    chunks = re.search(r"\bforward_short_rows<.*,([12]),", name)
+    if chunks:  # in registers: the loop is that over rows
+        return Rows(1, (int(chunks[1]) * model.CHUNK_VECTORS * model.WARP * width,), 0)
+    if re.search(r"[<,]32[,>]", name):
+        return Rows(1, (1024,), 1)
+    if re.search(r"\bforward_rows<|[<,]256[,>]", name):
+        return Rows(8, (32768, 128256), 2)  # of a long row there are segments
+    return None
+
+
 class Counted:
     """A kernel, and what its lines have in common."""
 
@@ -93,20 +111,18 @@ class Counted:
         self.spills = sum(
             i.name in ("LDL", "STL") for block in kernel.function.blocks for i in block.instructions
         )
-        team = re.search(r"[<,](32|256)[,>]", name)
+        self.rows = rows_of(name, self.width)
         self.walked: dict[tuple[object, ...], float] = {}
-        self.team = int(team.group(1)) // model.WARP if team else 0  # warps
 
     def lines(self) -> list[Line]:
         loops = hot.hot_loops(self.kernel.function)
         lines = [self._chunk(loop, f"{k}/{len(loops)}") for k, loop in enumerate(loops, 1)]
-        if loops and self.team:
+        if loops and self.rows:
             cheapest = min(range(len(loops)), key=lambda k: lines[k].slots)
-            most = 1 if self.team == 1 else 2  # loops: over rows, and over a long row's segments
-            row = hot.row_around(self.kernel.function, loops[cheapest], most)
+            row = hot.row_around(self.kernel.function, loops[cheapest], self.rows.loops)
             if row:
-                for columns in _SHORT_ROWS if self.team == 1 else _LONG_ROWS:
-                    lines.append(self._row(loops[cheapest], row, columns))
+                for columns in self.rows.columns:
+                    lines.append(self._row(loops[cheapest], row, columns, self.rows.warps))
         return lines
 
     def _chunk(self, loop: hot.HotLoop, part: str) -> Line:
@@ -119,12 +135,12 @@ class Counted:
             part, Counter(path), done, size, alone, done, walk.chunks_ahead(path), worst
         )
 
-    def _row(self, loop: hot.HotLoop, row: hot.Row, columns: int) -> Line:
-        """A row of `columns` columns is its chunks, one after the other, between what a warp of the
-        team does before and after them, and its part of what is done for a batch of rows."""
+    def _row(self, loop: hot.HotLoop, row: hot.Row, columns: int, warps: int) -> Line:
+        """A row of `columns` columns is its chunks, one after the other, between what one of its
+        warps does before and after them, and its part of what is done for a batch of rows."""
         path = loop.steady.instructions(self.kernel.function)
         done = _vectors_done(loop, self.width)
-        vectors = -(-columns // self.width) / model.WARP / self.team  # of a lane
+        vectors = -(-columns // self.width) / model.WARP / warps  # of a lane
         rounds = int(-(-vectors // done))
         size = model.WARP * model.VECTOR_BYTES * vectors * (1 + loop.stores / done)
         whole = row.before + path + row.after
@@ -134,7 +150,7 @@ class Counted:
             + self._alone(gpu, row.batch) / hot.ROWS_AT_ONCE
             for gpu in self.gpus
         }
-        once = 1 / self.team
+        once = 1 / warps
         parts = (path, rounds), (row.before + row.after, once), (row.batch, once / hot.ROWS_AT_ONCE)
         times: Counter[Instruction] = Counter()
         for part, count in parts:

@@ -3,10 +3,11 @@
 // is drawn from a seed, so that a missing barrier shows; shared memory starts as NaN and has red
 // zones around it. A block whose threads cannot all meet is reported, not waited for.
 //
-// Blocks run one after the other, and so do launches: kernels see plain globals where CUDA has
-// special registers.
+// Blocks run one after the other, those of a cluster together, and so do launches: kernels see
+// plain globals where CUDA has special registers.
 #pragma once
 
+#include <atomic>
 #include <cmath>
 #include <cstddef>
 #include <cstdint>
@@ -36,7 +37,7 @@ namespace logratio::emulator {
 
 using Site = std::source_location;
 
-enum class Meeting : uint8_t { none, barrier, shuffle, ballot, warp_barrier };
+enum class Meeting : uint8_t { none, barrier, shuffle, ballot, warp_barrier, cluster_barrier };
 
 // All threads of the block meet; returns how many brought a true predicate.
 int meet_block(bool predicate, Site site);
@@ -48,13 +49,34 @@ uint64_t meet_warp(Meeting meeting, uint32_t mask, uint64_t value, int source, S
 void* shared(const void* key, size_t bytes, size_t alignment);
 void* dynamic_shared();
 
+// How often kernels have added to a counter in global memory, each time by itself. For tests.
+extern uint64_t counts;
+// How often a stream has waited for the work of another that used the same workspace, and whether
+// streams are to look as if they were being captured. For tests.
+extern std::atomic<uint64_t> waits;
+extern std::atomic<bool> capturing;
+
+// All threads of the cluster meet.
+void meet_cluster(Site site);
+int cluster_rank();
+// Where block `rank` of the cluster has what this one has at an address of its shared memory.
+void* shared_of(unsigned rank, const void* address);
+
+// A kernel reads 16 bytes as if nobody wrote them while it runs, through the cache that is not kept
+// coherent. A kernel after which they are others fails.
+void read_as_constant(const void* address);
+
 // Where the order of threads comes from. The same seed gives the same order.
 void set_seed(uint64_t seed);
 
 using Thread = void (*)(void* arguments);
-// Throws std::runtime_error where the threads of a block cannot meet, or write beside their shared
-// memory.
-void run_grid(dim3 grid, dim3 block, size_t shared_bytes, Thread thread, void* arguments);
+// Throws std::runtime_error where the threads of a block cannot meet, write beside their shared
+// memory, or write what was read as constant. Blocks come in clusters of `cluster` along x.
+void run_grid(dim3 grid, dim3 block, size_t shared_bytes, unsigned cluster, Thread thread,
+              void* arguments);
+
+// So far, of more than one block.
+uint64_t clusters_run();
 
 template <class T>
 T shuffle(uint32_t mask, T value, int source, Site site) {
@@ -110,6 +132,21 @@ T __shfl_xor_sync(uint32_t mask, T value, int lane_mask, int width = 32,
   const int lane = logratio::emulator::lane(), source = lane ^ lane_mask;
   return logratio::emulator::shuffle(mask, value,
                                      source < (lane & ~(width - 1)) + width ? source : lane, site);
+}
+// All lanes' sum, or maximum.
+inline int __reduce_add_sync(uint32_t mask, int value,
+                             logratio::emulator::Site site = std::source_location::current()) {
+  for (int distance = 16; distance > 0; distance /= 2)
+    value += __shfl_xor_sync(mask, value, distance, 32, site);
+  return value;
+}
+inline int __reduce_max_sync(uint32_t mask, int value,
+                             logratio::emulator::Site site = std::source_location::current()) {
+  for (int distance = 16; distance > 0; distance /= 2) {
+    const int other = __shfl_xor_sync(mask, value, distance, 32, site);
+    value = other > value ? other : value;
+  }
+  return value;
 }
 template <class T>
 T __shfl_down_sync(uint32_t mask, T value, unsigned delta, int width = 32,

@@ -22,7 +22,12 @@ struct Chunk {
       : first(first_column),
         left(end - first_column < 2 * kWhole ? static_cast<int>(end - first_column) : 2 * kWhole) {}
 
+  // All of its vectors lie in the row.
   __device__ __forceinline__ bool whole() const { return first >= 0 && left >= kWhole; }
+  // So do the aligned vectors that they are cut from, where they begin off a multiple of 16.
+  __device__ __forceinline__ bool wide() const {
+    return first >= T::kPerVector && left >= kWhole + T::kPerVector;
+  }
   // All of vector j lies in the row; only the first one can begin before it.
   __device__ __forceinline__ bool whole(int j) const {
     return (j > 0 || first >= 0) && j * kStep + T::kPerVector <= left;
@@ -92,46 +97,50 @@ __device__ __forceinline__ void store_elements(typename T::Element* row, int64_t
 
 // ---- Chunks ----
 
+// Chunks that lie well within the row. A vector that begins off a multiple of 16 is put together
+// from the two that it lies in: which thread gets which column, and with it the order of every sum,
+// does not depend on the address.
+template <class T, int kCount, int kStep, bool kWrittenLater>
+__device__ __forceinline__ void load_whole(const typename T::Element* x, uint32_t shift,
+                                           Vector* v) {
+  constexpr int kVectors = kStep / T::kPerVector;
+  const auto* low = reinterpret_cast<const Vector*>(reinterpret_cast<uintptr_t>(x) - shift);
+  if (shift == 0) {
+#pragma unroll
+    for (int j = 0; j < kCount; ++j)
+      v[j] = kWrittenLater ? load_before_write(low + j * kVectors) : load_once(low + j * kVectors);
+    return;
+  }
+  Vector high[kCount];
+#pragma unroll
+  for (int j = 0; j < kCount; ++j) {
+    const Vector* const address = low + j * kVectors;
+    v[j] = kWrittenLater ? load_again(address) : load_shared_line(address);
+    high[j] = kWrittenLater ? load_again(address + 1) : load_shared_line(address + 1);
+  }
+  shift_vectors<kCount>(v, high, shift);
+}
+
 // Columns outside the row read as -inf. `shift` is the misalignment of column `first`, the same for
-// all of a row's threads and vectors. All loads are issued before the first value is used. A vector
-// that begins off a multiple of 16 is put together from the two that it lies in: which thread gets
-// which column, and with it the order of every sum, does not depend on the address.
+// all of a row's threads and vectors. All loads are issued before the first value is used.
 template <class T, int kCount, int kStep, bool kWrittenLater>
 __device__ __forceinline__ void load_chunk(const typename T::Element* row,
                                            const Chunk<T, kCount, kStep>& chunk, uint32_t shift,
                                            Vector* v) {
   const typename T::Element* const x = row + chunk.first;
-  if (shift == 0) {
-#pragma unroll
-    for (int j = 0; j < kCount; ++j) {
-      v[j] = minus_infinities<T>();
-      const auto* address = reinterpret_cast<const Vector*>(x + j * kStep);
-      if (chunk.whole(j))
-        v[j] = kWrittenLater ? load_before_write(address) : load_once(address);
-    }
-    if (chunk.whole())
-      return;
-  } else {
-    Vector high[kCount];
-    const auto* low = reinterpret_cast<const Vector*>(reinterpret_cast<uintptr_t>(x) - shift);
-#pragma unroll
-    for (int j = 0; j < kCount; ++j) {
-      v[j] = high[j] = minus_infinities<T>();
-      const Vector* address = low + j * (kStep / T::kPerVector);
-      if (chunk.wide(j)) {
-        v[j] = load_shared_line(address);
-        high[j] = load_shared_line(address + 1);
-      }
-    }
-#pragma unroll
-    for (int j = 0; j < kCount; ++j)
-      v[j] = shifted(v[j], high[j], shift);
+  if (shift == 0 ? chunk.whole() : chunk.wide()) {
+    load_whole<T, kCount, kStep, kWrittenLater>(x, shift, v);
+    return;
   }
+  // An end of a row.
 #pragma unroll
   for (int j = 0; j < kCount; ++j) {
-    const bool loaded = shift == 0 ? chunk.whole(j) : chunk.wide(j);
-    if (!loaded && chunk.exists(j))
+    v[j] = minus_infinities<T>();
+    if (shift == 0 ? chunk.whole(j) : chunk.wide(j)) {
+      load_whole<T, 1, kStep, kWrittenLater>(x + j * kStep, shift, v + j);
+    } else if (chunk.exists(j)) {
       v[j] = load_elements<T>(row, chunk.first + j * kStep, chunk.left - j * kStep);
+    }
   }
 }
 
@@ -150,6 +159,22 @@ __device__ __forceinline__ void store_vector(typename T::Element* row,
   }
 }
 
+template <class T, int kCount, int kStep>
+__device__ __forceinline__ void store_chunk(typename T::Element* row,
+                                            const Chunk<T, kCount, kStep>& chunk, const Vector* v) {
+  if (chunk.whole()) {
+#pragma unroll
+    for (int j = 0; j < kCount; ++j)
+      store_once(reinterpret_cast<Vector*>(row + chunk.first + j * kStep), v[j]);
+    return;
+  }
+#pragma unroll
+  for (int j = 0; j < kCount; ++j) {
+    if (chunk.exists(j))
+      store_vector(row, chunk, j, v[j]);
+  }
+}
+
 // Calls body(x, k) for each number of a chunk, k columns after the chunk's first; those outside the
 // row, which are -inf, included.
 template <class T, int kCount, int kStep, class Body>
@@ -162,6 +187,32 @@ __device__ __forceinline__ void for_columns(const Vector* v, Body&& body) {
     for (int k = 0; k < T::kPerVector; ++k)
       body(x[k], j * kStep + k);
   }
+}
+
+// The largest and the smallest number of some vectors; NaN is left out.
+template <class T, int kCount>
+__device__ __forceinline__ float maximum_of(const Vector* v) {
+  uint32_t word[4];
+#pragma unroll
+  for (int k = 0; k < 4; ++k) {
+    word[k] = v[0].word[k];
+#pragma unroll
+    for (int j = 1; j < kCount; ++j)
+      word[k] = T::larger(word[k], v[j].word[k]);
+  }
+  return T::largest(T::larger(T::larger(word[0], word[1]), T::larger(word[2], word[3])));
+}
+template <class T, int kCount>
+__device__ __forceinline__ float minimum_of(const Vector* v) {
+  uint32_t word[4];
+#pragma unroll
+  for (int k = 0; k < 4; ++k) {
+    word[k] = v[0].word[k];
+#pragma unroll
+    for (int j = 1; j < kCount; ++j)
+      word[k] = T::smaller(word[k], v[j].word[k]);
+  }
+  return T::smallest(T::smaller(T::smaller(word[0], word[1]), T::smaller(word[2], word[3])));
 }
 
 // The first column of this thread from `column` on that passes the test, or `end`.

@@ -15,6 +15,16 @@ struct Float32 {
   static constexpr int kPerVector = 4;
   static constexpr uint32_t kMinusInfinityWord = 0xff800000u;
   static __device__ __forceinline__ float widen(Element x) { return x; }
+  // The larger and the smaller numbers of two words, and of all that is in one word; NaN is left
+  // out.
+  static __device__ __forceinline__ uint32_t larger(uint32_t a, uint32_t b) {
+    return float_to_bits(fmaxf(bits_to_float(a), bits_to_float(b)));
+  }
+  static __device__ __forceinline__ uint32_t smaller(uint32_t a, uint32_t b) {
+    return float_to_bits(fminf(bits_to_float(a), bits_to_float(b)));
+  }
+  static __device__ __forceinline__ float largest(uint32_t word) { return bits_to_float(word); }
+  static __device__ __forceinline__ float smallest(uint32_t word) { return bits_to_float(word); }
   static __device__ __forceinline__ Element narrow(double x) { return static_cast<float>(x); }
   static __device__ __forceinline__ void unpack(const Vector& v, float* x) {
 #pragma unroll
@@ -38,6 +48,18 @@ struct BFloat16 {
     return bits_to_float(static_cast<uint32_t>(x) << 16);
   }
   static __device__ __forceinline__ Element narrow(double x) { return math::Bfloat16::narrow(x); }
+  static __device__ __forceinline__ uint32_t larger(uint32_t a, uint32_t b) {
+    return max_bfloat16_pair(a, b);
+  }
+  static __device__ __forceinline__ uint32_t smaller(uint32_t a, uint32_t b) {
+    return min_bfloat16_pair(a, b);
+  }
+  static __device__ __forceinline__ float largest(uint32_t word) {
+    return fmaxf(widen(static_cast<uint16_t>(word)), widen(static_cast<uint16_t>(word >> 16)));
+  }
+  static __device__ __forceinline__ float smallest(uint32_t word) {
+    return fminf(widen(static_cast<uint16_t>(word)), widen(static_cast<uint16_t>(word >> 16)));
+  }
   static __device__ __forceinline__ void unpack(const Vector& v, float* x) {
 #pragma unroll
     for (int k = 0; k < 4; ++k) {
@@ -60,6 +82,18 @@ struct Float16 {
   static constexpr uint32_t kMinusInfinityWord = 0xfc00fc00u;
   static __device__ __forceinline__ float widen(Element x) { return from_float16(x); }
   static __device__ __forceinline__ Element narrow(double x) { return math::Float16::narrow(x); }
+  static __device__ __forceinline__ uint32_t larger(uint32_t a, uint32_t b) {
+    return max_float16_pair(a, b);
+  }
+  static __device__ __forceinline__ uint32_t smaller(uint32_t a, uint32_t b) {
+    return min_float16_pair(a, b);
+  }
+  static __device__ __forceinline__ float largest(uint32_t word) {
+    return fmaxf(widen(static_cast<uint16_t>(word)), widen(static_cast<uint16_t>(word >> 16)));
+  }
+  static __device__ __forceinline__ float smallest(uint32_t word) {
+    return fminf(widen(static_cast<uint16_t>(word)), widen(static_cast<uint16_t>(word >> 16)));
+  }
   static __device__ __forceinline__ void unpack(const Vector& v, float* x) {
 #pragma unroll
     for (int k = 0; k < 4; ++k) {

@@ -18,7 +18,8 @@ struct SortMemory {
   SortEntry* entries[2];
 };
 
-__global__ void __launch_bounds__(kListThreads)
+// Two blocks on a multiprocessor at once: registers for three of them would be spilled.
+__global__ void __launch_bounds__(kListThreads, 2)
     evaluate_pair_losses(const LR_PARAMETER op::PairLoss call, SortMemory sort) {
   LR_SHARED(BlockScratch, scratch, 1);
   lr_loss_options options = call.options;

@@ -5,15 +5,18 @@
 // or 8; between lie some tens of bytes per token. Rows that do not count are not read, and get
 // zeros. The launches, none of which waits for a value on the host:
 //
-//   tails     only where a tail of weight 0 makes rows drop out and nothing else needs them: which
-//             rows those are
+//   weights   only where answers have tails: of tokens in their sums, by two launches where a
+//             sequence is long. With a tail of weight 0 whole rows drop out, if nothing else needs
+//             them
 //   forward   a warp or a block a row; figures of each token to the workspace. Few long rows are
 //             shared out by segment, and a second launch merges these
-//   pairs     a block a sequence; the last block goes on with the pairs
+//   tokens    a block a part of a sequence: sums over its tokens
+//   pairs     one block: sequences, losses and metrics
 //   backward  a warp or a block a row again. A row's coefficient is four numbers away, so that no
 //             pass over the tokens is needed for it. With metrics it leaves each row's sum of
 //             squares and number of non-finite values behind
-//   norm      only with metrics and a gradient: one block adds these up, in a fixed order
+//   norm      only with metrics and a gradient: a grid adds these up, in a fixed order
+#include "list_sum.cuh"
 #include "operations.h"
 #include "step_pairs.cuh"
 #include "token_backward.cuh"
@@ -21,16 +24,6 @@
 
 namespace logratio::device {
 namespace {
-
-__global__ void __launch_bounds__(kListThreads)
-    find_tails(const lr_sequence_options options, const LR_PARAMETER Mask mask, int64_t sequences,
-               int64_t tokens, double* weights) {
-  LR_SHARED(BlockScratch, scratch, 1);
-  for (int64_t b = blockIdx.x; b < sequences; b += gridDim.x) {
-    for_tokens(options, mask, b, sequences, tokens, scratch,
-               [&](int64_t token, double, double weight) { weights[token] = weight; });
-  }
-}
 
 // ---- Forward: a token's figures to the workspace ----
 
@@ -41,19 +34,18 @@ struct FigureStore {
   math::RowNorm* norms;
   math::TokenFigures* figures;  // null where nobody needs them
 
+  static constexpr bool takes(Wanted wanted) { return wanted != Wanted::entropy; }
   __device__ __forceinline__ bool reads(int64_t r) const {
     return math::counts(weights != nullptr ? weights[r] : mask_weight(mask, r));
   }
-  template <bool kEverything>
+  template <Wanted kWanted>
   __device__ void take(int64_t r, int64_t label, math::RowFigures row, int64_t argmax) const {
-    if (threadIdx.x % kWarp != 0)
-      return;
     if (label < 0)
       row.norm.logp = math::kNaN;
     norms[r] = row.norm;
     if (figures == nullptr)
       return;
-    if constexpr (kEverything) {
+    if constexpr (kWanted == Wanted::everything) {
       figures[r] = math::token_figures(row, argmax == label);
     } else {
       figures[r] = {row.norm.logp, 0, 0, 0, 0};
@@ -74,39 +66,41 @@ struct Totals {
   static constexpr float kAlwaysFinite = 65504;  // what every type of logits can hold
   static constexpr float kLargest = 3.402823466e38f;
 
-  int64_t columns;
-  int64_t label;
   float scale;
-  float inverse_scale;
+  float of_chunk = 0;
   double squares = 0;
   double label_square = 0;
   int nonfinite = 0;
 
-  __device__ Totals(const RowPlan& plan, int64_t columns)
-      : columns(columns),
-        label(plan.label),
-        scale(plan.scale),
-        inverse_scale(fabsf(plan.scale) > 1e-37f ? 1 / plan.scale : 0) {}
+  __device__ explicit Totals(const RowPlan& plan) : scale(plan.scale) {}
 
   template <class T>
-  __device__ __forceinline__ void see(const float* x, const Vector& packed, int64_t column) {
-    float sum = 0, largest = 0;
+  __device__ __forceinline__ void see(const float* y, int label) {
+    if (label >= 0 && label < T::kPerVector) {
 #pragma unroll
-    for (int k = 0; k < T::kPerVector; ++k) {
-      const float y = column + k == label ? 0 : x[k] * inverse_scale;
-      sum = fused(y, y, sum);
-      largest = max_nan(largest, fabsf(x[k]));
-    }
-    squares += sum;
-    if (largest <= kAlwaysFinite)
+      for (int k = 0; k < T::kPerVector; ++k)
+        of_chunk = k == label ? of_chunk : fused(y[k], y[k], of_chunk);
       return;
-    float stored[T::kPerVector];
-    T::unpack(packed, stored);
-#pragma unroll
-    for (int k = 0; k < T::kPerVector; ++k) {
-      const int64_t c = column + k;
-      nonfinite += c >= 0 && c < columns && c != label && !(fabsf(stored[k]) <= kLargest);
     }
+#pragma unroll
+    for (int k = 0; k < T::kPerVector; ++k)
+      of_chunk = fused(y[k], y[k], of_chunk);
+  }
+  template <class T, class Chunk>
+  __device__ __forceinline__ void see_stored(const Vector* v, const Chunk& chunk, int64_t label) {
+    squares += of_chunk;
+    const float limit = kAlwaysFinite / scale;
+    if (fabsf(scale) > kAlwaysFinite || !(of_chunk < limit * limit))
+      count(v, chunk, label);
+    of_chunk = 0;
+  }
+  template <class T, int kCount, int kStep>
+  __device__ __forceinline__ void count(const Vector* v, const Chunk<T, kCount, kStep>& chunk,
+                                        int64_t label) {
+    for_columns<T, kCount, kStep>(v, [&](float x, int k) {
+      const int64_t column = chunk.first + k;
+      nonfinite += column >= 0 && k < chunk.left && column != label && !(fabsf(x) <= kLargest);
+    });
   }
   template <class T>
   __device__ __forceinline__ void see_label(double value) {
@@ -114,7 +108,8 @@ struct Totals {
     nonfinite += fabsf(T::widen(T::narrow(value))) <= kLargest ? 0 : 1;
   }
   __device__ RowTotals of_warp() const {
-    return {warp_sum(squares * scale * scale + label_square), warp_sum<double>(nonfinite)};
+    return {warp_sum(squares * scale * scale + label_square),
+            static_cast<double>(warp_sum(nonfinite))};
   }
 };
 
@@ -132,7 +127,7 @@ struct StepUpstream {
   const math::SequenceFigures* sequences;
   const double* sequence_gradient;
   const double* chosen_token_gradient;
-  RowTotals* totals;  // of each piece of each row
+  RowTotals* totals;  // of each warp's part of each piece of each row
 
   __device__ __forceinline__ math::RowUpstream upstream(int64_t r) const {
     math::RowUpstream up{read_label(mask.labels, r, columns), {}, 0, 0, 0};
@@ -148,50 +143,43 @@ struct StepUpstream {
     return up;
   }
 
-  template <int kThreads>
   __device__ __forceinline__ void watched(int64_t, const Unwatched&) const {}
 
-  template <int kThreads>
-  __device__ __forceinline__ void watched(int64_t piece, const Totals& seen) const {
-    RowTotals all = seen.of_warp();
-    if constexpr (kThreads > kWarp) {
-      LR_SHARED(RowTotals, of_warps, kThreads / kWarp);
-      if (threadIdx.x % kWarp == 0)
-        of_warps[threadIdx.x / kWarp] = all;
-      __syncthreads();
-      for (int w = 1; w < kThreads / kWarp; ++w) {
-        all.squares += of_warps[w].squares;
-        all.nonfinite += of_warps[w].nonfinite;
-      }
-    }
-    if (threadIdx.x % kThreads == 0)
-      totals[piece] = all;
+  __device__ __forceinline__ void watched(int64_t part, const Totals& seen) const {
+    const RowTotals all = seen.of_warp();
+    if (threadIdx.x % kWarp == 0)
+      totals[part] = all;
   }
 };
 
 __global__ void __launch_bounds__(kListThreads)
-    step_norm(const RowTotals* totals, int64_t count, lr_step_metrics* metrics) {
+    step_norm(const RowTotals* totals, int64_t count, ListMemory memory, lr_step_metrics* metrics) {
   LR_SHARED(BlockScratch, scratch, 1);
-  RowTotals sums{};
-  for (int64_t k = threadIdx.x; k < count; k += kListThreads) {
-    sums.squares += totals[k].squares;
-    sums.nonfinite += totals[k].nonfinite;
-  }
-  sums = block_sum_of(sums, scratch);
-  if (threadIdx.x != 0)
+  double sums[2];
+  const bool finishes = sum_list(count, memory, scratch, sums, [&](int64_t k, double(&own)[2]) {
+    own[0] += totals[k].squares;
+    own[1] += totals[k].nonfinite;
+  });
+  if (!finishes || threadIdx.x != 0)
     return;
-  metrics->grad_norm = sqrt(sums.squares);
-  metrics->nonfinite += static_cast<int64_t>(sums.nonfinite);
+  metrics->grad_norm = sqrt(sums[0]);
+  metrics->nonfinite += static_cast<int64_t>(sums[1]);
 }
 
 template <class Watch>
 void launch_step_backward(const op::PreferenceStep& step, const BackwardRows& rows,
                           const StepPairs& pairs, RowTotals* totals, const Machine& machine) {
-  const StepUpstream<Watch> upstream{
-      pairs.mask,      step.logits.columns,  step.tokens,
-      rows.count / 2,  pairs.weights,        pairs.norms,
-      pairs.sequences, pairs.total_gradient, pairs.chosen_token_gradient,
-      totals};
+  const StepSequences& sequences = pairs.sequences;
+  const StepUpstream<Watch> upstream{sequences.shape.mask,
+                                     step.logits.columns,
+                                     step.tokens,
+                                     rows.count / 2,
+                                     sequences.weights,
+                                     sequences.norms,
+                                     sequences.of,
+                                     pairs.total_gradient,
+                                     pairs.chosen_token_gradient,
+                                     totals};
   launch_backward(rows, upstream, false, machine);
 }
 
@@ -215,35 +203,41 @@ lr_status preference_step(Execution* execution, const op::PreferenceStep* step) 
     };
     StepPairs pairs{};
     pairs.pairs = step->pairs;
-    pairs.tokens = step->tokens;
-    pairs.options = step->sequence;
-    pairs.mask = {step->mask, step->labels};
-    pairs.reference_logps = step->reference_logps;
-    pairs.reference_token_logps = step->reference_token_logps;
-    pairs.bad_values = execution->bad_values;
     pairs.wpo = step->wpo;
     pairs.losses = step->losses_out;
-    pairs.logps = step->logps;
-    pairs.counts = step->counts;
     pairs.metrics = step->metrics;
+    const Sequences shape =
+        cut_sequences(step->sequence, {step->mask, step->labels}, sequences, step->tokens);
+    const bool has_parts = shape.parts > 1;
     math::RowNorm* const norms = workspace.take<math::RowNorm>(rows);
     math::TokenFigures* const figures =
         take.template operator()<math::TokenFigures>(wants_figures, rows);
-    pairs.norms = norms;
-    pairs.figures = figures;
-    pairs.weights = take.template operator()<double>(step->sequence.tail_weight != 1, rows);
-    pairs.arrivals = workspace.take<uint32_t>(1);
+    const int64_t parts = sequences * shape.parts;
+    pairs.sequences = {shape,
+                       take.template operator()<double>(shape.has_tails(), rows),
+                       take.template operator()<Candidates>(shape.has_tails() && has_parts, parts),
+                       norms,
+                       figures,
+                       step->reference_logps,
+                       step->reference_token_logps,
+                       take.template operator()<math::SequenceFigures>(has_parts, parts),
+                       workspace.take<math::SequenceFigures>(sequences),
+                       step->logps,
+                       step->counts,
+                       execution->bad_values};
     plan_pairs(*step, workspace, &pairs);
 
-    const Transform transform = make_transform(step->transform);
-    const ForwardRows forward{step->logits, rows,    cut(step->logits.columns), transform,
-                              step->labels, metrics, execution->bad_values,     pairs.arrivals};
-    Partial* const partials = take.template operator()<Partial>(
-        machine.shares_out(rows, forward.segments), rows * forward.segments.count);
-    const BackwardRows backward{step->logits, step->gradient, rows,
-                                cut_backward(rows, step->logits, machine), transform};
-    RowTotals* const totals =
-        take.template operator()<RowTotals>(has_backward && metrics, rows * backward.pieces.count);
+    const ForwardRows forward = forward_rows_of(step->logits, rows, step->transform, step->labels,
+                                                metrics, execution->bad_values, machine);
+    Partial* const partials = take_partials(forward, workspace);
+    const BackwardRows backward =
+        backward_rows_of(step->logits, step->gradient, rows, forward.transform, machine);
+    const int64_t written = rows * backward.parts_per_row();
+    RowTotals* const totals = take.template operator()<RowTotals>(has_backward && metrics, written);
+    ListMemory norm_memory{};
+    if (has_backward && metrics)
+      norm_memory = take_list_memory(workspace, written);
+    pairs.cleared = norm_memory.arrivals;
     if (!workspace.ready())
       return;
 
@@ -251,22 +245,22 @@ lr_status preference_step(Execution* execution, const op::PreferenceStep* step) 
       poison(*output);
     if (has_backward && step->gradient.base != step->logits.base)
       poison(step->gradient, rows);
+    const StepSequences& tokens = pairs.sequences;
     if (rows > 0) {
-      if (drops_rows)
-        launch(find_tails, grid_of(sequences), kListThreads, 0, machine.stream, step->sequence,
-               pairs.mask, sequences, step->tokens, pairs.weights);
+      if (shape.has_tails())
+        launch_weights(tokens, machine.stream);
       launch_forward(forward,
-                     FigureStore{pairs.mask, drops_rows ? pairs.weights : nullptr, norms, figures},
-                     everything, partials, machine);
+                     FigureStore{shape.mask, drops_rows ? tokens.weights : nullptr, norms, figures},
+                     everything ? Wanted::everything : Wanted::logp, partials, machine);
     }
-    // Without a row nobody has set the arrivals to 0; one block counts none.
-    launch(step_pairs, grid_of(rows > 0 ? sequences : 1), kListThreads, 0, machine.stream, pairs);
+    launch(step_tokens, grid_of(parts), kListThreads, 0, machine.stream, tokens);
+    launch(step_pairs, 1, kListThreads, 0, machine.stream, pairs);
     if (!has_backward)
       return;
     if (metrics) {
       launch_step_backward<Totals>(*step, backward, pairs, totals, machine);
-      launch(step_norm, dim3(1), kListThreads, 0, machine.stream, totals,
-             rows * backward.pieces.count, step->metrics);
+      launch(step_norm, grid_of(parts_of(written)), kListThreads, 0, machine.stream, totals,
+             written, norm_memory, step->metrics);
     } else {
       launch_step_backward<Unwatched>(*step, backward, pairs, nullptr, machine);
     }

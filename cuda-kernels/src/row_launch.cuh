@@ -11,10 +11,8 @@
 namespace logratio::device {
 
 constexpr int kBlockThreads = 256;
-constexpr int kBlocksAtOnce = 3;         // on a multiprocessor: 48 KiB of loads under way
 constexpr int64_t kWarpRowBytes = 4096;  // rows up to this long belong to a warp
 constexpr int kRowsPerBlock = kBlockThreads / kWarp;
-constexpr int64_t kRowsPerMultiprocessor = 8;  // fewer rows than that are shared out by segment
 constexpr int64_t kBlocksPerMultiprocessor =
     256;  // more work than that, and each block does several rows
 
@@ -52,22 +50,26 @@ struct Machine {
     return dim3(static_cast<unsigned>(
         std::clamp<int64_t>(count, 1, kBlocksPerMultiprocessor * multiprocessors)));
   }
-  // Whether each segment of a row gets a block of its own.
-  bool shares_out(int64_t rows, const Segments& segments) const {
-    return segments.count > 1 && rows < kRowsPerMultiprocessor * multiprocessors;
+  // How many consecutive segments of rows, one row after the other, each team of threads gets, so
+  // that all end together where a multiprocessor holds `blocks` blocks: whole rows, unless that
+  // would take some of them noticeably longer.
+  int64_t run(int64_t rows, const op::LogitRows& logits, int64_t segments, int blocks) const {
+    const int64_t teams =
+        multiprocessors * blocks * (is_warp_row(logits) ? kRowsPerBlock : int64_t{1});
+    const int64_t whole = (rows + teams - 1) / teams * segments,
+                  even = (rows * segments + teams - 1) / teams;
+    return std::max<int64_t>(whole <= even + even / 32 ? whole : even, 1);
   }
 };
 
-// A row's backward is cut into pieces, each a block's, where rows are few.
+// A row's backward is cut into pieces as its forward is into segments.
 struct Pieces {
   int64_t count;
   int64_t vectors;  // of each
 };
 
-inline Pieces cut_backward(int64_t rows, const op::LogitRows& logits, const Machine& machine) {
-  const Segments segments = cut(logits.columns);
-  const int64_t count = machine.shares_out(rows, segments) ? segments.count : 1;
-  const int64_t per_vector = 16 / op::bytes_of(logits.type);
+inline Pieces cut_backward(const op::LogitRows& logits) {
+  const int64_t count = cut(logits.columns).count, per_vector = 16 / op::bytes_of(logits.type);
   const int64_t vectors = (logits.columns + per_vector - 1) / per_vector +
                           1;  // one more where the row begins within a vector
   return {count, (vectors + count - 1) / count};

@@ -15,6 +15,7 @@ constexpr int kStretchThreads = kStretchWarps * kWarp;
 constexpr int kStretchBlocks =
     2;  // on a multiprocessor, 32 KiB of loads under way: a third would leave too few registers
 constexpr int64_t kStretchColumns = 1024;  // fewer are not worth a warp
+constexpr int kChunksAhead = 4;            // of a warp, on their way to shared memory
 constexpr int64_t kStretchUnit = 512;  // stretches begin at multiples of it: of every warp's chunk
 
 struct Stretches {
@@ -33,7 +34,52 @@ inline Stretches cut_stretches(int64_t columns) {
 __device__ __forceinline__ int warp_index() { return static_cast<int>(threadIdx.x) / kWarp; }
 __device__ __forceinline__ int lane_index() { return static_cast<int>(threadIdx.x) % kWarp; }
 
-// Vector j of every lane's chunk, by a whole warp whose chunks lie one after the other. Where the
+// A lane's chunk, of which those of a warp lie one after the other. Nearly all chunks are whole and
+// aligned: the others are loaded out of the way. Rows may be written where they are read; their
+// last read says so.
+template <bool kLast, class T, int kCount, int kStep>
+__device__ __forceinline__ void load_stretch(const typename T::Element* row,
+                                             const Chunk<T, kCount, kStep>& chunk, Vector* v) {
+  const uint32_t shift = misalignment(row);
+  if (shift == 0 && chunk.left >= chunk.kWhole) {
+    const auto* const address = reinterpret_cast<const Vector*>(row + chunk.first);
+#pragma unroll
+    for (int j = 0; j < kCount; ++j) {
+      const Vector* const own = address + j * (kStep / T::kPerVector);
+      v[j] = kLast ? load_before_write(own) : load_again(own);
+    }
+    return;
+  }
+  load_chunk<T, kCount, kStep, true>(row, chunk, shift, v);
+}
+
+// Copies such a chunk to shared memory, each lane's vectors beside the next lane's. A lane waits
+// for its own copies alone.
+template <class T, int kCount, int kStep>
+__device__ __forceinline__ void fetch_stretch(const typename T::Element* row,
+                                              const Chunk<T, kCount, kStep>& chunk, Vector* there) {
+  if (misalignment(row) == 0 && chunk.left >= chunk.kWhole) {
+    const auto* const address = reinterpret_cast<const Vector*>(row + chunk.first);
+#pragma unroll
+    for (int j = 0; j < kCount; ++j)
+      copy_ahead(there + j * kWarp, address + j * kWarp);
+    return;
+  }
+  Vector v[kCount];
+  load_stretch<false>(row, chunk, v);
+#pragma unroll
+  for (int j = 0; j < kCount; ++j)
+    there[j * kWarp] = v[j];
+}
+
+template <class T, int kCount>
+__device__ __forceinline__ void unpack_all(const Vector* v, float* x) {
+#pragma unroll
+  for (int j = 0; j < kCount; ++j)
+    T::unpack(v[j], x + j * T::kPerVector);
+}
+
+// Vector j of such chunks, by a whole warp. Where the
 // row begins off a multiple of 16, by `shift` bytes, a lane writes what its left neighbour has of
 // the aligned vector together with its own, so that stores are whole there, too.
 template <class T, int kCount, int kStep>
@@ -56,14 +102,32 @@ __device__ __forceinline__ void store_columns(typename T::Element* row,
   const int here = chunk.left - j * kStep < T::kPerVector ? chunk.left - j * kStep : T::kPerVector;
   int from = 0, to = here;
   if (here == T::kPerVector && lane > 0) {
-    store_once(reinterpret_cast<Vector*>(reinterpret_cast<uintptr_t>(row + column) - shift),
-               shifted(left, v, 16 - shift));
+    shift_vectors<1>(&left, &v, 16 - shift);
+    store_once(reinterpret_cast<Vector*>(reinterpret_cast<uintptr_t>(row + column) - shift), left);
     from = T::kPerVector - kept;
   }
   if (lane < kWarp - 1 && j * kStep + 2 * T::kPerVector <= chunk.left)
     to = T::kPerVector - kept;
   if (from < to)
     store_elements<T>(row, column, v, from, to);
+}
+
+// The same of whole chunks of numbers.
+template <class T, int kCount, int kStep>
+__device__ __forceinline__ void store_stretch(typename T::Element* row,
+                                              const Chunk<T, kCount, kStep>& chunk,
+                                              const float* x) {
+  const uint32_t shift = misalignment(row);
+  if (shift == 0 && chunk.left >= chunk.kWhole) {
+    auto* const address = reinterpret_cast<Vector*>(row + chunk.first);
+#pragma unroll
+    for (int j = 0; j < kCount; ++j)
+      store_once(address + j * (kStep / T::kPerVector), T::pack(x + j * T::kPerVector));
+    return;
+  }
+#pragma unroll
+  for (int j = 0; j < kCount; ++j)
+    store_columns(row, chunk, j, T::pack(x + j * T::kPerVector), shift);
 }
 
 // Columns [begin, end) of a row become 0, by the whole block.

@@ -1,6 +1,9 @@
 // The device and its failures, by the CUDA runtime.
 #include <dlfcn.h>
 
+#include <array>
+#include <atomic>
+
 #include "runtime.h"
 
 namespace logratio::device {
@@ -18,9 +21,11 @@ std::string driver_text() {
   }
   void* driver = dlopen("libcuda.so.1", RTLD_NOW | RTLD_LOCAL);
   if (driver == nullptr)
-    return "libcuda.so.1 was not found: install an NVIDIA driver, r580 or newer";
+    return "libcuda.so.1 was not found: install an NVIDIA driver, r580 or "
+           "newer";
   dlclose(driver);
-  return "the NVIDIA driver does not answer: install driver r580 or newer, and see whether "
+  return "the NVIDIA driver does not answer: install driver r580 or newer, and "
+         "see whether "
          "nvidia-smi works";
 }
 
@@ -47,10 +52,12 @@ void fail_cuda(cudaError_t error, const char* what) {
       throw Failure(LR_UNAVAILABLE, "CUDA is unavailable: " + driver_text());
     case cudaErrorNoDevice:
       throw Failure(LR_UNAVAILABLE,
-                    "CUDA is unavailable: there is no NVIDIA GPU that this process may use");
+                    "CUDA is unavailable: there is no NVIDIA GPU "
+                    "that this process may use");
     case cudaErrorNoKernelImageForDevice:
       throw Failure(LR_UNAVAILABLE,
-                    "CUDA is unavailable: this library has no kernels for the GPU, expected "
+                    "CUDA is unavailable: this library has no "
+                    "kernels for the GPU, expected "
                     "compute capability 8.0 or newer");
     case cudaErrorMemoryAllocation:
       throw Failure(LR_OUT_OF_MEMORY, "the GPU is out of memory");
@@ -89,8 +96,86 @@ CurrentDevice::~CurrentDevice() {
     cudaSetDevice(previous_);
 }
 
+// Asked for once: it sizes the grids of every call.
 int32_t multiprocessors(int32_t device) {
-  return attribute(cudaDevAttrMultiProcessorCount, device);
+  static std::array<std::atomic<int32_t>, kMaxDevices> known;
+  std::atomic<int32_t>& kept = known[static_cast<size_t>(device) % kMaxDevices];
+  int32_t count = device < kMaxDevices ? kept.load(std::memory_order_relaxed) : 0;
+  if (count == 0) {
+    count = attribute(cudaDevAttrMultiProcessorCount, device);
+    if (device < kMaxDevices)
+      kept.store(count, std::memory_order_relaxed);
+  }
+  return count;
+}
+
+void fill(void* memory, uint8_t value, uint64_t bytes, void* stream) {
+  check(cudaMemsetAsync(memory, value, bytes, static_cast<cudaStream_t>(stream)),
+        "device memory could not be filled");
+}
+
+bool is_captured(void* stream) {
+  cudaStreamCaptureStatus status;
+  check(cudaStreamIsCapturing(static_cast<cudaStream_t>(stream), &status),
+        "a stream could not be asked whether it is being captured");
+  return status != cudaStreamCaptureStatusNone;
+}
+
+uint64_t id_of(void* stream) {
+  unsigned long long id = 0;
+  check(cudaStreamGetId(static_cast<cudaStream_t>(stream), &id),
+        "a stream could not be asked for its number");
+  return id;
+}
+
+void* make_mark() {
+  cudaEvent_t event = nullptr;
+  check(cudaEventCreateWithFlags(&event, cudaEventDisableTiming), "an event could not be made");
+  return event;
+}
+
+void destroy_mark(void* mark) {
+  if (mark != nullptr)
+    check(cudaEventDestroy(static_cast<cudaEvent_t>(mark)), "an event could not be destroyed");
+}
+
+void set_mark(void* mark, void* stream) noexcept {
+  cudaEventRecord(static_cast<cudaEvent_t>(mark), static_cast<cudaStream_t>(stream));
+}
+
+void await_mark(void* mark, void* stream) {
+  check(cudaStreamWaitEvent(static_cast<cudaStream_t>(stream), static_cast<cudaEvent_t>(mark),
+                            cudaEventWaitDefault),
+        "a stream could not wait for another's work");
+}
+
+int32_t compiled_for(const void* kernel) {
+  cudaFuncAttributes attributes{};
+  check(cudaFuncGetAttributes(&attributes, kernel), "a kernel could not be looked up");
+  return attributes.ptxVersion;
+}
+
+void allow_shared(const void* kernel, size_t shared_bytes) {
+  constexpr size_t kEveryKernels = 48 * 1024;
+  if (shared_bytes <= kEveryKernels)
+    return;
+  check(cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize,
+                             static_cast<int>(shared_bytes)),
+        "a kernel could not have its shared memory");
+}
+
+int64_t resident_blocks(const void* kernel, int threads, size_t shared_bytes) {
+  int device = 0, most = 0, blocks = 0;
+  check(cudaGetDevice(&device), "the current GPU could not be asked for");
+  most = attribute(cudaDevAttrMaxSharedMemoryPerBlockOptin, device);
+  cudaFuncAttributes attributes{};
+  check(cudaFuncGetAttributes(&attributes, kernel), "a kernel could not be looked up");
+  if (shared_bytes + attributes.sharedSizeBytes > static_cast<size_t>(most))
+    return 0;
+  allow_shared(kernel, shared_bytes);
+  check(cudaOccupancyMaxActiveBlocksPerMultiprocessor(&blocks, kernel, threads, shared_bytes),
+        "a kernel could not be looked up");
+  return blocks;
 }
 
 void describe(int32_t device, lr_device_info* info) {

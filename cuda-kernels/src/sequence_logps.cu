@@ -12,24 +12,20 @@ namespace logratio::device {
 namespace {
 
 struct Call {
-  lr_sequence_options options;
-  Mask mask;
-  int64_t sequences;
-  int64_t tokens;
+  Sequences sequences;  // of one part each
   op::SequenceLogps tensors;
   int64_t* bad_values;
 };
 
 __global__ void __launch_bounds__(kListThreads) reduce_sequences(const LR_PARAMETER Call call) {
   LR_SHARED(BlockScratch, scratch, 1);
-  for (int64_t b = blockIdx.x; b < call.sequences; b += gridDim.x) {
-    double sums[2] = {0, 0};
+  for (int64_t b = blockIdx.x; b < call.sequences.count; b += gridDim.x) {
+    double sums[3] = {0, 0, 0};
     const auto for_all = [&](auto&& body) {
-      for_tokens(call.options, call.mask, b, call.sequences, call.tokens, scratch, body);
+      for_tokens(call.sequences, Part(call.sequences, b), nullptr, scratch, body);
     };
-    for_all([&](int64_t token, double, double weight) {
-      if (call.bad_values != nullptr && has_bad_weight(call.mask, token))
-        count_up(call.bad_values);
+    for_all([&](int64_t token, MaskedToken mask, double weight) {
+      sums[2] += mask.is_bad ? 1 : 0;
       if (!math::counts(weight))
         return;
       sums[0] += weight;
@@ -37,15 +33,17 @@ __global__ void __launch_bounds__(kListThreads) reduce_sequences(const LR_PARAME
         sums[1] += weight * read_double(call.tensors.token_logps, token);
     });
     block_sum(sums, scratch);
-    const double divisor = math::divisor_of(call.options, sums[0]);
+    const double divisor = math::divisor_of(call.sequences.options, sums[0]);
     if (threadIdx.x == 0) {
       write(call.tensors.counts, b, sums[0]);
       write(call.tensors.logps, b, sums[1] / divisor);
+      if (sums[2] > 0 && call.bad_values != nullptr)
+        count_up(call.bad_values, static_cast<int64_t>(sums[2]));
     }
     if (!call.tensors.grad_token_logps.present)
       continue;
     const double upstream = read_double(call.tensors.grad_logps, b);
-    for_all([&](int64_t token, double, double weight) {
+    for_all([&](int64_t token, MaskedToken, double weight) {
       write(call.tensors.grad_token_logps, token,
             math::counts(weight) ? upstream * weight / divisor : 0.0);
     });
@@ -58,18 +56,16 @@ lr_status sequence_logps(Execution* execution, const op::SequenceLogps* reductio
   return run(execution, [&] {
     Workspace workspace(*execution);
     const op::SequenceLogps& tensors = *reduction;
-    const Call call{reduction->options,
-                    {reduction->mask, {}},
-                    reduction->mask.outer,
-                    reduction->mask.inner,
-                    tensors,
-                    execution->bad_values};
-    if (!workspace.ready() || call.sequences == 0)
+    const Call call{whole_sequences(reduction->options, {reduction->mask, {}},
+                                    reduction->mask.outer, reduction->mask.inner),
+                    tensors, execution->bad_values};
+    if (!workspace.ready() || call.sequences.count == 0)
       return;
     for (const op::TensorView* output :
          {&tensors.logps, &tensors.counts, &tensors.grad_token_logps})
       poison(*output);
-    launch(reduce_sequences, grid_of(call.sequences), kListThreads, 0, execution->stream, call);
+    launch(reduce_sequences, grid_of(call.sequences.count), kListThreads, 0, execution->stream,
+           call);
   });
 }
 

@@ -1,13 +1,12 @@
-// What lies between the forward and the backward of a step: from the figures of tokens to those of
-// sequences, from there to the losses of the list, their gradients and the metrics. A block takes a
-// sequence; the last block to finish goes on with the pairs, as the only one that then has work.
+// What lies between the forward and the backward of a step: from the figures of sequences to the
+// losses of the list, their gradients and the metrics, by one block, as most losses look at few
+// numbers of each pair and some at all pairs.
 #pragma once
 
 #include <cstddef>
 
-#include "math/step.h"
 #include "pairs.cuh"
-#include "sequences.cuh"
+#include "step_tokens.cuh"
 
 namespace logratio::device {
 
@@ -20,19 +19,8 @@ struct ListedLoss {
 
 struct StepPairs {
   int64_t pairs;
-  int64_t tokens;  // of a sequence
-  lr_sequence_options options;
-  Mask mask;
-  const math::RowNorm* norms;         // of tokens that were read
-  const math::TokenFigures* figures;  // of every counted token; null where nobody needs them
-  op::TensorView reference_logps;
-  op::TensorView reference_token_logps;
-  double* weights;  // of tokens in their sums; null: those of the mask
-  math::SequenceFigures* sequences;
-  uint32_t* arrivals;
-  int64_t* bad_values;
+  StepSequences sequences;
   bool wpo;
-  // What the pairs need, by the last block.
   op::PairTensors tensors;  // of one loss of the list, views of the workspace
   double* upstream;         // [2P], as are the values and gradients
   double* value;
@@ -42,66 +30,44 @@ struct StepPairs {
   double* chosen_token_gradient;  // of sft
   SortEntry* entries[2];
   op::TensorView losses;
-  op::TensorView logps;
-  op::TensorView counts;
   lr_step_metrics* metrics;
+  uint32_t* cleared;  // becomes 0; may be null
   int loss_count;
   ListedLoss list[op::kMaxStepLosses];
 
   __device__ double wpo_weight(int64_t pair) const {
-    return wpo ? math::wpo_weight(sequences[pair], sequences[pairs + pair]) : 1;
+    return wpo ? math::wpo_weight(sequences.of[pair], sequences.of[pairs + pair]) : 1;
   }
 };
 
-__device__ inline void reduce_sequence(const StepPairs& call, int64_t b, BlockScratch* scratch) {
-  math::SequenceFigures own{};
-  const bool of_tokens = call.reference_token_logps.present;
-  for_tokens(call.options, call.mask, b, 2 * call.pairs, call.tokens, scratch,
-             [&](int64_t token, double mask, double weight) {
-               if (call.bad_values != nullptr && has_bad_weight(call.mask, token))
-                 count_up(call.bad_values);
-               if (call.weights != nullptr)
-                 call.weights[token] = weight;
-               if (math::counts(weight)) {
-                 own.count += weight;
-                 own.logp += weight * call.norms[token].logp;
-                 if (of_tokens)
-                   own.reference += weight * read_double(call.reference_token_logps, token);
-               }
-               if (math::counts(mask) && call.figures != nullptr)
-                 own.add(call.figures[token]);
-             });
-  math::SequenceFigures all = block_sum_of(own, scratch);
-  if (threadIdx.x != 0)
-    return;
-  all.divisor = math::divisor_of(call.options, all.count);
-  all.logp /= all.divisor;
-  all.reference = call.reference_logps.present ? read_double(call.reference_logps, b)
-                                               : all.reference / all.divisor;
-  call.sequences[b] = all;
-  write(call.logps, b, all.logp);
-  write(call.counts, b, all.count);
-}
-
-// Each of the functions below is called by all threads of a block. A thread meets the same pairs in
-// every loop but those of a loss that sorts.
+// Each of the functions below is called by all threads of the block. Those that are out of line
+// would make the losses beside them spill registers. A thread meets the same pairs in every loop
+// but those of a loss that sorts.
 template <class Body>
 __device__ __forceinline__ void for_pairs(const StepPairs& call, Body&& body) {
   for (int64_t k = threadIdx.x; k < call.pairs; k += kListThreads)
     body(k);
 }
 
-__device__ inline math::StepSums add_sequences(const StepPairs& call, BlockScratch* scratch) {
+__device__ LR_NO_INLINE inline void finish_sequences(const StepPairs& call) {
+  for_pairs(call, [&](int64_t k) {
+    finish_sequence(call.sequences, k);
+    finish_sequence(call.sequences, call.pairs + k);
+  });
+}
+
+__device__ LR_NO_INLINE inline math::StepSums add_sequences(const StepPairs& call,
+                                                            BlockScratch* scratch) {
   math::StepSums sums{};
   for_pairs(call, [&](int64_t k) {
-    sums.add(call.sequences[k], true);
-    sums.add(call.sequences[call.pairs + k], false);
+    sums.add(call.sequences.of[k], true);
+    sums.add(call.sequences.of[call.pairs + k], false);
   });
   return block_sum_of(sums, scratch);
 }
 
-__device__ inline void write_metrics(const StepPairs& call, const math::StepSums& tokens,
-                                     BlockScratch* scratch) {
+__device__ LR_NO_INLINE inline void write_metrics(const StepPairs& call, BlockScratch* scratch) {
+  const math::StepSums tokens = add_sequences(call, scratch);
   math::PairMetricSums sums{};
   for_pairs(call, [&](int64_t k) {
     sums.add(call.total_loss[k], read_double(call.tensors.chosen_rewards, k),
@@ -113,8 +79,8 @@ __device__ inline void write_metrics(const StepPairs& call, const math::StepSums
 }
 
 // Adds a loss of pairs, weighted, to the totals.
-__device__ inline void add_loss(const StepPairs& call, const ListedLoss& loss, bool wants_rewards,
-                                BlockScratch* scratch) {
+__device__ LR_NO_INLINE inline void add_loss(const StepPairs& call, const ListedLoss& loss,
+                                             bool wants_rewards, BlockScratch* scratch) {
   const int64_t pairs = call.pairs;
   const double values = static_cast<double>(loss.two_values ? 2 * pairs : pairs);
   for_pairs(call, [&](int64_t k) {
@@ -140,7 +106,9 @@ __device__ inline void add_loss(const StepPairs& call, const ListedLoss& loss, b
 }
 
 __device__ inline void evaluate_list(const StepPairs& call, BlockScratch* scratch) {
+  // The metrics take these sums again, so that the losses need not keep them all.
   const math::StepSums tokens = add_sequences(call, scratch);
+  const double sft = tokens.sft(), chosen_tokens = tokens.chosen_tokens;
   for_pairs(call, [&](int64_t k) {
     call.total_loss[k] = call.total_gradient[k] = call.total_gradient[call.pairs + k] = 0;
     write(call.tensors.chosen_rewards, k, 0.0);
@@ -151,10 +119,10 @@ __device__ inline void evaluate_list(const StepPairs& call, BlockScratch* scratc
   for (int i = 0; i < call.loss_count; ++i) {
     const ListedLoss& loss = call.list[i];
     if (loss.is_sft) {
-      const double value = math::vanishing_product(loss.weight, tokens.sft());
+      const double value = math::vanishing_product(loss.weight, sft);
       for_pairs(call, [&](int64_t k) { call.total_loss[k] += value; });
-      if (tokens.chosen_tokens > 0)
-        chosen_token_gradient -= loss.weight / tokens.chosen_tokens;
+      if (chosen_tokens > 0)
+        chosen_token_gradient -= loss.weight / chosen_tokens;
     } else {
       add_loss(call, loss, !rewarded, scratch);
       rewarded = true;
@@ -164,15 +132,16 @@ __device__ inline void evaluate_list(const StepPairs& call, BlockScratch* scratc
   if (threadIdx.x == 0)
     *call.chosen_token_gradient = chosen_token_gradient;
   if (call.metrics != nullptr)
-    write_metrics(call, tokens, scratch);
+    write_metrics(call, scratch);
 }
 
 __global__ void __launch_bounds__(kListThreads) step_pairs(const LR_PARAMETER StepPairs call) {
   LR_SHARED(BlockScratch, scratch, 1);
-  for (int64_t b = blockIdx.x; b < 2 * call.pairs; b += gridDim.x)
-    reduce_sequence(call, b, scratch);
-  if (last_of_grid(call.arrivals, scratch))
-    evaluate_list(call, scratch);
+  if (call.cleared != nullptr && threadIdx.x == 0)
+    *call.cleared = 0;
+  if (call.sequences.of_parts != nullptr)
+    finish_sequences(call);
+  evaluate_list(call, scratch);
 }
 
 // ---- The host's side ----
@@ -184,7 +153,6 @@ inline op::TensorView view_of(double* values, int64_t count, int64_t stride = 1)
 // The pairs' memory, and the list.
 inline void plan_pairs(const op::PreferenceStep& step, Workspace& workspace, StepPairs* call) {
   const int64_t pairs = step.pairs;
-  call->sequences = workspace.take<math::SequenceFigures>(2 * pairs);
   call->upstream = workspace.take<double>(2 * pairs);
   call->value = workspace.take<double>(2 * pairs);
   call->gradient = workspace.take<double>(2 * pairs);
@@ -207,7 +175,7 @@ inline void plan_pairs(const op::PreferenceStep& step, Workspace& workspace, Ste
   const auto figure = [&](size_t offset, int64_t first) {
     constexpr int64_t kStride = sizeof(math::SequenceFigures) / sizeof(double);
     return view_of(
-        reinterpret_cast<double*>(call->sequences) + first * kStride + offset / sizeof(double),
+        reinterpret_cast<double*>(call->sequences.of) + first * kStride + offset / sizeof(double),
         pairs, kStride);
   };
   op::PairTensors& t = call->tensors;

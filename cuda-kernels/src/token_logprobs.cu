@@ -2,8 +2,8 @@
 // per figure and per upstream gradient around them. Beside the rows, which token_forward.cuh and
 // token_backward.cuh tell of, some tens of bytes per row are read and written, by a lane each.
 //
-// A small launch before the backward looks whether the caller's lse has the digits for it, and sums
-// a row again where not.
+// A small launch before the backward looks whether the caller's lse has the digits for it; where
+// not, the forward sums the row again.
 #include "operations.h"
 #include "runtime.h"
 #include "token_backward.cuh"
@@ -15,24 +15,27 @@ namespace {
 // ---- Forward ----
 
 struct OutputTensors {
+  static constexpr bool takes(Wanted) { return true; }
+
   op::TensorView of[math::kTokenOutputs];
 
   __device__ bool reads(int64_t) const { return true; }
 
-  // A lane writes each.
-  template <bool kEverything>
+  template <Wanted kWanted>
   __device__ void take(int64_t r, int64_t label, const math::RowFigures& row,
                        int64_t argmax) const {
-    constexpr int kCount = kEverything ? math::kArgmax : math::kLse + 1;
-    const int lane = static_cast<int>(threadIdx.x) % kWarp;
-    double value = label == kIgnored ? 0 : label == kBadLabel ? math::kNaN : row.norm.logp;
-#pragma unroll
-    for (int k = math::kLogp + 1; k < kCount; ++k)
-      value = lane == k ? row.of[k] : value;
-    if (lane < kCount)
-      write(of[lane], r, value);
-    if (kEverything && lane == math::kArgmax)
-      write(of[lane], r, argmax);
+    write(of[math::kLogp], r,
+          label == kIgnored    ? 0
+          : label == kBadLabel ? math::kNaN
+                               : row.norm.logp);
+    write(of[math::kLse], r, row.of[math::kLse]);
+    if constexpr (kWanted != Wanted::logp)
+      write(of[math::kEntropy], r, row.of[math::kEntropy]);
+    if constexpr (kWanted == Wanted::everything) {
+      write(of[math::kLse2], r, row.of[math::kLse2]);
+      write(of[math::kMeanLogit], r, row.of[math::kMeanLogit]);
+      write(of[math::kArgmax], r, argmax);
+    }
   }
 };
 
@@ -56,109 +59,101 @@ struct UpstreamTensors {
   __device__ bool has_gradient(int64_t r, int64_t label) const {
     return label >= 0 && (value(kGradLogp, r) != 0 || value(kGradEntropy, r) != 0);
   }
-  // A lane reads each tensor, all at once.
   __device__ __forceinline__ math::RowUpstream upstream(int64_t r) const {
-    const int lane = static_cast<int>(threadIdx.x) % kWarp;
-    const double mine = lane < kTensors ? value(lane, r) : 0;
-    const auto get = [&](Tensor tensor) { return __shfl_sync(kAllLanes, mine, tensor); };
-    math::RowUpstream up{
-        read_label(labels, r, columns), {}, get(kEntropy), get(kGradLogp), get(kGradEntropy)};
+    math::RowUpstream up{read_label(labels, r, columns),
+                         {},
+                         value(kEntropy, r),
+                         value(kGradLogp, r),
+                         value(kGradEntropy, r)};
     if (!up.is_zero())
       up.norm = norms[r];
     return up;
   }
-  template <int kThreads>
   __device__ void watched(int64_t, const Unwatched&) const {}
 };
 
-// A caller's lse serves as long as it holds enough digits. Else the row is summed again. A launch
-// of its own: in place, a row of several pieces must have been read before the first of them is
-// written. By a team of threads a row.
-template <class T, class Cap, int kThreads>
-__global__ void __launch_bounds__(kBlockThreads, kBlocksAtOnce)
-    find_norms(const LR_PARAMETER ForwardRows rows, const LR_PARAMETER UpstreamTensors upstream,
+// A caller's lse serves as long as it holds enough digits; elsewhere the log-sum becomes NaN here,
+// and the row is summed again. A launch of its own: in place, a row must have been read before any
+// of it is written. A thread per row.
+template <class T, class Cap>
+__global__ void __launch_bounds__(kBlockThreads)
+    take_norms(const LR_PARAMETER ForwardRows rows, const LR_PARAMETER UpstreamTensors upstream,
                math::RowNorm* norms) {
-  LR_SHARED(Scratch, scratch, 1);
-  constexpr int kTeams = kBlockThreads / kThreads;
-  const int thread = static_cast<int>(threadIdx.x) % kThreads;
   const double temperature = rows.transform.temperature;
-  int turn = 0;
-  for (int64_t r = int64_t{blockIdx.x} * kTeams + threadIdx.x / kThreads; r < rows.count;
-       r += int64_t{gridDim.x} * kTeams) {
+  for (int64_t r = int64_t{blockIdx.x} * kBlockThreads + threadIdx.x; r < rows.count;
+       r += int64_t{gridDim.x} * kBlockThreads) {
     const int64_t label = read_label(rows.labels, r, rows.logits.columns);
-    if (thread == 0 && label == kBadLabel && rows.bad_values != nullptr)
-      count_up(rows.bad_values);
-    if (!upstream.has_gradient(r, label))
-      continue;
-    const typename T::Element* row = row_address<T>(rows.logits, r);
-    const double lse = upstream.value(UpstreamTensors::kLse, r), pivot = lse * temperature;
-    const float x = T::widen(row[label]);
-    math::RowNorm norm{pivot, 0,
-                       (static_cast<double>(Cap::value(x, rows.transform)) - pivot) / temperature};
-    if (!math::lse_serves(lse, upstream.lse_epsilon, norm.logp)) {
-      const Partial part = sum_row<T, Cap, false, kThreads>(rows, row, scratch, &turn);
-      if (thread < kWarp)
-        norm = finish<T, Cap>(rows, row, part, x).norm;
+    math::RowNorm norm{};
+    if (upstream.has_gradient(r, label)) {
+      const double lse = upstream.value(UpstreamTensors::kLse, r), pivot = lse * temperature;
+      const float x = T::widen(row_address<T>(rows.logits, r)[label]);
+      norm = {pivot, 0, (static_cast<double>(Cap::value(x, rows.transform)) - pivot) / temperature};
+      if (!math::lse_serves(lse, upstream.lse_epsilon, norm.logp))
+        norm.log_sum = math::kNaN;
     }
-    if (thread == 0)
-      norms[r] = norm;
+    norms[r] = norm;
   }
 }
 
+// The rows whose norm is still missing.
+struct MissingNorms {
+  static constexpr bool takes(Wanted wanted) { return wanted == Wanted::logp; }
+
+  math::RowNorm* norms;
+
+  __device__ bool reads(int64_t r) const { return math::is_nan(norms[r].log_sum); }
+  template <Wanted kWanted>
+  __device__ void take(int64_t r, int64_t, const math::RowFigures& row, int64_t) const {
+    norms[r] = row.norm;
+  }
+};
+
 void launch_norms(const ForwardRows& rows, const UpstreamTensors& upstream, math::RowNorm* norms,
-                  const Machine& machine) {
-  const auto start = [&](auto kernel, int64_t blocks) {
-    launch(kernel, machine.blocks(blocks), kBlockThreads, 0, machine.stream, rows, upstream, norms);
-  };
+                  Partial* partials, const Machine& machine) {
   with_type(rows.logits.type, [&]<class T>(T) {
-    const bool caps = rows.transform.softcap != 0;
-    if (is_warp_row(rows.logits)) {
-      start(caps ? find_norms<T, Softcap, kWarp> : find_norms<T, NoSoftcap, kWarp>,
-            blocks_of_warps(rows.count));
-    } else {
-      start(caps ? find_norms<T, Softcap, kBlockThreads> : find_norms<T, NoSoftcap, kBlockThreads>,
-            rows.count);
-    }
+    launch(rows.transform.softcap != 0 ? take_norms<T, Softcap> : take_norms<T, NoSoftcap>,
+           machine.blocks((rows.count + kBlockThreads - 1) / kBlockThreads), kBlockThreads, 0,
+           machine.stream, rows, upstream, norms);
   });
+  launch_forward(rows, MissingNorms{norms}, Wanted::logp, partials, machine);
 }
 
 }  // namespace
 
 lr_status token_logprobs(Execution* execution, const op::TokenLogprobs* forward) {
   return run(execution, [&] {
-    const ForwardRows rows{forward->logits,
-                           forward->rows(),
-                           cut(forward->logits.columns),
-                           make_transform(forward->transform),
-                           forward->labels,
-                           forward->outputs[math::kArgmax].present,
-                           execution->bad_values,
-                           nullptr};
+    const Machine machine(*execution);
+    const ForwardRows rows =
+        forward_rows_of(forward->logits, forward->rows(), forward->transform, forward->labels,
+                        forward->outputs[math::kArgmax].present, execution->bad_values, machine);
     OutputTensors outputs;
     std::copy_n(forward->outputs, math::kTokenOutputs, outputs.of);
     Workspace workspace(*execution);
-    const Machine machine(*execution);
-    Partial* const partials = machine.shares_out(rows.count, rows.segments)
-                                  ? workspace.take<Partial>(rows.count * rows.segments.count)
-                                  : nullptr;
+    Partial* const partials = take_partials(rows, workspace);
     if (!workspace.ready() || rows.count == 0)
       return;
     for (const op::TensorView& output : outputs.of)
       poison(output);
-    launch_forward(rows, outputs, forward->wants_everything(), partials, machine);
+    launch_forward(rows, outputs,
+                   forward->wants_everything()                ? Wanted::everything
+                   : forward->outputs[math::kEntropy].present ? Wanted::entropy
+                                                              : Wanted::logp,
+                   partials, machine);
   });
 }
 
 lr_status token_logprobs_backward(Execution* execution, const op::TokenLogprobsBackward* backward) {
   return run(execution, [&] {
-    Workspace workspace(*execution);
+    const Machine machine(*execution);
     const int64_t count = backward->rows();
+    const op::LogitRows& logits = backward->logits;
+    const ForwardRows again = forward_rows_of(logits, count, backward->transform, backward->labels,
+                                              false, execution->bad_values, machine);
+    Workspace workspace(*execution);
     math::RowNorm* const norms = workspace.take<math::RowNorm>(count);
+    Partial* const partials = take_partials(again, workspace);
     if (!workspace.ready() || count == 0)
       return;
-    const Machine machine(*execution);
-    const op::LogitRows& logits = backward->logits;
-    const Transform transform = make_transform(backward->transform);
     const UpstreamTensors upstream{
         {backward->grad_logp, backward->grad_entropy, backward->lse, backward->entropy},
         backward->labels,
@@ -167,11 +162,8 @@ lr_status token_logprobs_backward(Execution* execution, const op::TokenLogprobsB
         norms};
     if (backward->gradient.base != logits.base)
       poison(backward->gradient, count);
-    launch_norms({logits, count, cut(logits.columns), transform, backward->labels, false,
-                  execution->bad_values, nullptr},
-                 upstream, norms, machine);
-    launch_backward(BackwardRows{logits, backward->gradient, count,
-                                 cut_backward(count, logits, machine), transform},
+    launch_norms(again, upstream, norms, partials, machine);
+    launch_backward(backward_rows_of(logits, backward->gradient, count, again.transform, machine),
                     upstream, backward->grad_entropy.present, machine);
   });
 }

@@ -1,6 +1,5 @@
-// The loops over a stretch of two vocabulary rows, by a warp: the sums of the first and of
-// the second pass, and both gradients. What comes before, between and after them is in
-// math/divergence.h.
+// A stretch of two vocabulary rows, by a warp: how it is loaded, and the sums of the first pass.
+// What comes between the passes is in math/divergence.h.
 #pragma once
 
 #include "math/two_rows.h"
@@ -8,9 +7,6 @@
 
 namespace logratio::device {
 
-using math::SecondSums;
-using math::SideCoefficients;
-using math::TransportStart;
 using math::TwoRowsForm;
 using math::TwoRowsNorm;
 using math::TwoRowsScale;
@@ -21,9 +17,6 @@ constexpr float kLargest = 3.402823466e38f;
 using math::deep_difference;
 using math::kDeep;
 using math::kDeepScale;
-using math::log_ratio;
-using math::scaled_difference;
-using math::sign_of;
 
 template <class T>
 constexpr int kRowStep = kWarp* T::kPerVector;
@@ -66,16 +59,16 @@ __device__ __forceinline__ float logit_of_q(const TwoRows<T>& rows, int64_t colu
              : rows.temperature * log_weight(rows.weights[column], rows.exponent);
 }
 
-// Both sides of a chunk, b's as numbers: a's vectors stay packed until they are used.
-template <class T, bool kWrittenLater>
+// Both sides of a chunk, b's as numbers: a's vectors stay packed until they are used. The last read
+// of a row says so.
+template <class T, bool kLast>
 __device__ __forceinline__ void load_rows(const TwoRows<T>& rows, const RowChunk<T>& chunk,
                                           Vector* a, float* b) {
   constexpr int kWidth = T::kPerVector;
-  load_chunk<T, kRowVectors, kRowStep<T>, kWrittenLater>(rows.a, chunk, misalignment(rows.a), a);
+  load_stretch<kLast>(rows.a, chunk, a);
   if (rows.weights == nullptr) {
     Vector packed[kRowVectors];
-    load_chunk<T, kRowVectors, kRowStep<T>, kWrittenLater>(rows.b, chunk, misalignment(rows.b),
-                                                           packed);
+    load_stretch<kLast>(rows.b, chunk, packed);
 #pragma unroll
     for (int j = 0; j < kRowVectors; ++j)
       T::unpack(packed[j], b + j * kWidth);
@@ -101,6 +94,38 @@ __device__ __forceinline__ void load_rows(const TwoRows<T>& rows, const RowChunk
     b[k] = rows.temperature * log_weight(b[k], rows.exponent);
 }
 
+// Two rows of logits of which a warp keeps its stretch in shared memory, if there is a place for
+// it: a chunk's vectors of one side and the other, each lane's own beside the next lane's.
+template <class T>
+struct CachedRows : TwoRows<T> {
+  int64_t begin;  // of the stretch
+  Vector* cache;
+
+  __device__ __forceinline__ Vector* place(const RowChunk<T>& chunk) const {
+    return cache + 2 * ((chunk.first - begin) / T::kPerVector) - lane_index();
+  }
+  // Asks for a chunk, which may lie behind the end of the stretch.
+  __device__ __forceinline__ void fetch(int64_t column, int64_t end) const {
+    if (column < end) {
+      const RowChunk<T> chunk(column + lane_index() * T::kPerVector, end);
+      fetch_stretch(this->a, chunk, place(chunk));
+      fetch_stretch(this->b, chunk, place(chunk) + kRowVectors * kWarp);
+    }
+    end_copies();
+  }
+};
+
+template <class T, bool kLast>
+__device__ __forceinline__ void load_rows(const CachedRows<T>& rows, const RowChunk<T>& chunk,
+                                          Vector* a, float* b) {
+  const Vector* const there = rows.place(chunk);
+#pragma unroll
+  for (int j = 0; j < kRowVectors; ++j) {
+    a[j] = there[j * kWarp];
+    T::unpack(there[(kRowVectors + j) * kWarp], b + j * T::kPerVector);
+  }
+}
+
 // The largest weight of columns [begin, end); `bad` counts what is no weight.
 __device__ __forceinline__ float largest_weight(const float* weights, int64_t begin, int64_t end,
                                                 int* bad) {
@@ -121,7 +146,8 @@ __device__ __forceinline__ float largest_weight(const float* weights, int64_t be
 template <TwoRowsForm kForm>
 struct TwoRowsThread {
   float max_a = -kInfinity, max_b = -kInfinity;
-  float difference = 0, slip = 0;  // of the maxima, and what rounding took from it
+  float difference = 0, slip = 0;               // of the maxima, and what rounding took from it
+  bool apart = kForm == TwoRowsForm::relative;  // the maxima
   TwoRowsSums sums = math::no_sums();
 
   // A side that is nothing but -inf so far has no maximum; any finite number will do.
@@ -143,89 +169,116 @@ struct TwoRowsThread {
       const double exact = static_cast<double>(finite(max_a)) - finite(max_b);
       difference = static_cast<float>(exact);
       slip = static_cast<float>(difference - exact);
+      apart = math::is_apart(max_a, max_b, scale.temperature);
     }
   }
 
   template <class T>
-  __device__ __forceinline__ void add(const Vector* a, const float* b, const TwoRowsScale& scale) {
-    constexpr int kWidth = T::kPerVector;
+  __device__ __forceinline__ void add(const Vector* a, const float* y, const TwoRowsScale& scale) {
+    constexpr int kColumns = kRowVectors * T::kPerVector;
     constexpr bool kMarks = kForm == TwoRowsForm::cross || kForm == TwoRowsForm::relative;
+    float x[kColumns];
+    unpack_all<T, kRowVectors>(a, x);
     float low = kInfinity, top_a = -kInfinity, top_b = -kInfinity;
 #pragma unroll
-    for (int j = 0; j < kRowVectors; ++j) {
-      float x[kWidth];
-      T::unpack(a[j], x);
-#pragma unroll
-      for (int k = 0; k < kWidth; ++k) {
-        const float y = b[j * kWidth + k];
-        top_a = fmaxf(top_a, x[k]);
-        top_b = fmaxf(top_b, y);
-        if constexpr (kMarks)
-          low = fminf(low, fminf(x[k], y));
-      }
+    for (int k = 0; k < kColumns; ++k) {
+      top_a = fmaxf(top_a, x[k]);
+      top_b = fmaxf(top_b, y[k]);
+      if constexpr (kMarks)
+        low = fminf(low, fminf(x[k], y[k]));
     }
     if (top_a > max_a || top_b > max_b)
       rebase(fmaxf(top_a, max_a), fmaxf(top_b, max_b), scale);
-    bool deep = false;
-    if (kMarks && !(low - fmaxf(max_a, max_b) > -kDeep)) {
-#pragma unroll
-      for (int j = 0; j < kRowVectors; ++j) {
-        float x[kWidth];
-        T::unpack(a[j], x);
-#pragma unroll
-        for (int k = 0; k < kWidth; ++k) {
-          const float y = b[j * kWidth + k];
-          sums.a_alone |= x[k] > -kInfinity && y == -kInfinity;
-          sums.b_alone |= y > -kInfinity && x[k] == -kInfinity;
-          deep |= (x[k] > -kInfinity && deep_difference(x[k], max_a) < -kDeep * kDeepScale) ||
-                  (y > -kInfinity && deep_difference(y, max_b) < -kDeep * kDeepScale);
-        }
+    if constexpr (kMarks) {
+      if (!(low - fmaxf(max_a, max_b) > -kDeep)) {
+        const bool deep = mark<kColumns>(x, y);
+        sums.deep |= deep;
+        return deep || apart ? add_far<kColumns>(x, y, scale)
+                             : add_columns<kColumns, true>(x, y, scale);
       }
+      if (apart)
+        return add_far<kColumns>(x, y, scale);
     }
-    sums.deep |= deep;
-    const bool far =
-        deep || (kForm == TwoRowsForm::relative && math::is_apart(max_a, max_b, scale.temperature));
+    add_columns<kColumns, false>(x, y, scale);
+  }
+
+ private:
+  // Marks columns that one side has alone. True if a logit is deep.
+  template <int kColumns>
+  __device__ __forceinline__ bool mark(const float* x, const float* y) {
+    bool deep = false;
+#pragma unroll
+    for (int k = 0; k < kColumns; ++k) {
+      sums.a_alone |= x[k] > -kInfinity && y[k] == -kInfinity;
+      sums.b_alone |= y[k] > -kInfinity && x[k] == -kInfinity;
+      deep |= (x[k] > -kInfinity && deep_difference(x[k], max_a) < -kDeep * kDeepScale) ||
+              (y[k] > -kInfinity && deep_difference(y[k], max_b) < -kDeep * kDeepScale);
+    }
+    return deep;
+  }
+
+  // Columns of rows that lie apart, or are deep, by differences that are scaled.
+  template <int kColumns>
+  __device__ __forceinline__ void add_far(const float* x, const float* y,
+                                          const TwoRowsScale& scale) {
+    const float raw_a = finite(max_a), raw_b = finite(max_b);
+    float sum_a = 0, sum_b = 0, s = 0, t = 0;
+#pragma unroll
+    for (int k = 0; k < kColumns; ++k) {
+      const float ea = exponential(x[k] - raw_a, scale), eb = exponential(y[k] - raw_b, scale);
+      const float deep_a = deep_difference(x[k], raw_a), deep_b = deep_difference(y[k], raw_b);
+      sum_a += ea;
+      sum_b += eb;
+      s = fused(ea, kForm == TwoRowsForm::cross ? deep_b : deep_a - deep_b, s);
+      t = fused(eb, kForm == TwoRowsForm::cross ? deep_a : deep_b - deep_a, t);
+    }
+    gather(sum_a, sum_b, s, t, 1 / double{kDeepScale});
+  }
+
+  // `kBottomless`: a logit may be -inf, and its products are not to become NaN.
+  template <int kColumns, bool kBottomless>
+  __device__ __forceinline__ void add_columns(const float* x, const float* y,
+                                              const TwoRowsScale& scale) {
     const float raw_a = finite(max_a), raw_b = finite(max_b);
     float sum_a = 0, sum_b = 0, s = 0, t = 0, z = 0;
 #pragma unroll
-    for (int j = 0; j < kRowVectors; ++j) {
-      float x[kWidth];
-      T::unpack(a[j], x);
-#pragma unroll
-      for (int k = 0; k < kWidth; ++k) {
-        const float y = b[j * kWidth + k];
-        const float da = x[k] - raw_a, db = y - raw_b;
-        const float ea = exponential(da, scale), eb = exponential(db, scale);
-        sum_a += ea;
-        sum_b += eb;
-        if constexpr (kForm == TwoRowsForm::cross) {
-          s = fused(ea, far ? deep_difference(y, raw_b) : fmaxf(db, -kLargest), s);
-          t = fused(eb, far ? deep_difference(x[k], raw_a) : fmaxf(da, -kLargest), t);
-        }
-        if constexpr (kForm == TwoRowsForm::relative) {
-          const float near_ratio = math::within_deep((x[k] - y) - difference);
-          const float ratio =
-              far ? deep_difference(x[k], raw_a) - deep_difference(y, raw_b) : near_ratio;
-          s = fused(ea, ratio, s);
-          t = fused(-eb, ratio, t);
-        }
-        if constexpr (kForm == TwoRowsForm::cosine) {
-          s = fused(ea, eb, s);
-          t = fused(ea, ea, t);
-          z = fused(eb, eb, z);
-        }
+    for (int k = 0; k < kColumns; ++k) {
+      const float da = x[k] - raw_a, db = y[k] - raw_b;
+      const float ea = exponential(da, scale), eb = exponential(db, scale);
+      sum_a += ea;
+      sum_b += eb;
+      if constexpr (kForm == TwoRowsForm::cross) {
+        s = fused(ea, kBottomless ? fmaxf(db, -kLargest) : db, s);
+        t = fused(eb, kBottomless ? fmaxf(da, -kLargest) : da, t);
+      }
+      if constexpr (kForm == TwoRowsForm::relative) {
+        const float difference_here = (x[k] - y[k]) - difference;
+        const float ratio = kBottomless ? math::within_deep(difference_here) : difference_here;
+        s = fused(ea, ratio, s);
+        t = fused(-eb, ratio, t);
+      }
+      if constexpr (kForm == TwoRowsForm::cosine) {
+        s = fused(ea, eb, s);
+        t = fused(ea, ea, t);
+        z = fused(eb, eb, z);
       }
     }
-    if (kForm == TwoRowsForm::relative && !far) {
+    if constexpr (kForm == TwoRowsForm::relative) {
       s = fused(slip, sum_a, s);
       t = fused(-slip, sum_b, t);
     }
-    const double unit = far ? kDeepScale : 1;
+    if constexpr (kForm == TwoRowsForm::cosine)
+      sums.z += z;
+    gather(sum_a, sum_b, s, t, 1);
+  }
+
+  __device__ __forceinline__ void gather(float sum_a, float sum_b, float s, float t, double unit) {
     sums.sum_a += sum_a;
     sums.sum_b += sum_b;
-    sums.x += s / unit;
-    sums.y += t / unit;
-    sums.z += z;
+    if constexpr (!math::needs_second_pass(kForm)) {
+      sums.x += s * unit;
+      sums.y += t * unit;
+    }
   }
 };
 
@@ -250,243 +303,39 @@ __device__ __forceinline__ TwoRowsSums merge_lanes(TwoRowsSums own, float max_a,
   return all;
 }
 
-template <class T, TwoRowsForm kForm>
-__device__ __forceinline__ TwoRowsSums first_pass(const TwoRows<T>& rows, int64_t begin,
-                                                  int64_t end, const TwoRowsScale& scale) {
+// Before a pass that reads a stretch for the first time, and before each of its chunks.
+template <class T>
+__device__ __forceinline__ void begin_copies(const TwoRows<T>&, int64_t, int64_t) {}
+template <class T>
+__device__ __forceinline__ void go_on_copying(const TwoRows<T>&, int64_t, int64_t) {}
+template <class T>
+__device__ __forceinline__ void begin_copies(const CachedRows<T>& rows, int64_t begin,
+                                             int64_t end) {
+#pragma unroll
+  for (int k = 0; k < kChunksAhead; ++k)
+    rows.fetch(begin + k * kRowColumns<T>, end);
+}
+template <class T>
+__device__ __forceinline__ void go_on_copying(const CachedRows<T>& rows, int64_t column,
+                                              int64_t end) {
+  wait_for_copies<kChunksAhead - 1>();
+  rows.fetch(column + kChunksAhead * kRowColumns<T>, end);
+}
+
+template <class T, TwoRowsForm kForm, class Rows>
+__device__ __forceinline__ TwoRowsSums first_pass(const Rows& rows, int64_t begin, int64_t end,
+                                                  const TwoRowsScale& scale) {
   TwoRowsThread<kForm> thread;
+  begin_copies<T>(rows, begin, end);
   for (int64_t column = begin; column < end; column += kRowColumns<T>) {
     const RowChunk<T> chunk(column + lane_index() * T::kPerVector, end);
     Vector a[kRowVectors];
     float b[kRowVectors * T::kPerVector];
+    go_on_copying<T>(rows, column, end);
     load_rows<T, false>(rows, chunk, a, b);
     thread.template add<T>(a, b, scale);
   }
   return merge_lanes<kForm>(thread.sums, thread.max_a, thread.max_b, scale);
-}
-
-// ---- What second pass and gradient share ----
-
-__device__ __forceinline__ float exponential_of_a(float x, const TwoRowsNorm& norm,
-                                                  const TwoRowsScale& scale) {
-  return exponential(x - norm.max_a, scale);
-}
-__device__ __forceinline__ float exponential_of_b(float y, const TwoRowsNorm& norm,
-                                                  const TwoRowsScale& scale) {
-  return exponential(y - norm.max_b, scale);
-}
-// p, q and log(p / m), log(q / m) with m = (p + q) / 2, from the larger of p and q: the smaller one
-// is that times exp(-d), and its logarithm is d less.
-struct Mixture {
-  float p, q, log_p, log_q;
-
-  __device__ __forceinline__ Mixture(float x, float y, const TwoRowsNorm& norm,
-                                     const TwoRowsScale& scale) {
-    const float larger = fmaxf((y - norm.max_b) - norm.log_b, (x - norm.max_a) - norm.log_a);
-    const float ratio = log_ratio(x, y, norm);
-    const float size =
-        fminf(fmaxf(fabsf(ratio), 0), kDeep);  // NaN, of -inf on both sides, becomes 0
-    const float e = exponential(larger, scale), t = exponential(-size, scale);
-    const float minus_d = -size * scale.inverse_temperature;
-    const float log_larger = math::log_of_larger(minus_d, t), log_smaller = log_larger + minus_d;
-    const float smaller = e * t;
-    const bool p_is_larger = ratio >= 0;
-    p = p_is_larger ? e : smaller;
-    q = p_is_larger ? smaller : e;
-    log_p = p_is_larger ? log_larger : log_smaller;
-    log_q = p_is_larger ? log_smaller : log_larger;
-  }
-};
-
-// The sum over this lane and those before it.
-__device__ __forceinline__ float running_sum(float value) {
-#pragma unroll
-  for (int distance = 1; distance < kWarp; distance *= 2) {
-    const float before = __shfl_up_sync(kAllLanes, value, distance);
-    if (lane_index() >= distance)
-      value += before;
-  }
-  return value;
-}
-
-// The running sums of transport: C of p - q, times a's sum of exponentials, and N of the signs of C
-// in the columns before.
-struct Transport {
-  double distance;  // C up to the vectors of this step
-  float signs;
-
-  __device__ __forceinline__ explicit Transport(const TransportStart& start)
-      : distance(start.distance), signs(static_cast<float>(start.signs)) {}
-
-  // A vector of every lane: `c` holds the differences and becomes C, `n` becomes N. Columns from
-  // `live` on have no sign.
-  template <int kWidth>
-  __device__ __forceinline__ void advance(float* c, float* n, int live) {
-    float own = 0;
-#pragma unroll
-    for (int k = 0; k < kWidth; ++k)
-      c[k] = own += c[k];
-    const float all = running_sum(own);
-    const float before = static_cast<float>(distance) + (all - own);
-    float own_signs = 0;
-#pragma unroll
-    for (int k = 0; k < kWidth; ++k) {
-      c[k] += before;
-      n[k] = own_signs;
-      own_signs += k < live ? sign_of(c[k]) : 0;
-    }
-    const float all_signs = running_sum(own_signs);
-    const float signs_before = signs + (all_signs - own_signs);
-#pragma unroll
-    for (int k = 0; k < kWidth; ++k)
-      n[k] += signs_before;
-    distance += __shfl_sync(kAllLanes, all, kWarp - 1);
-    signs += __shfl_sync(kAllLanes, all_signs, kWarp - 1);
-  }
-};
-
-// ---- Second pass ----
-
-template <class T, TwoRowsForm kForm>
-__device__ __forceinline__ SecondSums second_pass(const TwoRows<T>& rows, const TwoRowsNorm& norm,
-                                                  double start_distance, int64_t begin, int64_t end,
-                                                  const TwoRowsScale& scale) {
-  constexpr int kWidth = T::kPerVector;
-  SecondSums sums{};
-  Transport transport({start_distance, 0});
-  for (int64_t column = begin; column < end; column += kRowColumns<T>) {
-    const RowChunk<T> chunk(column + lane_index() * kWidth, end);
-    Vector a[kRowVectors];
-    float b[kRowVectors * kWidth];
-    load_rows<T, false>(rows, chunk, a, b);
-    float value = 0, sum_p = 0, sum_q = 0;
-#pragma unroll
-    for (int j = 0; j < kRowVectors; ++j) {
-      float x[kWidth];
-      T::unpack(a[j], x);
-      const float* const y = b + j * kWidth;
-      if constexpr (kForm == TwoRowsForm::transport) {
-        float v[kWidth], c[kWidth], n[kWidth];
-#pragma unroll
-        for (int k = 0; k < kWidth; ++k) {
-          x[k] = exponential_of_a(x[k], norm, scale);
-          v[k] = exponential_of_b(y[k], norm, scale);
-          c[k] = scaled_difference(x[k], v[k], norm);
-        }
-        const int live = chunk.left - j * kRowStep<T>;
-        transport.advance<kWidth>(c, n, live);
-#pragma unroll
-        for (int k = 0; k < kWidth; ++k) {
-          value += k < live ? fabsf(c[k]) : 0;
-          // Counts are as large as the row is long: float32 would leave a gradient next to nothing
-          // of a confident row.
-          const double count = n[k];
-          sums.p = fma(static_cast<double>(x[k]), count, sums.p);
-          sums.q = fma(static_cast<double>(v[k]), count, sums.q);
-          sums.mass_p += x[k];
-          sums.mass_q += v[k];
-        }
-      } else {
-#pragma unroll
-        for (int k = 0; k < kWidth; ++k) {
-          if constexpr (kForm == TwoRowsForm::mixture) {
-            const Mixture m(x[k], y[k], norm, scale);
-            sum_p = fused(m.p, m.log_p, sum_p);
-            sum_q = fused(m.q, m.log_q, sum_q);
-          } else {
-            const float p = exponential_of_a(x[k], norm, scale) * norm.inverse_a,
-                        q = exponential_of_b(y[k], norm, scale) * norm.inverse_b;
-            const float d = p - q;
-            const float weight =
-                kForm == TwoRowsForm::squares
-                    ? d
-                    : sign_of(log_ratio(x[k], y[k], norm));  // which is exactly 0 at ties
-            value += kForm == TwoRowsForm::squares ? d * d : fabsf(d);
-            sum_p = fused(p, weight, sum_p);
-            sum_q = fused(q, weight, sum_q);
-          }
-        }
-      }
-    }
-    sums.value += value;
-    sums.p += sum_p;
-    sums.q += sum_q;
-  }
-  sums.value = warp_sum(sums.value);
-  sums.p = warp_sum(sums.p);
-  sums.q = warp_sum(sums.q);
-  if constexpr (kForm == TwoRowsForm::transport) {  // from exponentials to probabilities
-    sums.value *= norm.inverse_a;
-    sums.p *= norm.inverse_a;
-    sums.q *= norm.inverse_b;
-    sums.signs = transport.signs;
-    sums.mass_p = warp_sum(sums.mass_p) * norm.inverse_a;
-    sums.mass_q = warp_sum(sums.mass_q) * norm.inverse_b;
-  }
-  return sums;
-}
-
-// ---- Gradient ----
-
-template <TwoRowsForm kForm>
-__device__ __forceinline__ void differentiate(float x, float y, const TwoRowsNorm& norm,
-                                              const SideCoefficients& a, const SideCoefficients& b,
-                                              const TwoRowsScale& scale, float* grad_x,
-                                              float* grad_y) {
-  if constexpr (kForm == TwoRowsForm::mixture) {
-    const Mixture m(x, y, norm, scale);
-    *grad_x = m.p * fused(a.own, m.log_p, a.constant);
-    *grad_y = m.q * fused(b.own, m.log_q, b.constant);
-    return;
-  }
-  math::differentiate<kForm>(x, y, exponential_of_a(x, norm, scale),
-                             exponential_of_b(y, norm, scale), norm, a, b, grad_x, grad_y);
-}
-
-// Either target may be NULL. A lane reads a chunk of both rows before it writes either, and has its
-// neighbour's gradient before it writes the end of it, so that both may be written in place.
-template <class T, TwoRowsForm kForm>
-__device__ __forceinline__ void write_gradients(
-    const TwoRows<T>& rows, const TwoRowsNorm& norm, const TransportStart& start,
-    const SideCoefficients& a_side, const SideCoefficients& b_side, typename T::Element* grad_a,
-    typename T::Element* grad_b, int64_t begin, int64_t end, const TwoRowsScale& scale) {
-  constexpr int kWidth = T::kPerVector;
-  Transport transport(start);
-  const uint32_t shift_a = misalignment(grad_a), shift_b = misalignment(grad_b);
-  for (int64_t column = begin; column < end; column += kRowColumns<T>) {
-    const RowChunk<T> chunk(column + lane_index() * kWidth, end);
-    Vector a[kRowVectors];
-    float b[kRowVectors * kWidth];
-    load_rows<T, true>(rows, chunk, a, b);
-#pragma unroll
-    for (int j = 0; j < kRowVectors; ++j) {
-      float x[kWidth];
-      T::unpack(a[j], x);
-      float* const y = b + j * kWidth;
-      if constexpr (kForm == TwoRowsForm::transport) {
-        float c[kWidth], n[kWidth];
-#pragma unroll
-        for (int k = 0; k < kWidth; ++k) {
-          x[k] = exponential_of_a(x[k], norm, scale);
-          y[k] = exponential_of_b(y[k], norm, scale);
-          c[k] = scaled_difference(x[k], y[k], norm);
-        }
-        transport.advance<kWidth>(c, n, chunk.left - j * kRowStep<T>);
-#pragma unroll
-        for (int k = 0; k < kWidth; ++k) {
-          x[k] *= fused(a_side.own, n[k], a_side.constant);
-          y[k] *= fused(b_side.own, n[k], b_side.constant);
-        }
-      } else {
-#pragma unroll
-        for (int k = 0; k < kWidth; ++k)
-          differentiate<kForm>(x[k], y[k], norm, a_side, b_side, scale, &x[k], &y[k]);
-      }
-      if (grad_a != nullptr)
-        store_columns(grad_a, chunk, j, T::pack(x), shift_a);
-      if (grad_b != nullptr)
-        store_columns(grad_b, chunk, j, T::pack(y), shift_b);
-    }
-  }
 }
 
 }  // namespace logratio::device

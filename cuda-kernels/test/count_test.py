@@ -204,13 +204,13 @@ class ModelTest(unittest.TestCase):
 class LineTest(unittest.TestCase):
     def test_counts_are_per_chunk(self) -> None:
         kernel = cubin.Kernel("f", "sm_90", 80, 3040, 256, 800, sample())
-        chunk, row = lines.Counted(kernel, "forward_rows<Float32,32>").lines()
+        chunk, row = lines.Counted(kernel, "backward_rows<Float32,32>").lines()
         self.assertEqual(chunk.slots, 4 * 25)  # two exponentials are less than a vector's four
         self.assertEqual((chunk.blocks, chunk.flight), (3, 3 * 256 * 16))
         self.assertEqual(set(chunk.predictions), {"H100", "H200"})
         self.assertEqual(row.part, "V=1024")
         self.assertEqual(row.slots, (8 * 25 + 2 + 20) / 2)
-        *_, row = lines.Counted(kernel, "forward_rows<BFloat16,256>").lines()
+        *_, row = lines.Counted(kernel, "backward_rows<BFloat16,256>").lines()
         self.assertEqual(row.part, "V=128256")
         vectors = 128256 / 8 / 256
         self.assertAlmostEqual(row.slots, (63 * 25 + (2 + 20) / 8) * 4 / vectors)

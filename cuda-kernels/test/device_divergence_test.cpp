@@ -1,4 +1,4 @@
-// divergence and scoring_rule on a device beside the CPU's: the same numbers for every type, size,
+// divergence on a device beside the CPU's: the same numbers for every type, size,
 // stride and pairing, the same bits for every schedule and place, and what device memory alone may
 // hold.
 #include <gtest/gtest.h>
@@ -8,61 +8,14 @@
 #include <string>
 #include <vector>
 
-#include "support.h"
-#include "support/tensor.h"
+#include "rows.h"
 
 namespace logratio::test {
 namespace {
 
 constexpr double kInf = INFINITY;
-constexpr uint64_t kSeeds[] = {1, 2, 3, 5, 8};
 constexpr int32_t kKinds[] = {LR_SCE, LR_JEFFREYS, LR_KL_PQ,        LR_KL_QP, LR_JENSEN_SHANNON,
                               LR_L2,  LR_TVD,      LR_WASSERSTEIN1, LR_COSINE};
-
-// The rounding of a gradient to its type, where the two sides of a tie part.
-double unit(D type) {
-  return type == D::f32 ? 0 : type == D::bf16 ? std::ldexp(1, -7) : std::ldexp(1, -10);
-}
-
-// Within `tolerance` of the largest number, `rounding` of the number itself and `slack`. Where one
-// is not finite, so is the other.
-void expect_close(const Tensor& actual, const Tensor& expected, double tolerance, double rounding,
-                  const std::string& what, double slack = 0) {
-  double largest = 0;
-  for (int64_t k = 0; k < expected.size(); ++k) {
-    if (std::isfinite(expected.get(k)))
-      largest = std::fmax(largest, std::fabs(expected.get(k)));
-  }
-  const double tiny = expected.type() == D::f16 ? std::ldexp(1, -24) : 1e-12;
-  for (int64_t k = 0; k < expected.size(); ++k) {
-    const double a = actual.get(k), e = expected.get(k);
-    if (!std::isfinite(e)) {
-      ASSERT_TRUE(std::isnan(e) ? std::isnan(a) : a == e)
-          << what << ' ' << k << ": " << a << ", " << e;
-    } else {
-      ASSERT_NEAR(a, e, tolerance * largest + rounding * std::fabs(e) + slack + tiny)
-          << what << ' ' << k;
-    }
-  }
-}
-
-Tensor rows_of(D type, int64_t rows, int64_t columns, double scale, uint32_t seed, bool strided) {
-  const std::vector<double> values = normal_values(rows * columns, scale, seed);
-  Tensor tensor = strided ? Tensor(type, {rows, columns + 5}).slice(1, 3, columns + 3)
-                          : Tensor(type, {rows, columns});
-  for (int64_t k = 0; k < rows * columns; ++k)
-    tensor.set(k, values[static_cast<size_t>(k)]);
-  return tensor;
-}
-
-// Of the shape and strides of another one.
-Tensor like(const Tensor& tensor, bool strided) {
-  const int64_t rows = tensor.shape()[0], columns = tensor.shape()[1];
-  return strided ? Tensor(tensor.type(), {rows, columns + 2}).slice(1, 1, columns + 1)
-                 : Tensor(tensor.type(), {rows, columns});
-}
-
-// ---- Divergences ----
 
 struct Pairs {
   Tensor p, q;
@@ -299,92 +252,35 @@ TEST(DeviceDivergence, BlocksThatDoSeveralPairs) {
   }
 }
 
-// ---- Scoring rules ----
-
-struct Scores {
-  Tensor values, loss, gradient;
-  int64_t bad = 0;
-  std::string bits() const { return values.bits() + loss.bits() + gradient.bits(); }
-};
-
-Scores score(Tensor logits, Tensor labels, const lr_rule_options& options, bool strided = false,
-             bool in_place = false) {
-  Scores result{Tensor(D::f64, labels.shape()), Tensor(D::f64, {1}),
-                in_place ? logits : like(logits, strided)};
-  auto args = make_args<lr_scoring_rule_args>();
-  args.logits = logits;
-  args.labels = labels;
-  args.options = options;
-  args.values = result.values;
-  args.loss = result.loss;
-  args.grad_logits = result.gradient;
-  EXPECT_EQ(call(lr_scoring_rule, args, &result.bad), LR_OK) << lr_last_error();
-  return result;
-}
-
-const std::vector<lr_rule_options>& rules() {
-  static const std::vector<lr_rule_options> all = {
-      {LR_RULE_LOG, LR_SELTEN, 0, 0, 2, 0, 0, -100},
-      {LR_RULE_LOG, LR_SELTEN, 1, 0, 2, .1, 0, -100},
-      {LR_RULE_BRIER, LR_SELTEN, 0, 0, 2, .2, 0, -100},
-      {LR_RULE_SPHERICAL, LR_SELTEN, 1, 0, 2, .1, 0, -100},
-      {LR_RULE_POWER, LR_JNW, 1, 0, 1.5, .1, 0, -100},
-      {LR_RULE_PSEUDO_SPHERICAL, LR_SELTEN, 0, 0, 3, .1, 0, -100}};
-  return all;
-}
-
-TEST(DeviceScoringRule, AgreesWithTheCpu) {
-  for (D type : {D::f32, D::bf16, D::f16}) {
-    for (int64_t columns : {1, 41, 123, 507, 1271, 4099, 50257}) {
-      for (const lr_rule_options& rule : rules()) {
-        for (bool padded : {false, true}) {
-          lr_rule_options options = rule;
-          options.vocab = padded ? (columns + 1) / 2 : 0;
-          const int64_t vocab = padded ? options.vocab : columns;
-          Tensor logits = rows_of(type, 3, columns, 3, 67, columns % 2 == 1),
-                 labels(D::i64, {3}, random_labels(3, vocab, 68));
-          labels.set(1, -100);
-          for (int64_t k = vocab; k < columns; ++k)
-            logits.set(k, NAN);
-          const Scores actual = score(logits, labels, options, columns % 3 == 0);
-          const OnCpu cpu;
-          const Scores expected = score(logits, labels, options);
-          const std::string what = "rule " + std::to_string(rule.rule) + " type " +
-                                   std::to_string(static_cast<int>(type)) + " columns " +
-                                   std::to_string(columns);
-          expect_close(actual.values, expected.values, 2e-6, 4e-6, what + " values");
-          expect_close(actual.loss, expected.loss, 0, 4e-6, what + " loss");
-          expect_close(actual.gradient, expected.gradient, 4e-6, 2e-5 + unit(type),
-                       what + " gradient");
-          EXPECT_EQ(actual.bad, 0);
-        }
-      }
-    }
-  }
-}
-
-TEST(DeviceScoringRule, EveryScheduleAndPlaceGivesTheSameBits) {
-  for (D type : {D::f32, D::bf16}) {
-    for (int64_t columns : {5, 1030, 9001}) {
-      for (const lr_rule_options& options : rules()) {
-        Tensor logits = rows_of(type, 3, columns, 3, 77, false),
-               labels(D::i64, {3}, random_labels(3, columns, 78));
-        std::string bits;
-        for (uint64_t seed : kSeeds) {
+// Long rows are taken by clusters of blocks, elsewhere by blocks that meet in global memory, or by
+// one block.
+TEST(DeviceDivergence, SeveralBlocksToARowGiveTheBitsOfOne) {
+  for (D type : {D::bf16, D::f32}) {
+    for (int32_t kind : kKinds) {
+      const int64_t columns = 65537;  // the second row begins off a multiple of 16 bytes
+      const auto pairs = [&] {
+        Pairs made{rows_of(type, 3, columns, 3, 91, false),
+                   rows_of(type, 3, columns, 3, 92, false)};
+        made.by_index = true;  // the first row twice, so that a pair is none
+        made.p_rows = Tensor(D::i64, {4}, {0, 2, 0, 1});
+        made.q_rows = Tensor(D::i32, {4}, {1, 0, 1, 2});
+        return made;
+      };
+      set_emulator_capability(0);
+      const uint64_t before = emulator_clusters();
+      const Divergence single = evaluate(pairs(), kind);
+      EXPECT_EQ(emulator_clusters(), before);
+      for (int32_t capability : {80, 90}) {
+        set_emulator_capability(capability);
+        for (uint64_t seed : {1, 2}) {
           set_emulator_seed(seed);
-          const std::string now = score(logits, labels, options).bits();
-          if (bits.empty())
-            bits = now;
-          ASSERT_EQ(now, bits) << options.rule << " " << columns << " seed " << seed;
-        }
-        for (int64_t offset : {0, 1, 3}) {
-          Tensor moved = Tensor(type, {3, columns + 3}).slice(1, offset, offset + columns);
-          for (int64_t k = 0; k < 3 * columns; ++k)
-            moved.set(k, logits.get(k));
-          ASSERT_EQ(score(moved, labels, options).bits(), bits)
-              << options.rule << " " << columns << " offset " << offset;
-          ASSERT_EQ(score(moved, labels, options, false, true).bits(), bits)
-              << options.rule << " " << columns << " in place, offset " << offset;
+          const uint64_t until_now = emulator_clusters();
+          const bool in_place = seed == 2;
+          const Divergence several = evaluate(pairs(), kind, in_place);
+          EXPECT_GT(emulator_clusters(), until_now);
+          ASSERT_EQ(several.bits(), single.bits())
+              << name(kind, type, columns) << " capability " << capability << " seed " << seed;
+          EXPECT_EQ(several.bad, single.bad);
         }
       }
     }
@@ -392,19 +288,17 @@ TEST(DeviceScoringRule, EveryScheduleAndPlaceGivesTheSameBits) {
   set_emulator_seed(1);
 }
 
-TEST(DeviceScoringRule, BadLabelsAreCounted) {
-  const int64_t columns = 123;
-  Tensor logits = rows_of(D::f32, 4, columns, 2, 87, false), labels(D::i64, {4}, {5, 123, -7, 122});
-  for (const lr_rule_options& options : rules()) {
-    const Scores actual = score(logits, labels, options);
-    EXPECT_EQ(actual.bad, 2);
-    for (int64_t r : {1, 2}) {
-      EXPECT_TRUE(std::isnan(actual.values.get(r)));
-      for (int64_t k = 0; k < columns; ++k)
-        ASSERT_EQ(actual.gradient.get(r * columns + k), 0);
-    }
-    EXPECT_TRUE(std::isnan(actual.loss.get(0)));
-    EXPECT_TRUE(std::isfinite(actual.values.get(0)) && std::isfinite(actual.values.get(3)));
+TEST(DeviceDivergence, LongRowsAgreeWithTheCpu) {
+  const int64_t columns = 70001;
+  for (int32_t kind : kKinds) {
+    expect_that_of_the_cpu(
+        {rows_of(D::bf16, 2, columns, 3, 95, false), rows_of(D::bf16, 2, columns, 3, 96, true)},
+        kind, name(kind, D::bf16, columns));
+    Pairs weights{rows_of(D::bf16, 1, columns, 2, 97, false), Tensor(D::bf16, {0, columns}),
+                  rows_of(D::f32, 1, columns, 2, 98, false)};
+    for (int64_t k = 0; k < columns; ++k)
+      weights.weights.set(k, std::exp(weights.weights.get(k)));
+    expect_that_of_the_cpu(weights, kind, name(kind, D::bf16, columns) + " weights");
   }
 }
 

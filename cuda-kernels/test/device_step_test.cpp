@@ -229,24 +229,55 @@ TEST(DeviceStep, NoOrderOfThreadsChangesABit) {
 
 // A pair's numbers do not depend on which other pairs are in the batch.
 TEST(DeviceStep, BatchInvariant) {
-  StepCase s(D::bf16, 4, 5, 1271);
-  s.list = {{"sigmoid", 4}};
-  s.reference = 0;
-  const Result all = run(s);
-  for (int64_t pair = 0; pair < 4; ++pair) {
-    const auto rows = [&](const Tensor& tensor) {
-      Tensor view = tensor.slice(0, pair, pair + 5, 4);  // the pair's two answers
-      return view;
-    };
-    StepCase one(D::bf16, 1, 5, 1271);
-    one.list = {{"sigmoid", 1}};
-    one.reference = 0;
-    one.logits = rows(s.logits);
-    one.labels = rows(s.labels);
-    one.mask = rows(s.mask);
-    const Result single = run(one);
-    EXPECT_EQ(single.losses.get(0), all.losses.get(pair) / 4);
-    EXPECT_EQ(single.gradient.bits(), rows(all.gradient).bits()) << "pair " << pair;
+  for (const auto& [tokens, columns] : {std::pair<int64_t, int64_t>{5, 1271}, {1100, 3}}) {
+    StepCase s(D::bf16, 4, tokens, columns);
+    s.list = {{"sigmoid", 4}};
+    s.sequence = {LR_MEAN, LR_ALIGN_COMPLETION, .5, .75};
+    s.reference = 0;
+    const Result all = run(s);
+    for (int64_t pair = 0; pair < 4; ++pair) {
+      const auto rows = [&](const Tensor& tensor) {
+        Tensor view = tensor.slice(0, pair, pair + 5, 4);  // the pair's two answers
+        return view;
+      };
+      StepCase one(D::bf16, 1, tokens, columns);
+      one.list = {{"sigmoid", 1}};
+      one.sequence = s.sequence;
+      one.reference = 0;
+      one.logits = rows(s.logits);
+      one.labels = rows(s.labels);
+      one.mask = rows(s.mask);
+      const Result single = run(one);
+      EXPECT_EQ(single.losses.get(0), all.losses.get(pair) / 4);
+      EXPECT_EQ(single.gradient.bits(), rows(all.gradient).bits()) << "pair " << pair;
+    }
+  }
+}
+
+// Sequences of several parts.
+TEST(DeviceStep, LongSequences) {
+  for (const lr_sequence_options& sequence :
+       {lr_sequence_options{LR_SUM, LR_ALIGN_COMPLETION, 1, 1},
+        lr_sequence_options{LR_SUM, LR_ALIGN_ABSOLUTE, .3, .6},
+        lr_sequence_options{LR_MEAN, LR_ALIGN_COMPLETION, .5, .75},
+        lr_sequence_options{LR_MEAN, LR_ALIGN_COMPLETION, 0, 1}}) {
+    for (bool metrics : {true, false}) {
+      StepCase s(D::f32, 2, 1100, 5);
+      s.list = {{"sigmoid", 1}};
+      if (sequence.reduction == LR_SUM)
+        s.list.push_back({"sft", .5});
+      s.wpo = metrics;
+      s.metrics = metrics;
+      s.sequence = sequence;
+      expect_that_of_the_cpu(s, "tail " + std::to_string(sequence.tail_weight));
+      std::string first;
+      for (uint64_t seed : {1, 2, 3}) {
+        set_emulator_seed(seed);
+        const std::string bits = run(s).bits();
+        first = first.empty() ? bits : first;
+        ASSERT_EQ(bits, first) << "seed " << seed;
+      }
+    }
   }
 }
 

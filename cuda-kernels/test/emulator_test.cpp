@@ -3,35 +3,18 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
-#include <map>
+#include <cmath>
 #include <string>
-#include <string_view>
 #include <utility>
 #include <vector>
 
-#include "runtime.h"
-
-namespace {
-
-// Barriers of the kernels below can be taken out one by one.
-using Place = std::pair<std::string_view, unsigned>;  // file, line
-std::map<Place, int> barriers_met;                    // and how often
-Place removed_barrier;
-
-bool meets(const char* file, unsigned line) {
-  const Place place(file, line);
-  ++barriers_met[place];
-  return place != removed_barrier;
-}
-
-}  // namespace
-
-#define __syncthreads() (meets(__FILE__, __LINE__) ? (__syncthreads)() : void())
-#define __syncwarp() (meets(__FILE__, __LINE__) ? (__syncwarp)() : void())
+#include "removed_barriers.h"
+// The kernels, with barriers that can be missing.
 #include "token_logprobs.cu"
 #undef __syncthreads
 #undef __syncwarp
 
+#include "every_barrier.h"
 #include "plain_rows.cuh"
 #include "support/tensor.h"
 
@@ -134,6 +117,130 @@ TEST(Emulator, SharedMemoryStartsAsNaN) {
   EXPECT_TRUE(std::all_of(out.begin(), out.end(), [](float x) { return x != x; }));
 }
 
+// Each block of a cluster adds up what all of them have in one place.
+template <bool kMeets>
+__global__ void sums_of_cluster(int* out) {
+  LR_SHARED(int, values, 64);
+  const int thread = static_cast<int>(threadIdx.x);
+  values[thread] = thread + 1000 * static_cast<int>(blockIdx.x);
+  if (kMeets)
+    device::cluster_barrier();
+  int sum = 1000000 * device::cluster_rank();
+  for (int rank = 0; rank < 4; ++rank)
+    sum += *device::shared_of(rank, values + thread);
+  out[blockIdx.x * 64 + threadIdx.x] = sum;
+  if (kMeets)
+    device::cluster_barrier();
+}
+
+std::string clusters_failure(void (*kernel)(int*), std::vector<int>* out) {
+  try {
+    device::launch_clusters(kernel, 4, 8, 64, 0, nullptr, out->data());
+  } catch (const std::runtime_error& error) {
+    return error.what();
+  }
+  return "";
+}
+
+TEST(Emulator, BlocksOfAClusterMeet) {
+  std::vector<int> expected(8 * 64);
+  for (int k = 0; k < 8 * 64; ++k) {
+    const int block = k / 64, first = block / 4 * 4;
+    expected[static_cast<size_t>(k)] =
+        1000000 * (block % 4) + 4 * (k % 64) + 1000 * (4 * first + 6);
+  }
+  int wrong = 0;
+  for (uint64_t seed = 1; seed <= 20; ++seed) {
+    emulator::set_seed(seed);
+    std::vector<int> out(8 * 64);
+    ASSERT_EQ(clusters_failure(sums_of_cluster<true>, &out), "");
+    ASSERT_EQ(out, expected) << seed;
+    std::vector<int> unmet(8 * 64);
+    const std::string failure = clusters_failure(sums_of_cluster<false>, &unmet);
+    EXPECT_TRUE(failure.empty() ||
+                failure.find("of the cluster has no such shared memory") != std::string::npos)
+        << failure;
+    wrong += !failure.empty() || unmet != expected;
+  }
+  EXPECT_EQ(wrong, 20);  // a barrier that is missing shows
+  emulator::set_seed(1);
+}
+
+// Lanes add up, and take the largest of, what each of them has.
+__global__ void reductions(const float* in, float* sums, int* counts, float* largest) {
+  const unsigned lane = threadIdx.x;
+  const float* const own = in + lane * 4;
+  sums[lane] = device::warp_sums<4>(own);
+  sums[32 + lane] = device::warp_sums<2>(own);
+  sums[64 + lane] = device::warp_sums<1>(own);
+  counts[lane] = device::warp_sum(static_cast<int>(own[0]));
+  for (int k = 0; k < 4; ++k)
+    largest[lane * 4 + k] = device::warp_max(own[k]);
+}
+
+TEST(Reductions, OfAllLanes) {
+  float in[128], sums[96], largest[128];
+  int counts[32];
+  for (int k = 0; k < 128; ++k)
+    in[k] = static_cast<float>(k % 4 == 3 ? -1 - k : k);  // of which all sums are exact
+  in[2 + 4 * 5] = INFINITY;
+  launch(reductions, 1, 32, 0, nullptr, in, sums, counts, largest);
+  const float expected[] = {1984, 2016, INFINITY, -2112}, most[] = {124, 125, INFINITY, -4};
+  for (int lane = 0; lane < 32; ++lane) {
+    EXPECT_EQ(sums[lane], expected[lane % 4]) << lane;
+    EXPECT_EQ(sums[32 + lane], expected[lane % 2]) << lane;
+    EXPECT_EQ(sums[64 + lane], expected[0]) << lane;
+    EXPECT_EQ(counts[lane], 1984) << lane;
+    for (int k = 0; k < 4; ++k)
+      EXPECT_EQ(largest[lane * 4 + k], most[k]) << lane << ' ' << k;
+  }
+  std::fill(in, in + 128, NAN);  // which is left out
+  in[7] = -3;
+  in[9] = -INFINITY;
+  launch(reductions, 1, 32, 0, nullptr, in, sums, counts, largest);
+  EXPECT_EQ(largest[0], -INFINITY);
+  EXPECT_EQ(largest[1], -INFINITY);
+  EXPECT_EQ(largest[3], -3);
+}
+
+// A softcap and its slope, and the same by the polynomial alone.
+__global__ void softcaps(const float* x, float softcap, float* values, float* slopes) {
+  const device::Transform t = device::make_transform({1, softcap});
+  const unsigned k = threadIdx.x;
+  values[k] = device::Softcap::value(x[k], t, slopes + k);
+  if (device::Softcap::Near::value(x[k], t, slopes + 32 + k) != values[k] ||
+      slopes[32 + k] != slopes[k])
+    values[32 + k] = device::Softcap::all_near(x[k], x[k], t) ? NAN : 1;
+}
+
+TEST(Softcap, ValueAndSlope) {
+  for (float softcap : {.5f, 30.f}) {
+    float x[32], values[64] = {}, slopes[64];
+    for (int k = 0; k < 32; ++k)
+      x[k] = softcap * static_cast<float>(k - 13) / 8;
+    launch(softcaps, 1, 32, 0, nullptr, x, softcap, values, slopes);
+    for (int k = 0; k < 32; ++k) {
+      const double tangent = std::tanh(double{x[k]} / softcap);
+      const double slope = 1 / std::pow(std::cosh(double{x[k]} / softcap), 2);
+      EXPECT_NEAR(values[k], softcap * tangent, 3e-7 * softcap * std::fabs(tangent)) << x[k];
+      EXPECT_NEAR(slopes[k], slope, 1e-6 * (1 + std::fabs(x[k]) / softcap) * slope) << x[k];
+      // Both ways give one number where the polynomial serves, and only there.
+      EXPECT_EQ(values[32 + k], std::fabs(x[k]) < .625f * softcap ? 0 : 1) << x[k];
+    }
+  }
+  float x[32] = {-INFINITY, INFINITY, NAN, 1}, values[64], slopes[64];
+  launch(softcaps, 1, 32, 0, nullptr, x, 30.f, values, slopes);
+  EXPECT_EQ(values[0], -INFINITY);
+  EXPECT_EQ(values[1], INFINITY);
+  EXPECT_TRUE(std::isnan(values[2]));
+  EXPECT_EQ(slopes[0], 0);
+  const device::Transform t = device::make_transform({1, 30});
+  EXPECT_FALSE(device::Softcap::all_near(-INFINITY, 1, t));
+  EXPECT_FALSE(device::Softcap::all_near(-1, 25, t));
+  EXPECT_FALSE(device::Softcap::all_near(NAN, NAN, t));
+  EXPECT_TRUE(device::Softcap::all_near(-1, 2, t));
+}
+
 // ---- What is wrong ----
 
 __global__ void leaves_before_the_barrier() {
@@ -159,6 +266,12 @@ __global__ void too_much_shared() {
   LR_SHARED(double, values, 6145);
   values[0] = 0;
 }
+__global__ void negates_in_place(device::Vector* values, bool read_as_constant) {
+  device::Vector v = read_as_constant ? device::load_once(values + threadIdx.x)
+                                      : device::load_before_write(values + threadIdx.x);
+  v.word[2] = ~v.word[2];
+  device::store_once(values + threadIdx.x, v);
+}
 __global__ void nothing() {}
 
 TEST(Emulator, SaysWhatIsWrong) {
@@ -176,6 +289,10 @@ TEST(Emulator, SaysWhatIsWrong) {
       std::string::npos);
   EXPECT_EQ(failure_of(too_much_shared, 32),
             "a block has more than 49152 bytes of static shared memory");
+  std::vector<device::Vector> vectors(32);
+  EXPECT_EQ(failure_of(negates_in_place, 32, vectors.data(), false), "");
+  EXPECT_EQ(failure_of(negates_in_place, 32, vectors.data(), true),
+            "a kernel writes what it has read as constant");
   EXPECT_EQ(failure_of(nothing, 33), "a block of 33 threads, expected a multiple of 32 up to 1024");
   EXPECT_THROW(launch(nothing, dim3(1, 65536), 32, 0, nullptr), std::runtime_error);
   EXPECT_EQ(failure_of(nothing, 64), "");  // and goes on working
@@ -337,10 +454,8 @@ TEST(Emulator, KernelsAgreeWithPlainOnes) {
   }
 }
 
-// Every barrier of the kernels is needed, and its lack shows under one of a few seeds, as wrong
-// results or as a report.
 TEST(Emulator, AMissingBarrierShows) {
-  const auto all_ways = [](std::string* failure) {
+  expect_every_barrier_needed(1, [](std::string* failure) {
     std::string bits;
     for (const auto& [rows, columns] :
          {std::pair<int64_t, int64_t>{2060, 3}, {258, 1030}, {2, 33000}, {9, 33000}}) {
@@ -349,26 +464,7 @@ TEST(Emulator, AMissingBarrierShows) {
       bits += r.bits();
     }
     return bits;
-  };
-  barriers_met.clear();
-  emulator::set_seed(1);
-  std::string failure;
-  const std::string expected = all_ways(&failure);
-  ASSERT_EQ(failure, "");
-  const std::map<Place, int> places = barriers_met;
-  EXPECT_GE(places.size(), 3u);
-  for (const auto& [place, calls] : places) {
-    removed_barrier = place;
-    bool caught = false;
-    for (uint64_t seed = 1; seed <= 40 && !caught; ++seed) {
-      emulator::set_seed(seed);
-      std::string report;
-      caught = all_ways(&report) != expected || !report.empty();
-    }
-    EXPECT_TRUE(caught) << "nothing shows that the barrier in " << place.first << ':'
-                        << place.second << " (" << calls << " calls) is missing";
-  }
-  removed_barrier = {};
+  });
 }
 
 }  // namespace

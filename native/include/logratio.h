@@ -124,7 +124,14 @@ LR_API lr_status lr_set_threads(int32_t threads);
  * device in an operation, so every operation can be captured in a graph. Call it first with
  * workspace NULL: nothing runs, and workspace_bytes becomes what the same call needs (the same
  * shapes, dtypes, strides, options and wanted outputs; more than 0). Then call it with that much
- * device memory, aligned to LR_DEVICE_ALIGNMENT, which calls on the same stream may share.
+ * device memory, aligned to LR_DEVICE_ALIGNMENT. The first call on a device, whichever, loads the
+ * kernels, so that none has to be loaded while a stream is being captured.
+ *
+ * Calls on one stream may share a workspace, one after the other: calls that several threads make
+ * at the same time with one workspace are refused with LR_INVALID_ARGUMENT, where they meet. Calls
+ * on two streams cannot use a workspace at once: a call on another stream than the workspace's last
+ * one has its stream wait, on the device, for that call's work. Work that is captured is not seen:
+ * a graph must not run beside other work with its workspace.
  *
  * Values in device memory are not checked beforehand: a label outside [0,V) that is not
  * ignore_index gives logp NaN and gradient 0 in its row, and is counted. A mask weight that is not

@@ -62,17 +62,25 @@ LR_FORCE_INLINE LR_HD Real log_ratio(Real x, Real y, const Norm& norm) {
   return (difference - norm.offset) - norm.offset_rest;
 }
 
-// log(larger / m), m = (p + q) / 2, from -d = -|log(p / q)| and exp(-d): log 2 - log1p(exp(-d)), or
-// d/2 - log cosh(d/2) where d is small and log 2 would cancel. The smaller one's is d less.
+// log(larger / m), m = (p + q) / 2, from half of d = |log(p / q)|: d/2 - log cosh(d/2), below
+// kMixtureNear. The smaller one's is d less.
+constexpr float kMixtureNear = 0.3f;
+template <class Real>
+LR_FORCE_INLINE LR_HD Real log_of_larger_near(Real half) {
+  const Real s = half * half;
+  Real y(31.0f / 14175);  // the series of log cosh
+  y = multiply_add(y, s, Real(-17.0f / 2520));
+  y = multiply_add(y, s, Real(1.0f / 45));
+  y = multiply_add(y, s, Real(-1.0f / 12));
+  y = multiply_add(y, s, Real(0.5f));
+  return minus_product(y, s, half);
+}
+
+// The same for any d, from -d and exp(-d): log 2 - log1p(exp(-d)), but for small d, where log 2
+// would cancel.
 template <class Real>
 LR_FORCE_INLINE LR_HD Real log_of_larger(Real minus_d, Real t) {
-  const Real half = minus_d * Real(-0.5f), s = half * half;
-  Real near(31.0f / 14175);  // the series of log cosh
-  near = multiply_add(near, s, Real(-17.0f / 2520));
-  near = multiply_add(near, s, Real(1.0f / 45));
-  near = multiply_add(near, s, Real(-1.0f / 12));
-  near = multiply_add(near, s, Real(0.5f));
-  near = minus_product(near, s, half);
+  const Real half = minus_d * Real(-0.5f);
   Real far(0.03468160703778267f);  // log1p(t) / t on [0, exp(-0.6)]
   far = multiply_add(far, t, Real(-0.10793755203485489f));
   far = multiply_add(far, t, Real(0.18141129612922668f));
@@ -81,7 +89,7 @@ LR_FORCE_INLINE LR_HD Real log_of_larger(Real minus_d, Real t) {
   far = multiply_add(far, t, Real(-0.499990850687027f));
   far = multiply_add(far, t, Real(0.9999999403953552f));
   far = minus_product(far, t, Real(0.69314718056f));
-  return select(half < Real(0.3f), near, far);
+  return select(half < Real(kMixtureNear), log_of_larger_near(half), far);
 }
 
 // log of 2^exponent * mantissa, the mantissa in [sqrt 1/2, sqrt 2).

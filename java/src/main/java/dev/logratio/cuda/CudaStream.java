@@ -8,7 +8,8 @@ import dev.logratio.internal.ffm.CudaBackend;
 /**
  * A queue of work on a device: its own, that of another library, or the legacy default stream. It
  * also keeps the workspace that the CUDA backend's calls on it share, so one object should serve a
- * stream as long as it is in use.
+ * stream as long as it is in use. A graph that was captured from its calls uses that workspace,
+ * too: it must not run beside other work of this object, on whichever stream it is launched.
  *
  * <p>May be used by any number of threads at once.
  *
