@@ -1,9 +1,9 @@
 """The loops that stream vocabulary rows, and the way that a whole chunk or a whole row takes.
 
-A loop is hot if, at its own level, 128-bit loads from global memory bring rows in or, where the
-kernel copies rows to shared memory first and the loop waits for such copies, 128-bit loads from
-there; and if its steady path has a float32 instruction at least for each 32 bits that it loads,
-which loops that only copy, or merge partial results, have not. A loop around a hot one is not hot:
+A loop is hot if, at its own level, 128-bit loads bring rows in, from shared memory where the kernel
+copies them there first, else from global memory; and if its steady path has a
+float32 instruction at least for each 32 bits that it loads, which loops that only copy, or merge
+partial results, have not. Of loops over shared memory those are hot that take exponentials. A loop around a hot one is not hot:
 it may load what the inner one begins with.
 
 A chunk's steady path leads from a hot loop's header back to it and has the fewest issue slots of
@@ -24,7 +24,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from count.classes import class_of, is_wide, slots_of
-from count.loops import Loop, Path, Weight, find_loops, paths
+from count.loops import Loop, Path, Weight, find_loops, order_of, paths
 from count.sass import Block, Function, Instruction
 
 
@@ -60,7 +60,6 @@ class Row:
 
 
 _COPIES = frozenset(("UBLKCP", "LDGSTS"))
-_WAITS = _COPIES | {"SYNCS", "DEPBAR"}
 
 
 def _wide(block: Block, name: str) -> int:
@@ -71,7 +70,7 @@ def _chunk_weights(function: Function, copies: bool) -> dict[int, Weight]:
     weights = {}
     for number, block in enumerate(function.blocks):
         slots = sum(slots_of(i, function) for i in block.instructions)
-        loads = _wide(block, "LDG") + (_wide(block, "LDS") if copies else 0)
+        loads = _wide(block, "LDS" if copies else "LDG")
         exponentials = sum(i.name == "MUFU" and "EX2" in i.parts for i in block.instructions)
         weights[number] = (slots, (loads, exponentials, _wide(block, "STG")))
     return weights
@@ -96,11 +95,9 @@ def _whole_chunk(found: list[Path], worst: bool) -> Path | None:
 def _may_be_hot(function: Function, loop: Loop, copies: bool, hot: list[HotLoop]) -> bool:
     if any(inner.loop.body < loop.body for inner in hot):
         return False
-    blocks = [function.blocks[number] for number in loop.own()]
-    if any(_wide(block, "LDG") for block in blocks):
-        return True
-    names = {i.name for block in blocks for i in block.instructions}
-    return copies and not names.isdisjoint(_WAITS) and any(_wide(block, "LDS") for block in blocks)
+    return any(
+        _wide(function.blocks[number], "LDS" if copies else "LDG") for number in loop.own()
+    )
 
 
 def _computes(function: Function, path: Path) -> bool:
@@ -108,10 +105,14 @@ def _computes(function: Function, path: Path) -> bool:
     return floats >= 4 * path.work[0]
 
 
+def copies_rows(function: Function) -> bool:
+    """To shared memory, so that no pass but the first reads memory."""
+    return any(i.name in _COPIES for block in function.blocks for i in block.instructions)
+
+
 def hot_loops(function: Function) -> list[HotLoop]:
     """In the order in which the kernel has them."""
-    names = {i.name for block in function.blocks for i in block.instructions}
-    copies = not names.isdisjoint(_COPIES)
+    copies = copies_rows(function)
     weigh = _chunk_weights(function, copies).__getitem__
     found: list[HotLoop] = []
     for loop in find_loops(function):
@@ -123,10 +124,37 @@ def hot_loops(function: Function) -> list[HotLoop]:
                 for most in (False, True)
             )
             if steady and worst:
-                if _computes(function, steady):
+                if _computes(function, steady) and (steady.work[1] or not copies):
                     found.append(HotLoop(loop, steady, worst))
                 break
     return sorted(found, key=lambda hot: hot.loop.header)
+
+
+def passes(function: Function, loops: list[HotLoop]) -> list[HotLoop]:
+    """Those that a row takes one after the other: where the compiler has made several versions of a
+    loop, of which one is entered, that with the fewest slots."""
+    place = {number: k for k, number in enumerate(order_of(function))}
+
+    def leads_to(first: HotLoop, then: HotLoop) -> bool:
+        """Without going back."""
+        seen = {first.loop.header}
+        work = list(seen)
+        while work:
+            number = work.pop()
+            for successor in function.blocks[number].successors:
+                if successor not in seen and place[successor] > place[number]:
+                    seen.add(successor)
+                    work.append(successor)
+        return then.loop.header in seen
+
+    found: list[HotLoop] = []
+    for loop in sorted(loops, key=lambda hot: place[hot.loop.header]):
+        versions = [k for k, other in enumerate(found) if not leads_to(other, loop)]
+        if not versions:
+            found.append(loop)
+        elif loop.steady.slots < found[versions[0]].steady.slots:
+            found[versions[0]] = loop
+    return found
 
 
 def _around(

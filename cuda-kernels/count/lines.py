@@ -6,7 +6,7 @@ import re
 import subprocess
 from collections import Counter
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from count import classes, hot, model, walk
@@ -14,6 +14,9 @@ from count.cubin import Kernel
 from count.sass import Instruction
 
 _ELEMENTS = {"Float32": 4, "Float16": 8, "BFloat16": 8}  # in a vector of 16 bytes
+
+
+_KEPT_COLUMNS, _PARTS = 128256, 8  # of rows that several blocks keep in shared memory
 
 
 @dataclass
@@ -123,6 +126,9 @@ class Counted:
             if row:
                 for columns in self.rows.columns:
                     lines.append(self._row(loops[cheapest], row, columns, self.rows.warps))
+        if loops and hot.copies_rows(self.kernel.function):  # no pass has a share of its own
+            lines = [replace(line, predictions={}) for line in lines]
+            lines.append(self._read_once(hot.passes(self.kernel.function, loops)))
         return lines
 
     def _chunk(self, loop: hot.HotLoop, part: str) -> Line:
@@ -159,6 +165,29 @@ class Counted:
         ahead = walk.chunks_ahead(path)
         return self._line(f"V={columns}", times, vectors, size, alone, done, ahead, 0)
 
+    def _read_once(self, passes: list[hot.HotLoop]) -> Line:
+        """All passes over a row, or a pair of rows, whose blocks keep a part of it each in shared
+        memory: only the first reads memory, only the last one writes it."""
+        times: Counter[Instruction] = Counter()
+        alone = {gpu: 0.0 for gpu in self.gpus}
+        stores = 0.0
+        for loop in passes:
+            path = loop.steady.instructions(self.kernel.function)
+            rounds = model.CHUNK_VECTORS / _vectors_done(loop, self.width)
+            stores += loop.stores * rounds
+            for instruction in path:
+                times[instruction] += rounds
+            for gpu in self.gpus:
+                alone[gpu] += rounds * self._alone(gpu, path)
+        size = model.WARP * model.VECTOR_BYTES * (model.CHUNK_VECTORS + stores)
+        rows = 2 if "divergence" in self.name else 1
+        kept = rows * _KEPT_COLUMNS * model.VECTOR_BYTES // self.width // _PARTS
+        done = _vectors_done(passes[0], self.width)
+        ahead = walk.chunks_ahead(passes[0].steady.instructions(self.kernel.function))
+        return self._line(
+            f"V={_KEPT_COLUMNS}", times, model.CHUNK_VECTORS, size, alone, done, ahead, 0, kept
+        )
+
     def _alone(self, gpu: model.Gpu, path: list[Instruction]) -> float:
         """GPUs that differ in bandwidth alone share it."""
         key = (gpu.target, gpu.latency, tuple(map(id, path)))
@@ -176,6 +205,7 @@ class Counted:
         at_once: int,
         ahead: int,
         worst: float,
+        kept: int = 0,  # bytes of shared memory that a block takes at its launch
     ) -> Line:
         scale = model.CHUNK_VECTORS / vectors
         by_class: Counter[str] = Counter()
@@ -184,10 +214,13 @@ class Counted:
             by_class[classes.class_of(instruction)] += count * slots * scale
         blocks, predictions = 0, {}
         for gpu in self.gpus:
-            blocks = model.resident_blocks(gpu, self.use)
+            use = replace(self.use, shared=self.use.shared + kept)
+            blocks = model.resident_blocks(gpu, use)
+            if blocks == 0:
+                continue
             cycles = model.pipe_cycles(gpu, times)
             cycles["issue"] = sum(by_class.values()) / scale
-            work = model.Round(cycles, alone[gpu], size, ahead)
+            work = model.Round(cycles, alone[gpu], size, 0 if kept else ahead)
             warps = blocks * self.kernel.threads // model.WARP
             predictions[gpu.name] = model.predict(gpu, work, warps)
         return Line(
