@@ -19,7 +19,9 @@
 
 namespace logratio::device {
 
-constexpr int kBackwardBlocks = 4;  // on a multiprocessor: 64 KiB of loads under way
+// On a multiprocessor, with 48 KiB of loads under way, and as much to be written. A fourth would
+// leave a thread too few registers.
+constexpr int kBackwardBlocks = 3;
 
 struct BackwardRows {
   op::LogitRows logits;
