@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from count.sass import Function, Instruction
 
-CLASSES = ("fp32", "int", "mufu", "conv", "fp64", "global", "shared", "shuffle", "control", "other")
+CLASSES = ("fp32", "int", "mufu", "conv", "fp64", "global", "local", "shared", "shuffle")
+CLASSES += ("control", "other")
 
 _BY_CLASS = {
     "fp32": "FADD FADD2 FADD32I FMUL FMUL2 FMUL32I FFMA FFMA2 FFMA32I FMNMX FMNMX3 FSEL FSET "
@@ -18,7 +19,8 @@ _BY_CLASS = {
     "conv": "F2F F2I I2F I2I I2IP F2FP I2FP FRND F2IP UI2F UF2F UF2FP UI2FP",
     "fp64": "DADD DFMA DMUL DMNMX DSET DSETP",
     "global": "LD LDG LDGSTS LDGDEPBAR LDGMC ST STG ATOM ATOMG RED REDG CCTL MEMBAR ERRBAR UBLKCP "
-    "UBLKPF UBLKRED UTMALDG UTMASTG UTMACMDFLUSH LDL STL FENCE",
+    "UBLKPF UBLKRED UTMALDG UTMASTG UTMACMDFLUSH FENCE",
+    "local": "LDL STL",
     "shared": "LDS LDSM STS STSM STAS ATOMS SYNCS LDC LDCU ULDC UCGABAR_ARV UCGABAR_WAIT",
     "shuffle": "SHFL VOTE VOTEU MATCH REDUX CREDUX",
     "control": "BRA BRX JMP JMX BSSY BSYNC BREAK CALL RET EXIT WARPSYNC YIELD BAR BMOV BPT "
@@ -76,6 +78,6 @@ def pipe_of(instruction: Instruction) -> str:
         return "imad" if name in _FMA_INT else "xu" if name in _XU_INT else "alu"
     if kind == "conv":
         return "alu" if name in _ALU_CONVERSIONS else "xu"
-    return {"mufu": "xu", "fp64": "fp64", "global": "lsu", "shared": "lsu", "shuffle": "lsu"}.get(
-        kind, "none"
-    )
+    if kind in ("global", "local", "shared", "shuffle"):
+        return "lsu"
+    return {"mufu": "xu", "fp64": "fp64"}.get(kind, "none")

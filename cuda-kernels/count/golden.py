@@ -83,7 +83,7 @@ def _by_key(rows: list[Row]) -> dict[Key, Row]:
     return result
 
 
-_MORE_IS_WORSE = ("slots", "spills")
+_MORE_IS_WORSE = ("slots", "local", "spills")
 _LESS_IS_WORSE = ("blocks", *SHARES)
 
 

@@ -112,7 +112,9 @@ class Counted:
         self.use = model.Resources(kernel.registers, kernel.threads, kernel.shared)
         self.gpus = [gpu for gpu in model.GPUS if gpu.target == kernel.target]
         self.spills = sum(
-            i.name in ("LDL", "STL") for block in kernel.function.blocks for i in block.instructions
+            classes.class_of(i) == "local"
+            for block in kernel.function.blocks
+            for i in block.instructions
         )
         self.rows = rows_of(name, self.width)
         self.walked: dict[tuple[object, ...], float] = {}

@@ -87,7 +87,7 @@ def chunks_ahead(path: list[Instruction]) -> int:
 
 def _latency(instruction: Instruction, memory: float, fp64: float) -> float:
     kind = class_of(instruction)
-    if kind == "global" and instruction.name != "LDL":  # which is in the L1
+    if kind == "global":
         return memory
     if kind == "fp64":
         return fp64

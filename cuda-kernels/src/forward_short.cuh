@@ -102,9 +102,14 @@ __device__ __forceinline__ ShortRow sum_short_row(const ForwardRows& rows,
   return all;
 }
 
+// How many blocks a multiprocessor has: as many as leave a thread the registers for its chunks.
+constexpr int short_row_blocks(int chunks, Wanted wanted) {
+  return chunks == 1 ? kForwardBlocks : wanted == Wanted::everything ? 2 : 3;
+}
+
 // A warp's run is rows [first, last).
 template <class T, class Cap, Wanted kWanted, int kChunks, class Sink>
-__global__ void __launch_bounds__(kBlockThreads, kChunks == 1 ? kForwardBlocks : 3)
+__global__ void __launch_bounds__(kBlockThreads, short_row_blocks(kChunks, kWanted))
     forward_short_rows(const LR_PARAMETER ForwardRows rows, const LR_PARAMETER Sink sink) {
   LR_SHARED(ShortRow, of_rows, kBlockThreads);
   const int warp = static_cast<int>(threadIdx.x) / kWarp,

@@ -313,6 +313,27 @@ __device__ __forceinline__ void shift_vectors(Vector* low, const Vector* high, u
   }
 }
 
+// The same of one vector, without a branch.
+__device__ __forceinline__ Vector shifted(const Vector& low, const Vector& high, uint32_t shift) {
+  uint32_t w[8];
+#pragma unroll
+  for (int k = 0; k < 4; ++k) {
+    w[k] = low.word[k];
+    w[4 + k] = high.word[k];
+  }
+#pragma unroll
+  for (int words = 2; words > 0; --words) {
+#pragma unroll
+    for (int k = 0; k + words < 8; ++k)
+      w[k] = (shift & (4 * words)) != 0 ? w[k + words] : w[k];
+  }
+  Vector v;
+#pragma unroll
+  for (int k = 0; k < 4; ++k)
+    v.word[k] = funnel(w[k], w[k + 1], shift % 4 * 8);
+  return v;
+}
+
 // a * b + c, rounded once.
 __device__ __forceinline__ float fused(float a, float b, float c) {
   return math::multiply_add(a, b, c);

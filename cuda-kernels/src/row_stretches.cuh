@@ -50,7 +50,18 @@ __device__ __forceinline__ void load_stretch(const typename T::Element* row,
     }
     return;
   }
-  load_chunk<T, kCount, kStep, true>(row, chunk, shift, v);
+#pragma unroll
+  for (int j = 0; j < kCount; ++j) {
+    v[j] = minus_infinities<T>();
+    const int64_t column = chunk.first + j * kStep;
+    if (chunk.wide(j)) {
+      const auto* const low =
+          reinterpret_cast<const Vector*>(reinterpret_cast<uintptr_t>(row + column) - shift);
+      v[j] = shifted(load_again(low), load_again(low + 1), shift);
+    } else if (chunk.exists(j)) {
+      v[j] = load_elements<T>(row, column, chunk.left - j * kStep);
+    }
+  }
 }
 
 // Copies such a chunk to shared memory, each lane's vectors beside the next lane's. A lane waits
@@ -102,8 +113,8 @@ __device__ __forceinline__ void store_columns(typename T::Element* row,
   const int here = chunk.left - j * kStep < T::kPerVector ? chunk.left - j * kStep : T::kPerVector;
   int from = 0, to = here;
   if (here == T::kPerVector && lane > 0) {
-    shift_vectors<1>(&left, &v, 16 - shift);
-    store_once(reinterpret_cast<Vector*>(reinterpret_cast<uintptr_t>(row + column) - shift), left);
+    store_once(reinterpret_cast<Vector*>(reinterpret_cast<uintptr_t>(row + column) - shift),
+               shifted(left, v, 16 - shift));
     from = T::kPerVector - kept;
   }
   if (lane < kWarp - 1 && j * kStep + 2 * T::kPerVector <= chunk.left)

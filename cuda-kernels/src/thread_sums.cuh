@@ -30,7 +30,7 @@ struct ThreadSums {
   float e = 0, e2 = 0, et = 0;  // of the others: exponentials, squares, products with exponents
   float z = 0, raw = 0;         // in units of 1 / kSmall
   int finite = 0;
-  int chunk = 0;  // number of the chunk in which the maximum was first met
+  int first = 0;  // column of the chunk in which the maximum was first met
 
   // The exponentials' new reference.
   __device__ __forceinline__ void move(float to, const Transform& t) {
@@ -151,9 +151,9 @@ __device__ __forceinline__ void add_top_chunk(Vector* v, float top, const Transf
   }
 }
 
-// Chunk `number` of the thread.
+// The thread's chunk from column `first` on.
 template <class T, class Cap, Wanted kWanted, int kCount>
-__device__ __forceinline__ void add_chunk(Vector* v, int number, const Transform& t,
+__device__ __forceinline__ void add_chunk(Vector* v, int first, const Transform& t,
                                           ThreadSums& sums) {
   const float top = maximum_of<T, kCount>(v);
   if (top < sums.below && is_plain<T, Cap, kWanted, kCount>(v, top, t)) {
@@ -162,7 +162,7 @@ __device__ __forceinline__ void add_chunk(Vector* v, int number, const Transform
   }
   if (top > sums.maximum) {
     sums.meet(top, Cap::value(top, t), t);
-    sums.chunk = number;
+    sums.first = first;
   }
   add_top_chunk<T, Cap, kWanted, kCount>(v, top, t, sums);
 }

@@ -74,31 +74,31 @@ __device__ __forceinline__ Partial merge(const Partial* parts, int64_t count, co
 
 // ---- A row by a block ----
 
-// Columns [begin, end) of the row, of which a warp of the block takes its share.
+// The segment of the row that begins at column `begin`, of which a warp takes its share. Segments
+// begin where vectors of the row do, so that all have its misalignment.
 template <class T, class Cap, Wanted kWanted>
 __device__ __forceinline__ Partial sum_columns(const ForwardRows& rows,
-                                               const typename T::Element* row, int64_t begin,
-                                               int64_t end) {
+                                               const typename T::Element* row, int64_t begin) {
   constexpr int kStep = kBlockThreads * T::kPerVector, kColumns = kChunkVectors * kStep;
   const Transform& t = rows.transform;
-  const uint32_t shift = misalignment(row);
-  const int64_t mine = begin + static_cast<int>(threadIdx.x) * T::kPerVector;
+  const typename T::Element* const segment = row + begin;
+  const int end = static_cast<int>(std::min(rows.segments.columns, rows.logits.columns - begin));
+  const uint32_t shift = misalignment(segment);
+  const int mine = static_cast<int>(threadIdx.x) * T::kPerVector;
   ThreadSums sums;
-  int64_t first = mine;
-  for (int number = 0; first < end; ++number, first += kColumns) {
+  for (int first = mine; first < end; first += kColumns) {
     Vector v[kChunkVectors];
-    load_chunk<T, kChunkVectors, kStep, false>(row, {first, end}, shift, v);
-    add_chunk<T, Cap, kWanted, kChunkVectors>(v, number, t, sums);
+    load_chunk<T, kChunkVectors, kStep, false>(segment, {first, end}, shift, v);
+    add_chunk<T, Cap, kWanted, kChunkVectors>(v, first, t, sums);
   }
   const float maximum = warp_max(sums.maximum);
   ArgmaxKey argmax = kNoColumn;
   if (kWanted == Wanted::everything && rows.wants_argmax) {
-    argmax = find_maximum<T, kChunkVectors, kStep>(row, mine + int64_t{sums.chunk} * kColumns, end,
+    argmax = find_maximum<T, kChunkVectors, kStep>(segment, sums.first, end,
                                                    sums.maximum == maximum, maximum);
-    if (const float all = sums.ones + sums.e; all != all) {
-      const ArgmaxKey nan = find_nan<T, kStep>(row, mine, end);
-      argmax = nan < argmax ? nan : argmax;
-    }
+    if (const float all = sums.ones + sums.e; all != all)
+      argmax = std::min(argmax, find_nan<T, kStep>(segment, mine, end));
+    argmax += argmax == kNoColumn ? 0 : static_cast<ArgmaxKey>(begin);
   }
   sums.move(maximum == -kInfinity ? 0 : Cap::value(maximum, t), t);
   return merge<Cap, kWanted>({{sums.pivot,
@@ -126,9 +126,7 @@ template <class T, class Cap, Wanted kWanted>
 __device__ __forceinline__ Partial sum_segment(const ForwardRows& rows,
                                                const typename T::Element* row, int64_t s,
                                                Scratch* scratch, int* turn) {
-  const int64_t begin = s * rows.segments.columns,
-                end = std::min(begin + rows.segments.columns, rows.logits.columns);
-  const Partial part = sum_columns<T, Cap, kWanted>(rows, row, begin, end);
+  const Partial part = sum_columns<T, Cap, kWanted>(rows, row, s * rows.segments.columns);
   Partial* const of_warps = scratch->warps[*turn];
   *turn = 1 - *turn;
   if (threadIdx.x % kWarp == 0)
@@ -207,10 +205,13 @@ void launch_forward(const ForwardRows& rows, const Sink& sink, Wanted wanted, Pa
   const auto start = [&]<class T, class Cap, Wanted kWanted>() {
     constexpr int64_t kChunkColumns = kWarp * kChunkVectors * T::kPerVector;
     if (is_warp_row(rows.logits)) {
-      const auto kernel = rows.logits.columns <= kChunkColumns
-                              ? forward_short_rows<T, Cap, kWanted, 1, Sink>
-                              : forward_short_rows<T, Cap, kWanted, 2, Sink>;
-      launch(kernel, grid_of(blocks_of_warps(runs)), kBlockThreads, 0, machine.stream, rows, sink);
+      const int chunks = rows.logits.columns <= kChunkColumns ? 1 : 2;
+      ForwardRows short_rows = rows;
+      short_rows.run = machine.run(rows.count, rows.logits, 1, short_row_blocks(chunks, kWanted));
+      const int64_t warps = (rows.count + short_rows.run - 1) / short_rows.run;
+      launch(chunks == 1 ? forward_short_rows<T, Cap, kWanted, 1, Sink>
+                         : forward_short_rows<T, Cap, kWanted, 2, Sink>,
+             grid_of(blocks_of_warps(warps)), kBlockThreads, 0, machine.stream, short_rows, sink);
       return;
     }
     launch(forward_rows<T, Cap, kWanted, Sink>, grid_of(runs), kBlockThreads, 0, machine.stream,

@@ -1,8 +1,9 @@
 # What the compiler made of the CUDA kernels. Those that stream vocabulary rows read and write 128 bits at a time and use no local memory;
-# and of every kernel, for each architecture, a table of its registers, shared memory, stack and spills.
+# some spill a few registers between rows, as where a warp finishes 32 of them at once: count_instructions shows what loops spill.
+# And of every kernel, for each architecture, a table of its registers, shared memory, stack and spills.
 #   NVCC, FLAGS, INCLUDES, VIRTUAL (the architecture to look at PTX for), SOURCES, OBJECTS (beside
 #   each of them what ptxas said), HOT (names of the kernels that stream rows), READ_ONLY (those of
-#   them that write nothing of a row's size), FILTER (c++filt), FOLDER (for files)
+#   them that write nothing of a row's size), SPILLING (those that may spill up to 128 bytes), FILTER (c++filt), FOLDER (for files)
 cmake_minimum_required(VERSION 3.22)
 list(TRANSFORM INCLUDES PREPEND -I)
 
@@ -69,7 +70,11 @@ foreach(object IN LISTS OBJECTS)
     string(APPEND table "${architecture}\t${registers}\t${shared}\t${stack}\t${spills}\t${kernel}\n")
     math(EXPR rows "${rows} + 1")
     string(REGEX MATCH "^[a-z0-9_]+" name "${kernel}")
-    if(name IN_LIST HOT AND (stack GREATER 0 OR spills GREATER 0))
+    set(most 0)
+    if(name IN_LIST SPILLING)
+      set(most 128)
+    endif()
+    if(name IN_LIST HOT AND (stack GREATER most OR (most EQUAL 0 AND spills GREATER 0)))
       message(SEND_ERROR "${kernel} for ${architecture} spills registers: ${spills} bytes, a stack of ${stack}")
     endif()
   endforeach()
