@@ -112,7 +112,8 @@ lr_status divergence(Execution* execution, const op::Divergence* divergences) {
     int64_t* const owners_q = workspace.take<int64_t>(by_index ? args.q_count : 0);
     const ListMemory list = take_list_memory(workspace, args.count);
     const Machine machine(*execution);
-    const Parts parts = cut_parts(args.p.columns);
+    // A side without rows has no columns either, but the other side's gradient has.
+    const Parts parts = cut_parts(std::max(args.p.columns, args.q.columns));
     const Groups<PairPlaces> groups(parts, machine, workspace);
     if (!workspace.ready())
       return;

@@ -288,6 +288,25 @@ TEST(DeviceDivergence, SeveralBlocksToARowGiveTheBitsOfOne) {
   set_emulator_seed(1);
 }
 
+// A side without rows leaves the other's gradient to be cleared, whatever its length.
+TEST(DeviceDivergence, RowsThatMeetNoneHaveNoGradient) {
+  for (D type : {D::bf16, D::f32}) {
+    for (int64_t columns : {3, 1271, 2048, 70001}) {
+      const Tensor some = rows_of(type, 2, columns, 3, 99, false), none(type, {0, columns});
+      for (bool has_p : {false, true}) {
+        Pairs pairs{has_p ? some : none, has_p ? none : some};
+        pairs.by_index = true;
+        const Divergence result = evaluate(pairs, LR_KL_PQ);
+        EXPECT_EQ(result.loss.get(0), 0);
+        const Tensor& gradient = has_p ? result.grad_p : result.grad_q;
+        ASSERT_EQ(gradient.size(), 2 * columns);
+        for (int64_t k = 0; k < gradient.size(); ++k)
+          ASSERT_EQ(gradient.get(k), 0) << name(LR_KL_PQ, type, columns) << ' ' << k;
+      }
+    }
+  }
+}
+
 TEST(DeviceDivergence, LongRowsAgreeWithTheCpu) {
   const int64_t columns = 70001;
   for (int32_t kind : kKinds) {
