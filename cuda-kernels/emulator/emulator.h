@@ -133,12 +133,13 @@ T __shfl_xor_sync(uint32_t mask, T value, int lane_mask, int width = 32,
   return logratio::emulator::shuffle(mask, value,
                                      source < (lane & ~(width - 1)) + width ? source : lane, site);
 }
-// All lanes' sum, or maximum.
+// All lanes' sum, which wraps around as that of the hardware does, or maximum.
 inline int __reduce_add_sync(uint32_t mask, int value,
                              logratio::emulator::Site site = std::source_location::current()) {
+  auto sum = static_cast<uint32_t>(value);
   for (int distance = 16; distance > 0; distance /= 2)
-    value += __shfl_xor_sync(mask, value, distance, 32, site);
-  return value;
+    sum += __shfl_xor_sync(mask, sum, distance, 32, site);
+  return static_cast<int>(sum);
 }
 inline int __reduce_max_sync(uint32_t mask, int value,
                              logratio::emulator::Site site = std::source_location::current()) {

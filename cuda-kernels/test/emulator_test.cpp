@@ -173,7 +173,7 @@ __global__ void reductions(const float* in, float* sums, int* counts, float* lar
   sums[lane] = device::warp_sums<4>(own);
   sums[32 + lane] = device::warp_sums<2>(own);
   sums[64 + lane] = device::warp_sums<1>(own);
-  counts[lane] = device::warp_sum(static_cast<int>(own[0]));
+  counts[lane] = device::warp_sum(static_cast<int>(lane * lane));
   for (int k = 0; k < 4; ++k)
     largest[lane * 4 + k] = device::warp_max(own[k]);
 }
@@ -190,7 +190,7 @@ TEST(Reductions, OfAllLanes) {
     EXPECT_EQ(sums[lane], expected[lane % 4]) << lane;
     EXPECT_EQ(sums[32 + lane], expected[lane % 2]) << lane;
     EXPECT_EQ(sums[64 + lane], expected[0]) << lane;
-    EXPECT_EQ(counts[lane], 1984) << lane;
+    EXPECT_EQ(counts[lane], 10416) << lane;
     for (int k = 0; k < 4; ++k)
       EXPECT_EQ(largest[lane * 4 + k], most[k]) << lane << ' ' << k;
   }
