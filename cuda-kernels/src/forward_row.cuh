@@ -3,6 +3,7 @@
 // becomes of their figures:
 //   constexpr bool takes(wanted)                       whether that is ever asked for
 //   bool reads(row)
+//   bool has_label(row, reads)                         whether its label is looked at
 //   void take<kWanted>(row, label, figures, argmax)    by a lane per row
 #pragma once
 
@@ -105,7 +106,8 @@ __device__ __forceinline__ void sum_others(const ForwardRows& rows, int64_t r, u
 template <class T, class Cap, Wanted kWanted, class Sink>
 __device__ __forceinline__ void finish_rows(const ForwardRows& rows, const Sink& sink, int64_t r,
                                             bool own, bool summed, Partial part) {
-  const int64_t label = own ? read_label(rows.labels, r, rows.logits.columns) : kIgnored;
+  const int64_t label =
+      own && sink.has_label(r, summed) ? read_label(rows.labels, r, rows.logits.columns) : kIgnored;
   const uint32_t bad = __ballot_sync(kAllLanes, label == kBadLabel);
   if (threadIdx.x % kWarp == 0 && bad != 0 && rows.bad_values != nullptr)
     count_up(rows.bad_values, bit_count(bad));

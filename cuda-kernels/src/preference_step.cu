@@ -12,12 +12,14 @@
 //             shared out by segment, and a second launch merges these
 //   tokens    a block a part of a sequence: sums over its tokens
 //   pairs     one block: sequences, losses and metrics
+//   (nll)     up to three of step_nll.cuh, where a mask of its own or weights of pairs bear on it
 //   backward  a warp or a block a row again. A row's coefficient is four numbers away, so that no
 //             pass over the tokens is needed for it. With metrics it leaves each row's sum of
 //             squares and number of non-finite values behind
 //   norm      only with metrics and a gradient: a grid adds these up, in a fixed order
 #include "list_sum.cuh"
 #include "operations.h"
+#include "step_nll.cuh"
 #include "step_pairs.cuh"
 #include "token_backward.cuh"
 #include "token_forward.cuh"
@@ -29,14 +31,18 @@ namespace {
 
 struct FigureStore {
   Mask mask;
-  const double* weights;  // of tokens in their sums, where rows of weight 0 drop out; null: the
-                          // mask alone decides
+  const double* weights;  // of tokens, where the mask alone does not decide; of weight 0 are those
+                          // that are not read
   math::RowNorm* norms;
   math::TokenFigures* figures;  // null where nobody needs them
 
   static constexpr bool takes(Wanted wanted) { return wanted != Wanted::entropy; }
   __device__ __forceinline__ bool reads(int64_t r) const {
     return math::counts(weights != nullptr ? weights[r] : mask_weight(mask, r));
+  }
+  // Tokens that the tail weight leaves nothing of have labels, those beside the mask have none.
+  __device__ __forceinline__ bool has_label(int64_t r, bool is_read) const {
+    return is_read || (weights != nullptr && math::counts(mask_weight(mask, r)));
   }
   template <Wanted kWanted>
   __device__ void take(int64_t r, int64_t label, math::RowFigures row, int64_t argmax) const {
@@ -127,17 +133,22 @@ struct StepUpstream {
   const math::SequenceFigures* sequences;
   const double* sequence_gradient;
   const double* chosen_token_gradient;
-  RowTotals* totals;  // of each warp's part of each piece of each row
+  const double* row_gradient;  // of each row, in place of the above; or null
+  RowTotals* totals;           // of each warp's part of each piece of each row
 
   __device__ __forceinline__ math::RowUpstream upstream(int64_t r) const {
     math::RowUpstream up{read_label(mask.labels, r, columns), {}, 0, 0, 0};
-    const double weight = mask_weight(mask, r);
-    if (!math::counts(weight))
-      return up;
-    const int64_t sequence = r / tokens;
-    up.grad_logp =
-        math::token_gradient(sequence_gradient[sequence], weights != nullptr ? weights[r] : weight,
-                             sequences[sequence].divisor, *chosen_token_gradient, r < chosen_rows);
+    if (row_gradient != nullptr) {
+      up.grad_logp = row_gradient[r];
+    } else {
+      const double weight = mask_weight(mask, r);
+      if (!math::counts(weight))
+        return up;
+      const int64_t sequence = r / tokens;
+      up.grad_logp = math::token_gradient(
+          sequence_gradient[sequence], weights != nullptr ? weights[r] : weight,
+          sequences[sequence].divisor, *chosen_token_gradient, r < chosen_rows);
+    }
     if (!up.is_zero())
       up.norm = norms[r];
     return up;
@@ -168,18 +179,13 @@ __global__ void __launch_bounds__(kListThreads)
 
 template <class Watch>
 void launch_step_backward(const op::PreferenceStep& step, const BackwardRows& rows,
-                          const StepPairs& pairs, RowTotals* totals, const Machine& machine) {
+                          const StepPairs& pairs, const double* row_gradient, RowTotals* totals,
+                          const Machine& machine) {
   const StepSequences& sequences = pairs.sequences;
-  const StepUpstream<Watch> upstream{sequences.shape.mask,
-                                     step.logits.columns,
-                                     step.tokens,
-                                     rows.count / 2,
-                                     sequences.weights,
-                                     sequences.norms,
-                                     sequences.of,
-                                     pairs.total_gradient,
-                                     pairs.chosen_token_gradient,
-                                     totals};
+  const StepUpstream<Watch> upstream{
+      sequences.shape.mask, step.logits.columns, step.tokens,  rows.count / 2,
+      sequences.weights,    sequences.norms,     sequences.of, pairs.total_gradient,
+      pairs.by_nll_token,   row_gradient,        totals};
   launch_backward(rows, upstream, false, machine);
 }
 
@@ -189,7 +195,7 @@ lr_status preference_step(Execution* execution, const op::PreferenceStep* step) 
   return run(execution, [&] {
     const Machine machine(*execution);
     const int64_t sequences = 2 * step->pairs, rows = step->rows();
-    const bool metrics = step->metrics != nullptr, everything = metrics || step->wpo,
+    const bool metrics = step->metrics != nullptr, everything = metrics || step->wpo != LR_WPO_OFF,
                has_backward = step->wants_gradient && rows > 0;
     const bool sft = std::any_of(step->losses, step->losses + step->loss_count, [](const auto& l) {
       return math::loss_info(l.options.loss)->kind == LR_LOSS_AUXILIARY;
@@ -204,6 +210,11 @@ lr_status preference_step(Execution* execution, const op::PreferenceStep* step) 
     StepPairs pairs{};
     pairs.pairs = step->pairs;
     pairs.wpo = step->wpo;
+    pairs.pair_weights = step->pair_weights;
+    pairs.grad_loss = step->grad_loss;
+    pairs.reward_beta = step->reward_beta;
+    pairs.token_count = step->token_count;
+    pairs.nll_apart = step->nll_mask.present;
     pairs.losses = step->losses_out;
     pairs.metrics = step->metrics;
     const Sequences shape =
@@ -226,6 +237,19 @@ lr_status preference_step(Execution* execution, const op::PreferenceStep* step) 
                        step->counts,
                        execution->bad_values};
     plan_pairs(*step, workspace, &pairs);
+    const bool has_nll_mask = step->nll_mask.present;
+    const StepExtras extras{
+        pairs.sequences,
+        {step->nll_mask, step->labels},
+        take.template operator()<double>(has_nll_mask, rows),
+        take.template operator()<SequenceExtras>(
+            has_nll_mask || (shape.has_tails() && pairs.has_full_counts()), sequences),
+        take.template operator()<double>(
+            has_backward && (has_nll_mask || (sft && step->pair_weights.present)), rows),
+        pairs.by_nll_token,
+        pairs.by_nll_sum,
+        pairs.total_gradient};
+    pairs.extras = extras.of;
 
     const ForwardRows forward = forward_rows_of(step->logits, rows, step->transform, step->labels,
                                                 metrics, execution->bad_values, machine);
@@ -241,7 +265,8 @@ lr_status preference_step(Execution* execution, const op::PreferenceStep* step) 
     if (!workspace.ready())
       return;
 
-    for (const op::TensorView* output : {&step->losses_out, &step->logps, &step->counts})
+    for (const op::TensorView* output : {&step->losses_out, &step->logps, &step->counts,
+                                         &step->chosen_rewards, &step->rejected_rewards})
       poison(*output);
     if (has_backward && step->gradient.base != step->logits.base)
       poison(step->gradient, rows);
@@ -249,20 +274,26 @@ lr_status preference_step(Execution* execution, const op::PreferenceStep* step) 
     if (rows > 0) {
       if (shape.has_tails())
         launch_weights(tokens, machine.stream);
-      launch_forward(forward,
-                     FigureStore{shape.mask, drops_rows ? tokens.weights : nullptr, norms, figures},
+      launch_marks(extras, drops_rows, machine.stream);
+      const double* const weights = has_nll_mask ? extras.reads
+                                    : drops_rows ? tokens.weights
+                                                 : nullptr;
+      launch_forward(forward, FigureStore{shape.mask, weights, norms, figures},
                      everything ? Wanted::everything : Wanted::logp, partials, machine);
     }
     launch(step_tokens, grid_of(parts), kListThreads, 0, machine.stream, tokens);
+    launch_extras(extras, machine.stream);
     launch(step_pairs, 1, kListThreads, 0, machine.stream, pairs);
     if (!has_backward)
       return;
+    launch_row_gradients(extras, machine.stream);
     if (metrics) {
-      launch_step_backward<Totals>(*step, backward, pairs, totals, machine);
+      launch_step_backward<Totals>(*step, backward, pairs, extras.row_gradient, totals, machine);
       launch(step_norm, grid_of(parts_of(written)), kListThreads, 0, machine.stream, totals,
              written, norm_memory, step->metrics);
     } else {
-      launch_step_backward<Unwatched>(*step, backward, pairs, nullptr, machine);
+      launch_step_backward<Unwatched>(*step, backward, pairs, extras.row_gradient, nullptr,
+                                      machine);
     }
   });
 }

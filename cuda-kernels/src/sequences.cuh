@@ -25,6 +25,8 @@ __device__ inline MaskedToken read_mask(const Mask& mask, int64_t token) {
   // Loaded before the weight is looked at, so that one does not wait for the other.
   const int64_t label = labels.present ? read_int(labels, token) : 0;
   double weight = mask.weights.present ? read_double(mask.weights, token) : 1;
+  if (op::is_int(mask.weights.type) && weight != 0)
+    weight = 1;
   const bool is_bad = !is_weight(weight);
   if (is_bad || (labels.present && label == mask.labels.ignore_index))
     weight = 0;

@@ -6,6 +6,7 @@
 #include <cstddef>
 
 #include "pairs.cuh"
+#include "step_nll.cuh"
 #include "step_tokens.cuh"
 
 namespace logratio::device {
@@ -15,19 +16,29 @@ struct ListedLoss {
   double weight;
   bool is_sft;
   bool two_values;
+  bool adds_nll;  // which is then left out of the options
+  bool nll_of_batch;
 };
 
 struct StepPairs {
   int64_t pairs;
   StepSequences sequences;
-  bool wpo;
-  op::PairTensors tensors;  // of one loss of the list, views of the workspace
+  int32_t wpo;
+  bool nll_apart;          // its figures are the extras'
+  SequenceExtras* extras;  // of sequences; may be null
+  double reward_beta;
+  double token_count;
+  op::TensorView pair_weights;
+  op::TensorView grad_loss;
+  op::PairTensors tensors;  // of one loss of the list, views of the workspace; the rewards' are the
+                            // step's own
   double* upstream;         // [2P], as are the values and gradients
   double* value;
   double* gradient;
-  double* total_loss;             // [P]
-  double* total_gradient;         // [2P]
-  double* chosen_token_gradient;  // of sft
+  double* total_loss;      // [P]
+  double* total_gradient;  // [2P]
+  double* by_nll_token;    // [P]: gradients of negative log-likelihoods by their tokens
+  double* by_nll_sum;      // [P]: and by the weighted sum of these
   SortEntry* entries[2];
   op::TensorView losses;
   lr_step_metrics* metrics;
@@ -35,8 +46,28 @@ struct StepPairs {
   int loss_count;
   ListedLoss list[op::kMaxStepLosses];
 
-  __device__ double wpo_weight(int64_t pair) const {
-    return wpo ? math::wpo_weight(sequences.of[pair], sequences.of[pairs + pair]) : 1;
+  bool has_full_counts() const {
+    for (int i = 0; i < loss_count; ++i) {
+      if (list[i].options.normalise == LR_NORMALISE_FULL)
+        return true;
+    }
+    return false;
+  }
+  __device__ math::PairWeight weight_of(int64_t pair) const {
+    const double own = pair_weights.present ? read_double(pair_weights, pair) : 1;
+    return {is_weight(own) ? own : 0,
+            math::wpo_weight(wpo, sequences.of[pair], sequences.of[pairs + pair])};
+  }
+  __device__ double upstream_of_loss() const {
+    return grad_loss.present ? read_double(grad_loss, 0) : 1;
+  }
+  __device__ math::NllFigures nll_figures(int64_t pair) const {
+    return nll_apart ? extras[pair].nll
+                     : math::nll_figures(sequences.of[pair], sequences.shape.options);
+  }
+  __device__ double reward(int64_t sequence) const {
+    const math::SequenceFigures& of = sequences.of[sequence];
+    return reward_beta == 0 ? 0 : reward_beta * (of.logp - of.reference);
   }
 };
 
@@ -70,26 +101,44 @@ __device__ LR_NO_INLINE inline void write_metrics(const StepPairs& call, BlockSc
   const math::StepSums tokens = add_sequences(call, scratch);
   math::PairMetricSums sums{};
   for_pairs(call, [&](int64_t k) {
-    sums.add(call.total_loss[k], read_double(call.tensors.chosen_rewards, k),
-             read_double(call.tensors.rejected_rewards, k));
+    sums.add(call.total_loss[k], call.reward(k), call.reward(call.pairs + k));
   });
   sums = block_sum_of(sums, scratch);
   if (threadIdx.x == 0)
     *call.metrics = math::step_metrics(sums, static_cast<double>(call.pairs), tokens);
 }
 
+// The counts that losses see become those before the tail weight, or become again what they were.
+__device__ LR_NO_INLINE inline void swap_counts(const StepPairs& call) {
+  const auto swap = [&](int64_t sequence) {
+    double &count = call.sequences.of[sequence].count, &other = call.extras[sequence].full_count;
+    const double kept = count;
+    count = other;
+    other = kept;
+  };
+  for_pairs(call, [&](int64_t k) {
+    swap(k);
+    swap(call.pairs + k);
+  });
+}
+
 // Adds a loss of pairs, weighted, to the totals.
 __device__ LR_NO_INLINE inline void add_loss(const StepPairs& call, const ListedLoss& loss,
-                                             bool wants_rewards, BlockScratch* scratch) {
+                                             BlockScratch* scratch) {
   const int64_t pairs = call.pairs;
   const double values = static_cast<double>(loss.two_values ? 2 * pairs : pairs);
+  const bool full_counts =
+      loss.options.normalise == LR_NORMALISE_FULL && call.sequences.shape.has_tails();
+  if (full_counts)
+    swap_counts(call);
   for_pairs(call, [&](int64_t k) {
-    call.upstream[k] = call.upstream[pairs + k] = loss.weight * call.wpo_weight(k) / values;
+    call.upstream[k] = call.upstream[pairs + k] =
+        loss.weight * call.weight_of(k).both() / values * call.upstream_of_loss();
   });
   __syncthreads();  // a loss that sorts reads the upstream of others' pairs
   evaluate_pairs(loss.options, {pairs,
                                 call.tensors,
-                                wants_rewards,
+                                false,
                                 threadIdx.x,
                                 kListThreads,
                                 {call.entries[0], call.entries[1]},
@@ -98,39 +147,58 @@ __device__ LR_NO_INLINE inline void add_loss(const StepPairs& call, const Listed
   for_pairs(call, [&](int64_t k) {
     const double value =
         loss.two_values ? (call.value[k] + call.value[pairs + k]) / 2 : call.value[k];
-    call.total_loss[k] += math::vanishing_product(loss.weight * call.wpo_weight(k), value);
+    call.total_loss[k] += math::vanishing_product(loss.weight * call.weight_of(k).both(), value);
     call.total_gradient[k] += call.gradient[k];
     call.total_gradient[pairs + k] += call.gradient[pairs + k];
   });
+  if (full_counts)
+    swap_counts(call);
   __syncthreads();  // values have been read
 }
 
+// Adds sft, or the negative log-likelihood that a loss leaves to the step.
+__device__ LR_NO_INLINE inline void add_nll(const StepPairs& call, const ListedLoss& loss,
+                                            BlockScratch* scratch) {
+  const math::NllTerm term(loss.options, loss.weight, loss.is_sft, loss.nll_of_batch);
+  math::NllSums sums{};
+  for_pairs(call, [&](int64_t k) { sums.add(call.nll_figures(k), call.weight_of(k)); });
+  sums = block_sum_of(sums, scratch);
+  const double upstream = call.upstream_of_loss();
+  for_pairs(call, [&](int64_t k) {
+    const math::NllShare share = math::nll_share(term, call.nll_figures(k), call.weight_of(k), sums,
+                                                 static_cast<double>(call.pairs), call.token_count);
+    call.total_loss[k] += share.value;
+    call.by_nll_token[k] += share.by_token * upstream;
+    if (call.nll_apart) {
+      call.by_nll_sum[k] += share.by_sum * upstream;
+    } else {
+      call.total_gradient[k] +=
+          share.by_sum * upstream *
+          math::nll_factor(call.sequences.of[k], call.sequences.shape.options);
+    }
+  });
+}
+
 __device__ inline void evaluate_list(const StepPairs& call, BlockScratch* scratch) {
-  // The metrics take these sums again, so that the losses need not keep them all.
-  const math::StepSums tokens = add_sequences(call, scratch);
-  const double sft = tokens.sft(), chosen_tokens = tokens.chosen_tokens;
   for_pairs(call, [&](int64_t k) {
     call.total_loss[k] = call.total_gradient[k] = call.total_gradient[call.pairs + k] = 0;
-    write(call.tensors.chosen_rewards, k, 0.0);
-    write(call.tensors.rejected_rewards, k, 0.0);
+    call.by_nll_token[k] = call.by_nll_sum[k] = 0;
+    if (call.pair_weights.present && call.sequences.bad_values != nullptr &&
+        !is_weight(read_double(call.pair_weights, k)))
+      count_up(call.sequences.bad_values);
   });
-  double chosen_token_gradient = 0;
-  bool rewarded = false;  // rewards are those of the first loss of pairs
   for (int i = 0; i < call.loss_count; ++i) {
     const ListedLoss& loss = call.list[i];
-    if (loss.is_sft) {
-      const double value = math::vanishing_product(loss.weight, sft);
-      for_pairs(call, [&](int64_t k) { call.total_loss[k] += value; });
-      if (chosen_tokens > 0)
-        chosen_token_gradient -= loss.weight / chosen_tokens;
-    } else {
-      add_loss(call, loss, !rewarded, scratch);
-      rewarded = true;
-    }
+    if (!loss.is_sft)
+      add_loss(call, loss, scratch);
+    if (loss.is_sft || loss.adds_nll)
+      add_nll(call, loss, scratch);
   }
-  for_pairs(call, [&](int64_t k) { write(call.losses, k, call.total_loss[k]); });
-  if (threadIdx.x == 0)
-    *call.chosen_token_gradient = chosen_token_gradient;
+  for_pairs(call, [&](int64_t k) {
+    write(call.losses, k, call.total_loss[k]);
+    write(call.tensors.chosen_rewards, k, call.reward(k));
+    write(call.tensors.rejected_rewards, k, call.reward(call.pairs + k));
+  });
   if (call.metrics != nullptr)
     write_metrics(call, scratch);
 }
@@ -158,14 +226,21 @@ inline void plan_pairs(const op::PreferenceStep& step, Workspace& workspace, Ste
   call->gradient = workspace.take<double>(2 * pairs);
   call->total_loss = workspace.take<double>(pairs);
   call->total_gradient = workspace.take<double>(2 * pairs);
-  call->chosen_token_gradient = workspace.take<double>(1);
-  double* const rewards = workspace.take<double>(2 * pairs);
+  call->by_nll_token = workspace.take<double>(pairs);
+  call->by_nll_sum = workspace.take<double>(pairs);
   bool sorts = false;
   call->loss_count = step.loss_count;
   for (int i = 0; i < step.loss_count; ++i) {
     const math::LossInfo& info = *math::loss_info(step.losses[i].options.loss);
-    call->list[i] = {step.losses[i].options, step.losses[i].weight, info.kind == LR_LOSS_AUXILIARY,
-                     info.two_values};
+    ListedLoss& loss = call->list[i];
+    loss = {step.losses[i].options,
+            step.losses[i].weight,
+            info.kind == LR_LOSS_AUXILIARY,
+            info.two_values,
+            step.adds_nll_of(step.losses[i].options, info),
+            step.losses[i].options.nll == LR_NLL_TOKEN};
+    if (loss.adds_nll)
+      loss.options.nll = math::kNllElsewhere;
     sorts |= info.sorting != math::Sorting::none;
   }
   if (sorts) {
@@ -192,8 +267,8 @@ inline void plan_pairs(const op::PreferenceStep& step, Workspace& workspace, Ste
   t.loss = view_of(call->value, 2 * pairs);
   t.grad_policy_chosen = view_of(call->gradient, pairs);
   t.grad_policy_rejected = view_of(call->gradient + pairs, pairs);
-  t.chosen_rewards = view_of(rewards, pairs);
-  t.rejected_rewards = view_of(rewards + pairs, pairs);
+  t.chosen_rewards = step.chosen_rewards;
+  t.rejected_rewards = step.rejected_rewards;
 }
 
 }  // namespace logratio::device

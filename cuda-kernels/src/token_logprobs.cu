@@ -20,6 +20,7 @@ struct OutputTensors {
   op::TensorView of[math::kTokenOutputs];
 
   __device__ bool reads(int64_t) const { return true; }
+  __device__ bool has_label(int64_t, bool) const { return true; }
 
   template <Wanted kWanted>
   __device__ void take(int64_t r, int64_t label, const math::RowFigures& row,
@@ -102,6 +103,7 @@ struct MissingNorms {
   math::RowNorm* norms;
 
   __device__ bool reads(int64_t r) const { return math::is_nan(norms[r].log_sum); }
+  __device__ bool has_label(int64_t, bool) const { return true; }
   template <Wanted kWanted>
   __device__ void take(int64_t r, int64_t, const math::RowFigures& row, int64_t) const {
     norms[r] = row.norm;

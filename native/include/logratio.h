@@ -11,7 +11,7 @@
  *  - Tensors are DLPack's DLTensor: dtype, shape, strides (in elements; NULL means contiguous) and
  *    device in one argument. Nothing is copied, and the caller keeps ownership of everything.
  *    "float" below means float64, float32, bfloat16 or float16, "int" means int64 or int32, a mask
- *    is bool, uint8 (non-zero counts 1) or float32 (weights, finite and >= 0).
+ *    is bool, uint8, int32 or int64 (non-zero counts 1) or float32 (weights, finite and >= 0).
  *  - N rows, V vocabulary, B sequences of T tokens, P pairs. Row 0..P-1 of a paired batch is
  *    chosen, P..2P-1 rejected.
  *  - Arguments are checked before anything is written. A function returns LR_OK, or a status with
@@ -134,11 +134,11 @@ LR_API lr_status lr_set_threads(int32_t threads);
  * a graph must not run beside other work with its workspace.
  *
  * Values in device memory are not checked beforehand: a label outside [0,V) that is not
- * ignore_index gives logp NaN and gradient 0 in its row, and is counted. A mask weight that is not
- * finite or is negative counts as 0, and is counted. So it is with the labels of a scoring rule
- * and the weights of a divergence; a pair there that names a row that does not exist, or one that
- * an earlier pair has, is skipped: its value is NaN, the loss too unless the pair weighs nothing,
- * and it is counted. Parameters that are given as tensors are taken as they are.
+ * ignore_index gives logp NaN and gradient 0 in its row, and is counted. A weight of a mask or of a
+ * pair that is not finite or is negative counts as 0, and is counted. So it is with the labels of a
+ * scoring rule and the weights of a divergence; a pair there that names a row that does not exist,
+ * or one that an earlier pair has, is skipped: its value is NaN, the loss too unless the pair
+ * weighs nothing, and it is counted. Parameters that are given as tensors are taken as they are.
  */
 typedef struct lr_cuda {
   uint64_t size;
@@ -357,7 +357,11 @@ typedef enum lr_variant {
   LR_VARIANT_OLD = 1,
   LR_VARIANT_PAPER = 2
 } lr_variant;
-typedef enum lr_normalise { LR_NORMALISE_ON = 0, LR_NORMALISE_OFF = 1 } lr_normalise;
+typedef enum lr_normalise {
+  LR_NORMALISE_ON = 0,
+  LR_NORMALISE_FULL = 1, /* in a step, by the counts before the tail weight; else as ON */
+  LR_NORMALISE_OFF = 2
+} lr_normalise;
 typedef enum lr_detach { LR_DETACH_OFF = 0, LR_DETACH_ON = 1 } lr_detach;
 typedef enum lr_nll { LR_NLL_PAIR = 0, LR_NLL_TOKEN = 1 } lr_nll;
 
@@ -377,7 +381,7 @@ typedef struct lr_loss_options {
   int32_t f_divergence; /* lr_f_divergence: the score of a log-ratio */
   int32_t guard;        /* lr_guard; clamp uses max(beta_mix, tau*beta_kl) */
   int32_t variant;      /* lr_variant; old gates discopop with sigmoid(D) */
-  int32_t normalise;    /* lr_normalise; on divides by length */
+  int32_t normalise;    /* lr_normalise; on and full divide by length */
   int32_t detach;       /* lr_detach; of the batch's mean log-ratios */
   int32_t nll;          /* lr_nll; the chosen answer's mean over its own tokens, or over all of the
                            batch */
@@ -528,6 +532,8 @@ LR_API lr_status lr_unpaired_loss(const lr_unpaired_loss_args* args);
 
 /* ---- preference_step: the whole chain, logits to loss, gradient and metrics ---- */
 
+typedef enum lr_wpo { LR_WPO_OFF = 0, LR_WPO_ON = 1, LR_WPO_CAPPED = 2 } lr_wpo;
+
 /* What a trainer logs; zeros when no token counts. */
 typedef struct lr_step_metrics {
   double loss;           /* mean over the pairs */
@@ -549,16 +555,27 @@ typedef struct lr_step_metrics {
  *   labels [2P,T] int
  *   mask [2P,T]                    optional
  *   reference_logps [2P] float     reduced with the same mask and options; or
- *   reference_token_logps [2P,T] float; neither: reference-free
+ *   reference_token_logps [2P,T] float; neither: reference-free. A reference may be given with any
+ *                                  loss: rewards are of it, even where no loss uses it
+ *   pair_weights [P] float         optional, finite and >= 0: multiplies each pair's loss and
+ *                                  gradient; the mean stays over P. sft and an NLL with nll token
+ *                                  are sum_i w_i sum_t -logp over the number of tokens, and not
+ *                                  weighed again. Not for losses of ranks
+ *   grad_loss [1] float            upstream gradient of the loss, default 1: scales the gradients
+ *   nll_mask [2P,T]                optional, of sft, orpo and cpo: the tokens of the chosen answers
+ *                                  that their NLL covers, default the mask. Its rejected half is
+ *                                  not read, no tail weight bears on it, and neither counts nor
+ *                                  metrics see it
  *   loss_options                   loss_count structs one after the other; their losses add up,
  *                                  each times its weight
- *   outputs: losses [P] (kto_pair adds the mean of a pair's two), logps [2P], counts [2P] float;
- *            grad_logits as the logits, which it may be (in place); metrics
+ *   outputs: losses [P] (kto_pair adds the mean of a pair's two), logps [2P], counts [2P],
+ *            chosen_rewards [P], rejected_rewards [P] float; grad_logits as the logits, which it
+ *            may be (in place); metrics
  * A token counts if its mask counts and its label is not ignore_index. Rows that do not count are
- * not read; their gradient is 0. `metrics` is host memory, or device memory in a call on CUDA
- * tensors; its rewards are those of the first loss that has some. The logits are read once
- * forward, and read and written once backward. An entropy, argmax or mean logit is computed only
- * if metrics is given.
+ * not read, nor are their labels; their gradient is 0. `metrics` is host memory, or device memory
+ * in a call on CUDA tensors. Rewards are those of the first loss that has some; where none has,
+ * those of beta .1 if there is a reference, else 0. The logits are read once forward, and read and
+ * written once backward. An entropy, argmax or mean logit is computed only if metrics is given.
  */
 typedef struct lr_preference_step_args {
   uint64_t size;
@@ -579,8 +596,16 @@ typedef struct lr_preference_step_args {
   lr_step_metrics* metrics;
   int64_t loss_count;         /* 0 means 1; at most 16 on a device */
   const double* loss_weights; /* [loss_count], finite; NULL: ones */
-  int32_t wpo;                /* 1: weigh each pair by WPO's detached weight */
+  int32_t wpo;                /* lr_wpo: weigh each pair by WPO's detached weight, capped by at
+                                 most 1 */
   lr_cuda* cuda;              /* needed with CUDA tensors, NULL otherwise */
+  const DLTensor* pair_weights;
+  const DLTensor* grad_loss;
+  const DLTensor* nll_mask;
+  const DLTensor* chosen_rewards;
+  const DLTensor* rejected_rewards;
+  double token_count; /* > 0: what sft and an NLL with nll token are divided by, such as the tokens
+                         of several batches; 0: the batch's own count */
 } lr_preference_step_args;
 LR_API lr_status lr_preference_step(const lr_preference_step_args* args);
 

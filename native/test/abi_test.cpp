@@ -203,7 +203,7 @@ TEST(Abi, RequiredTensors) {
                  "grad_logits is missing, expected the shape and dtype of logits");
   auto s = b.sequence;
   s.mask = nullptr;
-  EXPECT_INVALID(lr_sequence_logps, s, "mask is missing, expected BOOL, U8 or F32 [B,T]");
+  EXPECT_INVALID(lr_sequence_logps, s, "mask is missing, expected BOOL, U8, I64, I32 or F32 [B,T]");
   s = b.sequence;
   s.token_logps = nullptr;
   EXPECT_INVALID(lr_sequence_logps, s,
@@ -259,7 +259,7 @@ TEST(Abi, Shapes) {
                  "grad_logits is F32 [8, 5], expected F32 [4, 3, 5], as logits");
   auto s = b.sequence;
   s.mask = seven;
-  EXPECT_INVALID(lr_sequence_logps, s, "mask is I64 [7], expected BOOL, U8 or F32");
+  EXPECT_INVALID(lr_sequence_logps, s, "mask is I64 [7], expected shape [B,T]");
   s = b.sequence;
   s.counts = b.out_pair;
   EXPECT_INVALID(lr_sequence_logps, s,
@@ -295,7 +295,7 @@ TEST(Abi, Shapes) {
 TEST(Abi, Types) {
   Bench b;
   Tensor doubles(D::f64, {4, 3, 5}), float_labels(D::f32, {4, 3}), half(D::f16, {4, 3, 5}),
-      int_mask(D::i32, {4, 3});
+      half_mask(D::f16, {4, 3});
   auto f = b.forward;
   f.logits = doubles;
   EXPECT_INVALID(lr_token_logprobs, f, "logits is F64 [4, 3, 5], expected F32, BF16 or F16");
@@ -310,8 +310,8 @@ TEST(Abi, Types) {
   EXPECT_INVALID(lr_token_logprobs_backward, w,
                  "grad_logits is F16 [4, 3, 5], expected F32 [4, 3, 5], as logits");
   auto t = b.step;
-  t.mask = int_mask;
-  EXPECT_INVALID(lr_preference_step, t, "mask is I32 [4, 3], expected BOOL, U8 or F32");
+  t.mask = half_mask;
+  EXPECT_INVALID(lr_preference_step, t, "mask is F16 [4, 3], expected BOOL, U8, I64, I32 or F32");
   auto p = b.pair;
   DLTensor lanes = *p.policy_chosen;
   lanes.dtype.lanes = 4;

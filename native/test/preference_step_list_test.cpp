@@ -221,15 +221,18 @@ INSTANTIATE_TEST_SUITE_P(
                     Case{{{"aot", 1.5}, {"kto_pair", 1}, {"sft", .1}, {"simpo", .2}, {"sft", 1}},
                          false}));
 
-// Metrics of pairs are those of the first loss that has rewards.
+// Metrics of pairs are those of the first loss that has rewards, and of the reference even where
+// that loss does not look at it.
 TEST(PreferenceStepListMetrics, RewardsOfTheFirstPairedLoss) {
   const Batch batch(3, 4, 11);
   const std::vector<Answer> answers = answers_of(batch);
   double chosen = 0, rejected = 0, right = 0;
   for (int k = 0; k < 3; ++k) {
-    chosen += 2 * answers[k].logp / 3;
-    rejected += 2 * answers[3 + k].logp / 3;
-    right += answers[k].logp > answers[3 + k].logp ? 1.0 / 3 : 0;
+    const double dw = answers[k].logp - batch.reference[k],
+                 dl = answers[3 + k].logp - batch.reference[3 + k];
+    chosen += 2 * dw / 3;
+    rejected += 2 * dl / 3;
+    right += dw > dl ? 1.0 / 3 : 0;
   }
   const lr_step_metrics metrics =
       run(batch, {{"sft", 1}, {"simpo", .5}, {"sigmoid", 1}}, false).metrics;

@@ -36,8 +36,8 @@ inline constexpr Types kInts{kIntBits, "int", "I64 or I32"};
 inline constexpr Types kCounts{kFloatBits | kIntBits, "float or int",
                                "F64, F32, BF16, F16, I64 or I32"};
 inline constexpr Types kFlags{bit(ElementType::flag), "BOOL or U8", "BOOL or U8"};
-inline constexpr Types kMasks{bit(ElementType::flag) | bit(ElementType::f32), "BOOL, U8 or F32",
-                              "BOOL, U8 or F32"};
+inline constexpr Types kMasks{bit(ElementType::flag) | kIntBits | bit(ElementType::f32),
+                              "BOOL, U8, I64, I32 or F32", "BOOL, U8, I64, I32 or F32"};
 inline constexpr Types kLogits{kFloatBits & ~bit(ElementType::f64), "float", "F32, BF16 or F16"};
 inline constexpr Types kRowWeights{bit(ElementType::f32), "F32", "F32"};
 

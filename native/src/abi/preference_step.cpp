@@ -9,6 +9,7 @@
 #include "abi/operands.h"
 #include "abi/options.h"
 #include "abi/values.h"
+#include "cpu/elements.h"
 #include "math/losses.h"
 
 using namespace logratio;
@@ -24,8 +25,7 @@ const math::LossInfo& info_of(const op::WeightedLoss& loss) {
 std::vector<op::WeightedLoss> check_losses(const lr_preference_step_args& a) {
   if (a.loss_count < 0)
     invalid("loss_count is " + std::to_string(a.loss_count) + ", expected at least 0");
-  if (a.wpo != 0 && a.wpo != 1)
-    invalid("wpo is " + std::to_string(a.wpo) + ", expected 0 or 1");
+  check_choice("wpo", a.wpo, 3);
   std::vector<op::WeightedLoss> losses;
   for (int64_t k = 0; k < std::max<int64_t>(1, a.loss_count); ++k) {
     const lr_loss_options* const options = a.loss_options == nullptr ? nullptr : a.loss_options + k;
@@ -34,37 +34,75 @@ std::vector<op::WeightedLoss> check_losses(const lr_preference_step_args& a) {
     if (info.kind == LR_LOSS_UNPAIRED)
       invalid(std::string("loss is ") + info.name + ", expected a loss of pairs or sft");
     check_number("loss_weights", weight, std::isfinite(weight), "a finite number");
-    if (a.wpo == 1 && info.sorting != math::Sorting::none) {
-      invalid(std::string("wpo is on, expected it off as the losses of ") + info.name +
-              " belong to ranks, not to pairs");
+    if (a.wpo != LR_WPO_OFF && info.sorting != math::Sorting::none) {
+      invalid(std::string("wpo is ") + (a.wpo == LR_WPO_ON ? "on" : "capped") +
+              ", expected it off as the losses of " + info.name + " belong to ranks, not to pairs");
     }
     losses.push_back({*options, weight});
   }
   return losses;
 }
 
-// At most one reference, and none where no loss has one.
-void check_references(const lr_preference_step_args& a,
-                      const std::vector<op::WeightedLoss>& losses) {
-  const bool referenced =
-      std::any_of(losses.begin(), losses.end(), [](const op::WeightedLoss& loss) {
-        return info_of(loss).paired() && info_of(loss).kind != LR_LOSS_REFERENCE_FREE;
-      });
-  if (!referenced && (a.reference_logps != nullptr || a.reference_token_logps != nullptr)) {
-    invalid(
-        std::string(a.reference_logps != nullptr ? "reference_logps" : "reference_token_logps") +
-        " is given, expected it absent as loss " + info_of(losses.front()).name +
-        " has no reference");
+// A count takes the place of the batch's own.
+void check_token_count(double count, const std::vector<op::WeightedLoss>& losses) {
+  if (count == 0)
+    return;
+  check_number("token_count", count, count > 0 && std::isfinite(count), "a finite number > 0");
+  const bool used = std::any_of(losses.begin(), losses.end(), [](const op::WeightedLoss& loss) {
+    return info_of(loss).kind == LR_LOSS_AUXILIARY || loss.options.nll == LR_NLL_TOKEN;
+  });
+  if (!used) {
+    check_number("token_count", count, false,
+                 "it absent as no loss is sft or has the option nll token");
   }
+}
+
+void check_presence(const lr_preference_step_args& a, const std::vector<op::WeightedLoss>& losses) {
   if (a.reference_logps != nullptr && a.reference_token_logps != nullptr)
     invalid("reference_logps and reference_token_logps are both given, expected one of them");
+  for (const op::WeightedLoss& loss : losses) {
+    if (a.pair_weights != nullptr && info_of(loss).sorting != math::Sorting::none) {
+      invalid(std::string("pair_weights is given, expected it absent as the losses of ") +
+              info_of(loss).name + " belong to ranks, not to pairs");
+    }
+  }
+  const bool has_nll = std::any_of(losses.begin(), losses.end(), [](const op::WeightedLoss& loss) {
+    return info_of(loss).has_nll();
+  });
+  if (a.nll_mask != nullptr && !has_nll) {
+    invalid(std::string("nll_mask is given, expected it absent as loss ") +
+            info_of(losses.front()).name + " has no negative log-likelihood");
+  }
+}
+
+// Of the first loss that has one.
+double reward_beta(const std::vector<op::WeightedLoss>& losses, bool has_reference) {
+  for (const op::WeightedLoss& loss : losses) {
+    if (info_of(loss).reward_beta != nullptr)
+      return loss.options.*info_of(loss).reward_beta;
+  }
+  return has_reference ? .1 : 0;
+}
+
+// Labels are looked at where their token counts, or a negative log-likelihood covers it.
+void check_counted_labels(const Operand& operand, const op::PreferenceStep& call,
+                          int64_t vocabulary) {
+  if (!call.mask)
+    return check_labels(operand, call.labels, vocabulary);
+  std::vector<double> weights = cpu::read_mask(call.mask, call.rows());
+  if (call.nll_mask) {
+    const std::vector<double> more = cpu::read_mask(call.nll_mask, call.rows() / 2);
+    std::transform(more.begin(), more.end(), weights.begin(), weights.begin(),
+                   [](double one, double other) { return one > 0 ? one : other; });
+  }
+  check_labels(operand, call.labels, vocabulary, weights.data());
 }
 
 void check_reduction(const lr_sequence_options& options,
                      const std::vector<op::WeightedLoss>& losses) {
   for (const op::WeightedLoss& loss : losses) {
     const bool divides =
-        info_of(loss).divides_by_length && loss.options.normalise == LR_NORMALISE_ON;
+        info_of(loss).divides_by_length && loss.options.normalise != LR_NORMALISE_OFF;
     if (divides && options.reduction == LR_MEAN) {
       invalid(std::string("reduction is mean, expected sum as loss ") + info_of(loss).name +
               " divides by length itself");
@@ -78,8 +116,9 @@ void check_reduction(const lr_sequence_options& options,
 void shrink(const lr_preference_step_args& a, op::PreferenceStep* call) {
   if (call->pairs == 0)
     call->tokens = 0;
-  const bool each = a.reference_logps != nullptr || a.losses != nullptr || a.logps != nullptr ||
-                    a.counts != nullptr;
+  const bool each = a.reference_logps != nullptr || a.pair_weights != nullptr ||
+                    a.losses != nullptr || a.logps != nullptr || a.counts != nullptr ||
+                    a.chosen_rewards != nullptr || a.rejected_rewards != nullptr;
   if (!each)
     call->pairs = std::min<int64_t>(call->pairs, 2);
 }
@@ -105,9 +144,14 @@ lr_status lr_preference_step(const lr_preference_step_args* args) {
         in("reference_logps", a.reference_logps, kFloats, shape<"2P">, call.reference_logps),
         in("reference_token_logps", a.reference_token_logps, kFloats, shape<"2P,T">,
            call.reference_token_logps),
+        in("pair_weights", a.pair_weights, kFloats, shape<"P">, call.pair_weights),
+        in("grad_loss", a.grad_loss, kFloats, shape<"1">, call.grad_loss),
+        in("nll_mask", a.nll_mask, kMasks, shape<"2P,T">, call.nll_mask),
         out("losses", a.losses, kFloats, shape<"P">, call.losses_out),
         out("logps", a.logps, kFloats, shape<"2P">, call.logps),
         out("counts", a.counts, kFloats, shape<"2P">, call.counts),
+        out("chosen_rewards", a.chosen_rewards, kFloats, shape<"P">, call.chosen_rewards),
+        out("rejected_rewards", a.rejected_rewards, kFloats, shape<"P">, call.rejected_rewards),
         gradient("grad_logits", a.grad_logits, a.logits, shape<"2P,T,V">, call.gradient),
     };
     const Placement placement(list, a.cuda);
@@ -115,7 +159,10 @@ lr_status lr_preference_step(const lr_preference_step_args* args) {
     const std::vector<op::WeightedLoss> losses = check_losses(a);
     call.losses = losses.data();
     call.loss_count = static_cast<int>(losses.size());
-    call.wpo = a.wpo == 1;
+    call.wpo = a.wpo;
+    call.token_count = a.token_count;
+    call.reward_beta =
+        reward_beta(losses, a.reference_logps != nullptr || a.reference_token_logps != nullptr);
     call.sequence = a.sequence_options;
     call.transform = check_token_options(a.token_options);
     call.labels.ignore_index = a.token_options.ignore_index;
@@ -123,8 +170,9 @@ lr_status lr_preference_step(const lr_preference_step_args* args) {
     call.wants_gradient = a.grad_logits != nullptr;
     check_sequence_options(a.sequence_options);
     check_reduction(a.sequence_options, losses);
+    check_token_count(a.token_count, losses);
     operands.check_presence();
-    check_references(a, losses);
+    check_presence(a, losses);
     operands.check_tensors();
     call.pairs = operands.size('P');
     call.tokens = operands.size('T');
@@ -137,8 +185,10 @@ lr_status lr_preference_step(const lr_preference_step_args* args) {
       check_for_device(losses, a.metrics);
       return placement.run(&device::Table::preference_step, call);
     }
-    check_labels(operands[a.labels], call.labels, operands.size('V'));
+    check_counted_labels(operands[a.labels], call, operands.size('V'));
     check_weights(operands[a.mask], call.mask);
+    check_weights(operands[a.pair_weights], call.pair_weights);
+    check_weights(operands[a.nll_mask], call.nll_mask, call.rows() / 2);
     cpu::preference_step(call);
   });
 }

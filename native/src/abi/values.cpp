@@ -19,11 +19,14 @@ std::string element_text(const Operand& operand, int64_t number) {
   return std::string(operand.name) + "[" + index + "]";
 }
 
-void check_labels(const Operand& operand, const op::Labels& labels, int64_t vocabulary) {
+void check_labels(const Operand& operand, const op::Labels& labels, int64_t vocabulary,
+                  const double* weights) {
   const op::TensorView& view = labels.values;
   std::vector<int64_t> values(static_cast<size_t>(view.size()));
   cpu::read(view, 0, view.size(), values.data());
   for (size_t k = 0; k < values.size(); ++k) {
+    if (weights != nullptr && !(weights[k] > 0))
+      continue;
     if (values[k] != labels.ignore_index && (values[k] < 0 || values[k] >= vocabulary)) {
       invalid(element_text(operand, static_cast<int64_t>(k)) + " is " + std::to_string(values[k]) +
               ", expected a number in [0," + std::to_string(vocabulary) + ") or the ignore_index " +
@@ -33,10 +36,14 @@ void check_labels(const Operand& operand, const op::Labels& labels, int64_t voca
 }
 
 void check_weights(const Operand& operand, const op::TensorView& weights) {
-  if (!weights || weights.type == op::ElementType::flag)
+  check_weights(operand, weights, weights.size());
+}
+
+void check_weights(const Operand& operand, const op::TensorView& weights, int64_t count) {
+  if (!weights || weights.type == op::ElementType::flag || op::is_int(weights.type))
     return;
-  std::vector<double> values(static_cast<size_t>(weights.size()));
-  cpu::read(weights, 0, weights.size(), values.data());
+  std::vector<double> values(static_cast<size_t>(count));
+  cpu::read(weights, 0, count, values.data());
   for (size_t k = 0; k < values.size(); ++k) {
     if (!(values[k] >= 0 && std::isfinite(values[k]))) {
       check_number(element_text(operand, static_cast<int64_t>(k)).c_str(), values[k], false,

@@ -12,10 +12,13 @@ namespace logratio::abi {
 // "labels[2, 1]", for an element's number in row-major order.
 std::string element_text(const Operand& operand, int64_t number);
 
-// Each label is the ignore_index or in [0, vocabulary).
-void check_labels(const Operand& operand, const op::Labels& labels, int64_t vocabulary);
+// Each label is the ignore_index or in [0, vocabulary); where there are weights, those whose weight
+// is above 0.
+void check_labels(const Operand& operand, const op::Labels& labels, int64_t vocabulary,
+                  const double* weights = nullptr);
 
-// Each weight, of which there may be none, is finite and at least 0.
+// Each weight, of which there may be none, is finite and at least 0; or each of the first so many.
 void check_weights(const Operand& operand, const op::TensorView& weights);
+void check_weights(const Operand& operand, const op::TensorView& weights, int64_t count);
 
 }  // namespace logratio::abi

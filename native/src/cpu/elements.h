@@ -55,8 +55,14 @@ inline std::vector<double> read_all(const TensorView& view, int64_t count, doubl
   return values;
 }
 
+// Weights, of which an integer is 0 or 1.
 inline std::vector<double> read_mask(const TensorView& mask, int64_t count) {
-  return read_all(mask, count, 1);
+  std::vector<double> weights = read_all(mask, count, 1);
+  if (mask && op::is_int(mask.type)) {
+    for (double& weight : weights)
+      weight = weight != 0 ? 1 : 0;
+  }
+  return weights;
 }
 
 }  // namespace logratio::cpu

@@ -52,11 +52,13 @@ LR_FORCE_INLINE LR_HD PairOutput<Real> averaged_difference_loss(const PairInput<
 
 // sigmoid_norm: -log sigmoid(beta times the difference of the length-averaged scores).
 class SigmoidNorm {
+  static constexpr ChoiceOption kChoicesHere[] = {kAlwaysNormalise, kFDivergence};
+
  public:
   static constexpr LossInfo info{.name = "sigmoid_norm",
                                  .kind = LR_LOSS_OF_MARGIN,
                                  .numbers = kBetaAndScore,
-                                 .choices = kScoreOnly,
+                                 .choices = kChoicesHere,
                                  .divides_by_length = true};
 
   LR_FORCE_INLINE LR_HD explicit SigmoidNorm(const lr_loss_options& options)
@@ -119,7 +121,7 @@ class Ipo {
   LR_FORCE_INLINE LR_HD explicit Ipo(const lr_loss_options& options)
       : score_(options),
         target_(1 / (2 * options.beta)),
-        normalise_(options.normalise == LR_NORMALISE_ON) {}
+        normalise_(options.normalise != LR_NORMALISE_OFF) {}
 
   template <class Real>
   LR_FORCE_INLINE LR_HD PairOutput<Real> evaluate(const PairInput<Real>& pair) const {

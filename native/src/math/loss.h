@@ -182,6 +182,14 @@ struct LossInfo {
     return kind == LR_LOSS_OF_MARGIN || kind == LR_LOSS_OF_LOG_RATIOS ||
            kind == LR_LOSS_REFERENCE_FREE;
   }
+  // Whether a negative log-likelihood of the chosen answer is part of it.
+  constexpr bool has_nll() const {
+    for (const ChoiceOption& option : choices) {
+      if (option.member == &lr_loss_options::nll)
+        return true;
+    }
+    return kind == LR_LOSS_AUXILIARY;
+  }
   constexpr bool has_parameters() const {
     for (const NumberOption& option : numbers) {
       if (option.parameter != kNoParameter)
@@ -224,7 +232,7 @@ inline constexpr const char* kNumberNames[] = {"beta",
 inline constexpr const char* kFDivergences[] = {"reverse_kl", "forward_kl", "js", "alpha"};
 inline constexpr const char* kGuards[] = {"none", "warn", "clamp"};
 inline constexpr const char* kVariants[] = {"repo", "old", "paper"};
-inline constexpr const char* kOnOff[] = {"on", "off"};
+inline constexpr const char* kNormalises[] = {"on", "full", "off"};
 inline constexpr const char* kOffOn[] = {"off", "on"};
 inline constexpr const char* kNlls[] = {"pair", "token"};
 inline constexpr ChoiceOption kFDivergence{"f_divergence", &lr_loss_options::f_divergence,
@@ -233,9 +241,13 @@ inline constexpr ChoiceOption kGuard{"guard", &lr_loss_options::guard, kGuards};
 inline constexpr ChoiceOption kVariant{"variant", &lr_loss_options::variant, kVariants};
 inline constexpr ChoiceOption kTwoVariants{"variant", &lr_loss_options::variant,
                                            std::span(kVariants).first(2)};
-inline constexpr ChoiceOption kNormalise{"normalise", &lr_loss_options::normalise, kOnOff};
+inline constexpr ChoiceOption kNormalise{"normalise", &lr_loss_options::normalise, kNormalises};
+inline constexpr ChoiceOption kAlwaysNormalise{"normalise", &lr_loss_options::normalise,
+                                               std::span(kNormalises).first(2)};
 inline constexpr ChoiceOption kDetach{"detach", &lr_loss_options::detach, kOffOn};
 inline constexpr ChoiceOption kNll{"nll", &lr_loss_options::nll, kNlls};
+// In place of lr_nll, where a step adds the negative log-likelihood by itself.
+inline constexpr int32_t kNllElsewhere = 2;
 inline constexpr ChoiceOption kChoices[] = {kFDivergence, kGuard,  kVariant,
                                             kNormalise,   kDetach, kNll};
 

@@ -87,7 +87,8 @@ class AlphaPo {
 };
 
 // The negative log-likelihood of the chosen answer that cpo and orpo add: a token's mean over the
-// answer, or over all of the batch. The latter is the quotient of two means, of lw and of nw.
+// answer, or over all of the batch. The latter is the quotient of two means, of lw and of nw. A
+// step that has further say in it adds it elsewhere.
 template <class Real>
 struct ChosenNll {
   Real value;
@@ -97,6 +98,10 @@ struct ChosenNll {
   LR_FORCE_INLINE LR_HD ChosenNll(const PairInput<Real>& pair, const Statistics& statistics,
                                   int32_t nll) {
     const bool whole_batch = nll == LR_NLL_TOKEN;
+    if (nll == kNllElsewhere) {
+      value = d_policy_chosen = d_mean[0] = d_mean[1] = Real(0);
+      return;
+    }
     const Real length = pair.logps_are_means ? Real(1) : pair.chosen_count;
     const double count = statistics.mean[1], mean = statistics.mean[0] / count;
     value = whole_batch ? Real(-mean) : -pair.policy_chosen / length;

@@ -56,14 +56,17 @@ struct SequenceFigures {
 
 // WPO's weight of a pair (arXiv 2406.11827): the product of both answers' exp(mean of logp - log
 // sum p^2), the mean over counted tokens.
-LR_FORCE_INLINE LR_HD double wpo_weight(const SequenceFigures& chosen,
+LR_FORCE_INLINE LR_HD double wpo_weight(int32_t wpo, const SequenceFigures& chosen,
                                         const SequenceFigures& rejected) {
-  return ::exp(mean_of(chosen.weighed_logp, chosen.tokens) +
-               mean_of(rejected.weighed_logp, rejected.tokens));
+  if (wpo == LR_WPO_OFF)
+    return 1;
+  const double weight = ::exp(mean_of(chosen.weighed_logp, chosen.tokens) +
+                              mean_of(rejected.weighed_logp, rejected.tokens));
+  return wpo == LR_WPO_CAPPED && weight > 1 ? 1 : weight;
 }
 
 // The gradient by a token's log-prob: that of its sequence, of which the token has a share, and
-// sft's.
+// that of the negative log-likelihoods of chosen tokens.
 LR_FORCE_INLINE LR_HD double token_gradient(double by_sequence, double weight, double divisor,
                                             double by_chosen_token, bool is_chosen) {
   const double own = weight > 0 ? by_sequence * weight / divisor : 0;
@@ -73,7 +76,6 @@ LR_FORCE_INLINE LR_HD double token_gradient(double by_sequence, double weight, d
 // Sums over all sequences and pairs, in any fixed order.
 struct StepSums {
   double chosen_tokens, rejected_tokens;
-  double nll;  // of the chosen tokens
   double entropy;
   double chosen_raw, rejected_raw;
   double right;  // of the chosen tokens
@@ -84,11 +86,8 @@ struct StepSums {
     chosen_raw += is_chosen ? sequence.mean_raw : 0;
     rejected_raw += is_chosen ? 0 : sequence.mean_raw;
     entropy += sequence.entropy;
-    nll += is_chosen ? sequence.nll : 0;
     right += is_chosen ? sequence.right : 0;
   }
-  // sft: the mean of -logp over the counted chosen tokens.
-  LR_FORCE_INLINE LR_HD double sft() const { return mean_of(nll, chosen_tokens); }
 };
 
 struct PairMetricSums {

@@ -32,6 +32,10 @@ constexpr int64_t bytes_of(ElementType type) {
   return 1;
 }
 
+constexpr bool is_int(ElementType type) {
+  return type == ElementType::i64 || type == ElementType::i32;
+}
+
 // Spacing of a floating-point type's numbers next to 1.
 constexpr double epsilon_of(ElementType type) {
   switch (type) {

@@ -17,7 +17,11 @@ import java.util.Objects;
  * <p>Inputs: {@code logits} [2P,T,V] (F32, BF16 or F16; the reference also takes F64), already
  * shifted: {@code logits[t]} predicts {@code labels[t]}; {@code labels} [2P,T] int. A token counts
  * if its mask counts and its label is not the ignore index; rows that do not count are not read,
- * and their gradient is 0. The gradient is that of the mean loss.
+ * nor are their labels, and their gradient is 0. The gradient is that of the mean loss.
+ *
+ * <p>Rewards are beta times the log-ratio policy/reference, with the beta of the first {@link
+ * Loss.Paired}, or else .1. A reference gives them even where no loss looks at it; without one, its
+ * log-probs count as 0, and where no loss has a beta there are none: they are 0.
  *
  * {@snippet file="Examples.java" region="step"}
  *
@@ -35,7 +39,7 @@ public final class PreferenceStep {
         call =
                 new Call(
                         Signature.PREFERENCE_STEP,
-                        new StepOptions(List.copyOf(terms), false),
+                        new StepOptions(List.copyOf(terms)),
                         TokenOptions.DEFAULT,
                         SequenceOptions.DEFAULT);
         call.set(PreferenceStepOperand.LOGITS, logits);
@@ -55,9 +59,7 @@ public final class PreferenceStep {
     }
 
     /**
-     * Describes a call with several losses, which add up: {@code sum of weight * mean loss}. The
-     * rewards of the metrics are those of the first {@link Loss.Paired} among them. A reference is
-     * for those that are not {@link Loss.ReferenceFree}; it is an error if all are.
+     * Describes a call with several losses, which add up: {@code sum of weight * mean loss}.
      *
      * @param losses at least one
      * @param logits [2P,T,V], F32, BF16 or F16; row 0..P-1 is chosen, P..2P-1 rejected
@@ -93,23 +95,48 @@ public final class PreferenceStep {
     }
 
     /**
-     * Sets whether every pair is weighed by WPO's weight (arXiv 2406.11827), a constant: the
-     * product over its two sequences of {@code exp(mean(logp - (LSE(2z) - 2 LSE(z))))}, the mean
-     * over the tokens that count. Not for losses of ranks, and without effect on {@link
-     * dev.logratio.loss.Sft}.
+     * Sets whether every pair is weighed by WPO's weight. Not for losses of ranks, and without
+     * effect on {@link dev.logratio.loss.Sft}.
+     *
+     * @param wpo default off
+     * @return this
+     */
+    public PreferenceStep wpo(Wpo wpo) {
+        Objects.requireNonNull(wpo, "wpo");
+        call.option(call.option(StepOptions.class).withWpo(wpo));
+        return this;
+    }
+
+    /**
+     * Turns WPO's weights on or off: {@link #wpo(Wpo)}.
      *
      * @param wpo default off
      * @return this
      */
     public PreferenceStep wpo(boolean wpo) {
-        call.option(new StepOptions(call.option(StepOptions.class).losses(), wpo));
+        return wpo(wpo ? Wpo.ON : Wpo.OFF);
+    }
+
+    /**
+     * Sets what {@link dev.logratio.loss.Sft} and a negative log-likelihood with {@link
+     * dev.logratio.loss.Nll#TOKEN} are divided by. A trainer that accumulates the gradients of
+     * several batches gives the number of tokens in all of them. An error where no loss is such.
+     *
+     * @param count in tokens, finite and &gt; 0; default the batch's own
+     * @return this
+     * @throws IllegalArgumentException if the count is out of its range
+     */
+    public PreferenceStep tokenCount(double count) {
+        PreferenceStepOperand.POSITIVE.require("token_count", count);
+        call.option(call.option(StepOptions.class).withTokenCount(count));
         return this;
     }
 
     /**
      * Sets the mask; by default every token whose label is not the ignore index counts 1.
      *
-     * @param mask [2P,T]: BOOL, U8 or F32
+     * @param mask [2P,T]: BOOL, U8, I64 or I32 (non-zero counts 1), or F32 (weights, finite and
+     *     &ge; 0)
      * @return this
      */
     public PreferenceStep mask(Tensor mask) {
@@ -118,9 +145,52 @@ public final class PreferenceStep {
     }
 
     /**
+     * Sets weights of the pairs, which multiply each pair's losses and gradients; the mean stays
+     * over all pairs. {@link dev.logratio.loss.Sft}, and a negative log-likelihood with {@link
+     * dev.logratio.loss.Nll#TOKEN}, is then the sum over pairs of {@code weight * sum(-logp)} over
+     * the number of tokens, the same for each pair and not weighed again. An error with losses of
+     * ranks.
+     *
+     * @param weights [P] float, finite and &ge; 0; default 1 each
+     * @return this
+     */
+    public PreferenceStep pairWeights(Tensor weights) {
+        call.set(PreferenceStepOperand.PAIR_WEIGHTS, weights);
+        return this;
+    }
+
+    /**
+     * Sets the upstream gradient of the loss, which scales the gradient on its way, and {@link
+     * StepMetrics#gradNorm} with it, but no loss.
+     *
+     * @param gradLoss [1] float; default 1
+     * @return this
+     */
+    public PreferenceStep gradLoss(Tensor gradLoss) {
+        call.set(PreferenceStepOperand.GRAD_LOSS, gradLoss);
+        return this;
+    }
+
+    /**
+     * Sets which tokens of the chosen sequences a negative log-likelihood covers: that of {@link
+     * dev.logratio.loss.Sft}, {@link dev.logratio.loss.Cpo} and {@link dev.logratio.loss.Orpo}. It
+     * is then the mean over these tokens, to which no tail weight applies. They are read and get a
+     * gradient whether or not the mask counts them; counts and metrics do not see them. An error
+     * where no loss has one.
+     *
+     * @param mask [2P,T] of the types of {@link #mask}, whose rejected half is not read; default
+     *     the mask
+     * @return this
+     */
+    public PreferenceStep nllMask(Tensor mask) {
+        call.set(PreferenceStepOperand.NLL_MASK, mask);
+        return this;
+    }
+
+    /**
      * Sets the reference's sequence log-probs, used as they are: reduce them with the same mask and
      * options. A loss that has a reference needs these or {@link #referenceTokenLogps}, unless the
-     * call is {@link #referenceFree}.
+     * call is {@link #referenceFree}; others may have one for their rewards.
      *
      * @param referenceLogps [2P] float
      * @return this
@@ -184,6 +254,28 @@ public final class PreferenceStep {
      */
     public PreferenceStep counts(Tensor out) {
         call.set(PreferenceStepOperand.COUNTS, out);
+        return this;
+    }
+
+    /**
+     * Sets the tensor that receives the reward of every chosen sequence.
+     *
+     * @param out [P] float
+     * @return this
+     */
+    public PreferenceStep chosenRewards(Tensor out) {
+        call.set(PreferenceStepOperand.CHOSEN_REWARDS, out);
+        return this;
+    }
+
+    /**
+     * Sets the tensor that receives the reward of every rejected sequence.
+     *
+     * @param out [P] float
+     * @return this
+     */
+    public PreferenceStep rejectedRewards(Tensor out) {
+        call.set(PreferenceStepOperand.REJECTED_REWARDS, out);
         return this;
     }
 

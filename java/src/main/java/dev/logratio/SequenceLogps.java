@@ -27,7 +27,8 @@ public final class SequenceLogps {
      * Describes a call.
      *
      * @param tokenLogps [B,T] float; may be {@code null} where {@link #logps} is not wanted
-     * @param mask [B,T]: BOOL, U8 or F32
+     * @param mask [B,T]: BOOL, U8, I64 or I32 (non-zero counts 1), or F32 (weights, finite and &ge;
+     *     0)
      * @return the operation, with no output wanted yet
      */
     public static SequenceLogps of(Tensor tokenLogps, Tensor mask) {

@@ -4,6 +4,7 @@ import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import dev.logratio.PairRun.Batch;
+import dev.logratio.loss.AlwaysNormalise;
 import dev.logratio.loss.DiscoPop;
 import dev.logratio.loss.Dlrml;
 import dev.logratio.loss.ExoPair;
@@ -12,6 +13,7 @@ import dev.logratio.loss.Guard;
 import dev.logratio.loss.Hinge;
 import dev.logratio.loss.Ipo;
 import dev.logratio.loss.Loss;
+import dev.logratio.loss.Normalise;
 import dev.logratio.loss.Robust;
 import dev.logratio.loss.Sigmoid;
 import dev.logratio.loss.SigmoidNorm;
@@ -134,11 +136,11 @@ class FDivergenceConstantsTest {
                 List.of(
                         new Sigmoid(.7, 0, f),
                         new Hinge(.7, f),
-                        new Ipo(.7, true, f),
+                        new Ipo(.7, Normalise.ON, f),
                         new ExoPair(.7, .2, f),
                         new Robust(.7, .2, f),
                         new DiscoPop(.3, .4, Variant.REPO, f),
-                        new SigmoidNorm(.7, f))) {
+                        new SigmoidNorm(.7, AlwaysNormalise.ON, f))) {
             double[] expected = new double[40];
             for (int i = 0; i < 40; i++) {
                 double chosen = score(f, batch.logps()[0][i] - batch.logps()[2][i]);
@@ -162,9 +164,14 @@ class FDivergenceConstantsTest {
         Batch batch =
                 Batch.of(new double[] {-3}, new double[] {-7}, new double[] {-3}, new double[] {-7})
                         .withCounts(new double[] {2}, new double[] {5});
-        assertEquals(25, PairRun.of(backend, new Ipo(.1, true, f), batch).losses()[0], 1e-14 * 25);
         assertEquals(
-                Math.log(2), PairRun.of(backend, new SigmoidNorm(.1, f), batch).losses()[0], 1e-15);
+                25,
+                PairRun.of(backend, new Ipo(.1, Normalise.ON, f), batch).losses()[0],
+                1e-14 * 25);
+        assertEquals(
+                Math.log(2),
+                PairRun.of(backend, new SigmoidNorm(.1, AlwaysNormalise.ON, f), batch).losses()[0],
+                1e-15);
     }
 
     /** Far from 0 the scores differ by less than the last place of their constants. */
@@ -218,7 +225,8 @@ class FDivergenceConstantsTest {
         Batch batch =
                 Batch.of(new double[] {-79, -81}, new double[2], new double[2], new double[2])
                         .withCounts(new double[] {2, 2}, new double[] {5, 5});
-        PairRun run = PairRun.of(backend, new Ipo(.1, true, new FDivergence.ForwardKl()), batch);
+        PairRun run =
+                PairRun.of(backend, new Ipo(.1, Normalise.ON, new FDivergence.ForwardKl()), batch);
         Expect.exact("loss", new double[] {Math.exp(158) / 4, Math.exp(160) / 4}, run.losses());
         Expect.exact("slope", -Math.exp(79) / 2 * Math.exp(79) / 2, run.gradient()[0][0]);
         assertTrue(run.gradient()[0][1] == 0);

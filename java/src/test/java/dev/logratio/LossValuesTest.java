@@ -4,6 +4,7 @@ import static org.junit.jupiter.api.Assertions.assertEquals;
 
 import dev.logratio.PairRun.Batch;
 import dev.logratio.loss.AlphaPo;
+import dev.logratio.loss.AlwaysNormalise;
 import dev.logratio.loss.ApoDown;
 import dev.logratio.loss.ApoZero;
 import dev.logratio.loss.Aqfl;
@@ -21,6 +22,7 @@ import dev.logratio.loss.Ipo;
 import dev.logratio.loss.Loss;
 import dev.logratio.loss.NcaPair;
 import dev.logratio.loss.Nll;
+import dev.logratio.loss.Normalise;
 import dev.logratio.loss.Orpo;
 import dev.logratio.loss.Padll;
 import dev.logratio.loss.Pfl;
@@ -241,12 +243,12 @@ class LossValuesTest {
                 0.0082986113120485017);
         assertLoss(
                 backend,
-                new SigmoidNorm(.5, KL),
+                new SigmoidNorm(.5, AlwaysNormalise.ON, KL),
                 whole,
                 0.67253084541897491,
                 -0.061198105014079413,
                 0.040798736676052942);
-        assertLoss(backend, new Ipo(.1, false, KL), whole, 20.25, -9, 9);
+        assertLoss(backend, new Ipo(.1, Normalise.OFF, KL), whole, 20.25, -9, 9);
         assertLoss(
                 backend,
                 new Ipo(),
@@ -256,7 +258,7 @@ class LossValuesTest {
                 9.8333333333333333 / 6);
         assertLoss(
                 backend,
-                new Ipo(.5, true, KL),
+                new Ipo(.5, Normalise.ON, KL),
                 whole,
                 0.84027777777777778,
                 -1.8333333333333333 / 4,
@@ -290,7 +292,7 @@ class LossValuesTest {
                 0.69002706336449804,
                 -0.012460937627156079,
                 0.012460937627156079);
-        assertLoss(backend, new Ipo(.1, false, KL), shared, 22.5625, -9.5, 9.5);
+        assertLoss(backend, new Ipo(.1, Normalise.OFF, KL), shared, 22.5625, -9.5, 9.5);
         assertLoss(backend, new Ipo(), shared, 24.37890625, -9.875 / 4, 9.875 / 4);
         assertLoss(
                 backend,

@@ -2,7 +2,6 @@ package dev.logratio;
 
 import static dev.logratio.Mistake.ARENA;
 import static dev.logratio.Mistake.f32;
-import static dev.logratio.Mistake.i64;
 import static dev.logratio.Mistake.out;
 
 import org.junit.jupiter.params.ParameterizedTest;
@@ -24,12 +23,12 @@ class SequenceMistakesTest {
         SequenceOptions poet = SequenceOptions.DEFAULT.withTailWeight(0);
         return List.of(
                 new Mistake(
-                        "mask is missing, expected BOOL, U8 or F32 [B,T]",
+                        "mask is missing, expected BOOL, U8, I64, I32 or F32 [B,T]",
                         b -> SequenceLogps.of(f32(4, 3), null).logps(out(DType.F32, 4)).run(b)),
                 new Mistake(
-                        "mask is I64 [4, 3], expected BOOL, U8 or F32",
+                        "mask is F64 [4, 3], expected BOOL, U8, I64, I32 or F32",
                         b ->
-                                SequenceLogps.of(f32(4, 3), i64(4, 3))
+                                SequenceLogps.of(f32(4, 3), Tensor.zeros(ARENA, DType.F64, 4, 3))
                                         .logps(out(DType.F32, 4))
                                         .run(b)),
                 new Mistake(

@@ -110,22 +110,6 @@ class StepMistakesTest {
                                         .losses(out(DType.F32, 2))
                                         .run(b)),
                 new Mistake(
-                        "reference_logps is given, expected it absent as loss orpo has no"
-                                + " reference",
-                        b ->
-                                PreferenceStep.of(new Orpo(), step, stepLabels)
-                                        .referenceLogps(f32(4))
-                                        .losses(out(DType.F32, 2))
-                                        .run(b)),
-                new Mistake(
-                        "reference_token_logps is given, expected it absent as loss sft has no"
-                                + " reference",
-                        b ->
-                                PreferenceStep.of(new Sft(), step, stepLabels)
-                                        .referenceTokenLogps(f32(4, 3))
-                                        .losses(out(DType.F32, 2))
-                                        .run(b)),
-                new Mistake(
                         "logits is F32 [2, 3, 5], expected at least 2 pairs, or none, as loss dbaql"
                                 + " takes their variance",
                         b ->
@@ -133,6 +117,88 @@ class StepMistakesTest {
                                         .referenceFree()
                                         .losses(out(DType.F32, 1))
                                         .run(b)),
+                new Mistake(
+                        "wpo is capped, expected it off as the losses of aot belong to ranks, not"
+                                + " to pairs",
+                        b ->
+                                PreferenceStep.of(new Aot(), step, stepLabels)
+                                        .referenceFree()
+                                        .wpo(Wpo.CAPPED)
+                                        .losses(out(DType.F32, 2))
+                                        .run(b)),
+                new Mistake(
+                        "pair_weights is given, expected it absent as the losses of aot belong to"
+                                + " ranks, not to pairs",
+                        b ->
+                                PreferenceStep.of(new Aot(), step, stepLabels)
+                                        .referenceFree()
+                                        .pairWeights(f32(2))
+                                        .losses(out(DType.F32, 2))
+                                        .run(b)),
+                new Mistake(
+                        "pair_weights[1] is -0.5, expected a finite number >= 0",
+                        b -> {
+                            Tensor wrong = f32(2);
+                            wrong.setDouble(-.5, 1);
+                            PreferenceStep.of(new Orpo(), step, stepLabels)
+                                    .pairWeights(wrong)
+                                    .losses(out(DType.F32, 2))
+                                    .run(b);
+                        }),
+                new Mistake(
+                        "pair_weights is F32 [4], expected shape [2], as logits is F32 [4, 3, 5]",
+                        b ->
+                                PreferenceStep.of(new Orpo(), step, stepLabels)
+                                        .pairWeights(f32(4))
+                                        .losses(out(DType.F32, 2))
+                                        .run(b)),
+                new Mistake(
+                        "grad_loss is F32 [2], expected shape [1]",
+                        b ->
+                                PreferenceStep.of(new Orpo(), step, stepLabels)
+                                        .gradLoss(f32(2))
+                                        .gradLogits(out(DType.F32, 4, 3, 5))
+                                        .run(b)),
+                new Mistake(
+                        "nll_mask is given, expected it absent as loss ipo has no negative"
+                                + " log-likelihood",
+                        b ->
+                                PreferenceStep.of(new Ipo(), step, stepLabels)
+                                        .referenceFree()
+                                        .nllMask(mask)
+                                        .losses(out(DType.F32, 2))
+                                        .run(b)),
+                new Mistake(
+                        "nll_mask[1, 2] is NaN, expected a finite number >= 0",
+                        b ->
+                                PreferenceStep.of(new Sft(), step, stepLabels)
+                                        .nllMask(weights)
+                                        .losses(out(DType.F32, 2))
+                                        .run(b)),
+                new Mistake(
+                        "token_count is 12.0, expected it absent as no loss is sft or has the"
+                                + " option nll token",
+                        b ->
+                                PreferenceStep.of(new Orpo(), step, stepLabels)
+                                        .tokenCount(12)
+                                        .losses(out(DType.F32, 2))
+                                        .run(b)),
+                new Mistake(
+                        "token_count is 0.0, expected a finite number > 0",
+                        b -> PreferenceStep.of(new Sft(), step, stepLabels).tokenCount(0)),
+                new Mistake(
+                        "labels[1, 2] is 5, expected a number in [0,5) or the ignore_index -100",
+                        b -> {
+                            Tensor wrong = i64(4, 3);
+                            wrong.setLong(5, 1, 2);
+                            Tensor beside = Tensor.zeros(ARENA, DType.I32, 4, 3).fill(1);
+                            beside.setLong(0, 1, 2);
+                            PreferenceStep.of(new Orpo(), step, wrong)
+                                    .mask(beside)
+                                    .nllMask(mask)
+                                    .losses(out(DType.F32, 2))
+                                    .run(b);
+                        }),
                 new Mistake(
                         "mask[1, 2] is NaN, expected a finite number >= 0",
                         b ->

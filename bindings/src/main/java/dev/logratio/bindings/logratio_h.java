@@ -2278,10 +2278,19 @@ public class logratio_h extends logratio_h$shared {
     public static int LR_NORMALISE_ON() {
         return LR_NORMALISE_ON;
     }
-    private static final int LR_NORMALISE_OFF = (int)1L;
+    private static final int LR_NORMALISE_FULL = (int)1L;
     /**
      * {@snippet lang=c :
-     * enum lr_normalise.LR_NORMALISE_OFF = 1
+     * enum lr_normalise.LR_NORMALISE_FULL = 1
+     * }
+     */
+    public static int LR_NORMALISE_FULL() {
+        return LR_NORMALISE_FULL;
+    }
+    private static final int LR_NORMALISE_OFF = (int)2L;
+    /**
+     * {@snippet lang=c :
+     * enum lr_normalise.LR_NORMALISE_OFF = 2
      * }
      */
     public static int LR_NORMALISE_OFF() {
@@ -2667,6 +2676,33 @@ public class logratio_h extends logratio_h$shared {
         } catch (Throwable ex$) {
            throw new AssertionError("should not reach here", ex$);
         }
+    }
+    private static final int LR_WPO_OFF = (int)0L;
+    /**
+     * {@snippet lang=c :
+     * enum lr_wpo.LR_WPO_OFF = 0
+     * }
+     */
+    public static int LR_WPO_OFF() {
+        return LR_WPO_OFF;
+    }
+    private static final int LR_WPO_ON = (int)1L;
+    /**
+     * {@snippet lang=c :
+     * enum lr_wpo.LR_WPO_ON = 1
+     * }
+     */
+    public static int LR_WPO_ON() {
+        return LR_WPO_ON;
+    }
+    private static final int LR_WPO_CAPPED = (int)2L;
+    /**
+     * {@snippet lang=c :
+     * enum lr_wpo.LR_WPO_CAPPED = 2
+     * }
+     */
+    public static int LR_WPO_CAPPED() {
+        return LR_WPO_CAPPED;
     }
 
     private static class lr_preference_step {

@@ -35,6 +35,12 @@ import static java.lang.foreign.MemoryLayout.PathElement.*;
  *     const double *loss_weights;
  *     int32_t wpo;
  *     lr_cuda *cuda;
+ *     const DLTensor *pair_weights;
+ *     const DLTensor *grad_loss;
+ *     const DLTensor *nll_mask;
+ *     const DLTensor *chosen_rewards;
+ *     const DLTensor *rejected_rewards;
+ *     double token_count;
  * }
  * }
  */
@@ -65,7 +71,13 @@ public class lr_preference_step_args {
         logratio_h.C_POINTER.withName("loss_weights"),
         logratio_h.C_INT.withName("wpo"),
         MemoryLayout.paddingLayout(4),
-        logratio_h.C_POINTER.withName("cuda")
+        logratio_h.C_POINTER.withName("cuda"),
+        logratio_h.C_POINTER.withName("pair_weights"),
+        logratio_h.C_POINTER.withName("grad_loss"),
+        logratio_h.C_POINTER.withName("nll_mask"),
+        logratio_h.C_POINTER.withName("chosen_rewards"),
+        logratio_h.C_POINTER.withName("rejected_rewards"),
+        logratio_h.C_DOUBLE.withName("token_count")
     ).withName("lr_preference_step_args");
 
     /**
@@ -953,6 +965,270 @@ public class lr_preference_step_args {
      */
     public static void cuda(MemorySegment struct, MemorySegment fieldValue) {
         struct.set(cuda$LAYOUT, cuda$OFFSET, fieldValue);
+    }
+
+    private static final AddressLayout pair_weights$LAYOUT = (AddressLayout)$LAYOUT.select(groupElement("pair_weights"));
+
+    /**
+     * Layout for field:
+     * {@snippet lang=c :
+     * const DLTensor *pair_weights
+     * }
+     */
+    public static final AddressLayout pair_weights$layout() {
+        return pair_weights$LAYOUT;
+    }
+
+    private static final long pair_weights$OFFSET = $LAYOUT.byteOffset(groupElement("pair_weights"));
+
+    /**
+     * Offset for field:
+     * {@snippet lang=c :
+     * const DLTensor *pair_weights
+     * }
+     */
+    public static final long pair_weights$offset() {
+        return pair_weights$OFFSET;
+    }
+
+    /**
+     * Getter for field:
+     * {@snippet lang=c :
+     * const DLTensor *pair_weights
+     * }
+     */
+    public static MemorySegment pair_weights(MemorySegment struct) {
+        return struct.get(pair_weights$LAYOUT, pair_weights$OFFSET);
+    }
+
+    /**
+     * Setter for field:
+     * {@snippet lang=c :
+     * const DLTensor *pair_weights
+     * }
+     */
+    public static void pair_weights(MemorySegment struct, MemorySegment fieldValue) {
+        struct.set(pair_weights$LAYOUT, pair_weights$OFFSET, fieldValue);
+    }
+
+    private static final AddressLayout grad_loss$LAYOUT = (AddressLayout)$LAYOUT.select(groupElement("grad_loss"));
+
+    /**
+     * Layout for field:
+     * {@snippet lang=c :
+     * const DLTensor *grad_loss
+     * }
+     */
+    public static final AddressLayout grad_loss$layout() {
+        return grad_loss$LAYOUT;
+    }
+
+    private static final long grad_loss$OFFSET = $LAYOUT.byteOffset(groupElement("grad_loss"));
+
+    /**
+     * Offset for field:
+     * {@snippet lang=c :
+     * const DLTensor *grad_loss
+     * }
+     */
+    public static final long grad_loss$offset() {
+        return grad_loss$OFFSET;
+    }
+
+    /**
+     * Getter for field:
+     * {@snippet lang=c :
+     * const DLTensor *grad_loss
+     * }
+     */
+    public static MemorySegment grad_loss(MemorySegment struct) {
+        return struct.get(grad_loss$LAYOUT, grad_loss$OFFSET);
+    }
+
+    /**
+     * Setter for field:
+     * {@snippet lang=c :
+     * const DLTensor *grad_loss
+     * }
+     */
+    public static void grad_loss(MemorySegment struct, MemorySegment fieldValue) {
+        struct.set(grad_loss$LAYOUT, grad_loss$OFFSET, fieldValue);
+    }
+
+    private static final AddressLayout nll_mask$LAYOUT = (AddressLayout)$LAYOUT.select(groupElement("nll_mask"));
+
+    /**
+     * Layout for field:
+     * {@snippet lang=c :
+     * const DLTensor *nll_mask
+     * }
+     */
+    public static final AddressLayout nll_mask$layout() {
+        return nll_mask$LAYOUT;
+    }
+
+    private static final long nll_mask$OFFSET = $LAYOUT.byteOffset(groupElement("nll_mask"));
+
+    /**
+     * Offset for field:
+     * {@snippet lang=c :
+     * const DLTensor *nll_mask
+     * }
+     */
+    public static final long nll_mask$offset() {
+        return nll_mask$OFFSET;
+    }
+
+    /**
+     * Getter for field:
+     * {@snippet lang=c :
+     * const DLTensor *nll_mask
+     * }
+     */
+    public static MemorySegment nll_mask(MemorySegment struct) {
+        return struct.get(nll_mask$LAYOUT, nll_mask$OFFSET);
+    }
+
+    /**
+     * Setter for field:
+     * {@snippet lang=c :
+     * const DLTensor *nll_mask
+     * }
+     */
+    public static void nll_mask(MemorySegment struct, MemorySegment fieldValue) {
+        struct.set(nll_mask$LAYOUT, nll_mask$OFFSET, fieldValue);
+    }
+
+    private static final AddressLayout chosen_rewards$LAYOUT = (AddressLayout)$LAYOUT.select(groupElement("chosen_rewards"));
+
+    /**
+     * Layout for field:
+     * {@snippet lang=c :
+     * const DLTensor *chosen_rewards
+     * }
+     */
+    public static final AddressLayout chosen_rewards$layout() {
+        return chosen_rewards$LAYOUT;
+    }
+
+    private static final long chosen_rewards$OFFSET = $LAYOUT.byteOffset(groupElement("chosen_rewards"));
+
+    /**
+     * Offset for field:
+     * {@snippet lang=c :
+     * const DLTensor *chosen_rewards
+     * }
+     */
+    public static final long chosen_rewards$offset() {
+        return chosen_rewards$OFFSET;
+    }
+
+    /**
+     * Getter for field:
+     * {@snippet lang=c :
+     * const DLTensor *chosen_rewards
+     * }
+     */
+    public static MemorySegment chosen_rewards(MemorySegment struct) {
+        return struct.get(chosen_rewards$LAYOUT, chosen_rewards$OFFSET);
+    }
+
+    /**
+     * Setter for field:
+     * {@snippet lang=c :
+     * const DLTensor *chosen_rewards
+     * }
+     */
+    public static void chosen_rewards(MemorySegment struct, MemorySegment fieldValue) {
+        struct.set(chosen_rewards$LAYOUT, chosen_rewards$OFFSET, fieldValue);
+    }
+
+    private static final AddressLayout rejected_rewards$LAYOUT = (AddressLayout)$LAYOUT.select(groupElement("rejected_rewards"));
+
+    /**
+     * Layout for field:
+     * {@snippet lang=c :
+     * const DLTensor *rejected_rewards
+     * }
+     */
+    public static final AddressLayout rejected_rewards$layout() {
+        return rejected_rewards$LAYOUT;
+    }
+
+    private static final long rejected_rewards$OFFSET = $LAYOUT.byteOffset(groupElement("rejected_rewards"));
+
+    /**
+     * Offset for field:
+     * {@snippet lang=c :
+     * const DLTensor *rejected_rewards
+     * }
+     */
+    public static final long rejected_rewards$offset() {
+        return rejected_rewards$OFFSET;
+    }
+
+    /**
+     * Getter for field:
+     * {@snippet lang=c :
+     * const DLTensor *rejected_rewards
+     * }
+     */
+    public static MemorySegment rejected_rewards(MemorySegment struct) {
+        return struct.get(rejected_rewards$LAYOUT, rejected_rewards$OFFSET);
+    }
+
+    /**
+     * Setter for field:
+     * {@snippet lang=c :
+     * const DLTensor *rejected_rewards
+     * }
+     */
+    public static void rejected_rewards(MemorySegment struct, MemorySegment fieldValue) {
+        struct.set(rejected_rewards$LAYOUT, rejected_rewards$OFFSET, fieldValue);
+    }
+
+    private static final OfDouble token_count$LAYOUT = (OfDouble)$LAYOUT.select(groupElement("token_count"));
+
+    /**
+     * Layout for field:
+     * {@snippet lang=c :
+     * double token_count
+     * }
+     */
+    public static final OfDouble token_count$layout() {
+        return token_count$LAYOUT;
+    }
+
+    private static final long token_count$OFFSET = $LAYOUT.byteOffset(groupElement("token_count"));
+
+    /**
+     * Offset for field:
+     * {@snippet lang=c :
+     * double token_count
+     * }
+     */
+    public static final long token_count$offset() {
+        return token_count$OFFSET;
+    }
+
+    /**
+     * Getter for field:
+     * {@snippet lang=c :
+     * double token_count
+     * }
+     */
+    public static double token_count(MemorySegment struct) {
+        return struct.get(token_count$LAYOUT, token_count$OFFSET);
+    }
+
+    /**
+     * Setter for field:
+     * {@snippet lang=c :
+     * double token_count
+     * }
+     */
+    public static void token_count(MemorySegment struct, double fieldValue) {
+        struct.set(token_count$LAYOUT, token_count$OFFSET, fieldValue);
     }
 
     /**

@@ -99,10 +99,10 @@ final class Case {
             }
         }
         if (settings.whyReferenceFree() == null) {
-            checkOneOf(operation.references(), ", or reference_free on");
+            checkOneOf(operation.references(), ", or reference_free on", settings.takesReference());
         }
         checkNoneUnknown(known);
-        checkOneOf(operation.alternatives(), "");
+        checkOneOf(operation.alternatives(), "", true);
         for (List<String> pair : operation.pairs()) {
             checkBothOrNone(pair.getFirst(), pair.getLast());
             checkBothOrNone(pair.getLast(), pair.getFirst());
@@ -116,8 +116,8 @@ final class Case {
     }
 
     private void checkAllowed(Input input) throws CaseException {
-        String why = settings.whyReferenceFree();
-        if (input.isReference() && why != null) {
+        String why = settings.whyAbsent(input);
+        if (why != null) {
             throw new CaseException(
                     "tensor " + input.name() + " is there, expected it absent as " + why);
         }
@@ -145,10 +145,11 @@ final class Case {
         }
     }
 
-    /** Checks that exactly one of some tensors is there, where there are any to choose from. */
-    private void checkOneOf(List<String> names, String otherwise) throws CaseException {
+    /** Checks that one of some tensors is there, where there are any to choose from, or none. */
+    private void checkOneOf(List<String> names, String otherwise, boolean isRequired)
+            throws CaseException {
         List<String> there = names.stream().filter(layout::containsKey).toList();
-        if (there.isEmpty() && !names.isEmpty()) {
+        if (there.isEmpty() && !names.isEmpty() && isRequired) {
             throw new CaseException(
                     "tensor "
                             + Text.alternatives(names)
@@ -159,7 +160,9 @@ final class Case {
             throw new CaseException(
                     "tensors "
                             + String.join(" and ", there)
-                            + " are both there, expected exactly one of them");
+                            + " are both there, expected "
+                            + (isRequired ? "exactly" : "at most")
+                            + " one of them");
         }
     }
 

@@ -85,7 +85,8 @@ record Input(String name, Types types, List<Shape> shapes, Presence presence, St
             case REQUIRED -> "";
             case REFERENCE -> "absent if reference_free is on or the loss has none";
             case ONE_REFERENCE ->
-                    "exactly one of these, none if reference_free is on or no loss has one";
+                    "exactly one of these, none if reference_free is on; at most one, for rewards,"
+                            + " if no loss has one";
             case OPTION -> "in place of the option, where the loss has it";
             case OPTIONAL, OPTION_GRADIENT -> isOfKl() ? "optional, of kto" : "optional";
         };

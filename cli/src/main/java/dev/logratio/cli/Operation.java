@@ -51,7 +51,7 @@ final class Operation {
             settings.add(Setting.REFERENCE_FREE);
         }
         if (takesSeveralLosses) {
-            settings.addAll(List.of(Setting.LOSS_WEIGHTS, Setting.WPO));
+            settings.addAll(List.of(Setting.LOSS_WEIGHTS, Setting.WPO, Setting.TOKEN_COUNT));
         }
     }
 

@@ -2,6 +2,7 @@ package dev.logratio.cli;
 
 import dev.logratio.internal.Interval;
 import dev.logratio.internal.Option;
+import dev.logratio.internal.check.PreferenceStepOperand;
 
 import java.util.Arrays;
 import java.util.List;
@@ -15,7 +16,14 @@ import java.util.function.Predicate;
  */
 record Setting(String name, String defaultText, String expected, Predicate<String> accepts) {
     static final Setting REFERENCE_FREE = flag("reference_free");
-    static final Setting WPO = flag("wpo");
+    static final Setting WPO = of(new Option("wpo", List.of("off", "on", "capped"), null, "off"));
+    static final Setting TOKEN_COUNT =
+            of(
+                    new Option(
+                            "token_count",
+                            List.of(),
+                            PreferenceStepOperand.POSITIVE,
+                            "the batch's own"));
 
     /** One number for each of several losses. */
     static final Setting LOSS_WEIGHTS =

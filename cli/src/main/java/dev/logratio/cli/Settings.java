@@ -1,8 +1,10 @@
 package dev.logratio.cli;
 
+import dev.logratio.Wpo;
 import dev.logratio.internal.Option;
 import dev.logratio.internal.Options;
 import dev.logratio.internal.check.Call;
+import dev.logratio.internal.check.PreferenceStepOperand;
 import dev.logratio.internal.check.Shape;
 import dev.logratio.internal.check.Signature;
 import dev.logratio.internal.check.StepOptions;
@@ -15,6 +17,7 @@ import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.LinkedHashMap;
 import java.util.List;
+import java.util.Locale;
 import java.util.Map;
 import java.util.Optional;
 import java.util.Set;
@@ -125,7 +128,11 @@ final class Settings {
 
     private Object record(Class<?> type, List<Loss> losses) {
         if (type == StepOptions.class) {
-            return new StepOptions(weighted(losses), isOn(Setting.WPO));
+            String count = given.get(Setting.TOKEN_COUNT.name());
+            return new StepOptions(
+                    weighted(losses),
+                    Wpo.valueOf(text(Setting.WPO.name()).toUpperCase(Locale.ROOT)),
+                    count == null ? 0 : Double.parseDouble(count));
         }
         if (Loss.class.isAssignableFrom(type)) {
             return losses.getFirst();
@@ -175,12 +182,28 @@ final class Settings {
                                         && !(loss instanceof Loss.Auxiliary));
     }
 
-    /** Why there is no reference, or null if there is one. */
+    /** Why there is no reference, or null if there is one, or may be one for rewards. */
     String whyReferenceFree() {
-        if (!takesReference()) {
+        if (!takesReference() && !operation.takesSeveralLosses()) {
             return "loss " + lossText + " has no reference";
         }
         return isOn(Setting.REFERENCE_FREE) ? "reference_free is on" : null;
+    }
+
+    /** Why a tensor must not be there, or null if it may. */
+    String whyAbsent(Input input) {
+        if (input.isReference()) {
+            return whyReferenceFree();
+        }
+        if (input.name().equals(PreferenceStepOperand.NLL_MASK.id())
+                && losses.stream().noneMatch(StepOptions::hasNll)) {
+            return "loss " + lossText + " has no negative log-likelihood";
+        }
+        boolean ofRanks = losses.stream().anyMatch(l -> l instanceof Loss.Paired p && p.ofRanks());
+        if (input.name().equals(PreferenceStepOperand.PAIR_WEIGHTS.id()) && ofRanks) {
+            return "the losses of " + lossText + " belong to ranks, not to pairs";
+        }
+        return null;
     }
 
     /**

@@ -1,5 +1,7 @@
 package dev.logratio.cli;
 
+import dev.logratio.DType;
+
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.Arguments;
@@ -70,10 +72,39 @@ class OptionMistakesTest {
                     "option \"reference_free\"",
                     free);
             all.add(
-                    CaseFile.step().option("loss", free),
-                    "tensor reference_token_logps is there",
-                    "loss " + free + " has no reference");
+                    CaseFile.step().option("loss", free).random("reference_logps", DType.F32, 4),
+                    "tensors reference_logps and reference_token_logps are both there",
+                    "at most one of them");
         }
+        all.add(CaseFile.step().option("wpo", "2"), "wpo is \"2\"", "off|on|capped");
+        all.add(
+                CaseFile.step().option("loss", "aot").option("wpo", "capped"),
+                "wpo is capped",
+                "ranks");
+        for (String count : List.of("0", "-1", "1e999", "many")) {
+            all.add(
+                    CaseFile.step().option("loss", "sft").option("token_count", count),
+                    "token_count is \"" + count + "\"",
+                    "a finite number > 0");
+        }
+        for (String loss : List.of("dlrml", "orpo", "cpo,simpo")) {
+            all.add(
+                    CaseFile.step().option("loss", loss).option("token_count", "7"),
+                    "token_count is 7.0",
+                    "no loss is sft or has the option nll token");
+        }
+        all.add(
+                CaseFile.step().random("nll_mask", DType.F32, 4, 3),
+                "tensor nll_mask is there",
+                "loss dlrml has no negative log-likelihood");
+        all.add(
+                CaseFile.step().option("loss", "sigmoid,aot").random("pair_weights", DType.F32, 2),
+                "tensor pair_weights is there",
+                "ranks");
+        all.add(
+                CaseFile.step().option("loss", "sigmoid_norm").option("normalise", "off"),
+                "normalise is \"off\"",
+                "on|full");
         all.add(
                 CaseFile.pair().option("loss", "simpo").option("reference_free", "off"),
                 "option \"reference_free\"",

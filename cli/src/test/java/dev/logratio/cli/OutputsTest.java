@@ -283,6 +283,8 @@ class OutputsTest {
         expected.put("losses", values + " [2]");
         expected.put("logps", values + " [4]");
         expected.put("counts", values + " [4]");
+        expected.put("chosen_rewards", values + " [2]");
+        expected.put("rejected_rewards", values + " [2]");
         expected.put(
                 "grad_logits", (backend.equals("reference") ? "F64" : dtype.name()) + " [4, 3, 5]");
         assertEquals(expected, evaluate(backend, CaseFile.step().as("logits", dtype)).layout());

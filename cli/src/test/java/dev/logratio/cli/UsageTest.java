@@ -217,8 +217,8 @@ class UsageTest {
                         "  option  temperature             1                  a finite number > 0",
                         "  option  softcap                 0                  a finite number >= 0",
                         "sequence_logps",
-                        "  in      mask                    [B,T]              BOOL, U8 or F32;"
-                                + " non-zero counts 1; F32: weights, finite, >= 0",
+                        "  in      mask                    [B,T]              BOOL, U8, I64, I32 or"
+                                + " F32; non-zero counts 1; F32: weights, finite, >= 0",
                         "  option  reduction               sum                sum|mean",
                         "  option  tail_weight             1                  a number in [0,1]",
                         "  option  align                   completion         completion|absolute",
@@ -229,8 +229,18 @@ class UsageTest {
                         "  option  reference_free          off                off|on",
                         "preference_step",
                         "  in      reference_logps         [2P]               F64, F32, BF16 or"
-                            + " F16; exactly one of these, none if reference_free is on or no loss"
-                            + " has one",
+                            + " F16; exactly one of these, none if reference_free is on; at most"
+                            + " one, for rewards, if no loss has one",
+                        "  in      pair_weights            [P]                F64, F32, BF16 or"
+                                + " F16; finite, >= 0; optional; default 1",
+                        "  in      grad_loss               [1]                F64, F32, BF16 or"
+                                + " F16; optional; default 1",
+                        "  in      nll_mask                [2P,T]             BOOL, U8, I64, I32 or"
+                                + " F32; non-zero counts 1; F32: weights, finite, >= 0; optional;"
+                                + " default the mask",
+                        "  out     chosen_rewards          [P]                F32; F64 from the"
+                                + " reference",
+                        "  option  token_count             the batch's own    a finite number > 0",
                         "  out     rewards_accuracy        [1]                F32; F64 from the"
                                 + " reference",
                         "  out     loss                    [L]                F32; F64 from the"
@@ -243,7 +253,7 @@ class UsageTest {
                                 + " is chosen",
                         "  option  loss_weights            1                  finite numbers with"
                                 + " commas between them",
-                        "  option  wpo                     off                off|on",
+                        "  option  wpo                     off                off|on|capped",
                         "divergence",
                         "  in      q_weights               [M,V]              F64, F32, BF16 or"
                                 + " F16; finite, >= 0; exactly one of q_logits, q_weights",
@@ -262,7 +272,7 @@ class UsageTest {
                         "  option  guard                   none               none|warn|clamp",
                         "loss discopop, also named lrml",
                         "loss ipo",
-                        "  option  normalise               on                 on|off",
+                        "  option  normalise               on                 on|full|off",
                         "loss exo_pair",
                         "  option  label_smoothing         0.001              a number in (0,0.5)",
                         "loss sft",

@@ -9,15 +9,15 @@ import dev.logratio.internal.Range;
  * beta))^2}.
  *
  * @param beta sets the target margin 1/(2 beta); finite and &gt; 0, default .1
- * @param normalise whether it divides by length; default on
+ * @param normalise whether it divides by length, and by which; default on
  * @param fDivergence the score of a log-ratio; default reverse KL
  * @since 0.1.0
  */
-public record Ipo(@Range(above = 0) double beta, boolean normalise, FDivergence fDivergence)
+public record Ipo(@Range(above = 0) double beta, Normalise normalise, FDivergence fDivergence)
         implements Loss.OfMargin {
     /** Every option at its default. */
     public Ipo() {
-        this(.1, true, new FDivergence.ReverseKl());
+        this(.1, Normalise.ON, new FDivergence.ReverseKl());
     }
 
     /** Checks the ranges. */
@@ -32,6 +32,11 @@ public record Ipo(@Range(above = 0) double beta, boolean normalise, FDivergence 
 
     @Override
     public boolean dividesByLength() {
-        return normalise;
+        return normalise != Normalise.OFF;
+    }
+
+    @Override
+    public boolean dividesByFullLength() {
+        return normalise == Normalise.FULL;
     }
 }

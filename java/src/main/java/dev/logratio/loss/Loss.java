@@ -44,6 +44,16 @@ public sealed interface Loss {
         default boolean dividesByLength() {
             return false;
         }
+
+        /**
+         * Whether a preference step gives the loss the token counts before the tail weight to
+         * divide by.
+         *
+         * @return false unless the loss says otherwise
+         */
+        default boolean dividesByFullLength() {
+            return false;
+        }
     }
 
     /** A loss of pairs of a chosen and a rejected sequence. */

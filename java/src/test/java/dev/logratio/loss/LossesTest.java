@@ -94,7 +94,7 @@ class LossesTest {
                 new DiscoPop().withVariant(Variant.OLD).withFDivergence(new FDivergence.Js()),
                 Losses.of("discopop", Map.of("variant", "old", "f_divergence", "js")));
         assertEquals(
-                new Ipo(.2, false, new FDivergence.Js()),
+                new Ipo(.2, Normalise.OFF, new FDivergence.Js()),
                 Losses.of("ipo", Map.of("beta", ".2", "normalise", "off", "f_divergence", "js")));
         assertEquals(new KtoPair(.1, true), Losses.of("kto_pair", Map.of("detach", "on")));
         assertEquals(
@@ -128,8 +128,11 @@ class LossesTest {
                         new OptionInfo("f_alpha", List.of(), "0.5", "a finite number")),
                 Losses.options("dlrml"));
         assertEquals(
-                new OptionInfo("normalise", List.of("on", "off"), "on", "on|off"),
+                new OptionInfo("normalise", List.of("on", "full", "off"), "on", "on|full|off"),
                 Losses.options("ipo").get(1));
+        assertEquals(
+                new OptionInfo("normalise", List.of("on", "full"), "on", "on|full"),
+                Losses.options("sigmoid_norm").get(1));
         assertEquals(
                 new OptionInfo("detach", List.of("off", "on"), "off", "off|on"),
                 Losses.options("kto_pair").get(1));
@@ -159,7 +162,7 @@ class LossesTest {
         "alphapo, alpha, -.1, 'alpha is \"-.1\", expected a finite number >= 0'",
         "simpo, gamma, 1e999, 'gamma is \"1e999\", expected a finite number'",
         "bco_pair, delta, x, 'delta is \"x\", expected a finite number'",
-        "ipo, normalise, yes, 'normalise is \"yes\", expected on|off'",
+        "ipo, normalise, yes, 'normalise is \"yes\", expected on|full|off'",
         "orpo, nll, batch, 'nll is \"batch\", expected pair|token'",
         "hinge, label_smoothing, 0, option label_smoothing is unknown to loss hinge",
         "apo_zero, f_divergence, js, 'option f_divergence is unknown to loss apo_zero, which takes"

@@ -7,6 +7,8 @@ import dev.logratio.SequenceOptions;
 import dev.logratio.SequenceOptions.Reduction;
 import dev.logratio.StepMetrics;
 import dev.logratio.Tensor;
+import dev.logratio.Wpo;
+import dev.logratio.internal.check.StepOptions;
 import dev.logratio.loss.Loss;
 import dev.logratio.loss.WeightedLoss;
 
@@ -21,8 +23,9 @@ record PreferenceStepCase(
         TokenRows rows,
         Tensor mask,
         Tensor reference,
+        Extras extras,
         SequenceOptions options,
-        boolean wpo,
+        Wpo wpo,
         boolean inPlace,
         DType[] outputs)
         implements PropertyCase {
@@ -46,18 +49,53 @@ record PreferenceStepCase(
         TokenRows rows = TokenRows.of(draw, vocabulary, 2 * pairs, tokens);
         boolean byLength = losses.stream().anyMatch(term -> term.loss().dividesByLength());
         SequenceOptions options = SequenceLogpsCase.options(draw);
-        boolean takesReference =
-                paired.stream().anyMatch(loss -> !(loss instanceof Loss.ReferenceFree));
+        boolean ofRanks = paired.stream().anyMatch(Loss.Paired::ofRanks);
         return new PreferenceStepCase(
                 draw,
                 losses,
                 rows,
                 draw.chance(.4) ? null : SequenceLogpsCase.mask(draw, 2 * pairs, tokens),
-                takesReference && draw.chance(.9) ? reference(draw, 2 * pairs, tokens) : null,
+                draw.chance(.9) ? reference(draw, 2 * pairs, tokens) : null,
+                Extras.drawn(draw, losses, pairs, tokens),
                 byLength ? options.withReduction(Reduction.SUM) : options,
-                paired.stream().noneMatch(Loss.Paired::ofRanks) && draw.chance(.25),
+                !ofRanks && draw.chance(.25) ? draw.oneOf(Wpo.ON, Wpo.CAPPED) : Wpo.OFF,
                 draw.chance(.4),
                 new DType[] {draw.wideFloat(), draw.wideFloat(), draw.wideFloat()});
+    }
+
+    /**
+     * What few steps have.
+     *
+     * @param pairWeights null where there are none
+     * @param gradLoss null where there is none
+     * @param nllMask null where there is none
+     * @param tokenCount 0 where there is none
+     */
+    private record Extras(Tensor pairWeights, Tensor gradLoss, Tensor nllMask, double tokenCount) {
+        static Extras drawn(Draw draw, List<WeightedLoss> losses, int pairs, int tokens) {
+            StepOptions step = new StepOptions(losses);
+            boolean ofRanks =
+                    losses.stream().anyMatch(t -> t.loss() instanceof Loss.Paired p && p.ofRanks());
+            double[] weights = new double[pairs];
+            Arrays.setAll(weights, _ -> draw.number(0, 1, .25, 3));
+            double[] upstream = {draw.number(1, -2, .5, 0)};
+            return new Extras(
+                    !ofRanks && draw.chance(.3)
+                            ? draw.tensor(draw.wideFloat(), weights, pairs)
+                            : null,
+                    draw.chance(.2) ? draw.tensor(draw.wideFloat(), upstream, 1) : null,
+                    step.hasNll() && draw.chance(.4)
+                            ? SequenceLogpsCase.mask(draw, 2 * pairs, tokens)
+                            : null,
+                    step.hasTokenMean() && draw.chance(.3) ? draw.number(1, 7, 40, .5) : 0);
+        }
+
+        void set(PreferenceStep call) {
+            call.pairWeights(pairWeights).gradLoss(gradLoss).nllMask(nllMask);
+            if (tokenCount > 0) {
+                call.tokenCount(tokenCount);
+            }
+        }
     }
 
     /** Log-probs of sequences, or of tokens. */
@@ -74,7 +112,8 @@ record PreferenceStepCase(
         return "%s, %s, %s".formatted(losses, rows.description(), options)
                 + (mask == null ? "" : ", mask " + mask)
                 + (reference == null ? "" : ", reference " + reference)
-                + (wpo ? ", wpo" : "");
+                + (extras.nllMask == null ? "" : ", nll_mask " + extras.nllMask)
+                + ", %s, wpo %s".formatted(extras, wpo);
     }
 
     @Override
@@ -104,6 +143,8 @@ record PreferenceStepCase(
                                     * rows.options().temperature();
             // A reward is the difference of two log-probs, which float32 loops sum.
             case "rewards_chosen", "rewards_rejected", "rewards_margin" -> slack[0] += 0x1p-21;
+            case "chosen_rewards", "rejected_rewards" ->
+                    Arrays.setAll(slack, i -> slack[i] + 0x1p-21);
             // Beside an infinite gradient, a column whose probability is next to nothing in
             // float64,
             // too, may have any small one.
@@ -170,6 +211,10 @@ record PreferenceStepCase(
         if (mask != null) {
             call.mask(mask);
         }
+        extras.set(call);
+        Tensor chosenRewards = draw.zeros(exact ? DType.F64 : DType.F32, sequences / 2);
+        Tensor rejectedRewards = draw.zeros(exact ? DType.F64 : DType.F32, sequences / 2);
+        call.chosenRewards(chosenRewards).rejectedRewards(rejectedRewards);
         if (reference == null) {
             call.referenceFree();
         } else if (reference.rank() == 1) {
@@ -183,6 +228,8 @@ record PreferenceStepCase(
         all.add(new Output("logps", logps));
         all.add(new Output("counts", counts));
         all.add(new Output("grad_logits", gradient));
+        all.add(new Output("chosen_rewards", chosenRewards));
+        all.add(new Output("rejected_rewards", rejectedRewards));
         all.add(metric("loss", metrics.loss()));
         all.add(metric("rewards_chosen", metrics.rewardsChosen()));
         all.add(metric("rewards_rejected", metrics.rewardsRejected()));

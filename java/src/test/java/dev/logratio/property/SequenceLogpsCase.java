@@ -70,7 +70,7 @@ record SequenceLogpsCase(
      * without a token.
      */
     static Tensor mask(Draw draw, int sequences, int tokens) {
-        DType dtype = draw.oneOf(DType.BOOL, DType.U8, DType.F32);
+        DType dtype = draw.oneOf(DType.BOOL, DType.U8, DType.I64, DType.I32, DType.F32);
         double[] values = new double[sequences * tokens];
         for (int b = 0; b < sequences; b++) {
             boolean holes = draw.chance(.3);
@@ -87,7 +87,11 @@ record SequenceLogpsCase(
         if (dtype == DType.BOOL || draw.chance(.7)) {
             return 1;
         }
-        return dtype == DType.F32 ? draw.magnitude(1e-3, 10) : 1 + draw.below(255);
+        return switch (dtype) {
+            case F32 -> draw.magnitude(1e-3, 10);
+            case U8 -> 1 + draw.below(255);
+            default -> draw.oneOf(-1.0, 2.0, -0x1p31, 0x1p31 - 1);
+        };
     }
 
     @Override

@@ -7,9 +7,14 @@ import static dev.logratio.internal.check.Operand.Declaration.out;
 import dev.logratio.SequenceOptions;
 import dev.logratio.SequenceOptions.Reduction;
 import dev.logratio.TokenOptions;
+import dev.logratio.Wpo;
+import dev.logratio.internal.Interval;
 import dev.logratio.internal.check.Operand.Presence;
+import dev.logratio.internal.tensor.StridedTensor;
 import dev.logratio.loss.Loss;
 import dev.logratio.loss.WeightedLoss;
+
+import java.util.Locale;
 
 /** The operands of {@code preference_step}. */
 public enum PreferenceStepOperand implements Operand {
@@ -18,10 +23,18 @@ public enum PreferenceStepOperand implements Operand {
     MASK(in(Types.MASK, "2P,T").orElse("1 where the label is not the ignore_index")),
     REFERENCE_LOGPS(in(Types.FLOAT, "2P").when(Presence.ONE_REFERENCE)),
     REFERENCE_TOKEN_LOGPS(in(Types.FLOAT, "2P,T").when(Presence.ONE_REFERENCE)),
+    PAIR_WEIGHTS(in(Types.FLOAT, "P").orElse("1")),
+    GRAD_LOSS(in(Types.FLOAT, "1").orElse("1")),
+    NLL_MASK(in(Types.MASK, "2P,T").orElse("the mask")),
     LOSSES(out(Types.FLOAT, "P")),
     LOGPS(out(Types.FLOAT, "2P")),
     COUNTS(out(Types.FLOAT, "2P")),
+    CHOSEN_REWARDS(out(Types.FLOAT, "P")),
+    REJECTED_REWARDS(out(Types.FLOAT, "P")),
     GRAD_LOGITS(gradient(LOGITS));
+
+    /** What a count of tokens may be. */
+    public static final Interval POSITIVE = new Interval(0, Double.POSITIVE_INFINITY, false, false);
 
     static final Rules RULES =
             new Rules() {
@@ -30,6 +43,23 @@ public enum PreferenceStepOperand implements Operand {
                     StepOptions step = call.option(StepOptions.class);
                     for (int k = 0; k < step.losses().size(); k++) {
                         requireAllowed(call, step, step.losses().get(k));
+                    }
+                    requireTokenCount(step);
+                }
+
+                @Override
+                public void presence(Call call) {
+                    StepOptions step = call.option(StepOptions.class);
+                    for (WeightedLoss term : step.losses()) {
+                        if (call.has(PAIR_WEIGHTS)) {
+                            requireOfPairs("pair_weights is given, expected it absent", term);
+                        }
+                    }
+                    if (call.has(NLL_MASK) && !step.hasNll()) {
+                        throw new IllegalArgumentException(
+                                "nll_mask is given, expected it absent as loss "
+                                        + step.losses().getFirst().loss().id()
+                                        + " has no negative log-likelihood");
                     }
                 }
 
@@ -46,8 +76,20 @@ public enum PreferenceStepOperand implements Operand {
                 @Override
                 public void values(Call call) {
                     long ignored = call.option(TokenOptions.class).ignoreIndex();
-                    Values.labels(LABELS, call.get(LABELS), call.size('V'), ignored);
-                    Values.weights(MASK, call.get(MASK));
+                    StridedTensor mask = call.get(MASK);
+                    StridedTensor nllMask = call.get(NLL_MASK);
+                    long chosen = call.size('P') * call.size('T');
+                    Values.labels(
+                            LABELS,
+                            call.get(LABELS),
+                            call.size('V'),
+                            ignored,
+                            i ->
+                                    counts(mask, i)
+                                            || nllMask != null && i < chosen && counts(nllMask, i));
+                    Values.weights(MASK, mask);
+                    Values.weights(PAIR_WEIGHTS, call.get(PAIR_WEIGHTS));
+                    Values.weights(NLL_MASK, nllMask, chosen);
                 }
 
                 @Override
@@ -59,6 +101,33 @@ public enum PreferenceStepOperand implements Operand {
                 }
             };
 
+    private static boolean counts(StridedTensor mask, long number) {
+        if (mask == null) {
+            return true;
+        }
+        double weight = mask.loadDouble(mask.offsetOf(number));
+        return mask.dtype().isFloat() ? weight > 0 : weight != 0;
+    }
+
+    private static void requireTokenCount(StepOptions step) {
+        if (step.tokenCount() != 0) {
+            POSITIVE.require("token_count", step.tokenCount());
+        }
+        if (step.tokenCount() != 0 && !step.hasTokenMean()) {
+            throw new IllegalArgumentException(
+                    "token_count is "
+                            + step.tokenCount()
+                            + ", expected it absent as no loss is sft or has the option nll token");
+        }
+    }
+
+    private static void requireOfPairs(String what, WeightedLoss term) {
+        if (term.loss() instanceof Loss.Paired paired && paired.ofRanks()) {
+            throw new IllegalArgumentException(
+                    what + " as the losses of " + paired.id() + " belong to ranks, not to pairs");
+        }
+    }
+
     private static void requireAllowed(Call call, StepOptions step, WeightedLoss term) {
         Reduction reduction = call.option(SequenceOptions.class).reduction();
         if (term.loss().dividesByLength() && reduction == Reduction.MEAN) {
@@ -67,11 +136,9 @@ public enum PreferenceStepOperand implements Operand {
                             + term.loss().id()
                             + " divides by length itself");
         }
-        if (step.wpo() && term.loss() instanceof Loss.Paired paired && paired.ofRanks()) {
-            throw new IllegalArgumentException(
-                    "wpo is on, expected it off as the losses of "
-                            + paired.id()
-                            + " belong to ranks, not to pairs");
+        if (step.wpo() != Wpo.OFF) {
+            String word = step.wpo().name().toLowerCase(Locale.ROOT);
+            requireOfPairs("wpo is " + word + ", expected it off", term);
         }
     }
 

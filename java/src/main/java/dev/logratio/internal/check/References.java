@@ -7,7 +7,8 @@ import java.util.List;
 
 /**
  * Whether the reference's log-probs are there: they must be where a loss has a reference, unless
- * the call is said to have none, and must not be otherwise.
+ * the call is said to have none. Where no loss has one, they may be there for the rewards of a
+ * step, and must not be otherwise.
  */
 final class References {
     private References() {}
@@ -18,7 +19,8 @@ final class References {
         if (all.isEmpty() && choices.isEmpty()) {
             return;
         }
-        if (call.isReferenceFree() || !takesReference(call)) {
+        boolean takesReference = takesReference(call);
+        if (call.isReferenceFree() || !takesReference && choices.isEmpty()) {
             all.forEach(operand -> requireAbsent(operand, call));
             choices.forEach(operand -> requireAbsent(operand, call));
             return;
@@ -39,7 +41,7 @@ final class References {
             throw new IllegalArgumentException(
                     String.join(" and ", names) + " are both given, expected one of them");
         }
-        if (choicesGiven == 0 && !choices.isEmpty()) {
+        if (choicesGiven == 0 && !choices.isEmpty() && takesReference) {
             throw new IllegalArgumentException(
                     Types.alternatives(names)
                             + " is missing, expected one of them, or referenceFree()");
@@ -59,7 +61,9 @@ final class References {
                             + " is given, expected it absent as "
                             + (call.isReferenceFree()
                                     ? "the call is reference-free"
-                                    : "loss " + firstLoss(call).id() + " has no reference"));
+                                    : "loss "
+                                            + call.option(Loss.class).id()
+                                            + " has no reference"));
         }
     }
 
@@ -67,11 +71,5 @@ final class References {
         return call.signature() == Signature.PREFERENCE_STEP
                 ? call.option(StepOptions.class).takesReference()
                 : StepOptions.takesReference(call.option(Loss.class));
-    }
-
-    private static Loss firstLoss(Call call) {
-        return call.signature() == Signature.PREFERENCE_STEP
-                ? call.option(StepOptions.class).losses().getFirst().loss()
-                : call.option(Loss.class);
     }
 }

@@ -14,7 +14,7 @@ public enum Types {
     INT("int", DType.I64, DType.I32),
     /** A float or an int. */
     COUNT("float or int", DType.F64, DType.F32, DType.BF16, DType.F16, DType.I64, DType.I32),
-    MASK("BOOL, U8 or F32", DType.BOOL, DType.U8, DType.F32),
+    MASK("BOOL, U8, I64, I32 or F32", DType.BOOL, DType.U8, DType.I64, DType.I32, DType.F32),
     FLAG("BOOL or U8", DType.BOOL, DType.U8);
 
     private final String words;

@@ -4,6 +4,7 @@ import dev.logratio.internal.tensor.StridedTensor;
 import dev.logratio.loss.Loss;
 
 import java.util.Arrays;
+import java.util.function.LongPredicate;
 
 /**
  * Checks that the rules of several operations share. Elements are looked at in host memory alone:
@@ -38,10 +39,23 @@ final class Values {
     }
 
     static void labels(Operand operand, StridedTensor labels, long vocabulary, long ignoreIndex) {
+        labels(operand, labels, vocabulary, ignoreIndex, number -> true);
+    }
+
+    /** The same of those labels alone that count, by their row-major number. */
+    static void labels(
+            Operand operand,
+            StridedTensor labels,
+            long vocabulary,
+            long ignoreIndex,
+            LongPredicate counts) {
         if (isUnread(labels)) {
             return;
         }
         for (long i = 0; i < labels.elementCount(); i++) {
+            if (!counts.test(i)) {
+                continue;
+            }
             long label = labels.loadLong(labels.offsetOf(i));
             if ((label < 0 || label >= vocabulary) && label != ignoreIndex) {
                 throw wrong(
@@ -56,10 +70,15 @@ final class Values {
 
     /** Weights are finite and not negative; a mask that is not F32 has none. */
     static void weights(Operand operand, StridedTensor weights) {
+        weights(operand, weights, weights == null ? 0 : weights.elementCount());
+    }
+
+    /** The same of the first so many. */
+    static void weights(Operand operand, StridedTensor weights, long count) {
         if (isUnread(weights) || !weights.dtype().isFloat()) {
             return;
         }
-        for (long i = 0; i < weights.elementCount(); i++) {
+        for (long i = 0; i < count; i++) {
             double weight = weights.loadDouble(weights.offsetOf(i));
             if (!(weight >= 0 && weight < Double.POSITIVE_INFINITY)) {
                 throw wrong(operand, weights, i, weight, "a finite number >= 0");

@@ -110,7 +110,8 @@ final class NativeCall {
     private void step(StepOptions step) {
         List<WeightedLoss> losses = step.losses();
         int count = losses.size();
-        memory.set(JAVA_INT, lr_preference_step_args.wpo$offset(), step.wpo() ? 1 : 0);
+        memory.set(JAVA_INT, lr_preference_step_args.wpo$offset(), step.wpo().ordinal());
+        memory.set(JAVA_DOUBLE, lr_preference_step_args.token_count$offset(), step.tokenCount());
         memory.set(JAVA_LONG, lr_preference_step_args.loss_count$offset(), count);
         long field = lr_preference_step_args.loss_options$offset();
         if (count == 1 && losses.getFirst().weight() == 1) {

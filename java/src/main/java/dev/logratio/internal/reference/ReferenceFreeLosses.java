@@ -22,6 +22,18 @@ final class ReferenceFreeLosses {
 
     static void evaluate(
             Loss.ReferenceFree loss, Pairs given, double[] upstream, PairGradients out) {
+        evaluateWithoutNll(loss, given, upstream, out);
+        switch (loss) {
+            case Cpo cpo -> addNll(cpo.nll(), cpo.alpha(), given, upstream, out);
+            case Orpo orpo -> addNll(orpo.nll(), 1, atMostCertain(given), upstream, out);
+            case SimPo simPo -> {}
+            case AlphaPo alphaPo -> {}
+        }
+    }
+
+    /** The same without the negative log-likelihood that is a part of some. */
+    static void evaluateWithoutNll(
+            Loss.ReferenceFree loss, Pairs given, double[] upstream, PairGradients out) {
         Pairs pairs = loss instanceof Orpo ? atMostCertain(given) : given;
         for (int i = 0; i < pairs.size(); i++) {
             double chosen = pairs.policyChosen()[i];
@@ -32,12 +44,6 @@ final class ReferenceFreeLosses {
             out.losses[i] = pair.value;
             out.policyChosen[i] = product(upstream[i], pair.ofChosen) / chosenLength;
             out.policyRejected[i] = product(upstream[i], pair.ofRejected) / rejectedLength;
-        }
-        switch (loss) {
-            case Cpo cpo -> addNll(cpo.nll(), cpo.alpha(), pairs, upstream, out);
-            case Orpo orpo -> addNll(orpo.nll(), 1, pairs, upstream, out);
-            case SimPo simPo -> {}
-            case AlphaPo alphaPo -> {}
         }
     }
 

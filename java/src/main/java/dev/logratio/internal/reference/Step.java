@@ -9,12 +9,14 @@ import dev.logratio.SequenceOptions;
 import dev.logratio.SequenceOptions.Reduction;
 import dev.logratio.StepMetrics;
 import dev.logratio.TokenOptions;
+import dev.logratio.Wpo;
 import dev.logratio.internal.Functions;
 import dev.logratio.internal.check.Call;
 import dev.logratio.internal.check.PreferenceStepOperand;
 import dev.logratio.internal.check.StepOptions;
 import dev.logratio.internal.tensor.StridedTensor;
 import dev.logratio.loss.Loss;
+import dev.logratio.loss.Nll;
 import dev.logratio.loss.Sft;
 import dev.logratio.loss.WeightedLoss;
 
@@ -43,13 +45,20 @@ final class Step {
     /** Sums over the terms, [P]. */
     private final double[] losses;
 
-    /** Gradients of the mean loss, [2P] and of every counted chosen token. */
+    /**
+     * Weights of the chosen tokens that negative log-likelihoods cover, [P][T]; null: the mask's.
+     */
+    private final double[][] nllWeights;
+
+    private final double[] pairWeights;
+    private final double upstreamOfLoss;
+
+    /** Gradients of the mean loss, [2P], and by every chosen token's log-prob beside, [P][T]. */
     private final double[] gradLogps;
 
-    private double gradChosenTokens;
+    private final double[][] gradTokens;
 
     // Sums over the tokens.
-    private double chosenLogps;
     private double entropy;
     private double chosenLogits;
     private double rejectedLogits;
@@ -72,19 +81,31 @@ final class Step {
         pairs = sequences / 2;
         losses = new double[pairs];
         gradLogps = new double[sequences];
+        gradTokens = new double[pairs][tokens];
+        pairWeights = Numbers.doubles(call.get(PreferenceStepOperand.PAIR_WEIGHTS), pairs, 1);
+        upstreamOfLoss = load(call.get(PreferenceStepOperand.GRAD_LOSS), 0, 1);
         starts = rowStarts(logits);
         StridedTensor mask = call.get(PreferenceStepOperand.MASK);
         counted = mask == null ? ones() : Sequence.weights(mask);
-        for (int b = 0; b < sequences; b++) {
-            for (int t = 0; t < tokens; t++) {
-                counted[b][t] = label(b, t) == tokenOptions.ignoreIndex() ? 0 : counted[b][t];
-            }
+        leaveOutIgnored(counted);
+        StridedTensor nllMask = call.get(PreferenceStepOperand.NLL_MASK);
+        nllWeights = nllMask == null ? null : Arrays.copyOf(Sequence.weights(nllMask), pairs);
+        if (nllMask != null) {
+            leaveOutIgnored(nllWeights);
         }
         weights = new double[sequences][];
         for (int b = 0; b < sequences; b++) {
             weights[b] = counted[b].clone();
         }
         Sequence.applyTailWeight(weights, sequenceOptions);
+    }
+
+    private void leaveOutIgnored(double[][] ofTokens) {
+        for (int b = 0; b < ofTokens.length; b++) {
+            for (int t = 0; t < tokens; t++) {
+                ofTokens[b][t] = label(b, t) == tokenOptions.ignoreIndex() ? 0 : ofTokens[b][t];
+            }
+        }
     }
 
     private double[][] ones() {
@@ -98,8 +119,10 @@ final class Step {
     StepMetrics run() {
         double[] logps = new double[sequences];
         double[] referenceLogps = new double[sequences];
+        double[][] tokenLogps = new double[sequences][];
         for (int b = 0; b < sequences; b++) {
-            logps[b] = Sequence.reduce(tokenLogps(b), weights[b], sequenceOptions.reduction());
+            tokenLogps[b] = tokenLogps(b);
+            logps[b] = Sequence.reduce(tokenLogps[b], weights[b], sequenceOptions.reduction());
             referenceLogps[b] = referenceLogp(b);
             store(call.get(PreferenceStepOperand.LOGPS), b, logps[b]);
             store(call.get(PreferenceStepOperand.COUNTS), b, Sequence.sum(weights[b]));
@@ -110,21 +133,34 @@ final class Step {
                         rejected(logps),
                         chosen(referenceLogps),
                         rejected(referenceLogps),
-                        chosen(counts()),
-                        rejected(counts()),
+                        chosen(counts(weights)),
+                        rejected(counts(weights)),
                         sequenceOptions.reduction() == Reduction.MEAN);
-        Rewards rewards = null;
+        double[] wpo = wpoWeights();
         for (WeightedLoss term : options.losses()) {
             switch (term.loss()) {
-                case Loss.Paired paired -> {
-                    Pairs pairs =
-                            paired instanceof Loss.ReferenceFree ? withoutReference(batch) : batch;
-                    addPaired(paired, term.weight(), pairs);
-                    rewards = rewards == null ? Rewards.of(paired.beta(), pairs) : rewards;
+                case Loss.ReferenceFree free when setsNllApart(free) -> {
+                    addPaired(free, term.weight(), withoutReference(batch), wpo);
+                    StepNll nll = nll(tokenLogps, nllWeights == null ? weights : nllWeights, wpo);
+                    nll.addPart(free, term.weight());
+                    add(nll);
                 }
-                case Sft sft -> addSft(term.weight());
+                case Loss.ReferenceFree free ->
+                        addPaired(free, term.weight(), withoutReference(batch), wpo);
+                case Loss.Paired paired ->
+                        addPaired(
+                                paired,
+                                term.weight(),
+                                paired.dividesByFullLength() ? withFullCounts(batch) : batch,
+                                wpo);
+                case Sft sft -> {
+                    StepNll nll = nll(tokenLogps, nllWeights == null ? counted : nllWeights, wpo);
+                    nll.addSft(term.weight());
+                    add(nll);
+                }
             }
         }
+        Rewards rewards = rewards(batch);
         for (int i = 0; i < pairs; i++) {
             store(call.get(PreferenceStepOperand.LOSSES), i, losses[i]);
             countNonfinite(losses[i]);
@@ -132,7 +168,6 @@ final class Step {
         if (gradLogits != null) {
             backward();
         }
-        rewards = rewards == null ? Rewards.NONE : rewards;
         return new StepMetrics(
                 Functions.mean(losses),
                 rewards.chosen,
@@ -148,19 +183,71 @@ final class Step {
     }
 
     /** Means over the pairs, and the share of pairs whose chosen reward is larger. */
-    private record Rewards(double chosen, double rejected, double accuracy) {
-        static final Rewards NONE = new Rewards(0, 0, 0);
+    private record Rewards(double chosen, double rejected, double accuracy) {}
 
-        static Rewards of(double beta, Pairs pairs) {
-            double[] chosen = pairs.chosenRatios();
-            double[] rejected = pairs.rejectedRatios();
-            double[] right = new double[pairs.size()];
-            Arrays.setAll(right, i -> chosen[i] > rejected[i] ? 1 : 0);
-            return new Rewards(
-                    beta * Functions.mean(chosen),
-                    beta * Functions.mean(rejected),
-                    Functions.mean(right));
+    /** Of the first loss that has a beta; none without one, unless a reference is there. */
+    private Rewards rewards(Pairs batch) {
+        boolean hasReference =
+                call.has(PreferenceStepOperand.REFERENCE_LOGPS)
+                        || call.has(PreferenceStepOperand.REFERENCE_TOKEN_LOGPS);
+        double beta =
+                options.losses().stream()
+                        .filter(term -> term.loss() instanceof Loss.Paired)
+                        .mapToDouble(term -> ((Loss.Paired) term.loss()).beta())
+                        .findFirst()
+                        .orElse(hasReference ? .1 : 0);
+        double[] chosen = batch.chosenRatios();
+        double[] rejected = batch.rejectedRatios();
+        if (beta == 0) {
+            Arrays.fill(chosen, 0);
+            Arrays.fill(rejected, 0);
         }
+        double[] right = new double[pairs];
+        for (int i = 0; i < pairs; i++) {
+            right[i] = chosen[i] > rejected[i] ? 1 : 0;
+            store(call.get(PreferenceStepOperand.CHOSEN_REWARDS), i, beta * chosen[i]);
+            store(call.get(PreferenceStepOperand.REJECTED_REWARDS), i, beta * rejected[i]);
+        }
+        return new Rewards(
+                beta * Functions.mean(chosen),
+                beta * Functions.mean(rejected),
+                Functions.mean(right));
+    }
+
+    /** Whether the call sets the tokens, the pairs' weights or the divisor of a part apart. */
+    private boolean setsNllApart(Loss.ReferenceFree loss) {
+        Nll nll = StepOptions.nll(loss);
+        boolean ofBatch = call.has(PreferenceStepOperand.PAIR_WEIGHTS) || options.tokenCount() > 0;
+        return nll != null && (nllWeights != null || nll == Nll.TOKEN && ofBatch);
+    }
+
+    private StepNll nll(double[][] logps, double[][] covered, double[] wpo) {
+        return new StepNll(
+                Arrays.copyOf(logps, pairs),
+                Arrays.copyOf(covered, pairs),
+                pairWeights,
+                wpo,
+                options.tokenCount());
+    }
+
+    private void add(StepNll nll) {
+        for (int i = 0; i < pairs; i++) {
+            losses[i] += nll.losses[i];
+            for (int t = 0; t < tokens; t++) {
+                gradTokens[i][t] += upstreamOfLoss * nll.gradient[i][t];
+            }
+        }
+    }
+
+    private Pairs withFullCounts(Pairs batch) {
+        return new Pairs(
+                batch.policyChosen(),
+                batch.policyRejected(),
+                batch.referenceChosen(),
+                batch.referenceRejected(),
+                chosen(counts(counted)),
+                rejected(counts(counted)),
+                batch.perToken());
     }
 
     private static Pairs withoutReference(Pairs batch) {
@@ -176,15 +263,16 @@ final class Step {
     }
 
     /** Adds a loss; one with several values per pair counts with their mean. */
-    private void addPaired(Loss.Paired loss, double weight, Pairs batch) {
+    private void addPaired(Loss.Paired loss, double weight, Pairs batch, double[] wpo) {
         int values = loss.lossesPerPair();
         double[] ofPair = new double[pairs];
-        Arrays.setAll(
-                ofPair,
-                i -> weight / values * (options.wpo() ? wpoWeight(i) * wpoWeight(i + pairs) : 1));
+        Arrays.setAll(ofPair, i -> weight / values * wpo[i] * pairWeights[i]);
         double[] upstream = new double[values * pairs];
-        Arrays.setAll(upstream, i -> ofPair[i % pairs] / pairs);
-        PairGradients result = PairLosses.evaluate(loss, batch, upstream);
+        Arrays.setAll(upstream, i -> upstreamOfLoss * ofPair[i % pairs] / pairs);
+        PairGradients result =
+                loss instanceof Loss.ReferenceFree free && setsNllApart(free)
+                        ? StepNll.withoutNll(free, batch, upstream)
+                        : PairLosses.evaluate(loss, batch, upstream);
         for (int i = 0; i < values * pairs; i++) {
             losses[i % pairs] += Functions.product(ofPair[i % pairs], result.losses[i]);
         }
@@ -194,13 +282,14 @@ final class Step {
         }
     }
 
-    /** The mean of -logp over every counted chosen token, the same for each pair. */
-    private void addSft(double weight) {
-        double loss = mean(-chosenLogps, chosenTokens);
-        for (int i = 0; i < pairs; i++) {
-            losses[i] += Functions.product(weight, loss);
+    private double[] wpoWeights() {
+        double[] ofPairs = new double[pairs];
+        Arrays.fill(ofPairs, 1);
+        for (int i = 0; options.wpo() != Wpo.OFF && i < pairs; i++) {
+            double weight = wpoWeight(i) * wpoWeight(i + pairs);
+            ofPairs[i] = options.wpo() == Wpo.CAPPED ? Math.min(weight, 1) : weight;
         }
-        gradChosenTokens -= mean(weight, chosenTokens);
+        return ofPairs;
     }
 
     /**
@@ -220,8 +309,8 @@ final class Step {
         return Math.exp(mean(sum, count));
     }
 
-    private double[] counts() {
-        return Arrays.stream(weights).mapToDouble(Sequence::sum).toArray();
+    private static double[] counts(double[][] ofTokens) {
+        return Arrays.stream(ofTokens).mapToDouble(Sequence::sum).toArray();
     }
 
     private double[] chosen(double[] values) {
@@ -232,19 +321,22 @@ final class Step {
         return Arrays.copyOfRange(values, pairs, sequences);
     }
 
-    /** The log-probs of a sequence's counted tokens; adds to the metrics of tokens. */
+    /** The log-probs of a sequence's tokens that are of use; adds to the metrics of tokens. */
     private double[] tokenLogps(int b) {
         double[] logps = new double[tokens];
         for (int t = 0; t < tokens; t++) {
-            if (!(counted[b][t] > 0)) {
+            boolean ofNll = b < pairs && nllWeights != null && nllWeights[b][t] > 0;
+            if (!(counted[b][t] > 0) && !ofNll) {
                 continue;
             }
             TokenRow row = row(b, t);
             logps[t] = row.logProb((int) label(b, t));
+            if (!(counted[b][t] > 0)) {
+                continue;
+            }
             entropy += row.entropy();
             if (b < pairs) {
                 chosenTokens++;
-                chosenLogps += logps[t];
                 chosenLogits += row.meanRaw();
                 rightTokens += row.argmax() == label(b, t) ? 1 : 0;
             } else {
@@ -270,7 +362,7 @@ final class Step {
                     gradLogps[b] / Sequence.divisor(weights[b], sequenceOptions.reduction());
             for (int t = 0; t < tokens; t++) {
                 double coefficient = weights[b][t] > 0 ? upstream * weights[b][t] : 0;
-                coefficient += b < pairs && counted[b][t] > 0 ? gradChosenTokens : 0;
+                coefficient += b < pairs ? gradTokens[b][t] : 0;
                 double[] gradient =
                         coefficient == 0
                                 ? new double[vocabulary]

@@ -156,10 +156,12 @@ class BothBordersOptionsTest {
         ValidCall call =
                 ValidCall.of(
                                 Signature.PREFERENCE_STEP,
-                                new StepOptions(List.of(new WeightedLoss(loss, 2)), false),
+                                new StepOptions(List.of(new WeightedLoss(loss, 2))),
                                 TokenOptions.DEFAULT,
                                 SequenceOptions.DEFAULT)
-                        .without(PreferenceStepOperand.REFERENCE_LOGPS);
+                        .without(
+                                PreferenceStepOperand.REFERENCE_LOGPS,
+                                PreferenceStepOperand.NLL_MASK);
         NativeCall args = written(call.attempt().call());
         at(args.get(lr_preference_step_args.loss_weights$offset()), Double.BYTES)
                 .set(ValueLayout.JAVA_DOUBLE, 0, Double.NaN);

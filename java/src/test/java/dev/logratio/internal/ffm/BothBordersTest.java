@@ -17,6 +17,7 @@ import dev.logratio.ScoringRuleOptions;
 import dev.logratio.SequenceOptions;
 import dev.logratio.Tensor;
 import dev.logratio.TokenOptions;
+import dev.logratio.Wpo;
 import dev.logratio.internal.check.DivergenceOperand;
 import dev.logratio.internal.check.Operand;
 import dev.logratio.internal.check.PairLossOperand;
@@ -33,7 +34,9 @@ import dev.logratio.loss.Ipo;
 import dev.logratio.loss.Kto;
 import dev.logratio.loss.KtoPair;
 import dev.logratio.loss.Loss;
+import dev.logratio.loss.Nll;
 import dev.logratio.loss.Orpo;
+import dev.logratio.loss.Sft;
 import dev.logratio.loss.SimPo;
 import dev.logratio.loss.WeightedLoss;
 
@@ -93,12 +96,17 @@ class BothBordersTest {
                         .without(
                                 UnpairedLossOperand.KL_POLICY_LOGPS,
                                 UnpairedLossOperand.KL_REFERENCE_LOGPS),
-                step.without(PreferenceStepOperand.REFERENCE_TOKEN_LOGPS),
-                step.without(PreferenceStepOperand.REFERENCE_LOGPS),
-                step(new Orpo())
+                step.without(
+                        PreferenceStepOperand.REFERENCE_TOKEN_LOGPS,
+                        PreferenceStepOperand.NLL_MASK),
+                step.without(PreferenceStepOperand.REFERENCE_LOGPS, PreferenceStepOperand.NLL_MASK),
+                step(new Orpo()).without(PreferenceStepOperand.REFERENCE_LOGPS),
+                step(new Orpo()).without(PreferenceStepOperand.REFERENCE_TOKEN_LOGPS),
+                step(new Aot())
                         .without(
                                 PreferenceStepOperand.REFERENCE_LOGPS,
-                                PreferenceStepOperand.REFERENCE_TOKEN_LOGPS),
+                                PreferenceStepOperand.NLL_MASK,
+                                PreferenceStepOperand.PAIR_WEIGHTS),
                 divergence.without(DivergenceOperand.Q_WEIGHTS),
                 divergence.without(DivergenceOperand.Q_LOGITS, DivergenceOperand.GRAD_Q_LOGITS),
                 divergence
@@ -121,7 +129,7 @@ class BothBordersTest {
     }
 
     private static StepOptions stepOptions(Loss.OfStep loss, boolean wpo) {
-        return new StepOptions(List.of(new WeightedLoss(loss, 1)), wpo);
+        return new StepOptions(List.of(new WeightedLoss(loss, 1)), wpo ? Wpo.ON : Wpo.OFF, 0);
     }
 
     /** The operands that belong to options, but for some. */
@@ -313,7 +321,18 @@ class BothBordersTest {
                                 .without(PreferenceStepOperand.REFERENCE_LOGPS),
                         step(new Aqfl())
                                 .size('P', 1)
-                                .without(PreferenceStepOperand.REFERENCE_LOGPS),
+                                .without(
+                                        PreferenceStepOperand.REFERENCE_LOGPS,
+                                        PreferenceStepOperand.NLL_MASK),
+                        step(new Aqfl()).without(PreferenceStepOperand.REFERENCE_LOGPS),
+                        step(new Aot())
+                                .without(
+                                        PreferenceStepOperand.REFERENCE_LOGPS,
+                                        PreferenceStepOperand.NLL_MASK),
+                        counted(new Orpo(), 3),
+                        counted(new Orpo(.1, Nll.TOKEN), -1),
+                        counted(new Sft(), Double.NaN),
+                        counted(new Sft(), Double.POSITIVE_INFINITY),
                         divergence(DivergenceOptions.Detach.P),
                         divergence(DivergenceOptions.Detach.Q),
                         ValidCall.of(
@@ -323,6 +342,15 @@ class BothBordersTest {
             assertNotEquals(ACCEPTED, said, call.name());
             assertEquals(said, library(call.attempt().call()));
         }
+    }
+
+    private static ValidCall counted(Loss.OfStep loss, double count) {
+        return ValidCall.of(
+                        Signature.PREFERENCE_STEP,
+                        stepOptions(loss, false).withTokenCount(count),
+                        TokenOptions.DEFAULT,
+                        SequenceOptions.DEFAULT)
+                .without(PreferenceStepOperand.REFERENCE_LOGPS);
     }
 
     private static ValidCall divergence(DivergenceOptions.Detach detach) {

@@ -1,0 +1,15 @@
+package dev.logratio.loss;
+
+/**
+ * By which token counts {@link SigmoidNorm} divides the scores of sequences.
+ *
+ * @since 0.1.0
+ */
+public enum AlwaysNormalise {
+    /** By the sums of the tokens' weights, tail weight included. */
+    ON,
+    /**
+     * By the counts before the tail weight, in a preference step; where counts are given, by these.
+     */
+    FULL
+}
