@@ -1,5 +1,7 @@
-// preference_step: logits to loss, gradient and metrics. Fused are token_logprobs, sequence_logps,
-// every loss of the list, their gradients back to the logits, and what a trainer logs.
+// preference_step and unpaired_step: logits to loss, gradient and metrics. Fused are
+// token_logprobs, sequence_logps, every loss of the list or the loss of single examples, the
+// gradients back to the logits, and what a trainer logs. The two are one chain: its rows and
+// sequences are the same, and pairs or examples a layer between them.
 //
 // The rows are read once forward, 2 or 4 bytes per element, and read and written once backward, 4
 // or 8; between lie some tens of bytes per token. Rows that do not count are not read, and get
@@ -11,7 +13,7 @@
 //   forward   a warp or a block a row; figures of each token to the workspace. Few long rows are
 //             shared out by segment, and a second launch merges these
 //   tokens    a block a part of a sequence: sums over its tokens
-//   pairs     one block: sequences, losses and metrics
+//   pairs     one block: sequences, losses and metrics; or examples
 //   (nll)     up to three of step_nll.cuh, where a mask of its own or weights of pairs bear on it
 //   backward  a warp or a block a row again. A row's coefficient is four numbers away, so that no
 //             pass over the tokens is needed for it. With metrics it leaves each row's sum of
@@ -19,6 +21,7 @@
 //   norm      only with metrics and a gradient: a grid adds these up, in a fixed order
 #include "list_sum.cuh"
 #include "operations.h"
+#include "step_examples.cuh"
 #include "step_nll.cuh"
 #include "step_pairs.cuh"
 #include "token_backward.cuh"
@@ -177,46 +180,45 @@ __global__ void __launch_bounds__(kListThreads)
   metrics->nonfinite += static_cast<int64_t>(sums[1]);
 }
 
-template <class Watch>
-void launch_step_backward(const op::PreferenceStep& step, const BackwardRows& rows,
-                          const StepPairs& pairs, const double* row_gradient, RowTotals* totals,
+// What a chain is asked for besides the figures that its call has views of.
+struct StepNeeds {
+  bool every_figure;    // of counted tokens, beside their log-probs
+  bool every_token;     // those of weight 0 after the tail weight, too
+  int64_t chosen_rows;  // the first ones, with a gradient of their own for each token
+};
+
+template <class Watch, class Layer>
+void launch_step_backward(const op::Step& step, const StepNeeds& needs, const BackwardRows& rows,
+                          const Layer& layer, const double* row_gradient, RowTotals* totals,
                           const Machine& machine) {
-  const StepSequences& sequences = pairs.sequences;
+  const StepSequences& sequences = layer.sequences;
   const StepUpstream<Watch> upstream{
-      sequences.shape.mask, step.logits.columns, step.tokens,  rows.count / 2,
-      sequences.weights,    sequences.norms,     sequences.of, pairs.total_gradient,
-      pairs.by_nll_token,   row_gradient,        totals};
+      sequences.shape.mask,        step.logits.columns, step.tokens,  needs.chosen_rows,
+      sequences.weights,           sequences.norms,     sequences.of, layer.total_gradient,
+      layer.chosen_token_gradient, row_gradient,        totals};
   launch_backward(rows, upstream, false, machine);
 }
 
-}  // namespace
-
-lr_status preference_step(Execution* execution, const op::PreferenceStep* step) {
+// Layer is StepPairs or StepExamples, with the kernel that takes it; plan(workspace, has_backward,
+// layer) fills in what is its own, and returns what few steps need beside.
+template <class Layer, class Plan>
+lr_status run_step(Execution* execution, const op::Step* step, const StepNeeds& needs,
+                   std::initializer_list<const op::TensorView*> outputs, void (*kernel)(Layer),
+                   Plan&& plan) {
   return run(execution, [&] {
     const Machine machine(*execution);
-    const int64_t sequences = 2 * step->pairs, rows = step->rows();
-    const bool metrics = step->metrics != nullptr, everything = metrics || step->wpo != LR_WPO_OFF,
+    const int64_t sequences = step->sequences, rows = step->rows();
+    const bool metrics = step->metrics != nullptr, everything = metrics || needs.every_figure,
                has_backward = step->wants_gradient && rows > 0;
-    const bool sft = std::any_of(step->losses, step->losses + step->loss_count, [](const auto& l) {
-      return math::loss_info(l.options.loss)->kind == LR_LOSS_AUXILIARY;
-    });
-    const bool wants_figures = everything || sft,
+    const bool wants_figures = everything || needs.every_token,
                drops_rows = step->sequence.tail_weight == 0 && !wants_figures;
 
     Workspace workspace(*execution);
     const auto take = [&]<class T>(bool wanted, int64_t count) {
       return wanted ? workspace.take<T>(count) : nullptr;
     };
-    StepPairs pairs{};
-    pairs.pairs = step->pairs;
-    pairs.wpo = step->wpo;
-    pairs.pair_weights = step->pair_weights;
-    pairs.grad_loss = step->grad_loss;
-    pairs.reward_beta = step->reward_beta;
-    pairs.token_count = step->token_count;
-    pairs.nll_apart = step->nll_mask.present;
-    pairs.losses = step->losses_out;
-    pairs.metrics = step->metrics;
+    Layer layer{};
+    layer.metrics = step->metrics;
     const Sequences shape =
         cut_sequences(step->sequence, {step->mask, step->labels}, sequences, step->tokens);
     const bool has_parts = shape.parts > 1;
@@ -224,7 +226,7 @@ lr_status preference_step(Execution* execution, const op::PreferenceStep* step) 
     math::TokenFigures* const figures =
         take.template operator()<math::TokenFigures>(wants_figures, rows);
     const int64_t parts = sequences * shape.parts;
-    pairs.sequences = {shape,
+    layer.sequences = {shape,
                        take.template operator()<double>(shape.has_tails(), rows),
                        take.template operator()<Candidates>(shape.has_tails() && has_parts, parts),
                        norms,
@@ -236,20 +238,7 @@ lr_status preference_step(Execution* execution, const op::PreferenceStep* step) 
                        step->logps,
                        step->counts,
                        execution->bad_values};
-    plan_pairs(*step, workspace, &pairs);
-    const bool has_nll_mask = step->nll_mask.present;
-    const StepExtras extras{
-        pairs.sequences,
-        {step->nll_mask, step->labels},
-        take.template operator()<double>(has_nll_mask, rows),
-        take.template operator()<SequenceExtras>(
-            has_nll_mask || (shape.has_tails() && pairs.has_full_counts()), sequences),
-        take.template operator()<double>(
-            has_backward && (has_nll_mask || (sft && step->pair_weights.present)), rows),
-        pairs.by_nll_token,
-        pairs.by_nll_sum,
-        pairs.total_gradient};
-    pairs.extras = extras.of;
+    const StepExtras extras = plan(workspace, has_backward, &layer);
 
     const ForwardRows forward = forward_rows_of(step->logits, rows, step->transform, step->labels,
                                                 metrics, execution->bad_values, machine);
@@ -261,41 +250,65 @@ lr_status preference_step(Execution* execution, const op::PreferenceStep* step) 
     ListMemory norm_memory{};
     if (has_backward && metrics)
       norm_memory = take_list_memory(workspace, written);
-    pairs.cleared = norm_memory.arrivals;
+    layer.cleared = norm_memory.arrivals;
     if (!workspace.ready())
       return;
 
-    for (const op::TensorView* output : {&step->losses_out, &step->logps, &step->counts,
-                                         &step->chosen_rewards, &step->rejected_rewards})
+    for (const op::TensorView* output : {&step->losses_out, &step->logps, &step->counts})
+      poison(*output);
+    for (const op::TensorView* output : outputs)
       poison(*output);
     if (has_backward && step->gradient.base != step->logits.base)
       poison(step->gradient, rows);
-    const StepSequences& tokens = pairs.sequences;
+    const StepSequences& tokens = layer.sequences;
     if (rows > 0) {
       if (shape.has_tails())
         launch_weights(tokens, machine.stream);
       launch_marks(extras, drops_rows, machine.stream);
-      const double* const weights = has_nll_mask ? extras.reads
-                                    : drops_rows ? tokens.weights
-                                                 : nullptr;
+      const double* const weights = extras.reads != nullptr ? extras.reads
+                                    : drops_rows            ? tokens.weights
+                                                            : nullptr;
       launch_forward(forward, FigureStore{shape.mask, weights, norms, figures},
                      everything ? Wanted::everything : Wanted::logp, partials, machine);
     }
     launch(step_tokens, grid_of(parts), kListThreads, 0, machine.stream, tokens);
     launch_extras(extras, machine.stream);
-    launch(step_pairs, 1, kListThreads, 0, machine.stream, pairs);
+    launch(kernel, 1, kListThreads, 0, machine.stream, layer);
     if (!has_backward)
       return;
     launch_row_gradients(extras, machine.stream);
     if (metrics) {
-      launch_step_backward<Totals>(*step, backward, pairs, extras.row_gradient, totals, machine);
+      launch_step_backward<Totals>(*step, needs, backward, layer, extras.row_gradient, totals,
+                                   machine);
       launch(step_norm, grid_of(parts_of(written)), kListThreads, 0, machine.stream, totals,
              written, norm_memory, step->metrics);
     } else {
-      launch_step_backward<Unwatched>(*step, backward, pairs, extras.row_gradient, nullptr,
+      launch_step_backward<Unwatched>(*step, needs, backward, layer, extras.row_gradient, nullptr,
                                       machine);
     }
   });
+}
+
+}  // namespace
+
+lr_status preference_step(Execution* execution, const op::PreferenceStep* step) {
+  const bool sft = std::any_of(step->losses, step->losses + step->loss_count, [](const auto& l) {
+    return math::loss_info(l.options.loss)->kind == LR_LOSS_AUXILIARY;
+  });
+  return run_step(execution, step, {step->wpo != LR_WPO_OFF, sft, step->rows() / 2},
+                  {&step->chosen_rewards, &step->rejected_rewards}, step_pairs,
+                  [&](Workspace& workspace, bool has_backward, StepPairs* pairs) {
+                    plan_pairs(*step, workspace, pairs);
+                    return plan_extras(*step, workspace, sft, has_backward, pairs);
+                  });
+}
+
+lr_status unpaired_step(Execution* execution, const op::UnpairedStep* step) {
+  return run_step(execution, step, {false, false, 0}, {&step->rewards, &step->kl}, step_examples,
+                  [&](Workspace& workspace, bool, StepExamples* examples) {
+                    plan_examples(*step, workspace, examples);
+                    return StepExtras{};
+                  });
 }
 
 }  // namespace logratio::device

@@ -35,10 +35,10 @@ struct StepPairs {
   double* upstream;         // [2P], as are the values and gradients
   double* value;
   double* gradient;
-  double* total_loss;      // [P]
-  double* total_gradient;  // [2P]
-  double* by_nll_token;    // [P]: gradients of negative log-likelihoods by their tokens
-  double* by_nll_sum;      // [P]: and by the weighted sum of these
+  double* total_loss;             // [P]
+  double* total_gradient;         // [2P]
+  double* chosen_token_gradient;  // [P]: of negative log-likelihoods, by their tokens
+  double* by_nll_sum;             // [P]: and by the weighted sum of these
   SortEntry* entries[2];
   op::TensorView losses;
   lr_step_metrics* metrics;
@@ -168,7 +168,7 @@ __device__ LR_NO_INLINE inline void add_nll(const StepPairs& call, const ListedL
     const math::NllShare share = math::nll_share(term, call.nll_figures(k), call.weight_of(k), sums,
                                                  static_cast<double>(call.pairs), call.token_count);
     call.total_loss[k] += share.value;
-    call.by_nll_token[k] += share.by_token * upstream;
+    call.chosen_token_gradient[k] += share.by_token * upstream;
     if (call.nll_apart) {
       call.by_nll_sum[k] += share.by_sum * upstream;
     } else {
@@ -182,7 +182,7 @@ __device__ LR_NO_INLINE inline void add_nll(const StepPairs& call, const ListedL
 __device__ inline void evaluate_list(const StepPairs& call, BlockScratch* scratch) {
   for_pairs(call, [&](int64_t k) {
     call.total_loss[k] = call.total_gradient[k] = call.total_gradient[call.pairs + k] = 0;
-    call.by_nll_token[k] = call.by_nll_sum[k] = 0;
+    call.chosen_token_gradient[k] = call.by_nll_sum[k] = 0;
     if (call.pair_weights.present && call.sequences.bad_values != nullptr &&
         !is_weight(read_double(call.pair_weights, k)))
       count_up(call.sequences.bad_values);
@@ -221,12 +221,20 @@ inline op::TensorView view_of(double* values, int64_t count, int64_t stride = 1)
 // The pairs' memory, and the list.
 inline void plan_pairs(const op::PreferenceStep& step, Workspace& workspace, StepPairs* call) {
   const int64_t pairs = step.pairs;
+  call->pairs = pairs;
+  call->wpo = step.wpo;
+  call->pair_weights = step.pair_weights;
+  call->grad_loss = step.grad_loss;
+  call->reward_beta = step.reward_beta;
+  call->token_count = step.token_count;
+  call->nll_apart = step.nll_mask.present;
+  call->losses = step.losses_out;
   call->upstream = workspace.take<double>(2 * pairs);
   call->value = workspace.take<double>(2 * pairs);
   call->gradient = workspace.take<double>(2 * pairs);
   call->total_loss = workspace.take<double>(pairs);
   call->total_gradient = workspace.take<double>(2 * pairs);
-  call->by_nll_token = workspace.take<double>(pairs);
+  call->chosen_token_gradient = workspace.take<double>(pairs);
   call->by_nll_sum = workspace.take<double>(pairs);
   bool sorts = false;
   call->loss_count = step.loss_count;
@@ -269,6 +277,24 @@ inline void plan_pairs(const op::PreferenceStep& step, Workspace& workspace, Ste
   t.grad_policy_rejected = view_of(call->gradient + pairs, pairs);
   t.chosen_rewards = step.chosen_rewards;
   t.rejected_rewards = step.rejected_rewards;
+}
+
+// The memory of what few steps need beside. sft: whether that is in the list.
+inline StepExtras plan_extras(const op::PreferenceStep& step, Workspace& workspace, bool sft,
+                              bool has_backward, StepPairs* call) {
+  const int64_t sequences = step.sequences, rows = step.rows();
+  const bool has_mask = step.nll_mask.present,
+             has_sums = has_mask || (call->sequences.shape.has_tails() && call->has_full_counts()),
+             by_row = has_backward && (has_mask || (sft && step.pair_weights.present));
+  call->extras = has_sums ? workspace.take<SequenceExtras>(sequences) : nullptr;
+  return {call->sequences,
+          {step.nll_mask, step.labels},
+          has_mask ? workspace.take<double>(rows) : nullptr,
+          call->extras,
+          by_row ? workspace.take<double>(rows) : nullptr,
+          call->chosen_token_gradient,
+          call->by_nll_sum,
+          call->total_gradient};
 }
 
 }  // namespace logratio::device

@@ -134,6 +134,18 @@ class BackendsAgreeTest {
             for (String option :
                     List.of(
                             "",
+                            "beta=2 desirable_weight=3 undesirable_weight=0.5 reduction=mean",
+                            "loss=apo_zero_unpaired softcap=4 temperature=1.25",
+                            "loss=bco delta=0.5 undesirable_weight=2.5 reduction=mean")) {
+                CaseFile file = CaseFile.unpairedStep().as("logits", dtype);
+                if (option.startsWith("loss")) {
+                    file.without("kl_policy_logps").without("kl_reference_logps");
+                }
+                files.add(arguments("unpaired_step " + dtype + " " + option, with(file, option)));
+            }
+            for (String option :
+                    List.of(
+                            "",
                             "w1=0.1 w2=2",
                             "divergence=jeffreys temperature=2",
                             "divergence=kl_pq detach=p",

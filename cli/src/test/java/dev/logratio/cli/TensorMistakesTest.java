@@ -59,6 +59,28 @@ class TensorMistakesTest {
                 CaseFile.unpaired().option("loss", "bco"),
                 "tensor \"kl_policy_logps\"",
                 "with loss bco");
+        for (String tensor : List.of("logits", "labels", "chosen")) {
+            all.add(
+                    CaseFile.unpairedStep().without(tensor),
+                    "tensor " + tensor + " is missing",
+                    tensor.equals("chosen") ? "[B]" : "[B,T");
+        }
+        all.add(
+                CaseFile.unpairedStep().without("reference_token_logps"),
+                "tensor reference_logps or reference_token_logps is missing",
+                "expected one of them");
+        all.add(
+                CaseFile.unpairedStep().random("reference_logps", DType.F32, 3),
+                "reference_logps and reference_token_logps",
+                "exactly one");
+        all.add(
+                CaseFile.unpairedStep().without("kl_policy_logps"),
+                "tensor kl_policy_logps is missing",
+                "kl_reference_logps is there");
+        all.add(
+                CaseFile.unpairedStep().option("loss", "bco"),
+                "tensor \"kl_policy_logps\"",
+                "with loss bco");
         all.add(
                 CaseFile.step().without("reference_token_logps"),
                 "reference_logps or reference_token_logps is missing");
@@ -250,6 +272,26 @@ class TensorMistakesTest {
                 "grad_loss has shape [4]",
                 "[2P]",
                 "P = 3");
+        all.add(
+                CaseFile.unpairedStep().random("weights", DType.F32, 4),
+                "weights has shape [4]",
+                "B = 3");
+        all.add(
+                CaseFile.unpairedStep().random("grad_loss", DType.F32, 3),
+                "grad_loss has shape [3]",
+                "[1]");
+        all.add(
+                CaseFile.unpairedStep().tensor("chosen", DType.F32, new double[3], 3),
+                "chosen has dtype F32",
+                "BOOL or U8");
+        all.add(
+                CaseFile.unpairedStep().tensor("weights", DType.I64, new double[3], 3),
+                "weights has dtype I64",
+                "F32");
+        all.add(
+                CaseFile.unpairedStep().set("weights", -1, 2),
+                "weights[2] is -1.0",
+                "a finite number >= 0");
         all.add(
                 CaseFile.unpaired().random("reference_logps", DType.F32, 3),
                 "reference_logps has shape [3]",
