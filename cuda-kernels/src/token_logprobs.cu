@@ -44,7 +44,7 @@ struct OutputTensors {
 struct UpstreamTensors {
   using Watch = Unwatched;
   static constexpr bool kHasEntropy = true;
-  enum Tensor { kGradLogp, kGradEntropy, kLse, kEntropy, kTensors };
+  enum Tensor { kGradLogp, kGradEntropy, kGradLse, kLse, kEntropy, kTensors };
 
   op::TensorView of[kTensors];
   op::Labels labels;
@@ -57,14 +57,16 @@ struct UpstreamTensors {
   }
   // Neither a label out of range nor one that is ignored, and something upstream.
   __device__ bool has_gradient(int64_t r, int64_t label) const {
-    return label >= 0 && (value(kGradLogp, r) != 0 || value(kGradEntropy, r) != 0);
+    return label >= 0 && (value(kGradLogp, r) != 0 || value(kGradEntropy, r) != 0 ||
+                          value(kGradLse, r) != 0);
   }
   __device__ __forceinline__ math::RowUpstream upstream(int64_t r) const {
     math::RowUpstream up{read_label(labels, r, columns),
                          {},
                          value(kEntropy, r),
                          value(kGradLogp, r),
-                         value(kGradEntropy, r)};
+                         value(kGradEntropy, r),
+                         value(kGradLse, r)};
     if (!up.is_zero())
       up.norm = norms[r];
     return up;
@@ -155,7 +157,8 @@ lr_status token_logprobs_backward(Execution* execution, const op::TokenLogprobsB
     if (!workspace.ready() || count == 0)
       return;
     const UpstreamTensors upstream{
-        {backward->grad_logp, backward->grad_entropy, backward->lse, backward->entropy},
+        {backward->grad_logp, backward->grad_entropy, backward->grad_lse, backward->lse,
+         backward->entropy},
         backward->labels,
         logits.columns,
         op::epsilon_of(backward->lse.type),

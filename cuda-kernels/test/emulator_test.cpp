@@ -389,7 +389,7 @@ struct Rows {
     return {view(logits),       view(gradient),
             {1.2, softcap},     {element_view(labels, op::ElementType::i64), -100},
             doubles(lse),       doubles(entropy),
-            doubles(grad_logp), doubles(grad_entropy)};
+            doubles(grad_logp), doubles(grad_entropy), {}};
   }
 
   // Forward and backward, the latter once more over the logits. Empty, or what the emulator says.

@@ -133,7 +133,7 @@ LR_API lr_status lr_set_threads(int32_t threads);
  * one has its stream wait, on the device, for that call's work. Work that is captured is not seen:
  * a graph must not run beside other work with its workspace.
  *
- * Values in device memory are not checked beforehand: a label outside [0,V) that is not
+ * Values in device memory are not checked beforehand: a label outside [0,vocab) that is not
  * ignore_index gives logp NaN and gradient 0 in its row, and is counted. A mask weight that is not
  * finite or is negative counts as 0, and is counted. So it is with the labels of a scoring rule
  * and the weights of a divergence; a pair there that names a row that does not exist, or one that
@@ -239,13 +239,15 @@ typedef struct lr_token_options {
   int64_t ignore_index; /* label of rows to ignore, -100 by custom */
   double temperature;   /* > 0 */
   double softcap;       /* >= 0; 0: off */
+  int64_t vocab;        /* 1 <= vocab <= V, columns from it on are padding: neither read nor part
+                           of any figure, their gradient is 0; 0 means V */
 } lr_token_options;
 
 /*
  * Forward: every wanted output from one read of the logits.
  *   logits [N,V] or [B,T,V]   float32, bfloat16 or float16; the last dimension contiguous, the
  *                             others of any stride
- *   labels [N] or [B,T]       int; in [0,V) or ignore_index
+ *   labels [N] or [B,T]       int; in [0,vocab) or ignore_index
  *   outputs, all of the labels' shape:
  *     logp       float        log softmax(z)[label]; 0 for an ignored row
  *     lse        float        log-sum-exp(z). Pass float64 if the backward follows: it
@@ -277,13 +279,14 @@ typedef struct lr_token_logprobs_args {
 LR_API lr_status lr_token_logprobs(const lr_token_logprobs_args* args);
 
 /*
- * Backward: grad_logits = grad_logp * d logp/d logits + grad_entropy * d entropy/d logits; one
- * read and one write of a row.
+ * Backward: grad_logits = grad_logp * d logp/d logits + grad_entropy * d entropy/d logits +
+ * grad_lse * d lse/d logits; one read and one write of a row.
  *   lse          float, from the forward. Where its type leaves too few digits for a row's
  *                probabilities, or for what the label's is short of 1, the row is read once more
  *                and summed again.
  *   entropy      float, from the forward; needed with grad_entropy
- *   grad_logp, grad_entropy   float, of the labels' shape; at least one
+ *   grad_logp, grad_entropy, grad_lse   float, of the labels' shape; at least one. grad_lse is what
+ *                a z-loss hands back
  *   grad_logits  the logits' shape and dtype; it may be the logits themselves (in place), but not
  *                overlap them otherwise
  * A row that is ignored gets 0, as does one whose upstream gradients are all 0.
@@ -301,6 +304,7 @@ typedef struct lr_token_logprobs_backward_args {
   const DLTensor* grad_entropy;
   const DLTensor* grad_logits;
   lr_cuda* cuda; /* needed with CUDA tensors, NULL otherwise */
+  const DLTensor* grad_lse;
 } lr_token_logprobs_backward_args;
 LR_API lr_status lr_token_logprobs_backward(const lr_token_logprobs_backward_args* args);
 

@@ -37,14 +37,16 @@ lr_status lr_token_logprobs(const lr_token_logprobs_args* args) {
     call.transform = check_token_options(a.options);
     operands.check_presence();
     operands.check_tensors();
+    const int64_t vocab = check_vocab(a.options.vocab, operands.size('V'));
     const op::TensorView& argmax = call.outputs[math::kArgmax];
     if (argmax && argmax.type == op::ElementType::i32 &&
         operands.size('V') - 1 > std::numeric_limits<int32_t>::max())
       mismatch(operands[a.argmax], "I64: logits has more columns than I32 can number");
     operands.check_apart();
+    limit_columns(&call.logits, vocab);
     if (placement.on_device())
       return placement.run(&device::Table::token_logprobs, call);
-    check_labels(operands[a.labels], call.labels, operands.size('V'));
+    check_labels(operands[a.labels], call.labels, vocab);
     cpu::token_logprobs(call);
   });
 }
@@ -60,6 +62,7 @@ lr_status lr_token_logprobs_backward(const lr_token_logprobs_backward_args* args
             in("entropy", a.entropy, kFloats, kEachRow, call.entropy),
             in("grad_logp", a.grad_logp, kFloats, kEachRow, call.grad_logp),
             in("grad_entropy", a.grad_entropy, kFloats, kEachRow, call.grad_entropy),
+            in("grad_lse", a.grad_lse, kFloats, kEachRow, call.grad_lse),
             gradient("grad_logits", a.grad_logits, a.logits, kRows, call.gradient, kRequired),
         };
         const Placement placement(list, a.cuda);
@@ -67,15 +70,17 @@ lr_status lr_token_logprobs_backward(const lr_token_logprobs_backward_args* args
         call.labels.ignore_index = a.options.ignore_index;
         call.transform = check_token_options(a.options);
         operands.check_presence();
-        if (a.grad_logp == nullptr && a.grad_entropy == nullptr)
-          invalid("grad_logp and grad_entropy are missing, expected at least one of them");
+        if (a.grad_logp == nullptr && a.grad_entropy == nullptr && a.grad_lse == nullptr)
+          invalid("grad_logp, grad_entropy and grad_lse are missing, expected at least one of them");
         if (a.grad_entropy != nullptr && a.entropy == nullptr)
           operands.missing(a.entropy, ", as grad_entropy is given");
         operands.check_tensors();
+        const int64_t vocab = check_vocab(a.options.vocab, operands.size('V'));
         operands.check_apart();
+        limit_columns(&call.logits, vocab);
         if (placement.on_device())
           return placement.run(&device::Table::token_logprobs_backward, call);
-        check_labels(operands[a.labels], call.labels, operands.size('V'));
+        check_labels(operands[a.labels], call.labels, vocab);
         cpu::token_logprobs_backward(call);
       });
 }

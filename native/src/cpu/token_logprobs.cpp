@@ -69,10 +69,11 @@ void token_logprobs_backward(const op::TokenLogprobsBackward& call) {
   const std::vector<int64_t> labels = read_labels(call.labels);
   const std::vector<double> entropy = read_all(call.entropy, call.rows(), 0),
                             grad_logp = read_all(call.grad_logp, call.rows(), 0),
-                            grad_entropy = read_all(call.grad_entropy, call.rows(), 0);
+                            grad_entropy = read_all(call.grad_entropy, call.rows(), 0),
+                            grad_lse = read_all(call.grad_lse, call.rows(), 0);
   std::vector<RowUpstream> upstream(labels.size());
   for (size_t r = 0; r < labels.size(); ++r)
-    upstream[r] = {labels[r], {}, entropy[r], grad_logp[r], grad_entropy[r]};
+    upstream[r] = {labels[r], {}, entropy[r], grad_logp[r], grad_entropy[r], grad_lse[r]};
   find_norms(call, upstream);
   Scratch scratch;
   kernels().token_backward(

@@ -24,13 +24,14 @@ struct TokenLogprobs {
 
 struct TokenLogprobsBackward {
   LogitRows logits;
-  LogitRows gradient;  // may be the logits
+  LogitRows gradient;  // may be the logits; columns that these lack are padding, and become 0
   RowTransform transform;
   Labels labels;
   TensorView lse;
   TensorView entropy;    // present with grad_entropy
-  TensorView grad_logp;  // at least one of the two gradients is present
+  TensorView grad_logp;  // at least one of the three gradients is present
   TensorView grad_entropy;
+  TensorView grad_lse;
 
   int64_t rows() const { return labels.values.size(); }
 };

@@ -28,7 +28,8 @@ struct GradientTotals {
   int64_t nonfinite;  // values of the stored gradient that are inf or NaN
 };
 
-// Gradient rows 0..count-1 from logits rows 0..count-1; the two may be the same memory.
+// Gradient rows 0..count-1 from logits rows 0..count-1; the two may be the same memory. Columns that
+// the gradient has beyond those of the logits become 0.
 struct TokenBackward {
   op::LogitRows logits;
   op::LogitRows gradient;

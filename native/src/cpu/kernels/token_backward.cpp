@@ -215,9 +215,13 @@ class Backward {
   }
 
   GradientTotals finish(int64_t r, const Row& row, double squares) const {
+    Element* const g = gradient(r);
+    if (call_.gradient.columns > columns_) {
+      __builtin_memset(g + columns_, 0,
+                       static_cast<size_t>(call_.gradient.columns - columns_) * sizeof(Element));
+    }
     if (row.zero)
       return {0, 0};
-    Element* const g = gradient(r);
     store_logit(call_.gradient.type, g, row.label, row.label_value);
     if (call_.totals == nullptr)
       return {0, 0};

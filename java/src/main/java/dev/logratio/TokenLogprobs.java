@@ -11,7 +11,7 @@ import java.util.Objects;
  *
  * <p>Inputs: {@code logits} [N,V] or [B,T,V] (F32, BF16 or F16; the reference also takes F64), the
  * last dimension contiguous, the others of any stride; {@code labels} [N] or [B,T] (int), each in
- * [0,V) or the ignore index. Outputs, each optional, have the labels' shape; with {@code z} the
+ * [0,vocab) or the ignore index. Outputs, each optional, have the labels' shape; with {@code z} the
  * logits after {@link TokenOptions}, see the setters.
  *
  * <p>A row whose label is the ignore index gets logp 0; its other outputs are still computed. A
@@ -42,7 +42,7 @@ public final class TokenLogprobs {
     }
 
     /**
-     * Sets the temperature, softcap and ignore index.
+     * Sets the temperature, softcap, ignore index and vocabulary.
      *
      * @param options default {@link TokenOptions#DEFAULT}
      * @return this

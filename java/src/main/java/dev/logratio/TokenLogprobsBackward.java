@@ -8,7 +8,8 @@ import java.util.Objects;
 
 /**
  * The gradient of {@link TokenLogprobs}: {@code grad_logits = gradLogp * d logp/d logits +
- * gradEntropy * d entropy/d logits}, with one read and one write of a row.
+ * gradEntropy * d entropy/d logits + gradLse * d lse/d logits}, with one read and one write of a
+ * row.
  *
  * <p>Inputs: {@code logits} and {@code labels} as in the forward; {@code lse}, and {@code entropy}
  * where {@code gradEntropy} is given, float of the labels' shape, as the forward gave them. At
@@ -41,7 +42,7 @@ public final class TokenLogprobsBackward {
     }
 
     /**
-     * Sets the temperature, softcap and ignore index; the same as in the forward.
+     * Sets the temperature, softcap, ignore index and vocabulary; the same as in the forward.
      *
      * @param options default {@link TokenOptions#DEFAULT}
      * @return this
@@ -81,6 +82,17 @@ public final class TokenLogprobsBackward {
      */
     public TokenLogprobsBackward gradEntropy(Tensor gradEntropy) {
         call.set(TokenLogprobsBackwardOperand.GRAD_ENTROPY, gradEntropy);
+        return this;
+    }
+
+    /**
+     * Sets the upstream gradient of every log-sum-exp, which is what a z-loss hands back.
+     *
+     * @param gradLse float, of the labels' shape
+     * @return this
+     */
+    public TokenLogprobsBackward gradLse(Tensor gradLse) {
+        call.set(TokenLogprobsBackwardOperand.GRAD_LSE, gradLse);
         return this;
     }
 

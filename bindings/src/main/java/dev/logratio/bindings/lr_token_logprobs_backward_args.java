@@ -27,6 +27,7 @@ import static java.lang.foreign.MemoryLayout.PathElement.*;
  *     const DLTensor *grad_entropy;
  *     const DLTensor *grad_logits;
  *     lr_cuda *cuda;
+ *     const DLTensor *grad_lse;
  * }
  * }
  */
@@ -48,7 +49,8 @@ public class lr_token_logprobs_backward_args {
         logratio_h.C_POINTER.withName("grad_logp"),
         logratio_h.C_POINTER.withName("grad_entropy"),
         logratio_h.C_POINTER.withName("grad_logits"),
-        logratio_h.C_POINTER.withName("cuda")
+        logratio_h.C_POINTER.withName("cuda"),
+        logratio_h.C_POINTER.withName("grad_lse")
     ).withName("lr_token_logprobs_backward_args");
 
     /**
@@ -584,6 +586,50 @@ public class lr_token_logprobs_backward_args {
      */
     public static void cuda(MemorySegment struct, MemorySegment fieldValue) {
         struct.set(cuda$LAYOUT, cuda$OFFSET, fieldValue);
+    }
+
+    private static final AddressLayout grad_lse$LAYOUT = (AddressLayout)$LAYOUT.select(groupElement("grad_lse"));
+
+    /**
+     * Layout for field:
+     * {@snippet lang=c :
+     * const DLTensor *grad_lse
+     * }
+     */
+    public static final AddressLayout grad_lse$layout() {
+        return grad_lse$LAYOUT;
+    }
+
+    private static final long grad_lse$OFFSET = $LAYOUT.byteOffset(groupElement("grad_lse"));
+
+    /**
+     * Offset for field:
+     * {@snippet lang=c :
+     * const DLTensor *grad_lse
+     * }
+     */
+    public static final long grad_lse$offset() {
+        return grad_lse$OFFSET;
+    }
+
+    /**
+     * Getter for field:
+     * {@snippet lang=c :
+     * const DLTensor *grad_lse
+     * }
+     */
+    public static MemorySegment grad_lse(MemorySegment struct) {
+        return struct.get(grad_lse$LAYOUT, grad_lse$OFFSET);
+    }
+
+    /**
+     * Setter for field:
+     * {@snippet lang=c :
+     * const DLTensor *grad_lse
+     * }
+     */
+    public static void grad_lse(MemorySegment struct, MemorySegment fieldValue) {
+        struct.set(grad_lse$LAYOUT, grad_lse$OFFSET, fieldValue);
     }
 
     /**

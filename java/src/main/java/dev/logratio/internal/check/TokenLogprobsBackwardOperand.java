@@ -13,16 +13,17 @@ public enum TokenLogprobsBackwardOperand implements Operand {
     ENTROPY(in(Types.FLOAT, "N", "B,T")),
     GRAD_LOGP(in(Types.FLOAT, "N", "B,T")),
     GRAD_ENTROPY(in(Types.FLOAT, "N", "B,T")),
+    GRAD_LSE(in(Types.FLOAT, "N", "B,T")),
     GRAD_LOGITS(gradient(LOGITS).required());
 
     static final Rules RULES =
             new Rules() {
                 @Override
                 public void presence(Call call) {
-                    if (!call.has(GRAD_LOGP) && !call.has(GRAD_ENTROPY)) {
+                    if (!call.has(GRAD_LOGP) && !call.has(GRAD_ENTROPY) && !call.has(GRAD_LSE)) {
                         throw new IllegalArgumentException(
-                                "grad_logp and grad_entropy are missing, expected at least one of"
-                                        + " them");
+                                "grad_logp, grad_entropy and grad_lse are missing, expected at"
+                                        + " least one of them");
                     }
                     if (call.has(GRAD_ENTROPY) && !call.has(ENTROPY)) {
                         throw call.missing(ENTROPY, ", as grad_entropy is given");
@@ -30,9 +31,13 @@ public enum TokenLogprobsBackwardOperand implements Operand {
                 }
 
                 @Override
+                public void shapes(Call call) {
+                    Values.columns(call, call.option(TokenOptions.class).vocab());
+                }
+
+                @Override
                 public void values(Call call) {
-                    long ignored = call.option(TokenOptions.class).ignoreIndex();
-                    Values.labels(LABELS, call.get(LABELS), call.size('V'), ignored);
+                    Values.labels(call, LABELS);
                 }
             };
 

@@ -19,9 +19,13 @@ public enum TokenLogprobsOperand implements Operand {
     static final Rules RULES =
             new Rules() {
                 @Override
+                public void shapes(Call call) {
+                    Values.columns(call, call.option(TokenOptions.class).vocab());
+                }
+
+                @Override
                 public void values(Call call) {
-                    long ignored = call.option(TokenOptions.class).ignoreIndex();
-                    Values.labels(LABELS, call.get(LABELS), call.size('V'), ignored);
+                    Values.labels(call, LABELS);
                 }
             };
 

@@ -1,5 +1,6 @@
 package dev.logratio.internal.check;
 
+import dev.logratio.TokenOptions;
 import dev.logratio.internal.tensor.StridedTensor;
 import dev.logratio.loss.Loss;
 
@@ -30,6 +31,27 @@ final class Values {
                             + loss.id()
                             + " takes their variance");
         }
+    }
+
+    /** The columns of logits that take part: the first {@code vocab}, or all where that is 0. */
+    static long columns(Call call, long vocab) {
+        long columns = call.size('V');
+        if (vocab > columns) {
+            throw new IllegalArgumentException(
+                    "vocab is "
+                            + vocab
+                            + ", expected at most the "
+                            + columns
+                            + " columns of logits");
+        }
+        return vocab == 0 ? columns : vocab;
+    }
+
+    /** Labels of the columns that take part, or the ignore index. */
+    static void labels(Call call, Operand labels) {
+        TokenOptions options = call.option(TokenOptions.class);
+        long columns = columns(call, options.vocab());
+        labels(labels, call.get(labels), columns, options.ignoreIndex());
     }
 
     /** An element of a tensor [1], or what stands for it if the host cannot read it. */

@@ -25,6 +25,7 @@ import java.util.Arrays;
 final class TokenRow {
     private static final double ENOUGH = 0x1p-16; // error of a probability, relative
 
+    private final int columns; // with those of the padding
     private final double[] raw;
     private final double[] z;
     private final double[] slope; // dz / d raw
@@ -34,7 +35,8 @@ final class TokenRow {
 
     /** Reads the row that starts at an offset, in elements. */
     TokenRow(StridedTensor logits, long start, TokenOptions options) {
-        int vocabulary = Math.toIntExact(logits.size(logits.rank() - 1));
+        columns = Math.toIntExact(logits.size(logits.rank() - 1));
+        int vocabulary = options.vocab() == 0 ? columns : Math.toIntExact(options.vocab());
         raw = new double[vocabulary];
         z = new double[vocabulary];
         slope = new double[vocabulary];
@@ -135,12 +137,12 @@ final class TokenRow {
     double[] gradientOfLogProb(int label, double upstream) {
         double[] logProbs = new double[z.length];
         Arrays.setAll(logProbs, this::logProb);
-        return gradient(logProbs, label, upstream, 0, 0);
+        return gradient(logProbs, label, upstream, 0, 0, 0);
     }
 
     /**
-     * The gradient of {@code gradLogp * log-prob(label) + gradEntropy * entropy} with respect to
-     * the raw logits, given the row's log-sum-exp and entropy.
+     * The gradient of {@code gradLogp * log-prob(label) + gradEntropy * entropy + gradLse * lse}
+     * with respect to the raw logits, given the row's log-sum-exp and entropy.
      *
      * @param lseEpsilon the spacing next to 1 of the type that lse was rounded to; where it left
      *     too few digits for the row's probabilities, or for what the label's is short of 1, the
@@ -152,17 +154,23 @@ final class TokenRow {
             double lseEpsilon,
             double entropy,
             double gradLogp,
-            double gradEntropy) {
+            double gradEntropy,
+            double gradLse) {
         double error = Math.abs(lse) * lseEpsilon;
         boolean holds = !(error > ENOUGH || (lse - z[label]) * ENOUGH < error);
         double[] logProbs = new double[z.length];
         Arrays.setAll(logProbs, k -> holds ? z[k] - lse : logProb(k));
-        return gradient(logProbs, label, gradLogp, entropy, gradEntropy);
+        return gradient(logProbs, label, gradLogp, entropy, gradEntropy, gradLse);
     }
 
     private double[] gradient(
-            double[] logProbs, int label, double gradLogp, double entropy, double gradEntropy) {
-        double[] gradient = new double[z.length];
+            double[] logProbs,
+            int label,
+            double gradLogp,
+            double entropy,
+            double gradEntropy,
+            double gradLse) {
+        double[] gradient = new double[columns];
         for (int k = 0; k < z.length; k++) {
             double probability = Math.exp(logProbs[k]);
             if (probability == 0 && (k != label || raw[k] == Double.NEGATIVE_INFINITY)) {
@@ -173,7 +181,10 @@ final class TokenRow {
                     probability == 0 || gradEntropy == 0
                             ? 0
                             : -probability * (logProbs[k] + entropy);
-            double ofZ = Functions.product(gradLogp, ofLogProb) + gradEntropy * ofEntropy;
+            double ofZ =
+                    Functions.product(gradLogp, ofLogProb)
+                            + gradEntropy * ofEntropy
+                            + Functions.product(gradLse, probability);
             gradient[k] = ofZ * slope[k];
         }
         return gradient;
@@ -226,13 +237,22 @@ final class TokenRow {
             long label = loadLong(labels, n);
             double gradLogp = load(call.get(TokenLogprobsBackwardOperand.GRAD_LOGP), n, 0);
             double gradEntropy = load(call.get(TokenLogprobsBackwardOperand.GRAD_ENTROPY), n, 0);
+            double gradLse = load(call.get(TokenLogprobsBackwardOperand.GRAD_LSE), n, 0);
             double[] gradient = new double[Math.toIntExact(logits.size(logits.rank() - 1))];
-            if (label != options.ignoreIndex() && (gradLogp != 0 || gradEntropy != 0)) {
+            boolean anyUpstream = gradLogp != 0 || gradEntropy != 0 || gradLse != 0;
+            if (label != options.ignoreIndex() && anyUpstream) {
                 TokenRow row = new TokenRow(logits, starts.offsetOf(n), options);
                 double ofLse = load(lse, n, 0);
                 double ofEntropy = load(entropy, n, 0);
                 gradient =
-                        row.gradient((int) label, ofLse, epsilon, ofEntropy, gradLogp, gradEntropy);
+                        row.gradient(
+                                (int) label,
+                                ofLse,
+                                epsilon,
+                                ofEntropy,
+                                gradLogp,
+                                gradEntropy,
+                                gradLse);
             }
             storeRow(target, targetStarts.offsetOf(n), gradient);
         }
