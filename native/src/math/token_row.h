@@ -84,6 +84,12 @@ struct RowFigures {
   double of[kTokenOutputs];  // argmax, which the caller knows, is left out
 };
 
+// The log-prob of a column; `value` is its softcap(x).
+LR_FORCE_INLINE LR_HD double column_logp(double value, double pivot, double log_sum,
+                                         double temperature) {
+  return (value - pivot) / temperature - log_sum;
+}
+
 // log(ones + e), with all the digits of an e beside a 1.
 LR_FORCE_INLINE LR_HD double log_of_sum(double ones, double e) {
   return ones > 0 ? ::log1p((ones - 1) + e) : ::log(e);
@@ -105,7 +111,7 @@ LR_FORCE_INLINE LR_HD RowFigures finish_row(const RowSums& row, double label_val
                log_sum2 =
                    row.others.e2 > 0 || row.ones > 0 ? log_of_sum(row.ones, row.others.e2) : 0;
   const double pivot_z = row.pivot / temperature;
-  figures.norm = {row.pivot, log_sum, (label_value - row.pivot) / temperature - log_sum};
+  figures.norm = {row.pivot, log_sum, column_logp(label_value, row.pivot, log_sum, temperature)};
   figures.log_square_sum = log_sum2 - 2 * log_sum;
   figures.mean_raw = row.raw / row.finite;
   figures.of[kLogp] = figures.norm.logp;

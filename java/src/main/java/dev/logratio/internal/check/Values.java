@@ -64,16 +64,27 @@ final class Values {
             return;
         }
         for (long i = 0; i < labels.elementCount(); i++) {
-            long label = labels.loadLong(labels.offsetOf(i));
-            if ((label < 0 || label >= vocabulary) && label != ignoreIndex) {
-                throw wrong(
-                        operand,
-                        labels,
-                        i,
-                        label,
-                        "a number in [0," + vocabulary + ") or the ignore_index " + ignoreIndex);
-            }
+            label(operand, labels, i, vocabulary, ignoreIndex);
         }
+    }
+
+    /** A label of this number, which has to be right. */
+    static long label(
+            Operand operand,
+            StridedTensor labels,
+            long number,
+            long vocabulary,
+            long ignoreIndex) {
+        long label = labels.loadLong(labels.offsetOf(number));
+        if ((label < 0 || label >= vocabulary) && label != ignoreIndex) {
+            throw wrong(
+                    operand,
+                    labels,
+                    number,
+                    label,
+                    "a number in [0," + vocabulary + ") or the ignore_index " + ignoreIndex);
+        }
+        return label;
     }
 
     /** Weights are finite and not negative; a mask that is not F32 has none. */
@@ -123,12 +134,12 @@ final class Values {
         }
     }
 
-    private static boolean isUnread(StridedTensor tensor) {
+    static boolean isUnread(StridedTensor tensor) {
         return tensor == null || !tensor.device().isHost();
     }
 
     /** "NAME[1, 2] is 7, expected ...". */
-    private static IllegalArgumentException wrong(
+    static IllegalArgumentException wrong(
             Operand operand, StridedTensor tensor, long number, Object value, String expected) {
         long[] index = new long[tensor.rank()];
         long rest = number;
