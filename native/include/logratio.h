@@ -133,12 +133,14 @@ LR_API lr_status lr_set_threads(int32_t threads);
  * one has its stream wait, on the device, for that call's work. Work that is captured is not seen:
  * a graph must not run beside other work with its workspace.
  *
- * Values in device memory are not checked beforehand: a label outside [0,V) that is not
- * ignore_index gives logp NaN and gradient 0 in its row, and is counted. A weight of a mask or of a
- * pair that is not finite or is negative counts as 0, and is counted. So it is with the labels of a
- * scoring rule and the weights of a divergence; a pair there that names a row that does not exist,
- * or one that an earlier pair has, is skipped: its value is NaN, the loss too unless the pair
- * weighs nothing, and it is counted. Parameters that are given as tensors are taken as they are.
+ * Values in device memory are not checked beforehand: a label outside [0,vocab) that is not
+ * ignore_index gives logp NaN and gradient 0 in its row, and is counted; of several labels in a row
+ * so does one that stands there before, and the row's tail is NaN. A weight of a mask, of a pair or
+ * of an example that is not finite or is negative counts as 0, and is counted. So it is with the
+ * labels of a scoring rule and the weights of a divergence; a pair there that names a row that does
+ * not exist, or one that an earlier pair has, is skipped: its value is NaN, the loss too unless the
+ * pair weighs nothing, and it is counted. Parameters that are given as tensors are taken as they
+ * are.
  */
 typedef struct lr_cuda {
   uint64_t size;
@@ -239,14 +241,18 @@ typedef struct lr_token_options {
   int64_t ignore_index; /* label of rows to ignore, -100 by custom */
   double temperature;   /* > 0 */
   double softcap;       /* >= 0; 0: off */
+  int64_t vocab;        /* 1 <= vocab <= V, columns from it on are padding: neither read nor part
+                           of any figure, their gradient is 0; 0 means V */
 } lr_token_options;
 
 /*
  * Forward: every wanted output from one read of the logits.
  *   logits [N,V] or [B,T,V]   float32, bfloat16 or float16; the last dimension contiguous, the
  *                             others of any stride
- *   labels [N] or [B,T]       int; in [0,V) or ignore_index
- *   outputs, all of the labels' shape:
+ *   labels [N] or [B,T]       int; in [0,vocab) or ignore_index; or
+ *   labels [N,K] or [B,T,K]   K labels per row, 1 <= K <= min(vocab,1024), that differ within a row
+ *                             but for ignore_index
+ *   outputs, of a number per row, and logp of the labels' shape:
  *     logp       float        log softmax(z)[label]; 0 for an ignored row
  *     lse        float        log-sum-exp(z). Pass float64 if the backward follows: it
  *                             loses nothing
@@ -255,6 +261,11 @@ typedef struct lr_token_options {
  *     argmax     int          of the raw logits; the lowest index on ties, a NaN counting as the
  *                             largest
  *     mean_logit float        mean of z over the columns where it is not -inf
+ *     tail       float        with K labels: log of the probability that a row's labels leave, with
+ *                             relative accuracy near 0 and far below; -inf where they leave none.
+ *                             The column of a label that is ignored belongs to it
+ * With K labels a row is ignored if all of them are; one that is has logp 0. K = 1 gives what labels
+ * [N] do, to the bit.
  * A logit of -inf has probability 0. A row whose raw logits are all -inf, or hold +inf or NaN,
  * gives NaN in that row only.
  */
@@ -273,17 +284,24 @@ typedef struct lr_token_logprobs_args {
   const DLTensor* argmax;
   const DLTensor* mean_logit;
   lr_cuda* cuda; /* needed with CUDA tensors, NULL otherwise */
+  const DLTensor* tail;
 } lr_token_logprobs_args;
 LR_API lr_status lr_token_logprobs(const lr_token_logprobs_args* args);
 
 /*
- * Backward: grad_logits = grad_logp * d logp/d logits + grad_entropy * d entropy/d logits; one
- * read and one write of a row.
+ * Backward: grad_logits = grad_logp * d logp/d logits + grad_entropy * d entropy/d logits +
+ * grad_lse * d lse/d logits + grad_tail * d tail/d logits, with K labels the sum over them; one read
+ * and one write of a row.
  *   lse          float, from the forward. Where its type leaves too few digits for a row's
  *                probabilities, or for what the label's is short of 1, the row is read once more
  *                and summed again.
  *   entropy      float, from the forward; needed with grad_entropy
- *   grad_logp, grad_entropy   float, of the labels' shape; at least one
+ *   tail         float, from the forward; needed with grad_tail. Where its type leaves too few
+ *                digits, the row is summed again
+ *   grad_logp    float, of the labels' shape
+ *   grad_entropy, grad_lse, grad_tail   float, a number per row; at least one of the four. grad_lse
+ *                is what a z-loss hands back; grad_tail, with K labels, is not used where tail is
+ *                -inf
  *   grad_logits  the logits' shape and dtype; it may be the logits themselves (in place), but not
  *                overlap them otherwise
  * A row that is ignored gets 0, as does one whose upstream gradients are all 0.
@@ -301,6 +319,9 @@ typedef struct lr_token_logprobs_backward_args {
   const DLTensor* grad_entropy;
   const DLTensor* grad_logits;
   lr_cuda* cuda; /* needed with CUDA tensors, NULL otherwise */
+  const DLTensor* grad_lse;
+  const DLTensor* tail;
+  const DLTensor* grad_tail;
 } lr_token_logprobs_backward_args;
 LR_API lr_status lr_token_logprobs_backward(const lr_token_logprobs_backward_args* args);
 

@@ -177,7 +177,9 @@ lr_status lr_preference_step(const lr_preference_step_args* args) {
     call.tokens = operands.size('T');
     for (const op::WeightedLoss& loss : losses)
       check_pairs(operands[a.logits], call.pairs, info_of(loss));
+    const int64_t vocab = check_vocab(a.token_options.vocab, operands.size('V'));
     operands.check_apart();
+    limit_columns(&call.logits, vocab);
     if (call.labels.values.size() == 0)
       shrink(a, &call);
     call.sequences = 2 * call.pairs;
@@ -185,7 +187,7 @@ lr_status lr_preference_step(const lr_preference_step_args* args) {
       check_for_device(losses, a.metrics);
       return placement.run(&device::Table::preference_step, call);
     }
-    check_counted_labels(operands[a.labels], call, operands.size('V'));
+    check_counted_labels(operands[a.labels], call, vocab);
     check_weights(operands[a.mask], call.mask);
     check_weights(operands[a.pair_weights], call.pair_weights);
     check_weights(operands[a.nll_mask], call.nll_mask, call.rows() / 2);

@@ -1,10 +1,13 @@
 #include "cpu/unpaired_step.h"
 
+#include <vector>
+
 #include "abi/device.h"
 #include "abi/errors.h"
 #include "abi/operands.h"
 #include "abi/options.h"
 #include "abi/values.h"
+#include "cpu/elements.h"
 
 using namespace logratio;
 using namespace logratio::abi;
@@ -64,12 +67,16 @@ lr_status lr_unpaired_step(const lr_unpaired_step_args* args) {
     operands.check_tensors();
     call.sequences = operands.size('B');
     call.tokens = call.sequences == 0 ? 0 : operands.size('T');  // there may be 2^62 of none
+    const int64_t vocab = check_vocab(a.token_options.vocab, operands.size('V'));
     operands.check_apart();
+    limit_columns(&call.logits, vocab);
     if (placement.on_device()) {
       check_device_metrics(a.metrics);
       return placement.run(&device::Table::unpaired_step, call);
     }
-    check_labels(operands[a.labels], call.labels, operands.size('V'));
+    const std::vector<double> counted =
+        call.mask ? cpu::read_mask(call.mask, call.rows()) : std::vector<double>();
+    check_labels(operands[a.labels], call.labels, vocab, call.mask ? counted.data() : nullptr);
     check_weights(operands[a.mask], call.mask);
     check_weights(operands[a.weights], call.weights);
     cpu::unpaired_step(call);

@@ -21,7 +21,7 @@ struct Step {
   TensorView logps;       // [sequences]
   TensorView counts;      // [sequences]
   bool wants_gradient;
-  LogitRows gradient;        // may be the logits
+  LogitRows gradient;        // may be the logits; columns that these lack become 0
   lr_step_metrics* metrics;  // null: not wanted; on a device it lies in its memory
 
   int64_t rows() const { return sequences * tokens; }

@@ -87,7 +87,8 @@ class TokenMistakesTest {
                         "logp F32 [4] overlaps logits F32 [4, 5], expected memory of its own",
                         b -> TokenLogprobs.of(logits, labels).logp(logits.select(1, 2)).run(b)),
                 new Mistake(
-                        "grad_logp and grad_entropy are missing, expected at least one of them",
+                        "grad_logp, grad_entropy, grad_lse and grad_tail are missing, expected at"
+                                + " least one of them",
                         b ->
                                 TokenLogprobsBackward.of(logits, labels, f32(4))
                                         .gradLogits(out(DType.F32, 4, 5))

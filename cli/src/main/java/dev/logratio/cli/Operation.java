@@ -27,6 +27,7 @@ final class Operation {
     private boolean takesSeveralLosses;
     private boolean hasMetrics;
     private List<String> alternatives = List.of();
+    private List<String> ofSeveralLabels = List.of();
     private String choice = "";
 
     /**
@@ -103,6 +104,12 @@ final class Operation {
         return this;
     }
 
+    /** This operation with tensors that are there with several labels per row alone. */
+    Operation ofSeveralLabels(String... names) {
+        ofSeveralLabels = List.of(names);
+        return this;
+    }
+
     /** This operation with two inputs that are both there or both absent. */
     Operation bothOrNone(String first, String second) {
         pairs.add(List.of(first, second));
@@ -164,6 +171,11 @@ final class Operation {
                 .filter(input -> input.presence() == Presence.ONE_REFERENCE)
                 .map(Input::name)
                 .toList();
+    }
+
+    /** Tensors that are there with several labels per row alone. */
+    List<String> ofSeveralLabels() {
+        return ofSeveralLabels;
     }
 
     /** Pairs of inputs that are both there or both absent. */

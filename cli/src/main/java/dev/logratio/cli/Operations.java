@@ -18,7 +18,8 @@ import java.util.List;
 final class Operations {
     static final List<Operation> ALL =
             List.of(
-                    new Operation(TOKEN_LOGPROBS, TOKEN_LOGPROBS_BACKWARD),
+                    new Operation(TOKEN_LOGPROBS, TOKEN_LOGPROBS_BACKWARD)
+                            .ofSeveralLabels("tail", "grad_tail"),
                     new Operation(SEQUENCE_LOGPS).requiring("token_logps"),
                     new Operation(PAIR_LOSS),
                     new Operation(UNPAIRED_LOSS)

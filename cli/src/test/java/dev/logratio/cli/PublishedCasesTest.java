@@ -28,6 +28,11 @@ class PublishedCasesTest {
             List.of(
                     "token_1",
                     "token_6",
+                    "token_7_lse",
+                    "token_8_vocab",
+                    "token_9_one_label",
+                    "token_10_labels",
+                    "token_11_tails",
                     "sequence_0",
                     "sequence_3",
                     "pair_0_dlrml",
@@ -88,7 +93,7 @@ class PublishedCasesTest {
         double[] values = expected.toDoubles();
         double largest = 0;
         for (double value : values) {
-            largest = Math.max(largest, Math.abs(value));
+            largest = Double.isInfinite(value) ? largest : Math.max(largest, Math.abs(value));
         }
         double relative;
         double absolute;
@@ -107,6 +112,9 @@ class PublishedCasesTest {
                 absolute = 2e-3 * largest;
             }
             default -> throw new AssertionError(name + " has dtype " + actual.dtype());
+        }
+        if (name.equals("tail")) {
+            absolute = 0; // good to its own size, next to 0 as far below
         }
         double[] results = actual.toDoubles();
         for (int i = 0; i < values.length; i++) {

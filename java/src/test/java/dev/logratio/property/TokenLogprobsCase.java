@@ -22,21 +22,21 @@ record TokenLogprobsCase(Draw draw, TokenRows rows) implements PropertyCase {
     @Override
     public List<Output> run(Backend backend) {
         boolean exact = backend == Backend.reference();
-        Tensor[] outputs = new Tensor[5];
+        Tensor[] outputs = new Tensor[6];
         for (int i = 0; i < outputs.length; i++) {
             DType drawn = draw.wideFloat();
-            outputs[i] = draw.zeros(exact ? DType.F64 : drawn, rows.labels().shape());
+            outputs[i] = draw.zeros(exact ? DType.F64 : drawn, shape(i));
         }
-        Tensor argmax = draw.zeros(draw.integer(), rows.labels().shape());
-        TokenLogprobs.of(exact ? draw.doubles(rows.logits()) : rows.logits(), rows.labels())
+        Tensor argmax = draw.zeros(draw.integer(), rows.rowShape());
+        TokenLogprobs call = TokenLogprobs.of(exact ? draw.doubles(rows.logits()) : rows.logits(), rows.labels())
                 .tokenOptions(rows.options())
                 .logp(outputs[0])
                 .lse(outputs[1])
                 .lse2(outputs[2])
                 .entropy(outputs[3])
                 .meanLogit(outputs[4])
-                .argmax(argmax)
-                .run(backend);
+                .argmax(argmax);
+        (rows.perRow() == 0 ? call : call.tail(outputs[5])).run(backend);
         List<Output> all = new ArrayList<>();
         all.add(new Output("logp", outputs[0]));
         all.add(new Output("lse", outputs[1]));
@@ -44,6 +44,14 @@ record TokenLogprobsCase(Draw draw, TokenRows rows) implements PropertyCase {
         all.add(new Output("entropy", outputs[3]));
         all.add(new Output("mean_logit", outputs[4]).withSlack(rows.slackOfMeans()));
         all.add(new Output("argmax", argmax));
+        if (rows.perRow() > 0) {
+            all.add(new Output("tail", outputs[5]));
+        }
         return all;
+    }
+
+    /** Log-probs are of labels, the first output, and all else is of rows. */
+    private long[] shape(int output) {
+        return output == 0 ? rows.labels().shape() : rows.rowShape();
     }
 }

@@ -71,22 +71,22 @@ public enum PreferenceStepOperand implements Operand {
                             Values.enoughPairs(call, LOGITS, call.size('P'), paired);
                         }
                     }
+                    Values.columns(call, call.option(TokenOptions.class).vocab());
                 }
 
                 @Override
                 public void values(Call call) {
-                    long ignored = call.option(TokenOptions.class).ignoreIndex();
                     StridedTensor mask = call.get(MASK);
                     StridedTensor nllMask = call.get(NLL_MASK);
                     long chosen = call.size('P') * call.size('T');
                     Values.labels(
+                            call,
                             LABELS,
-                            call.get(LABELS),
-                            call.size('V'),
-                            ignored,
                             i ->
-                                    counts(mask, i)
-                                            || nllMask != null && i < chosen && counts(nllMask, i));
+                                    Values.counts(mask, i)
+                                            || nllMask != null
+                                                    && i < chosen
+                                                    && Values.counts(nllMask, i));
                     Values.weights(MASK, mask);
                     Values.weights(PAIR_WEIGHTS, call.get(PAIR_WEIGHTS));
                     Values.weights(NLL_MASK, nllMask, chosen);
@@ -100,14 +100,6 @@ public enum PreferenceStepOperand implements Operand {
                     }
                 }
             };
-
-    private static boolean counts(StridedTensor mask, long number) {
-        if (mask == null) {
-            return true;
-        }
-        double weight = mask.loadDouble(mask.offsetOf(number));
-        return mask.dtype().isFloat() ? weight > 0 : weight != 0;
-    }
 
     private static void requireTokenCount(StepOptions step) {
         if (step.tokenCount() != 0) {

@@ -6,6 +6,7 @@ import static dev.logratio.internal.check.Operand.Declaration.out;
 
 import dev.logratio.SequenceOptions;
 import dev.logratio.TokenOptions;
+import dev.logratio.internal.tensor.StridedTensor;
 import dev.logratio.loss.Loss;
 
 /** The operands of {@code unpaired_step}. */
@@ -48,10 +49,15 @@ public enum UnpairedStepOperand implements Operand {
                 }
 
                 @Override
+                public void shapes(Call call) {
+                    Values.columns(call, call.option(TokenOptions.class).vocab());
+                }
+
+                @Override
                 public void values(Call call) {
-                    long ignored = call.option(TokenOptions.class).ignoreIndex();
-                    Values.labels(LABELS, call.get(LABELS), call.size('V'), ignored);
-                    Values.weights(MASK, call.get(MASK));
+                    StridedTensor mask = call.get(MASK);
+                    Values.labels(call, LABELS, number -> Values.counts(mask, number));
+                    Values.weights(MASK, mask);
                     Values.weights(WEIGHTS, call.get(WEIGHTS));
                 }
             };

@@ -23,6 +23,8 @@ import dev.logratio.internal.check.Operand;
 import dev.logratio.internal.check.PairLossOperand;
 import dev.logratio.internal.check.PreferenceStepOperand;
 import dev.logratio.internal.check.Signature;
+import dev.logratio.internal.check.TokenLogprobsBackwardOperand;
+import dev.logratio.internal.check.TokenLogprobsOperand;
 import dev.logratio.internal.check.StepOptions;
 import dev.logratio.internal.check.UnpairedLossOperand;
 import dev.logratio.internal.check.UnpairedStepOperand;
@@ -73,9 +75,16 @@ class BothBordersTest {
         ValidCall divergence =
                 ValidCall.of(Signature.DIVERGENCE, DivergenceOptions.of(DivergenceKind.JS));
         return Stream.of(
-                ValidCall.of(Signature.TOKEN_LOGPROBS, TokenOptions.DEFAULT),
-                ValidCall.of(Signature.TOKEN_LOGPROBS, TokenOptions.DEFAULT).form(1),
-                ValidCall.of(Signature.TOKEN_LOGPROBS_BACKWARD, TokenOptions.DEFAULT).form(1),
+                tokens(0).without(TokenLogprobsOperand.TAIL),
+                tokens(1).without(TokenLogprobsOperand.TAIL),
+                tokens(2),
+                tokens(3).size('K', 2),
+                tokensBackward(1)
+                        .without(
+                                TokenLogprobsBackwardOperand.TAIL,
+                                TokenLogprobsBackwardOperand.GRAD_TAIL),
+                tokensBackward(2),
+                tokensBackward(3).size('K', 2),
                 ValidCall.of(Signature.SEQUENCE_LOGPS, SequenceOptions.DEFAULT.withTailWeight(.5)),
                 ValidCall.of(Signature.PAIR_LOSS, new Dlrml()).without(PairLossOperand.GRAD_BETA),
                 ValidCall.of(Signature.PAIR_LOSS, new DiscoPop())
@@ -126,6 +135,14 @@ class BothBordersTest {
                                 DivergenceOperand.Q_ROWS),
                 ValidCall.of(Signature.SCORING_RULE, ScoringRuleOptions.DEFAULT),
                 ValidCall.of(Signature.SCORING_RULE, ScoringRuleOptions.DEFAULT).form(1));
+    }
+
+    private static ValidCall tokens(int form) {
+        return ValidCall.of(Signature.TOKEN_LOGPROBS, TokenOptions.DEFAULT).form(form);
+    }
+
+    private static ValidCall tokensBackward(int form) {
+        return ValidCall.of(Signature.TOKEN_LOGPROBS_BACKWARD, TokenOptions.DEFAULT).form(form);
     }
 
     static ValidCall step(Loss.OfStep loss) {
@@ -350,7 +367,22 @@ class BothBordersTest {
                         divergence(DivergenceOptions.Detach.P),
                         divergence(DivergenceOptions.Detach.Q),
                         ValidCall.of(
-                                Signature.SCORING_RULE, ScoringRuleOptions.DEFAULT.withVocab(6)));
+                                Signature.SCORING_RULE, ScoringRuleOptions.DEFAULT.withVocab(6)),
+                        ValidCall.of(
+                                        Signature.TOKEN_LOGPROBS, TokenOptions.DEFAULT.withVocab(6))
+                                .without(TokenLogprobsOperand.TAIL),
+                        ValidCall.of(
+                                        Signature.TOKEN_LOGPROBS_BACKWARD,
+                                        TokenOptions.DEFAULT.withVocab(2))
+                                .form(2),
+                        ValidCall.of(
+                                        Signature.PREFERENCE_STEP,
+                                        stepOptions(new Dlrml(), false),
+                                        TokenOptions.DEFAULT.withVocab(6),
+                                        SequenceOptions.DEFAULT)
+                                .without(PreferenceStepOperand.REFERENCE_LOGPS),
+                        tokens(2).size('K', 6),
+                        tokens(3).size('K', 0));
         for (ValidCall call : mistaken) {
             String said = java(call.attempt().call());
             assertNotEquals(ACCEPTED, said, call.name());
