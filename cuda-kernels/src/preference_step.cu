@@ -243,6 +243,8 @@ lr_status preference_step(Execution* execution, const op::PreferenceStep* step) 
 
     for (const op::TensorView* output : {&step->losses_out, &step->logps, &step->counts})
       poison(*output);
+    for (const op::TensorView& gradient : step->parameters.gradients)
+      poison(gradient);
     if (has_backward && step->gradient.base != step->logits.base)
       poison(step->gradient, rows);
     const StepSequences& tokens = pairs.sequences;
@@ -254,7 +256,8 @@ lr_status preference_step(Execution* execution, const op::PreferenceStep* step) 
                      everything ? Wanted::everything : Wanted::logp, partials, machine);
     }
     launch(step_tokens, grid_of(parts), kListThreads, 0, machine.stream, tokens);
-    launch(step_pairs, 1, kListThreads, 0, machine.stream, pairs);
+    launch(step->parameters.none() ? step_pairs<false> : step_pairs<true>, 1, kListThreads, 0,
+           machine.stream, pairs);
     if (!has_backward)
       return;
     if (metrics) {

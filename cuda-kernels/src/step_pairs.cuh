@@ -79,6 +79,7 @@ __device__ LR_NO_INLINE inline void write_metrics(const StepPairs& call, BlockSc
 }
 
 // Adds a loss of pairs, weighted, to the totals.
+template <bool kOwn>
 __device__ LR_NO_INLINE inline void add_loss(const StepPairs& call, const ListedLoss& loss,
                                              bool wants_rewards, BlockScratch* scratch) {
   const int64_t pairs = call.pairs;
@@ -87,13 +88,13 @@ __device__ LR_NO_INLINE inline void add_loss(const StepPairs& call, const Listed
     call.upstream[k] = call.upstream[pairs + k] = loss.weight * call.wpo_weight(k) / values;
   });
   __syncthreads();  // a loss that sorts reads the upstream of others' pairs
-  evaluate_pairs(loss.options, {pairs,
-                                call.tensors,
-                                wants_rewards,
-                                threadIdx.x,
-                                kListThreads,
-                                {call.entries[0], call.entries[1]},
-                                scratch});
+  evaluate_pairs<kOwn>(loss.options, {pairs,
+                                      call.tensors,
+                                      wants_rewards,
+                                      threadIdx.x,
+                                      kListThreads,
+                                      {call.entries[0], call.entries[1]},
+                                      scratch});
   __syncthreads();
   for_pairs(call, [&](int64_t k) {
     const double value =
@@ -105,6 +106,8 @@ __device__ LR_NO_INLINE inline void add_loss(const StepPairs& call, const Listed
   __syncthreads();  // values have been read
 }
 
+// kOwn: pairs have parameters of their own, of the one loss of the list.
+template <bool kOwn>
 __device__ inline void evaluate_list(const StepPairs& call, BlockScratch* scratch) {
   // The metrics take these sums again, so that the losses need not keep them all.
   const math::StepSums tokens = add_sequences(call, scratch);
@@ -124,7 +127,7 @@ __device__ inline void evaluate_list(const StepPairs& call, BlockScratch* scratc
       if (chosen_tokens > 0)
         chosen_token_gradient -= loss.weight / chosen_tokens;
     } else {
-      add_loss(call, loss, !rewarded, scratch);
+      add_loss<kOwn>(call, loss, !rewarded, scratch);
       rewarded = true;
     }
   }
@@ -135,13 +138,14 @@ __device__ inline void evaluate_list(const StepPairs& call, BlockScratch* scratc
     write_metrics(call, scratch);
 }
 
+template <bool kOwn>
 __global__ void __launch_bounds__(kListThreads) step_pairs(const LR_PARAMETER StepPairs call) {
   LR_SHARED(BlockScratch, scratch, 1);
   if (call.cleared != nullptr && threadIdx.x == 0)
     *call.cleared = 0;
   if (call.sequences.of_parts != nullptr)
     finish_sequences(call);
-  evaluate_list(call, scratch);
+  evaluate_list<kOwn>(call, scratch);
 }
 
 // ---- The host's side ----
@@ -194,6 +198,7 @@ inline void plan_pairs(const op::PreferenceStep& step, Workspace& workspace, Ste
   t.grad_policy_rejected = view_of(call->gradient + pairs, pairs);
   t.chosen_rewards = view_of(rewards, pairs);
   t.rejected_rewards = view_of(rewards + pairs, pairs);
+  t.parameters = step.parameters;
 }
 
 }  // namespace logratio::device

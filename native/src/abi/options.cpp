@@ -158,9 +158,8 @@ const char* option_name(double lr_loss_options::*option) {
   return math::kNumberNames[at - std::begin(math::kNumberMembers)];
 }
 
-bool has_gradient(const LossInfo& loss, double lr_loss_options::*option) {
-  const NumberOption* found = find(loss, option);
-  return found != nullptr && found->parameter != math::kNoParameter;
+const NumberOption* find_option(const LossInfo& loss, double lr_loss_options::*option) {
+  return find(loss, option);
 }
 
 void check_choice(const char* name, int32_t value, int32_t count) {

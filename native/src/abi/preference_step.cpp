@@ -8,6 +8,7 @@
 #include "abi/errors.h"
 #include "abi/operands.h"
 #include "abi/options.h"
+#include "abi/parameters.h"
 #include "abi/values.h"
 #include "math/losses.h"
 
@@ -79,7 +80,7 @@ void shrink(const lr_preference_step_args& a, op::PreferenceStep* call) {
   if (call->pairs == 0)
     call->tokens = 0;
   const bool each = a.reference_logps != nullptr || a.losses != nullptr || a.logps != nullptr ||
-                    a.counts != nullptr;
+                    a.counts != nullptr || !call->parameters.none();
   if (!each)
     call->pairs = std::min<int64_t>(call->pairs, 2);
 }
@@ -98,6 +99,7 @@ void check_for_device(const std::vector<op::WeightedLoss>& losses, const lr_step
 lr_status lr_preference_step(const lr_preference_step_args* args) {
   return operation("lr_preference_step_args", args, [](const lr_preference_step_args& a) {
     op::PreferenceStep call{};
+    op::ParameterTensors& parameters = call.parameters;
     const Operand list[] = {
         in("logits", a.logits, kLogits, shape<"2P,T,V">, call.logits, kRequired),
         in("labels", a.labels, kInts, shape<"2P,T">, call.labels.values, kRequired),
@@ -105,14 +107,26 @@ lr_status lr_preference_step(const lr_preference_step_args* args) {
         in("reference_logps", a.reference_logps, kFloats, shape<"2P">, call.reference_logps),
         in("reference_token_logps", a.reference_token_logps, kFloats, shape<"2P,T">,
            call.reference_token_logps),
+        parameter("beta", a.beta, parameters, math::kScale, &lr_loss_options::beta),
+        parameter("beta_kl", a.beta_kl, parameters, math::kScale, &lr_loss_options::beta_kl),
+        parameter("beta_mix", a.beta_mix, parameters, math::kMix, &lr_loss_options::beta_mix),
+        parameter("tau", a.tau, parameters, math::kTemperature, &lr_loss_options::tau),
         out("losses", a.losses, kFloats, shape<"P">, call.losses_out),
         out("logps", a.logps, kFloats, shape<"2P">, call.logps),
         out("counts", a.counts, kFloats, shape<"2P">, call.counts),
         gradient("grad_logits", a.grad_logits, a.logits, shape<"2P,T,V">, call.gradient),
+        parameter_gradient("grad_beta", a.grad_beta, parameters, math::kScale,
+                           &lr_loss_options::beta),
+        parameter_gradient("grad_beta_kl", a.grad_beta_kl, parameters, math::kScale,
+                           &lr_loss_options::beta_kl),
+        parameter_gradient("grad_beta_mix", a.grad_beta_mix, parameters, math::kMix,
+                           &lr_loss_options::beta_mix),
+        parameter_gradient("grad_tau", a.grad_tau, parameters, math::kTemperature,
+                           &lr_loss_options::tau),
     };
     const Placement placement(list, a.cuda);
     Operands operands(list);
-    const std::vector<op::WeightedLoss> losses = check_losses(a);
+    std::vector<op::WeightedLoss> losses = check_losses(a);
     call.losses = losses.data();
     call.loss_count = static_cast<int>(losses.size());
     call.wpo = a.wpo == 1;
@@ -125,11 +139,14 @@ lr_status lr_preference_step(const lr_preference_step_args* args) {
     check_reduction(a.sequence_options, losses);
     operands.check_presence();
     check_references(a, losses);
+    check_one_loss(list, losses.size());
+    check_parameters(list, info_of(losses.front()));
     operands.check_tensors();
     call.pairs = operands.size('P');
     call.tokens = operands.size('T');
     for (const op::WeightedLoss& loss : losses)
       check_pairs(operands[a.logits], call.pairs, info_of(loss));
+    check_parameter_shapes(list);
     operands.check_apart();
     if (call.labels.values.size() == 0)
       shrink(a, &call);
@@ -139,6 +156,7 @@ lr_status lr_preference_step(const lr_preference_step_args* args) {
     }
     check_labels(operands[a.labels], call.labels, operands.size('V'));
     check_weights(operands[a.mask], call.mask);
+    read_parameters(list, &losses.front().options);
     cpu::preference_step(call);
   });
 }

@@ -182,6 +182,7 @@ class Step {
     t.grad_policy_rejected = view(gradient, pairs, pairs);
     t.chosen_rewards = view(chosen_rewards, 0, pairs);
     t.rejected_rewards = view(rejected_rewards, 0, pairs);
+    t.parameters = call_.parameters;  // gradients are as the upstream: of the step's own loss
     pair_loss(loss.options, pairs, t);
     for (int64_t k = 0; k < pairs; ++k) {
       const double both = info.two_values ? (value[k] + value[pairs + k]) / 2 : value[k];

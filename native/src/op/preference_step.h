@@ -3,6 +3,7 @@
 
 #include "logratio.h"
 #include "op/logit_rows.h"
+#include "op/pair_loss.h"
 #include "op/tensor_view.h"
 
 namespace logratio::op {
@@ -31,7 +32,9 @@ struct PreferenceStep {
   TensorView logps;       // [2 pairs]
   TensorView counts;      // [2 pairs]
   bool wants_gradient;
-  LogitRows gradient;        // may be the logits
+  LogitRows gradient;  // may be the logits
+  ParameterTensors
+      parameters;            // of the one loss, if any is there; gradients are of this step's loss
   lr_step_metrics* metrics;  // null: not wanted; on a device it lies in its memory
 
   int64_t rows() const { return 2 * pairs * tokens; }

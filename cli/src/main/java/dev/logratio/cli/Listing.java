@@ -45,7 +45,7 @@ final class Listing {
                 line("option", setting.name(), value, setting.expected());
             }
             for (Output output : operation.outputs()) {
-                line("out", output.name(), Shape.names(output.shapes()), notes(output));
+                line("out", output.name(), Shape.names(output.shapes()), notes(operation, output));
             }
         }
         for (String loss : Losses.ids()) {
@@ -96,7 +96,22 @@ final class Listing {
                 : input.presenceNote();
     }
 
-    private static String notes(Output output) {
+    /** The losses that have a gradient by an option even where it is a number. */
+    private static String withoutTensor(Operation operation, Output output) {
+        List<String> losses =
+                Losses.ids(Loss.Paired.class).stream()
+                        .filter(
+                                id ->
+                                        Losses.of(Loss.Paired.class, id, Map.of())
+                                                .gradientOptions()
+                                                .contains(output.source()))
+                        .toList();
+        return operation.hasMetrics() || losses.isEmpty()
+                ? ""
+                : "; without it [1], of " + Text.alternatives(losses).replace(" or ", " and ");
+    }
+
+    private static String notes(Operation operation, Output output) {
         return switch (output.kind()) {
             case VALUE, METRIC ->
                     output.types() == Types.INT ? "I64" : "F32; F64 from the reference";
@@ -106,7 +121,11 @@ final class Listing {
                             output.upstream().isEmpty()
                                     ? ""
                                     : "with " + Text.alternatives(output.upstream()));
-            case OPTION_GRADIENT -> "where the loss has it";
+            case OPTION_GRADIENT ->
+                    "with tensor "
+                            + output.source()
+                            + ", of its shape and dtype"
+                            + withoutTensor(operation, output);
         };
     }
 

@@ -18,10 +18,18 @@ public enum PreferenceStepOperand implements Operand {
     MASK(in(Types.MASK, "2P,T").orElse("1 where the label is not the ignore_index")),
     REFERENCE_LOGPS(in(Types.FLOAT, "2P").when(Presence.ONE_REFERENCE)),
     REFERENCE_TOKEN_LOGPS(in(Types.FLOAT, "2P,T").when(Presence.ONE_REFERENCE)),
+    BETA(in(Types.FLOAT, "1|P").when(Presence.OPTION)),
+    BETA_KL(in(Types.FLOAT, "1|P").when(Presence.OPTION)),
+    BETA_MIX(in(Types.FLOAT, "1|P").when(Presence.OPTION)),
+    TAU(in(Types.FLOAT, "1|P").when(Presence.OPTION)),
     LOSSES(out(Types.FLOAT, "P")),
     LOGPS(out(Types.FLOAT, "2P")),
     COUNTS(out(Types.FLOAT, "2P")),
-    GRAD_LOGITS(gradient(LOGITS));
+    GRAD_LOGITS(gradient(LOGITS)),
+    GRAD_BETA(out(Types.FLOAT, "1|P").when(Presence.OPTION_GRADIENT)),
+    GRAD_BETA_KL(out(Types.FLOAT, "1|P").when(Presence.OPTION_GRADIENT)),
+    GRAD_BETA_MIX(out(Types.FLOAT, "1|P").when(Presence.OPTION_GRADIENT)),
+    GRAD_TAU(out(Types.FLOAT, "1|P").when(Presence.OPTION_GRADIENT));
 
     static final Rules RULES =
             new Rules() {
@@ -34,6 +42,13 @@ public enum PreferenceStepOperand implements Operand {
                 }
 
                 @Override
+                public void presence(Call call) {
+                    StepOptions step = call.option(StepOptions.class);
+                    ParameterTensors.requireOneLoss(call, step.losses().size());
+                    ParameterTensors.presence(call, step.losses().getFirst().loss());
+                }
+
+                @Override
                 public void shapes(Call call) {
                     StepOptions step = call.option(StepOptions.class);
                     for (int k = 0; k < step.losses().size(); k++) {
@@ -41,6 +56,7 @@ public enum PreferenceStepOperand implements Operand {
                             Values.enoughPairs(call, LOGITS, call.size('P'), paired);
                         }
                     }
+                    ParameterTensors.shapes(call);
                 }
 
                 @Override
@@ -48,13 +64,15 @@ public enum PreferenceStepOperand implements Operand {
                     long ignored = call.option(TokenOptions.class).ignoreIndex();
                     Values.labels(LABELS, call.get(LABELS), call.size('V'), ignored);
                     Values.weights(MASK, call.get(MASK));
+                    Loss first = call.option(StepOptions.class).losses().getFirst().loss();
+                    ParameterTensors.values(call, first);
                 }
 
                 @Override
                 public void warn(Call call) {
                     StepOptions step = call.option(StepOptions.class);
                     for (int k = 0; k < step.losses().size(); k++) {
-                        GuardWarning.logIfDue(step.losses().get(k).loss());
+                        GuardWarning.logIfDue(step.losses().get(k).loss(), call);
                     }
                 }
             };

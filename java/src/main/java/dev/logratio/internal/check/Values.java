@@ -32,11 +32,6 @@ final class Values {
         }
     }
 
-    /** An element of a tensor [1], or what stands for it if the host cannot read it. */
-    static double number(StridedTensor tensor, double otherwise) {
-        return isUnread(tensor) ? otherwise : tensor.loadDouble(0);
-    }
-
     static void labels(Operand operand, StridedTensor labels, long vocabulary, long ignoreIndex) {
         if (isUnread(labels)) {
             return;
@@ -101,7 +96,7 @@ final class Values {
         }
     }
 
-    private static boolean isUnread(StridedTensor tensor) {
+    static boolean isUnread(StridedTensor tensor) {
         return tensor == null || !tensor.device().isHost();
     }
 

@@ -112,15 +112,17 @@ final class Step {
                         rejected(referenceLogps),
                         chosen(counts()),
                         rejected(counts()),
-                        sequenceOptions.reduction() == Reduction.MEAN);
+                        sequenceOptions.reduction() == Reduction.MEAN,
+                        null);
         Rewards rewards = null;
         for (WeightedLoss term : options.losses()) {
             switch (term.loss()) {
                 case Loss.Paired paired -> {
-                    Pairs pairs =
-                            paired instanceof Loss.ReferenceFree ? withoutReference(batch) : batch;
-                    addPaired(paired, term.weight(), pairs);
-                    rewards = rewards == null ? Rewards.of(paired.beta(), pairs) : rewards;
+                    Pairs own =
+                            (paired instanceof Loss.ReferenceFree ? withoutReference(batch) : batch)
+                                    .with(PairParameters.of(call, paired, pairs));
+                    addPaired(paired, term.weight(), own);
+                    rewards = rewards == null ? Rewards.of(own) : rewards;
                 }
                 case Sft sft -> addSft(term.weight());
             }
@@ -151,15 +153,13 @@ final class Step {
     private record Rewards(double chosen, double rejected, double accuracy) {
         static final Rewards NONE = new Rewards(0, 0, 0);
 
-        static Rewards of(double beta, Pairs pairs) {
-            double[] chosen = pairs.chosenRatios();
-            double[] rejected = pairs.rejectedRatios();
+        static Rewards of(Pairs pairs) {
+            double[] chosen = pairs.rewards(pairs.chosenRatios());
+            double[] rejected = pairs.rewards(pairs.rejectedRatios());
             double[] right = new double[pairs.size()];
             Arrays.setAll(right, i -> chosen[i] > rejected[i] ? 1 : 0);
             return new Rewards(
-                    beta * Functions.mean(chosen),
-                    beta * Functions.mean(rejected),
-                    Functions.mean(right));
+                    Functions.mean(chosen), Functions.mean(rejected), Functions.mean(right));
         }
     }
 
@@ -172,7 +172,8 @@ final class Step {
                 zeros,
                 batch.chosenCounts(),
                 batch.rejectedCounts(),
-                batch.perToken());
+                batch.perToken(),
+                batch.parameters());
     }
 
     /** Adds a loss; one with several values per pair counts with their mean. */
@@ -192,6 +193,10 @@ final class Step {
             gradLogps[i] += result.policyChosen[i];
             gradLogps[i + pairs] += result.policyRejected[i];
         }
+        PairLosses.storeGradient(call.get(PreferenceStepOperand.GRAD_BETA), result.beta);
+        PairLosses.storeGradient(call.get(PreferenceStepOperand.GRAD_BETA_KL), result.beta);
+        PairLosses.storeGradient(call.get(PreferenceStepOperand.GRAD_BETA_MIX), result.mix);
+        PairLosses.storeGradient(call.get(PreferenceStepOperand.GRAD_TAU), result.tau);
     }
 
     /** The mean of -logp over every counted chosen token, the same for each pair. */
