@@ -19,23 +19,33 @@ struct SortMemory {
   SortEntry* entries[2];
 };
 
-// Two blocks on a multiprocessor at once: registers for three of them would be spilled.
+// The options with the parameters that are the same for all pairs.
+__device__ inline lr_loss_options with_parameters(const op::PairLoss& call) {
+  lr_loss_options options = call.options;
+  const op::TensorView(&parameters)[math::kParameters] = call.tensors.parameters.values;
+  if (parameters[math::kScale].present)  // no loss has both
+    options.beta = options.beta_kl = read_double(parameters[math::kScale], 0);
+  if (parameters[math::kMix].present)
+    options.beta_mix = read_double(parameters[math::kMix], 0);
+  if (parameters[math::kTemperature].present)
+    options.tau = read_double(parameters[math::kTemperature], 0);
+  return options;
+}
+
+// Two blocks on a multiprocessor at once: registers for three of them would be spilled. kOwn: pairs
+// have parameters of their own.
+template <bool kOwn>
 __global__ void __launch_bounds__(kListThreads, 2)
     evaluate_pair_losses(const LR_PARAMETER op::PairLoss call, SortMemory sort) {
   LR_SHARED(BlockScratch, scratch, 1);
-  lr_loss_options options = call.options;
-#pragma unroll
-  for (int k = 0; k < math::kParameters; ++k) {
-    if (call.learned[k].present)
-      options.*math::learned_option(k) = read_double(call.learned[k], 0);
-  }
-  evaluate_pairs(options, {call.pairs,
-                           call.tensors,
-                           true,
-                           int64_t{blockIdx.x} * kListThreads + threadIdx.x,
-                           int64_t{gridDim.x} * kListThreads,
-                           {sort.entries[0], sort.entries[1]},
-                           scratch});
+  evaluate_pairs<kOwn>(kOwn ? call.options : with_parameters(call),
+                       {call.pairs,
+                        call.tensors,
+                        true,
+                        int64_t{blockIdx.x} * kListThreads + threadIdx.x,
+                        int64_t{gridDim.x} * kListThreads,
+                        {sort.entries[0], sort.entries[1]},
+                        scratch});
 }
 
 __global__ void __launch_bounds__(kListThreads)
@@ -78,10 +88,12 @@ lr_status pair_loss(Execution* execution, const op::PairLoss* losses) {
          {&t.loss, &t.chosen_rewards, &t.rejected_rewards, &t.grad_policy_chosen,
           &t.grad_policy_rejected, &t.grad_reference_chosen, &t.grad_reference_rejected})
       poison(*output);
-    for (const op::TensorView& gradient : t.grad_parameters)
+    for (const op::TensorView& gradient : t.parameters.gradients)
       poison(gradient);
-    launch(evaluate_pair_losses, grid_of(needs_one_block(info) ? 1 : blocks_for(losses->pairs)),
-           kListThreads, 0, execution->stream, *losses, sort);
+    launch(
+        t.parameters.are_by_pair(info) ? evaluate_pair_losses<true> : evaluate_pair_losses<false>,
+        grid_of(needs_one_block(info, t) ? 1 : blocks_for(losses->pairs)), kListThreads, 0,
+        execution->stream, *losses, sort);
   });
 }
 

@@ -29,8 +29,11 @@ struct PairBatch {
 };
 
 // True if one block has to see all pairs.
-inline bool needs_one_block(const math::LossInfo& info) {
-  return info.means > 0 || info.has_parameters() || info.sorting != math::Sorting::none;
+inline bool needs_one_block(const math::LossInfo& info, const op::PairTensors& tensors) {
+  bool sums = info.differentiates_options;
+  for (const op::TensorView& gradient : tensors.parameters.gradients)
+    sums |= gradient.present && gradient.size() == 1;
+  return info.means > 0 || sums || info.sorting != math::Sorting::none;
 }
 
 LR_HD inline int64_t sort_capacity(int64_t pairs) {
@@ -94,12 +97,97 @@ __device__ LR_NO_INLINE inline void store_pair(const PairBatch& batch, int64_t k
   write(t.grad_reference_rejected, k, out.gradient.reference_rejected);
 }
 
+// ---- The loss of a pair ----
+
+// A parameter's tensor is [1] or [P].
+__device__ inline double read_parameter(const op::TensorView& parameter, int64_t k) {
+  return read_double(parameter, parameter.outer * parameter.inner == 1 ? 0 : k);
+}
+
+template <class Loss, int kParameter>
+__device__ __forceinline__ void set_own(const op::PairTensors& tensors, int64_t k,
+                                        lr_loss_options* own) {
+  constexpr auto kOption = Loss::info.option_of(kParameter);
+  const op::TensorView& parameter = tensors.parameters.values[kParameter];
+  if constexpr (kOption != nullptr) {
+    if (parameter.present)
+      own->*kOption = read_parameter(parameter, k);
+  }
+}
+
+// The options with a pair's parameters in their places.
+template <class Loss>
+__device__ __forceinline__ lr_loss_options own_options(const lr_loss_options& options,
+                                                       const op::PairTensors& tensors, int64_t k) {
+  lr_loss_options own = options;
+  set_own<Loss, math::kScale>(tensors, k, &own);
+  set_own<Loss, math::kMix>(tensors, k, &own);
+  set_own<Loss, math::kTemperature>(tensors, k, &own);
+  return own;
+}
+
+// The losses of a batch: one for all pairs, or each pair's own.
+template <class Loss>
+struct SharedLoss {
+  static constexpr bool kOwn = false;
+
+  const Loss& loss;
+  double reward_beta;
+
+  __device__ __forceinline__ const Loss& at(int64_t) const { return loss; }
+  __device__ __forceinline__ double beta(int64_t) const { return reward_beta; }
+};
+
+template <class Loss>
+struct OwnLosses {
+  static constexpr bool kOwn = true;
+
+  const lr_loss_options& options;
+  const op::PairTensors& tensors;
+
+  __device__ __forceinline__ Loss at(int64_t k) const {
+    return Loss(own_options<Loss>(options, tensors, k));
+  }
+  __device__ __forceinline__ double beta(int64_t k) const {
+    constexpr auto kRewardBeta = Loss::info.reward_beta;
+    return own_options<Loss>(options, tensors, k).*kRewardBeta;
+  }
+};
+
+// The gradients by parameters: of each pair, or summed.
+__device__ LR_NO_INLINE inline void store_parameters(const PairBatch& batch, int64_t k,
+                                                     const math::ParameterGradient<double>& own,
+                                                     double (&sums)[math::kParameters]) {
+#pragma unroll
+  for (int p = 0; p < math::kParameters; ++p) {
+    const op::TensorView& gradient = batch.tensors.parameters.gradients[p];
+    if (gradient.outer * gradient.inner == 1) {
+      sums[p] += own[p];
+    } else {
+      write(gradient, k, own[p]);
+    }
+  }
+}
+
+// The sums of all threads to the gradients that are [1].
+__device__ inline void store_sums(const PairBatch& batch, double (&sums)[math::kParameters]) {
+  block_sum(sums, batch.scratch);
+  if (threadIdx.x != 0)
+    return;
+#pragma unroll
+  for (int p = 0; p < math::kParameters; ++p) {
+    const op::TensorView& gradient = batch.tensors.parameters.gradients[p];
+    if (gradient.outer * gradient.inner == 1)
+      write(gradient, 0, sums[p]);
+  }
+}
+
 // ---- Losses of the whole batch ----
 
 // Means of the features, the variance about the first of them, and the derivatives of the weighted
 // losses by these statistics.
-template <class Loss>
-__device__ inline void take_statistics(const Loss& loss, const PairBatch& batch,
+template <class Loss, class Losses>
+__device__ inline void take_statistics(const Losses& losses, const PairBatch& batch,
                                        math::Statistics* statistics,
                                        math::Statistics* derivatives) {
   constexpr bool kReferenceFree = Loss::info.kind == LR_LOSS_REFERENCE_FREE,
@@ -109,7 +197,7 @@ __device__ inline void take_statistics(const Loss& loss, const PairBatch& batch,
   double sums[3] = {0, 0, 0};
   for (int64_t k = batch.first; k < batch.pairs; k += batch.step) {
     const math::Features<double> features =
-        loss.features(load_pair(batch, k, kReferenceFree, kTwoValues).input);
+        losses.at(k).features(load_pair(batch, k, kReferenceFree, kTwoValues).input);
     sums[0] += features.first;
     sums[1] += features.second;
   }
@@ -119,7 +207,7 @@ __device__ inline void take_statistics(const Loss& loss, const PairBatch& batch,
     double squares[1] = {0};
     for (int64_t k = batch.first; k < batch.pairs; k += batch.step) {
       const double off =
-          loss.features(load_pair(batch, k, kReferenceFree, kTwoValues).input).first -
+          losses.at(k).features(load_pair(batch, k, kReferenceFree, kTwoValues).input).first -
           statistics->mean[0];
       squares[0] += off * off;
     }
@@ -129,7 +217,7 @@ __device__ inline void take_statistics(const Loss& loss, const PairBatch& batch,
   sums[0] = sums[1] = sums[2] = 0;
   for (int64_t k = batch.first; k < batch.pairs; k += batch.step) {
     const LoadedPair in = load_pair(batch, k, kReferenceFree, kTwoValues);
-    const math::CoupledOutput<double> out = loss.evaluate(in.input, *statistics);
+    const math::CoupledOutput<double> out = losses.at(k).evaluate(in.input, *statistics);
     for (int i = 0; i < kMeans; ++i)
       sums[i] += math::by_statistic(in.upstream[kTwoValues ? i : 0], out.d_mean[i]);
     if (kVariance)
@@ -187,8 +275,8 @@ __device__ inline SortKeys sort_keys(const PairInput& pair) {
 
 // The formula is evaluated on ranks as if they were pairs, and its gradient goes back to the pairs
 // that hold the ranks.
-template <class Loss>
-__device__ inline void evaluate_sorted(const Loss& loss, double beta, const PairBatch& batch) {
+template <class Loss, class Losses>
+__device__ inline void evaluate_sorted(const Losses& losses, const PairBatch& batch) {
   constexpr bool kByModel = Loss::info.sorting == math::Sorting::by_model;
   const op::PairTensors& t = batch.tensors;
   const auto keys_of = [&](int64_t pair) {
@@ -207,11 +295,12 @@ __device__ inline void evaluate_sorted(const Loss& loss, double beta, const Pair
   }
   sort_entries(batch.entries[0], capacity);
   sort_entries(batch.entries[1], capacity);
+  double parameters[math::kParameters] = {};
   for (int64_t rank = batch.first; rank < batch.pairs; rank += batch.step) {
     const int64_t first = batch.entries[0][rank].pair, second = batch.entries[1][rank].pair;
     const LoadedPair own = load_pair(batch, rank, false, false);
-    const PairOutput out =
-        loss.evaluate(PairInput{keys_of(first).first, keys_of(second).second, 0, 0, 1, 1});
+    const PairOutput out = losses.at(rank).evaluate(
+        PairInput{keys_of(first).first, keys_of(second).second, 0, 0, 1, 1});
     const double d_first = math::vanishing_product(own.upstream[0], out.gradient.policy_chosen);
     const double d_second = math::vanishing_product(own.upstream[0], out.gradient.policy_rejected);
     write(t.loss, rank, out.value);
@@ -219,23 +308,33 @@ __device__ inline void evaluate_sorted(const Loss& loss, double beta, const Pair
     write(kByModel ? t.grad_policy_rejected : t.grad_reference_chosen, first, -d_first);
     write(kByModel ? t.grad_reference_chosen : t.grad_policy_rejected, second, d_second);
     write(t.grad_reference_rejected, second, -d_second);
-    store_rewards(batch, rank, own.input, beta);
+    store_rewards(batch, rank, own.input, losses.beta(rank));
+    if constexpr (Losses::kOwn) {
+      math::ParameterGradient<double> gradient = out.parameters;
+#pragma unroll
+      for (int p = 0; p < math::kParameters; ++p)
+        gradient[p] = math::vanishing_product(own.upstream[0], gradient[p]);
+      store_parameters(batch, rank, gradient, parameters);
+    }
   }
+  if constexpr (Losses::kOwn)
+    store_sums(batch, parameters);
 }
 
 // ---- Any loss ----
 
-template <class Loss>
-__device__ inline void evaluate_loss(const Loss& loss, double beta, const PairBatch& batch) {
+template <class Loss, class Losses>
+__device__ inline void evaluate_loss(const Losses& losses, const PairBatch& batch) {
   constexpr bool kReferenceFree = Loss::info.kind == LR_LOSS_REFERENCE_FREE,
                  kTwoValues = Loss::info.two_values, kCoupled = Loss::info.means > 0;
-  constexpr bool kHasParameters = Loss::info.has_parameters();
+  constexpr bool kOwn = Losses::kOwn, kSumsParameters = !kOwn && Loss::info.differentiates_options;
   math::Statistics statistics, derivatives;
   if constexpr (kCoupled)
-    take_statistics(loss, batch, &statistics, &derivatives);
+    take_statistics<Loss>(losses, batch, &statistics, &derivatives);
   double parameters[math::kParameters] = {};
   for (int64_t k = batch.first; k < batch.pairs; k += batch.step) {
     const LoadedPair in = load_pair(batch, k, kReferenceFree, kTwoValues);
+    const auto& loss = losses.at(k);
     PairOutput out;
     if constexpr (kCoupled) {
       out = loss.evaluate(in.input, statistics).pair;
@@ -248,40 +347,57 @@ __device__ inline void evaluate_loss(const Loss& loss, double beta, const PairBa
     gradient.reference_chosen = math::vanishing_product(in.upstream[0], gradient.reference_chosen);
     gradient.reference_rejected =
         math::vanishing_product(in.upstream[1], gradient.reference_rejected);
+    math::ParameterGradient<double> by_own;
+    if constexpr (kOwn) {
+#pragma unroll
+      for (int p = 0; p < math::kParameters; ++p) {
+        by_own[p] = math::vanishing_product(in.upstream[0], out.parameters[p]);
+        if (kTwoValues)
+          by_own[p] += math::vanishing_product(in.upstream[1], out.second_parameters[p]);
+      }
+    }
     if constexpr (kCoupled) {
-      const math::PairGradient<double> more = loss.pull_back(
+      const math::PulledBack<double> back = loss.pull_back(
           in.input, math::feature_gradient(loss.features(in.input), statistics, derivatives));
+      const math::PairGradient<double>& more = back.gradient;
       gradient.policy_chosen += more.policy_chosen;
       gradient.policy_rejected += more.policy_rejected;
       gradient.reference_chosen += more.reference_chosen;
       gradient.reference_rejected += more.reference_rejected;
+#pragma unroll
+      for (int p = 0; kOwn && p < math::kParameters; ++p)
+        by_own[p] += back.parameters[p];
     }
-    if constexpr (kHasParameters) {
+    if constexpr (kOwn)
+      store_parameters(batch, k, by_own, parameters);
+    if constexpr (kSumsParameters) {
 #pragma unroll
       for (int p = 0; p < math::kParameters; ++p)
         parameters[p] += math::vanishing_product(in.upstream[0], out.parameters[p]);
     }
     store_pair(batch, k, out, kTwoValues);
-    store_rewards(batch, k, in.input, beta);
+    store_rewards(batch, k, in.input, losses.beta(k));
   }
-  if constexpr (kHasParameters) {
-    block_sum(parameters, batch.scratch);
-    if (threadIdx.x == 0) {
-#pragma unroll
-      for (int p = 0; p < math::kParameters; ++p)
-        write(batch.tensors.grad_parameters[p], 0, parameters[p]);
-    }
-  }
+  if constexpr (kOwn || kSumsParameters)
+    store_sums(batch, parameters);
 }
 
 // Called by all threads of a block, which must all come.
+template <bool kOwn>
 __device__ inline void evaluate_pairs(const lr_loss_options& options, const PairBatch& batch) {
   math::visit_paired(options, [&]<class Loss>(const Loss& loss) {
-    constexpr auto kRewardBeta = Loss::info.reward_beta;
-    if constexpr (Loss::info.sorting != math::Sorting::none) {
-      evaluate_sorted(loss, options.*kRewardBeta, batch);
+    const auto evaluate = [&](const auto& losses) {
+      if constexpr (Loss::info.sorting != math::Sorting::none) {
+        evaluate_sorted<Loss>(losses, batch);
+      } else {
+        evaluate_loss<Loss>(losses, batch);
+      }
+    };
+    if constexpr (kOwn) {
+      evaluate(OwnLosses<Loss>{options, batch.tensors});
     } else {
-      evaluate_loss(loss, options.*kRewardBeta, batch);
+      constexpr auto kRewardBeta = Loss::info.reward_beta;
+      evaluate(SharedLoss<Loss>{loss, options.*kRewardBeta});
     }
   });
 }

@@ -295,12 +295,15 @@ lr_status preference_step(Execution* execution, const op::PreferenceStep* step) 
   const bool sft = std::any_of(step->losses, step->losses + step->loss_count, [](const auto& l) {
     return math::loss_info(l.options.loss)->kind == LR_LOSS_AUXILIARY;
   });
-  return run_step(execution, step, {step->wpo != LR_WPO_OFF, sft, step->rows() / 2},
-                  {&step->chosen_rewards, &step->rejected_rewards}, step_pairs,
-                  [&](Workspace& workspace, bool has_backward, StepPairs* pairs) {
-                    plan_pairs(*step, workspace, pairs);
-                    return plan_extras(*step, workspace, sft, has_backward, pairs);
-                  });
+  const op::TensorView* const gradients = step->parameters.gradients;
+  return run_step(
+      execution, step, {step->wpo != LR_WPO_OFF, sft, step->rows() / 2},
+      {&step->chosen_rewards, &step->rejected_rewards, gradients, gradients + 1, gradients + 2},
+      step->parameters.none() ? step_pairs<false> : step_pairs<true>,
+      [&](Workspace& workspace, bool has_backward, StepPairs* pairs) {
+        plan_pairs(*step, workspace, pairs);
+        return plan_extras(*step, workspace, sft, has_backward, pairs);
+      });
 }
 
 lr_status unpaired_step(Execution* execution, const op::UnpairedStep* step) {

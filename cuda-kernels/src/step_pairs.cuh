@@ -67,7 +67,13 @@ struct StepPairs {
   }
   __device__ double reward(int64_t sequence) const {
     const math::SequenceFigures& of = sequences.of[sequence];
-    return reward_beta == 0 ? 0 : reward_beta * (of.logp - of.reference);
+    const double beta = beta_of(sequence % pairs);
+    return beta == 0 ? 0 : beta * (of.logp - of.reference);
+  }
+  // What a pair's rewards are scaled by.
+  __device__ double beta_of(int64_t pair) const {
+    const op::TensorView& own = tensors.parameters.values[math::kScale];
+    return own.present ? read_double(own, own.size() == 1 ? 0 : pair) : reward_beta;
   }
 };
 
@@ -123,6 +129,7 @@ __device__ LR_NO_INLINE inline void swap_counts(const StepPairs& call) {
 }
 
 // Adds a loss of pairs, weighted, to the totals.
+template <bool kOwn>
 __device__ LR_NO_INLINE inline void add_loss(const StepPairs& call, const ListedLoss& loss,
                                              BlockScratch* scratch) {
   const int64_t pairs = call.pairs;
@@ -136,13 +143,13 @@ __device__ LR_NO_INLINE inline void add_loss(const StepPairs& call, const Listed
         loss.weight * call.weight_of(k).both() / values * call.upstream_of_loss();
   });
   __syncthreads();  // a loss that sorts reads the upstream of others' pairs
-  evaluate_pairs(loss.options, {pairs,
-                                call.tensors,
-                                false,
-                                threadIdx.x,
-                                kListThreads,
-                                {call.entries[0], call.entries[1]},
-                                scratch});
+  evaluate_pairs<kOwn>(loss.options, {pairs,
+                                      call.tensors,
+                                      false,
+                                      threadIdx.x,
+                                      kListThreads,
+                                      {call.entries[0], call.entries[1]},
+                                      scratch});
   __syncthreads();
   for_pairs(call, [&](int64_t k) {
     const double value =
@@ -179,6 +186,8 @@ __device__ LR_NO_INLINE inline void add_nll(const StepPairs& call, const ListedL
   });
 }
 
+// kOwn: pairs have parameters of their own, of the one loss of the list.
+template <bool kOwn>
 __device__ inline void evaluate_list(const StepPairs& call, BlockScratch* scratch) {
   for_pairs(call, [&](int64_t k) {
     call.total_loss[k] = call.total_gradient[k] = call.total_gradient[call.pairs + k] = 0;
@@ -190,7 +199,7 @@ __device__ inline void evaluate_list(const StepPairs& call, BlockScratch* scratc
   for (int i = 0; i < call.loss_count; ++i) {
     const ListedLoss& loss = call.list[i];
     if (!loss.is_sft)
-      add_loss(call, loss, scratch);
+      add_loss<kOwn>(call, loss, scratch);
     if (loss.is_sft || loss.adds_nll)
       add_nll(call, loss, scratch);
   }
@@ -203,13 +212,14 @@ __device__ inline void evaluate_list(const StepPairs& call, BlockScratch* scratc
     write_metrics(call, scratch);
 }
 
+template <bool kOwn>
 __global__ void __launch_bounds__(kListThreads) step_pairs(const LR_PARAMETER StepPairs call) {
   LR_SHARED(BlockScratch, scratch, 1);
   if (call.cleared != nullptr && threadIdx.x == 0)
     *call.cleared = 0;
   if (call.sequences.of_parts != nullptr)
     finish_sequences(call);
-  evaluate_list(call, scratch);
+  evaluate_list<kOwn>(call, scratch);
 }
 
 // ---- The host's side ----
@@ -277,6 +287,7 @@ inline void plan_pairs(const op::PreferenceStep& step, Workspace& workspace, Ste
   t.grad_policy_rejected = view_of(call->gradient + pairs, pairs);
   t.chosen_rewards = step.chosen_rewards;
   t.rejected_rewards = step.rejected_rewards;
+  t.parameters = step.parameters;
 }
 
 // The memory of what few steps need beside. sft: whether that is in the list.

@@ -442,7 +442,7 @@ typedef struct lr_option_info {
   double upper;
   int32_t lower_included; /* 1: a number may be the bound itself */
   int32_t upper_included;
-  int32_t has_gradient;      /* 1: the loss has a gradient for it, in the output grad_NAME */
+  int32_t has_gradient;      /* 1: the loss has the output grad_NAME even where NAME is no tensor */
   int32_t value_count;       /* of a choice; 0 for a number */
   const char* const* values; /* [value_count] names of a choice's values; the default comes first */
 } lr_option_info;
@@ -462,7 +462,8 @@ typedef struct lr_loss_info {
   int32_t divides_by_length;        /* 1: sums of log-probs are divided by token counts; means are
                                        refused. An option normalise can turn it off */
   int32_t has_rewards;              /* 1: there are rewards */
-  int32_t takes_learned_parameters; /* 1: options with a gradient may be given as tensors */
+  int32_t takes_learned_parameters; /* 1, of every paired loss: those of beta, beta_kl, beta_mix and
+                                       tau that it has may be given as tensors */
   int32_t uses_kl;                  /* 1: takes kl_policy_logps and kl_reference_logps */
 } lr_loss_info;
 /* How many losses there are. */
@@ -479,13 +480,17 @@ LR_API lr_status lr_loss_describe(int32_t number, lr_loss_info* info);
  *                                          length, default 1
  *   grad_loss                              upstream gradient per pair, default 1/P (gradients of
  *                                          the mean)
- *   beta_kl, beta_mix, tau [1]             of dlrml: take the place of the options, for parameters
- *                                          that are learned
- *   outputs: loss; chosen_rewards, rejected_rewards; grad_* of the four log-probs; grad_beta
- *            (discopop), grad_beta_kl, grad_beta_mix (dlrml), grad_tau (both): [1], sums over the
- *            pairs
+ *   beta, beta_kl, beta_mix, tau           [1] or [P]: take the place of the loss's options, for
+ *                                          parameters that are learned, or are each pair's own;
+ *                                          beta, beta_kl and tau > 0, beta_mix finite. On a device
+ *                                          they are taken as they are
+ *   outputs: loss; chosen_rewards, rejected_rewards; grad_* of the four log-probs; grad_beta,
+ *            grad_beta_kl, grad_beta_mix, grad_tau of those shapes, [1] being the sum over the
+ *            pairs. Where the parameter is no tensor discopop (grad_beta, grad_tau) and dlrml (the
+ *            other three) have them, [1]
  * kto_pair has 2P losses, the chosen ones first, and so has its grad_loss (default 1/(2P)). aot
- * and aot_unpaired: loss k and grad_loss k belong to rank k of the ascending stable sort. An
+ * and aot_unpaired: loss k, grad_loss k, and element k of a parameter [P] and of its gradient,
+ * belong to rank k of the ascending stable sort; rewards of pair k are of beta k all the same. An
  * output that the loss does not have is an error. P = 0 is allowed.
  */
 typedef struct lr_pair_loss_args {
@@ -515,6 +520,7 @@ typedef struct lr_pair_loss_args {
   const DLTensor* beta_mix;
   const DLTensor* tau;
   lr_cuda* cuda; /* needed with CUDA tensors, NULL otherwise */
+  const DLTensor* beta;
 } lr_pair_loss_args;
 LR_API lr_status lr_pair_loss(const lr_pair_loss_args* args);
 
@@ -589,9 +595,12 @@ typedef struct lr_step_metrics {
  *                                  metrics see it
  *   loss_options                   loss_count structs one after the other; their losses add up,
  *                                  each times its weight
+ *   beta, beta_kl, beta_mix, tau   [1] or [P] float: as in lr_pair_loss, of a single loss; rewards
+ *                                  are of each pair's own
  *   outputs: losses [P] (kto_pair adds the mean of a pair's two), logps [2P], counts [2P],
  *            chosen_rewards [P], rejected_rewards [P] float; grad_logits as the logits, which it
- *            may be (in place); metrics
+ *            may be (in place); metrics; grad_beta, grad_beta_kl, grad_beta_mix, grad_tau of the
+ *            loss, as in lr_pair_loss
  * A token counts if its mask counts and its label is not ignore_index. Rows that do not count are
  * not read, nor are their labels; their gradient is 0. `metrics` is host memory, or device memory
  * in a call on CUDA tensors. Rewards are those of the first loss that has some; where none has,
@@ -627,6 +636,14 @@ typedef struct lr_preference_step_args {
   const DLTensor* rejected_rewards;
   double token_count; /* > 0: what sft and an NLL with nll token are divided by, such as the tokens
                          of several batches; 0: the batch's own count */
+  const DLTensor* beta;
+  const DLTensor* beta_kl;
+  const DLTensor* beta_mix;
+  const DLTensor* tau;
+  const DLTensor* grad_beta;
+  const DLTensor* grad_beta_kl;
+  const DLTensor* grad_beta_mix;
+  const DLTensor* grad_tau;
 } lr_preference_step_args;
 LR_API lr_status lr_preference_step(const lr_preference_step_args* args);
 

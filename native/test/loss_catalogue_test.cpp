@@ -386,7 +386,7 @@ TEST(LossCatalogue, Refusals) {
   refuse(options, "variant is 2, expected 0 to 1");
   args.beta_mix = out;
   refuse(loss_options("sigmoid"),
-         "beta_mix is given as a tensor, expected it only with the loss dlrml, not sigmoid");
+         "beta_mix is given as a tensor, expected a loss with the option beta_mix, not sigmoid");
 }
 
 TEST(UnpairedLoss, Values) {

@@ -65,11 +65,12 @@ TEST(LossDescription, OfEachKind) {
   const std::vector<std::string> expected = {
       "dlrml margin: beta_kl=0.05(0,inf)' beta_mix=0.2(-inf,inf)' tau=0.05(0,inf)'" + score +
           " guard=none|warn|clamp" + divergence + " learned",
-      "sigmoid/dpo margin: beta=0.1(0,inf) label_smoothing=0[0,0.5)" + score + divergence,
-      "aot log-ratios: beta=0.1(0,inf) label_smoothing=0[0,0.5) ranks",
-      "kto_pair log-ratios: beta=0.1(0,inf) detach=off|on x2",
-      "dbaql log-ratios: beta=0.05(0,inf) tau=0.05(0,inf) variant=repo|old|paper >=2",
-      "orpo reference-free: beta=0.1(0,inf) nll=pair|token length",
+      "sigmoid/dpo margin: beta=0.1(0,inf) label_smoothing=0[0,0.5)" + score + divergence +
+          " learned",
+      "aot log-ratios: beta=0.1(0,inf) label_smoothing=0[0,0.5) ranks learned",
+      "kto_pair log-ratios: beta=0.1(0,inf) detach=off|on x2 learned",
+      "dbaql log-ratios: beta=0.05(0,inf) tau=0.05(0,inf) variant=repo|old|paper >=2 learned",
+      "orpo reference-free: beta=0.1(0,inf) nll=pair|token length learned",
       "kto unpaired: beta=0.1(0,inf) desirable_weight=1[0,inf) undesirable_weight=1[0,inf) kl",
       "sft auxiliary: length unrewarded",
   };

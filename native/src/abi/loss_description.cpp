@@ -20,14 +20,14 @@ constexpr size_t option_count(const LossInfo& loss) {
   return loss.numbers.size() + loss.choices.size();
 }
 
-constexpr lr_option_info describe(const NumberOption& option) {
+constexpr lr_option_info describe(const NumberOption& option, const LossInfo& loss) {
   return {.name = option.name,
           .default_value = option.fallback,
           .lower = option.range.lower,
           .upper = option.range.upper,
           .lower_included = option.range.lower_included,
           .upper_included = option.range.upper_included,
-          .has_gradient = option.parameter != math::kNoParameter,
+          .has_gradient = loss.differentiates_options && option.parameter != math::kNoParameter,
           .value_count = 0,
           .values = nullptr};
 }
@@ -53,7 +53,7 @@ constexpr std::array<Options, math::kLossCount> kOptions = [] {
     const LossInfo& loss = *math::loss_info(number);
     size_t k = 0;  // a loss with more than kMostOptions does not compile
     for (const NumberOption& option : loss.numbers)
-      all[number - 1][k++] = describe(option);
+      all[number - 1][k++] = describe(option, loss);
     for (const ChoiceOption& option : loss.choices)
       all[number - 1][k++] = describe(option);
   }
@@ -87,7 +87,7 @@ lr_status lr_loss_describe(int32_t number, lr_loss_info* info) {
                              .of_ranks = loss->sorting != math::Sorting::none,
                              .divides_by_length = loss->divides_by_length,
                              .has_rewards = loss->reward_beta != nullptr,
-                             .takes_learned_parameters = loss->takes_learned_parameters,
+                             .takes_learned_parameters = loss->paired(),
                              .uses_kl = loss->uses_kl};
     std::memcpy(info, &known, info->size < sizeof known ? info->size : sizeof known);
   });

@@ -44,7 +44,8 @@ inline constexpr Types kRowWeights{bit(ElementType::f32), "F32", "F32"};
 // ---- Shapes ----
 
 // A symbolic shape such as [2P,T,V] or [N+1]: in each dimension a number, or a letter that stands
-// for the same size throughout a call, perhaps with a factor and something added.
+// for the same size throughout a call, perhaps with a factor and something added. Or 1, where "1|"
+// stands before it.
 struct Pattern {
   static constexpr int kMaxRank = 3;
 
@@ -53,10 +54,13 @@ struct Pattern {
   uint8_t factors[kMaxRank] = {};
   uint8_t letters[kMaxRank] = {};  // from 1 for A; 0 where the size is the factor itself
   uint8_t addends[kMaxRank] = {};
+  bool or_one[kMaxRank] = {};
 
   consteval Pattern() = default;
   consteval explicit Pattern(const char* text) : text(text) {
     for (const char* at = text; *at != '\0'; ++rank) {
+      or_one[rank] = at[0] == '1' && at[1] == '|';
+      at += or_one[rank] ? 2 : 0;
       uint8_t number = 0;
       for (; *at >= '0' && *at <= '9'; ++at)
         number = static_cast<uint8_t>(10 * number + (*at - '0'));

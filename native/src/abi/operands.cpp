@@ -36,11 +36,19 @@ std::string declared_size(const Pattern& pattern, int dimension) {
          (pattern.addends[dimension] == 0 ? "" : "+" + std::to_string(pattern.addends[dimension]));
 }
 
+// "[1] or [P]" of "1|P".
+std::string bracketed(std::string sizes) {
+  const size_t choice = sizes.find('|');
+  if (choice != std::string::npos)
+    sizes.replace(choice, 1, "] or [");
+  return "[" + sizes + "]";
+}
+
 std::string names(const Shapes& shapes) {
   std::string text;
   for (int k = 0; k < shapes.count; ++k) {
     const char* const before = k == 0 ? "" : k + 1 < shapes.count ? ", " : " or ";
-    text += std::string(before) + "[" + shapes.patterns[k].text + "]";
+    text += before + bracketed(shapes.patterns[k].text);
   }
   return text;
 }
@@ -167,6 +175,8 @@ bool Operands::matches(const DLTensor& tensor, const Pattern& pattern) {
   if (tensor.ndim != pattern.rank)
     return false;
   for (int d = 0; d < pattern.rank; ++d) {
+    if (pattern.or_one[d] && tensor.shape[d] == 1)
+      continue;
     int64_t& size = sizes_[pattern.letters[d]];
     const int64_t scaled = tensor.shape[d] - pattern.addends[d];
     if (size == kUnknown && scaled >= 0 && scaled % pattern.factors[d] == 0)
@@ -308,9 +318,9 @@ std::string Operands::with_known(const Pattern& pattern) const {
     is_any_known |= is_known && letter != 0;
     const std::string size =
         is_known ? std::to_string(pattern.size(d, sizes_[letter])) : declared_size(pattern, d);
-    text += (d > 0 ? ", " : "") + size;
+    text += (d > 0 ? ", " : "") + (pattern.or_one[d] ? "1|" + size : size);
   }
-  return "[" + (is_any_known ? text : pattern.text) + "]";
+  return bracketed(is_any_known ? text : pattern.text);
 }
 
 }  // namespace logratio::abi

@@ -40,7 +40,7 @@ class Operands {
   [[noreturn, gnu::cold]] void missing(const DLTensor* const& field, const std::string& why) const;
 
  private:
-  static constexpr int kMaxOperands = 24;
+  static constexpr int kMaxOperands = 32;
   static constexpr int kLetters = 'Z' - 'A' + 2;  // the first is none, of size 1
   static constexpr int64_t kUnknown = -1;
   static constexpr uint8_t kEveryForm = (1 << Shapes::kMaxForms) - 1;

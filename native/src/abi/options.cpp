@@ -174,9 +174,8 @@ const char* option_name(double lr_loss_options::*option) {
   return math::kNumberNames[at - std::begin(math::kNumberMembers)];
 }
 
-bool has_gradient(const LossInfo& loss, double lr_loss_options::*option) {
-  const NumberOption* found = find(loss, option);
-  return found != nullptr && found->parameter != math::kNoParameter;
+const NumberOption* find_option(const LossInfo& loss, double lr_loss_options::*option) {
+  return find(loss, option);
 }
 
 void check_choice(const char* name, int32_t value, int32_t count) {
@@ -193,8 +192,7 @@ void check_number(const char* name, double value, bool valid, const char* expect
 
 void check_vocab_option(int64_t vocab) {
   if (vocab < 0) {
-    invalid("vocab is " + std::to_string(vocab) +
-            ", expected a number >= 1, or 0 for all columns");
+    invalid("vocab is " + std::to_string(vocab) + ", expected a number >= 1, or 0 for all columns");
   }
 }
 

@@ -23,7 +23,8 @@ void check_kl(const DLTensor* kl_policy_logps, const math::LossInfo& loss);
 void check_pairs(const Operand& operand, int64_t pairs, const math::LossInfo& loss);
 // "beta_kl".
 const char* option_name(double lr_loss_options::*option);
-bool has_gradient(const math::LossInfo& loss, double lr_loss_options::*option);
+// The number of a loss; nullptr where it has none such.
+const math::NumberOption* find_option(const math::LossInfo& loss, double lr_loss_options::*option);
 
 // An enumeration's value is one of 0..count-1; a number is what it has to be.
 void check_choice(const char* name, int32_t value, int32_t count);

@@ -8,6 +8,7 @@
 #include "abi/errors.h"
 #include "abi/operands.h"
 #include "abi/options.h"
+#include "abi/parameters.h"
 #include "abi/values.h"
 #include "cpu/elements.h"
 #include "math/losses.h"
@@ -118,7 +119,8 @@ void shrink(const lr_preference_step_args& a, op::PreferenceStep* call) {
     call->tokens = 0;
   const bool each = a.reference_logps != nullptr || a.pair_weights != nullptr ||
                     a.losses != nullptr || a.logps != nullptr || a.counts != nullptr ||
-                    a.chosen_rewards != nullptr || a.rejected_rewards != nullptr;
+                    a.chosen_rewards != nullptr || a.rejected_rewards != nullptr ||
+                    !call->parameters.none();
   if (!each)
     call->pairs = std::min<int64_t>(call->pairs, 2);
 }
@@ -136,6 +138,7 @@ void check_for_device(const std::vector<op::WeightedLoss>& losses, const lr_step
 lr_status lr_preference_step(const lr_preference_step_args* args) {
   return operation("lr_preference_step_args", args, [](const lr_preference_step_args& a) {
     op::PreferenceStep call{};
+    op::ParameterTensors& parameters = call.parameters;
     const Operand list[] = {
         in("logits", a.logits, kLogits, shape<"2P,T,V">, call.logits, kRequired),
         in("labels", a.labels, kInts, shape<"2P,T">, call.labels.values, kRequired),
@@ -146,16 +149,28 @@ lr_status lr_preference_step(const lr_preference_step_args* args) {
         in("pair_weights", a.pair_weights, kFloats, shape<"P">, call.pair_weights),
         in("grad_loss", a.grad_loss, kFloats, shape<"1">, call.grad_loss),
         in("nll_mask", a.nll_mask, kMasks, shape<"2P,T">, call.nll_mask),
+        parameter("beta", a.beta, parameters, math::kScale, &lr_loss_options::beta),
+        parameter("beta_kl", a.beta_kl, parameters, math::kScale, &lr_loss_options::beta_kl),
+        parameter("beta_mix", a.beta_mix, parameters, math::kMix, &lr_loss_options::beta_mix),
+        parameter("tau", a.tau, parameters, math::kTemperature, &lr_loss_options::tau),
         out("losses", a.losses, kFloats, shape<"P">, call.losses_out),
         out("logps", a.logps, kFloats, shape<"2P">, call.logps),
         out("counts", a.counts, kFloats, shape<"2P">, call.counts),
         out("chosen_rewards", a.chosen_rewards, kFloats, shape<"P">, call.chosen_rewards),
         out("rejected_rewards", a.rejected_rewards, kFloats, shape<"P">, call.rejected_rewards),
         gradient("grad_logits", a.grad_logits, a.logits, shape<"2P,T,V">, call.gradient),
+        parameter_gradient("grad_beta", a.grad_beta, parameters, math::kScale,
+                           &lr_loss_options::beta),
+        parameter_gradient("grad_beta_kl", a.grad_beta_kl, parameters, math::kScale,
+                           &lr_loss_options::beta_kl),
+        parameter_gradient("grad_beta_mix", a.grad_beta_mix, parameters, math::kMix,
+                           &lr_loss_options::beta_mix),
+        parameter_gradient("grad_tau", a.grad_tau, parameters, math::kTemperature,
+                           &lr_loss_options::tau),
     };
     const Placement placement(list, a.cuda);
     Operands operands(list);
-    const std::vector<op::WeightedLoss> losses = check_losses(a);
+    std::vector<op::WeightedLoss> losses = check_losses(a);
     call.losses = losses.data();
     call.loss_count = static_cast<int>(losses.size());
     call.wpo = a.wpo;
@@ -172,11 +187,14 @@ lr_status lr_preference_step(const lr_preference_step_args* args) {
     check_token_count(a.token_count, losses);
     operands.check_presence();
     check_presence(a, losses);
+    check_one_loss(list, losses.size());
+    check_parameters(list, info_of(losses.front()));
     operands.check_tensors();
     call.pairs = operands.size('P');
     call.tokens = operands.size('T');
     for (const op::WeightedLoss& loss : losses)
       check_pairs(operands[a.logits], call.pairs, info_of(loss));
+    check_parameter_shapes(list);
     const int64_t vocab = check_vocab(a.token_options.vocab, operands.size('V'));
     operands.check_apart();
     limit_columns(&call.logits, vocab);
@@ -191,6 +209,8 @@ lr_status lr_preference_step(const lr_preference_step_args* args) {
     check_weights(operands[a.mask], call.mask);
     check_weights(operands[a.pair_weights], call.pair_weights);
     check_weights(operands[a.nll_mask], call.nll_mask, call.rows() / 2);
+    read_parameters(list, &losses.front().options);
+    call.reward_beta = reward_beta(losses, call.has_reference());
     cpu::preference_step(call);
   });
 }

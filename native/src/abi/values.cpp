@@ -26,8 +26,9 @@ namespace {
 void check_label(const Operand& operand, int64_t k, int64_t label, int64_t ignore_index,
                  int64_t vocabulary) {
   if (label != ignore_index && (label < 0 || label >= vocabulary)) {
-    invalid(element_text(operand, k) + " is " + std::to_string(label) + ", expected a number in [0," +
-            std::to_string(vocabulary) + ") or the ignore_index " + std::to_string(ignore_index));
+    invalid(element_text(operand, k) + " is " + std::to_string(label) +
+            ", expected a number in [0," + std::to_string(vocabulary) + ") or the ignore_index " +
+            std::to_string(ignore_index));
   }
 }
 

@@ -51,7 +51,9 @@ class Pairs {
         pairs_(pairs),
         t_(tensors),
         kernels_(kernels()),
-        uniform_(one_over(info_.two_values ? 2 * pairs : pairs)) {}
+        uniform_(one_over(info_.two_values ? 2 * pairs : pairs)) {
+    in_.has_parameters = tensors.parameters.are_by_pair(info_);
+  }
 
   void run() {
     if (info_.means > 0)
@@ -63,8 +65,10 @@ class Pairs {
         kernels_.pull_back(options_, statistics_, d_statistics_, count, in_, &out_);
       store_block(first, count);
     }
-    for (int k = 0; k < math::kParameters; ++k)
-      store_one(t_.grad_parameters[k], out_.parameters[k]);
+    for (int p = 0; p < math::kParameters; ++p) {
+      if (t_.parameters.gradients[p].size() == 1 || !in_.has_parameters)
+        store_one(t_.parameters.gradients[p], out_.parameters[p]);
+    }
   }
 
  private:
@@ -81,7 +85,17 @@ class Pairs {
     if (info_.two_values)
       load(t_.grad_loss, t_.grad_loss ? pairs_ + first : first, count, uniform_, 0,
            in_.second_upstream);
+    if (in_.has_parameters)
+      load_parameters(first, count);
     return count;
+  }
+
+  void load_parameters(int64_t first, int64_t count) {
+    for (int p = 0; p < math::kParameters; ++p) {
+      if (const auto option = info_.option_of(p))
+        load(t_.parameters.values[p], first, count, options_.*option, options_.*option,
+             in_.parameters[p]);
+    }
   }
 
   // An answer without tokens is divided by 1.
@@ -148,6 +162,20 @@ class Pairs {
     store(t_.grad_reference_rejected, first, count, out_.reference_rejected);
     store_rewards(t_.chosen_rewards, first, count, in_.policy_chosen, in_.reference_chosen);
     store_rewards(t_.rejected_rewards, first, count, in_.policy_rejected, in_.reference_rejected);
+    if (in_.has_parameters)
+      store_parameters(first, count);
+  }
+
+  void store_parameters(int64_t first, int64_t count) {
+    for (int p = 0; p < math::kParameters; ++p) {
+      const TensorView& gradient = t_.parameters.gradients[p];
+      if (gradient && gradient.size() == 1) {
+        for (int64_t k = 0; k < count; ++k)
+          out_.parameters[p] += out_.by_parameter[p][k];
+      } else {
+        store(gradient, first, count, out_.by_parameter[p]);
+      }
+    }
   }
 
   void store_rewards(const TensorView& view, int64_t first, int64_t count, const double* policy,
@@ -156,8 +184,13 @@ class Pairs {
       return;
     const double beta = options_.*info_.reward_beta;
     PairColumn rewards;
-    for (int64_t k = 0; k < count; ++k)
-      rewards[k] = beta * (policy[k] - reference[k]);
+    if (in_.has_parameters) {
+      for (int64_t k = 0; k < count; ++k)
+        rewards[k] = in_.parameters[math::kScale][k] * (policy[k] - reference[k]);
+    } else {
+      for (int64_t k = 0; k < count; ++k)
+        rewards[k] = beta * (policy[k] - reference[k]);
+    }
     write(view, first, count, rewards);
   }
 

@@ -130,8 +130,10 @@ class PairLayer : public StepLayer {
 
   // Of the reference whether or not a loss looks at it.
   void find_rewards() {
-    const double beta = call_.reward_beta;
+    const TensorView& own = call_.parameters.values[math::kScale];
+    const std::vector<double> betas = read_all(own, call_.pairs, call_.reward_beta);
     for (int64_t k = 0; k < call_.pairs; ++k) {
+      const double beta = betas[k];
       const auto reward = [&](const SequenceFigures& answer) {
         return beta == 0 ? 0 : beta * (answer.logp - answer.reference);
       };
@@ -178,6 +180,7 @@ class PairLayer : public StepLayer {
     t.loss = view_of(value.data(), values * pairs);
     t.grad_policy_chosen = view_of(gradient.data(), pairs);
     t.grad_policy_rejected = view_of(gradient.data() + pairs, pairs);
+    t.parameters = call_.parameters;  // gradients are as the upstream: of the step's own loss
     pair_loss(options, pairs, t);
     for (int64_t k = 0; k < pairs; ++k) {
       const double both = info.two_values ? (value[k] + value[pairs + k]) / 2 : value[k];

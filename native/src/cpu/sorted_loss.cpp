@@ -84,6 +84,7 @@ void sorted_loss(const lr_loss_options& options, int64_t pairs, const PairTensor
   ranks.policy_chosen = view(first.keys);
   ranks.policy_rejected = view(second.keys);
   ranks.grad_loss = t.grad_loss;
+  ranks.parameters = t.parameters;
   ranks.loss = t.loss;
   ranks.grad_policy_chosen = view(d_first);
   ranks.grad_policy_rejected = view(d_second);
@@ -94,9 +95,10 @@ void sorted_loss(const lr_loss_options& options, int64_t pairs, const PairTensor
   store(t.grad_policy_rejected, by_model ? negated(by_first) : by_second);
   store(t.grad_reference_chosen, by_model ? by_second : negated(by_first));
   store(t.grad_reference_rejected, negated(by_second));
-  const auto store_rewards = [&options](const TensorView& view, std::vector<double> ratio) {
-    for (double& value : ratio)
-      value *= options.beta;
+  const std::vector<double> betas =
+      read_all(t.parameters.values[math::kScale], pairs, options.beta);
+  const auto store_rewards = [&betas](const TensorView& view, std::vector<double> ratio) {
+    std::transform(ratio.begin(), ratio.end(), betas.begin(), ratio.begin(), std::multiplies<>());
     store(view, ratio);
   };
   store_rewards(t.chosen_rewards, chosen_ratio);

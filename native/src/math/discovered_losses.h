@@ -21,6 +21,39 @@ LR_FORCE_INLINE LR_HD PairGradient<Real> of_difference(Real d) {
   return PairGradient<Real>::of_ratios(d, -d);
 }
 
+// A factor of D, and its derivatives by beta and tau.
+template <class Number>
+struct Factor {
+  Number value;
+  Number by_beta, by_tau;
+
+  LR_FORCE_INLINE LR_HD static Factor none() { return {Number(1), Number(0), Number(0)}; }
+  LR_FORCE_INLINE LR_HD static Factor of_beta(const LossOptions<Number>& options) {
+    return {options.beta, Number(1), Number(0)};
+  }
+  LR_FORCE_INLINE LR_HD static Factor of_beta_over_tau(const LossOptions<Number>& options) {
+    const Number value = options.beta / options.tau;
+    return {value, Number(1) / options.tau, -value / options.tau};
+  }
+
+  // The derivatives of a function of factor * D, given that by the factor.
+  template <class Real>
+  LR_FORCE_INLINE LR_HD ParameterGradient<Real> parameters(Real by_factor) const {
+    const auto by = [&](Number slope) {  // nothing, not even of an infinity, where there is none
+      return select(Real(slope) == Real(0), Real(0), by_factor * Real(slope));
+    };
+    return {{by(by_beta), Real(0), by(by_tau)}};
+  }
+};
+
+// The derivatives by features whose first is factor * D, as those by D, beta and tau.
+template <class Real, class Number>
+LR_FORCE_INLINE LR_HD PulledBack<Real> pull_back_factor(const Factor<Number>& factor,
+                                                        const PairInput<Real>& pair, Real d) {
+  return {of_difference(Real(factor.value) * d),
+          factor.parameters(vanishing_product(difference(pair), d))};
+}
+
 // -log sigmoid(y) and relu(1 - y), with their slopes: the two branches of aql, aqfl and pfl.
 template <class Real>
 struct LogisticAndHinge {
@@ -52,6 +85,7 @@ struct LogisticAndHinge {
 
 // dbaql: w softplus(-y / T) + (1 - w) exp(-T y), w = sigmoid(Var x), T = .9; x = y / tau, or D in
 // the old variant. A pair has no variance.
+template <class Number = double>
 class Dbaql {
   static constexpr double kTemperature = .9;
 
@@ -63,13 +97,14 @@ class Dbaql {
                                  .means = 1,
                                  .variance = true};
 
-  LR_FORCE_INLINE LR_HD explicit Dbaql(const lr_loss_options& options)
+  LR_FORCE_INLINE LR_HD explicit Dbaql(const LossOptions<Number>& options)
       : beta_(options.beta),
-        gate_(options.variant == LR_VARIANT_OLD ? 1.0 : options.beta / options.tau) {}
+        gate_(options.variant == LR_VARIANT_OLD ? Factor<Number>::none()
+                                                : Factor<Number>::of_beta_over_tau(options)) {}
 
   template <class Real>
   LR_FORCE_INLINE LR_HD Features<Real> features(const PairInput<Real>& pair) const {
-    return {Real(gate_) * difference(pair)};
+    return {Real(gate_.value) * difference(pair)};
   }
   template <class Real>
   LR_FORCE_INLINE LR_HD CoupledOutput<Real> evaluate(const PairInput<Real>& pair,
@@ -83,23 +118,25 @@ class Dbaql {
     const Real slope =
         Real(-1 / kTemperature) * w * own.sigmoid_negated - Real(kTemperature) * exponential;
     const Real d_variance = w * (vanishing_product(rest, own.loss) - exponential);
-    return {{vanishing_product(w, own.loss) + exponential, of_difference(Real(beta_) * slope), {}},
+    return {{vanishing_product(w, own.loss) + exponential, of_difference(Real(beta_) * slope),
+             ParameterGradient<Real>::of_scale(vanishing_product(difference(pair), slope))},
             {Real(0), Real(0)},
             d_variance};
   }
   template <class Real>
-  LR_FORCE_INLINE LR_HD PairGradient<Real> pull_back(const PairInput<Real>&,
-                                                     const Features<Real>& d) const {
-    return of_difference(Real(gate_) * d.first);
+  LR_FORCE_INLINE LR_HD PulledBack<Real> pull_back(const PairInput<Real>& pair,
+                                                   const Features<Real>& d) const {
+    return pull_back_factor(gate_, pair, d.first);
   }
 
  private:
-  double beta_;
-  double gate_;
+  Number beta_;
+  Factor<Number> gate_;
 };
 
 // aql: q softplus(-y) + (1 - q) relu(1 - y), q = sigmoid(m - x), m = P + w (sigmoid(mean x) - P), P
 // = .5, w = .01, x = y / tau. Old and paper: x = D and q = sigmoid(beta (m - D)).
+template <class Number = double>
 class Aql {
   static constexpr double kCentre = .5;
   static constexpr double kWeight = .01;
@@ -111,46 +148,54 @@ class Aql {
                                  .choices = kDiscoveredChoices,
                                  .means = 1};
 
-  LR_FORCE_INLINE LR_HD explicit Aql(const lr_loss_options& options)
+  LR_FORCE_INLINE LR_HD explicit Aql(const LossOptions<Number>& options)
       : beta_(options.beta),
-        gate_(options.variant == LR_VARIANT_REPO ? options.beta / options.tau : 1.0),
-        strength_(options.variant == LR_VARIANT_REPO ? 1.0 : options.beta) {}
+        repo_(options.variant == LR_VARIANT_REPO),
+        gate_(repo_ ? Factor<Number>::of_beta_over_tau(options) : Factor<Number>::none()),
+        strength_(repo_ ? Number(1) : options.beta) {}
 
   template <class Real>
   LR_FORCE_INLINE LR_HD Features<Real> features(const PairInput<Real>& pair) const {
-    return {Real(gate_) * difference(pair)};
+    return {Real(gate_.value) * difference(pair)};
   }
   template <class Real>
   LR_FORCE_INLINE LR_HD CoupledOutput<Real> evaluate(const PairInput<Real>& pair,
                                                      const Statistics& statistics) const {
-    const Real x = Real(gate_) * difference(pair);
+    const Real x = Real(gate_.value) * difference(pair);
     const Logistic<Real> average(Real(statistics.mean[0]));
     const Real middle = Real(kCentre) + Real(kWeight) * (average.sigmoid - Real(kCentre));
     const Logistic<Real> share(Real(strength_) * (middle - x));
     const LogisticAndHinge<Real> branches(Real(beta_) * difference(pair));
     // The derivative by the argument of the share.
     const Real d_argument = vanishing_product(share.slope(), branches.d_share());
-    const Real slope = Real(beta_) * branches.slope(share.sigmoid, share.sigmoid_negated) -
-                       Real(strength_ * gate_) * d_argument;
-    const Real d_mean = Real(strength_ * kWeight) * average.slope() * d_argument;
-    return {{branches.mix(share.sigmoid, share.sigmoid_negated), of_difference(slope), {}},
+    const Real branch_slope = branches.slope(share.sigmoid, share.sigmoid_negated);
+    const Real slope = Real(beta_) * branch_slope - Real(strength_ * gate_.value) * d_argument;
+    const Real d_mean = Real(strength_ * Number(kWeight)) * average.slope() * d_argument;
+    ParameterGradient<Real> parameters =
+        gate_.parameters(-vanishing_product(difference(pair), Real(strength_) * d_argument));
+    parameters[kScale] = parameters[kScale] + vanishing_product(difference(pair), branch_slope);
+    if (!repo_)
+      parameters[kScale] = parameters[kScale] + vanishing_product(middle - x, d_argument);
+    return {{branches.mix(share.sigmoid, share.sigmoid_negated), of_difference(slope), parameters},
             {d_mean, Real(0)}};
   }
   template <class Real>
-  LR_FORCE_INLINE LR_HD PairGradient<Real> pull_back(const PairInput<Real>&,
-                                                     const Features<Real>& d) const {
-    return of_difference(Real(gate_) * d.first);
+  LR_FORCE_INLINE LR_HD PulledBack<Real> pull_back(const PairInput<Real>& pair,
+                                                   const Features<Real>& d) const {
+    return pull_back_factor(gate_, pair, d.first);
   }
 
  private:
-  double beta_;
-  double gate_;
-  double strength_;
+  Number beta_;
+  bool repo_;
+  Factor<Number> gate_;
+  Number strength_;
 };
 
 // aqfl: b softplus(-y) + (1 - b) relu(1 - y), b = sigmoid(.1 |x - A|), A = (1 - u) S
 // mean(sigmoid(-x)) + u sigmoid(mean x), u = .05, S the standard deviation of x, x = y / tau. Old:
 // x = D. Paper: A = M + u sigmoid(mean x - M), M = Var x mean(sigmoid(-x)).
+template <class Number = double>
 class Aqfl {
   static constexpr double kDistanceScale = .1;
   static constexpr double kWeight = .05;
@@ -163,20 +208,21 @@ class Aqfl {
                                  .means = 2,
                                  .variance = true};
 
-  LR_FORCE_INLINE LR_HD explicit Aqfl(const lr_loss_options& options)
+  LR_FORCE_INLINE LR_HD explicit Aqfl(const LossOptions<Number>& options)
       : beta_(options.beta),
-        gate_(options.variant == LR_VARIANT_OLD ? 1.0 : options.beta / options.tau),
+        gate_(options.variant == LR_VARIANT_OLD ? Factor<Number>::none()
+                                                : Factor<Number>::of_beta_over_tau(options)),
         paper_(options.variant == LR_VARIANT_PAPER) {}
 
   template <class Real>
   LR_FORCE_INLINE LR_HD Features<Real> features(const PairInput<Real>& pair) const {
-    const Real x = Real(gate_) * difference(pair);
+    const Real x = Real(gate_.value) * difference(pair);
     return {x, Logistic<Real>(x).sigmoid_negated};
   }
   template <class Real>
   LR_FORCE_INLINE LR_HD CoupledOutput<Real> evaluate(const PairInput<Real>& pair,
                                                      const Statistics& statistics) const {
-    const Real x = Real(gate_) * difference(pair);
+    const Real x = Real(gate_.value) * difference(pair);
     const Real variance(statistics.variance), deviation = sqrt(variance),
                                               failures(statistics.mean[1]);
     const Real spread = paper_ ? variance : deviation;
@@ -196,69 +242,77 @@ class Aqfl {
         select(distance > Real(0), Real(1), select(distance < Real(0), Real(-1), Real(0)));
     const Real d_distance =
         sign * vanishing_product(Real(kDistanceScale) * share.slope(), branches.d_share());
-    const Real slope = Real(beta_) * branches.slope(share.sigmoid, share.sigmoid_negated) +
-                       Real(gate_) * d_distance;
-    return {{branches.mix(share.sigmoid, share.sigmoid_negated), of_difference(slope), {}},
+    const Real branch_slope = branches.slope(share.sigmoid, share.sigmoid_negated);
+    const Real slope = Real(beta_) * branch_slope + Real(gate_.value) * d_distance;
+    ParameterGradient<Real> parameters =
+        gate_.parameters(vanishing_product(difference(pair), d_distance));
+    parameters[kScale] = parameters[kScale] + vanishing_product(difference(pair), branch_slope);
+    return {{branches.mix(share.sigmoid, share.sigmoid_negated), of_difference(slope), parameters},
             {-d_mean * d_distance, -d_moment * spread * d_distance},
             -d_moment * failures * d_spread * d_distance};
   }
   template <class Real>
-  LR_FORCE_INLINE LR_HD PairGradient<Real> pull_back(const PairInput<Real>& pair,
-                                                     const Features<Real>& d) const {
-    const Logistic<Real> failure(Real(gate_) * difference(pair));
-    return of_difference(Real(gate_) * (d.first - failure.slope() * d.second));
+  LR_FORCE_INLINE LR_HD PulledBack<Real> pull_back(const PairInput<Real>& pair,
+                                                   const Features<Real>& d) const {
+    const Logistic<Real> failure(Real(gate_.value) * difference(pair));
+    return pull_back_factor(gate_, pair, d.first - failure.slope() * d.second);
   }
 
  private:
-  double beta_;
-  double gate_;
+  Number beta_;
+  Factor<Number> gate_;
   bool paper_;
 };
 
 // padll: .9 (1 - .5 [D < 0]) softplus(-y).
+template <class Number = double>
 class Padll {
  public:
   static constexpr LossInfo info{
       .name = "padll", .kind = LR_LOSS_OF_LOG_RATIOS, .numbers = kDiscoveredBeta};
 
-  LR_FORCE_INLINE LR_HD explicit Padll(const lr_loss_options& options) : beta_(options.beta) {}
+  LR_FORCE_INLINE LR_HD explicit Padll(const LossOptions<Number>& options) : beta_(options.beta) {}
 
   template <class Real>
   LR_FORCE_INLINE LR_HD PairOutput<Real> evaluate(const PairInput<Real>& pair) const {
     const Real d = difference(pair);
     const Logistic<Real> logistic(Real(beta_) * d);
     const Real weight = select(d < Real(0), Real(.45), Real(.9));
-    return {weight * logistic.loss,
-            of_difference(Real(-beta_) * weight * logistic.sigmoid_negated)};
+    return {weight * logistic.loss, of_difference(Real(-beta_) * weight * logistic.sigmoid_negated),
+            ParameterGradient<Real>::of_scale(
+                -vanishing_product(d, weight * logistic.sigmoid_negated))};
   }
 
  private:
-  double beta_;
+  Number beta_;
 };
 
 // cell: exp(-y) / 2 + softplus(-y) / 2.
+template <class Number = double>
 class Cell {
  public:
   static constexpr LossInfo info{
       .name = "cell", .kind = LR_LOSS_OF_LOG_RATIOS, .numbers = kDiscoveredBeta};
 
-  LR_FORCE_INLINE LR_HD explicit Cell(const lr_loss_options& options) : beta_(options.beta) {}
+  LR_FORCE_INLINE LR_HD explicit Cell(const LossOptions<Number>& options) : beta_(options.beta) {}
 
   template <class Real>
   LR_FORCE_INLINE LR_HD PairOutput<Real> evaluate(const PairInput<Real>& pair) const {
     const Real y = Real(beta_) * difference(pair), half(.5);
     const Logistic<Real> logistic(y);
     const Real exponential = exp(-y);
-    return {half * (exponential + logistic.loss),
-            of_difference(Real(-.5 * beta_) * (exponential + logistic.sigmoid_negated))};
+    const Real fall = exponential + logistic.sigmoid_negated;
+    return {half * (exponential + logistic.loss), of_difference(Real(Number(-.5) * beta_) * fall),
+            ParameterGradient<Real>::of_scale(-half * vanishing_product(difference(pair), fall))};
   }
 
  private:
-  double beta_;
+  Number beta_;
 };
 
 // pfl: softplus(-y) / 2 where the policy ranks the pair rightly (lw > ll), else 2 relu(1 - y). Old:
 // D for y. Paper: y / tau for y.
+template <class Number = double>
 class Pfl {
  public:
   static constexpr LossInfo info{.name = "pfl",
@@ -266,24 +320,26 @@ class Pfl {
                                  .numbers = kDiscoveredNumbers,
                                  .choices = kDiscoveredChoices};
 
-  LR_FORCE_INLINE LR_HD explicit Pfl(const lr_loss_options& options)
-      : scale_(options.variant == LR_VARIANT_OLD     ? 1.0
-               : options.variant == LR_VARIANT_PAPER ? options.beta / options.tau
-                                                     : options.beta) {}
+  LR_FORCE_INLINE LR_HD explicit Pfl(const LossOptions<Number>& options)
+      : scale_(options.variant == LR_VARIANT_OLD     ? Factor<Number>::none()
+               : options.variant == LR_VARIANT_PAPER ? Factor<Number>::of_beta_over_tau(options)
+                                                     : Factor<Number>::of_beta(options)) {}
 
   template <class Real>
   LR_FORCE_INLINE LR_HD PairOutput<Real> evaluate(const PairInput<Real>& pair) const {
-    const LogisticAndHinge<Real> branches(Real(scale_) * difference(pair));
+    const LogisticAndHinge<Real> branches(Real(scale_.value) * difference(pair));
     const auto right = pair.policy_chosen > pair.policy_rejected;
+    const Real slope =
+        select(right, Real(.5) * branches.logistic_slope, Real(2) * branches.hinge_slope);
     return {select(right, Real(.5) * branches.logistic, Real(2) * branches.hinge),
-            of_difference(Real(scale_) * select(right, Real(.5) * branches.logistic_slope,
-                                                Real(2) * branches.hinge_slope))};
+            of_difference(Real(scale_.value) * slope),
+            scale_.parameters(vanishing_product(difference(pair), slope))};
   }
 
  private:
-  double scale_;
+  Factor<Number> scale_;
 };
 
-using DiscoveredLosses = LossList<Dbaql, Aql, Aqfl, Padll, Cell, Pfl>;
+using DiscoveredLosses = LossList<Dbaql<>, Aql<>, Aqfl<>, Padll<>, Cell<>, Pfl<>>;
 
 }  // namespace logratio::math

@@ -19,9 +19,10 @@ struct MixtureTerms {
   Real d_u;
 };
 
-// beta > 0; gate is any finite number.
-template <class Real>
-LR_FORCE_INLINE LR_HD MixtureTerms<Real> logistic_exponential(Real rho, double beta, double gate) {
+// beta > 0; gate is any finite number. Both are of type Number, one for all of Real or each its
+// own.
+template <class Real, class Number>
+LR_FORCE_INLINE LR_HD MixtureTerms<Real> logistic_exponential(Real rho, Number beta, Number gate) {
   const Real zero(0), one(1);
   const Real z = Real(beta) * rho;
   const Real u = vanishing_product(Real(gate), rho);
@@ -47,9 +48,12 @@ LR_FORCE_INLINE LR_HD MixtureTerms<Real> logistic_exponential(Real rho, double b
   // An open gate with a rising exponential needs gate <= 0: q underflows while exp(-z) overflows,
   // so their exponents are added too.
   Real growth = q * exponential;
-  if (gate <= 0)
-    growth =
+  const auto backward = gate <= Number(0);
+  if (any(backward)) {
+    const Real joined =
         select(open & !falling, exp(vanishing_product(Real(-(beta + gate)), rho)) * r * r, growth);
+    growth = select(backward, joined, growth);
+  }
   const Real rising =
       select(growth == Real(kInfinity), growth, growth - vanishing_product(q * m, logistic));
   terms.d_u = select(falling, m * q * decay.log1p_v.excess, rising);

@@ -2,8 +2,11 @@
 //
 // A paired loss is a class with
 //   static constexpr LossInfo info            name, options, traits
-//   explicit Loss(const lr_loss_options&)     options already checked against info
-//   PairOutput<Real> evaluate(const PairInput<Real>&)   one pair: value and every derivative
+//   explicit Loss(const LossOptions<Number>&)           options already checked against info
+//   PairOutput<Real> evaluate(const PairInput<Real>&)   one pair: value and every derivative,
+//                                                       those by its parameters, too
+// and a template over Number, the type of its parameters: double where all pairs share them, Real
+// where each pair has its own.
 // Losses of D, the difference of the two log-ratios' scores, reach evaluate through
 // difference_loss().
 //
@@ -12,13 +15,15 @@
 //   Features<Real> features(const PairInput<Real>&)
 //   CoupledOutput<Real> evaluate(const PairInput<Real>&, const Statistics&)
 //                                             derivatives by the statistics, too
-//   PairGradient<Real> pull_back(const PairInput<Real>&, const Features<Real>&)
-//                                             from derivatives by its features to its inputs
+//   PulledBack<Real> pull_back(const PairInput<Real>&, const Features<Real>&)
+//                                             from derivatives by its features to its inputs and
+//                                             parameters
 // What lies between, from statistics to features, is the same for all: feature_gradient() below.
 #pragma once
 
 #include <cstdint>
 #include <span>
+#include <type_traits>
 
 #include "logratio.h"
 #include "math/f_divergence.h"
@@ -51,6 +56,10 @@ struct ParameterGradient {
 
   LR_FORCE_INLINE LR_HD Real& operator[](int parameter) { return by[parameter]; }
   LR_FORCE_INLINE LR_HD const Real& operator[](int parameter) const { return by[parameter]; }
+
+  LR_FORCE_INLINE LR_HD static ParameterGradient of_scale(Real by_scale) {
+    return {{by_scale, Real(0), Real(0)}};
+  }
 };
 
 template <class Real>
@@ -77,6 +86,7 @@ struct PairOutput {
   ParameterGradient<Real> parameters = {};
   Real second_value = Real(0);  // for a loss with two values per pair: the rejected answer's, while
                                 // `value` is the chosen one's
+  ParameterGradient<Real> second_parameters = {};  // of second_value
 };
 
 // ---- Statistics of a batch ----
@@ -107,6 +117,13 @@ struct CoupledOutput {
 LR_FORCE_INLINE LR_HD double by_statistic(double upstream, double derivative) {
   return derivative == 0 ? 0 : vanishing_product(upstream, derivative);
 }
+
+// What the derivatives by a pair's features are for its inputs and parameters.
+template <class Real>
+struct PulledBack {
+  PairGradient<Real> gradient;
+  ParameterGradient<Real> parameters = {};
+};
 
 // The gradient by a pair's features of a function whose derivatives by the statistics are `d`.
 template <class Real>
@@ -148,7 +165,7 @@ struct NumberOption {
   double lr_loss_options::*member;
   double fallback;
   Range range;
-  int parameter = kNoParameter;  // whose gradient there is
+  int parameter = kNoParameter;  // of a paired loss: that a tensor may stand for it
 };
 
 struct ChoiceOption {
@@ -171,11 +188,12 @@ struct LossInfo {
       &lr_loss_options::beta;  // scales the logged rewards; nullptr: there are none
   bool divides_by_length =
       false;  // unless normalise is off: such a loss takes sums over tokens, never means
-  bool takes_learned_parameters = false;  // tensors in place of its parameters
-  bool uses_kl = false;                   // of an unpaired loss: an estimate over the batch
-  bool two_values = false;                // a value for each answer, not one per pair
-  int means = 0;                          // how many features have a mean that the loss uses
-  bool variance = false;                  // of the first feature; needs two pairs
+  bool differentiates_options = false;  // gradients by its parameters even where no tensor stands
+                                        // for them
+  bool uses_kl = false;                 // of an unpaired loss: an estimate over the batch
+  bool two_values = false;              // a value for each answer, not one per pair
+  int means = 0;                        // how many features have a mean that the loss uses
+  bool variance = false;                // of the first feature; needs two pairs
   Sorting sorting = Sorting::none;
 
   constexpr bool paired() const {
@@ -190,12 +208,13 @@ struct LossInfo {
     }
     return kind == LR_LOSS_AUXILIARY;
   }
-  constexpr bool has_parameters() const {
+  // The option that is a parameter; nullptr where the loss has none.
+  constexpr double lr_loss_options::*option_of(int parameter) const {
     for (const NumberOption& option : numbers) {
-      if (option.parameter != kNoParameter)
-        return true;
+      if (option.parameter == parameter)
+        return option.member;
     }
-    return false;
+    return nullptr;
   }
 };
 
@@ -211,12 +230,6 @@ inline constexpr double lr_loss_options::*kNumberMembers[] = {&lr_loss_options::
                                                               &lr_loss_options::delta,
                                                               &lr_loss_options::desirable_weight,
                                                               &lr_loss_options::undesirable_weight};
-// The option whose place a learned parameter takes.
-LR_HD constexpr double lr_loss_options::*learned_option(int parameter) {
-  return parameter == kScale ? &lr_loss_options::beta_kl
-         : parameter == kMix ? &lr_loss_options::beta_mix
-                             : &lr_loss_options::tau;
-}
 inline constexpr const char* kNumberNames[] = {"beta",
                                                "beta_kl",
                                                "beta_mix",
@@ -252,9 +265,11 @@ inline constexpr ChoiceOption kChoices[] = {kFDivergence, kGuard,  kVariant,
                                             kNormalise,   kDetach, kNll};
 
 constexpr NumberOption beta_option(double fallback) {
-  return {"beta", &lr_loss_options::beta, fallback, kPositive};
+  return {"beta", &lr_loss_options::beta, fallback, kPositive, kScale};
 }
-constexpr NumberOption tau_option() { return {"tau", &lr_loss_options::tau, .05, kPositive}; }
+constexpr NumberOption tau_option() {
+  return {"tau", &lr_loss_options::tau, .05, kPositive, kTemperature};
+}
 constexpr NumberOption smoothing_option() {
   return {"label_smoothing", &lr_loss_options::label_smoothing, 0, kSmoothing};
 }
@@ -268,6 +283,25 @@ inline constexpr NumberOption kBetaAndScore[] = {beta_option(.1), f_alpha_option
 inline constexpr NumberOption kBetaSmoothingAndScore[] = {beta_option(.1), smoothing_option(),
                                                           f_alpha_option()};
 inline constexpr ChoiceOption kScoreOnly[] = {kFDivergence};
+
+// ---- Parameters of each pair ----
+
+// Options whose parameters are each pair's own.
+template <class Number>
+struct OwnOptions : lr_loss_options {
+  Number beta, beta_kl, beta_mix, tau;
+};
+template <class Number>
+using LossOptions =
+    std::conditional_t<std::is_same_v<Number, double>, lr_loss_options, OwnOptions<Number>>;
+
+// A loss with parameters of another type: WithNumbers<Hinge<double>, Real>::Type.
+template <class Loss, class Number>
+struct WithNumbers;
+template <template <class> class Loss, class From, class To>
+struct WithNumbers<Loss<From>, To> {
+  using Type = Loss<To>;
+};
 
 // ---- Losses of D = score(log-ratio of chosen) - score(log-ratio of rejected) ----
 
@@ -289,6 +323,14 @@ LR_FORCE_INLINE LR_HD PairOutput<Real> difference_loss(const PairInput<Real>& pa
               vanishing_product(loss.d_difference, difference.chosen_slope),
               -vanishing_product(loss.d_difference, difference.rejected_slope)),
           loss.parameters};
+}
+
+// A function of beta D as one of D and beta: of its value and its slope by beta D.
+template <class Real>
+LR_FORCE_INLINE LR_HD DifferenceOutput<Real> of_scaled(Real beta, Real difference, Real value,
+                                                       Real slope) {
+  return {value, beta * slope,
+          ParameterGradient<Real>::of_scale(vanishing_product(difference, slope))};
 }
 
 // -(1 - e) log sigmoid(x) - e log sigmoid(-x) and its derivative by x.

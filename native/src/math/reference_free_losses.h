@@ -8,6 +8,7 @@ namespace logratio::math {
 inline constexpr NumberOption kGamma{"gamma", &lr_loss_options::gamma, .5, kFinite};
 
 // simpo: x = beta (aw - al) - gamma; -(1 - e) log sigmoid(x) - e log sigmoid(-x).
+template <class Number = double>
 class Simpo {
   static constexpr NumberOption kNumbers[] = {beta_option(2), kGamma, smoothing_option()};
 
@@ -17,7 +18,7 @@ class Simpo {
                                  .numbers = kNumbers,
                                  .divides_by_length = true};
 
-  LR_FORCE_INLINE LR_HD explicit Simpo(const lr_loss_options& options)
+  LR_FORCE_INLINE LR_HD explicit Simpo(const LossOptions<Number>& options)
       : beta_(options.beta), gamma_(options.gamma), smoothing_(options.label_smoothing) {}
 
   template <class Real>
@@ -29,16 +30,18 @@ class Simpo {
         smoothed_logistic_loss(beta * margin - Real(gamma_), smoothing_);
     const Real slope = beta * loss.d_difference;
     return {loss.value,
-            PairGradient<Real>::of_policy(slope / pair.chosen_count, -slope / pair.rejected_count)};
+            PairGradient<Real>::of_policy(slope / pair.chosen_count, -slope / pair.rejected_count),
+            ParameterGradient<Real>::of_scale(vanishing_product(margin, loss.d_difference))};
   }
 
  private:
-  double beta_;
+  Number beta_;
   double gamma_;
   double smoothing_;
 };
 
 // alphapo: simpo with r(a) = (1 - exp(-alpha a)) / alpha in place of a.
+template <class Number = double>
 class AlphaPo {
   static constexpr NumberOption kNumbers[] = {beta_option(2),
                                               kGamma,
@@ -51,7 +54,7 @@ class AlphaPo {
                                  .numbers = kNumbers,
                                  .divides_by_length = true};
 
-  LR_FORCE_INLINE LR_HD explicit AlphaPo(const lr_loss_options& options)
+  LR_FORCE_INLINE LR_HD explicit AlphaPo(const LossOptions<Number>& options)
       : beta_(options.beta),
         gamma_(options.gamma),
         alpha_(options.alpha),
@@ -74,13 +77,15 @@ class AlphaPo {
     const DifferenceOutput<Real> loss =
         smoothed_logistic_loss(beta * margin - Real(gamma_), smoothing_);
     const Real slope = beta * loss.d_difference;
-    return {loss.value, PairGradient<Real>::of_policy(
-                            vanishing_product(slope, chosen_slope / pair.chosen_count),
-                            -vanishing_product(slope, rejected_slope / pair.rejected_count))};
+    return {loss.value,
+            PairGradient<Real>::of_policy(
+                vanishing_product(slope, chosen_slope / pair.chosen_count),
+                -vanishing_product(slope, rejected_slope / pair.rejected_count)),
+            ParameterGradient<Real>::of_scale(vanishing_product(margin, loss.d_difference))};
   }
 
  private:
-  double beta_;
+  Number beta_;
   double gamma_;
   double alpha_;
   double smoothing_;
@@ -123,12 +128,13 @@ LR_FORCE_INLINE LR_HD Features<Real> nll_features(const PairInput<Real>& pair) {
 }
 
 template <class Real>
-LR_FORCE_INLINE LR_HD PairGradient<Real> nll_pull_back(const PairInput<Real>& pair,
-                                                       const Features<Real>& d) {
-  return PairGradient<Real>::of_policy(d.first * to_sum(pair), Real(0));
+LR_FORCE_INLINE LR_HD PulledBack<Real> nll_pull_back(const PairInput<Real>& pair,
+                                                     const Features<Real>& d) {
+  return {PairGradient<Real>::of_policy(d.first * to_sum(pair), Real(0))};
 }
 
 // cpo: z = beta (lw - ll); -(1 - e) log sigmoid(z) - e log sigmoid(-z) + alpha NLL(chosen).
+template <class Number = double>
 class Cpo {
   static constexpr NumberOption kNumbers[] = {
       beta_option(.1), {"alpha", &lr_loss_options::alpha, 1, kPositive}, smoothing_option()};
@@ -141,7 +147,7 @@ class Cpo {
                                  .choices = kChoicesHere,
                                  .means = 2};
 
-  LR_FORCE_INLINE LR_HD explicit Cpo(const lr_loss_options& options)
+  LR_FORCE_INLINE LR_HD explicit Cpo(const LossOptions<Number>& options)
       : beta_(options.beta),
         alpha_(options.alpha),
         smoothing_(options.label_smoothing),
@@ -155,23 +161,23 @@ class Cpo {
   LR_FORCE_INLINE LR_HD CoupledOutput<Real> evaluate(const PairInput<Real>& pair,
                                                      const Statistics& statistics) const {
     const Real beta(beta_), alpha(alpha_);
-    const DifferenceOutput<Real> loss =
-        smoothed_logistic_loss(beta * (pair.policy_chosen - pair.policy_rejected), smoothing_);
+    const Real margin = pair.policy_chosen - pair.policy_rejected;
+    const DifferenceOutput<Real> loss = smoothed_logistic_loss(beta * margin, smoothing_);
     const ChosenNll<Real> nll(pair, statistics, nll_);
     const Real slope = beta * loss.d_difference;
     return {{loss.value + vanishing_product(alpha, nll.value),
              PairGradient<Real>::of_policy(slope + alpha * nll.d_policy_chosen, -slope),
-             {}},
+             ParameterGradient<Real>::of_scale(vanishing_product(margin, loss.d_difference))},
             {alpha * nll.d_mean[0], nll.d_mean[1]}};
   }
   template <class Real>
-  LR_FORCE_INLINE LR_HD PairGradient<Real> pull_back(const PairInput<Real>& pair,
-                                                     const Features<Real>& d) const {
+  LR_FORCE_INLINE LR_HD PulledBack<Real> pull_back(const PairInput<Real>& pair,
+                                                   const Features<Real>& d) const {
     return nll_pull_back(pair, d);
   }
 
  private:
-  double beta_;
+  Number beta_;
   double alpha_;
   double smoothing_;
   int32_t nll_;
@@ -180,6 +186,7 @@ class Cpo {
 // orpo: NLL(chosen) - beta log sigmoid(o), o the log of the odds ratio of the mean token
 // probabilities exp(aw) and exp(al). A log-prob that rounding has put above 0 counts as 0. Two that
 // are 0 have even odds, whose gradient is left out: its limit depends on the way there.
+template <class Number = double>
 class Orpo {
   static constexpr ChoiceOption kChoicesHere[] = {kNll};
 
@@ -191,7 +198,7 @@ class Orpo {
                                  .divides_by_length = true,
                                  .means = 2};
 
-  LR_FORCE_INLINE LR_HD explicit Orpo(const lr_loss_options& options)
+  LR_FORCE_INLINE LR_HD explicit Orpo(const LossOptions<Number>& options)
       : beta_(options.beta), nll_(options.nll) {}
 
   template <class Real>
@@ -224,12 +231,12 @@ class Orpo {
     return {{nll.value + vanishing_product(beta, odds.loss),
              PairGradient<Real>::of_policy(nll.d_policy_chosen - d_chosen / pair.chosen_count,
                                            d_rejected / pair.rejected_count),
-             {}},
+             ParameterGradient<Real>::of_scale(odds.loss)},
             {nll.d_mean[0], nll.d_mean[1]}};
   }
   template <class Real>
-  LR_FORCE_INLINE LR_HD PairGradient<Real> pull_back(const PairInput<Real>& pair,
-                                                     const Features<Real>& d) const {
+  LR_FORCE_INLINE LR_HD PulledBack<Real> pull_back(const PairInput<Real>& pair,
+                                                   const Features<Real>& d) const {
     return nll_pull_back(pair, d);
   }
 
@@ -241,10 +248,10 @@ class Orpo {
     return pair;
   }
 
-  double beta_;
+  Number beta_;
   int32_t nll_;
 };
 
-using ReferenceFreeLosses = LossList<Simpo, AlphaPo, Cpo, Orpo>;
+using ReferenceFreeLosses = LossList<Simpo<>, AlphaPo<>, Cpo<>, Orpo<>>;
 
 }  // namespace logratio::math

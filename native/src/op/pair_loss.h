@@ -7,6 +7,30 @@
 
 namespace logratio::op {
 
+// Parameters of a loss, and gradients by them.
+struct ParameterTensors {
+  // [1] or [P] (of losses that sort by rank): take the place of the option that is the parameter.
+  // In CPU memory they were checked, and those that were [1] are in the options instead.
+  TensorView values[math::kParameters];
+  TensorView gradients[math::kParameters];  // [1], summed over the pairs, or [P]
+
+  // Whether pairs have parameters of their own, or gradients that the loss does not sum by itself.
+  bool are_by_pair(const math::LossInfo& loss) const {
+    bool by_pair = false;
+    for (int p = 0; p < math::kParameters; ++p) {
+      by_pair |= values[p].present && values[p].size() != 1;
+      by_pair |= gradients[p].present && !loss.differentiates_options;
+    }
+    return by_pair;
+  }
+  bool none() const {
+    bool none = true;
+    for (int p = 0; p < math::kParameters; ++p)
+      none &= !values[p].present && !gradients[p].present;
+    return none;
+  }
+};
+
 // Absent inputs: references 0, counts 1, grad_loss one over the number of losses. Absent outputs
 // are not wanted.
 struct PairTensors {
@@ -25,16 +49,13 @@ struct PairTensors {
   TensorView grad_policy_rejected;
   TensorView grad_reference_chosen;
   TensorView grad_reference_rejected;
-  TensorView grad_parameters[math::kParameters];
+  ParameterTensors parameters;
 };
 
 struct PairLoss {
   lr_loss_options options;
   int64_t pairs;
   PairTensors tensors;
-  // Present ones take the place of math::learned_option: on a device they are read there, in CPU
-  // memory they were checked and are in the options.
-  TensorView learned[math::kParameters];
 };
 
 struct UnpairedLoss {

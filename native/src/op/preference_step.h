@@ -2,6 +2,7 @@
 #pragma once
 
 #include "math/loss.h"
+#include "op/pair_loss.h"
 #include "op/step.h"
 
 namespace logratio::op {
@@ -27,6 +28,8 @@ struct PreferenceStep : Step {
   double token_count;         // divides a mean over the batch's chosen tokens; 0: their own number
   TensorView chosen_rewards;  // [pairs]
   TensorView rejected_rewards;  // [pairs]
+  ParameterTensors
+      parameters;  // of the one loss, if any is there; gradients are of this step's loss
 
   // Whether the step itself adds the negative log-likelihood that is part of a loss of pairs.
   bool adds_nll_of(const lr_loss_options& loss, const math::LossInfo& info) const {

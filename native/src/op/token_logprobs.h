@@ -12,7 +12,7 @@ inline constexpr int64_t kMaxLabels = 1024;  // of a row
 struct TokenLogprobs {
   LogitRows logits;
   RowTransform transform;
-  Labels labels;  // the first of each row
+  Labels labels;                            // the first of each row
   TensorView outputs[math::kTokenOutputs];  // an element per row; absent: not wanted
   TensorView tail;
   Columns label_columns, logp_columns;  // of several labels per row, which differ

@@ -18,6 +18,9 @@ struct PairBlock {
       rejected_counts;
   PairColumn upstream, second_upstream;  // by the values; the second where a pair has two
   bool logps_are_means;
+  bool has_parameters;  // each pair has parameters and gradients by them of its own; false: all
+                        // pairs have those of the options
+  PairColumn parameters[math::kParameters];
 };
 
 struct PairValues {
@@ -27,7 +30,8 @@ struct PairValues {
   PairColumn mean[2],
       variance;  // of a loss of the whole batch: derivatives of the values by the statistics
   math::ParameterGradient<double>
-      parameters;  // of a loss that has such gradients: each call adds its pairs
+      parameters;  // of a loss that differentiates options: each call adds its pairs
+  PairColumn by_parameter[math::kParameters];  // gradients where pairs have parameters
 };
 
 struct ExampleBlock {

@@ -83,6 +83,7 @@ HWY_INLINE bool any(DoubleFlags x) { return !hn::AllFalse(Doubles::Tag(), hn::Or
 HWY_INLINE Doubles select(DoubleFlags condition, Doubles yes, Doubles no) {
   return {hn::IfThenElse(condition.a, yes.a, no.a), hn::IfThenElse(condition.b, yes.b, no.b)};
 }
+HWY_INLINE Doubles select(bool condition, Doubles yes, Doubles no) { return condition ? yes : no; }
 HWY_INLINE Doubles abs(Doubles x) { return {hn::Abs(x.a), hn::Abs(x.b)}; }
 HWY_INLINE Doubles sqrt(Doubles x) { return {hn::Sqrt(x.a), hn::Sqrt(x.b)}; }
 HWY_INLINE Doubles multiply_add(Doubles x, Doubles y, Doubles z) {

@@ -7,6 +7,7 @@ import dev.logratio.StepMetrics;
 import dev.logratio.Tensor;
 import dev.logratio.TokenLogprobs;
 import dev.logratio.TokenLogprobsBackward;
+import dev.logratio.loss.BetaSchedule;
 import dev.logratio.loss.Dlrml;
 import dev.logratio.loss.LearnableBetaMix;
 import dev.logratio.loss.Sigmoid;
@@ -29,6 +30,7 @@ public final class Examples {
         prepared();
         memory();
         betaMix();
+        betaSchedule();
     }
 
     private static void step() {
@@ -168,6 +170,34 @@ public final class Examples {
             mix = mix.withTheta(mix.theta() - learningRate * mix.gradTheta(gradient.getDouble(0)));
             // @end
             print("beta_mix", mix.betaMix());
+        }
+    }
+
+    private static void betaSchedule() {
+        try (Arena arena = Arena.ofConfined()) {
+            Tensor chosen = Tensor.of(arena, new float[] {-10, -12}, 2);
+            Tensor rejected = Tensor.of(arena, new float[] {-14, -11}, 2);
+            Tensor beta = Tensor.zeros(arena, DType.F64, 1);
+            Tensor gradLoss = Tensor.zeros(arena, DType.F64, 2);
+            Tensor gradient = Tensor.zeros(arena, DType.F32, 2);
+            BetaSchedule schedule = new BetaSchedule(.1, .6, .9, 1, 0); // keeps every pair
+            double[] gaps = {4, -1}; // chosen minus rejected log-ratio
+            // @start region="beta-schedule"
+            BetaSchedule.Batch batch = schedule.next(gaps);
+            beta.fill(batch.beta());
+            for (int pair = 0; pair < gaps.length; pair++) {
+                gradLoss.setDouble(batch.weights()[pair] / gaps.length, pair);
+            }
+            PairLoss.of(new Sigmoid(), chosen, rejected)
+                    .referenceFree()
+                    .beta(beta)
+                    .gradLoss(gradLoss)
+                    .gradPolicy(gradient, null)
+                    .run(Backend.cpu());
+            schedule = batch.schedule();
+            // @end
+            print("beta", batch.beta(), schedule.mean());
+            print("gradient", gradient);
         }
     }
 

@@ -97,9 +97,22 @@ public final class PairLoss {
     }
 
     /**
-     * Sets a learned betaKl, in place of the option; of {@link Dlrml}.
+     * Sets beta in place of the loss's option: one that is learned, or each pair's own. Of a loss
+     * of ranks element k of [P] belongs to rank k, as loss k does; the reward of pair k is of it
+     * all the same.
      *
-     * @param betaKl [1] float
+     * @param beta [1] or [P] float; finite and &gt; 0. On a device it is taken as it is
+     * @return this
+     */
+    public PairLoss beta(Tensor beta) {
+        call.set(PairLossOperand.BETA, beta);
+        return this;
+    }
+
+    /**
+     * Sets betaKl in place of the option of {@link Dlrml}: one that is learned, or each pair's own.
+     *
+     * @param betaKl [1] or [P] float; finite and &gt; 0. On a device it is taken as it is
      * @return this
      */
     public PairLoss betaKl(Tensor betaKl) {
@@ -108,10 +121,10 @@ public final class PairLoss {
     }
 
     /**
-     * Sets a learned betaMix, in place of the option; of {@link Dlrml}. {@link LearnableBetaMix}
-     * keeps it where the loss is safe.
+     * Sets betaMix in place of the option of {@link Dlrml}: one that is learned, or each pair's
+     * own. {@link LearnableBetaMix} keeps it where the loss is safe.
      *
-     * @param betaMix [1] float
+     * @param betaMix [1] or [P] float; finite. On a device it is taken as it is
      * @return this
      */
     public PairLoss betaMix(Tensor betaMix) {
@@ -120,9 +133,10 @@ public final class PairLoss {
     }
 
     /**
-     * Sets a learned tau, in place of the option; of {@link Dlrml}.
+     * Sets tau in place of the loss's option: one that is learned, or each pair's own; of losses
+     * that have a tau.
      *
-     * @param tau [1] float
+     * @param tau [1] or [P] float; finite and &gt; 0. On a device it is taken as it is
      * @return this
      */
     public PairLoss tau(Tensor tau) {
@@ -183,10 +197,10 @@ public final class PairLoss {
     }
 
     /**
-     * Sets the tensor that receives the gradient of beta, summed over the pairs; of {@link
-     * dev.logratio.loss.DiscoPop}.
+     * Sets the tensor that receives the gradient of beta: of its tensor's shape, [1] being summed
+     * over the pairs. Where beta is no tensor {@link dev.logratio.loss.DiscoPop} alone has it, [1].
      *
-     * @param out [1] float
+     * @param out [1] or [P] float
      * @return this
      */
     public PairLoss gradBeta(Tensor out) {
@@ -195,10 +209,10 @@ public final class PairLoss {
     }
 
     /**
-     * Sets the tensor that receives the gradient of betaKl, summed over the pairs; of {@link
-     * Dlrml}.
+     * Sets the tensor that receives the gradient of betaKl: of its tensor's shape, [1] being summed
+     * over the pairs. Where betaKl is no tensor it is [1].
      *
-     * @param out [1] float
+     * @param out [1] or [P] float
      * @return this
      */
     public PairLoss gradBetaKl(Tensor out) {
@@ -207,10 +221,10 @@ public final class PairLoss {
     }
 
     /**
-     * Sets the tensor that receives the gradient of betaMix, summed over the pairs; of {@link
-     * Dlrml}.
+     * Sets the tensor that receives the gradient of betaMix: of its tensor's shape, [1] being
+     * summed over the pairs. Where betaMix is no tensor it is [1].
      *
-     * @param out [1] float
+     * @param out [1] or [P] float
      * @return this
      */
     public PairLoss gradBetaMix(Tensor out) {
@@ -219,10 +233,11 @@ public final class PairLoss {
     }
 
     /**
-     * Sets the tensor that receives the gradient of tau, summed over the pairs; of {@link Dlrml}
-     * and {@link dev.logratio.loss.DiscoPop}.
+     * Sets the tensor that receives the gradient of tau: of its tensor's shape, [1] being summed
+     * over the pairs. Where tau is no tensor {@link Dlrml} and {@link dev.logratio.loss.DiscoPop}
+     * alone have it, [1].
      *
-     * @param out [1] float
+     * @param out [1] or [P] float
      * @return this
      */
     public PairLoss gradTau(Tensor out) {

@@ -224,6 +224,51 @@ public final class PreferenceStep {
     }
 
     /**
+     * Sets beta in place of the option of the one loss, as {@link PairLoss#beta} does; an error
+     * beside several losses.
+     *
+     * @param beta [1] or [P] float; finite and &gt; 0. On a device it is taken as it is
+     * @return this
+     */
+    public PreferenceStep beta(Tensor beta) {
+        call.set(PreferenceStepOperand.BETA, beta);
+        return this;
+    }
+
+    /**
+     * Sets betaKl in place of the option of the one loss, as {@link PairLoss#betaKl} does.
+     *
+     * @param betaKl [1] or [P] float; finite and &gt; 0. On a device it is taken as it is
+     * @return this
+     */
+    public PreferenceStep betaKl(Tensor betaKl) {
+        call.set(PreferenceStepOperand.BETA_KL, betaKl);
+        return this;
+    }
+
+    /**
+     * Sets betaMix in place of the option of the one loss, as {@link PairLoss#betaMix} does.
+     *
+     * @param betaMix [1] or [P] float; finite. On a device it is taken as it is
+     * @return this
+     */
+    public PreferenceStep betaMix(Tensor betaMix) {
+        call.set(PreferenceStepOperand.BETA_MIX, betaMix);
+        return this;
+    }
+
+    /**
+     * Sets tau in place of the option of the one loss, as {@link PairLoss#tau} does.
+     *
+     * @param tau [1] or [P] float; finite and &gt; 0. On a device it is taken as it is
+     * @return this
+     */
+    public PreferenceStep tau(Tensor tau) {
+        call.set(PreferenceStepOperand.TAU, tau);
+        return this;
+    }
+
+    /**
      * Sets the tensor that receives the loss of every pair: the weighted sum where there are
      * several, the mean where a loss has two values per pair.
      *
@@ -288,6 +333,56 @@ public final class PreferenceStep {
      */
     public PreferenceStep gradLogits(Tensor out) {
         call.set(PreferenceStepOperand.GRAD_LOGITS, out);
+        return this;
+    }
+
+    /**
+     * Sets the tensor that receives the gradient of the loss by beta: of its tensor's shape, [1]
+     * being summed over the pairs. Where beta is no tensor {@link dev.logratio.loss.DiscoPop} alone
+     * has it, [1].
+     *
+     * @param out [1] or [P] float
+     * @return this
+     */
+    public PreferenceStep gradBeta(Tensor out) {
+        call.set(PreferenceStepOperand.GRAD_BETA, out);
+        return this;
+    }
+
+    /**
+     * Sets the tensor that receives the gradient of the loss by betaKl: of its tensor's shape, [1]
+     * being summed over the pairs. Where betaKl is no tensor it is [1].
+     *
+     * @param out [1] or [P] float
+     * @return this
+     */
+    public PreferenceStep gradBetaKl(Tensor out) {
+        call.set(PreferenceStepOperand.GRAD_BETA_KL, out);
+        return this;
+    }
+
+    /**
+     * Sets the tensor that receives the gradient of the loss by betaMix: of its tensor's shape, [1]
+     * being summed over the pairs. Where betaMix is no tensor it is [1].
+     *
+     * @param out [1] or [P] float
+     * @return this
+     */
+    public PreferenceStep gradBetaMix(Tensor out) {
+        call.set(PreferenceStepOperand.GRAD_BETA_MIX, out);
+        return this;
+    }
+
+    /**
+     * Sets the tensor that receives the gradient of the loss by tau: of its tensor's shape, [1]
+     * being summed over the pairs. Where tau is no tensor {@link dev.logratio.loss.Dlrml} and
+     * {@link dev.logratio.loss.DiscoPop} alone have it, [1].
+     *
+     * @param out [1] or [P] float
+     * @return this
+     */
+    public PreferenceStep gradTau(Tensor out) {
+        call.set(PreferenceStepOperand.GRAD_TAU, out);
         return this;
     }
 

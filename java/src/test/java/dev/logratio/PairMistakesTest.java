@@ -108,7 +108,7 @@ class PairMistakesTest {
                                         .gradTau(out(DType.F32, 1))
                                         .run(b)),
                 new Mistake(
-                        "grad_tau is F32 [3], expected shape [1]",
+                        "grad_tau is F32 [3], expected shape [1], as tau is not given as a tensor",
                         b ->
                                 PairLoss.of(new Dlrml(), pairs, pairs)
                                         .referenceFree()
@@ -123,8 +123,8 @@ class PairMistakesTest {
                                         .losses(out(DType.F32, 3))
                                         .run(b)),
                 new Mistake(
-                        "beta_mix is given as a tensor, expected it only with the loss dlrml, not"
-                                + " discopop",
+                        "beta_mix is given as a tensor, expected a loss with the option beta_mix,"
+                                + " not discopop",
                         b ->
                                 PairLoss.of(new DiscoPop(), pairs, pairs)
                                         .referenceFree()
@@ -132,11 +132,11 @@ class PairMistakesTest {
                                         .losses(out(DType.F32, 3))
                                         .run(b)),
                 new Mistake(
-                        "tau is F32 [3], expected shape [1]",
+                        "tau is F32 [2], expected shape [1] or [3], as policy_chosen is F32 [3]",
                         b ->
                                 PairLoss.of(new Dlrml(), pairs, pairs)
                                         .referenceFree()
-                                        .tau(pairs)
+                                        .tau(f32(2))
                                         .losses(out(DType.F32, 3))
                                         .run(b)),
                 new Mistake(
@@ -163,11 +163,53 @@ class PairMistakesTest {
                                         .losses(out(DType.F32, 6))
                                         .run(b)),
                 new Mistake(
-                        "grad_tau is wanted, expected a loss with the option tau, not dbaql",
+                        "grad_tau is wanted, expected tau as a tensor with it, as loss dbaql has no"
+                                + " gradient by options",
                         b ->
                                 PairLoss.of(new Dbaql(), pairs, pairs)
                                         .referenceFree()
                                         .gradTau(out(DType.F32, 1))
+                                        .run(b)),
+                new Mistake(
+                        "beta is given as a tensor, expected a loss with the option beta, not"
+                                + " dlrml",
+                        b ->
+                                PairLoss.of(new Dlrml(), pairs, pairs)
+                                        .referenceFree()
+                                        .beta(f32(1).fill(1))
+                                        .losses(out(DType.F32, 3))
+                                        .run(b)),
+                new Mistake(
+                        "grad_beta is F32 [1], expected shape [3], as beta is F32 [3]",
+                        b ->
+                                PairLoss.of(new Sigmoid(), pairs, pairs)
+                                        .referenceFree()
+                                        .beta(f32(3).fill(1))
+                                        .gradBeta(out(DType.F32, 1))
+                                        .run(b)),
+                new Mistake(
+                        "grad_beta is F32 [3], expected shape [1], as beta is F32 [1]",
+                        b ->
+                                PairLoss.of(new Sigmoid(), pairs, pairs)
+                                        .referenceFree()
+                                        .beta(f32(1).fill(1))
+                                        .gradBeta(out(DType.F32, 3))
+                                        .run(b)),
+                new Mistake(
+                        "beta[0] is 0.0, expected a finite number > 0",
+                        b ->
+                                PairLoss.of(new Sigmoid(), pairs, pairs)
+                                        .referenceFree()
+                                        .beta(f32(3))
+                                        .losses(out(DType.F32, 3))
+                                        .run(b)),
+                new Mistake(
+                        "beta_mix[0] is Infinity, expected a finite number",
+                        b ->
+                                PairLoss.of(new Dlrml(), pairs, pairs)
+                                        .referenceFree()
+                                        .betaMix(f32(3).fill(Double.POSITIVE_INFINITY))
+                                        .losses(out(DType.F32, 3))
                                         .run(b)),
                 new Mistake(
                         "policy_chosen is F32 [1], expected at least 2 pairs, or none, as loss aqfl"

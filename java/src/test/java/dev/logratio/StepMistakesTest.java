@@ -11,6 +11,8 @@ import dev.logratio.loss.Dlrml;
 import dev.logratio.loss.Ipo;
 import dev.logratio.loss.Orpo;
 import dev.logratio.loss.Sft;
+import dev.logratio.loss.Sigmoid;
+import dev.logratio.loss.WeightedLoss;
 
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.Arguments;
@@ -199,6 +201,50 @@ class StepMistakesTest {
                                     .losses(out(DType.F32, 2))
                                     .run(b);
                         }),
+                new Mistake(
+                        "beta is given as a tensor, expected a single loss with it, not 2",
+                        b ->
+                                PreferenceStep.of(
+                                                List.of(
+                                                        new WeightedLoss(new Sigmoid(), 1),
+                                                        new WeightedLoss(new Sft(), 1)),
+                                                step,
+                                                stepLabels)
+                                        .referenceFree()
+                                        .beta(f32(2).fill(1))
+                                        .losses(out(DType.F32, 2))
+                                        .run(b)),
+                new Mistake(
+                        "beta is given as a tensor, expected a loss with the option beta, not sft",
+                        b ->
+                                PreferenceStep.of(new Sft(), step, stepLabels)
+                                        .beta(f32(2).fill(1))
+                                        .losses(out(DType.F32, 2))
+                                        .run(b)),
+                new Mistake(
+                        "grad_beta is wanted, expected beta as a tensor with it, as loss sigmoid"
+                                + " has no gradient by options",
+                        b ->
+                                PreferenceStep.of(new Sigmoid(), step, stepLabels)
+                                        .referenceFree()
+                                        .gradBeta(out(DType.F32, 1))
+                                        .run(b)),
+                new Mistake(
+                        "tau is F32 [4], expected shape [1] or [2], as logits is F32 [4, 3, 5]",
+                        b ->
+                                PreferenceStep.of(new Dlrml(), step, stepLabels)
+                                        .referenceFree()
+                                        .tau(f32(4).fill(1))
+                                        .losses(out(DType.F32, 2))
+                                        .run(b)),
+                new Mistake(
+                        "tau[0] is 0.0, expected a finite number > 0",
+                        b ->
+                                PreferenceStep.of(new Dlrml(), step, stepLabels)
+                                        .referenceFree()
+                                        .tau(f32(2))
+                                        .losses(out(DType.F32, 2))
+                                        .run(b)),
                 new Mistake(
                         "mask[1, 2] is NaN, expected a finite number >= 0",
                         b ->

@@ -109,6 +109,11 @@ final class TestLosses {
                         .map(bound -> Double.toString(bound));
     }
 
+    /** A loss with other numbers. */
+    static Loss.Paired with(Loss.Paired loss, Map<String, String> options) {
+        return (Loss.Paired) Options.with((Record) loss, options);
+    }
+
     /** Whether a pair's loss depends on other pairs, as the oracle has it. */
     static boolean ofTheBatch(Loss.Paired loss) {
         double[][] logps = {{-2, -9, -3}, {-4, -10, -2}, {-3, -12, -2}, {-5, -11, -4}};

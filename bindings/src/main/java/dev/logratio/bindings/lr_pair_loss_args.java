@@ -41,6 +41,7 @@ import static java.lang.foreign.MemoryLayout.PathElement.*;
  *     const DLTensor *beta_mix;
  *     const DLTensor *tau;
  *     lr_cuda *cuda;
+ *     const DLTensor *beta;
  * }
  * }
  */
@@ -76,7 +77,8 @@ public class lr_pair_loss_args {
         logratio_h.C_POINTER.withName("beta_kl"),
         logratio_h.C_POINTER.withName("beta_mix"),
         logratio_h.C_POINTER.withName("tau"),
-        logratio_h.C_POINTER.withName("cuda")
+        logratio_h.C_POINTER.withName("cuda"),
+        logratio_h.C_POINTER.withName("beta")
     ).withName("lr_pair_loss_args");
 
     /**
@@ -1228,6 +1230,50 @@ public class lr_pair_loss_args {
      */
     public static void cuda(MemorySegment struct, MemorySegment fieldValue) {
         struct.set(cuda$LAYOUT, cuda$OFFSET, fieldValue);
+    }
+
+    private static final AddressLayout beta$LAYOUT = (AddressLayout)$LAYOUT.select(groupElement("beta"));
+
+    /**
+     * Layout for field:
+     * {@snippet lang=c :
+     * const DLTensor *beta
+     * }
+     */
+    public static final AddressLayout beta$layout() {
+        return beta$LAYOUT;
+    }
+
+    private static final long beta$OFFSET = $LAYOUT.byteOffset(groupElement("beta"));
+
+    /**
+     * Offset for field:
+     * {@snippet lang=c :
+     * const DLTensor *beta
+     * }
+     */
+    public static final long beta$offset() {
+        return beta$OFFSET;
+    }
+
+    /**
+     * Getter for field:
+     * {@snippet lang=c :
+     * const DLTensor *beta
+     * }
+     */
+    public static MemorySegment beta(MemorySegment struct) {
+        return struct.get(beta$LAYOUT, beta$OFFSET);
+    }
+
+    /**
+     * Setter for field:
+     * {@snippet lang=c :
+     * const DLTensor *beta
+     * }
+     */
+    public static void beta(MemorySegment struct, MemorySegment fieldValue) {
+        struct.set(beta$LAYOUT, beta$OFFSET, fieldValue);
     }
 
     /**

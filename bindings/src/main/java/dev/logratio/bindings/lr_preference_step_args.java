@@ -41,6 +41,14 @@ import static java.lang.foreign.MemoryLayout.PathElement.*;
  *     const DLTensor *chosen_rewards;
  *     const DLTensor *rejected_rewards;
  *     double token_count;
+ *     const DLTensor *beta;
+ *     const DLTensor *beta_kl;
+ *     const DLTensor *beta_mix;
+ *     const DLTensor *tau;
+ *     const DLTensor *grad_beta;
+ *     const DLTensor *grad_beta_kl;
+ *     const DLTensor *grad_beta_mix;
+ *     const DLTensor *grad_tau;
  * }
  * }
  */
@@ -77,7 +85,15 @@ public class lr_preference_step_args {
         logratio_h.C_POINTER.withName("nll_mask"),
         logratio_h.C_POINTER.withName("chosen_rewards"),
         logratio_h.C_POINTER.withName("rejected_rewards"),
-        logratio_h.C_DOUBLE.withName("token_count")
+        logratio_h.C_DOUBLE.withName("token_count"),
+        logratio_h.C_POINTER.withName("beta"),
+        logratio_h.C_POINTER.withName("beta_kl"),
+        logratio_h.C_POINTER.withName("beta_mix"),
+        logratio_h.C_POINTER.withName("tau"),
+        logratio_h.C_POINTER.withName("grad_beta"),
+        logratio_h.C_POINTER.withName("grad_beta_kl"),
+        logratio_h.C_POINTER.withName("grad_beta_mix"),
+        logratio_h.C_POINTER.withName("grad_tau")
     ).withName("lr_preference_step_args");
 
     /**
@@ -1229,6 +1245,358 @@ public class lr_preference_step_args {
      */
     public static void token_count(MemorySegment struct, double fieldValue) {
         struct.set(token_count$LAYOUT, token_count$OFFSET, fieldValue);
+    }
+
+    private static final AddressLayout beta$LAYOUT = (AddressLayout)$LAYOUT.select(groupElement("beta"));
+
+    /**
+     * Layout for field:
+     * {@snippet lang=c :
+     * const DLTensor *beta
+     * }
+     */
+    public static final AddressLayout beta$layout() {
+        return beta$LAYOUT;
+    }
+
+    private static final long beta$OFFSET = $LAYOUT.byteOffset(groupElement("beta"));
+
+    /**
+     * Offset for field:
+     * {@snippet lang=c :
+     * const DLTensor *beta
+     * }
+     */
+    public static final long beta$offset() {
+        return beta$OFFSET;
+    }
+
+    /**
+     * Getter for field:
+     * {@snippet lang=c :
+     * const DLTensor *beta
+     * }
+     */
+    public static MemorySegment beta(MemorySegment struct) {
+        return struct.get(beta$LAYOUT, beta$OFFSET);
+    }
+
+    /**
+     * Setter for field:
+     * {@snippet lang=c :
+     * const DLTensor *beta
+     * }
+     */
+    public static void beta(MemorySegment struct, MemorySegment fieldValue) {
+        struct.set(beta$LAYOUT, beta$OFFSET, fieldValue);
+    }
+
+    private static final AddressLayout beta_kl$LAYOUT = (AddressLayout)$LAYOUT.select(groupElement("beta_kl"));
+
+    /**
+     * Layout for field:
+     * {@snippet lang=c :
+     * const DLTensor *beta_kl
+     * }
+     */
+    public static final AddressLayout beta_kl$layout() {
+        return beta_kl$LAYOUT;
+    }
+
+    private static final long beta_kl$OFFSET = $LAYOUT.byteOffset(groupElement("beta_kl"));
+
+    /**
+     * Offset for field:
+     * {@snippet lang=c :
+     * const DLTensor *beta_kl
+     * }
+     */
+    public static final long beta_kl$offset() {
+        return beta_kl$OFFSET;
+    }
+
+    /**
+     * Getter for field:
+     * {@snippet lang=c :
+     * const DLTensor *beta_kl
+     * }
+     */
+    public static MemorySegment beta_kl(MemorySegment struct) {
+        return struct.get(beta_kl$LAYOUT, beta_kl$OFFSET);
+    }
+
+    /**
+     * Setter for field:
+     * {@snippet lang=c :
+     * const DLTensor *beta_kl
+     * }
+     */
+    public static void beta_kl(MemorySegment struct, MemorySegment fieldValue) {
+        struct.set(beta_kl$LAYOUT, beta_kl$OFFSET, fieldValue);
+    }
+
+    private static final AddressLayout beta_mix$LAYOUT = (AddressLayout)$LAYOUT.select(groupElement("beta_mix"));
+
+    /**
+     * Layout for field:
+     * {@snippet lang=c :
+     * const DLTensor *beta_mix
+     * }
+     */
+    public static final AddressLayout beta_mix$layout() {
+        return beta_mix$LAYOUT;
+    }
+
+    private static final long beta_mix$OFFSET = $LAYOUT.byteOffset(groupElement("beta_mix"));
+
+    /**
+     * Offset for field:
+     * {@snippet lang=c :
+     * const DLTensor *beta_mix
+     * }
+     */
+    public static final long beta_mix$offset() {
+        return beta_mix$OFFSET;
+    }
+
+    /**
+     * Getter for field:
+     * {@snippet lang=c :
+     * const DLTensor *beta_mix
+     * }
+     */
+    public static MemorySegment beta_mix(MemorySegment struct) {
+        return struct.get(beta_mix$LAYOUT, beta_mix$OFFSET);
+    }
+
+    /**
+     * Setter for field:
+     * {@snippet lang=c :
+     * const DLTensor *beta_mix
+     * }
+     */
+    public static void beta_mix(MemorySegment struct, MemorySegment fieldValue) {
+        struct.set(beta_mix$LAYOUT, beta_mix$OFFSET, fieldValue);
+    }
+
+    private static final AddressLayout tau$LAYOUT = (AddressLayout)$LAYOUT.select(groupElement("tau"));
+
+    /**
+     * Layout for field:
+     * {@snippet lang=c :
+     * const DLTensor *tau
+     * }
+     */
+    public static final AddressLayout tau$layout() {
+        return tau$LAYOUT;
+    }
+
+    private static final long tau$OFFSET = $LAYOUT.byteOffset(groupElement("tau"));
+
+    /**
+     * Offset for field:
+     * {@snippet lang=c :
+     * const DLTensor *tau
+     * }
+     */
+    public static final long tau$offset() {
+        return tau$OFFSET;
+    }
+
+    /**
+     * Getter for field:
+     * {@snippet lang=c :
+     * const DLTensor *tau
+     * }
+     */
+    public static MemorySegment tau(MemorySegment struct) {
+        return struct.get(tau$LAYOUT, tau$OFFSET);
+    }
+
+    /**
+     * Setter for field:
+     * {@snippet lang=c :
+     * const DLTensor *tau
+     * }
+     */
+    public static void tau(MemorySegment struct, MemorySegment fieldValue) {
+        struct.set(tau$LAYOUT, tau$OFFSET, fieldValue);
+    }
+
+    private static final AddressLayout grad_beta$LAYOUT = (AddressLayout)$LAYOUT.select(groupElement("grad_beta"));
+
+    /**
+     * Layout for field:
+     * {@snippet lang=c :
+     * const DLTensor *grad_beta
+     * }
+     */
+    public static final AddressLayout grad_beta$layout() {
+        return grad_beta$LAYOUT;
+    }
+
+    private static final long grad_beta$OFFSET = $LAYOUT.byteOffset(groupElement("grad_beta"));
+
+    /**
+     * Offset for field:
+     * {@snippet lang=c :
+     * const DLTensor *grad_beta
+     * }
+     */
+    public static final long grad_beta$offset() {
+        return grad_beta$OFFSET;
+    }
+
+    /**
+     * Getter for field:
+     * {@snippet lang=c :
+     * const DLTensor *grad_beta
+     * }
+     */
+    public static MemorySegment grad_beta(MemorySegment struct) {
+        return struct.get(grad_beta$LAYOUT, grad_beta$OFFSET);
+    }
+
+    /**
+     * Setter for field:
+     * {@snippet lang=c :
+     * const DLTensor *grad_beta
+     * }
+     */
+    public static void grad_beta(MemorySegment struct, MemorySegment fieldValue) {
+        struct.set(grad_beta$LAYOUT, grad_beta$OFFSET, fieldValue);
+    }
+
+    private static final AddressLayout grad_beta_kl$LAYOUT = (AddressLayout)$LAYOUT.select(groupElement("grad_beta_kl"));
+
+    /**
+     * Layout for field:
+     * {@snippet lang=c :
+     * const DLTensor *grad_beta_kl
+     * }
+     */
+    public static final AddressLayout grad_beta_kl$layout() {
+        return grad_beta_kl$LAYOUT;
+    }
+
+    private static final long grad_beta_kl$OFFSET = $LAYOUT.byteOffset(groupElement("grad_beta_kl"));
+
+    /**
+     * Offset for field:
+     * {@snippet lang=c :
+     * const DLTensor *grad_beta_kl
+     * }
+     */
+    public static final long grad_beta_kl$offset() {
+        return grad_beta_kl$OFFSET;
+    }
+
+    /**
+     * Getter for field:
+     * {@snippet lang=c :
+     * const DLTensor *grad_beta_kl
+     * }
+     */
+    public static MemorySegment grad_beta_kl(MemorySegment struct) {
+        return struct.get(grad_beta_kl$LAYOUT, grad_beta_kl$OFFSET);
+    }
+
+    /**
+     * Setter for field:
+     * {@snippet lang=c :
+     * const DLTensor *grad_beta_kl
+     * }
+     */
+    public static void grad_beta_kl(MemorySegment struct, MemorySegment fieldValue) {
+        struct.set(grad_beta_kl$LAYOUT, grad_beta_kl$OFFSET, fieldValue);
+    }
+
+    private static final AddressLayout grad_beta_mix$LAYOUT = (AddressLayout)$LAYOUT.select(groupElement("grad_beta_mix"));
+
+    /**
+     * Layout for field:
+     * {@snippet lang=c :
+     * const DLTensor *grad_beta_mix
+     * }
+     */
+    public static final AddressLayout grad_beta_mix$layout() {
+        return grad_beta_mix$LAYOUT;
+    }
+
+    private static final long grad_beta_mix$OFFSET = $LAYOUT.byteOffset(groupElement("grad_beta_mix"));
+
+    /**
+     * Offset for field:
+     * {@snippet lang=c :
+     * const DLTensor *grad_beta_mix
+     * }
+     */
+    public static final long grad_beta_mix$offset() {
+        return grad_beta_mix$OFFSET;
+    }
+
+    /**
+     * Getter for field:
+     * {@snippet lang=c :
+     * const DLTensor *grad_beta_mix
+     * }
+     */
+    public static MemorySegment grad_beta_mix(MemorySegment struct) {
+        return struct.get(grad_beta_mix$LAYOUT, grad_beta_mix$OFFSET);
+    }
+
+    /**
+     * Setter for field:
+     * {@snippet lang=c :
+     * const DLTensor *grad_beta_mix
+     * }
+     */
+    public static void grad_beta_mix(MemorySegment struct, MemorySegment fieldValue) {
+        struct.set(grad_beta_mix$LAYOUT, grad_beta_mix$OFFSET, fieldValue);
+    }
+
+    private static final AddressLayout grad_tau$LAYOUT = (AddressLayout)$LAYOUT.select(groupElement("grad_tau"));
+
+    /**
+     * Layout for field:
+     * {@snippet lang=c :
+     * const DLTensor *grad_tau
+     * }
+     */
+    public static final AddressLayout grad_tau$layout() {
+        return grad_tau$LAYOUT;
+    }
+
+    private static final long grad_tau$OFFSET = $LAYOUT.byteOffset(groupElement("grad_tau"));
+
+    /**
+     * Offset for field:
+     * {@snippet lang=c :
+     * const DLTensor *grad_tau
+     * }
+     */
+    public static final long grad_tau$offset() {
+        return grad_tau$OFFSET;
+    }
+
+    /**
+     * Getter for field:
+     * {@snippet lang=c :
+     * const DLTensor *grad_tau
+     * }
+     */
+    public static MemorySegment grad_tau(MemorySegment struct) {
+        return struct.get(grad_tau$LAYOUT, grad_tau$OFFSET);
+    }
+
+    /**
+     * Setter for field:
+     * {@snippet lang=c :
+     * const DLTensor *grad_tau
+     * }
+     */
+    public static void grad_tau(MemorySegment struct, MemorySegment fieldValue) {
+        struct.set(grad_tau$LAYOUT, grad_tau$OFFSET, fieldValue);
     }
 
     /**

@@ -77,7 +77,7 @@ final class Case {
         for (Input input : given) {
             inputs.put(input.name(), tensor(input));
         }
-        List<Loss> losses = settings.losses(optionTensors(given, inputs));
+        List<Loss> losses = settings.losses();
         try {
             Map<String, Tensor> outputs = allocate(inputs, losses);
             run(losses, inputs, outputs);
@@ -128,6 +128,10 @@ final class Case {
                     input.name()
                             + " is given both as an option and as a tensor, expected one of the"
                             + " two");
+        }
+        if (input.presence() == Presence.OPTION && settings.losses().size() > 1) {
+            throw new CaseException(
+                    input.name() + " is given as a tensor, expected a single loss with it");
         }
     }
 
@@ -224,19 +228,6 @@ final class Case {
                 : Tensor.zeros(arena, wanted, tensor.shape()).copyFrom(tensor);
     }
 
-    /** The values of tensors that take the place of options, as text. */
-    private static Map<String, String> optionTensors(
-            List<Input> given, Map<String, Tensor> inputs) {
-        Map<String, String> values = new LinkedHashMap<>();
-        for (Input input : given) {
-            if (input.presence() == Presence.OPTION) {
-                double value = inputs.get(input.name()).getDouble(0);
-                values.put(input.name(), Double.toString(value));
-            }
-        }
-        return values;
-    }
-
     // ---- Computing ----
 
     /** Checks that what only several labels per row have is there with them alone. */
@@ -259,8 +250,15 @@ final class Case {
         for (Output output : operation.outputs()) {
             boolean isHad =
                     hasSeveralLabels || !operation.ofSeveralLabels().contains(output.name());
-            if (isHad && output.isWanted(inputs, losses) && !output.name().equals(detached)) {
-                long[] shape = dimensions.resolve(settings.shapes(output.shapes()));
+            // Steps have gradients by tensors alone.
+            List<Loss> withGradients = operation.hasMetrics() ? List.of() : losses;
+            if (isHad
+                    && output.isWanted(inputs, withGradients)
+                    && !output.name().equals(detached)) {
+                long[] shape =
+                        output.kind() == Output.Kind.OPTION_GRADIENT
+                                ? shapeOfOption(inputs.get(output.source()))
+                                : dimensions.resolve(settings.shapes(output.shapes()));
                 DType dtype = output.dtype(inputs, values);
                 outputs.put(output.name(), Tensor.zeros(arena, dtype, shape));
             }
@@ -268,13 +266,12 @@ final class Case {
         return outputs;
     }
 
+    private static long[] shapeOfOption(Tensor tensor) {
+        return tensor == null ? new long[] {1} : tensor.shape();
+    }
+
     private void run(List<Loss> losses, Map<String, Tensor> inputs, Map<String, Tensor> outputs) {
         Map<String, Tensor> tensors = new LinkedHashMap<>(inputs);
-        for (Input input : operation.inputs()) {
-            if (input.presence() == Presence.OPTION && !isLearned(losses)) {
-                tensors.remove(input.name()); // its value is in the loss
-            }
-        }
         addCounts(tensors);
         tensors.putAll(outputs);
         // In full precision for the next part; the outputs are then rounded from them, once.
@@ -293,10 +290,6 @@ final class Case {
             }
         }
         handedOn.forEach((name, tensor) -> outputs.get(name).copyFrom(tensor));
-    }
-
-    private static boolean isLearned(List<Loss> losses) {
-        return losses.getFirst() instanceof Loss.Paired paired && paired.takesLearnedParameters();
     }
 
     private static boolean isWanted(Signature part, Map<String, Tensor> outputs) {

@@ -82,6 +82,9 @@ final class Dimensions {
 
     private void matchDimension(String name, long[] shape, Shape expected, int d)
             throws CaseException {
+        if (expected.orOne(d) && shape[d] == 1) {
+            return;
+        }
         int letter = expected.symbol(d);
         long factor = expected.factor(d);
         if (letter < 0) {

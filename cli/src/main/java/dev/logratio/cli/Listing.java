@@ -98,14 +98,29 @@ final class Listing {
     }
 
     private static String notes(Operation operation, Output output) {
-        return joined(notes(output), ofSeveralLabels(operation, output.name()));
+        return joined(kindNotes(operation, output), ofSeveralLabels(operation, output.name()));
     }
 
     private static String ofSeveralLabels(Operation operation, String name) {
         return operation.ofSeveralLabels().contains(name) ? "with K labels per row" : "";
     }
 
-    private static String notes(Output output) {
+    /** The losses that have a gradient by an option even where it is a number. */
+    private static String withoutTensor(Operation operation, Output output) {
+        List<String> losses =
+                Losses.ids(Loss.Paired.class).stream()
+                        .filter(
+                                id ->
+                                        Losses.of(Loss.Paired.class, id, Map.of())
+                                                .gradientOptions()
+                                                .contains(output.source()))
+                        .toList();
+        return operation.hasMetrics() || losses.isEmpty()
+                ? ""
+                : "; without it [1], of " + Text.alternatives(losses).replace(" or ", " and ");
+    }
+
+    private static String kindNotes(Operation operation, Output output) {
         return switch (output.kind()) {
             case VALUE, METRIC ->
                     output.types() == Types.INT ? "I64" : "F32; F64 from the reference";
@@ -115,7 +130,11 @@ final class Listing {
                             output.upstream().isEmpty()
                                     ? ""
                                     : "with " + Text.alternatives(output.upstream()));
-            case OPTION_GRADIENT -> "where the loss has it";
+            case OPTION_GRADIENT ->
+                    "with tensor "
+                            + output.source()
+                            + ", of its shape and dtype"
+                            + withoutTensor(operation, output);
         };
     }
 

@@ -34,6 +34,7 @@ record Output(
         VALUE,
         /** The gradient of an input, of its shape and dtype. */
         GRADIENT,
+        /** The gradient by an option, of the shape and dtype of the tensor that stands for it. */
         OPTION_GRADIENT,
         /** A number of the metrics of a step. */
         METRIC
@@ -90,7 +91,11 @@ record Output(
         return new Output(name, kind, source, upstream, types, List.of(shapes.getFirst()));
     }
 
-    /** Whether a case with these inputs and losses has this output. */
+    /**
+     * Whether a case with these inputs has this output.
+     *
+     * @param losses those whose options it may be the gradient by, where they are no tensors
+     */
     boolean isWanted(Map<String, Tensor> inputs, List<Loss> losses) {
         return switch (kind) {
             case VALUE, METRIC -> true;
@@ -99,8 +104,13 @@ record Output(
                             && (upstream.isEmpty()
                                     || upstream.stream().anyMatch(inputs::containsKey));
             case OPTION_GRADIENT ->
-                    losses.getFirst() instanceof Loss.Paired paired
-                            && paired.gradientOptions().contains(source);
+                    inputs.containsKey(source)
+                            || losses.stream()
+                                    .anyMatch(
+                                            loss ->
+                                                    loss instanceof Loss.Paired paired
+                                                            && paired.gradientOptions()
+                                                                    .contains(source));
         };
     }
 

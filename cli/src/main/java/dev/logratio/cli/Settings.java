@@ -44,7 +44,7 @@ final class Settings {
     private Settings(Operation operation, String lossText) throws CaseException {
         this.operation = operation;
         this.lossText = lossText;
-        this.losses = losses(Map.of()); // with their defaults as yet
+        this.losses = losses(); // with their defaults as yet
     }
 
     /**
@@ -79,7 +79,7 @@ final class Settings {
 
     /** What options demand of each other. */
     private void checkTogether() throws CaseException {
-        List<Loss> made = losses(Map.of());
+        List<Loss> made = losses();
         String weights = given.get(Setting.LOSS_WEIGHTS.name());
         if (weights != null && Setting.numbers(weights).length != made.size()) {
             throw new CaseException(
@@ -208,16 +208,12 @@ final class Settings {
 
     /**
      * The losses, each with those of the options that it has; none where the operation has none.
-     *
-     * @param further options beside those of the metadata, by name
      */
-    List<Loss> losses(Map<String, String> further) throws CaseException {
+    List<Loss> losses() throws CaseException {
         if (lossText == null) {
             return List.of();
         }
         Class<? extends Loss> kind = operation.lossKind().orElseThrow();
-        Map<String, String> options = new LinkedHashMap<>(givenToLoss);
-        options.putAll(further);
         List<String> ids =
                 operation.takesSeveralLosses()
                         ? Arrays.asList(lossText.split(",", -1))
@@ -226,7 +222,7 @@ final class Settings {
         try {
             for (String id : ids) {
                 Loss loss = Losses.of(kind, id, Map.of());
-                Map<String, String> ofLoss = new LinkedHashMap<>(options);
+                Map<String, String> ofLoss = new LinkedHashMap<>(givenToLoss);
                 ofLoss.keySet().retainAll(optionsOf(loss));
                 made.add(Losses.of(kind, id, ofLoss));
             }

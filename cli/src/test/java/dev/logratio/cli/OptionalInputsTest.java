@@ -98,6 +98,48 @@ class OptionalInputsTest {
                 evaluate(backend, options).of("loss"), evaluate(backend, mixed).of("loss"));
     }
 
+    /** Of pair_loss and of the step, whose loss is the mean. */
+    @ParameterizedTest
+    @ValueSource(strings = {"reference", "cpu"})
+    void everyPairMayHaveItsOwn(String backend) throws IOException {
+        double[] betas = {.5, 2, .25};
+        CaseFile own =
+                CaseFile.pair()
+                        .option("loss", "sigmoid")
+                        .tensor("beta", DType.F64, betas, 3)
+                        .tensor("grad_loss", DType.F32, new double[] {1, 1, 1}, 3);
+        Outputs actual = evaluate(backend, own);
+        assertEquals("F64 [3]", actual.layout().get("grad_beta"));
+        for (int i = 0; i < 3; i++) {
+            CaseFile one =
+                    CaseFile.pair()
+                            .option("loss", "sigmoid")
+                            .tensor("beta", DType.F64, new double[] {betas[i]}, 1)
+                            .tensor("grad_loss", DType.F32, new double[] {1, 1, 1}, 3);
+            Outputs expected = evaluate(backend, one);
+            for (String name : List.of("loss", "chosen_rewards", "grad_policy_chosen")) {
+                assertEquals(expected.of(name)[i], actual.of(name)[i], name);
+            }
+        }
+        CaseFile step =
+                CaseFile.step()
+                        .option("loss", "sigmoid")
+                        .tensor("beta", DType.F64, new double[] {.5, 2}, 2);
+        Outputs ofStep = evaluate(backend, step);
+        double sum = 0;
+        for (int i = 0; i < 2; i++) {
+            CaseFile one =
+                    CaseFile.step()
+                            .option("loss", "sigmoid")
+                            .tensor("beta", DType.F64, new double[] {i == 0 ? .5 : 2}, 1);
+            double loss = evaluate(backend, one).of("losses")[i];
+            assertEquals(loss, ofStep.of("losses")[i], 1e-7);
+            sum += loss;
+        }
+        assertEquals(sum / 2, ofStep.of("loss")[0], 1e-6);
+        assertEquals("F64 [2]", ofStep.layout().get("grad_beta"));
+    }
+
     @ParameterizedTest
     @ValueSource(strings = {"reference", "cpu"})
     void referenceFreeIsAReferenceOfZeros(String backend) throws IOException {

@@ -60,7 +60,19 @@ class PublishedCasesTest {
                     "divergence_4_js",
                     "divergence_10_js",
                     "rule_2_brier",
-                    "rule_5_spherical");
+                    "rule_5_spherical",
+                    "pair_betas_sigmoid",
+                    "pair_betas_kto_pair",
+                    "pair_betas_aqfl",
+                    "pair_betas_dbaql",
+                    "pair_betas_dlrml",
+                    "pair_betas_aot",
+                    "pair_betas_orpo",
+                    "pair_betas_alphapo",
+                    "step_betas_sigmoid",
+                    "step_betas_kto_pair",
+                    "step_betas_dlrml",
+                    "step_betas_simpo");
 
     @TempDir Path folder;
 

@@ -155,7 +155,34 @@ class TensorMistakesTest {
         all.add(
                 CaseFile.pair().option("loss", "discopop").random("beta_kl", DType.F32, 1),
                 "tensor \"beta_kl\"");
-        all.add(CaseFile.step().random("beta_mix", DType.F32, 1), "tensor \"beta_mix\"");
+        all.add(CaseFile.step().random("beta", DType.F32, 1), "tensor \"beta\"", "with loss dlrml");
+        all.add(
+                CaseFile.step().option("loss", "dlrml,sft").random("beta_mix", DType.F32, 1),
+                "beta_mix is given as a tensor",
+                "a single loss");
+        all.add(
+                CaseFile.step()
+                        .option("beta_mix", "0.5")
+                        .tensor("beta_mix", DType.F32, new double[] {.5}, 1),
+                "beta_mix is given both");
+        all.add(
+                CaseFile.step().tensor("tau", DType.F32, new double[] {.5, 0}, 2),
+                "tau[1] is 0",
+                "> 0");
+        all.add(
+                CaseFile.step().tensor("tau", DType.F32, new double[] {1, 1, 1}, 3),
+                "tau has shape [3]",
+                "[1] or [P]",
+                "P = 2");
+        all.add(
+                CaseFile.pair().tensor("beta_kl", DType.F32, new double[] {1, 1}, 2),
+                "beta_kl has shape [2]",
+                "[1] or [P]",
+                "P = 3");
+        all.add(
+                CaseFile.pair().tensor("beta_mix", DType.F32, new double[] {1, Double.NaN, 1}, 3),
+                "beta_mix[1] is NaN",
+                "a finite number");
         for (String option : List.of("beta_kl", "beta_mix", "tau")) {
             CaseFile both =
                     CaseFile.pair()
@@ -351,13 +378,13 @@ class TensorMistakesTest {
         for (double value : new double[] {0, -1, Double.NaN, Double.POSITIVE_INFINITY}) {
             all.add(
                     CaseFile.pair().tensor("beta_kl", DType.F32, new double[] {value}, 1),
-                    "beta_kl is \"" + value + "\"",
+                    "beta_kl is " + value,
                     "expected");
             all.add(
                     CaseFile.pair()
                             .option("loss", "discopop")
                             .tensor("tau", DType.F64, new double[] {value}, 1),
-                    "tau is \"" + value + "\"",
+                    "tau is " + value,
                     "expected");
         }
         for (String variance : List.of("dbaql", "aqfl")) {

@@ -120,9 +120,4 @@ public record Dlrml(
     public Set<String> gradientOptions() {
         return GRADIENT_OPTIONS;
     }
-
-    @Override
-    public boolean takesLearnedParameters() {
-        return true;
-    }
 }

@@ -67,21 +67,13 @@ public sealed interface Loss {
         double beta();
 
         /**
-         * The options that the loss has a gradient for.
+         * The options that the loss has a gradient for even where they are numbers. Given as
+         * tensors, beta, betaKl, betaMix and tau have gradients with every loss.
          *
          * @return their names in snake case
          */
         default Set<String> gradientOptions() {
             return Set.of();
-        }
-
-        /**
-         * Whether the options with a gradient may be given as tensors, which are learned.
-         *
-         * @return true for {@link Dlrml}
-         */
-        default boolean takesLearnedParameters() {
-            return false;
         }
 
         /**

@@ -160,7 +160,6 @@ class LossDocumentTest {
         "Two pairs at least, SMALLEST_BATCH",
         "Two losses per pair, LOSSES_PER_PAIR",
         "Loss k belongs to rank k, OF_RANKS",
-        "Options that may be tensors, LEARNED",
     })
     void traits(String bullet, Trait trait) throws IOException {
         String document = document();
@@ -186,8 +185,7 @@ class LossDocumentTest {
         DIVIDES_BY_LENGTH(loss -> loss instanceof Loss.OfStep step && step.dividesByLength()),
         SMALLEST_BATCH(loss -> loss instanceof Loss.Paired pair && pair.smallestBatch() == 2),
         LOSSES_PER_PAIR(loss -> loss instanceof Loss.Paired pair && pair.lossesPerPair() == 2),
-        OF_RANKS(loss -> loss instanceof Loss.Paired pair && pair.ofRanks()),
-        LEARNED(loss -> loss instanceof Loss.Paired pair && pair.takesLearnedParameters());
+        OF_RANKS(loss -> loss instanceof Loss.Paired pair && pair.ofRanks());
 
         private final Predicate<Loss> isOf;
 

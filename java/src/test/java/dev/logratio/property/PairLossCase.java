@@ -4,7 +4,6 @@ import dev.logratio.Backend;
 import dev.logratio.DType;
 import dev.logratio.PairLoss;
 import dev.logratio.Tensor;
-import dev.logratio.loss.Dlrml;
 import dev.logratio.loss.Loss;
 
 import java.util.ArrayList;
@@ -18,7 +17,7 @@ record PairLossCase(
         Tensor[] logps,
         Tensor[] counts,
         Tensor gradLoss,
-        Tensor[] learned,
+        DrawnParameters parameters,
         DType output)
         implements PropertyCase {
     static PairLossCase drawn(Draw draw) {
@@ -50,17 +49,11 @@ record PairLossCase(
                                 draw.wideFloat(),
                                 draw.upstreams(loss.lossesPerPair() * pairs),
                                 loss.lossesPerPair() * pairs);
-        Tensor[] learned = new Tensor[3];
-        if (loss instanceof Dlrml dlrml && draw.chance(.4)) {
-            double[] options = {dlrml.betaKl(), dlrml.betaMix(), dlrml.tau()};
-            Arrays.setAll(
-                    learned,
-                    k ->
-                            draw.chance(.7)
-                                    ? draw.tensor(draw.wideFloat(), new double[] {options[k]}, 1)
-                                    : null);
-        }
-        return new PairLossCase(draw, loss, logps, counts, gradLoss, learned, draw.wideFloat());
+        DrawnParameters parameters =
+                draw.chance(.5)
+                        ? DrawnParameters.none(draw)
+                        : DrawnParameters.drawn(draw, loss, pairs);
+        return new PairLossCase(draw, loss, logps, counts, gradLoss, parameters, draw.wideFloat());
     }
 
     private static Tensor counts(Draw draw, int pairs) {
@@ -105,8 +98,8 @@ record PairLossCase(
                 + (logps.length == 2 ? ", reference-free" : "")
                 + (counts == null ? "" : ", counts %s, %s".formatted(counts[0], counts[1]))
                 + (gradLoss == null ? "" : ", grad_loss")
-                + ", learned "
-                + Arrays.toString(learned);
+                + ", parameters "
+                + parameters;
     }
 
     @Override
@@ -138,32 +131,25 @@ record PairLossCase(
         if (gradLoss != null) {
             call.gradLoss(gradLoss);
         }
-        if (learned[0] != null) {
-            call.betaKl(learned[0]);
-        }
-        if (learned[1] != null) {
-            call.betaMix(learned[1]);
-        }
-        if (learned[2] != null) {
-            call.tau(learned[2]);
-        }
-        for (String option : List.of("beta", "beta_kl", "beta_mix", "tau")) {
-            if (loss.gradientOptions().contains(option)) {
-                Tensor gradient = output("grad_" + option, dtype, 1, names, tensors);
-                switch (option) {
-                    case "beta" -> call.gradBeta(gradient);
-                    case "beta_kl" -> call.gradBetaKl(gradient);
-                    case "beta_mix" -> call.gradBetaMix(gradient);
-                    default -> call.gradTau(gradient);
-                }
-            }
-        }
-        call.run(backend);
+        List<String> gradients = loss.gradientOptions().stream().sorted().toList();
+        List<Output> byParameter =
+                parameters.run(
+                        dtype, gradients, (n, p, g) -> set(call, n, p, g), () -> call.run(backend));
         List<Output> outputs = new ArrayList<>();
         for (int i = 0; i < names.size(); i++) {
             outputs.add(new Output(names.get(i), tensors.get(i)));
         }
+        outputs.addAll(byParameter);
         return outputs;
+    }
+
+    private static void set(PairLoss call, String name, Tensor parameter, Tensor gradient) {
+        switch (name) {
+            case "beta" -> call.beta(parameter).gradBeta(gradient);
+            case "beta_kl" -> call.betaKl(parameter).gradBetaKl(gradient);
+            case "beta_mix" -> call.betaMix(parameter).gradBetaMix(gradient);
+            default -> call.tau(parameter).gradTau(gradient);
+        }
     }
 
     private Tensor output(

@@ -28,6 +28,7 @@ record PreferenceStepCase(
         SequenceOptions options,
         Wpo wpo,
         boolean inPlace,
+        DrawnParameters parameters,
         DType[] outputs)
         implements PropertyCase {
     static PreferenceStepCase drawn(Draw draw) {
@@ -61,6 +62,9 @@ record PreferenceStepCase(
                 byLength ? options.withReduction(Reduction.SUM) : options,
                 !ofRanks && draw.chance(.25) ? draw.oneOf(Wpo.ON, Wpo.CAPPED) : Wpo.OFF,
                 draw.chance(.4),
+                losses.size() == 1 && paired.size() == 1 && draw.chance(.4)
+                        ? DrawnParameters.drawn(draw, paired.getFirst(), pairs)
+                        : DrawnParameters.none(draw),
                 new DType[] {draw.wideFloat(), draw.wideFloat(), draw.wideFloat()});
     }
 
@@ -114,7 +118,9 @@ record PreferenceStepCase(
                 + (mask == null ? "" : ", mask " + mask)
                 + (reference == null ? "" : ", reference " + reference)
                 + (extras.nllMask == null ? "" : ", nll_mask " + extras.nllMask)
-                + ", %s, wpo %s".formatted(extras, wpo);
+                + ", %s, wpo %s".formatted(extras, wpo)
+                + ", parameters "
+                + parameters;
     }
 
     @Override
@@ -229,7 +235,14 @@ record PreferenceStepCase(
         } else {
             call.referenceTokenLogps(reference);
         }
-        StepMetrics metrics = call.run(backend);
+        StepMetrics[] given = new StepMetrics[1];
+        List<Output> byParameter =
+                parameters.run(
+                        exact ? DType.F64 : outputs[0],
+                        List.of(),
+                        (n, p, g) -> set(call, n, p, g),
+                        () -> given[0] = call.run(backend));
+        StepMetrics metrics = given[0];
         List<Output> all = new ArrayList<>();
         all.add(new Output("losses", lossValues));
         all.add(new Output("logps", logps));
@@ -248,8 +261,18 @@ record PreferenceStepCase(
         all.add(metric("logits_rejected", metrics.logitsRejected()));
         // Its squares are summed in float32, where those below the normal numbers are lost.
         all.add(metric("grad_norm", metrics.gradNorm()).withSlack(new double[] {0x1p-62}));
+        all.addAll(byParameter);
         all.add(metric("nonfinite", metrics.nonfinite()));
         return all;
+    }
+
+    private static void set(PreferenceStep call, String name, Tensor parameter, Tensor gradient) {
+        switch (name) {
+            case "beta" -> call.beta(parameter).gradBeta(gradient);
+            case "beta_kl" -> call.betaKl(parameter).gradBetaKl(gradient);
+            case "beta_mix" -> call.betaMix(parameter).gradBetaMix(gradient);
+            default -> call.tau(parameter).gradTau(gradient);
+        }
     }
 
     static Output metric(String name, double value) {

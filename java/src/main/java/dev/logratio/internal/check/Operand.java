@@ -34,7 +34,7 @@ public interface Operand {
         ONE_REFERENCE,
         /** Optional: takes the place of the loss's option of its name. */
         OPTION,
-        /** An output that is the gradient of the loss's option named after {@code grad_}. */
+        /** An output that is the gradient by the loss's option named after {@code grad_}. */
         OPTION_GRADIENT
     }
 

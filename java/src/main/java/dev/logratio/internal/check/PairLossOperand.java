@@ -4,7 +4,6 @@ import static dev.logratio.internal.check.Operand.Declaration.in;
 import static dev.logratio.internal.check.Operand.Declaration.out;
 
 import dev.logratio.internal.check.Operand.Presence;
-import dev.logratio.loss.Dlrml;
 import dev.logratio.loss.Loss;
 
 /** The operands of {@code pair_loss}; the letter L stands for the number of losses. */
@@ -16,9 +15,10 @@ public enum PairLossOperand implements Operand {
     CHOSEN_COUNTS(in(Types.COUNT, "P").orElse("1")),
     REJECTED_COUNTS(in(Types.COUNT, "P").orElse("1")),
     GRAD_LOSS(in(Types.FLOAT, "L").orElse("1/L, the gradient of the mean")),
-    BETA_KL(in(Types.FLOAT, "1").when(Presence.OPTION)),
-    BETA_MIX(in(Types.FLOAT, "1").when(Presence.OPTION)),
-    TAU(in(Types.FLOAT, "1").when(Presence.OPTION)),
+    BETA(in(Types.FLOAT, "1|P").when(Presence.OPTION)),
+    BETA_KL(in(Types.FLOAT, "1|P").when(Presence.OPTION)),
+    BETA_MIX(in(Types.FLOAT, "1|P").when(Presence.OPTION)),
+    TAU(in(Types.FLOAT, "1|P").when(Presence.OPTION)),
     LOSS(out(Types.FLOAT, "L")),
     CHOSEN_REWARDS(out(Types.FLOAT, "P")),
     REJECTED_REWARDS(out(Types.FLOAT, "P")),
@@ -26,12 +26,10 @@ public enum PairLossOperand implements Operand {
     GRAD_POLICY_REJECTED(out(Types.FLOAT, "P")),
     GRAD_REFERENCE_CHOSEN(out(Types.FLOAT, "P")),
     GRAD_REFERENCE_REJECTED(out(Types.FLOAT, "P")),
-    GRAD_BETA(out(Types.FLOAT, "1").when(Presence.OPTION_GRADIENT)),
-    GRAD_BETA_KL(out(Types.FLOAT, "1").when(Presence.OPTION_GRADIENT)),
-    GRAD_BETA_MIX(out(Types.FLOAT, "1").when(Presence.OPTION_GRADIENT)),
-    GRAD_TAU(out(Types.FLOAT, "1").when(Presence.OPTION_GRADIENT));
-
-    private static final PairLossOperand[] ALL = values();
+    GRAD_BETA(out(Types.FLOAT, "1|P").when(Presence.OPTION_GRADIENT)),
+    GRAD_BETA_KL(out(Types.FLOAT, "1|P").when(Presence.OPTION_GRADIENT)),
+    GRAD_BETA_MIX(out(Types.FLOAT, "1|P").when(Presence.OPTION_GRADIENT)),
+    GRAD_TAU(out(Types.FLOAT, "1|P").when(Presence.OPTION_GRADIENT));
 
     static final Rules RULES =
             new Rules() {
@@ -40,11 +38,7 @@ public enum PairLossOperand implements Operand {
                     Values.bothOrNone(call, CHOSEN_COUNTS, REJECTED_COUNTS);
                     requireReference(call, GRAD_REFERENCE_CHOSEN);
                     requireReference(call, GRAD_REFERENCE_REJECTED);
-                    for (PairLossOperand operand : ALL) {
-                        if (call.has(operand)) {
-                            requireOption(call, operand);
-                        }
-                    }
+                    ParameterTensors.presence(call, call.option(Loss.Paired.class));
                 }
 
                 @Override
@@ -57,16 +51,17 @@ public enum PairLossOperand implements Operand {
                 public void shapes(Call call) {
                     Loss.Paired loss = call.option(Loss.Paired.class);
                     Values.enoughPairs(call, POLICY_CHOSEN, call.size('P'), loss);
+                    ParameterTensors.shapes(call);
                 }
 
                 @Override
                 public void values(Call call) {
-                    effective(call); // whose constructor checks them
+                    ParameterTensors.values(call, call.option(Loss.Paired.class));
                 }
 
                 @Override
                 public void warn(Call call) {
-                    GuardWarning.logIfDue(effective(call));
+                    GuardWarning.logIfDue(call.option(Loss.Paired.class), call);
                 }
             };
 
@@ -75,46 +70,6 @@ public enum PairLossOperand implements Operand {
             throw new IllegalArgumentException(
                     gradient.id() + " is wanted, expected a reference with it");
         }
-    }
-
-    private static void requireOption(Call call, PairLossOperand operand) {
-        Loss.Paired loss = call.option(Loss.Paired.class);
-        Presence presence = operand.declaration().presence();
-        if (presence == Presence.OPTION && !loss.takesLearnedParameters()) {
-            throw new IllegalArgumentException(
-                    operand.id()
-                            + " is given as a tensor, expected it only with the loss dlrml, not "
-                            + loss.id());
-        }
-        if (presence == Presence.OPTION_GRADIENT) {
-            String option = operand.id().substring("grad_".length());
-            if (!loss.gradientOptions().contains(option)) {
-                throw new IllegalArgumentException(
-                        operand.id()
-                                + " is wanted, expected a loss with the option "
-                                + option
-                                + ", not "
-                                + loss.id());
-            }
-        }
-    }
-
-    /**
-     * The loss with the values of the tensors that take the place of options; those on a device are
-     * not read.
-     */
-    public static Loss.Paired effective(Call call) {
-        Loss.Paired loss = call.option(Loss.Paired.class);
-        if (!call.has(BETA_KL) && !call.has(BETA_MIX) && !call.has(TAU)) {
-            return loss;
-        }
-        Dlrml options = (Dlrml) loss;
-        return new Dlrml(
-                Values.number(call.get(BETA_KL), options.betaKl()),
-                Values.number(call.get(BETA_MIX), options.betaMix()),
-                Values.number(call.get(TAU), options.tau()),
-                options.guard(),
-                options.fDivergence());
     }
 
     private final Declaration declaration;

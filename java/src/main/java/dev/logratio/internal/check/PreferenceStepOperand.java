@@ -26,12 +26,20 @@ public enum PreferenceStepOperand implements Operand {
     PAIR_WEIGHTS(in(Types.FLOAT, "P").orElse("1")),
     GRAD_LOSS(in(Types.FLOAT, "1").orElse("1")),
     NLL_MASK(in(Types.MASK, "2P,T").orElse("the mask")),
+    BETA(in(Types.FLOAT, "1|P").when(Presence.OPTION)),
+    BETA_KL(in(Types.FLOAT, "1|P").when(Presence.OPTION)),
+    BETA_MIX(in(Types.FLOAT, "1|P").when(Presence.OPTION)),
+    TAU(in(Types.FLOAT, "1|P").when(Presence.OPTION)),
     LOSSES(out(Types.FLOAT, "P")),
     LOGPS(out(Types.FLOAT, "2P")),
     COUNTS(out(Types.FLOAT, "2P")),
     CHOSEN_REWARDS(out(Types.FLOAT, "P")),
     REJECTED_REWARDS(out(Types.FLOAT, "P")),
-    GRAD_LOGITS(gradient(LOGITS));
+    GRAD_LOGITS(gradient(LOGITS)),
+    GRAD_BETA(out(Types.FLOAT, "1|P").when(Presence.OPTION_GRADIENT)),
+    GRAD_BETA_KL(out(Types.FLOAT, "1|P").when(Presence.OPTION_GRADIENT)),
+    GRAD_BETA_MIX(out(Types.FLOAT, "1|P").when(Presence.OPTION_GRADIENT)),
+    GRAD_TAU(out(Types.FLOAT, "1|P").when(Presence.OPTION_GRADIENT));
 
     /** What a count of tokens may be. */
     public static final Interval POSITIVE = new Interval(0, Double.POSITIVE_INFINITY, false, false);
@@ -61,6 +69,8 @@ public enum PreferenceStepOperand implements Operand {
                                         + step.losses().getFirst().loss().id()
                                         + " has no negative log-likelihood");
                     }
+                    ParameterTensors.requireOneLoss(call, step.losses().size());
+                    ParameterTensors.presence(call, step.losses().getFirst().loss());
                 }
 
                 @Override
@@ -71,6 +81,7 @@ public enum PreferenceStepOperand implements Operand {
                             Values.enoughPairs(call, LOGITS, call.size('P'), paired);
                         }
                     }
+                    ParameterTensors.shapes(call);
                     Values.columns(call, call.option(TokenOptions.class).vocab());
                 }
 
@@ -90,13 +101,15 @@ public enum PreferenceStepOperand implements Operand {
                     Values.weights(MASK, mask);
                     Values.weights(PAIR_WEIGHTS, call.get(PAIR_WEIGHTS));
                     Values.weights(NLL_MASK, nllMask, chosen);
+                    Loss.OfStep first = call.option(StepOptions.class).losses().getFirst().loss();
+                    ParameterTensors.values(call, first);
                 }
 
                 @Override
                 public void warn(Call call) {
                     StepOptions step = call.option(StepOptions.class);
                     for (int k = 0; k < step.losses().size(); k++) {
-                        GuardWarning.logIfDue(step.losses().get(k).loss());
+                        GuardWarning.logIfDue(step.losses().get(k).loss(), call);
                     }
                 }
             };

@@ -5,16 +5,20 @@ import java.util.List;
 
 /**
  * A symbolic shape such as [2P,T,V] or [N+1]: in each dimension a number, or a letter that stands
- * for the same size throughout a call, perhaps with a factor and something added.
+ * for the same size throughout a call, perhaps with a factor and something added. Or 1, where "1|"
+ * stands before it.
  */
 public final class Shape {
     /** How many symbols there are: one per letter. */
     public static final int SYMBOLS = 'Z' - 'A' + 1;
 
+    private static final String OR_ONE = "1|";
+
     private final String text;
     private final long[] factors;
     private final int[] symbols; // from 'A'; -1 where the size is the factor itself
     private final long[] addends;
+    private final boolean[] orOne;
 
     private Shape(String text) {
         this.text = text;
@@ -22,8 +26,11 @@ public final class Shape {
         factors = new long[dimensions.length];
         symbols = new int[dimensions.length];
         addends = new long[dimensions.length];
+        orOne = new boolean[dimensions.length];
         for (int d = 0; d < dimensions.length; d++) {
-            String[] terms = dimensions[d].split("\\+");
+            orOne[d] = dimensions[d].startsWith(OR_ONE);
+            String size = dimensions[d].substring(orOne[d] ? OR_ONE.length() : 0);
+            String[] terms = size.split("\\+");
             addends[d] = terms.length == 1 ? 0 : Long.parseLong(terms[1]);
             String digits = terms[0].replaceAll("[A-Z]", "");
             factors[d] = digits.isEmpty() ? 1 : Long.parseLong(digits);
@@ -56,6 +63,11 @@ public final class Shape {
         return addends[dimension];
     }
 
+    /** Whether a dimension may be 1 instead. */
+    public boolean orOne(int dimension) {
+        return orOne[dimension];
+    }
+
     /** The number of a dimension's letter from A on, -1 where it has none. */
     public int symbol(int dimension) {
         return symbols[dimension];
@@ -67,6 +79,9 @@ public final class Shape {
             return false;
         }
         for (int d = 0; d < shape.length; d++) {
+            if (orOne[d] && shape[d] == 1) {
+                continue;
+            }
             int symbol = symbols[d];
             long scaled = shape[d] - addends[d];
             if (symbol >= 0 && sizes[symbol] < 0 && scaled >= 0 && scaled % factors[d] == 0) {
@@ -98,10 +113,10 @@ public final class Shape {
         String[] words = text.split(",");
         for (int d = 0; d < words.length; d++) {
             if (symbols[d] >= 0 && sizes[symbols[d]] >= 0) {
-                words[d] = Long.toString(size(d, sizes));
+                words[d] = (orOne[d] ? OR_ONE : "") + size(d, sizes);
             }
         }
-        return Arrays.toString(words);
+        return bracketed(String.join(", ", words));
     }
 
     /** Whether a letter of this shape is known. */
@@ -135,6 +150,11 @@ public final class Shape {
     /** "[2P,T,V]". */
     @Override
     public String toString() {
-        return "[" + text + "]";
+        return bracketed(text);
+    }
+
+    /** "[1] or [P]" of "1|P". */
+    private static String bracketed(String sizes) {
+        return "[" + sizes.replace("|", "] or [") + "]";
     }
 }

@@ -89,11 +89,6 @@ final class Values {
         return mask.dtype().isFloat() ? weight > 0 : weight != 0;
     }
 
-    /** An element of a tensor [1], or what stands for it if the host cannot read it. */
-    static double number(StridedTensor tensor, double otherwise) {
-        return isUnread(tensor) ? otherwise : tensor.loadDouble(0);
-    }
-
     static void labels(Operand operand, StridedTensor labels, long vocabulary, long ignoreIndex) {
         labels(operand, labels, vocabulary, ignoreIndex, number -> true);
     }

@@ -22,8 +22,10 @@ final class BatchLosses {
             int p = policyOrder[k];
             int r = referenceOrder[k];
             Slope result =
-                    smoothed(loss.beta() * (policy[p] - reference[r]), loss.labelSmoothing());
-            double slope = product(upstream[k], loss.beta() * result.slope());
+                    smoothed(pairs.beta(k) * (policy[p] - reference[r]), loss.labelSmoothing());
+            double slope = product(upstream[k], pairs.beta(k) * result.slope());
+            double ofBeta = product(policy[p] - reference[r], result.slope());
+            out.beta[k] = product(upstream[k], ofBeta);
             out.losses[k] = result.value();
             out.policyChosen[p] = slope;
             out.policyRejected[p] = -slope;
@@ -40,8 +42,11 @@ final class BatchLosses {
         for (int k = 0; k < pairs.size(); k++) {
             int c = chosenOrder[k];
             int r = rejectedOrder[k];
-            Slope result = smoothed(loss.beta() * (chosen[c] - rejected[r]), loss.labelSmoothing());
-            double slope = product(upstream[k], loss.beta() * result.slope());
+            Slope result =
+                    smoothed(pairs.beta(k) * (chosen[c] - rejected[r]), loss.labelSmoothing());
+            double slope = product(upstream[k], pairs.beta(k) * result.slope());
+            double ofBeta = product(chosen[c] - rejected[r], result.slope());
+            out.beta[k] = product(upstream[k], ofBeta);
             out.losses[k] = result.value();
             out.addRatios(c, slope, 0);
             out.addRatios(r, 0, -slope);

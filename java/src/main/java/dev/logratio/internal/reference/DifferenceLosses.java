@@ -26,16 +26,14 @@ import dev.logratio.loss.Variant;
  * Losses of the margin, the difference of the two log-ratios' scores, each a token where the loss
  * divides by length.
  */
-public final class DifferenceLosses {
+final class DifferenceLosses {
     private DifferenceLosses() {}
 
-    /** Derivatives with respect to options; 0 where a loss has no such option. */
-    public record OptionGradient(double beta, double betaKl, double betaMix, double tau) {
-        static final OptionGradient NONE = new OptionGradient(0, 0, 0, 0);
-    }
+    /** A pair's parameters, or derivatives by them; 0 where a loss has no such option. */
+    private record Parameters(double beta, double mix, double tau) {}
 
-    /** A function of the margin: its value, slope, and derivatives with respect to options. */
-    public record OfMargin(double value, double slope, OptionGradient options) {}
+    /** A function of the margin: its value, slope, and derivatives by parameters. */
+    private record OfMargin(double value, double slope, Parameters parameters) {}
 
     static void evaluate(Loss.OfMargin loss, Pairs pairs, double[] upstream, PairGradients out) {
         double[] chosen = pairs.chosenRatios();
@@ -48,46 +46,45 @@ public final class DifferenceLosses {
             double margin = ofChosen.value() / chosenLength - ofRejected.value() / rejectedLength;
             double ofConstants =
                     constant(loss.fDivergence()) * (1 / chosenLength - 1 / rejectedLength);
-            OfMargin result = at(loss, margin + ofConstants);
+            PairParameters all = pairs.parameters();
+            Parameters own = new Parameters(all.beta()[i], all.mix()[i], all.tau()[i]);
+            OfMargin result = at(loss, own, margin + ofConstants);
             double ofMargin = product(upstream[i], result.slope);
             out.losses[i] = result.value;
             out.addRatios(
                     i,
                     product(ofMargin, ofChosen.slope()) / chosenLength,
                     -product(ofMargin, ofRejected.slope()) / rejectedLength);
-            out.beta += product(upstream[i], result.options.beta);
-            out.betaKl += product(upstream[i], result.options.betaKl);
-            out.betaMix += product(upstream[i], result.options.betaMix);
-            out.tau += product(upstream[i], result.options.tau);
+            out.beta[i] = product(upstream[i], result.parameters.beta);
+            out.mix[i] = product(upstream[i], result.parameters.mix);
+            out.tau[i] = product(upstream[i], result.parameters.tau);
         }
     }
 
     /** A loss at a margin. */
-    public static OfMargin at(Loss.OfMargin loss, double margin) {
+    private static OfMargin at(Loss.OfMargin loss, Parameters own, double margin) {
+        double z = own.beta * margin;
         return switch (loss) {
-            case Dlrml dlrml -> dlrml(dlrml, margin);
-            case DiscoPop discoPop -> discoPop(discoPop, margin);
-            case Sigmoid sigmoid ->
-                    scaled(
-                            sigmoid.beta(),
-                            smoothed(sigmoid.beta() * margin, sigmoid.labelSmoothing()));
-            case SigmoidNorm sigmoid ->
-                    scaled(sigmoid.beta(), smoothed(sigmoid.beta() * margin, 0));
-            case Hinge hinge -> scaled(hinge.beta(), hinge(hinge.beta() * margin));
-            case Ipo ipo -> {
-                double excess = margin - 1 / (2 * ipo.beta());
-                yield scaled(1, new Slope(square(excess), 2 * excess));
+            case Dlrml dlrml -> dlrml(dlrml.guard(), own, margin);
+            case DiscoPop discoPop -> discoPop(discoPop.variant(), own, margin);
+            case Sigmoid sigmoid -> scaled(own, margin, smoothed(z, sigmoid.labelSmoothing()));
+            case SigmoidNorm _ -> scaled(own, margin, smoothed(z, 0));
+            case Hinge _ -> scaled(own, margin, hinge(z));
+            case Ipo _ -> {
+                double excess = margin - 1 / (2 * own.beta);
+                double ofBeta = 2 * excess / (2 * square(own.beta));
+                yield new OfMargin(square(excess), 2 * excess, new Parameters(ofBeta, 0, 0));
             }
-            case ExoPair exo ->
-                    scaled(exo.beta(), exoPair(exo.beta() * margin, exo.labelSmoothing()));
-            case Robust robust ->
-                    scaled(robust.beta(), robust(robust.beta() * margin, robust.labelSmoothing()));
+            case ExoPair exo -> scaled(own, margin, exoPair(z, exo.labelSmoothing()));
+            case Robust robust -> scaled(own, margin, robust(z, robust.labelSmoothing()));
         };
     }
 
-    /** A function of {@code scale * D} as a function of the margin D. */
-    private static OfMargin scaled(double scale, Slope function) {
-        return new OfMargin(function.value(), scale * function.slope(), OptionGradient.NONE);
+    /** A function of {@code beta * D} as one of the margin D and of beta. */
+    private static OfMargin scaled(Parameters own, double margin, Slope function) {
+        double ofBeta = product(margin, function.slope());
+        return new OfMargin(
+                function.value(), own.beta * function.slope(), new Parameters(ofBeta, 0, 0));
     }
 
     /** KL divergence of the Bernoulli distributions S(z) and 1-e. */
@@ -105,37 +102,35 @@ public final class DifferenceLosses {
                 value / (1 - 2 * e), -((1 - e) * logistic(-z) + e * logistic(z)) / (1 - 2 * e));
     }
 
-    private static OfMargin dlrml(Dlrml loss, double margin) {
-        double product = loss.tau() * loss.betaKl();
-        if (loss.guard() == Guard.CLAMP && loss.betaMix() < product) {
+    private static OfMargin dlrml(Guard guard, Parameters own, double margin) {
+        double product = own.tau * own.beta;
+        if (guard == Guard.CLAMP && own.mix < product) {
             // With beta_mix = tau * beta_kl the gate's argument is beta_kl * D: tau drops out of
             // the loss.
-            Mixture mixture = new Mixture(margin, loss.betaKl(), loss.betaKl());
-            double ofBetaKl = product(margin, mixture.slope / loss.betaKl());
-            return new OfMargin(
-                    mixture.value, mixture.slope, new OptionGradient(0, ofBetaKl, 0, 0));
+            Mixture mixture = new Mixture(margin, own.beta, own.beta);
+            double ofBetaKl = product(margin, mixture.slope / own.beta);
+            return new OfMargin(mixture.value, mixture.slope, new Parameters(ofBetaKl, 0, 0));
         }
-        double gate = loss.betaMix() / loss.tau();
-        Mixture mixture = new Mixture(margin, loss.betaKl(), gate);
+        double gate = own.mix / own.tau;
+        Mixture mixture = new Mixture(margin, own.beta, gate);
         double ofGate = product(margin, mixture.ofU);
         return new OfMargin(
                 mixture.value,
                 mixture.slope,
-                new OptionGradient(
-                        0,
+                new Parameters(
                         product(margin, mixture.ofZ),
-                        ofGate / loss.tau(),
-                        -product(gate / loss.tau(), ofGate)));
+                        ofGate / own.tau,
+                        -product(gate / own.tau, ofGate)));
     }
 
-    private static OfMargin discoPop(DiscoPop loss, double margin) {
-        boolean old = loss.variant() == Variant.OLD;
-        double gate = old ? 1 : loss.beta() / loss.tau();
-        Mixture mixture = new Mixture(margin, loss.beta(), gate);
+    private static OfMargin discoPop(Variant variant, Parameters own, double margin) {
+        boolean old = variant == Variant.OLD;
+        double gate = old ? 1 : own.beta / own.tau;
+        Mixture mixture = new Mixture(margin, own.beta, gate);
         // Scaling beta scales the margin, except that the old gate has no beta.
-        double ofBeta = product(margin, old ? mixture.ofZ : mixture.slope / loss.beta());
-        double ofTau = old ? 0 : -product(gate / loss.tau(), product(margin, mixture.ofU));
-        return new OfMargin(mixture.value, mixture.slope, new OptionGradient(ofBeta, 0, 0, ofTau));
+        double ofBeta = product(margin, old ? mixture.ofZ : mixture.slope / own.beta);
+        double ofTau = old ? 0 : -product(gate / own.tau, product(margin, mixture.ofU));
+        return new OfMargin(mixture.value, mixture.slope, new Parameters(ofBeta, 0, ofTau));
     }
 
     /**

@@ -27,17 +27,47 @@ import java.util.Arrays;
 final class DiscoveredLosses {
     private DiscoveredLosses() {}
 
+    /** The multiples of D that x is: beta / tau, or 1. */
+    private static final class Scale {
+        private final boolean isOne;
+        private final Pairs pairs;
+
+        Scale(boolean isOne, Pairs pairs) {
+            this.isOne = isOne;
+            this.pairs = pairs;
+        }
+
+        double at(int i) {
+            return isOne ? 1 : pairs.beta(i) / pairs.tau(i);
+        }
+
+        double[] times(double[] margins) {
+            double[] x = new double[margins.length];
+            Arrays.setAll(x, i -> at(i) * margins[i]);
+            return x;
+        }
+
+        /** Adds to the derivatives by beta and tau what x hands back. */
+        void addParameters(int i, double margin, double ofX, PairGradients out) {
+            if (!isOne) {
+                double ofScale = product(margin, ofX);
+                out.beta[i] += ofScale / pairs.tau(i);
+                out.tau[i] -= ofScale * pairs.beta(i) / square(pairs.tau(i));
+            }
+        }
+    }
+
     static void evaluate(Dbaql loss, Pairs pairs, double[] upstream, PairGradients out) {
         double temperature = .9;
         double[] margin = margins(pairs);
-        double scale = loss.variant() == DiscoveredVariant.OLD ? 1 : loss.beta() / loss.tau();
-        double[] x = scaled(margin, scale);
+        Scale scale = new Scale(loss.variant() == DiscoveredVariant.OLD, pairs);
+        double[] x = scale.times(margin);
         double variance = variance(x);
         double weight = logistic(variance);
         double ofVariance = 0;
         double[] slope = new double[margin.length];
         for (int i = 0; i < margin.length; i++) {
-            double y = loss.beta() * margin[i];
+            double y = pairs.beta(i) * margin[i];
             double penalty = softplus(-y / temperature);
             double exponential =
                     Math.exp(
@@ -46,12 +76,15 @@ final class DiscoveredLosses {
             out.losses[i] = product(weight, penalty) + exponential;
             double ofY =
                     -weight / temperature * logistic(-y / temperature) - temperature * exponential;
-            slope[i] = product(upstream[i], loss.beta() * ofY);
+            slope[i] = product(upstream[i], pairs.beta(i) * ofY);
+            out.beta[i] = product(upstream[i], product(margin[i], ofY));
             double ofWeight = product(logistic(-variance), penalty) - exponential;
             ofVariance += share(upstream[i], weight * ofWeight);
         }
         for (int j = 0; j < x.length; j++) {
-            slope[j] += product(ofVariance, 2 * (x[j] - mean(x)) / (x.length - 1)) * scale;
+            double ofX = product(ofVariance, 2 * (x[j] - mean(x)) / (x.length - 1));
+            slope[j] += ofX * scale.at(j);
+            scale.addParameters(j, margin[j], ofX, out);
         }
         addMargins(slope, out);
     }
@@ -61,21 +94,26 @@ final class DiscoveredLosses {
         double weight = .01;
         double[] margin = margins(pairs);
         boolean repo = loss.variant() == DiscoveredVariant.REPO;
-        double scale = repo ? loss.beta() / loss.tau() : 1;
-        double sharpness = repo ? 1 : loss.beta();
-        double[] x = scaled(margin, scale);
+        Scale scale = new Scale(!repo, pairs);
+        double[] x = scale.times(margin);
         double quantile = prior + weight * (logistic(mean(x)) - prior);
         double ofQuantile = 0;
         double[] slope = new double[margin.length];
         for (int i = 0; i < margin.length; i++) {
-            Blend blend = new Blend(loss.beta() * margin[i], sharpness * (quantile - x[i]));
+            double sharpness = repo ? 1 : pairs.beta(i);
+            Blend blend = new Blend(pairs.beta(i) * margin[i], sharpness * (quantile - x[i]));
             out.losses[i] = blend.value;
             double ofX = -sharpness * blend.ofGate;
-            slope[i] = product(upstream[i], loss.beta() * blend.ofY + scale * ofX);
+            slope[i] = product(upstream[i], pairs.beta(i) * blend.ofY + scale.at(i) * ofX);
+            double ofSharpness = repo ? 0 : product(quantile - x[i], blend.ofGate);
+            out.beta[i] = product(upstream[i], product(margin[i], blend.ofY) + ofSharpness);
+            scale.addParameters(i, margin[i], product(upstream[i], ofX), out);
             ofQuantile -= share(upstream[i], ofX);
         }
         for (int j = 0; j < x.length; j++) {
-            slope[j] += ofQuantile * weight * bell(mean(x)) / x.length * scale;
+            double ofX = ofQuantile * weight * bell(mean(x)) / x.length;
+            slope[j] += ofX * scale.at(j);
+            scale.addParameters(j, margin[j], ofX, out);
         }
         addMargins(slope, out);
     }
@@ -85,8 +123,8 @@ final class DiscoveredLosses {
         double update = .05;
         int count = pairs.size();
         double[] margin = margins(pairs);
-        double scale = loss.variant() == DiscoveredVariant.OLD ? 1 : loss.beta() / loss.tau();
-        double[] x = scaled(margin, scale);
+        Scale scale = new Scale(loss.variant() == DiscoveredVariant.OLD, pairs);
+        double[] x = scale.times(margin);
         double variance = variance(x);
         boolean paper = loss.variant() == DiscoveredVariant.PAPER;
         double spread = paper ? variance : Math.sqrt(variance);
@@ -99,10 +137,12 @@ final class DiscoveredLosses {
         double ofAnchor = 0;
         double[] slope = new double[count];
         for (int i = 0; i < count; i++) {
-            Blend blend = new Blend(loss.beta() * margin[i], sharpness * Math.abs(x[i] - anchor));
+            Blend blend = new Blend(pairs.beta(i) * margin[i], sharpness * Math.abs(x[i] - anchor));
             out.losses[i] = blend.value;
             double ofX = sharpness * Math.signum(x[i] - anchor) * blend.ofGate;
-            slope[i] = product(upstream[i], loss.beta() * blend.ofY + scale * ofX);
+            slope[i] = product(upstream[i], pairs.beta(i) * blend.ofY + scale.at(i) * ofX);
+            out.beta[i] = product(upstream[i], product(margin[i], blend.ofY));
+            scale.addParameters(i, margin[i], product(upstream[i], ofX), out);
             ofAnchor -= share(upstream[i], ofX);
         }
         for (int j = 0; j < count; j++) {
@@ -111,7 +151,8 @@ final class DiscoveredLosses {
             double momentOfX = spreadOfX * wrong - spread * bell(x[j]) / count;
             double pulledOfX = 1.0 / count - (paper ? momentOfX : 0);
             double anchorOfX = kept * momentOfX + update * bell(pulled) * pulledOfX;
-            slope[j] += ofAnchor * anchorOfX * scale;
+            slope[j] += ofAnchor * anchorOfX * scale.at(j);
+            scale.addParameters(j, margin[j], ofAnchor * anchorOfX, out);
         }
         addMargins(slope, out);
     }
@@ -138,9 +179,10 @@ final class DiscoveredLosses {
         double[] slope = new double[margin.length];
         for (int i = 0; i < margin.length; i++) {
             double factor = margin[i] < 0 ? .45 : .9;
-            double y = loss.beta() * margin[i];
+            double y = pairs.beta(i) * margin[i];
             out.losses[i] = factor * softplus(-y);
-            slope[i] = product(upstream[i], -factor * loss.beta() * logistic(-y));
+            slope[i] = product(upstream[i], -factor * pairs.beta(i) * logistic(-y));
+            out.beta[i] = product(upstream[i], -factor * product(margin[i], logistic(-y)));
         }
         addMargins(slope, out);
     }
@@ -149,41 +191,48 @@ final class DiscoveredLosses {
         double[] margin = margins(pairs);
         double[] slope = new double[margin.length];
         for (int i = 0; i < margin.length; i++) {
-            double y = loss.beta() * margin[i];
+            double y = pairs.beta(i) * margin[i];
+            double ofY = -(Math.exp(-y) + logistic(-y)) / 2;
             out.losses[i] = (Math.exp(-y) + softplus(-y)) / 2;
-            slope[i] = product(upstream[i], -loss.beta() * (Math.exp(-y) + logistic(-y)) / 2);
+            slope[i] = product(upstream[i], pairs.beta(i) * ofY);
+            out.beta[i] = product(upstream[i], product(margin[i], ofY));
         }
         addMargins(slope, out);
     }
 
     /** The branch is chosen by the policy alone, not by the margin. */
     static void evaluate(Pfl loss, Pairs pairs, double[] upstream, PairGradients out) {
-        double scale =
-                switch (loss.variant()) {
-                    case REPO -> loss.beta();
-                    case OLD -> 1;
-                    case PAPER -> loss.beta() / loss.tau();
-                };
         double[] margin = margins(pairs);
         double[] slope = new double[margin.length];
         for (int i = 0; i < margin.length; i++) {
+            double beta = pairs.beta(i);
+            double tau = pairs.tau(i);
+            double scale =
+                    switch (loss.variant()) {
+                        case REPO -> beta;
+                        case OLD -> 1;
+                        case PAPER -> beta / tau;
+                    };
             double y = scale * margin[i];
             boolean preferred = pairs.policyChosen()[i] > pairs.policyRejected()[i];
             out.losses[i] = preferred ? softplus(-y) / 2 : 2 * hinge(y).value();
-            slope[i] =
-                    product(
-                            upstream[i],
-                            scale * (preferred ? -logistic(-y) / 2 : 2 * hinge(y).slope()));
+            double ofY = preferred ? -logistic(-y) / 2 : 2 * hinge(y).slope();
+            slope[i] = product(upstream[i], scale * ofY);
+            double ofScale = product(upstream[i], product(margin[i], ofY));
+            switch (loss.variant()) {
+                case REPO -> out.beta[i] = ofScale;
+                case OLD -> {} // neither has a part in it
+                case PAPER -> {
+                    out.beta[i] = ofScale / tau;
+                    out.tau[i] = -ofScale * beta / square(tau);
+                }
+            }
         }
         addMargins(slope, out);
     }
 
     private static double[] margins(Pairs pairs) {
         return Pairs.differences(pairs.chosenRatios(), pairs.rejectedRatios());
-    }
-
-    private static double[] scaled(double[] margins, double scale) {
-        return Arrays.stream(margins).map(margin -> scale * margin).toArray();
     }
 
     /** Unbiased, in two passes. */

@@ -13,11 +13,10 @@ final class PairGradients {
     final double[] referenceChosen;
     final double[] referenceRejected;
 
-    // Gradients of the loss's options; 0 where it has no such option.
-    double beta;
-    double betaKl;
-    double betaMix;
-    double tau;
+    // By each pair's parameters, [P]; 0 where the loss has no such option.
+    final double[] beta;
+    final double[] mix;
+    final double[] tau;
 
     PairGradients(int losses, int pairs) {
         this.losses = new double[losses];
@@ -25,6 +24,9 @@ final class PairGradients {
         policyRejected = new double[pairs];
         referenceChosen = new double[pairs];
         referenceRejected = new double[pairs];
+        beta = new double[pairs];
+        mix = new double[pairs];
+        tau = new double[pairs];
     }
 
     /** Adds a pair's gradient with respect to its log-ratios. */

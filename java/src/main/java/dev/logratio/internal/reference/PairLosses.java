@@ -6,9 +6,8 @@ import static dev.logratio.internal.reference.Numbers.storeAll;
 
 import dev.logratio.internal.check.Call;
 import dev.logratio.internal.check.PairLossOperand;
+import dev.logratio.internal.tensor.StridedTensor;
 import dev.logratio.loss.Loss;
-
-import java.util.Arrays;
 
 /**
  * The losses of pairs in float64, in plain loops. Where an exponential meets a logistic factor the
@@ -20,7 +19,7 @@ final class PairLosses {
 
     /** {@code pair_loss}. */
     static void run(Call call) {
-        Loss.Paired loss = PairLossOperand.effective(call);
+        Loss.Paired loss = call.option(Loss.Paired.class);
         int count = Math.toIntExact(call.get(PairLossOperand.POLICY_CHOSEN).elementCount());
         Pairs pairs =
                 new Pairs(
@@ -30,12 +29,13 @@ final class PairLosses {
                         doubles(call.get(PairLossOperand.REFERENCE_REJECTED), count, 0),
                         doubles(call.get(PairLossOperand.CHOSEN_COUNTS), count, 1),
                         doubles(call.get(PairLossOperand.REJECTED_COUNTS), count, 1),
-                        false);
+                        false,
+                        PairParameters.of(call, loss, count));
         int losses = loss.lossesPerPair() * count;
         double[] upstream = doubles(call.get(PairLossOperand.GRAD_LOSS), losses, 1.0 / losses);
         PairGradients result = evaluate(loss, pairs, upstream);
-        double[] chosenRewards = scaled(pairs.chosenRatios(), loss.beta());
-        double[] rejectedRewards = scaled(pairs.rejectedRatios(), loss.beta());
+        double[] chosenRewards = pairs.rewards(pairs.chosenRatios());
+        double[] rejectedRewards = pairs.rewards(pairs.rejectedRatios());
         storeAll(call.get(PairLossOperand.LOSS), result.losses);
         storeAll(call.get(PairLossOperand.CHOSEN_REWARDS), chosenRewards);
         storeAll(call.get(PairLossOperand.REJECTED_REWARDS), rejectedRewards);
@@ -43,14 +43,23 @@ final class PairLosses {
         storeAll(call.get(PairLossOperand.GRAD_POLICY_REJECTED), result.policyRejected);
         storeAll(call.get(PairLossOperand.GRAD_REFERENCE_CHOSEN), result.referenceChosen);
         storeAll(call.get(PairLossOperand.GRAD_REFERENCE_REJECTED), result.referenceRejected);
-        store(call.get(PairLossOperand.GRAD_BETA), 0, result.beta);
-        store(call.get(PairLossOperand.GRAD_BETA_KL), 0, result.betaKl);
-        store(call.get(PairLossOperand.GRAD_BETA_MIX), 0, result.betaMix);
-        store(call.get(PairLossOperand.GRAD_TAU), 0, result.tau);
+        storeGradient(call.get(PairLossOperand.GRAD_BETA), result.beta);
+        storeGradient(call.get(PairLossOperand.GRAD_BETA_KL), result.beta);
+        storeGradient(call.get(PairLossOperand.GRAD_BETA_MIX), result.mix);
+        storeGradient(call.get(PairLossOperand.GRAD_TAU), result.tau);
     }
 
-    private static double[] scaled(double[] values, double factor) {
-        return Arrays.stream(values).map(value -> factor * value).toArray();
+    /** Stores the gradient by a parameter: of each pair, or summed in a tensor [1]. */
+    static void storeGradient(StridedTensor tensor, double[] gradient) {
+        if (tensor == null || tensor.elementCount() != 1) {
+            storeAll(tensor, gradient);
+            return;
+        }
+        double sum = 0;
+        for (double ofPair : gradient) {
+            sum += ofPair;
+        }
+        store(tensor, 0, sum);
     }
 
     /**

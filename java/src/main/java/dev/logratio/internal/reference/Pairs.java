@@ -7,6 +7,7 @@ import java.util.Arrays;
  *
  * @param chosenCounts token counts, at least 1
  * @param perToken whether the log-probs are means over their tokens already
+ * @param parameters of the loss
  */
 record Pairs(
         double[] policyChosen,
@@ -15,7 +16,8 @@ record Pairs(
         double[] referenceRejected,
         double[] chosenCounts,
         double[] rejectedCounts,
-        boolean perToken) {
+        boolean perToken,
+        PairParameters parameters) {
     Pairs {
         chosenCounts = Arrays.stream(chosenCounts).map(count -> Math.max(count, 1)).toArray();
         rejectedCounts = Arrays.stream(rejectedCounts).map(count -> Math.max(count, 1)).toArray();
@@ -23,6 +25,28 @@ record Pairs(
 
     int size() {
         return policyChosen.length;
+    }
+
+    /** The same pairs for another loss. */
+    Pairs with(PairParameters parameters) {
+        return new Pairs(
+                policyChosen,
+                policyRejected,
+                referenceChosen,
+                referenceRejected,
+                chosenCounts,
+                rejectedCounts,
+                perToken,
+                parameters);
+    }
+
+    /** A pair's beta, beta_kl of dlrml. */
+    double beta(int pair) {
+        return parameters.beta()[pair];
+    }
+
+    double tau(int pair) {
+        return parameters.tau()[pair];
     }
 
     /** Log-ratios policy/reference of the chosen sequences. */
@@ -33,6 +57,13 @@ record Pairs(
     /** Those of the rejected sequences. */
     double[] rejectedRatios() {
         return differences(policyRejected, referenceRejected);
+    }
+
+    /** Each pair's beta times its log-ratio. */
+    double[] rewards(double[] ratios) {
+        double[] rewards = new double[ratios.length];
+        Arrays.setAll(rewards, i -> beta(i) * ratios[i]);
+        return rewards;
     }
 
     static double[] differences(double[] minuends, double[] subtrahends) {

@@ -29,20 +29,21 @@ final class RatioLosses {
     private RatioLosses() {}
 
     /** A pair's loss and its derivatives. */
-    private record Pair(double value, double ofChosen, double ofRejected) {}
+    private record Pair(double value, double ofChosen, double ofRejected, double ofBeta) {}
 
     /** A loss of one pair. */
     private interface OfPair {
-        Pair at(double chosen, double rejected);
+        Pair at(double beta, double chosen, double rejected);
     }
 
     static void evaluate(Loss.OfLogRatios loss, Pairs pairs, double[] upstream, PairGradients out) {
         switch (loss) {
-            case NcaPair nca -> evaluate(nca, pairs, upstream, out);
-            case BcoPair bco -> evaluate(bco, pairs, upstream, out);
-            case SppoHard sppo -> evaluate(sppo, pairs, upstream, out);
-            case ApoZero apo -> evaluate(apo, pairs, upstream, out);
-            case ApoDown apo -> evaluate(apo, pairs, upstream, out);
+            case NcaPair _ -> eachPair(pairs, upstream, out, RatioLosses::ncaPair);
+            case BcoPair bco ->
+                    eachPair(pairs, upstream, out, (b, w, l) -> bcoPair(bco.delta(), b, w, l));
+            case SppoHard _ -> eachPair(pairs, upstream, out, RatioLosses::sppoHard);
+            case ApoZero _ -> eachPair(pairs, upstream, out, RatioLosses::apoZero);
+            case ApoDown _ -> eachPair(pairs, upstream, out, RatioLosses::apoDown);
             case KtoPair kto -> evaluate(kto, pairs, upstream, out);
             case Aot aot -> BatchLosses.evaluate(aot, pairs, upstream, out);
             case AotUnpaired aot -> BatchLosses.evaluate(aot, pairs, upstream, out);
@@ -55,82 +56,61 @@ final class RatioLosses {
         }
     }
 
-    private static void evaluate(NcaPair loss, Pairs pairs, double[] upstream, PairGradients out) {
-        double beta = loss.beta();
-        eachPair(
-                pairs,
-                upstream,
-                out,
-                (chosen, rejected) ->
-                        new Pair(
-                                softplus(-beta * chosen)
-                                        + .5 * softplus(beta * chosen)
-                                        + .5 * softplus(beta * rejected),
-                                beta * (.5 * logistic(beta * chosen) - logistic(-beta * chosen)),
-                                .5 * beta * logistic(beta * rejected)));
+    private static Pair ncaPair(double beta, double chosen, double rejected) {
+        double slope = .5 * logistic(beta * chosen) - logistic(-beta * chosen);
+        return new Pair(
+                softplus(-beta * chosen)
+                        + .5 * softplus(beta * chosen)
+                        + .5 * softplus(beta * rejected),
+                beta * slope,
+                .5 * beta * logistic(beta * rejected),
+                product(chosen, slope) + product(rejected, .5 * logistic(beta * rejected)));
     }
 
-    private static void evaluate(BcoPair loss, Pairs pairs, double[] upstream, PairGradients out) {
-        double beta = loss.beta();
-        double delta = loss.delta();
-        eachPair(
-                pairs,
-                upstream,
-                out,
-                (chosen, rejected) ->
-                        new Pair(
-                                softplus(delta - beta * chosen) + softplus(beta * rejected - delta),
-                                -beta * logistic(delta - beta * chosen),
-                                beta * logistic(beta * rejected - delta)));
+    private static Pair bcoPair(double delta, double beta, double chosen, double rejected) {
+        double ofChosen = logistic(delta - beta * chosen);
+        double ofRejected = logistic(beta * rejected - delta);
+        return new Pair(
+                softplus(delta - beta * chosen) + softplus(beta * rejected - delta),
+                -beta * ofChosen,
+                beta * ofRejected,
+                product(rejected, ofRejected) - product(chosen, ofChosen));
     }
 
-    private static void evaluate(SppoHard loss, Pairs pairs, double[] upstream, PairGradients out) {
-        double target = .5 / loss.beta();
-        eachPair(
-                pairs,
-                upstream,
-                out,
-                (chosen, rejected) ->
-                        new Pair(
-                                square(chosen - target) + square(rejected + target),
-                                2 * (chosen - target),
-                                2 * (rejected + target)));
+    private static Pair sppoHard(double beta, double chosen, double rejected) {
+        double target = .5 / beta;
+        double ofTarget = 2 * (rejected + target) - 2 * (chosen - target);
+        return new Pair(
+                square(chosen - target) + square(rejected + target),
+                2 * (chosen - target),
+                2 * (rejected + target),
+                -ofTarget * .5 / square(beta));
     }
 
-    private static void evaluate(ApoZero loss, Pairs pairs, double[] upstream, PairGradients out) {
-        double beta = loss.beta();
-        eachPair(
-                pairs,
-                upstream,
-                out,
-                (chosen, rejected) ->
-                        new Pair(
-                                logistic(-beta * chosen) + logistic(beta * rejected),
-                                -beta * bell(beta * chosen),
-                                beta * bell(beta * rejected)));
+    private static Pair apoZero(double beta, double chosen, double rejected) {
+        return new Pair(
+                logistic(-beta * chosen) + logistic(beta * rejected),
+                -beta * bell(beta * chosen),
+                beta * bell(beta * rejected),
+                product(rejected, bell(beta * rejected)) - product(chosen, bell(beta * chosen)));
     }
 
-    private static void evaluate(ApoDown loss, Pairs pairs, double[] upstream, PairGradients out) {
-        double beta = loss.beta();
-        eachPair(
-                pairs,
-                upstream,
-                out,
-                (chosen, rejected) -> {
-                    double ofMargin = beta * bell(beta * (chosen - rejected));
-                    return new Pair(
-                            logistic(beta * chosen) + logistic(-beta * (chosen - rejected)),
-                            beta * bell(beta * chosen) - ofMargin,
-                            ofMargin);
-                });
+    private static Pair apoDown(double beta, double chosen, double rejected) {
+        double ofMargin = bell(beta * (chosen - rejected));
+        return new Pair(
+                logistic(beta * chosen) + logistic(-beta * (chosen - rejected)),
+                beta * bell(beta * chosen) - beta * ofMargin,
+                beta * ofMargin,
+                product(chosen, bell(beta * chosen)) - product(chosen - rejected, ofMargin));
     }
 
     private static void eachPair(Pairs pairs, double[] upstream, PairGradients out, OfPair loss) {
         double[] chosen = pairs.chosenRatios();
         double[] rejected = pairs.rejectedRatios();
         for (int i = 0; i < pairs.size(); i++) {
-            Pair pair = loss.at(chosen[i], rejected[i]);
+            Pair pair = loss.at(pairs.beta(i), chosen[i], rejected[i]);
             out.losses[i] = pair.value;
+            out.beta[i] = product(upstream[i], pair.ofBeta);
             out.addRatios(
                     i, product(upstream[i], pair.ofChosen), product(upstream[i], pair.ofRejected));
         }
@@ -139,7 +119,6 @@ final class RatioLosses {
     /** Two losses per pair, each against the mean log-ratio of the other side. */
     private static void evaluate(KtoPair loss, Pairs pairs, double[] upstream, PairGradients out) {
         int count = pairs.size();
-        double beta = loss.beta();
         double[] chosen = pairs.chosenRatios();
         double[] rejected = pairs.rejectedRatios();
         double klOfChosen = Math.max(mean(chosen), 0);
@@ -147,6 +126,7 @@ final class RatioLosses {
         double ofKlOfChosen = 0;
         double ofKlOfRejected = 0;
         for (int i = 0; i < count; i++) {
+            double beta = pairs.beta(i);
             double desirable = beta * (chosen[i] - klOfRejected);
             double undesirable = beta * (klOfChosen - rejected[i]);
             out.losses[i] = logistic(-desirable);
@@ -154,6 +134,13 @@ final class RatioLosses {
             double ofChosen = -product(upstream[i], beta * bell(desirable));
             double ofRejected = product(upstream[count + i], beta * bell(undesirable));
             out.addRatios(i, ofChosen, ofRejected);
+            out.beta[i] =
+                    product(
+                                    upstream[count + i],
+                                    product(rejected[i] - klOfChosen, bell(undesirable)))
+                            - product(
+                                    upstream[i],
+                                    product(chosen[i] - klOfRejected, bell(desirable)));
             ofKlOfRejected += share(upstream[i], beta * bell(desirable));
             ofKlOfChosen -= share(upstream[count + i], beta * bell(undesirable));
         }

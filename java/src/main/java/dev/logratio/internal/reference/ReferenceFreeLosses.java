@@ -40,8 +40,9 @@ final class ReferenceFreeLosses {
             double rejected = pairs.policyRejected()[i];
             double chosenLength = loss.dividesByLength() ? pairs.chosenCounts()[i] : 1;
             double rejectedLength = loss.dividesByLength() ? pairs.rejectedCounts()[i] : 1;
-            Pair pair = at(loss, chosen / chosenLength, rejected / rejectedLength);
+            Pair pair = at(loss, pairs.beta(i), chosen / chosenLength, rejected / rejectedLength);
             out.losses[i] = pair.value;
+            out.beta[i] = product(upstream[i], pair.ofBeta);
             out.policyChosen[i] = product(upstream[i], pair.ofChosen) / chosenLength;
             out.policyRejected[i] = product(upstream[i], pair.ofRejected) / rejectedLength;
         }
@@ -57,38 +58,41 @@ final class ReferenceFreeLosses {
                 pairs.referenceRejected(),
                 pairs.chosenCounts(),
                 pairs.rejectedCounts(),
-                pairs.perToken());
+                pairs.perToken(),
+                pairs.parameters());
     }
 
     /**
      * A pair's loss and its derivatives with respect to the log-probs, each a token where the loss
-     * divides by length.
+     * divides by length, and to beta.
      */
-    private record Pair(double value, double ofChosen, double ofRejected) {}
+    private record Pair(double value, double ofChosen, double ofRejected, double ofBeta) {}
 
-    private static Pair at(Loss.ReferenceFree loss, double chosen, double rejected) {
+    private static Pair at(Loss.ReferenceFree loss, double beta, double chosen, double rejected) {
         return switch (loss) {
-            case SimPo simPo -> {
-                Slope result =
-                        smoothed(
-                                simPo.beta() * (chosen - rejected) - simPo.gamma(),
-                                simPo.labelSmoothing());
-                yield new Pair(
-                        result.value(),
-                        simPo.beta() * result.slope(),
-                        -simPo.beta() * result.slope());
-            }
-            case AlphaPo alphaPo -> alphaPo(alphaPo, chosen, rejected);
-            case Cpo cpo -> {
-                Slope result = smoothed(cpo.beta() * (chosen - rejected), cpo.labelSmoothing());
-                yield new Pair(
-                        result.value(), cpo.beta() * result.slope(), -cpo.beta() * result.slope());
-            }
-            case Orpo orpo -> oddsRatio(orpo.beta(), chosen, rejected);
+            case SimPo simPo ->
+                    ofMargin(
+                            beta,
+                            chosen - rejected,
+                            smoothed(
+                                    beta * (chosen - rejected) - simPo.gamma(),
+                                    simPo.labelSmoothing()));
+            case AlphaPo alphaPo -> alphaPo(alphaPo, beta, chosen, rejected);
+            case Cpo cpo ->
+                    ofMargin(
+                            beta,
+                            chosen - rejected,
+                            smoothed(beta * (chosen - rejected), cpo.labelSmoothing()));
+            case Orpo _ -> oddsRatio(beta, chosen, rejected);
         };
     }
 
-    private static Pair alphaPo(AlphaPo loss, double chosen, double rejected) {
+    private static Pair ofMargin(double beta, double margin, Slope function) {
+        double slope = beta * function.slope();
+        return new Pair(function.value(), slope, -slope, product(margin, function.slope()));
+    }
+
+    private static Pair alphaPo(AlphaPo loss, double beta, double chosen, double rejected) {
         double alpha = loss.alpha();
         // exp(-alpha rejected) - exp(-alpha chosen), the larger of the two factored out: both may
         // overflow
@@ -100,18 +104,23 @@ final class ReferenceFreeLosses {
                         : product(larger, -Math.expm1(-alpha * Math.abs(difference)))
                                 / alpha
                                 * Math.signum(difference);
-        Slope result = smoothed(loss.beta() * rewards - loss.gamma(), loss.labelSmoothing());
-        double ofRewards = loss.beta() * result.slope();
+        Slope result = smoothed(beta * rewards - loss.gamma(), loss.labelSmoothing());
+        double ofRewards = beta * result.slope();
         return new Pair(
                 result.value(),
                 product(ofRewards, Math.exp(-product(alpha, chosen))),
-                -product(ofRewards, Math.exp(-product(alpha, rejected))));
+                -product(ofRewards, Math.exp(-product(alpha, rejected))),
+                product(rewards, result.slope()));
     }
 
     /** {@code -beta LS(o)}, o the difference of the two log-odds. */
     private static Pair oddsRatio(double beta, double chosen, double rejected) {
         if (chosen == 0 && rejected == 0) {
-            return new Pair(beta * Math.log(2), 0, 0); // even odds; their gradient has no limit
+            return new Pair(
+                    beta * Math.log(2),
+                    0,
+                    0,
+                    Math.log(2)); // even odds; their gradient has no limit
         }
         double o = chosen == rejected ? 0 : logOdds(chosen) - logOdds(rejected);
         // The slope of the log-odds at a is 1/(1-exp(a)), and that of -LS(o) is -S(-o); their
@@ -122,7 +131,7 @@ final class ReferenceFreeLosses {
                         ? Math.exp(logOdds(rejected))
                         : Math.exp(-softplus(o) - log1mexp(chosen));
         double ofRejected = Math.exp(-softplus(o) - log1mexp(rejected));
-        return new Pair(beta * softplus(-o), -beta * ofChosen, beta * ofRejected);
+        return new Pair(beta * softplus(-o), -beta * ofChosen, beta * ofRejected, softplus(-o));
     }
 
     private static double logOdds(double logProb) {

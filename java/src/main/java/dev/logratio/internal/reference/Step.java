@@ -135,7 +135,8 @@ final class Step {
                         rejected(referenceLogps),
                         chosen(counts(weights)),
                         rejected(counts(weights)),
-                        sequenceOptions.reduction() == Reduction.MEAN);
+                        sequenceOptions.reduction() == Reduction.MEAN,
+                        null);
         double[] wpo = wpoWeights();
         for (WeightedLoss term : options.losses()) {
             switch (term.loss()) {
@@ -187,31 +188,33 @@ final class Step {
 
     /** Of the first loss that has a beta; none without one, unless a reference is there. */
     private Rewards rewards(Pairs batch) {
+        double[] beta = rewardBetas();
+        double[] chosen = batch.chosenRatios();
+        double[] rejected = batch.rejectedRatios();
+        double[] right = new double[pairs];
+        for (int i = 0; i < pairs; i++) {
+            chosen[i] = beta[i] == 0 ? 0 : beta[i] * chosen[i];
+            rejected[i] = beta[i] == 0 ? 0 : beta[i] * rejected[i];
+            right[i] = chosen[i] > rejected[i] ? 1 : 0;
+            store(call.get(PreferenceStepOperand.CHOSEN_REWARDS), i, chosen[i]);
+            store(call.get(PreferenceStepOperand.REJECTED_REWARDS), i, rejected[i]);
+        }
+        return new Rewards(
+                Functions.mean(chosen), Functions.mean(rejected), Functions.mean(right));
+    }
+
+    private double[] rewardBetas() {
+        for (WeightedLoss term : options.losses()) {
+            if (term.loss() instanceof Loss.Paired paired) {
+                return PairParameters.of(call, paired, pairs).beta();
+            }
+        }
         boolean hasReference =
                 call.has(PreferenceStepOperand.REFERENCE_LOGPS)
                         || call.has(PreferenceStepOperand.REFERENCE_TOKEN_LOGPS);
-        double beta =
-                options.losses().stream()
-                        .filter(term -> term.loss() instanceof Loss.Paired)
-                        .mapToDouble(term -> ((Loss.Paired) term.loss()).beta())
-                        .findFirst()
-                        .orElse(hasReference ? .1 : 0);
-        double[] chosen = batch.chosenRatios();
-        double[] rejected = batch.rejectedRatios();
-        if (beta == 0) {
-            Arrays.fill(chosen, 0);
-            Arrays.fill(rejected, 0);
-        }
-        double[] right = new double[pairs];
-        for (int i = 0; i < pairs; i++) {
-            right[i] = chosen[i] > rejected[i] ? 1 : 0;
-            store(call.get(PreferenceStepOperand.CHOSEN_REWARDS), i, beta * chosen[i]);
-            store(call.get(PreferenceStepOperand.REJECTED_REWARDS), i, beta * rejected[i]);
-        }
-        return new Rewards(
-                beta * Functions.mean(chosen),
-                beta * Functions.mean(rejected),
-                Functions.mean(right));
+        double[] betas = new double[pairs];
+        Arrays.fill(betas, hasReference ? .1 : 0);
+        return betas;
     }
 
     /** Whether the call sets the tokens, the pairs' weights or the divisor of a part apart. */
@@ -247,7 +250,8 @@ final class Step {
                 batch.referenceRejected(),
                 chosen(counts(counted)),
                 rejected(counts(counted)),
-                batch.perToken());
+                batch.perToken(),
+                batch.parameters());
     }
 
     private static Pairs withoutReference(Pairs batch) {
@@ -259,11 +263,13 @@ final class Step {
                 zeros,
                 batch.chosenCounts(),
                 batch.rejectedCounts(),
-                batch.perToken());
+                batch.perToken(),
+                batch.parameters());
     }
 
     /** Adds a loss; one with several values per pair counts with their mean. */
-    private void addPaired(Loss.Paired loss, double weight, Pairs batch, double[] wpo) {
+    private void addPaired(Loss.Paired loss, double weight, Pairs plain, double[] wpo) {
+        Pairs batch = plain.with(PairParameters.of(call, loss, pairs));
         int values = loss.lossesPerPair();
         double[] ofPair = new double[pairs];
         Arrays.setAll(ofPair, i -> weight / values * wpo[i] * pairWeights[i]);
@@ -280,6 +286,10 @@ final class Step {
             gradLogps[i] += result.policyChosen[i];
             gradLogps[i + pairs] += result.policyRejected[i];
         }
+        PairLosses.storeGradient(call.get(PreferenceStepOperand.GRAD_BETA), result.beta);
+        PairLosses.storeGradient(call.get(PreferenceStepOperand.GRAD_BETA_KL), result.beta);
+        PairLosses.storeGradient(call.get(PreferenceStepOperand.GRAD_BETA_MIX), result.mix);
+        PairLosses.storeGradient(call.get(PreferenceStepOperand.GRAD_TAU), result.tau);
     }
 
     private double[] wpoWeights() {

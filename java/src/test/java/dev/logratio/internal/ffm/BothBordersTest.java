@@ -86,10 +86,12 @@ class BothBordersTest {
                 tokensBackward(2),
                 tokensBackward(3).size('K', 2),
                 ValidCall.of(Signature.SEQUENCE_LOGPS, SequenceOptions.DEFAULT.withTailWeight(.5)),
-                ValidCall.of(Signature.PAIR_LOSS, new Dlrml()).without(PairLossOperand.GRAD_BETA),
+                ValidCall.of(Signature.PAIR_LOSS, new Dlrml())
+                        .without(PairLossOperand.BETA, PairLossOperand.GRAD_BETA),
                 ValidCall.of(Signature.PAIR_LOSS, new DiscoPop())
-                        .without(ofOptions("grad_beta", "grad_tau")),
-                ValidCall.of(Signature.PAIR_LOSS, new Aqfl()).without(ofOptions()),
+                        .without(ofOptions("beta", "tau", "grad_beta", "grad_tau")),
+                ValidCall.of(Signature.PAIR_LOSS, new Aqfl())
+                        .without(ofOptions("beta", "grad_beta", "tau", "grad_tau")),
                 ValidCall.of(Signature.PAIR_LOSS, new KtoPair()).size('L', 4).without(ofOptions()),
                 ValidCall.of(Signature.PAIR_LOSS, new SimPo())
                         .without(
@@ -108,15 +110,31 @@ class BothBordersTest {
                                 UnpairedLossOperand.KL_REFERENCE_LOGPS),
                 step.without(
                         PreferenceStepOperand.REFERENCE_TOKEN_LOGPS,
-                        PreferenceStepOperand.NLL_MASK),
-                step.without(PreferenceStepOperand.REFERENCE_LOGPS, PreferenceStepOperand.NLL_MASK),
-                step(new Orpo()).without(PreferenceStepOperand.REFERENCE_LOGPS),
-                step(new Orpo()).without(PreferenceStepOperand.REFERENCE_TOKEN_LOGPS),
-                step(new Aot())
+                        PreferenceStepOperand.NLL_MASK,
+                        PreferenceStepOperand.BETA,
+                        PreferenceStepOperand.GRAD_BETA),
+                step(new Ipo())
+                        .without(
+                                besideParameters(
+                                        PreferenceStepOperand.REFERENCE_LOGPS,
+                                        PreferenceStepOperand.NLL_MASK)),
+                step(new Orpo())
                         .without(
                                 PreferenceStepOperand.REFERENCE_LOGPS,
-                                PreferenceStepOperand.NLL_MASK,
-                                PreferenceStepOperand.PAIR_WEIGHTS),
+                                PreferenceStepOperand.BETA_KL,
+                                PreferenceStepOperand.BETA_MIX,
+                                PreferenceStepOperand.TAU,
+                                PreferenceStepOperand.GRAD_BETA_KL,
+                                PreferenceStepOperand.GRAD_BETA_MIX,
+                                PreferenceStepOperand.GRAD_TAU),
+                step(new Orpo())
+                        .without(besideParameters(PreferenceStepOperand.REFERENCE_TOKEN_LOGPS)),
+                step(new Aot())
+                        .without(
+                                besideParameters(
+                                        PreferenceStepOperand.REFERENCE_LOGPS,
+                                        PreferenceStepOperand.NLL_MASK,
+                                        PreferenceStepOperand.PAIR_WEIGHTS)),
                 unpairedStep(new Kto(), SequenceOptions.DEFAULT)
                         .without(UnpairedStepOperand.REFERENCE_TOKEN_LOGPS),
                 unpairedStep(new Bco(), SequenceOptions.DEFAULT)
@@ -161,9 +179,19 @@ class BothBordersTest {
         return new StepOptions(List.of(new WeightedLoss(loss, 1)), wpo ? Wpo.ON : Wpo.OFF, 0);
     }
 
-    /** The operands that belong to options, but for some. */
+    /** The operands of a step that belong to options, and others. */
+    private static Operand[] besideParameters(Operand... others) {
+        return Stream.concat(Stream.of(ofOptions(Signature.PREFERENCE_STEP)), Stream.of(others))
+                .toArray(Operand[]::new);
+    }
+
+    /** The operands of pair_loss that belong to options, but for some. */
     private static Operand[] ofOptions(String... but) {
-        return Signature.PAIR_LOSS.operands().stream()
+        return ofOptions(Signature.PAIR_LOSS, but);
+    }
+
+    private static Operand[] ofOptions(Signature signature, String... but) {
+        return signature.operands().stream()
                 .filter(
                         operand ->
                                 switch (operand.declaration().presence()) {
@@ -341,29 +369,49 @@ class BothBordersTest {
                                         stepOptions(new Ipo(), false),
                                         TokenOptions.DEFAULT,
                                         means)
-                                .without(PreferenceStepOperand.REFERENCE_LOGPS),
+                                .without(besideParameters(PreferenceStepOperand.REFERENCE_LOGPS)),
                         ValidCall.of(
                                         Signature.PREFERENCE_STEP,
                                         stepOptions(new Aot(), true),
                                         TokenOptions.DEFAULT,
                                         SequenceOptions.DEFAULT)
-                                .without(PreferenceStepOperand.REFERENCE_LOGPS),
+                                .without(besideParameters(PreferenceStepOperand.REFERENCE_LOGPS)),
                         step(new Aqfl())
                                 .size('P', 1)
                                 .without(
-                                        PreferenceStepOperand.REFERENCE_LOGPS,
-                                        PreferenceStepOperand.NLL_MASK),
-                        step(new Aqfl()).without(PreferenceStepOperand.REFERENCE_LOGPS),
+                                        besideParameters(
+                                                PreferenceStepOperand.REFERENCE_LOGPS,
+                                                PreferenceStepOperand.NLL_MASK)),
+                        step(new Aqfl())
+                                .without(besideParameters(PreferenceStepOperand.REFERENCE_LOGPS)),
                         step(new Aot())
                                 .without(
-                                        PreferenceStepOperand.REFERENCE_LOGPS,
-                                        PreferenceStepOperand.NLL_MASK),
+                                        besideParameters(
+                                                PreferenceStepOperand.REFERENCE_LOGPS,
+                                                PreferenceStepOperand.NLL_MASK)),
                         counted(new Orpo(), 3),
                         counted(new Orpo(.1, Nll.TOKEN), -1),
                         counted(new Sft(), Double.NaN),
                         counted(new Sft(), Double.POSITIVE_INFINITY),
                         unpairedStep(new Kto(), SequenceOptions.DEFAULT.withTailWeight(.5))
                                 .without(UnpairedStepOperand.REFERENCE_LOGPS),
+                        new ValidCall(
+                                "two losses",
+                                Signature.PREFERENCE_STEP,
+                                List.of(
+                                        new StepOptions(
+                                                List.of(
+                                                        new WeightedLoss(new Dlrml(), 1),
+                                                        new WeightedLoss(new Dlrml(), 1)),
+                                                Wpo.OFF,
+                                                0),
+                                        TokenOptions.DEFAULT,
+                                        SequenceOptions.DEFAULT),
+                                0,
+                                step(new Dlrml()).sizes(),
+                                Set.of(
+                                        PreferenceStepOperand.REFERENCE_LOGPS,
+                                        PreferenceStepOperand.NLL_MASK)),
                         divergence(DivergenceOptions.Detach.P),
                         divergence(DivergenceOptions.Detach.Q),
                         ValidCall.of(
