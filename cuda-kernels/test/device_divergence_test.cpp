@@ -24,6 +24,8 @@ struct Pairs {
   Tensor row_weights{D::f64, {0}};  // empty: none
   bool by_index = false, strided = false;
   int32_t reduction = LR_DIVERGENCE_MEAN;
+  double js_weight = .5;
+  int64_t vocab = 0;
   int64_t count() const { return by_index ? p_rows.size() : p.shape()[0]; }
 };
 
@@ -43,9 +45,15 @@ Divergence evaluate(Pairs pairs, int32_t kind, bool in_place = false) {
   }
   Tensor upstream(D::f32, {1}, {1.75});
   auto args = make_args<lr_divergence_args>();
-  args.options = {kind, pairs.reduction,         LR_DETACH_NONE,
-                  0,    kind == LR_SCE ? .5 : 1, kind == LR_SCE ? 1.5 : 1,
-                  .8};
+  args.options = {kind,
+                  pairs.reduction,
+                  LR_DETACH_NONE,
+                  0,
+                  kind == LR_SCE ? .5 : 1,
+                  kind == LR_SCE ? 1.5 : 1,
+                  .8,
+                  kind == LR_JENSEN_SHANNON ? pairs.js_weight : .5,
+                  pairs.vocab};
   args.p_logits = pairs.p;
   if (weights) {
     args.q_weights = pairs.weights;

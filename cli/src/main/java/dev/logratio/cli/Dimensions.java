@@ -43,7 +43,7 @@ final class Dimensions {
 
     /** Matches the shape of a tensor, learning the sizes of new letters. */
     void match(String name, List<Shape> shapes, long[] shape) throws CaseException {
-        if (form == UNKNOWN) {
+        if (form == UNKNOWN && shapes.size() > 1) {
             chooseForm(name, shapes, shape);
         }
         Shape expected = ofForm(shapes);

@@ -23,7 +23,8 @@ final class Operations {
                     new Operation(PREFERENCE_STEP),
                     new Operation(DIVERGENCE)
                             .choosing("divergence")
-                            .oneOf("q_logits", "q_weights")
+                            .oneOf("q_logits", "q_weights", "q_topk_ids")
+                            .bothOrNone("q_topk_ids", "q_topk_logps")
                             .bothOrNone("p_rows", "q_rows")
                             .without("grad_loss"),
                     new Operation(SCORING_RULE).choosing("rule").ofRows());

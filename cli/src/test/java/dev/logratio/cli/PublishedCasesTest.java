@@ -40,6 +40,14 @@ class PublishedCasesTest {
                     "divergence_0_sce",
                     "divergence_4_js",
                     "divergence_10_js",
+                    "divergence_11_js_weight",
+                    "divergence_12_js_vocab",
+                    "divergence_13_kl_vocab",
+                    "divergence_14_topk_kl_pq",
+                    "divergence_15_topk_kl_qp",
+                    "divergence_16_topk_js",
+                    "divergence_17_models_kl_qp",
+                    "divergence_18_models_js",
                     "rule_2_brier",
                     "rule_5_spherical");
 

@@ -11,6 +11,7 @@ enum Operation {
     UNPAIRED_LOSS(UnpairedLossCase::drawn),
     PREFERENCE_STEP(PreferenceStepCase::drawn),
     DIVERGENCE(DivergenceCase::drawn),
+    DIVERGENCE_TOPK(TopkCase::drawn),
     SCORING_RULE(ScoringRuleCase::drawn);
 
     private final Function<Draw, PropertyCase> cases;
