@@ -200,8 +200,7 @@ lr_status divergence(Execution* execution, const op::Divergence* divergences) {
       launch_rows(call, groups, machine);
     }
     launch_clear_padding(args.grad_p, args.wants_p, args.p_count, args.columns, machine);
-    launch_clear_padding(args.grad_q, args.wants_q, args.q_count * models, args.columns,
-                         machine);
+    launch_clear_padding(args.grad_q, args.wants_q, args.q_count * models, args.columns, machine);
     if (args.loss.present)
       launch(sum_values, list_parts, kListThreads, 0, machine.stream, call);
   });

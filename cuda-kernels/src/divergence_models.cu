@@ -189,15 +189,14 @@ void launch_models(const DivergenceCall& call, double* pair_values, const Machin
     launch(average_models, grid_of((args.count + kListThreads - 1) / kListThreads), kListThreads, 0,
            machine.stream, call, pair_values);
   }
-  const int64_t units =
-      args.count * call.parts.count +
-      (call.owners_p == nullptr ? 0 : args.p_count + args.q_count * call.models);
+  const int64_t units = args.count * call.parts.count +
+                        (call.owners_p == nullptr ? 0 : args.p_count + args.q_count * call.models);
   if (units == 0 || (!args.wants_p && !args.wants_q))
     return;
   with_type(args.p.type, [&]<class T>(T) {
     with_form(args.options, [&]<TwoRowsForm kForm>() {
-      launch(divergence_models<T, kForm>, machine.blocks(units),
-             call.parts.stretches.count * kWarp, 0, machine.stream, call);
+      launch(divergence_models<T, kForm>, machine.blocks(units), call.parts.stretches.count * kWarp,
+             0, machine.stream, call);
     });
   });
 }

@@ -328,8 +328,7 @@ __device__ inline double upstream_of(const DivergenceCall& call, int64_t k) {
 template <class T, TwoRowsForm kForm, class Team>
 __device__ __forceinline__ void take_rows(const DivergenceCall& call, const Team& team,
                                           int64_t unit, int64_t k, int64_t row_p, int64_t row_q,
-                                          int turn, Vector* cache,
-                                          TwoRowsScratch<Team>* scratch) {
+                                          int turn, Vector* cache, TwoRowsScratch<Team>* scratch) {
   const op::Divergence& args = call.args;
   Pair<T, kForm, Team> pair{call, team, scratch, turn, {}, args.p.columns};
   pair.rows.a = row_address<T>(args.p, row_p);

@@ -115,8 +115,7 @@ struct TopkRow {
 
   __device__ __forceinline__ void write_gradient(Element* target, double upstream) const {
     const double of_others = gradient(norm.log_others(), log_left, upstream);
-    const float share =
-        math::quiet_float(of_others == 0 ? 0 : of_others / norm.sum_others);
+    const float share = math::quiet_float(of_others == 0 ? 0 : of_others / norm.sum_others);
     const float from = norm.max_others > -kInfinity ? static_cast<float>(norm.max_others) : 0;
     for_chunks(0, columns, [&](const RowChunk<T>& chunk) {
       Vector v[kRowVectors];
@@ -129,7 +128,8 @@ struct TopkRow {
       store_stretch(target, chunk, x);
     });
     __syncthreads();  // the known columns have been written with the others
-    for_known([&](int64_t j) { target[id(j)] = T::narrow(gradient(log_p[j], log_q(j), upstream)); });
+    for_known(
+        [&](int64_t j) { target[id(j)] = T::narrow(gradient(log_p[j], log_q(j), upstream)); });
   }
 
  private:
@@ -214,8 +214,9 @@ __global__ void __launch_bounds__(kListThreads, kStretchBlocks)
     const Met met = rows_of_pair(call, unit);
     bool is_good = met.owns_p && met.owns_q;
     double value = nan(""), upstream = 0;
-    TopkRow<T> row{call, scratch, log_p + blockIdx.x * args.known(), nullptr, met.q,
-                   args.p.columns, {}, 0, {}};
+    TopkRow<T> row{call,    scratch, log_p + blockIdx.x * args.known(),
+                   nullptr, met.q,   args.p.columns,
+                   {},      0,       {}};
     if (is_good) {
       row.row = row_address<T>(args.p, met.p);
       is_good = row.find_norm();

@@ -296,6 +296,20 @@ TEST(DeviceDivergence, SeveralBlocksToARowGiveTheBitsOfOne) {
   set_emulator_seed(1);
 }
 
+TEST(DeviceDivergence, WeightedMixturesAndPaddingAgreeWithTheCpu) {
+  for (D type : {D::f32, D::bf16, D::f16}) {
+    for (int64_t columns : {7, 507, 2051}) {
+      for (double weight : {.1, .75, .999}) {
+        Pairs pairs{rows_of(type, 2, columns, 3, 71, false),
+                    rows_of(type, 2, columns, 3, 72, true)};
+        pairs.js_weight = weight;
+        pairs.vocab = weight > .5 ? columns - 2 : 0;
+        expect_that_of_the_cpu(pairs, LR_JENSEN_SHANNON, name(LR_JENSEN_SHANNON, type, columns));
+      }
+    }
+  }
+}
+
 // A side without rows leaves the other's gradient to be cleared, whatever its length.
 TEST(DeviceDivergence, RowsThatMeetNoneHaveNoGradient) {
   for (D type : {D::bf16, D::f32}) {

@@ -592,10 +592,10 @@ typedef enum lr_divergence_kind {
   LR_KL_PQ = 2,
   LR_KL_QP = 3,
   LR_JENSEN_SHANNON = 4, /* by js_weight */
-  LR_L2 = 5,           /* sum of (p-q)^2 */
-  LR_TVD = 6,          /* half the sum of |p-q| */
-  LR_WASSERSTEIN1 = 7, /* columns one unit apart, in their order */
-  LR_COSINE = 8        /* 1 - cos(p,q) */
+  LR_L2 = 5,             /* sum of (p-q)^2 */
+  LR_TVD = 6,            /* half the sum of |p-q| */
+  LR_WASSERSTEIN1 = 7,   /* columns one unit apart, in their order */
+  LR_COSINE = 8          /* 1 - cos(p,q) */
 } lr_divergence_kind;
 typedef enum lr_divergence_reduction {
   LR_DIVERGENCE_MEAN = 0,

@@ -267,7 +267,10 @@ TEST(DivergenceTopk, ZerosAndInfinities) {
   EXPECT_NEAR(run(LR_KL_QP, {0, -kInf, 0, 0}, {-kInf, half})[0],
               .5 * std::log(1.5) + .5 * std::log(.75), 1e-6);
   for (int32_t kind : kTopkKinds) {
-    for (const Row& logits : {Row{0, NAN, 0, 0}, {NAN, 0, 0, 0}, {kInf, 0, 0, 0}, {0, kInf, 0, 0},
+    for (const Row& logits : {Row{0, NAN, 0, 0},
+                              {NAN, 0, 0, 0},
+                              {kInf, 0, 0, 0},
+                              {0, kInf, 0, 0},
                               {-kInf, -kInf, -kInf, -kInf}}) {
       for (double x : run(kind, logits, {half, half}))
         EXPECT_TRUE(std::isnan(x)) << kind;
@@ -308,7 +311,8 @@ TEST(DivergenceTopk, InPlaceByIndexAndBehindTheVocabulary) {
   const int64_t columns = 1271, vocab = 1000;
   for (D type : {D::f32, D::bf16}) {
     Teacher teacher(2, 7, vocab, 21);
-    Tensor p = normal(type, 3, columns, 2, 22), rows(D::i64, {2}, {2, 0}), weights(D::f64, {2}, {2, 3});
+    Tensor p = normal(type, 3, columns, 2, 22), rows(D::i64, {2}, {2, 0}),
+           weights(D::f64, {2}, {2, 3});
     lr_divergence_options options = options_of(LR_KL_QP, .7);
     options.vocab = vocab;
     Topk call(p, teacher.ids, teacher.logps, options);
@@ -393,7 +397,8 @@ TEST(DivergenceModels, AreTheMeanOfEachAlone) {
         q.set(3 * columns, NAN);  // of the model without a weight
         Models call(p, q, Tensor(D::f32, {3}, weights), options_of(kind, .9));
         call.run();
-        Row value(2), of_p(static_cast<size_t>(2 * columns)), size(static_cast<size_t>(2 * columns));
+        Row value(2), of_p(static_cast<size_t>(2 * columns)),
+            size(static_cast<size_t>(2 * columns));
         for (int64_t m : {0, 2}) {
           const double share = weights[static_cast<size_t>(m)] / 7;
           Models alone(p, q.select(0, m).clone(), Tensor(D::f32, {0}), options_of(kind, .9));
@@ -412,9 +417,9 @@ TEST(DivergenceModels, AreTheMeanOfEachAlone) {
         for (int64_t r = 0; r < 2; ++r)
           EXPECT_NEAR(call.values.get(r), value[static_cast<size_t>(r)], 1e-12) << at;
         for (int64_t k = 0; k < 2 * columns; ++k) {
-          ASSERT_NEAR(call.grad_p.get(k), of_p[static_cast<size_t>(k)],
-                      (1e-6 + 3 * rounding(type)) * size[static_cast<size_t>(k)] +
-                          std::ldexp(1, -24))
+          ASSERT_NEAR(
+              call.grad_p.get(k), of_p[static_cast<size_t>(k)],
+              (1e-6 + 3 * rounding(type)) * size[static_cast<size_t>(k)] + std::ldexp(1, -24))
               << at << " p " << k;
           ASSERT_EQ(call.grad_q.get(2 * columns + k), 0) << at;
         }

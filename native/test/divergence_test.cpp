@@ -341,8 +341,8 @@ TEST(Divergence, WeightsOfTheMixture) {
       Call call(normal(type, 2, 507, 3, 13), normal(type, 2, 507, 3, 14), options);
       check(call.run(), "js_weight " + std::to_string(weight));
       for (int64_t r = 0; r < 2; ++r) {  // right relative to itself, however small
-        const double value =
-            definition(options, log_softmax(row_of(call.p, r), .8), log_softmax(row_of(call.q, r), .8));
+        const double value = definition(options, log_softmax(row_of(call.p, r), .8),
+                                        log_softmax(row_of(call.q, r), .8));
         EXPECT_NEAR(call.values.get(r) / value, 1, 2e-5) << weight;
       }
     }

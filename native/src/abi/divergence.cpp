@@ -43,9 +43,9 @@ math::DivergenceOptions check_options(const lr_divergence_options& options) {
   check_number("js_weight", options.js_weight, options.js_weight > 0 && options.js_weight < 1,
                "a number in (0,1)");
   if (options.divergence != LR_JENSEN_SHANNON) {
-    check_number("js_weight", options.js_weight, options.js_weight == .5,
-                 (std::string("0.5 as ") + kNames[options.divergence] + " has no such option")
-                     .c_str());
+    check_number(
+        "js_weight", options.js_weight, options.js_weight == .5,
+        (std::string("0.5 as ") + kNames[options.divergence] + " has no such option").c_str());
   }
   if (options.vocab < 0) {
     invalid("vocab is " + std::to_string(options.vocab) +

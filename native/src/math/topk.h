@@ -106,8 +106,8 @@ LR_FORCE_INLINE LR_HD double outcome_gradient(const DivergenceOptions& options,
     case Divergence::kl_qp:
       return (p * sums.mass_q - ::exp(log_q)) * unit;
     default:
-      return options.js_weight * p *
-             (mixture_logs(options.js_weight, log_p, log_q).p - sums.p) * unit;
+      return options.js_weight * p * (mixture_logs(options.js_weight, log_p, log_q).p - sums.p) *
+             unit;
   }
 }
 

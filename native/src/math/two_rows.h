@@ -28,9 +28,7 @@ LR_FORCE_INLINE TwoRowsScale two_rows_scale(const DivergenceOptions& options) {
                                         : exact > kLargest ? kLargest
                                                            : exact);
   // A weight's logarithm is to be finite.
-  const auto weight = [](double w) {
-    return static_cast<float>(w < 0x1p-126 ? 0x1p-126 : w);
-  };
+  const auto weight = [](double w) { return static_cast<float>(w < 0x1p-126 ? 0x1p-126 : w); };
   return {temperature, scale, scale / static_cast<float>(kLog2E), weight(options.js_weight),
           weight(1 - options.js_weight)};
 }
@@ -149,8 +147,8 @@ LR_FORCE_INLINE LR_HD MixtureLogs<Real> weighted_mixture_logs(Real d, Real t, Re
   const Real larger = -select(below < Real(0.29f), log_of_rest(none, -min(below, Real(0.29f))),
                               log(multiply_add(other, t, own)));
   const Real above = divide(own * rest, t);
-  const Real smaller = select(above < Real(0.41f), -log_of_rest(none, min(above, Real(0.41f))),
-                              larger - d);
+  const Real smaller =
+      select(above < Real(0.41f), -log_of_rest(none, min(above, Real(0.41f))), larger - d);
   return {larger, smaller};
 }
 

@@ -376,8 +376,7 @@ void divergence(const Divergence& call, Scratch& scratch) {
     using T = decltype(element);
     const RowPlan plan =
         plan_rows(call.count, columns, 2 * columns * int64_t{sizeof(typename T::Element)});
-    const Shared shared{call, math::two_rows_scale(call.options), columns,
-                        plan.segments};
+    const Shared shared{call, math::two_rows_scale(call.options), columns, plan.segments};
     run_rows<T>(shared, plan, scratch);
   });
 }

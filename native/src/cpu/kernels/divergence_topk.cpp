@@ -130,8 +130,7 @@ class Run {
 
   void write_gradient(int64_t begin, int64_t end) const {
     const DivergenceTopk& call = shared_->call;
-    auto* const target =
-        reinterpret_cast<Element*>(row_address(*call.grad_p, call.rows[k_].p));
+    auto* const target = reinterpret_cast<Element*>(row_address(*call.grad_p, call.rows[k_].p));
     const double upstream = call.rows[k_].upstream;
     if (upstream == 0) {
       __builtin_memset(target + begin, 0, static_cast<size_t>(end - begin) * sizeof(Element));
@@ -140,16 +139,16 @@ class Run {
     // Known columns, which may lie far above, get what they are to have afterwards.
     const FineExp exp(shared_->scale.scale);
     const V share = hn::Set(kF, math::quiet_float(of_others_));
-    const V from = hn::Set(
-        kF, norm_.max_others > -kInfinity ? static_cast<float>(norm_.max_others) : 0.0f);
+    const V from =
+        hn::Set(kF, norm_.max_others > -kInfinity ? static_cast<float>(norm_.max_others) : 0.0f);
     map_vectors<T>(row_ + begin, target + begin, end - begin, kReadAhead<T>,
                    [&](Vectors2 x) LR_INLINE_LAMBDA {
                      return Vectors2{hn::Mul(exp(hn::Sub(x.a, from)), share),
                                      hn::Mul(exp(hn::Sub(x.b, from)), share)};
                    });
     for (int64_t j = first_known(begin); j < call.known && ids_[j] < end; ++j) {
-      const double own = defined_ ? math::outcome_gradient(call.options, sums_, log_p_[j], log_q_[j])
-                                  : math::kNaN;
+      const double own =
+          defined_ ? math::outcome_gradient(call.options, sums_, log_p_[j], log_q_[j]) : math::kNaN;
       store_logit(call.grad_p->type, target, ids_[j], own == 0 ? 0 : own * upstream);
     }
   }

@@ -14,7 +14,8 @@ struct TwoRowsGradient {
   SideCoefficients a, b;
   void* grad_a;  // null: not wanted
   void* grad_b;
-  float* sum_a;  // of the columns that are gone through: what a's gradient is added to, in its place
+  float*
+      sum_a;  // of the columns that are gone through: what a's gradient is added to, in its place
   double signs;       // transport: N before the columns
   const float* kept;  // transport and mixture: what the second pass kept, of the row
 };

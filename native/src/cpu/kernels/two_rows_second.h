@@ -100,9 +100,8 @@ class WeightedLogs {
     const auto logs = math::weighted_mixture_logs(
         Floats(hn::Mul(size, inverse_temperature_)), Floats(exp_.of_clamped(hn::Neg(size))),
         Floats(hn::IfThenElse(q_is_larger, weight_q_, weight_p_)),
-        Floats(hn::IfThenElse(q_is_larger, weight_p_, weight_q_)), [](Floats x) LR_INLINE_LAMBDA {
-          return Floats(log_weight(x.v, hn::Zero(kF)));
-        });
+        Floats(hn::IfThenElse(q_is_larger, weight_p_, weight_q_)),
+        [](Floats x) LR_INLINE_LAMBDA { return Floats(log_weight(x.v, hn::Zero(kF))); });
     *log_p = hn::IfThenElse(q_is_larger, logs.smaller.v, logs.larger.v);
     *log_q = hn::IfThenElse(q_is_larger, logs.larger.v, logs.smaller.v);
   }
@@ -129,8 +128,7 @@ void mix_weighted_rows(const TwoRowsScale& scale, const TwoRowsNorm& n, const Ro
   const V lowest = hn::Set(kF, -127 / scale.scale), highest = hn::Set(kF, 127 / scale.scale);
   for_tiles(begin, end, [&](int64_t column, int64_t stop) {
     V sum_p = hn::Zero(kF), sum_q = sum_p;
-    const auto add = [&, norm, exp_a, exp_b, weighted, lowest, highest](V x, V y)
-                         LR_INLINE_LAMBDA {
+    const auto add = [&, norm, exp_a, exp_b, weighted, lowest, highest](V x, V y) LR_INLINE_LAMBDA {
       const V p = exp_a(hn::Sub(x, norm.max_a.v)), q = exp_b(hn::Sub(y, norm.max_b.v));
       V log_p, log_q;
       weighted(limited_log_ratio(x, y, norm, lowest, highest), &log_p, &log_q);

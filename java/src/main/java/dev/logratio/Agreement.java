@@ -121,22 +121,13 @@ public record Agreement(
         Agreement agreement() {
             double divisor = Math.max(rows, 1);
             return new Agreement(
-                    rows,
-                    maxKl,
-                    sumKl / divisor,
-                    maxTvd,
-                    sumTvd / divisor,
-                    equalArgmax,
-                    equalRows);
+                    rows, maxKl, sumKl / divisor, maxTvd, sumTvd / divisor, equalArgmax, equalRows);
         }
 
         private static double[] values(
                 Tensor p, Tensor q, DivergenceKind kind, Backend backend, Arena arena) {
             Tensor values = Tensor.zeros(arena, DType.F64, p.size(0));
-            Divergence.of(p, q)
-                    .options(DivergenceOptions.of(kind))
-                    .values(values)
-                    .run(backend);
+            Divergence.of(p, q).options(DivergenceOptions.of(kind)).values(values).run(backend);
             return values.toDoubles();
         }
 

@@ -14,8 +14,8 @@ public final class RowFigures {
 
     /**
      * The sum of the squared probabilities of a row, {@code sum p^2 = exp(lse2 - 2 lse)}: the
-     * chance that two draws are the same token, and 1 over the effective number of tokens (order 2).
-     * A certain row has 1, a uniform one 1/V.
+     * chance that two draws are the same token, and 1 over the effective number of tokens (order
+     * 2). A certain row has 1, a uniform one 1/V.
      *
      * @param lse {@code log sum exp(z)}, of {@link TokenLogprobs#lse}; as F64, since its rounding
      *     is that of the result times 2 {@code |lse|}

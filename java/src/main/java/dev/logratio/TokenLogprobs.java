@@ -76,8 +76,8 @@ public final class TokenLogprobs {
     }
 
     /**
-     * Sets the tensor that receives the log-sum-exp of {@code 2z}; with {@link #lse} it gives the sum
-     * of the squared probabilities ({@link RowFigures#sumOfSquares}).
+     * Sets the tensor that receives the log-sum-exp of {@code 2z}; with {@link #lse} it gives the
+     * sum of the squared probabilities ({@link RowFigures#sumOfSquares}).
      *
      * @param out float, of the labels' shape
      * @return this

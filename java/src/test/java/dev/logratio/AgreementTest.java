@@ -22,10 +22,8 @@ class AgreementTest {
     @ParameterizedTest
     @MethodSource("backends")
     void figuresOfAFewRows(Backend backend) {
-        Tensor p =
-                Tensor.of(DType.F32, new double[] {0, 0, 1, 2, Math.log(3), 0, 5, 5}, 4, 2);
-        Tensor q =
-                Tensor.of(DType.F32, new double[] {0, 0, 2, 3, 0, Math.log(3), 5, 5}, 4, 2);
+        Tensor p = Tensor.of(DType.F32, new double[] {0, 0, 1, 2, Math.log(3), 0, 5, 5}, 4, 2);
+        Tensor q = Tensor.of(DType.F32, new double[] {0, 0, 2, 3, 0, Math.log(3), 5, 5}, 4, 2);
         Agreement agreement = Agreement.of(p, q, backend);
         // Row 1 has a constant more; row 2 is (3/4, 1/4) beside (1/4, 3/4).
         double kl = .5 * Math.log(3);
@@ -36,8 +34,7 @@ class AgreementTest {
         assertEquals(.125, agreement.meanTvd(), 1e-6);
         assertEquals(3, agreement.equalArgmax());
         assertEquals(2, agreement.equalRows());
-        Agreement batched =
-                Agreement.of(p.reshape(2, 2, 2), q.reshape(2, 2, 2), backend);
+        Agreement batched = Agreement.of(p.reshape(2, 2, 2), q.reshape(2, 2, 2), backend);
         assertEquals(agreement, batched);
     }
 
@@ -66,11 +63,9 @@ class AgreementTest {
     @MethodSource("backends")
     void noRows(Backend backend) {
         Tensor none = Tensor.zeros(DType.F32, 0, 5);
-        assertEquals(
-                new Agreement(0, 0, 0, 0, 0, 0, 0), Agreement.of(none, none, backend));
+        assertEquals(new Agreement(0, 0, 0, 0, 0, 0, 0), Agreement.of(none, none, backend));
         Tensor noBatch = Tensor.zeros(DType.F32, 0, 3, 5);
-        assertEquals(
-                new Agreement(0, 0, 0, 0, 0, 0, 0), Agreement.of(noBatch, noBatch, backend));
+        assertEquals(new Agreement(0, 0, 0, 0, 0, 0, 0), Agreement.of(noBatch, noBatch, backend));
     }
 
     @Test

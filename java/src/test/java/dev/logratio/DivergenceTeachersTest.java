@@ -105,12 +105,18 @@ class DivergenceTeachersTest {
         assertArrayEquals(padded(part.ofQ, 2, vocab, columns), whole.ofQ);
         Tensor weights = Tensor.of(DType.F32, normal(6, 2, 2 * columns), 2, columns);
         for (int i = 0; i < 2 * columns; i++) {
-            double weight = i % columns < vocab ? Math.exp(weights.getDouble(i / columns, i % columns)) : -1;
+            double weight =
+                    i % columns < vocab
+                            ? Math.exp(weights.getDouble(i / columns, i % columns))
+                            : -1;
             weights.setDouble(weight, i / columns, i % columns);
         }
         Tensor values = Tensor.zeros(DType.F64, 2);
         Tensor expected = Tensor.zeros(DType.F64, 2);
-        Divergence.ofWeights(p, weights).options(options.withVocab(vocab)).values(values).run(backend);
+        Divergence.ofWeights(p, weights)
+                .options(options.withVocab(vocab))
+                .values(values)
+                .run(backend);
         Divergence.ofWeights(p.slice(1, 0, vocab), weights.slice(1, 0, vocab))
                 .options(options)
                 .values(expected)
@@ -142,8 +148,7 @@ class DivergenceTeachersTest {
             double[] down = x.clone();
             up[k] += h;
             down[k] -= h;
-            double slope =
-                    (ofOutcomes(kind, w, up, q) - ofOutcomes(kind, w, down, q)) / (2 * h);
+            double slope = (ofOutcomes(kind, w, up, q) - ofOutcomes(kind, w, down, q)) / (2 * h);
             assertEquals(slope, gradient.getDouble(0, k), 3e-7, kind + " column " + k);
         }
     }
@@ -269,9 +274,7 @@ class DivergenceTeachersTest {
 
     private static Divergence topk(Tensor p, long[] ids, double[] logps) {
         return Divergence.ofTopk(
-                p,
-                Tensor.of(ids, 1, ids.length),
-                Tensor.of(DType.F64, logps, 1, ids.length));
+                p, Tensor.of(ids, 1, ids.length), Tensor.of(DType.F64, logps, 1, ids.length));
     }
 
     // ---- Several models ----

@@ -74,7 +74,8 @@ record TopkCase(
         double mass = draw.chance(.2) ? NO_REST : draw.number(.99, .5, .01, .9);
         for (int j = 0; j < known; j++) {
             ids[from + j] = (first + (long) j * step) % vocab;
-            logps[from + j] = sum == 0 ? Double.NEGATIVE_INFINITY : Math.log(shares[j] / sum * mass);
+            logps[from + j] =
+                    sum == 0 ? Double.NEGATIVE_INFINITY : Math.log(shares[j] / sum * mass);
         }
         if (known > 0 && (long) step * known > vocab) { // it may have come round to the first
             Arrays.setAll(shares, j -> j);
@@ -137,8 +138,7 @@ record TopkCase(
             double share = weights[k] / divisor;
             ofValues[k] = 0x1p-18 + lost;
             ofLoss += ofValues[k] * share;
-            double slack =
-                    (0x1p-22 * slope + lost) * upstream * share / options.temperature();
+            double slack = (0x1p-22 * slope + lost) * upstream * share / options.temperature();
             Arrays.fill(ofP, k * columns, (k + 1) * columns, slack);
         }
         return List.of(

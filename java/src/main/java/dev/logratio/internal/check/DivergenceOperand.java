@@ -84,9 +84,7 @@ public enum DivergenceOperand implements Operand {
                     if (call.has(Q_TOPK_IDS) && call.size('J') > vocab(call)) {
                         throw call.mismatch(
                                 Q_TOPK_IDS,
-                                "at most "
-                                        + vocab(call)
-                                        + " ids in a row, one for each column");
+                                "at most " + vocab(call) + " ids in a row, one for each column");
                     }
                 }
 

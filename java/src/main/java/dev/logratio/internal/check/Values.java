@@ -96,8 +96,7 @@ final class Values {
                 return;
             }
         }
-        throw new IllegalArgumentException(
-                operand.id() + " sums to 0, expected a positive sum");
+        throw new IllegalArgumentException(operand.id() + " sums to 0, expected a positive sum");
     }
 
     /** Ids are columns, none twice in a row. */

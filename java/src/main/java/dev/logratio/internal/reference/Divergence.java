@@ -196,8 +196,7 @@ final class Divergence {
         double largest = others[others.length - 1];
         return held < .5
                 ? Math.log1p(-held)
-                : largest
-                        + Math.log(Arrays.stream(others).map(x -> Math.exp(x - largest)).sum());
+                : largest + Math.log(Arrays.stream(others).map(x -> Math.exp(x - largest)).sum());
     }
 
     private static int row(StridedTensor rows, long k) {
@@ -351,8 +350,7 @@ final class Divergence {
                 double logM =
                         weight == .5
                                 ? logSum(logU[k], logV[k]) - Math.log(2)
-                                : logSum(
-                                        Math.log(weight) + logU[k], Math.log1p(-weight) + logV[k]);
+                                : logSum(Math.log(weight) + logU[k], Math.log1p(-weight) + logV[k]);
                 ratio[k] = logU[k] - logM;
                 divergence += u[k] * ratio[k];
             }

@@ -20,7 +20,6 @@ import dev.logratio.bindings.lr_preference_step_args;
 import dev.logratio.internal.Interval;
 import dev.logratio.internal.Option;
 import dev.logratio.internal.Options;
-import dev.logratio.internal.check.DivergenceOperand;
 import dev.logratio.internal.check.PreferenceStepOperand;
 import dev.logratio.internal.check.Signature;
 import dev.logratio.internal.check.StepOptions;
@@ -107,8 +106,7 @@ class BothBordersOptionsTest {
 
     @Test
     void optionsThatDoNotGoTogetherAreSaidAlike() {
-        ValidCall divergence =
-                BothBordersTest.onLogits(DivergenceOptions.of(DivergenceKind.JS));
+        ValidCall divergence = BothBordersTest.onLogits(DivergenceOptions.of(DivergenceKind.JS));
         ValidCall rule = ValidCall.of(Signature.SCORING_RULE, ScoringRuleOptions.DEFAULT);
         ValidCall sequence = ValidCall.of(Signature.SEQUENCE_LOGPS, SequenceOptions.DEFAULT);
         requireSaidAlike(

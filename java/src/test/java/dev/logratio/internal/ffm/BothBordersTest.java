@@ -336,10 +336,8 @@ class BothBordersTest {
                         step(new Aqfl())
                                 .size('P', 1)
                                 .without(PreferenceStepOperand.REFERENCE_LOGPS),
-                        onLogits(
-                                DivergenceOptions.DEFAULT.withDetach(DivergenceOptions.Detach.P)),
-                        onLogits(
-                                DivergenceOptions.DEFAULT.withDetach(DivergenceOptions.Detach.Q)),
+                        onLogits(DivergenceOptions.DEFAULT.withDetach(DivergenceOptions.Detach.P)),
+                        onLogits(DivergenceOptions.DEFAULT.withDetach(DivergenceOptions.Detach.Q)),
                         onLogits(DivergenceOptions.DEFAULT.withVocab(6)),
                         ValidCall.of(Signature.DIVERGENCE, DivergenceOptions.DEFAULT)
                                 .size('J', 2)
