@@ -138,7 +138,10 @@ LR_API lr_status lr_set_threads(int32_t threads);
  * finite or is negative counts as 0, and is counted. So it is with the labels of a scoring rule
  * and the weights of a divergence; a pair there that names a row that does not exist, or one that
  * an earlier pair has, is skipped: its value is NaN, the loss too unless the pair weighs nothing,
- * and it is counted. Parameters that are given as tensors are taken as they are.
+ * and it is counted. Known columns of a row that name one that does not exist, or one twice, and
+ * log-probabilities that are NaN or whose probabilities sum to more than 1 give the row's pair the
+ * value NaN and gradient 0, and are counted once. Where all weights of models are 0 or bad, values
+ * are NaN, and that is counted. Parameters that are given as tensors are taken as they are.
  */
 typedef struct lr_cuda {
   uint64_t size;
