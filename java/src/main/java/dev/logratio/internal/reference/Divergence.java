@@ -156,7 +156,8 @@ final class Divergence {
         if (options.divergence() == DivergenceKind.KL_QP) { // q may sum to a little more than 1
             double sum = Arrays.stream(outcomes.q).sum();
             for (int j = 0; j <= known && !Double.isNaN(outcomes.value); j++) {
-                outcomes.gradP[j] = outcomes.p[j] * sum - outcomes.q[j];
+                boolean isAbsent = outcomesP[j] == Double.NEGATIVE_INFINITY;
+                outcomes.gradP[j] = isAbsent ? 0 : outcomes.p[j] * sum - outcomes.q[j];
             }
         }
         Divergence all = new Divergence(logP.length);
