@@ -80,11 +80,33 @@ __global__ void __launch_bounds__(kListThreads) sum_values(const LR_PARAMETER Di
     write(call.args.loss, 0, sum[0]);
 }
 
+// Columns of a gradient's rows from `begin` up to `end`, which lie behind the vocabulary, become 0:
+// halves of a float32, or 2-byte elements, so that one kernel does for all types.
+__global__ void __launch_bounds__(kListThreads)
+    clear_padding(const LR_PARAMETER op::LogitRows rows, int64_t count, int64_t begin,
+                  int64_t end) {
+  const int64_t units = rows.type == op::ElementType::f32 ? 2 : 1;
+  for (int64_t r = blockIdx.x; r < count; r += gridDim.x) {
+    const int64_t first = r / rows.inner * rows.outer_stride + r % rows.inner * rows.inner_stride;
+    uint16_t* const row = static_cast<uint16_t*>(rows.base) + first * units;
+    for (int64_t k = begin * units + threadIdx.x; k < end * units; k += blockDim.x)
+      row[k] = 0;
+  }
+}
+
+void launch_clear_padding(const op::LogitRows& gradient, bool wanted, int64_t count,
+                          int64_t columns, const Machine& machine) {
+  if (wanted && count > 0 && gradient.columns < columns) {
+    launch(clear_padding, machine.blocks(count), kListThreads, 0, machine.stream, gradient, count,
+           gradient.columns, columns);
+  }
+}
+
 void launch_rows(const DivergenceCall& call, const Groups<PairPlaces>& groups,
                  const Machine& machine) {
   const op::Divergence& args = call.args;
   const bool by_index = call.owners_p != nullptr;
-  const int64_t units = args.count + (by_index && args.wants_p ? args.p_count : 0) +
+  const int64_t units = args.count * call.models + (by_index && args.wants_p ? args.p_count : 0) +
                         (by_index && args.wants_q ? args.q_count : 0);
   if (units == 0)
     return;
@@ -92,7 +114,7 @@ void launch_rows(const DivergenceCall& call, const Groups<PairPlaces>& groups,
       launch_pairs_in_parts(call, units, groups, machine))
     return;
   with_type(args.p.type, [&]<class T>(T) {
-    with_form(args.options.kind, [&]<TwoRowsForm kForm>() {
+    with_form(args.options, [&]<TwoRowsForm kForm>() {
       launch(divergence_rows<T, kForm>, machine.blocks(units), call.parts.stretches.count * kWarp,
              0, machine.stream, call);
     });
@@ -105,6 +127,8 @@ lr_status divergence(Execution* execution, const op::Divergence* divergences) {
   return run(execution, [&] {
     const op::Divergence& args = *divergences;
     Workspace workspace(*execution);
+    const bool several = args.model_weights.present;
+    const int64_t models = several ? args.models : 1;
     double* const values = workspace.take<double>(args.count);
     double* const total = workspace.take<double>(1);
     const bool by_index = args.p_rows.present;
@@ -115,23 +139,36 @@ lr_status divergence(Execution* execution, const op::Divergence* divergences) {
     // A side without rows has no columns either, but the other side's gradient has.
     const Parts parts = cut_parts(std::max(args.p.columns, args.q.columns));
     const Groups<PairPlaces> groups(parts, machine, workspace);
+    const int64_t plans = several ? args.count * models : 0;
+    double* const model_values = workspace.take<double>(plans);
+    double* const model_shares = workspace.take<double>(several ? models : 0);
+    ModelPlan* const model_plans = workspace.take<ModelPlan>(plans);
+    const bool transports = math::form_of(args.options) == TwoRowsForm::transport;
+    TransportStart* const model_starts =
+        workspace.take<TransportStart>(transports ? plans * kMaxParts * kStretchWarps : 0);
+    double* const log_p = workspace.take<double>(
+        args.topk_ids.present ? topk_blocks(args, machine) * args.known() : 0);
     if (!workspace.ready())
       return;
     const DivergenceCall call{args,
-                              math::two_rows_scale(args.options.temperature),
+                              math::two_rows_scale(args.options),
                               parts,
                               by_index ? owners_p : nullptr,
                               by_index ? owners_q : nullptr,
                               args.row_weights.present ? total : nullptr,
                               values,
                               list,
-                              execution->bad_values};
+                              execution->bad_values,
+                              1,
+                              nullptr,
+                              nullptr,
+                              nullptr};
     poison(args.values);
     poison(args.loss);
     if (args.wants_p && args.grad_p.base != args.p.base)
       poison(args.grad_p, args.p_count);
     if (args.wants_q && args.grad_q.base != args.q.base)
-      poison(args.grad_q, args.q_count);
+      poison(args.grad_q, args.q_count * models);
     const bool prepares = by_index || args.row_weights.present;
     const dim3 list_parts = grid_of(parts_of(args.count));
     if (prepares || args.loss.present)
@@ -145,7 +182,25 @@ lr_status divergence(Execution* execution, const op::Divergence* divergences) {
       prepared.total = total;
       launch(prepare_rows, list_parts, kListThreads, 0, machine.stream, prepared);
     }
-    launch_rows(call, groups, machine);
+    if (args.topk_ids.present) {
+      launch_topk(call, log_p, machine);
+    } else if (several) {
+      DivergenceCall of_models = call;
+      of_models.values = model_values;
+      of_models.models = models;
+      of_models.plans = model_plans;
+      of_models.model_starts = model_starts;
+      of_models.model_shares = model_shares;
+      launch_model_shares(of_models, model_shares, machine);
+      DivergenceCall forward = of_models;
+      forward.args.wants_p = forward.args.wants_q = false;
+      launch_rows(forward, groups, machine);
+      launch_models(of_models, values, machine);
+    } else {
+      launch_rows(call, groups, machine);
+    }
+    launch_clear_padding(args.grad_p, args.wants_p, args.p_count, args.columns, machine);
+    launch_clear_padding(args.grad_q, args.wants_q, args.q_count * models, args.columns, machine);
     if (args.loss.present)
       launch(sum_values, list_parts, kListThreads, 0, machine.stream, call);
   });

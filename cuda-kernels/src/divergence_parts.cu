@@ -40,7 +40,7 @@ bool launch_pairs_in_parts(const DivergenceCall& call, int64_t units,
                            const Groups<PairPlaces>& groups, const Machine& machine) {
   bool launched = false;
   with_type(call.args.p.type, [&]<class T>(T) {
-    with_form(call.args.options.kind, [&]<TwoRowsForm kForm>() {
+    with_form(call.args.options, [&]<TwoRowsForm kForm>() {
       const int64_t chunks = (call.parts.stretches.columns + kRowColumns<T> - 1) / kRowColumns<T>;
       launched = launch_parts<DivergenceCall, PairPlaces>(
           divergence_rows_by_clusters<T, kForm>, divergence_rows_by_groups<T, kForm>, call,

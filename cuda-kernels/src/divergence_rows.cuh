@@ -12,6 +12,12 @@ namespace logratio::device {
 constexpr uint8_t kNobodyByte = 0x7f;
 constexpr int64_t kNobody = 0x7f7f7f7f7f7f7f7f;  // more than any k
 
+// What the gradient takes of a row of p and one model's row, which the pass before it has found.
+struct ModelPlan {
+  TwoRowsNorm norm;
+  SideCoefficients a, b;
+};
+
 struct DivergenceCall {
   op::Divergence args;
   TwoRowsScale scale;
@@ -23,6 +29,12 @@ struct DivergenceCall {
   double* values;   // in double
   ListMemory list;  // of the rows that meet
   int64_t* bad_values;
+  // Of several models: `values` has one for each model of each pair, side by side, and the
+  // gradients follow from the plans.
+  int64_t models;                // 1: q's logits are those of one
+  ModelPlan* plans;              // NULL: of one
+  TransportStart* model_starts;  // transport: by plan, part and warp
+  const double* model_shares;    // of each model's value in a pair's; sum to 1
 
   __device__ void count_bad() const {
     if (bad_values != nullptr)
@@ -248,7 +260,7 @@ struct Pair {
   // ---- Value and gradient ----
 
   // Called by one thread of each block.
-  __device__ __forceinline__ void finish(int64_t k, double upstream) const {
+  __device__ __forceinline__ void finish(int64_t unit, double upstream) const {
     SecondSums second{};
     if constexpr (math::needs_second_pass(kForm))
       second = second_sums();
@@ -262,9 +274,23 @@ struct Pair {
     const bool far = scratch->norm.far;
     scratch->a = math::side_coefficients(kForm, far, result.a, upstream, sums.sum_a, sums.sum_b);
     scratch->b = math::side_coefficients(kForm, far, result.b, upstream, sums.sum_b, sums.sum_a);
-    if (team.first() == 0) {
-      call.values[k] = result.value;
-      write(call.args.values, k, result.value);
+    if (team.first() == 0)
+      call.values[unit] = result.value;
+    if (call.plans != nullptr) {
+      keep_plan(unit);
+    } else if (team.first() == 0) {
+      write(call.args.values, unit, result.value);
+    }
+  }
+  __device__ __forceinline__ void keep_plan(int64_t unit) const {
+    if (team.first() == 0)
+      call.plans[unit] = {scratch->norm, scratch->a, scratch->b};
+    if constexpr (kForm == TwoRowsForm::transport) {
+      for (int part = team.first(); part < team.last(); ++part) {
+        for (int w = 0; w < call.parts.stretches.count; ++w)
+          call.model_starts[(unit * kMaxParts + part) * kStretchWarps + w] =
+              scratch->starts[part - team.first()][w];
+      }
     }
   }
 
@@ -291,11 +317,18 @@ __device__ inline void clear_row(const DivergenceCall& call, const Team& team, b
       call.parts.end(team.last() - 1, call.parts.stretches.count - 1, gradient.columns));
 }
 
-// Rows that meet each other alone.
+// The upstream gradient of pair k.
+__device__ inline double upstream_of(const DivergenceCall& call, int64_t k) {
+  const double share = call.share(k);
+  const op::TensorView& given = call.args.grad_loss;
+  return share == 0 ? 0 : share * (given.present ? read_double(given, 0) : 1);
+}
+
+// Rows that meet each other alone. `unit` counts pairs and their models, k pairs.
 template <class T, TwoRowsForm kForm, class Team>
-__device__ __forceinline__ void take_rows(const DivergenceCall& call, const Team& team, int64_t k,
-                                          int64_t row_p, int64_t row_q, int turn, Vector* cache,
-                                          TwoRowsScratch<Team>* scratch) {
+__device__ __forceinline__ void take_rows(const DivergenceCall& call, const Team& team,
+                                          int64_t unit, int64_t k, int64_t row_p, int64_t row_q,
+                                          int turn, Vector* cache, TwoRowsScratch<Team>* scratch) {
   const op::Divergence& args = call.args;
   Pair<T, kForm, Team> pair{call, team, scratch, turn, {}, args.p.columns};
   pair.rows.a = row_address<T>(args.p, row_p);
@@ -313,11 +346,11 @@ __device__ __forceinline__ void take_rows(const DivergenceCall& call, const Team
   pair.find_norm();
   if constexpr (math::needs_second_pass(kForm))
     pair.pass_again();
-  const double share = call.share(k);
-  const double upstream =
-      share == 0 ? 0 : share * (args.grad_loss.present ? read_double(args.grad_loss, 0) : 1);
+  double upstream = upstream_of(call, k);
+  if (call.plans != nullptr)
+    upstream *= call.model_shares[unit - k * call.models];
   if (threadIdx.x == 0)
-    pair.finish(k, upstream);
+    pair.finish(unit, upstream);
   if (!args.wants_p && !args.wants_q)
     return;
   if (upstream == 0) {
@@ -330,6 +363,20 @@ __device__ __forceinline__ void take_rows(const DivergenceCall& call, const Team
                   args.wants_q ? row_address<T>(args.grad_q, row_q) : nullptr);
 }
 
+// The rows of pair k, and whether each exists and no pair before it has it.
+struct Met {
+  int64_t p, q;
+  bool owns_p, owns_q;
+};
+__device__ __forceinline__ Met rows_of_pair(const DivergenceCall& call, int64_t k) {
+  if (call.owners_p == nullptr)
+    return {k, k, true, true};
+  const op::Divergence& args = call.args;
+  const int64_t p = read_int(args.p_rows, k), q = read_int(args.q_rows, k);
+  return {p, q, p >= 0 && p < args.p_count && call.owners_p[p] == k,
+          q >= 0 && q < args.q_count && call.owners_q[q] == k};
+}
+
 // First the rows that meet, then the rows of either side that take no part: their gradient is 0.
 template <class T, TwoRowsForm kForm, class Team>
 __device__ __forceinline__ void take_all(const DivergenceCall& call, const Team& team,
@@ -338,46 +385,45 @@ __device__ __forceinline__ void take_all(const DivergenceCall& call, const Team&
   const op::Divergence& args = call.args;
   const int64_t rows_p = args.wants_p && call.owners_p != nullptr ? args.p_count : 0;
   const int64_t rows_q = args.wants_q && call.owners_q != nullptr ? args.q_count : 0;
+  const int64_t pairs = args.count * call.models;
   int turn = 0;
-  for (int64_t unit = team.index(); unit < args.count + rows_p + rows_q; unit += team.count()) {
-    if (unit >= args.count) {
-      const bool is_p = unit < args.count + rows_p;
-      const int64_t row = unit - args.count - (is_p ? 0 : rows_p);
+  for (int64_t unit = team.index(); unit < pairs + rows_p + rows_q; unit += team.count()) {
+    if (unit >= pairs) {
+      const bool is_p = unit < pairs + rows_p;
+      const int64_t row = unit - pairs - (is_p ? 0 : rows_p);
       if ((is_p ? call.owners_p : call.owners_q)[row] == kNobody)
         clear_row<T>(call, team, true, is_p ? args.grad_p : args.grad_q, row);
       continue;
     }
     __syncthreads();  // the rows before have been read
-    int64_t row_p = unit, row_q = unit;
-    if (call.owners_p != nullptr) {
-      row_p = read_int(args.p_rows, unit);
-      row_q = read_int(args.q_rows, unit);
-      const bool owns_p = row_p >= 0 && row_p < args.p_count && call.owners_p[row_p] == unit;
-      const bool owns_q = row_q >= 0 && row_q < args.q_count && call.owners_q[row_q] == unit;
-      if (!owns_p || !owns_q) {
-        if (owns_p)
-          clear_row<T>(call, team, args.wants_p, args.grad_p, row_p);
-        if (owns_q)
-          clear_row<T>(call, team, args.wants_q, args.grad_q, row_q);
-        if (team.first() == 0 && threadIdx.x == 0) {
+    const int64_t k = call.models == 1 ? unit : unit / call.models;
+    const Met met = rows_of_pair(call, k);
+    if (!met.owns_p || !met.owns_q) {
+      if (met.owns_p)
+        clear_row<T>(call, team, args.wants_p, args.grad_p, met.p);
+      if (met.owns_q)
+        clear_row<T>(call, team, args.wants_q, args.grad_q, met.q);
+      if (team.first() == 0 && threadIdx.x == 0) {
+        if (unit == k * call.models)
           call.count_bad();
-          call.values[unit] = nan("");
+        call.values[unit] = nan("");
+        if (call.plans == nullptr)
           write(args.values, unit, nan(""));
-        }
-        continue;
       }
+      continue;
     }
     // Here alone: it is most of the kernel, and inlined.
-    take_rows<T, kForm>(call, team, unit, row_p, row_q, turn, cache, scratch);
+    take_rows<T, kForm>(call, team, unit, k, met.p, met.q + (unit - k * call.models) * args.q_count,
+                        turn, cache, scratch);
     if constexpr (Team::kPartEach)
       turn ^= 1;
   }
 }
 
-// Calls start(form) with a constant for the form of a kind.
+// Calls start(form) with a constant for the form of a call.
 template <class Start>
-void with_form(math::Divergence kind, Start&& start) {
-  switch (math::form_of(kind)) {
+void with_form(const math::DivergenceOptions& options, Start&& start) {
+  switch (math::form_of(options)) {
     case TwoRowsForm::cross:
       return start.template operator()<TwoRowsForm::cross>();
     case TwoRowsForm::relative:
@@ -392,8 +438,20 @@ void with_form(math::Divergence kind, Start&& start) {
       return start.template operator()<TwoRowsForm::transport>();
     case TwoRowsForm::mixture:
       return start.template operator()<TwoRowsForm::mixture>();
+    case TwoRowsForm::weighted_mixture:
+      return start.template operator()<TwoRowsForm::weighted_mixture>();
   }
 }
+
+// In divergence_models.cu: the models' shares of a value, a pair's value from theirs, and the
+// gradients, once the kernel above has the values and plans of each model.
+void launch_model_shares(const DivergenceCall& call, double* shares, const Machine& machine);
+void launch_models(const DivergenceCall& call, double* pair_values, const Machine& machine);
+
+// In divergence_topk.cu: all of a call whose q is known in some columns alone. log_p has room for
+// the known columns of topk_blocks() rows.
+int64_t topk_blocks(const op::Divergence& call, const Machine& machine);
+void launch_topk(const DivergenceCall& call, double* log_p, const Machine& machine);
 
 // In divergence_parts.cu: the same by several blocks to a pair. False, and nothing done, where a
 // part does not fit into a block's shared memory; a call with weights is not for them either.

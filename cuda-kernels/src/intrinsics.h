@@ -126,6 +126,10 @@ __device__ __forceinline__ void count_up(int64_t* counter, int64_t count = 1) {
 __device__ __forceinline__ void lower_to(int64_t* target, int64_t value) {
   atomicMin(reinterpret_cast<long long*>(target), static_cast<long long>(value));
 }
+// The bits that were set before.
+__device__ __forceinline__ uint32_t set_bits(uint32_t* target, uint32_t bits) {
+  return atomicOr(target, bits);
+}
 // How many came before. What this thread wrote or knows of is seen by whoever comes after it, and
 // this thread sees what those before it did.
 __device__ __forceinline__ uint32_t count_arrival(uint32_t* counter) {
@@ -256,6 +260,11 @@ inline void count_up(int64_t* counter, int64_t count = 1) {
 }
 inline void lower_to(int64_t* target, int64_t value) {
   *target = value < *target ? value : *target;
+}
+inline uint32_t set_bits(uint32_t* target, uint32_t bits) {
+  const uint32_t before = *target;
+  *target |= bits;
+  return before;
 }
 inline uint32_t count_arrival(uint32_t* counter) { return (*counter)++; }
 inline int bit_count(uint32_t bits) { return std::popcount(bits); }

@@ -26,6 +26,7 @@ __device__ __forceinline__ void with_far(const TwoRowsNorm& norm, Body&& body) {
 // p, q and log(p / m), log(q / m) with m = (p + q) / 2, from the larger of p and q: the smaller one
 // is that times exp(-d), and its logarithm is d less. The special unit's logarithm has an absolute
 // error of 2e-7: where d is small, and the logarithm next to 0, a series takes its place.
+template <TwoRowsForm kForm>
 struct Mixture {
   float p, q, log_p, log_q;
 
@@ -38,11 +39,23 @@ struct Mixture {
     // Of two; where the smaller one vanishes, and where both are 0 and it is NaN, the bound.
     const float size = fminf(fabsf(ratio) * scale.scale, 128);
     const float e = exponential(larger, scale), t = exp2_fast(-size);
-    const float half = size * (0.5f * kLog2);
-    const float near = math::log_of_larger_near(half), far = fused(-kLog2, log2_fast(1 + t), kLog2);
-    const float log_larger = half < math::kMixtureNear ? near : far;
-    const float log_smaller = fused(-2, half, log_larger), smaller = e * t;
     const bool p_is_larger = ratio >= 0;
+    float log_larger, log_smaller;
+    if constexpr (kForm == TwoRowsForm::mixture) {
+      const float half = size * (0.5f * kLog2);
+      const float near = math::log_of_larger_near(half),
+                  far = fused(-kLog2, log2_fast(1 + t), kLog2);
+      log_larger = half < math::kMixtureNear ? near : far;
+      log_smaller = fused(-2, half, log_larger);
+    } else {
+      const math::MixtureLogs<float> logs = math::weighted_mixture_logs(
+          size * kLog2, t, p_is_larger ? scale.weight_p : scale.weight_q,
+          p_is_larger ? scale.weight_q : scale.weight_p,
+          [](float x) { return kLog2 * log2_fast(x); });
+      log_larger = logs.larger;
+      log_smaller = logs.smaller;
+    }
+    const float smaller = e * t;
     p = p_is_larger ? e : smaller;
     q = p_is_larger ? smaller : e;
     log_p = p_is_larger ? log_larger : log_smaller;
@@ -60,8 +73,8 @@ struct SecondChunk {
   template <class Norm>
   __device__ __forceinline__ void add(float x, float y, const Norm& norm,
                                       const TwoRowsScale& scale) {
-    if constexpr (kForm == TwoRowsForm::mixture) {
-      const Mixture m(x, y, norm, scale);
+    if constexpr (math::is_mixture(kForm)) {
+      const Mixture<kForm> m(x, y, norm, scale);
       p = fused(m.p, m.log_p, p);
       q = fused(m.q, m.log_q, q);
     } else {
@@ -99,7 +112,7 @@ __device__ __forceinline__ SecondSums second_pass(const Rows& rows, const TwoRow
         for (int k = 0; k < kColumns; ++k)
           own.add(x[k], y[k], known, scale);
       });
-      if constexpr (kForm != TwoRowsForm::mixture)
+      if constexpr (!math::is_mixture(kForm))
         sums.value += own.value;
       sums.p += own.p;
       sums.q += own.q;
@@ -128,8 +141,8 @@ __device__ __forceinline__ void differentiate(const TwoRowsPlan& plan, const Two
   with_far(plan.norm, [&](const auto& norm) {
 #pragma unroll
     for (int k = 0; k < kColumns; ++k) {
-      if constexpr (kForm == TwoRowsForm::mixture) {
-        const Mixture m(x[k], y[k], norm, scale);
+      if constexpr (math::is_mixture(kForm)) {
+        const Mixture<kForm> m(x[k], y[k], norm, scale);
         x[k] = m.p * fused(a.own, m.log_p, a.constant);
         y[k] = m.q * fused(b.own, m.log_q, b.constant);
       } else {

@@ -24,6 +24,8 @@ struct Pairs {
   Tensor row_weights{D::f64, {0}};  // empty: none
   bool by_index = false, strided = false;
   int32_t reduction = LR_DIVERGENCE_MEAN;
+  double js_weight = .5;
+  int64_t vocab = 0;
   int64_t count() const { return by_index ? p_rows.size() : p.shape()[0]; }
 };
 
@@ -43,9 +45,15 @@ Divergence evaluate(Pairs pairs, int32_t kind, bool in_place = false) {
   }
   Tensor upstream(D::f32, {1}, {1.75});
   auto args = make_args<lr_divergence_args>();
-  args.options = {kind, pairs.reduction,         LR_DETACH_NONE,
-                  0,    kind == LR_SCE ? .5 : 1, kind == LR_SCE ? 1.5 : 1,
-                  .8};
+  args.options = {kind,
+                  pairs.reduction,
+                  LR_DETACH_NONE,
+                  0,
+                  kind == LR_SCE ? .5 : 1,
+                  kind == LR_SCE ? 1.5 : 1,
+                  .8,
+                  kind == LR_JENSEN_SHANNON ? pairs.js_weight : .5,
+                  pairs.vocab};
   args.p_logits = pairs.p;
   if (weights) {
     args.q_weights = pairs.weights;
@@ -286,6 +294,20 @@ TEST(DeviceDivergence, SeveralBlocksToARowGiveTheBitsOfOne) {
     }
   }
   set_emulator_seed(1);
+}
+
+TEST(DeviceDivergence, WeightedMixturesAndPaddingAgreeWithTheCpu) {
+  for (D type : {D::f32, D::bf16, D::f16}) {
+    for (int64_t columns : {7, 507, 2051}) {
+      for (double weight : {.1, .75, .999}) {
+        Pairs pairs{rows_of(type, 2, columns, 3, 71, false),
+                    rows_of(type, 2, columns, 3, 72, true)};
+        pairs.js_weight = weight;
+        pairs.vocab = weight > .5 ? columns - 2 : 0;
+        expect_that_of_the_cpu(pairs, LR_JENSEN_SHANNON, name(LR_JENSEN_SHANNON, type, columns));
+      }
+    }
+  }
 }
 
 // A side without rows leaves the other's gradient to be cleared, whatever its length.

@@ -48,7 +48,7 @@ Outcome diverge(bool by_index, bool weighted, double bad_weight = 0) {
   }
   Outcome result{Tensor(D::f64, {kRows}), Tensor(D::f64, {1}), Tensor(D::f32, {kRows, kColumns})};
   auto args = make_args<lr_divergence_args>();
-  args.options = {LR_KL_PQ, LR_DIVERGENCE_MEAN, LR_DETACH_NONE, 0, 1, 1, 1};
+  args.options = {LR_KL_PQ, LR_DIVERGENCE_MEAN, LR_DETACH_NONE, 0, 1, 1, 1, .5, 0};
   args.p_logits = p;
   args.q_logits = q;
   if (by_index) {

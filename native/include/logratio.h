@@ -139,8 +139,11 @@ LR_API lr_status lr_set_threads(int32_t threads);
  * of an example that is not finite or is negative counts as 0, and is counted. So it is with the
  * labels of a scoring rule and the weights of a divergence; a pair there that names a row that does
  * not exist, or one that an earlier pair has, is skipped: its value is NaN, the loss too unless the
- * pair weighs nothing, and it is counted. Parameters that are given as tensors are taken as they
- * are.
+ * pair weighs nothing, and it is counted. Known columns of a row that name one that does not exist,
+ * or one twice, and log-probabilities that are NaN or whose probabilities sum to more than 1 give
+ * the row's pair the value NaN and gradient 0, and are counted once. Where all weights of models are
+ * 0 or bad, values are NaN, and that is counted. Parameters that are given as tensors are taken as
+ * they are.
  */
 typedef struct lr_cuda {
   uint64_t size;
@@ -709,11 +712,11 @@ typedef enum lr_divergence_kind {
   LR_JEFFREYS = 1, /* KL(p,q) + KL(q,p) */
   LR_KL_PQ = 2,
   LR_KL_QP = 3,
-  LR_JENSEN_SHANNON = 4,
-  LR_L2 = 5,           /* sum of (p-q)^2 */
-  LR_TVD = 6,          /* half the sum of |p-q| */
-  LR_WASSERSTEIN1 = 7, /* columns one unit apart, in their order */
-  LR_COSINE = 8        /* 1 - cos(p,q) */
+  LR_JENSEN_SHANNON = 4, /* by js_weight */
+  LR_L2 = 5,             /* sum of (p-q)^2 */
+  LR_TVD = 6,            /* half the sum of |p-q| */
+  LR_WASSERSTEIN1 = 7,   /* columns one unit apart, in their order */
+  LR_COSINE = 8          /* 1 - cos(p,q) */
 } lr_divergence_kind;
 typedef enum lr_divergence_reduction {
   LR_DIVERGENCE_MEAN = 0,
@@ -734,6 +737,11 @@ typedef struct lr_divergence_options {
   double w1;          /* finite and >= 0; of sce, 1 otherwise */
   double w2;
   double temperature; /* > 0; logits are divided by it */
+  double js_weight;   /* in (0, 1); of js, .5 otherwise: w in w KL(p,m) + (1-w) KL(q,m), m = w p +
+                         (1-w) q. The generalised JSD of weight beta of TRL's GKD trainer, with the
+                         student as p, is js_weight 1 - beta */
+  int64_t vocab;      /* 1 <= vocab <= V, columns from it on are padding, which is not read and has
+                         gradient 0; 0 means V */
 } lr_divergence_options;
 
 /*
@@ -741,7 +749,18 @@ typedef struct lr_divergence_options {
  * backward if a gradient is wanted.
  *   p_logits [N,V]           float32, bfloat16 or float16; rows contiguous
  *   q_logits [M,V]           of the same dtype; or
- *   q_weights [M,V]          float32: >= 0 with a positive sum, constant
+ *   q_weights [M,V]          float32: >= 0 with a positive sum, constant; or
+ *   q_topk_ids [M,J] int     columns, none twice in a row, J <= V, and
+ *   q_topk_logps [M,J] float their log-probabilities, constant: the temperature does not apply to
+ *                            them, and -inf is probability 0. The mass that they leave is one more
+ *                            outcome, against all other columns of p. Probabilities that sum to 1
+ *                            or up to 1.001 leave none, above is an error; where J = V, a rest
+ *                            below .001 is rounding, and none. For LR_KL_PQ, LR_KL_QP and
+ *                            LR_JENSEN_SHANNON; or
+ *   q_logits [R,M,V]         of R models, with
+ *   q_model_weights [R] float  finite and >= 0 with a positive sum: the value is the mean of the R
+ *                            models' values by these weights. A row of p is read from memory once,
+ *                            and the models' rows meet it in the cache
  *   p_rows, q_rows [K] int   which row meets which, no row twice on one side; both or none. None:
  *                            row k meets row k, N = M
  *   row_weights [K] float    finite and >= 0; default 1
@@ -769,6 +788,9 @@ typedef struct lr_divergence_args {
   const DLTensor* grad_p_logits;
   const DLTensor* grad_q_logits;
   lr_cuda* cuda; /* needed with CUDA tensors, NULL otherwise */
+  const DLTensor* q_topk_ids;
+  const DLTensor* q_topk_logps;
+  const DLTensor* q_model_weights;
 } lr_divergence_args;
 LR_API lr_status lr_divergence(const lr_divergence_args* args);
 

@@ -19,7 +19,7 @@ constexpr const char* kNames[] = {"sce", "jeffreys", "kl_pq",        "kl_qp", "j
 using Row = std::vector<double>;
 
 lr_divergence_options options_of(int32_t kind, double temperature = 1) {
-  return {kind, LR_DIVERGENCE_SUM, LR_DETACH_NONE, 0, 1, 1, temperature};
+  return {kind, LR_DIVERGENCE_SUM, LR_DETACH_NONE, 0, 1, 1, temperature, .5, 0};
 }
 
 // ---- The definitions ----
@@ -60,9 +60,10 @@ double definition(const lr_divergence_options& options, const Row& lp, const Row
   for (size_t k = 0; k < n; ++k) {
     p.push_back(std::exp(lp[k]));
     q.push_back(std::exp(lq[k]));
-    const double larger = std::fmax(lp[k], lq[k]), smaller = std::fmin(lp[k], lq[k]);
-    lm.push_back(larger == -kInf ? -kInf
-                                 : larger + std::log1p(std::exp(smaller - larger)) - std::log(2));
+    const double of_p = lp[k] + std::log(options.js_weight),
+                 of_q = lq[k] + std::log1p(-options.js_weight);
+    const double larger = std::fmax(of_p, of_q), smaller = std::fmin(of_p, of_q);
+    lm.push_back(larger == -kInf ? -kInf : larger + std::log1p(std::exp(smaller - larger)));
   }
   double sum = 0, pp = 0, qq = 0;
   switch (options.divergence) {
@@ -76,7 +77,7 @@ double definition(const lr_divergence_options& options, const Row& lp, const Row
     case LR_KL_QP:
       return kl(lq, lp);
     case LR_JENSEN_SHANNON:
-      return .5 * kl(lp, lm) + .5 * kl(lq, lm);
+      return options.js_weight * kl(lp, lm) + (1 - options.js_weight) * kl(lq, lm);
     case LR_L2:
       for (size_t k = 0; k < n; ++k)
         sum += (p[k] - q[k]) * (p[k] - q[k]);
@@ -329,6 +330,77 @@ TEST(Divergence, WeightsOfTheCrossEntropies) {
     options.w2 = w2;
     Call call(normal(D::f32, 2, 507, 3, 11), normal(D::f32, 2, 507, 3, 12), options);
     check(call.run(), "w1 " + std::to_string(w1));
+  }
+}
+
+TEST(Divergence, WeightsOfTheMixture) {
+  for (D type : {D::f32, D::bf16}) {
+    for (double weight : {.1, .5, .75, .999, 1e-6, 1 - 1e-7}) {
+      lr_divergence_options options = options_of(LR_JENSEN_SHANNON, .8);
+      options.js_weight = weight;
+      Call call(normal(type, 2, 507, 3, 13), normal(type, 2, 507, 3, 14), options);
+      check(call.run(), "js_weight " + std::to_string(weight));
+      for (int64_t r = 0; r < 2; ++r) {  // right relative to itself, however small
+        const double value = definition(options, log_softmax(row_of(call.p, r), .8),
+                                        log_softmax(row_of(call.q, r), .8));
+        EXPECT_NEAR(call.values.get(r) / value, 1, 2e-5) << weight;
+      }
+    }
+  }
+}
+
+// One side has columns where the other has none, and lies far away; weights next to nothing.
+TEST(Divergence, MixturesOfRowsThatHardlyMeet) {
+  const int64_t columns = 41;
+  for (double weight : {1e-300, 1e-30, .25, 1 - 1e-12}) {
+    lr_divergence_options options = options_of(LR_JENSEN_SHANNON);
+    options.js_weight = weight;
+    Tensor p = normal(D::f32, 3, columns, 60, 15), q = normal(D::f32, 3, columns, 1, 16);
+    for (int64_t k = 0; k < columns; ++k) {
+      p.set(k, k == 3 ? 1000 : 0);
+      q.set(k, k == 5 ? 1e6 : 1e6 - 900);
+      (k < 20 ? p : q).set(columns + k, -kInf);
+    }
+    Call call(p, q, options);
+    call.run();
+    for (int64_t r = 0; r < 3; ++r) {
+      const double value =
+          definition(options, log_softmax(row_of(p, r), 1), log_softmax(row_of(q, r), 1));
+      EXPECT_NEAR(call.values.get(r), value, 1e-5 * value + 1e-12) << weight << " row " << r;
+    }
+    for (int64_t k = 0; k < 3 * columns; ++k) {
+      ASSERT_TRUE(std::isfinite(call.grad_p.get(k))) << weight << " " << k;
+      ASSERT_TRUE(std::isfinite(call.grad_q.get(k))) << weight << " " << k;
+    }
+  }
+}
+
+// The same bits as of slices, zeros behind, and nothing read there.
+TEST(Divergence, ColumnsBehindTheVocabularyTakeNoPart) {
+  const int64_t columns = 507, vocab = 123;
+  for (D type : {D::f32, D::bf16}) {
+    for (int32_t kind : kKinds) {
+      Tensor p = normal(type, 3, columns, 2, 17), q = normal(type, 3, columns, 2, 18);
+      for (int64_t r = 0; r < 3; ++r) {
+        for (int64_t k = vocab; k < columns; ++k) {
+          p.set(r * columns + k, NAN);
+          q.set(r * columns + k, kInf);
+        }
+      }
+      lr_divergence_options options = options_of(kind, .7);
+      Call sliced(p.slice(1, 0, vocab), q.slice(1, 0, vocab), options);
+      sliced.run();
+      options.vocab = vocab;
+      Call call(p, q, options);
+      call.run();
+      EXPECT_EQ(call.values.bits(), sliced.values.bits()) << kNames[kind];
+      for (int64_t k = 0; k < 3 * columns; ++k) {
+        const int64_t at = k / columns * vocab + k % columns;
+        const bool in = k % columns < vocab;
+        ASSERT_EQ(call.grad_p.get(k), in ? sliced.grad_p.get(at) : 0) << kNames[kind];
+        ASSERT_EQ(call.grad_q.get(k), in ? sliced.grad_q.get(at) : 0) << kNames[kind];
+      }
+    }
   }
 }
 
@@ -614,6 +686,12 @@ TEST(Divergence, MistakesAreNamed) {
   };
   EXPECT_EQ(error([](Call& c) { c.args.options.w1 = 2; }),
             "w1 is 2.0, expected 1 as kl_pq has no such option");
+  EXPECT_EQ(error([](Call& c) { c.args.options.js_weight = .25; }),
+            "js_weight is 0.25, expected 0.5 as kl_pq has no such option");
+  EXPECT_EQ(error([](Call& c) { c.args.options.js_weight = 1; }),
+            "js_weight is 1.0, expected a number in (0,1)");
+  EXPECT_EQ(error([](Call& c) { c.args.options.vocab = 4; }),
+            "vocab is 4, expected at most the 3 columns of p_logits");
   EXPECT_EQ(error([](Call& c) { c.args.options.divergence = 9; }),
             "divergence is 9, expected 0 to 8");
   EXPECT_EQ(error([](Call& c) { c.args.options.temperature = 0; }),
@@ -621,7 +699,7 @@ TEST(Divergence, MistakesAreNamed) {
   EXPECT_EQ(error([](Call& c) { c.args.options.detach = LR_DETACH_P; }),
             "grad_p_logits is wanted, expected p_logits not detached");
   EXPECT_EQ(error([](Call& c) { c.args.q_logits = nullptr; }),
-            "q_logits is missing, expected float [M,V]");
+            "q_logits is missing, expected float [M,V] or [R,M,V]");
   Tensor wide(D::f32, {2, 4}), narrow(D::bf16, {2, 3}), longer(D::f32, {3, 3}),
       rows(D::i64, {2}, {1, 1}), weights(D::f32, {2, 3}, {1, 0, 2, 0, 0, 0});
   EXPECT_EQ(error([&](Call& c) { c.args.q_logits = wide; }),

@@ -101,7 +101,7 @@ TEST(Empty, Divergence) {
         if (by_index)
           args.p_rows = args.q_rows = rows;
         args.row_weights = row_weights;
-        args.options = {LR_WASSERSTEIN1, LR_DIVERGENCE_MEAN, LR_DETACH_NONE, 0, 1, 1, 1};
+        args.options = {LR_WASSERSTEIN1, LR_DIVERGENCE_MEAN, LR_DETACH_NONE, 0, 1, 1, 1, .5, 0};
         args.values = values;
         args.loss = loss;
         args.grad_p_logits = grad_p;

@@ -95,7 +95,7 @@ struct Published<lr_unpaired_step_args> {
 };
 template <>
 struct Published<lr_divergence_args> {
-  static constexpr uint64_t size = 160;
+  static constexpr uint64_t size = 176;
 };
 template <>
 struct Published<lr_scoring_rule_args> {

@@ -21,13 +21,23 @@ struct DivergenceOptions {
   Divergence kind;
   double w1, w2;  // of sce
   double temperature;
+  double js_weight;  // of p in js's mixture, in (0, 1)
 };
 
 // The shape of the sums and of the gradient.
-enum class TwoRowsForm : uint8_t { cross, relative, cosine, squares, signs, transport, mixture };
+enum class TwoRowsForm : uint8_t {
+  cross,
+  relative,
+  cosine,
+  squares,
+  signs,
+  transport,
+  mixture,          // of equal weights
+  weighted_mixture  // the same loops with more arithmetic
+};
 
-LR_FORCE_INLINE LR_HD TwoRowsForm form_of(Divergence kind) {
-  switch (kind) {
+LR_FORCE_INLINE LR_HD TwoRowsForm form_of(const DivergenceOptions& options) {
+  switch (options.kind) {
     case Divergence::sce:
       return TwoRowsForm::cross;
     case Divergence::jeffreys:
@@ -43,9 +53,13 @@ LR_FORCE_INLINE LR_HD TwoRowsForm form_of(Divergence kind) {
     case Divergence::wasserstein1:
       return TwoRowsForm::transport;
     case Divergence::js:
-      return TwoRowsForm::mixture;
+      return options.js_weight == .5 ? TwoRowsForm::mixture : TwoRowsForm::weighted_mixture;
   }
   return TwoRowsForm::mixture;
+}
+
+LR_FORCE_INLINE LR_HD constexpr bool is_mixture(TwoRowsForm form) {
+  return form >= TwoRowsForm::mixture;
 }
 
 LR_FORCE_INLINE LR_HD constexpr bool needs_second_pass(TwoRowsForm form) {
@@ -179,7 +193,7 @@ LR_FORCE_INLINE LR_HD TwoRowsNorm two_rows_norm(TwoRowsForm form, const TwoRowsS
 //   squares    (p - q)^2    p (p - q)    q (p - q)
 //   signs      |p - q|      p sgn        q sgn
 //   transport  |C|          p N          q N
-//   mixture                 p log(p/m)   q log(q/m)
+//   mixtures                p log(p/m)   q log(q/m)
 // C is the running sum of p - q, and N the sum of sgn C over the columns before.
 struct SecondSums {
   double value, p, q;
@@ -224,7 +238,7 @@ LR_FORCE_INLINE LR_HD void append(SecondSums* sums, const SecondSums& part) {
 //   cosine, squares  u (constant + own * u + other * v)
 //   signs            u (constant + own * sgn)
 //   transport        u (constant + own * N)
-//   mixture          u (constant + own * log(u / m))
+//   mixtures         u (constant + own * log(u / m))
 // dv is the other side's logit less its maximum, t = (a - max_a) - (b - max_b), and sgn = sgn(p -
 // q); for the side of b, t and sgn are negated.
 struct SideGradient {
@@ -246,7 +260,7 @@ LR_FORCE_INLINE LR_HD double count_from_mean(TwoRowsResult* result) {
 }
 
 // A side's gradient times the upstream one, for the loops: these multiply exponentials, not
-// probabilities; only the mixture's are normalised. The constant is kDeepScale times what it is
+// probabilities; only the mixtures' are normalised. The constant is kDeepScale times what it is
 // where the form is cross or relative and the rows are far.
 struct SideCoefficients {
   float constant, own, other;
@@ -257,7 +271,7 @@ LR_FORCE_INLINE LR_HD SideCoefficients side_coefficients(TwoRowsForm form, bool 
                                                          double own_sum, double other_sum) {
   const double unit = far && form <= TwoRowsForm::relative ? kDeepScale : 1;
   const bool products = form == TwoRowsForm::cosine || form == TwoRowsForm::squares;
-  const double own = form == TwoRowsForm::mixture ? 1 : 1 / own_sum;
+  const double own = is_mixture(form) ? 1 : 1 / own_sum;
   const double other = 1 / other_sum;
   return {quiet_float(side.constant * upstream * own * unit),
           quiet_float(side.own * upstream * own * (products ? own : 1)),
@@ -324,10 +338,12 @@ LR_FORCE_INLINE LR_HD TwoRowsResult two_rows_result(const DivergenceOptions& opt
       return {second.value,
               {second.p / second.mass_p * unit, -unit, 0},
               {-second.q / second.mass_q * unit, unit, 0}};
-    case Divergence::js:
-      return {.5 * (second.p + second.q),
-              {-.5 * second.p * unit, .5 * unit, 0},
-              {-.5 * second.q * unit, .5 * unit, 0}};
+    case Divergence::js: {
+      const double w = options.js_weight, rest = 1 - w;
+      return {w * second.p + rest * second.q,
+              {-w * second.p * unit, w * unit, 0},
+              {-rest * second.q * unit, rest * unit, 0}};
+    }
   }
   return {kNaN, {kNaN, kNaN, kNaN}, {kNaN, kNaN, kNaN}};
 }

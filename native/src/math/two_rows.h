@@ -15,17 +15,22 @@ struct TwoRowsScale {
   double temperature;
   float scale;  // log2(e) / temperature, finite so that 0 times it is 0
   float inverse_temperature;
+  float weight_p, weight_q;  // in the mixture
 };
 
-LR_FORCE_INLINE TwoRowsScale two_rows_scale(double temperature) {
+LR_FORCE_INLINE TwoRowsScale two_rows_scale(const DivergenceOptions& options) {
   // Below the one bound, what a power of two is 0 for would not fit into a float32; the differences
   // of all but the largest float32 are 0 beside such a temperature.
   constexpr double kLeast = 4e-37, kLargest = 1e30;
+  const double temperature = options.temperature;
   const double exact = kLog2E / temperature;
   const auto scale = static_cast<float>(exact < kLeast     ? kLeast
                                         : exact > kLargest ? kLargest
                                                            : exact);
-  return {temperature, scale, scale / static_cast<float>(kLog2E)};
+  // A weight's logarithm is to be finite.
+  const auto weight = [](double w) { return static_cast<float>(w < 0x1p-126 ? 0x1p-126 : w); };
+  return {temperature, scale, scale / static_cast<float>(kLog2E), weight(options.js_weight),
+          weight(1 - options.js_weight)};
 }
 
 template <class Real>
@@ -92,10 +97,10 @@ LR_FORCE_INLINE LR_HD Real log_of_larger(Real minus_d, Real t) {
   return select(half < Real(kMixtureNear), log_of_larger_near(half), far);
 }
 
-// log of 2^exponent * mantissa, the mantissa in [sqrt 1/2, sqrt 2).
+// log(2^exponent (1 + r)), 1 + r in [sqrt 1/2, sqrt 2).
 template <class Real>
-LR_FORCE_INLINE LR_HD Real log_of(Real exponent, Real mantissa) {
-  const Real r = mantissa - Real(1.0f), square = r * r;
+LR_FORCE_INLINE LR_HD Real log_of_rest(Real exponent, Real r) {
+  const Real square = r * r;
   Real y(7.0376836292e-2f);
   y = multiply_add(y, r, Real(-1.1514610310e-1f));
   y = multiply_add(y, r, Real(1.1676998740e-1f));
@@ -107,6 +112,44 @@ LR_FORCE_INLINE LR_HD Real log_of(Real exponent, Real mantissa) {
   y = multiply_add(y, r, Real(3.3333331174e-1f));
   y = multiply_add(y * r, square, multiply_add(square, Real(-0.5f), r));
   return multiply_add(exponent, Real(0.693147181f), y);
+}
+
+// log of 2^exponent * mantissa, the mantissa in [sqrt 1/2, sqrt 2).
+template <class Real>
+LR_FORCE_INLINE LR_HD Real log_of(Real exponent, Real mantissa) {
+  return log_of_rest(exponent, mantissa - Real(1.0f));
+}
+
+// log(larger / m) and log(smaller / m) of the larger and the smaller of p and q, m being their
+// mixture with the weights `own` of the larger and `other` of the smaller one: from d = |log(p /
+// q)| and t = exp(-d). `log` is the logarithm of numbers up to 1, to an absolute error.
+//
+// m / larger = 1 - other (1 - t) and m / smaller = 1 + own (1 - t) / t. Next to 1 their logarithms
+// are taken from what they differ from 1 by: with a weight that is nearly 0 or 1 all of one side's
+// are, and they are to be right relative to themselves.
+template <class Real>
+struct MixtureLogs {
+  Real larger, smaller;
+};
+template <class Real, class Log>
+LR_FORCE_INLINE LR_HD MixtureLogs<Real> weighted_mixture_logs(Real d, Real t, Real own, Real other,
+                                                              Log&& log) {
+  const Real none(0.0f), one(1.0f);
+  Real series(1.0f / 5040);  // (1 - exp(-d)) / d
+  series = multiply_add(series, d, Real(-1.0f / 720));
+  series = multiply_add(series, d, Real(1.0f / 120));
+  series = multiply_add(series, d, Real(-1.0f / 24));
+  series = multiply_add(series, d, Real(1.0f / 6));
+  series = multiply_add(series, d, Real(-0.5f));
+  series = multiply_add(series, d, one);
+  const Real rest = select(d < Real(0.35f), series * d, one - t);  // 1 - t
+  const Real below = other * rest;
+  const Real larger = -select(below < Real(0.29f), log_of_rest(none, -min(below, Real(0.29f))),
+                              log(multiply_add(other, t, own)));
+  const Real above = divide(own * rest, t);
+  const Real smaller =
+      select(above < Real(0.41f), -log_of_rest(none, min(above, Real(0.41f))), larger - d);
+  return {larger, smaller};
 }
 
 // The gradients of both sides, of all forms but transport and mixture, from the exponentials u and

@@ -27,7 +27,7 @@ constexpr bool kKeeps = kForm == TwoRowsForm::transport || kForm == TwoRowsForm:
 // Forms whose loops exist for rows that lie apart, too.
 template <TwoRowsForm kForm>
 constexpr bool kHasFar = kForm == TwoRowsForm::cross || kForm == TwoRowsForm::relative ||
-                         kForm == TwoRowsForm::signs || kForm == TwoRowsForm::mixture;
+                         kForm == TwoRowsForm::signs || math::is_mixture(kForm);
 
 // What all rows of a call share.
 struct Shared {
@@ -56,11 +56,17 @@ class Run {
       p_ = scratch.array<float>(shared.columns);
   }
 
-  void begin(int64_t k) {
+  void begin(int64_t k) { begin(k, 0, shared_->call.rows[k].upstream, &shared_->call.values[k]); }
+
+  // With one model's row of q.
+  void begin(int64_t k, int64_t model, double upstream, double* value) {
     const Divergence& call = shared_->call;
-    k_ = k;
-    const char* const a = row_address(call.p, call.rows[k].p);
-    const char* const b = row_address(call.q, call.rows[k].q);
+    row_p_ = call.rows[k].p;
+    row_q_ = model * call.q_count + call.rows[k].q;
+    upstream_ = upstream;
+    value_ = value;
+    const char* const a = row_address(call.p, row_p_);
+    const char* const b = row_address(call.q, row_q_);
     rows_ = {reinterpret_cast<const Element*>(a), reinterpret_cast<const Element*>(b)};
     if (!call.q_is_weights)
       return;
@@ -94,6 +100,20 @@ class Run {
       default:
         gradient(begin, end, starts_[s].signs);
     }
+  }
+
+  // The gradient in columns of a segment, of q's row, and added to that of p's.
+  void add_gradient(int64_t s, int64_t begin, int64_t end, float* sum_a) const {
+    TwoRowsGradient of_columns = gradient_;
+    of_columns.signs = starts_[s].signs;
+    of_columns.sum_a = sum_a;
+    if (upstream_ == 0) {
+      clear(of_columns.grad_b, begin, end);
+      return;
+    }
+    with_far([&](auto far) {
+      write_gradients<kForm, far(), true>(shared_->scale, norm_, of_columns, rows_, begin, end);
+    });
   }
 
   void finish(int pass) {
@@ -153,6 +173,8 @@ class Run {
       with_far([&](auto far) {
         if constexpr (kForm == TwoRowsForm::mixture) {
           mix_rows<far()>(shared_->scale, norm_, rows_, begin, end, kept_, &sums);
+        } else if constexpr (kForm == TwoRowsForm::weighted_mixture) {
+          mix_weighted_rows<far()>(shared_->scale, norm_, rows_, begin, end, &sums);
         } else if constexpr (math::needs_second_pass(kForm)) {
           compare_rows<kForm, far()>(shared_->scale, norm_, rows_, begin, end, &sums);
         }
@@ -164,7 +186,6 @@ class Run {
   // Writes the value, and readies the gradient.
   void finish_value() {
     const Divergence& call = shared_->call;
-    const DivergenceRows& own = call.rows[k_];
     SecondSums sums{};
     for (int64_t s = 0; math::needs_second_pass(kForm) && s < shared_->segments; ++s) {
       starts_[s].signs = sums.signs;
@@ -177,15 +198,16 @@ class Run {
         starts_[s].signs -= middle;
     }
     const auto side = [&](const math::SideGradient& gradient, double own_sum, double other_sum) {
-      return math::side_coefficients(kForm, norm_.far, gradient, own.upstream, own_sum, other_sum);
+      return math::side_coefficients(kForm, norm_.far, gradient, upstream_, own_sum, other_sum);
     };
     gradient_ = {side(result.a, sums_.sum_a, sums_.sum_b),
                  side(result.b, sums_.sum_b, sums_.sum_a),
-                 target(call.grad_p, own.p),
-                 target(call.grad_q, own.q),
+                 target(call.grad_p, row_p_),
+                 target(call.grad_q, row_q_),
+                 nullptr,
                  0,
                  kept_};
-    call.values[k_] = result.value;
+    *value_ = result.value;
   }
 
   static char* target(const op::LogitRows* gradient, int64_t row) {
@@ -197,12 +219,12 @@ class Run {
     of_segment.signs = signs;
     if (copies_p())
       of_segment.grad_a = p_;  // in place
-    if (shared_->call.rows[k_].upstream == 0) {
+    if (upstream_ == 0) {
       clear(of_segment.grad_a, begin, end);
       clear(of_segment.grad_b, begin, end);
     } else {
       with_far([&](auto far) {
-        write_gradients<kForm, far()>(shared_->scale, norm_, of_segment, rows_, begin, end);
+        write_gradients<kForm, far(), false>(shared_->scale, norm_, of_segment, rows_, begin, end);
       });
     }
     if (!copies_p())
@@ -236,7 +258,9 @@ class Run {
   float* log_weights_ = nullptr;
   float* p_ = nullptr;     // beside weights, if p is of another type
   float* kept_ = nullptr;  // by the second pass for the gradient
-  int64_t k_ = 0;
+  int64_t row_p_ = 0, row_q_ = 0;
+  double upstream_ = 0;
+  double* value_ = nullptr;
   TwoRows<T> rows_{};
   TwoRowsSums sums_{};
   TwoRowsNorm norm_{};
@@ -244,13 +268,87 @@ class Run {
   TwoRowsGradient gradient_{};
 };
 
+// A row of p and those of several models that meet it. All go through a segment of p's row while it
+// is in the cache, and p's gradient is summed in float32 before it is written.
+template <class T, TwoRowsForm kForm>
+class RunOfModels {
+  using Element = typename T::Element;
+
+ public:
+  HWY_INLINE RunOfModels(const Shared& shared, Scratch& scratch)
+      : shared_(&shared),
+        runs_(scratch.array<Run<T, kForm>>(shared.call.models)),
+        values_(scratch.array<double>(shared.call.models)) {
+    for (int64_t m = 0; m < shared.call.models; ++m)
+      runs_[m] = Run<T, kForm>(shared, scratch);
+  }
+
+  void begin(int64_t k) {
+    k_ = k;
+    const Divergence& call = shared_->call;
+    for (int64_t m = 0; m < call.models; ++m) {
+      const double weight = call.model_weights[m];
+      runs_[m].begin(k, m, weight == 0 ? 0 : weight * call.rows[k].upstream, &values_[m]);
+    }
+  }
+
+  bool wants(int pass) const { return runs_[0].wants(pass); }
+
+  void segment(int pass, int64_t s) {
+    if (pass == kGradient)
+      return gradient(s);
+    for (int64_t m = 0; m < shared_->call.models; ++m)
+      runs_[m].segment(pass, s);
+  }
+
+  void finish(int pass) {
+    const Divergence& call = shared_->call;
+    double sum = 0;
+    for (int64_t m = 0; m < call.models; ++m) {
+      runs_[m].finish(pass);
+      if (call.model_weights[m] != 0)
+        sum += call.model_weights[m] * values_[m];
+    }
+    if (pass == (math::needs_second_pass(kForm) ? kSecond : kFirst))
+      call.values[k_] = sum;
+  }
+
+ private:
+  void gradient(int64_t s) const {
+    const FlushSubnormals flush;
+    const Divergence& call = shared_->call;
+    auto* const target =
+        call.grad_p == nullptr
+            ? nullptr
+            : reinterpret_cast<Element*>(row_address(*call.grad_p, call.rows[k_].p));
+    const int64_t first = s * kSegment;
+    for_tiles(first, segment_end(shared_->columns, first), [&](int64_t begin, int64_t end) {
+      alignas(64) float sums[kTile] = {};
+      for (int64_t m = 0; m < call.models; ++m)
+        runs_[m].add_gradient(s, begin, end, sums);
+      for (int64_t i = begin; target != nullptr && i < end; i += kStep)
+        store_columns<T>(Float32::load(sums + (i - begin)), target + i,
+                         end - i < kStep ? end - i : kStep);
+    });
+  }
+
+  const Shared* shared_;
+  Run<T, kForm>* runs_;
+  double* values_;
+  int64_t k_ = 0;
+};
+
 template <class T>
 void run_rows(const Shared& shared, const RowPlan& plan, Scratch& scratch) {
   const auto run = [&](auto form) {
+    if (shared.call.models > 0) {
+      return run_passes<kPasses>(shared.call.count, plan, scratch,
+                                 [&] { return RunOfModels<T, form()>(shared, scratch); });
+    }
     run_passes<kPasses>(shared.call.count, plan, scratch,
                         [&] { return Run<T, form()>(shared, scratch); });
   };
-  switch (math::form_of(shared.call.options.kind)) {
+  switch (math::form_of(shared.call.options)) {
     case TwoRowsForm::cross:
       return run(Constant<TwoRowsForm::cross>());
     case TwoRowsForm::relative:
@@ -265,6 +363,8 @@ void run_rows(const Shared& shared, const RowPlan& plan, Scratch& scratch) {
       return run(Constant<TwoRowsForm::transport>());
     case TwoRowsForm::mixture:
       return run(Constant<TwoRowsForm::mixture>());
+    case TwoRowsForm::weighted_mixture:
+      return run(Constant<TwoRowsForm::weighted_mixture>());
   }
 }
 
@@ -276,8 +376,7 @@ void divergence(const Divergence& call, Scratch& scratch) {
     using T = decltype(element);
     const RowPlan plan =
         plan_rows(call.count, columns, 2 * columns * int64_t{sizeof(typename T::Element)});
-    const Shared shared{call, math::two_rows_scale(call.options.temperature), columns,
-                        plan.segments};
+    const Shared shared{call, math::two_rows_scale(call.options), columns, plan.segments};
     run_rows<T>(shared, plan, scratch);
   });
 }

@@ -76,6 +76,25 @@ struct Divergence {
   double* values;
   const op::LogitRows* grad_p;  // null: not wanted. They may be the logits
   const op::LogitRows* grad_q;
+  // Several models' logits, each of q_count rows, one model after the other: the value is the sum
+  // of theirs times their weights. 0: q's logits are those of one
+  int64_t models;
+  const double* model_weights;
+  int64_t q_count;
+};
+
+// q is known in some columns alone.
+struct DivergenceTopk {
+  math::DivergenceOptions options;  // kl_pq, kl_qp or js
+  op::LogitRows p;
+  int64_t known;  // columns in each row of q
+  int64_t count;
+  const DivergenceRows* rows;
+  const int64_t* ids;      // [rows of q, known]: the columns, ascending in a row
+  const double* log_q;     // [rows of q, known]
+  const double* log_left;  // [rows of q]: of the mass that the known columns leave
+  double* values;
+  const op::LogitRows* grad_p;  // null: not wanted. It may be the logits
 };
 
 struct ScoringRule {

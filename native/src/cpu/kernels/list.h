@@ -5,6 +5,7 @@
 LR_KERNEL(void, token_forward, (const TokenForward& call, Scratch& scratch))
 LR_KERNEL(void, token_backward, (const TokenBackward& call, Scratch& scratch))
 LR_KERNEL(void, divergence, (const Divergence& call, Scratch& scratch))
+LR_KERNEL(void, divergence_topk, (const DivergenceTopk& call, Scratch& scratch))
 LR_KERNEL(void, scoring_rule, (const ScoringRule& call, Scratch& scratch))
 
 // Losses, over blocks of pairs. features: of a loss of the whole batch. pull_back adds to the four

@@ -55,9 +55,10 @@ HWY_INLINE double sum_tile(const typename T::Element* x, int64_t n, const FineEx
   return e0.total() + e1.total();
 }
 
-template <class T, bool kExact>
-SideSum sum_side(const TwoRowsScale& scale, const typename T::Element* x, int64_t begin,
-                 int64_t end) {
+// `tile_at(column, stop)` is where a tile lies.
+template <class T, bool kExact, class TileAt>
+HWY_INLINE SideSum sum_tiles(const TwoRowsScale& scale, int64_t begin, int64_t end,
+                             TileAt&& tile_at) {
   const FineExp exp(scale.scale);
   RowPivot side;
   double sum = 0;
@@ -67,18 +68,26 @@ SideSum sum_side(const TwoRowsScale& scale, const typename T::Element* x, int64_
     side.value = to;
   };
   for_tiles(begin, end, [&](int64_t column, int64_t stop) {
-    side.begin_tile<T>(x + column, stop - column);
+    const typename T::Element* const x = tile_at(column, stop);
+    side.begin_tile<T>(x, stop - column);
     float top;
-    double tile = sum_tile<T, kExact>(x + column, stop - column, exp, side.value, &top);
+    double tile = sum_tile<T, kExact>(x, stop - column, exp, side.value, &top);
     if (!side.serves(top, scale.scale)) {
       move(top);
-      tile = sum_tile<T, kExact>(x + column, stop - column, exp, side.value, &top);
+      tile = sum_tile<T, kExact>(x, stop - column, exp, side.value, &top);
     }
     sum += tile;
     side.end_tile(top);
   });
   move(side.maximum);
   return {side.maximum, sum};
+}
+
+template <class T, bool kExact>
+SideSum sum_side(const TwoRowsScale& scale, const typename T::Element* x, int64_t begin,
+                 int64_t end) {
+  return sum_tiles<T, kExact>(scale, begin, end,
+                              [x](int64_t column, int64_t) { return x + column; });
 }
 
 // ---- Forms that sum products, too ----

@@ -3,6 +3,7 @@
 #pragma once
 
 #include "cpu/kernels/two_rows.h"
+#include "cpu/kernels/two_rows_second.h"
 
 namespace logratio::cpu::LR_ISA_NAMESPACE {
 namespace {
@@ -13,6 +14,8 @@ struct TwoRowsGradient {
   SideCoefficients a, b;
   void* grad_a;  // null: not wanted
   void* grad_b;
+  float*
+      sum_a;  // of the columns that are gone through: what a's gradient is added to, in its place
   double signs;       // transport: N before the columns
   const float* kept;  // transport and mixture: what the second pass kept, of the row
 };
@@ -42,6 +45,17 @@ HWY_INLINE auto column_gradient(const TwoRowsScale& scale, const TwoRowsNorm& n,
       const V d = hn::Mul(ratio, inverse_temperature), zero = hn::Zero(kF);
       const V log_p = hn::Add(log_larger, hn::Min(d, zero)),
               log_q = hn::Sub(log_larger, hn::Max(d, zero));
+      *grad_x = hn::Mul(p, hn::MulAdd(a.own.v, log_p, a.constant.v));
+      *grad_y = hn::Mul(q, hn::MulAdd(b.own.v, log_q, b.constant.v));
+    };
+  } else if constexpr (kForm == TwoRowsForm::weighted_mixture) {
+    return [norm, a, b, exp_a = FineExp(scale.scale, 0, n.inverse_a),
+            exp_b = FineExp(scale.scale, 0, n.inverse_b), weighted = WeightedLogs(scale),
+            lowest = hn::Set(kF, -127 / scale.scale), highest = hn::Set(kF, 127 / scale.scale)](
+               V x, V y, V, V* grad_x, V* grad_y) LR_INLINE_LAMBDA {
+      const V p = exp_a(hn::Sub(x, norm.max_a.v)), q = exp_b(hn::Sub(y, norm.max_b.v));
+      V log_p, log_q;
+      weighted(limited_log_ratio(x, y, norm, lowest, highest), &log_p, &log_q);
       *grad_x = hn::Mul(p, hn::MulAdd(a.own.v, log_p, a.constant.v));
       *grad_y = hn::Mul(q, hn::MulAdd(b.own.v, log_q, b.constant.v));
     };
@@ -79,7 +93,8 @@ HWY_INLINE void store_columns(Vectors2 v, typename T::Element* target, int64_t n
     target[k] = buffer[k];
 }
 
-template <TwoRowsForm kForm, bool kFar, class Rows>
+// `kAdds`: a's gradient is one of several, and is added to float32 in the order of loads.
+template <TwoRowsForm kForm, bool kFar, bool kAdds, class Rows>
 void write_gradients(const TwoRowsScale& scale, const TwoRowsNorm& norm, const TwoRowsGradient& g,
                      const Rows rows, int64_t begin, int64_t end) {
   using T = typename Rows::Type;
@@ -94,7 +109,12 @@ void write_gradients(const TwoRowsScale& scale, const TwoRowsNorm& norm, const T
     gradient(x.a, y.a, k.a, &of_a.a, &of_b.a);
     gradient(x.b, y.b, k.b, &of_a.b, &of_b.b);
     const int64_t n = end - i < kStep ? end - i : kStep;
-    store_columns<T>(of_a, grad_a == nullptr ? nullptr : grad_a + i, n);
+    if constexpr (kAdds) {
+      const Vectors2 sum = Float32::load(g.sum_a + (i - begin));
+      Float32::store({hn::Add(sum.a, of_a.a), hn::Add(sum.b, of_a.b)}, g.sum_a + (i - begin));
+    } else {
+      store_columns<T>(of_a, grad_a == nullptr ? nullptr : grad_a + i, n);
+    }
     store_columns<T>(of_b, grad_b == nullptr ? nullptr : grad_b + i, n);
   });
 }

@@ -12,8 +12,10 @@ import java.util.Objects;
  *
  * <p>{@code p = softmax(pLogits / temperature)}; {@code q} likewise, or non-negative weights
  * divided by their sum. Inputs: {@code p_logits} [N,V] float; {@code q_logits} [M,V] of the same
- * dtype, or {@code q_weights} [M,V] (F32; any float on the reference). Rows of one side meet rows
- * of the other by index, without a copy: {@link #rows}; without it row k meets row k and N = M.
+ * dtype, or {@code q_weights} [M,V] (F32; any float on the reference). Instead of one teacher's
+ * logits there may be some log-probabilities of each of its rows ({@link #ofTopk}), or the logits
+ * of several teachers ({@link #ofModels}). Rows of one side meet rows of the other by index,
+ * without a copy: {@link #rows}; without it row k meets row k and N = M.
  *
  * <p>A logit of -inf has probability 0 and gradient 0, and where the mathematics is +inf, so is the
  * value: its gradient is then NaN on the sides that the infinity enters. A row that is all -inf, or
@@ -51,6 +53,46 @@ public final class Divergence {
      */
     public static Divergence ofWeights(Tensor pLogits, Tensor qWeights) {
         return new Divergence(pLogits, null, qWeights);
+    }
+
+    /**
+     * Describes a call on logits and the log-probabilities of some columns, such as a teacher's top
+     * k, which are constant. The mass that they leave is one more outcome, against all other
+     * columns of {@code p}: the divergence is of J + 1 outcomes. For {@link DivergenceKind#KL_PQ},
+     * {@link DivergenceKind#KL_QP} and {@link DivergenceKind#JS}.
+     *
+     * <p>The temperature divides {@code pLogits} alone; log-probabilities are taken as they are.
+     * -inf is probability 0. Probabilities of a row that sum to 1, or up to 1.001, leave nothing;
+     * where J = V no column is left, and a rest below .001 counts as rounding.
+     *
+     * @param pLogits [N,V] float with contiguous rows; F64 on the reference only
+     * @param qIds [M,J] I64 or I32, the columns, none twice in a row; J &le; V
+     * @param qLogps [M,J] float, their natural log-probabilities
+     * @return the operation, with no output wanted yet
+     */
+    public static Divergence ofTopk(Tensor pLogits, Tensor qIds, Tensor qLogps) {
+        Divergence divergence = new Divergence(pLogits, null, null);
+        divergence.call.set(DivergenceOperand.Q_TOPK_IDS, qIds);
+        divergence.call.set(DivergenceOperand.Q_TOPK_LOGPS, qLogps);
+        return divergence;
+    }
+
+    /**
+     * Describes a call on logits and the logits of several models, such as an ensemble of teachers:
+     * each value is the weighted mean of the divergences from each model's row, and {@link #gradQ}
+     * has the shape of {@code qLogits}. A row of {@code p} is read from memory once, whatever the
+     * number of models.
+     *
+     * @param pLogits [N,V] float with contiguous rows; F64 on the reference only
+     * @param qLogits [R,M,V] of the same dtype, R &ge; 1
+     * @param weights [R] float, finite and &ge; 0 with a positive sum; they are divided by it. A
+     *     model of weight 0 adds nothing, even where its value is not finite
+     * @return the operation, with no output wanted yet
+     */
+    public static Divergence ofModels(Tensor pLogits, Tensor qLogits, Tensor weights) {
+        Divergence divergence = new Divergence(pLogits, qLogits, null);
+        divergence.call.set(DivergenceOperand.Q_MODEL_WEIGHTS, weights);
+        return divergence;
     }
 
     /**
@@ -137,7 +179,8 @@ public final class Divergence {
 
     /**
      * Sets the tensor that receives the gradient of the loss with respect to {@code q_logits}; not
-     * with {@code q} detached or given as weights. Rows that take no part get 0.
+     * with {@code q} detached, or given as weights or log-probabilities. Rows that take no part get
+     * 0.
      *
      * @param out of the shape and dtype of {@code q_logits}, which it may be where the two sides
      *     have memory of their own

@@ -22,7 +22,10 @@ public enum DivergenceKind {
     KL_PQ,
     /** {@code KL(q,p)}. */
     KL_QP,
-    /** Jensen-Shannon: {@code KL(p,m)/2 + KL(q,m)/2} with {@code m = (p+q)/2}, at most log 2. */
+    /**
+     * Jensen-Shannon: {@code KL(p,m)/2 + KL(q,m)/2} with {@code m = (p+q)/2}, at most log 2; other
+     * weights than 1/2 by {@link DivergenceOptions#jsWeight}.
+     */
     JS,
     /** {@code sum (p-q)^2}. */
     L2,
@@ -35,6 +38,16 @@ public enum DivergenceKind {
     WASSERSTEIN1,
     /** {@code 1 - cos(p,q)}. */
     COSINE;
+
+    /**
+     * Whether it can be of rows of which some log-probabilities are known, as {@link
+     * Divergence#ofTopk} takes them.
+     *
+     * @return true for {@code KL_PQ}, {@code KL_QP} and {@code JS}
+     */
+    public boolean takesTopk() {
+        return this == KL_PQ || this == KL_QP || this == JS;
+    }
 
     /**
      * The name that the command line uses.

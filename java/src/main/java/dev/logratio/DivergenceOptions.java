@@ -12,6 +12,12 @@ import dev.logratio.internal.Range;
  * @param w2 weight of {@code H(q,p)}, as {@code w1}
  * @param temperature divides the logits, finite and &gt; 0; default 1. The loss is not multiplied
  *     by its square
+ * @param jsWeight {@code w} in {@code JS}, {@code w KL(p,m) + (1-w) KL(q,m)} with {@code m = w p +
+ *     (1-w) q}, in (0,1); default .5, and must be .5 for others. The generalised JSD of weight beta
+ *     of TRL's GKD trainer (arXiv 2306.13649), with the student as {@code p}, has the weight 1 -
+ *     beta here
+ * @param vocab columns from it on are padding, which is not read and has gradient 0; in [1,V], 0
+ *     (the default) means V
  * @param detach the side that has no gradient; default none
  * @param reduction mean over the rows, weighted by their weights, or the weighted sum; default mean
  * @since 0.1.0
@@ -21,6 +27,8 @@ public record DivergenceOptions(
         @Range(from = 0) double w1,
         @Range(from = 0) double w2,
         @Range(above = 0) double temperature,
+        @Range(above = 0, below = 1) double jsWeight,
+        long vocab,
         Detach detach,
         Reduction reduction) {
     /**
@@ -58,9 +66,23 @@ public record DivergenceOptions(
      * @throws IllegalArgumentException if a value is out of range; the message names it
      */
     public DivergenceOptions {
-        Options.check(DivergenceOptions.class, divergence, w1, w2, temperature, detach, reduction);
-        requireOneUnlessSce("w1", w1, divergence);
-        requireOneUnlessSce("w2", w2, divergence);
+        Options.check(
+                DivergenceOptions.class,
+                divergence,
+                w1,
+                w2,
+                temperature,
+                jsWeight,
+                vocab,
+                detach,
+                reduction);
+        require("w1", w1, 1, "1", divergence == DivergenceKind.SCE, divergence);
+        require("w2", w2, 1, "1", divergence == DivergenceKind.SCE, divergence);
+        require("js_weight", jsWeight, .5, "0.5", divergence == DivergenceKind.JS, divergence);
+        if (vocab < 0) {
+            throw new IllegalArgumentException(
+                    "vocab is " + vocab + ", expected a number >= 1, or 0 for all columns");
+        }
     }
 
     /**
@@ -70,7 +92,7 @@ public record DivergenceOptions(
      * @return the options
      */
     public static DivergenceOptions of(DivergenceKind divergence) {
-        return new DivergenceOptions(divergence, 1, 1, 1, Detach.NONE, Reduction.MEAN);
+        return new DivergenceOptions(divergence, 1, 1, 1, .5, 0, Detach.NONE, Reduction.MEAN);
     }
 
     /**
@@ -83,7 +105,8 @@ public record DivergenceOptions(
      *     {@code SCE}
      */
     public DivergenceOptions withWeights(double w1, double w2) {
-        return new DivergenceOptions(divergence, w1, w2, temperature, detach, reduction);
+        return new DivergenceOptions(
+                divergence, w1, w2, temperature, jsWeight, vocab, detach, reduction);
     }
 
     /**
@@ -94,7 +117,33 @@ public record DivergenceOptions(
      * @throws IllegalArgumentException if it is out of range
      */
     public DivergenceOptions withTemperature(double temperature) {
-        return new DivergenceOptions(divergence, w1, w2, temperature, detach, reduction);
+        return new DivergenceOptions(
+                divergence, w1, w2, temperature, jsWeight, vocab, detach, reduction);
+    }
+
+    /**
+     * These options with another weight of {@code p} in Jensen-Shannon's mixture.
+     *
+     * @param jsWeight in (0,1)
+     * @return the new options
+     * @throws IllegalArgumentException if it is out of range, or not .5 where the divergence is not
+     *     {@code JS}
+     */
+    public DivergenceOptions withJsWeight(double jsWeight) {
+        return new DivergenceOptions(
+                divergence, w1, w2, temperature, jsWeight, vocab, detach, reduction);
+    }
+
+    /**
+     * These options with another number of columns that take part.
+     *
+     * @param vocab in [1,V], or 0 for all
+     * @return the new options
+     * @throws IllegalArgumentException if it is negative
+     */
+    public DivergenceOptions withVocab(long vocab) {
+        return new DivergenceOptions(
+                divergence, w1, w2, temperature, jsWeight, vocab, detach, reduction);
     }
 
     /**
@@ -104,7 +153,8 @@ public record DivergenceOptions(
      * @return the new options
      */
     public DivergenceOptions withDetach(Detach detach) {
-        return new DivergenceOptions(divergence, w1, w2, temperature, detach, reduction);
+        return new DivergenceOptions(
+                divergence, w1, w2, temperature, jsWeight, vocab, detach, reduction);
     }
 
     /**
@@ -114,16 +164,25 @@ public record DivergenceOptions(
      * @return the new options
      */
     public DivergenceOptions withReduction(Reduction reduction) {
-        return new DivergenceOptions(divergence, w1, w2, temperature, detach, reduction);
+        return new DivergenceOptions(
+                divergence, w1, w2, temperature, jsWeight, vocab, detach, reduction);
     }
 
-    private static void requireOneUnlessSce(String name, double weight, DivergenceKind divergence) {
-        if (divergence != DivergenceKind.SCE && weight != 1) {
+    private static void require(
+            String name,
+            double value,
+            double only,
+            String onlyText,
+            boolean hasOption,
+            DivergenceKind divergence) {
+        if (!hasOption && value != only) {
             throw new IllegalArgumentException(
                     name
                             + " is "
-                            + weight
-                            + ", expected 1 as "
+                            + value
+                            + ", expected "
+                            + onlyText
+                            + " as "
                             + divergence.id()
                             + " has no such option");
         }

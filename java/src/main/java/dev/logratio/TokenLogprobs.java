@@ -82,7 +82,8 @@ public final class TokenLogprobs {
     }
 
     /**
-     * Sets the tensor that receives the log-sum-exp of {@code 2z}.
+     * Sets the tensor that receives the log-sum-exp of {@code 2z}; with {@link #lse} it gives the
+     * sum of the squared probabilities ({@link RowFigures#sumOfSquares}).
      *
      * @param out float, a number per row
      * @return this

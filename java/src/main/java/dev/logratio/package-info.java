@@ -30,6 +30,8 @@
  *     dev.logratio.UnpairedStep} with its {@link dev.logratio.UnpairedStepMetrics}, {@link
  *     dev.logratio.Divergence}, {@link dev.logratio.ScoringRule}; any of them bound as a {@link
  *     dev.logratio.PreparedCall}
+ * <tr><th scope="row">beside them<td>{@link dev.logratio.Agreement} of two sets of logits, {@link
+ *     dev.logratio.RowFigures}
  * <tr><th scope="row">options<td>{@link dev.logratio.TokenOptions}, {@link
  *     dev.logratio.SequenceOptions}, {@link dev.logratio.DivergenceOptions}, {@link
  *     dev.logratio.ScoringRuleOptions}; the losses have theirs in {@link dev.logratio.loss}

@@ -102,6 +102,52 @@ class DeterminismTest {
         }
     }
 
+    @ParameterizedTest
+    @MethodSource("dev.logratio.TestBackends#natives")
+    void divergencesFromTeachers(Backend backend) {
+        try (Arena arena = Arena.ofConfined()) {
+            Tensor p = random(arena, DType.F32, FEW_ROWS, 3);
+            Tensor first = random(arena, DType.F32, FEW_ROWS, 4);
+            Tensor second = random(arena, DType.F32, FEW_ROWS, 5);
+            long known = 3;
+            Tensor ids = Tensor.zeros(arena, DType.I64, FEW_ROWS, known);
+            Tensor logps = Tensor.zeros(arena, DType.F32, FEW_ROWS, known).fill(-2);
+            for (long row = 0; row < FEW_ROWS; row++) {
+                for (long j = 0; j < known; j++) {
+                    ids.setLong((row + j * j) % p.size(1), row, j);
+                }
+            }
+            DivergenceOptions options =
+                    DivergenceOptions.of(DivergenceKind.JS)
+                            .withJsWeight(.2)
+                            .withReduction(DivergenceOptions.Reduction.SUM);
+            assertSameAnyway(
+                    FEW_ROWS,
+                    (from, to) -> {
+                        Tensor[] out = outputs(arena, to - from, 2);
+                        Tensor q = Tensor.zeros(arena, DType.F32, 2, to - from, p.size(1));
+                        q.select(0, 0).copyFrom(first.slice(0, from, to));
+                        q.select(0, 1).copyFrom(second.slice(0, from, to));
+                        Divergence.ofModels(
+                                        p.slice(0, from, to),
+                                        q,
+                                        Tensor.of(arena, DType.F64, new double[] {1, 2}, 2))
+                                .options(options)
+                                .values(out[0])
+                                .gradP(out[1])
+                                .run(backend);
+                        Divergence.ofTopk(
+                                        p.slice(0, from, to),
+                                        ids.slice(0, from, to),
+                                        logps.slice(0, from, to))
+                                .options(options)
+                                .gradP(out[2])
+                                .run(backend);
+                        return bytes(out);
+                    });
+        }
+    }
+
     static Stream<Arguments> rules() {
         return TestBackends.natives()
                 .flatMap(

@@ -102,6 +102,11 @@ class NullArgumentsTest {
                                                         f32(2))
                                                 .sequenceOptions(null)),
                         of("options", () -> Divergence.of(f32(2, 3), f32(2, 3)).options(null)),
+                        of("p", () -> Agreement.of(null, f32(2, 3), Backend.reference())),
+                        of("q", () -> Agreement.of(f32(2, 3), null, Backend.reference())),
+                        of("backend", () -> Agreement.of(f32(2, 3), f32(2, 3), null)),
+                        of("lse", () -> RowFigures.sumsOfSquares(null, f32(2))),
+                        of("lse2", () -> RowFigures.sumsOfSquares(f32(2), null)),
                         of("options", () -> ScoringRule.of(f32(2, 3), i64(2)).options(null)),
                         of("options", () -> Feature.ofLogits(maps, maps).options(null)),
                         of("axis", () -> Feature.ofLogits(maps, maps).axis(null)),

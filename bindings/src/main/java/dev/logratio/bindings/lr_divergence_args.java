@@ -31,6 +31,9 @@ import static java.lang.foreign.MemoryLayout.PathElement.*;
  *     const DLTensor *grad_p_logits;
  *     const DLTensor *grad_q_logits;
  *     lr_cuda *cuda;
+ *     const DLTensor *q_topk_ids;
+ *     const DLTensor *q_topk_logps;
+ *     const DLTensor *q_model_weights;
  * }
  * }
  */
@@ -56,7 +59,10 @@ public class lr_divergence_args {
         logratio_h.C_POINTER.withName("loss"),
         logratio_h.C_POINTER.withName("grad_p_logits"),
         logratio_h.C_POINTER.withName("grad_q_logits"),
-        logratio_h.C_POINTER.withName("cuda")
+        logratio_h.C_POINTER.withName("cuda"),
+        logratio_h.C_POINTER.withName("q_topk_ids"),
+        logratio_h.C_POINTER.withName("q_topk_logps"),
+        logratio_h.C_POINTER.withName("q_model_weights")
     ).withName("lr_divergence_args");
 
     /**
@@ -768,6 +774,138 @@ public class lr_divergence_args {
      */
     public static void cuda(MemorySegment struct, MemorySegment fieldValue) {
         struct.set(cuda$LAYOUT, cuda$OFFSET, fieldValue);
+    }
+
+    private static final AddressLayout q_topk_ids$LAYOUT = (AddressLayout)$LAYOUT.select(groupElement("q_topk_ids"));
+
+    /**
+     * Layout for field:
+     * {@snippet lang=c :
+     * const DLTensor *q_topk_ids
+     * }
+     */
+    public static final AddressLayout q_topk_ids$layout() {
+        return q_topk_ids$LAYOUT;
+    }
+
+    private static final long q_topk_ids$OFFSET = $LAYOUT.byteOffset(groupElement("q_topk_ids"));
+
+    /**
+     * Offset for field:
+     * {@snippet lang=c :
+     * const DLTensor *q_topk_ids
+     * }
+     */
+    public static final long q_topk_ids$offset() {
+        return q_topk_ids$OFFSET;
+    }
+
+    /**
+     * Getter for field:
+     * {@snippet lang=c :
+     * const DLTensor *q_topk_ids
+     * }
+     */
+    public static MemorySegment q_topk_ids(MemorySegment struct) {
+        return struct.get(q_topk_ids$LAYOUT, q_topk_ids$OFFSET);
+    }
+
+    /**
+     * Setter for field:
+     * {@snippet lang=c :
+     * const DLTensor *q_topk_ids
+     * }
+     */
+    public static void q_topk_ids(MemorySegment struct, MemorySegment fieldValue) {
+        struct.set(q_topk_ids$LAYOUT, q_topk_ids$OFFSET, fieldValue);
+    }
+
+    private static final AddressLayout q_topk_logps$LAYOUT = (AddressLayout)$LAYOUT.select(groupElement("q_topk_logps"));
+
+    /**
+     * Layout for field:
+     * {@snippet lang=c :
+     * const DLTensor *q_topk_logps
+     * }
+     */
+    public static final AddressLayout q_topk_logps$layout() {
+        return q_topk_logps$LAYOUT;
+    }
+
+    private static final long q_topk_logps$OFFSET = $LAYOUT.byteOffset(groupElement("q_topk_logps"));
+
+    /**
+     * Offset for field:
+     * {@snippet lang=c :
+     * const DLTensor *q_topk_logps
+     * }
+     */
+    public static final long q_topk_logps$offset() {
+        return q_topk_logps$OFFSET;
+    }
+
+    /**
+     * Getter for field:
+     * {@snippet lang=c :
+     * const DLTensor *q_topk_logps
+     * }
+     */
+    public static MemorySegment q_topk_logps(MemorySegment struct) {
+        return struct.get(q_topk_logps$LAYOUT, q_topk_logps$OFFSET);
+    }
+
+    /**
+     * Setter for field:
+     * {@snippet lang=c :
+     * const DLTensor *q_topk_logps
+     * }
+     */
+    public static void q_topk_logps(MemorySegment struct, MemorySegment fieldValue) {
+        struct.set(q_topk_logps$LAYOUT, q_topk_logps$OFFSET, fieldValue);
+    }
+
+    private static final AddressLayout q_model_weights$LAYOUT = (AddressLayout)$LAYOUT.select(groupElement("q_model_weights"));
+
+    /**
+     * Layout for field:
+     * {@snippet lang=c :
+     * const DLTensor *q_model_weights
+     * }
+     */
+    public static final AddressLayout q_model_weights$layout() {
+        return q_model_weights$LAYOUT;
+    }
+
+    private static final long q_model_weights$OFFSET = $LAYOUT.byteOffset(groupElement("q_model_weights"));
+
+    /**
+     * Offset for field:
+     * {@snippet lang=c :
+     * const DLTensor *q_model_weights
+     * }
+     */
+    public static final long q_model_weights$offset() {
+        return q_model_weights$OFFSET;
+    }
+
+    /**
+     * Getter for field:
+     * {@snippet lang=c :
+     * const DLTensor *q_model_weights
+     * }
+     */
+    public static MemorySegment q_model_weights(MemorySegment struct) {
+        return struct.get(q_model_weights$LAYOUT, q_model_weights$OFFSET);
+    }
+
+    /**
+     * Setter for field:
+     * {@snippet lang=c :
+     * const DLTensor *q_model_weights
+     * }
+     */
+    public static void q_model_weights(MemorySegment struct, MemorySegment fieldValue) {
+        struct.set(q_model_weights$LAYOUT, q_model_weights$OFFSET, fieldValue);
     }
 
     /**

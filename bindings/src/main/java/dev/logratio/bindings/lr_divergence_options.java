@@ -22,6 +22,8 @@ import static java.lang.foreign.MemoryLayout.PathElement.*;
  *     double w1;
  *     double w2;
  *     double temperature;
+ *     double js_weight;
+ *     int64_t vocab;
  * }
  * }
  */
@@ -38,7 +40,9 @@ public class lr_divergence_options {
         logratio_h.C_INT.withName("reserved"),
         logratio_h.C_DOUBLE.withName("w1"),
         logratio_h.C_DOUBLE.withName("w2"),
-        logratio_h.C_DOUBLE.withName("temperature")
+        logratio_h.C_DOUBLE.withName("temperature"),
+        logratio_h.C_DOUBLE.withName("js_weight"),
+        logratio_h.C_LONG.withName("vocab")
     ).withName("lr_divergence_options");
 
     /**
@@ -354,6 +358,94 @@ public class lr_divergence_options {
      */
     public static void temperature(MemorySegment struct, double fieldValue) {
         struct.set(temperature$LAYOUT, temperature$OFFSET, fieldValue);
+    }
+
+    private static final OfDouble js_weight$LAYOUT = (OfDouble)$LAYOUT.select(groupElement("js_weight"));
+
+    /**
+     * Layout for field:
+     * {@snippet lang=c :
+     * double js_weight
+     * }
+     */
+    public static final OfDouble js_weight$layout() {
+        return js_weight$LAYOUT;
+    }
+
+    private static final long js_weight$OFFSET = $LAYOUT.byteOffset(groupElement("js_weight"));
+
+    /**
+     * Offset for field:
+     * {@snippet lang=c :
+     * double js_weight
+     * }
+     */
+    public static final long js_weight$offset() {
+        return js_weight$OFFSET;
+    }
+
+    /**
+     * Getter for field:
+     * {@snippet lang=c :
+     * double js_weight
+     * }
+     */
+    public static double js_weight(MemorySegment struct) {
+        return struct.get(js_weight$LAYOUT, js_weight$OFFSET);
+    }
+
+    /**
+     * Setter for field:
+     * {@snippet lang=c :
+     * double js_weight
+     * }
+     */
+    public static void js_weight(MemorySegment struct, double fieldValue) {
+        struct.set(js_weight$LAYOUT, js_weight$OFFSET, fieldValue);
+    }
+
+    private static final OfLong vocab$LAYOUT = (OfLong)$LAYOUT.select(groupElement("vocab"));
+
+    /**
+     * Layout for field:
+     * {@snippet lang=c :
+     * int64_t vocab
+     * }
+     */
+    public static final OfLong vocab$layout() {
+        return vocab$LAYOUT;
+    }
+
+    private static final long vocab$OFFSET = $LAYOUT.byteOffset(groupElement("vocab"));
+
+    /**
+     * Offset for field:
+     * {@snippet lang=c :
+     * int64_t vocab
+     * }
+     */
+    public static final long vocab$offset() {
+        return vocab$OFFSET;
+    }
+
+    /**
+     * Getter for field:
+     * {@snippet lang=c :
+     * int64_t vocab
+     * }
+     */
+    public static long vocab(MemorySegment struct) {
+        return struct.get(vocab$LAYOUT, vocab$OFFSET);
+    }
+
+    /**
+     * Setter for field:
+     * {@snippet lang=c :
+     * int64_t vocab
+     * }
+     */
+    public static void vocab(MemorySegment struct, long fieldValue) {
+        struct.set(vocab$LAYOUT, vocab$OFFSET, fieldValue);
     }
 
     /**

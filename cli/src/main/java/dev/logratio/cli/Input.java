@@ -73,8 +73,16 @@ record Input(String name, Types types, List<Shape> shapes, Presence presence, St
             case MASK -> "non-zero counts 1; F32: weights, finite, >= 0";
             case FLAG -> "non-zero is chosen";
             case ROW_WEIGHTS -> "finite, >= 0";
-            case INT -> name.endsWith("_rows") ? "none twice" : "in [0,V) or ignore_index";
-            case FLOAT -> name.endsWith("weights") ? "finite, >= 0" : "";
+            case INT ->
+                    name.endsWith("_rows")
+                            ? "none twice"
+                            : name.endsWith("_ids")
+                                    ? "in [0,vocab), none twice in a row"
+                                    : "in [0,V) or ignore_index";
+            case FLOAT ->
+                    name.endsWith("weights")
+                            ? "finite, >= 0"
+                            : name.endsWith("_topk_logps") ? "natural, sums of exp up to 1" : "";
             case COUNT -> "";
         };
     }

@@ -31,7 +31,8 @@ final class Operations {
                             .bothOrNone("kl_policy_logps", "kl_reference_logps"),
                     new Operation(DIVERGENCE)
                             .choosing("divergence")
-                            .oneOf("q_logits", "q_weights")
+                            .oneOf("q_logits", "q_weights", "q_topk_ids")
+                            .bothOrNone("q_topk_ids", "q_topk_logps")
                             .bothOrNone("p_rows", "q_rows")
                             .without("grad_loss"),
                     new Operation(SCORING_RULE).choosing("rule").ofRows());

@@ -161,6 +161,9 @@ class BackendsAgreeTest {
                             "divergence=kl_pq detach=p",
                             "divergence=kl_qp reduction=sum",
                             "divergence=js",
+                            "divergence=js js_weight=0.2",
+                            "divergence=js js_weight=0.95 vocab=4",
+                            "divergence=kl_pq vocab=3",
                             "divergence=l2 detach=q",
                             "divergence=tvd",
                             "divergence=wasserstein1",
@@ -190,6 +193,28 @@ class BackendsAgreeTest {
                                 .labels("p_rows", new long[] {2, 0}, 2)
                                 .labels("q_rows", new long[] {1, 2}, 2)
                                 .tensor("row_weights", DType.F32, new double[] {.5, 2}, 2)));
+        for (String option :
+                List.of(
+                        "divergence=kl_pq",
+                        "divergence=kl_qp temperature=2",
+                        "divergence=js js_weight=0.3 vocab=4")) {
+            CaseFile topk =
+                    CaseFile.divergence()
+                            .without("q_logits")
+                            .labels("q_topk_ids", new long[] {0, 1, 3, 2, 0, 3}, 3, 2)
+                            .tensor(
+                                    "q_topk_logps",
+                                    DType.F32,
+                                    new double[] {-1, -1.5, -2, -3, -.5, -4},
+                                    3,
+                                    2);
+            files.add(arguments("divergence with top k " + option, with(topk, option)));
+            CaseFile models =
+                    CaseFile.divergence()
+                            .random("q_logits", DType.F32, 2, 3, 5)
+                            .tensor("q_model_weights", DType.F32, new double[] {1, 3}, 2);
+            files.add(arguments("divergence of models " + option, with(models, option)));
+        }
         for (DType dtype : List.of(DType.F32, DType.BF16, DType.F64)) {
             files.add(
                     arguments(

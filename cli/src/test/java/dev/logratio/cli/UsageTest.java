@@ -269,7 +269,15 @@ class UsageTest {
                                 + " reference",
                         "divergence",
                         "  in      q_weights               [M,V]              F64, F32, BF16 or"
-                                + " F16; finite, >= 0; exactly one of q_logits, q_weights",
+                                + " F16; finite, >= 0; exactly one of q_logits, q_weights,"
+                                + " q_topk_ids",
+                        "  in      q_topk_ids              [M,J]              I64 or I32; in"
+                                + " [0,vocab), none twice in a row; exactly one of q_logits,"
+                                + " q_weights, q_topk_ids",
+                        "  in      q_logits                [M,V] or [R,M,V]   F64, F32, BF16 or"
+                                + " F16; F64 on the reference only; exactly one of q_logits,"
+                                + " q_weights, q_topk_ids",
+                        "  option  js_weight               0.5                a number in (0,1)",
                         "  option  divergence              required          "
                                 + " sce|jeffreys|kl_pq|kl_qp|js|l2|tvd|wasserstein1|cosine",
                         "  option  detach                  none               none|p|q",

@@ -228,6 +228,8 @@ public final class Feature {
                 options.w2(),
                 options.w1(),
                 options.temperature(),
+                1 - options.jsWeight(),
+                options.vocab(),
                 Detach.Q,
                 options.reduction());
     }

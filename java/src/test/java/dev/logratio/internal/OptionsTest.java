@@ -124,7 +124,8 @@ class OptionsTest {
         assertEquals(
                 "divergence sce sce|jeffreys|kl_pq|kl_qp|js|l2|tvd|wasserstein1|cosine; w1 1.0 a"
                     + " finite number >= 0; w2 1.0 a finite number >= 0; temperature 1.0 a finite"
-                    + " number > 0; detach none none|p|q; reduction mean mean|sum",
+                    + " number > 0; js_weight 0.5 a number in (0,1); vocab 0 an integer; detach"
+                    + " none none|p|q; reduction mean mean|sum",
                 text(DivergenceOptions.class));
         assertEquals(
                 "rule log log|brier|spherical|power|pseudo_spherical; alpha 2.0 a finite number >"

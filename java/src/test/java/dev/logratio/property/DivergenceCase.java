@@ -12,7 +12,7 @@ import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
 
-/** Divergences of rows, of logits or of logits and weights. */
+/** Divergences of rows, of logits, of logits and weights, or of logits and several models'. */
 record DivergenceCase(
         Draw draw,
         DivergenceOptions options,
@@ -21,6 +21,7 @@ record DivergenceCase(
         Tensor p,
         Tensor q,
         boolean weighted,
+        Tensor modelWeights,
         Tensor[] rows,
         Tensor rowWeights,
         Tensor gradLoss,
@@ -35,11 +36,14 @@ record DivergenceCase(
         int pairs = chosenRows ? draw.below(Math.min(pRows, qRows) + 1) : pRows;
         DType dtype = draw.logitType();
         LogitRows p = LogitRows.drawn(draw, dtype, pRows, columns);
+        DivergenceOptions options = options(draw, columns);
+        int vocab = options.vocab() == 0 ? columns : (int) options.vocab();
         boolean weighted = draw.chance(.2);
+        int models = !weighted && draw.chance(.2) ? draw.size(1, 2, 3) : 0;
         LogitRows q =
                 weighted
-                        ? weights(draw, qRows, columns)
-                        : LogitRows.drawn(draw, dtype, qRows, columns);
+                        ? weights(draw, qRows, columns, vocab)
+                        : LogitRows.drawn(draw, dtype, Math.max(models, 1) * qRows, columns);
         for (int row = 0; !weighted && row < Math.min(pRows, qRows); row++) {
             if (draw.chance(.1)) { // the same distribution, perhaps somewhere else
                 double apart = draw.chance(.5) ? 0 : draw.number(1000, 1e4, 1e9, -1e9);
@@ -53,12 +57,15 @@ record DivergenceCase(
         Arrays.setAll(rowWeights, k -> draw.chance(.2) ? 0 : draw.magnitude(.1, 10));
         return new DivergenceCase(
                 draw,
-                options(draw),
+                options,
                 p.kinds(),
                 q.kinds(),
                 draw.tensor(dtype, p.values(), pRows, columns),
-                draw.tensor(weighted ? DType.F32 : dtype, q.values(), qRows, columns),
+                models > 0
+                        ? draw.tensor(dtype, q.values(), models, qRows, columns)
+                        : draw.tensor(weighted ? DType.F32 : dtype, q.values(), qRows, columns),
                 weighted,
+                models > 0 ? modelWeights(draw, models) : null,
                 chosenRows
                         ? new Tensor[] {someOf(draw, pRows, pairs), someOf(draw, qRows, pairs)}
                         : null,
@@ -67,7 +74,7 @@ record DivergenceCase(
                 new DType[] {draw.wideFloat(), draw.wideFloat()});
     }
 
-    private static DivergenceOptions options(Draw draw) {
+    private static DivergenceOptions options(Draw draw, int columns) {
         DivergenceKind kind = draw.oneOf(DivergenceKind.values());
         boolean sce = kind == DivergenceKind.SCE && draw.chance(.5);
         return new DivergenceOptions(
@@ -75,18 +82,30 @@ record DivergenceCase(
                 sce ? draw.number(0, 1, .5, 3) : 1,
                 sce ? draw.number(0, 1, .5, 3) : 1,
                 draw.chance(.4) ? 1 : draw.magnitude(.01, 100),
+                kind == DivergenceKind.JS && draw.chance(.6)
+                        ? draw.number(.1, .9, 1e-6, 1 - 1e-9, .001, .5)
+                        : .5,
+                draw.chance(.7) ? 0 : 1 + draw.below(columns),
                 draw.oneOf(Detach.values()),
                 draw.oneOf(DivergenceOptions.Reduction.values()));
     }
 
+    /** Some of them 0, but not all. */
+    private static Tensor modelWeights(Draw draw, int models) {
+        double[] weights = new double[models];
+        int sure = draw.below(models);
+        Arrays.setAll(weights, m -> m != sure && draw.chance(.2) ? 0 : draw.magnitude(.1, 10));
+        return draw.tensor(draw.wideFloat(), weights, models);
+    }
+
     /** Weights of any scale, some of them 0, but never a whole row. */
-    private static LogitRows weights(Draw draw, int rows, int columns) {
+    private static LogitRows weights(Draw draw, int rows, int columns, int vocab) {
         double[] weights = new double[rows * columns];
         List<String> kinds = new ArrayList<>();
         for (int row = 0; row < rows; row++) {
             double scale = draw.number(1, 1, 1e-30, 1e30);
             kinds.add("weights to " + scale);
-            int sure = draw.below(columns);
+            int sure = draw.below(vocab);
             for (int k = 0; k < columns; k++) {
                 weights[row * columns + k] =
                         k != sure && draw.chance(.2) ? 0 : scale * draw.magnitude(1e-4, 1);
@@ -113,6 +132,7 @@ record DivergenceCase(
         String qName = weighted ? "q_weights" : "q_logits";
         return "p_logits %s %s, %s %s %s, %s".formatted(p, pKinds, qName, q, qKinds, options)
                 + (rows == null ? "" : ", rows " + rows[0])
+                + (modelWeights == null ? "" : ", q_model_weights")
                 + (rowWeights == null ? "" : ", row_weights")
                 + (gradLoss == null ? "" : ", grad_loss");
     }
@@ -145,7 +165,11 @@ record DivergenceCase(
         Tensor values = draw.zeros(exact ? DType.F64 : outputs[0], pairs);
         Tensor loss = draw.zeros(exact ? DType.F64 : outputs[1], 1);
         Divergence call =
-                (weighted ? Divergence.ofWeights(ownP, ownQ) : Divergence.of(ownP, ownQ))
+                (weighted
+                                ? Divergence.ofWeights(ownP, ownQ)
+                                : modelWeights == null
+                                        ? Divergence.of(ownP, ownQ)
+                                        : Divergence.ofModels(ownP, ownQ, modelWeights))
                         .options(options)
                         .values(values)
                         .loss(loss);
@@ -194,8 +218,12 @@ record DivergenceCase(
         for (int k = 0; k < values.length; k++) {
             int rowP = rows == null ? k : (int) rows[0].getLong(k);
             int rowQ = rows == null ? k : (int) rows[1].getLong(k);
-            double spread =
-                    (spread(p, rowP) + (weighted ? 0 : spread(q, rowQ))) / options.temperature();
+            double ofModels = 0;
+            for (int m = 0; m < models(); m++) {
+                Tensor rowsOfQ = modelWeights == null ? q : q.select(0, m);
+                ofModels = Math.max(ofModels, weighted ? 0 : spread(rowsOfQ, rowQ));
+            }
+            double spread = (spread(p, rowP) + ofModels) / options.temperature();
             double slope = 1 + (Double.isFinite(values[k]) ? Math.abs(values[k]) : spread);
             // A probability below float32's normal numbers is 0, whatever it is multiplied with.
             lost[k] = 0x1p-126 * columns * spread;
@@ -206,7 +234,11 @@ record DivergenceCase(
                             / divisor
                             / options.temperature();
             Arrays.fill(ofP, rowP * columns, (rowP + 1) * columns, slack);
-            Arrays.fill(ofQ, rowQ * columns, (rowQ + 1) * columns, slack);
+            int rowsOfQ = ofQ.length / columns / models();
+            for (int m = 0; m < models(); m++) {
+                int row = m * rowsOfQ + rowQ;
+                Arrays.fill(ofQ, row * columns, (row + 1) * columns, slack);
+            }
         }
         double[] ofValues = new double[values.length];
         double ofLoss = 0;
@@ -221,8 +253,12 @@ record DivergenceCase(
                 all.get(3).withSlack(ofQ));
     }
 
+    private int models() {
+        return modelWeights == null ? 1 : (int) modelWeights.size(0);
+    }
+
     /** The largest difference of two finite logits of a row. */
-    private static double spread(Tensor logits, int row) {
+    static double spread(Tensor logits, int row) {
         double[] finite =
                 Arrays.stream(logits.select(0, row).toDoubles())
                         .filter(Double::isFinite)

@@ -12,6 +12,7 @@ enum Operation {
     PREFERENCE_STEP(PreferenceStepCase::drawn),
     UNPAIRED_STEP(UnpairedStepCase::drawn),
     DIVERGENCE(DivergenceCase::drawn),
+    DIVERGENCE_TOPK(TopkCase::drawn),
     SCORING_RULE(ScoringRuleCase::drawn);
 
     private final Function<Draw, PropertyCase> cases;

@@ -5,6 +5,8 @@ import dev.logratio.internal.tensor.StridedTensor;
 import dev.logratio.loss.Loss;
 
 import java.util.Arrays;
+import java.util.HashSet;
+import java.util.Set;
 import java.util.function.LongPredicate;
 
 /**
@@ -159,6 +161,65 @@ final class Values {
             if (!positive) {
                 throw new IllegalArgumentException(
                         operand.id() + " row " + row + " sums to 0, expected a positive sum");
+            }
+        }
+    }
+
+    /** Weights, of which there may be none at all, that are not all 0. */
+    static void positiveSum(Operand operand, StridedTensor weights) {
+        if (isUnread(weights)) {
+            return;
+        }
+        for (long i = 0; i < weights.elementCount(); i++) {
+            if (weights.loadDouble(weights.offsetOf(i)) > 0) {
+                return;
+            }
+        }
+        throw new IllegalArgumentException(operand.id() + " sums to 0, expected a positive sum");
+    }
+
+    /** Ids are columns, none twice in a row. */
+    static void distinctInRows(Operand operand, StridedTensor ids, long columns) {
+        if (isUnread(ids)) {
+            return;
+        }
+        long known = ids.size(1);
+        for (long row = 0; row < ids.size(0); row++) {
+            Set<Long> taken = new HashSet<>();
+            for (long i = row * known; i < (row + 1) * known; i++) {
+                long id = ids.loadLong(ids.offsetOf(i));
+                if (id < 0 || id >= columns) {
+                    throw wrong(operand, ids, i, id, "a number in [0," + columns + ")");
+                }
+                if (!taken.add(id)) {
+                    throw wrong(operand, ids, i, id + " once more", "no id twice in a row");
+                }
+            }
+        }
+    }
+
+    /** Log-probabilities of a row are numbers or -inf, and sum to no more than given. */
+    static void logProbabilities(Operand operand, StridedTensor logps, double most) {
+        if (isUnread(logps)) {
+            return;
+        }
+        long known = logps.size(1);
+        for (long row = 0; row < logps.size(0); row++) {
+            double sum = 0;
+            for (long i = row * known; i < (row + 1) * known; i++) {
+                double logp = logps.loadDouble(logps.offsetOf(i));
+                if (Double.isNaN(logp)) {
+                    throw wrong(operand, logps, i, logp, "a number or -Infinity");
+                }
+                sum += Math.exp(logp);
+            }
+            if (sum > most) {
+                throw new IllegalArgumentException(
+                        operand.id()
+                                + " row "
+                                + row
+                                + " has probabilities that sum to more than 1, expected at most"
+                                + " 1");
             }
         }
     }

@@ -1,7 +1,9 @@
 package dev.logratio.internal.reference;
 
+import static dev.logratio.internal.check.DivergenceOperand.MOST_MASS;
 import static dev.logratio.internal.reference.Numbers.load;
 
+import dev.logratio.DivergenceKind;
 import dev.logratio.DivergenceOptions;
 import dev.logratio.DivergenceOptions.Reduction;
 import dev.logratio.internal.Functions;
@@ -10,6 +12,7 @@ import dev.logratio.internal.check.DivergenceOperand;
 import dev.logratio.internal.tensor.StridedTensor;
 
 import java.util.Arrays;
+import java.util.stream.IntStream;
 
 /**
  * Divergences in float64: each pair of rows as log-probabilities, the definition, and its
@@ -38,15 +41,23 @@ final class Divergence {
         evaluate();
     }
 
+    /** To be filled in. */
+    private Divergence(int columns) {
+        options = DivergenceOptions.DEFAULT;
+        logP = logQ = p = q = gradQ = new double[0];
+        this.columns = columns;
+        gradP = new double[columns];
+    }
+
     static void run(Call call) {
         DivergenceOptions options = call.option(DivergenceOptions.class);
         StridedTensor pLogits = call.get(DivergenceOperand.P_LOGITS);
         StridedTensor qLogits = call.get(DivergenceOperand.Q_LOGITS);
-        StridedTensor qWeights = call.get(DivergenceOperand.Q_WEIGHTS);
         StridedTensor rowWeights = call.get(DivergenceOperand.ROW_WEIGHTS);
         StridedTensor gradP = call.get(DivergenceOperand.GRAD_P_LOGITS);
         StridedTensor gradQ = call.get(DivergenceOperand.GRAD_Q_LOGITS);
         long pairs = call.size('K');
+        int columns = Math.toIntExact(DivergenceOperand.vocab(call));
         double total = 0;
         for (long k = 0; k < pairs; k++) {
             total += load(rowWeights, k, 1);
@@ -55,35 +66,146 @@ final class Divergence {
         double upstream = load(call.get(DivergenceOperand.GRAD_LOSS), 0, 1);
         double loss = 0;
         boolean[] taken = new boolean[Math.toIntExact(call.size('N'))];
+        double[] shares = shares(call.get(DivergenceOperand.Q_MODEL_WEIGHTS));
         boolean[] takenQ = new boolean[Math.toIntExact(call.size('M'))];
         for (long k = 0; k < pairs; k++) {
             int rowP = row(call.get(DivergenceOperand.P_ROWS), k);
             int rowQ = row(call.get(DivergenceOperand.Q_ROWS), k);
             taken[rowP] = true;
             takenQ[rowQ] = true;
-            double[] logP = logSoftmax(values(pLogits, rowP), options.temperature());
-            double[] logQ =
-                    qWeights == null
-                            ? logSoftmax(values(qLogits, rowQ), options.temperature())
-                            : logWeights(values(qWeights, rowQ));
-            Divergence pair = new Divergence(options, logP, logQ);
+            double[] logP = logSoftmax(values(pLogits, rowP, columns), options.temperature());
             double weight = load(rowWeights, k, 1) / divisor;
-            loss += weight == 0 ? 0 : weight * pair.value;
-            Numbers.store(call.get(DivergenceOperand.VALUES), k, pair.value);
-            store(gradP, rowP, pair.gradP, upstream * weight / options.temperature());
-            store(gradQ, rowQ, pair.gradQ, upstream * weight / options.temperature());
+            double slope = upstream * weight / options.temperature();
+            double value = 0;
+            double[] ofP = new double[columns];
+            for (int m = 0; m < shares.length; m++) {
+                Divergence pair =
+                        call.has(DivergenceOperand.Q_TOPK_IDS)
+                                ? ofTopk(call, logP, rowQ)
+                                : new Divergence(options, logP, logQ(call, m, rowQ, columns));
+                if (qLogits != null) {
+                    store(model(gradQ, m), rowQ, pair.gradQ, slope * shares[m]);
+                }
+                if (shares.length == 1) {
+                    value = pair.value;
+                    ofP = pair.gradP;
+                } else if (shares[m] != 0) {
+                    value += shares[m] * pair.value;
+                    for (int j = 0; j < columns; j++) {
+                        ofP[j] += shares[m] * pair.gradP[j];
+                    }
+                }
+            }
+            loss += weight == 0 ? 0 : weight * value;
+            Numbers.store(call.get(DivergenceOperand.VALUES), k, value);
+            store(gradP, rowP, ofP, slope);
         }
         Numbers.store(call.get(DivergenceOperand.LOSS), 0, loss);
         clearOthers(gradP, taken);
-        clearOthers(gradQ, takenQ);
+        for (int m = 0; gradQ != null && m < shares.length; m++) {
+            clearOthers(model(gradQ, m), takenQ);
+        }
+    }
+
+    /** The models' weights, divided by their sum. */
+    private static double[] shares(StridedTensor weights) {
+        if (weights == null) {
+            return new double[] {1};
+        }
+        double[] shares = weights.toDoubles();
+        double sum = Arrays.stream(shares).sum();
+        return Arrays.stream(shares).map(weight -> weight / sum).toArray();
+    }
+
+    /** The rows of one model. */
+    private static StridedTensor model(StridedTensor rows, int model) {
+        return rows == null || rows.rank() == 2 ? rows : rows.select(0, model);
+    }
+
+    private static double[] logQ(Call call, int model, int row, int columns) {
+        StridedTensor weights = call.get(DivergenceOperand.Q_WEIGHTS);
+        return weights != null
+                ? logWeights(values(weights, row, columns))
+                : logSoftmax(
+                        values(model(call.get(DivergenceOperand.Q_LOGITS), model), row, columns),
+                        call.option(DivergenceOptions.class).temperature());
+    }
+
+    /** A divergence of the known columns and one outcome more, which is all the others. */
+    private static Divergence ofTopk(Call call, double[] logP, int row) {
+        DivergenceOptions options = call.option(DivergenceOptions.class);
+        StridedTensor ids = call.get(DivergenceOperand.Q_TOPK_IDS);
+        StridedTensor logps = call.get(DivergenceOperand.Q_TOPK_LOGPS);
+        int known = Math.toIntExact(ids.size(1));
+        int[] columnOf = new int[known];
+        boolean[] isKnown = new boolean[logP.length];
+        double[] outcomesP = new double[known + 1];
+        double[] outcomesQ = new double[known + 1];
+        double mass = 0;
+        for (int j = 0; j < known; j++) {
+            columnOf[j] = Math.toIntExact(ids.loadLong(ids.offsetOf((long) row * known + j)));
+            isKnown[columnOf[j]] = true;
+            outcomesP[j] = logP[columnOf[j]];
+            outcomesQ[j] = logps.loadDouble(logps.offsetOf((long) row * known + j));
+            mass += Math.exp(outcomesQ[j]);
+        }
+        boolean nothingLeft = mass >= 1 || known == logP.length && mass >= 2 - MOST_MASS;
+        outcomesP[known] = logOfOthers(logP, isKnown);
+        outcomesQ[known] = nothingLeft ? Double.NEGATIVE_INFINITY : Math.log1p(-mass);
+        Divergence outcomes = new Divergence(options, outcomesP, outcomesQ);
+        if (options.divergence() == DivergenceKind.KL_QP) { // q may sum to a little more than 1
+            double sum = Arrays.stream(outcomes.q).sum();
+            for (int j = 0; j <= known && !Double.isNaN(outcomes.value); j++) {
+                boolean isAbsent = outcomesP[j] == Double.NEGATIVE_INFINITY;
+                outcomes.gradP[j] = isAbsent ? 0 : outcomes.p[j] * sum - outcomes.q[j];
+            }
+        }
+        Divergence all = new Divergence(logP.length);
+        all.value = outcomes.value;
+        for (int k = 0; k < logP.length; k++) {
+            double share = Math.exp(logP[k] - outcomesP[known]); // of what all others have
+            all.gradP[k] =
+                    logP[k] == Double.NEGATIVE_INFINITY && !Double.isNaN(outcomes.gradP[known])
+                            ? 0
+                            : share * outcomes.gradP[known];
+        }
+        for (int j = 0; j < known; j++) {
+            all.gradP[columnOf[j]] = outcomes.gradP[j];
+        }
+        return all;
+    }
+
+    /** The log of the probability of all columns but some, summed from the smallest. */
+    private static double logOfOthers(double[] logP, boolean[] isKnown) {
+        double[] others =
+                IntStream.range(0, logP.length)
+                        .filter(k -> !isKnown[k])
+                        .mapToDouble(k -> logP[k])
+                        .sorted()
+                        .toArray();
+        if (Double.isNaN(logP[0])) {
+            return Double.NaN;
+        }
+        if (others.length == 0 || others[others.length - 1] == Double.NEGATIVE_INFINITY) {
+            return Double.NEGATIVE_INFINITY;
+        }
+        double held =
+                IntStream.range(0, logP.length)
+                        .filter(k -> isKnown[k])
+                        .mapToDouble(k -> Math.exp(logP[k]))
+                        .sum();
+        double largest = others[others.length - 1];
+        return held < .5
+                ? Math.log1p(-held)
+                : largest + Math.log(Arrays.stream(others).map(x -> Math.exp(x - largest)).sum());
     }
 
     private static int row(StridedTensor rows, long k) {
         return Math.toIntExact(rows == null ? k : rows.loadLong(rows.offsetOf(k)));
     }
 
-    private static double[] values(StridedTensor tensor, int row) {
-        double[] values = new double[Math.toIntExact(tensor.size(1))];
+    private static double[] values(StridedTensor tensor, int row, int columns) {
+        double[] values = new double[columns];
         long start = tensor.select(1, 0).offsetOf(row);
         for (int k = 0; k < values.length; k++) {
             values[k] = tensor.loadDouble(start + k);
@@ -93,8 +215,10 @@ final class Divergence {
 
     private static void store(StridedTensor gradient, int row, double[] values, double upstream) {
         if (gradient != null) {
-            double[] scaled =
-                    Arrays.stream(values).map(g -> upstream == 0 ? 0 : upstream * g).toArray();
+            double[] scaled = new double[Math.toIntExact(gradient.size(1))]; // 0 in the padding
+            for (int k = 0; k < values.length; k++) {
+                scaled[k] = upstream == 0 ? 0 : upstream * values[k];
+            }
             Numbers.storeRow(gradient, gradient.select(1, 0).offsetOf(row), scaled);
         }
     }
@@ -154,8 +278,8 @@ final class Divergence {
             case KL_PQ -> addKl(logP, p, logQ, q, gradP, gradQ);
             case KL_QP -> addKl(logQ, q, logP, p, gradQ, gradP);
             case JS -> {
-                addHalfKlToMixture(logP, p, logQ, gradP);
-                addHalfKlToMixture(logQ, q, logP, gradQ);
+                addKlToMixture(options.jsWeight(), logP, p, logQ, gradP);
+                addKlToMixture(1 - options.jsWeight(), logQ, q, logP, gradQ);
             }
             case L2 -> throughSoftmax(squares());
             case TVD -> throughSoftmax(variation());
@@ -217,24 +341,33 @@ final class Divergence {
         return factor == Double.POSITIVE_INFINITY ? factor : probability * factor;
     }
 
-    private void addHalfKlToMixture(double[] logU, double[] u, double[] logV, double[] gradU) {
+    /** Adds {@code weight * KL(u,m)} with {@code m = weight * u + (1 - weight) * v}. */
+    private void addKlToMixture(
+            double weight, double[] logU, double[] u, double[] logV, double[] gradU) {
         double divergence = 0;
         double[] ratio = new double[columns];
         for (int k = 0; k < columns; k++) {
-            if (u[k] > 0) { // then log((u+v)/2) is finite
-                double apart = logV[k] - logU[k];
-                double logSum =
-                        apart > 0
-                                ? logV[k] + Math.log1p(Math.exp(-apart))
-                                : logU[k] + Math.log1p(Math.exp(apart));
-                ratio[k] = logU[k] - (logSum - Math.log(2));
+            if (u[k] > 0) { // then log m is finite
+                double logM =
+                        weight == .5
+                                ? logSum(logU[k], logV[k]) - Math.log(2)
+                                : logSum(Math.log(weight) + logU[k], Math.log1p(-weight) + logV[k]);
+                ratio[k] = logU[k] - logM;
                 divergence += u[k] * ratio[k];
             }
         }
-        value += .5 * divergence;
+        value += weight * divergence;
         for (int k = 0; k < columns; k++) {
-            gradU[k] = .5 * u[k] * (ratio[k] - divergence);
+            gradU[k] = weight * u[k] * (ratio[k] - divergence);
         }
+    }
+
+    /** The logarithm of a sum, from the logarithms of its terms, not both of which are -inf. */
+    static double logSum(double first, double second) {
+        double apart = second - first;
+        return apart > 0
+                ? second + Math.log1p(Math.exp(-apart))
+                : first + Math.log1p(Math.exp(apart));
     }
 
     /** Sets both gradients, given the derivative with respect to p, of a function of p - q. */

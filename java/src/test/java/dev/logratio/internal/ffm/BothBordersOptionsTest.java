@@ -20,7 +20,6 @@ import dev.logratio.bindings.lr_preference_step_args;
 import dev.logratio.internal.Interval;
 import dev.logratio.internal.Option;
 import dev.logratio.internal.Options;
-import dev.logratio.internal.check.DivergenceOperand;
 import dev.logratio.internal.check.PreferenceStepOperand;
 import dev.logratio.internal.check.Signature;
 import dev.logratio.internal.check.StepOptions;
@@ -107,9 +106,7 @@ class BothBordersOptionsTest {
 
     @Test
     void optionsThatDoNotGoTogetherAreSaidAlike() {
-        ValidCall divergence =
-                ValidCall.of(Signature.DIVERGENCE, DivergenceOptions.of(DivergenceKind.JS))
-                        .without(DivergenceOperand.Q_WEIGHTS);
+        ValidCall divergence = BothBordersTest.onLogits(DivergenceOptions.of(DivergenceKind.JS));
         ValidCall rule = ValidCall.of(Signature.SCORING_RULE, ScoringRuleOptions.DEFAULT);
         ValidCall sequence = ValidCall.of(Signature.SEQUENCE_LOGPS, SequenceOptions.DEFAULT);
         requireSaidAlike(
@@ -122,6 +119,16 @@ class BothBordersOptionsTest {
                 () -> DivergenceOptions.of(DivergenceKind.JS).withWeights(1, 1e-4),
                 "w2",
                 Double.doubleToRawLongBits(1e-4));
+        requireSaidAlike(
+                BothBordersTest.onLogits(DivergenceOptions.of(DivergenceKind.TVD)),
+                () -> DivergenceOptions.of(DivergenceKind.TVD).withJsWeight(.25),
+                "js_weight",
+                Double.doubleToRawLongBits(.25));
+        requireSaidAlike(
+                divergence,
+                () -> DivergenceOptions.of(DivergenceKind.JS).withVocab(-1),
+                "vocab",
+                -1);
         requireSaidAlike(
                 rule,
                 () -> ScoringRuleOptions.DEFAULT.withOrder(1.5, Normalisation.SELTEN),

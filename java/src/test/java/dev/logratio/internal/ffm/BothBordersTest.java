@@ -142,13 +142,35 @@ class BothBordersTest {
                                 UnpairedStepOperand.REFERENCE_LOGPS,
                                 UnpairedStepOperand.KL_POLICY_LOGPS,
                                 UnpairedStepOperand.KL_REFERENCE_LOGPS),
-                divergence.without(DivergenceOperand.Q_WEIGHTS),
-                divergence.without(DivergenceOperand.Q_LOGITS, DivergenceOperand.GRAD_Q_LOGITS),
+                onLogits(DivergenceOptions.of(DivergenceKind.JS)),
+                divergence.without(
+                        DivergenceOperand.Q_LOGITS,
+                        DivergenceOperand.Q_TOPK_IDS,
+                        DivergenceOperand.Q_TOPK_LOGPS,
+                        DivergenceOperand.Q_MODEL_WEIGHTS,
+                        DivergenceOperand.GRAD_Q_LOGITS),
+                divergence
+                        .size('J', 2)
+                        .without(
+                                DivergenceOperand.Q_LOGITS,
+                                DivergenceOperand.Q_WEIGHTS,
+                                DivergenceOperand.Q_MODEL_WEIGHTS,
+                                DivergenceOperand.GRAD_Q_LOGITS),
+                divergence
+                        .form(1)
+                        .size('R', 2)
+                        .without(
+                                DivergenceOperand.Q_WEIGHTS,
+                                DivergenceOperand.Q_TOPK_IDS,
+                                DivergenceOperand.Q_TOPK_LOGPS),
                 divergence
                         .size('K', 6)
                         .size('M', 6)
                         .without(
                                 DivergenceOperand.Q_WEIGHTS,
+                                DivergenceOperand.Q_TOPK_IDS,
+                                DivergenceOperand.Q_TOPK_LOGPS,
+                                DivergenceOperand.Q_MODEL_WEIGHTS,
                                 DivergenceOperand.P_ROWS,
                                 DivergenceOperand.Q_ROWS),
                 ValidCall.of(Signature.SCORING_RULE, ScoringRuleOptions.DEFAULT),
@@ -412,8 +434,33 @@ class BothBordersTest {
                                 Set.of(
                                         PreferenceStepOperand.REFERENCE_LOGPS,
                                         PreferenceStepOperand.NLL_MASK)),
-                        divergence(DivergenceOptions.Detach.P),
-                        divergence(DivergenceOptions.Detach.Q),
+                        onLogits(DivergenceOptions.DEFAULT.withDetach(DivergenceOptions.Detach.P)),
+                        onLogits(DivergenceOptions.DEFAULT.withDetach(DivergenceOptions.Detach.Q)),
+                        onLogits(DivergenceOptions.DEFAULT.withVocab(6)),
+                        ValidCall.of(Signature.DIVERGENCE, DivergenceOptions.DEFAULT)
+                                .size('J', 2)
+                                .without(
+                                        DivergenceOperand.Q_LOGITS,
+                                        DivergenceOperand.Q_WEIGHTS,
+                                        DivergenceOperand.Q_MODEL_WEIGHTS,
+                                        DivergenceOperand.GRAD_Q_LOGITS),
+                        ValidCall.of(
+                                        Signature.DIVERGENCE,
+                                        DivergenceOptions.of(DivergenceKind.KL_PQ).withVocab(1))
+                                .size('J', 2)
+                                .without(
+                                        DivergenceOperand.Q_LOGITS,
+                                        DivergenceOperand.Q_WEIGHTS,
+                                        DivergenceOperand.Q_MODEL_WEIGHTS,
+                                        DivergenceOperand.GRAD_Q_LOGITS),
+                        ValidCall.of(Signature.DIVERGENCE, DivergenceOptions.DEFAULT)
+                                .form(1)
+                                .size('R', 2)
+                                .without(
+                                        DivergenceOperand.Q_WEIGHTS,
+                                        DivergenceOperand.Q_TOPK_IDS,
+                                        DivergenceOperand.Q_TOPK_LOGPS,
+                                        DivergenceOperand.Q_MODEL_WEIGHTS),
                         ValidCall.of(
                                 Signature.SCORING_RULE, ScoringRuleOptions.DEFAULT.withVocab(6)),
                         ValidCall.of(
@@ -447,8 +494,13 @@ class BothBordersTest {
                 .without(PreferenceStepOperand.REFERENCE_LOGPS);
     }
 
-    private static ValidCall divergence(DivergenceOptions.Detach detach) {
-        return ValidCall.of(Signature.DIVERGENCE, DivergenceOptions.DEFAULT.withDetach(detach))
-                .without(DivergenceOperand.Q_WEIGHTS);
+    /** A divergence of logits and one model's logits. */
+    static ValidCall onLogits(DivergenceOptions options) {
+        return ValidCall.of(Signature.DIVERGENCE, options)
+                .without(
+                        DivergenceOperand.Q_WEIGHTS,
+                        DivergenceOperand.Q_TOPK_IDS,
+                        DivergenceOperand.Q_TOPK_LOGPS,
+                        DivergenceOperand.Q_MODEL_WEIGHTS);
     }
 }

@@ -4,6 +4,7 @@ import dev.logratio.DType;
 import dev.logratio.Device;
 import dev.logratio.Tensor;
 import dev.logratio.internal.check.Call;
+import dev.logratio.internal.check.DivergenceOperand;
 import dev.logratio.internal.check.Operand;
 import dev.logratio.internal.check.Shape;
 import dev.logratio.internal.check.Signature;
@@ -145,12 +146,15 @@ record ValidCall(
                             null));
         }
 
-        /** Values that are right wherever they stand: .5, flags that are set, small numbers. */
+        /**
+         * Values that are right wherever they stand: .5, flags that are set, small numbers; of
+         * log-probabilities that sum to at most 1, -1.
+         */
         private MemorySegment filled(Operand operand, DType dtype) {
             MemorySegment room = room(operand);
             Tensor all = Tensor.wrap(room, dtype, ROOM_BYTES / dtype.bytes());
             if (dtype.isFloat()) {
-                all.fill(.5);
+                all.fill(operand == DivergenceOperand.Q_TOPK_LOGPS ? -1 : .5);
             } else {
                 boolean isNumber = dtype == DType.I64 || dtype == DType.I32;
                 for (long i = 0; i < all.elementCount(); i++) {
