@@ -11,6 +11,7 @@
 
 #include "elements.cuh"
 #include "math/several_labels.h"
+#include "logits.cuh"
 #include "row_launch.cuh"
 #include "transform.cuh"
 
