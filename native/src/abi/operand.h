@@ -43,8 +43,8 @@ inline constexpr Types kRowWeights{bit(ElementType::f32), "F32", "F32"};
 
 // ---- Shapes ----
 
-// A symbolic shape such as [2P,T,V]: in each dimension a number, or a letter that stands for the
-// same size throughout a call, perhaps with a factor.
+// A symbolic shape such as [2P,T,V] or [N+1]: in each dimension a number, or a letter that stands
+// for the same size throughout a call, perhaps with a factor and something added.
 struct Pattern {
   static constexpr int kMaxRank = 3;
 
@@ -52,6 +52,7 @@ struct Pattern {
   int8_t rank = 0;
   uint8_t factors[kMaxRank] = {};
   uint8_t letters[kMaxRank] = {};  // from 1 for A; 0 where the size is the factor itself
+  uint8_t addends[kMaxRank] = {};
 
   consteval explicit Pattern(const char* text) : text(text) {
     for (const char* at = text; *at != '\0'; ++rank) {
@@ -61,9 +62,18 @@ struct Pattern {
       factors[rank] = number == 0 ? 1 : number;
       if (*at >= 'A' && *at <= 'Z')
         letters[rank] = static_cast<uint8_t>(*at++ - 'A' + 1);
+      if (*at == '+') {
+        addends[rank] = static_cast<uint8_t>(at[1] - '0');
+        at += 2;
+      }
       if (*at == ',')
         ++at;
     }
+  }
+
+  // The size of a dimension, given that of its letter.
+  constexpr int64_t size(int dimension, int64_t of_letter) const {
+    return factors[dimension] * of_letter + addends[dimension];
   }
 };
 

@@ -27,11 +27,12 @@ bool has_sizes(const DLTensor& tensor) {
 
 bool has_vocabulary(const Operand& operand) { return operand.rows != nullptr; }
 
-// "2P".
+// "2P", "N+1".
 std::string declared_size(const Pattern& pattern, int dimension) {
   const int factor = pattern.factors[dimension];
   return (factor == 1 ? "" : std::to_string(factor)) +
-         static_cast<char>('A' + pattern.letters[dimension] - 1);
+         static_cast<char>('A' + pattern.letters[dimension] - 1) +
+         (pattern.addends[dimension] == 0 ? "" : "+" + std::to_string(pattern.addends[dimension]));
 }
 
 std::string names(const Shapes& shapes) {
@@ -150,9 +151,10 @@ bool Operands::matches(const DLTensor& tensor, const Pattern& pattern) {
     return false;
   for (int d = 0; d < pattern.rank; ++d) {
     int64_t& size = sizes_[pattern.letters[d]];
-    if (size == kUnknown && tensor.shape[d] % pattern.factors[d] == 0)
-      size = tensor.shape[d] / pattern.factors[d];
-    if (tensor.shape[d] != pattern.factors[d] * size)
+    const int64_t scaled = tensor.shape[d] - pattern.addends[d];
+    if (size == kUnknown && scaled >= 0 && scaled % pattern.factors[d] == 0)
+      size = scaled / pattern.factors[d];
+    if (size == kUnknown || tensor.shape[d] != pattern.size(d, size))
       return false;
   }
   return true;
@@ -238,7 +240,8 @@ void Operands::wrong_shape(int number, const Pattern& pattern) const {
   const Operand& operand = *given_[number];
   const DLTensor& tensor = *operand.tensor();
   for (int d = 0; tensor.ndim == pattern.rank && d < pattern.rank; ++d) {
-    if (pattern.letters[d] != 0 && tensor.shape[d] % pattern.factors[d] != 0)
+    if (pattern.letters[d] != 0 && pattern.addends[d] == 0 &&
+        tensor.shape[d] % pattern.factors[d] != 0)
       mismatch(operand, "an even first dimension, chosen before rejected");
   }
   if (operand.gradient_of != nullptr)
@@ -283,7 +286,7 @@ std::string Operands::with_known(const Pattern& pattern) const {
     const bool is_known = sizes_[letter] != kUnknown;
     is_any_known |= is_known && letter != 0;
     const std::string size =
-        is_known ? std::to_string(pattern.factors[d] * sizes_[letter]) : declared_size(pattern, d);
+        is_known ? std::to_string(pattern.size(d, sizes_[letter])) : declared_size(pattern, d);
     text += (d > 0 ? ", " : "") + size;
   }
   return "[" + (is_any_known ? text : pattern.text) + "]";

@@ -79,7 +79,11 @@ final class Dimensions {
             }
             return;
         }
-        if (shape[d] % factor != 0) {
+        long scaled = shape[d] - expected.addend(d);
+        if (scaled < 0) {
+            throw mismatch(name, shape, List.of(expected));
+        }
+        if (scaled % factor != 0) {
             throw unlike(
                     name,
                     shape,
@@ -89,10 +93,10 @@ final class Dimensions {
                             + ": chosen rows, then as many rejected");
         }
         if (sizes[letter] == UNKNOWN) {
-            sizes[letter] = shape[d] / factor;
+            sizes[letter] = scaled / factor;
             sources[letter] = name;
         }
-        if (sizes[letter] != shape[d] / factor) {
+        if (sizes[letter] != scaled / factor) {
             throw mismatch(name, shape, List.of(expected));
         }
         if (letter == 'V' - 'A' && sizes[letter] < 1) {

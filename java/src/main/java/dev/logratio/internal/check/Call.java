@@ -402,7 +402,9 @@ public final class Call {
             Operand operand, StridedTensor tensor, Shape shape) {
         if (tensor.rank() == shape.rank() && tensor.rank() > 0) {
             for (int d = 0; d < shape.rank(); d++) {
-                if (tensor.sizes()[d] % shape.factor(d) != 0 && shape.symbol(d) >= 0) {
+                if (tensor.sizes()[d] % shape.factor(d) != 0
+                        && shape.symbol(d) >= 0
+                        && shape.addend(d) == 0) {
                     return mismatch(operand, "an even first dimension, chosen before rejected");
                 }
             }

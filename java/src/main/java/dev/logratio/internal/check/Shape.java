@@ -4,8 +4,8 @@ import java.util.Arrays;
 import java.util.List;
 
 /**
- * A symbolic shape such as [2P,T,V]: in each dimension a number, or a letter that stands for the
- * same size throughout a call, perhaps with a factor.
+ * A symbolic shape such as [2P,T,V] or [N+1]: in each dimension a number, or a letter that stands
+ * for the same size throughout a call, perhaps with a factor and something added.
  */
 public final class Shape {
     /** How many symbols there are: one per letter. */
@@ -14,21 +14,25 @@ public final class Shape {
     private final String text;
     private final long[] factors;
     private final int[] symbols; // from 'A'; -1 where the size is the factor itself
+    private final long[] addends;
 
     private Shape(String text) {
         this.text = text;
         String[] dimensions = text.split(",");
         factors = new long[dimensions.length];
         symbols = new int[dimensions.length];
+        addends = new long[dimensions.length];
         for (int d = 0; d < dimensions.length; d++) {
-            String digits = dimensions[d].replaceAll("[A-Z]", "");
+            String[] terms = dimensions[d].split("\\+");
+            addends[d] = terms.length == 1 ? 0 : Long.parseLong(terms[1]);
+            String digits = terms[0].replaceAll("[A-Z]", "");
             factors[d] = digits.isEmpty() ? 1 : Long.parseLong(digits);
-            char last = dimensions[d].charAt(dimensions[d].length() - 1);
+            char last = terms[0].charAt(terms[0].length() - 1);
             symbols[d] = Character.isDigit(last) ? -1 : last - 'A';
         }
     }
 
-    /** From "2P,T,V". */
+    /** From "2P,T,V" or "N+1". */
     public static Shape of(String text) {
         return new Shape(text);
     }
@@ -47,6 +51,11 @@ public final class Shape {
         return factors[dimension];
     }
 
+    /** What is added to a dimension's letter and its factor. */
+    public long addend(int dimension) {
+        return addends[dimension];
+    }
+
     /** The number of a dimension's letter from A on, -1 where it has none. */
     public int symbol(int dimension) {
         return symbols[dimension];
@@ -59,10 +68,12 @@ public final class Shape {
         }
         for (int d = 0; d < shape.length; d++) {
             int symbol = symbols[d];
-            if (symbol >= 0 && sizes[symbol] < 0 && shape[d] % factors[d] == 0) {
-                sizes[symbol] = shape[d] / factors[d];
+            long scaled = shape[d] - addends[d];
+            if (symbol >= 0 && sizes[symbol] < 0 && scaled >= 0 && scaled % factors[d] == 0) {
+                sizes[symbol] = scaled / factors[d];
             }
-            if (shape[d] != size(d, sizes)) {
+            boolean isKnown = symbol < 0 || sizes[symbol] >= 0;
+            if (!isKnown || shape[d] != size(d, sizes)) {
                 return false;
             }
         }
@@ -71,7 +82,8 @@ public final class Shape {
 
     private long size(int dimension, long[] sizes) {
         int symbol = symbols[dimension];
-        return symbol < 0 ? factors[dimension] : factors[dimension] * sizes[symbol];
+        return (symbol < 0 ? factors[dimension] : factors[dimension] * sizes[symbol])
+                + addends[dimension];
     }
 
     /** The sizes, all letters being known. */
