@@ -16,7 +16,7 @@ LR_FORCE_INLINE LR_HD double probability(double logp) { return ::exp(logp); }
 
 // Whether the tail follows from the probability that the labels hold: less than half.
 LR_FORCE_INLINE LR_HD bool labels_hold_little(double held) { return held < 0.5; }
-LR_FORCE_INLINE LR_HD double log_of_tail(double held) { return ::log1p(-held); }
+LR_FORCE_INLINE LR_HD double log_of_tail(double held) { return held == 0 ? 0 : ::log1p(-held); }
 // Else it does from the other columns' sum of exp((softcap(x) - pivot) / temperature).
 LR_FORCE_INLINE LR_HD double log_of_tail(double sum, double pivot, const RowNorm& norm,
                                          double temperature) {
