@@ -138,7 +138,9 @@ LR_API lr_status lr_set_threads(int32_t threads);
  * finite or is negative counts as 0, and is counted. So it is with the labels of a scoring rule
  * and the weights of a divergence; a pair there that names a row that does not exist, or one that
  * an earlier pair has, is skipped: its value is NaN, the loss too unless the pair weighs nothing,
- * and it is counted. Parameters that are given as tensors are taken as they are.
+ * and it is counted. Parameters that are given as tensors are taken as they are. Where cu_seqlens
+ * does not rise from 0 to the number of tokens, its wrong numbers are counted, and every result is
+ * NaN.
  */
 typedef struct lr_cuda {
   uint64_t size;
@@ -327,6 +329,11 @@ typedef struct lr_sequence_options {
  *   grad_logps [B] float, with grad_token_logps [B,T] float: the gradient, 0 where the mask does
  *                             not count
  *   outputs: logps [B], counts [B] float; counts is the sum of the token weights
+ *   cu_seqlens [B+1] int      packed sequences, of any length, one after the other without padding:
+ *                             0, then where each ends among the tokens, the number of tokens last.
+ *                             Tensors [B,T] are then [N], N tokens, and results are those of the
+ *                             padded call. Columns of LR_ALIGN_ABSOLUTE count from each sequence's
+ *                             start
  */
 typedef struct lr_sequence_logps_args {
   uint64_t size;
@@ -340,6 +347,7 @@ typedef struct lr_sequence_logps_args {
   const DLTensor* counts;
   const DLTensor* grad_token_logps;
   lr_cuda* cuda; /* needed with CUDA tensors, NULL otherwise */
+  const DLTensor* cu_seqlens;
 } lr_sequence_logps_args;
 LR_API lr_status lr_sequence_logps(const lr_sequence_logps_args* args);
 
@@ -554,6 +562,9 @@ typedef struct lr_step_metrics {
  *                                  each times its weight
  *   outputs: losses [P] (kto_pair adds the mean of a pair's two), logps [2P], counts [2P] float;
  *            grad_logits as the logits, which it may be (in place); metrics
+ *   cu_seqlens [2P+1] int          packed sequences, as in lr_sequence_logps: logits are then
+ *                                  [N,V] and tensors [2P,T] are [N], N tokens. Results are those of
+ *                                  the padded call
  * A token counts if its mask counts and its label is not ignore_index. Rows that do not count are
  * not read; their gradient is 0. `metrics` is host memory, or device memory in a call on CUDA
  * tensors; its rewards are those of the first loss that has some. The logits are read once
@@ -581,6 +592,7 @@ typedef struct lr_preference_step_args {
   const double* loss_weights; /* [loss_count], finite; NULL: ones */
   int32_t wpo;                /* 1: weigh each pair by WPO's detached weight */
   lr_cuda* cuda;              /* needed with CUDA tensors, NULL otherwise */
+  const DLTensor* cu_seqlens;
 } lr_preference_step_args;
 LR_API lr_status lr_preference_step(const lr_preference_step_args* args);
 

@@ -110,6 +110,8 @@ void Operands::check_tensors() {
     check_type(k);
   for (int k = 0; k < count_; ++k) {
     check_shape(k);
+    if (k == 0)
+      check_packed();
     if (k == 0 && derived_.letter != 0)
       sizes_[derived_.letter] = derived_.times * sizes_[derived_.from];
     fill(k);
@@ -144,6 +146,19 @@ void Operands::choose_form(const Operand& operand) {
   if (rank != shapes.first.rank && rank != shapes.second.rank)
     mismatch(operand, "shape " + names(shapes));
   form_ = rank == shapes.first.rank ? 1 : 2;
+}
+
+// The first operand has the form that goes with cu_seqlens, or with none.
+void Operands::check_packed() const {
+  for (const Operand& operand : all_) {
+    if (!operand.presence.is_packed || (operand.tensor() != nullptr) == (form_ == 2))
+      continue;
+    const Operand& first = *given_[0];
+    if (form_ == 2)
+      missing(*operand.field, ", as " + is_text(first));
+    mismatch(first, std::string("shape [") + first.shapes->second.text + "] as " + operand.name +
+                        " is given");
+  }
 }
 
 bool Operands::matches(const DLTensor& tensor, const Pattern& pattern) {

@@ -50,6 +50,7 @@ class Operands {
   void check_shape(int number);
   void fill(int number) const;
   void choose_form(const Operand& operand);
+  void check_packed() const;
   bool matches(const DLTensor& tensor, const Pattern& pattern);
   Region region_of(int number) const;
   const Pattern& pattern_of(const Operand& operand) const;

@@ -16,6 +16,9 @@ using namespace logratio::abi;
 
 namespace {
 
+constexpr const Shapes& kRows = shape<"2P,T,V", "N,V">;
+constexpr const Shapes& kEachRow = shape<"2P,T", "N">;
+
 const math::LossInfo& info_of(const op::WeightedLoss& loss) {
   return *math::loss_info(loss.options.loss);
 }
@@ -72,12 +75,10 @@ void check_reduction(const lr_sequence_options& options,
   }
 }
 
-// A batch without a token may have 2^61 pairs, or 2^62 tokens in each of none. Its pairs are all
+// A padded batch without a token may have 2^61 pairs, or 2^62 tokens in each of none. Its pairs are all
 // alike, and where nothing tells them apart or is wanted of each, two of them have the means of
 // all; a variance takes no fewer.
 void shrink(const lr_preference_step_args& a, op::PreferenceStep* call) {
-  if (call->pairs == 0)
-    call->tokens = 0;
   const bool each = a.reference_logps != nullptr || a.losses != nullptr || a.logps != nullptr ||
                     a.counts != nullptr;
   if (!each)
@@ -99,16 +100,17 @@ lr_status lr_preference_step(const lr_preference_step_args* args) {
   return operation("lr_preference_step_args", args, [](const lr_preference_step_args& a) {
     op::PreferenceStep call{};
     const Operand list[] = {
-        in("logits", a.logits, kLogits, shape<"2P,T,V">, call.logits, kRequired),
-        in("labels", a.labels, kInts, shape<"2P,T">, call.labels.values, kRequired),
-        in("mask", a.mask, kMasks, shape<"2P,T">, call.mask),
+        in("logits", a.logits, kLogits, kRows, call.logits, kRequired),
+        in("cu_seqlens", a.cu_seqlens, kInts, shape<"2P+1">, call.cu_seqlens, kPacked),
+        in("labels", a.labels, kInts, kEachRow, call.labels.values, kRequired),
+        in("mask", a.mask, kMasks, kEachRow, call.mask),
         in("reference_logps", a.reference_logps, kFloats, shape<"2P">, call.reference_logps),
-        in("reference_token_logps", a.reference_token_logps, kFloats, shape<"2P,T">,
+        in("reference_token_logps", a.reference_token_logps, kFloats, kEachRow,
            call.reference_token_logps),
         out("losses", a.losses, kFloats, shape<"P">, call.losses_out),
         out("logps", a.logps, kFloats, shape<"2P">, call.logps),
         out("counts", a.counts, kFloats, shape<"2P">, call.counts),
-        gradient("grad_logits", a.grad_logits, a.logits, shape<"2P,T,V">, call.gradient),
+        gradient("grad_logits", a.grad_logits, a.logits, kRows, call.gradient),
     };
     const Placement placement(list, a.cuda);
     Operands operands(list);
@@ -127,16 +129,18 @@ lr_status lr_preference_step(const lr_preference_step_args* args) {
     check_references(a, losses);
     operands.check_tensors();
     call.pairs = operands.size('P');
-    call.tokens = operands.size('T');
+    call.length = call.cu_seqlens || call.pairs == 0 ? 0 : operands.size('T');
+    check_has_sequences(operands[a.cu_seqlens], call.rows());
     for (const op::WeightedLoss& loss : losses)
       check_pairs(operands[a.logits], call.pairs, info_of(loss));
     operands.check_apart();
-    if (call.labels.values.size() == 0)
+    if (call.rows() == 0 && !call.cu_seqlens)
       shrink(a, &call);
     if (placement.on_device()) {
       check_for_device(losses, a.metrics);
       return placement.run(&device::Table::preference_step, call);
     }
+    check_cu_seqlens(operands[a.cu_seqlens], call.cu_seqlens, call.rows());
     check_labels(operands[a.labels], call.labels, operands.size('V'));
     check_weights(operands[a.mask], call.mask);
     cpu::preference_step(call);

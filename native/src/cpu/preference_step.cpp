@@ -47,6 +47,7 @@ class Step {
  public:
   explicit Step(const op::PreferenceStep& call)
       : call_(call),
+        spans_(read_spans(2 * call.pairs, call.length, call.cu_seqlens, &offsets_)),
         labels_(read_labels(call.labels)),
         mask_(read_mask(call.mask, call.rows())),
         sequences_(static_cast<size_t>(2 * call.pairs)),
@@ -56,7 +57,7 @@ class Step {
         mask_[row] = 0;
     }
     weights_ = mask_;
-    apply_tail_weight(call.sequence, 2 * call.pairs, call.tokens, weights_.data());
+    apply_tail_weight(call.sequence, spans_, weights_.data());
   }
 
   void run() {
@@ -101,21 +102,24 @@ class Step {
 
   void sum_sequences() {
     std::vector<double> token_logps(mask_.size());
+    int64_t sequence = 0;
     for (size_t k = 0; k < counted_.rows.size(); ++k) {
       const int64_t row = counted_.rows[k];
       const RowFigures& figures = counted_.figures[k];
       token_logps[row] = figures.norm.logp;
       const bool right = figures.of[math::kArgmax] == static_cast<double>(counted_.labels[k]);
-      sequences_[row / call_.tokens].add(math::token_figures(figures, right));
+      while (row >= spans_.end(sequence))
+        ++sequence;
+      sequences_[sequence].add(math::token_figures(figures, right));
     }
     const std::vector<double> reference = read_all(call_.reference_logps, 2 * call_.pairs, 0),
                               reference_tokens =
                                   read_all(call_.reference_token_logps,
                                            call_.reference_token_logps ? call_.rows() : 0, 0);
     for (int64_t b = 0; b < 2 * call_.pairs; ++b) {
-      const int64_t first = b * call_.tokens;
+      const int64_t first = spans_.begin(b);
       const auto reduced = [&](const std::vector<double>& logps) {
-        return reduce_sequence(call_.sequence, call_.tokens, weights_.data() + first,
+        return reduce_sequence(call_.sequence, spans_.size(b), weights_.data() + first,
                                logps.empty() ? nullptr : logps.data() + first);
       };
       const SequenceSum sum = reduced(token_logps);
@@ -197,8 +201,11 @@ class Step {
 
   void write_gradient(GradientTotals* totals) const {
     std::vector<math::RowUpstream> upstream(mask_.size(), {-1, {}, 0, 0, 0});
+    int64_t sequence = 0;
     for (size_t k = 0; k < counted_.rows.size(); ++k) {
-      const int64_t row = counted_.rows[k], sequence = row / call_.tokens;
+      const int64_t row = counted_.rows[k];
+      while (row >= spans_.end(sequence))
+        ++sequence;
       upstream[row] = {counted_.labels[k], counted_.figures[k].norm, 0,
                        math::token_gradient(pairs_.gradient[sequence], weights_[row],
                                             sequences_[sequence].divisor, pairs_.by_chosen_token,
@@ -222,6 +229,8 @@ class Step {
   }
 
   const op::PreferenceStep& call_;
+  std::vector<int64_t> offsets_;
+  const math::SequenceSpans spans_;
   std::vector<int64_t> labels_;
   std::vector<double> mask_;     // 0 where the label is ignored
   std::vector<double> weights_;  // of tokens in their sums, after the tail weight

@@ -20,10 +20,11 @@ struct PreferenceStep {
   bool wpo;  // each pair's losses, sft's aside, are multiplied by its detached WPO weight
   lr_sequence_options sequence;
   int64_t pairs;
-  int64_t tokens;
-  LogitRows logits;  // [2 pairs, tokens] rows
+  int64_t length;         // of each sequence, where they are padded
+  TensorView cu_seqlens;  // [2 pairs + 1], where they are packed; unchecked in device memory
+  LogitRows logits;       // a row of each token
   RowTransform transform;
-  Labels labels;               // [2 pairs, tokens]
+  Labels labels;               // of each token
   TensorView mask;             // the same shape; may be absent
   TensorView reference_logps;  // at most one of the two references is present
   TensorView reference_token_logps;
@@ -34,7 +35,7 @@ struct PreferenceStep {
   LogitRows gradient;        // may be the logits
   lr_step_metrics* metrics;  // null: not wanted; on a device it lies in its memory
 
-  int64_t rows() const { return 2 * pairs * tokens; }
+  int64_t rows() const { return labels.values.size(); }
 };
 
 }  // namespace logratio::op

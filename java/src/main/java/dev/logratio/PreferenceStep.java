@@ -19,6 +19,10 @@ import java.util.Objects;
  * if its mask counts and its label is not the ignore index; rows that do not count are not read,
  * and their gradient is 0. The gradient is that of the mean loss.
  *
+ * <p>With {@link #cuSeqlens} sequences are packed: of any length, one after the other, without
+ * padding. Logits are then [N,V] and tensors [2P,T] are [N], N tokens of all sequences, and results
+ * are those of the padded call, to the bit.
+ *
  * {@snippet file="Examples.java" region="step"}
  *
  * @since 0.1.0
@@ -46,8 +50,8 @@ public final class PreferenceStep {
      * Describes a call.
      *
      * @param loss the loss and its options
-     * @param logits [2P,T,V], F32, BF16 or F16; row 0..P-1 is chosen, P..2P-1 rejected
-     * @param labels [2P,T] int, in [0,V) or the ignore index
+     * @param logits [2P,T,V], or [N,V] if packed, F32, BF16 or F16; row 0..P-1 is chosen, P..2P-1 rejected
+     * @param labels [2P,T], or [N] if packed, int, in [0,V) or the ignore index
      * @return the operation, with only the metrics wanted yet
      */
     public static PreferenceStep of(Loss.OfStep loss, Tensor logits, Tensor labels) {
@@ -60,8 +64,8 @@ public final class PreferenceStep {
      * for those that are not {@link Loss.ReferenceFree}; it is an error if all are.
      *
      * @param losses at least one
-     * @param logits [2P,T,V], F32, BF16 or F16; row 0..P-1 is chosen, P..2P-1 rejected
-     * @param labels [2P,T] int, in [0,V) or the ignore index
+     * @param logits [2P,T,V], or [N,V] if packed, F32, BF16 or F16; row 0..P-1 is chosen, P..2P-1 rejected
+     * @param labels [2P,T], or [N] if packed, int, in [0,V) or the ignore index
      * @return the operation, with only the metrics wanted yet
      * @throws IllegalArgumentException if there is no loss
      */
@@ -107,9 +111,23 @@ public final class PreferenceStep {
     }
 
     /**
+     * Sets where packed sequences end. Columns of {@link SequenceOptions.Align#ABSOLUTE} count from
+     * each sequence's start. Numbers that do not rise from 0 to N are an error; on a device, where
+     * they are not looked at before, each is counted as a bad value and every result is NaN.
+     *
+     * @param cuSeqlens [2P+1] int: 0, then where each sequence ends among the N tokens, N last; a
+     *     sequence without a token repeats a number
+     * @return this
+     */
+    public PreferenceStep cuSeqlens(Tensor cuSeqlens) {
+        call.set(PreferenceStepOperand.CU_SEQLENS, cuSeqlens);
+        return this;
+    }
+
+    /**
      * Sets the mask; by default every token whose label is not the ignore index counts 1.
      *
-     * @param mask [2P,T]: BOOL, U8 or F32
+     * @param mask [2P,T], or [N] if packed: BOOL, U8 or F32
      * @return this
      */
     public PreferenceStep mask(Tensor mask) {
@@ -134,7 +152,7 @@ public final class PreferenceStep {
      * Sets the reference's token log-probs, which are reduced with the same mask and options. They
      * take the place of {@link #referenceLogps}.
      *
-     * @param referenceTokenLogps [2P,T] float; read only where a token counts
+     * @param referenceTokenLogps [2P,T], or [N] if packed, float; read only where a token counts
      * @return this
      */
     public PreferenceStep referenceTokenLogps(Tensor referenceTokenLogps) {

@@ -73,10 +73,17 @@ record Input(String name, Types types, List<Shape> shapes, Presence presence, St
             case MASK -> "non-zero counts 1; F32: weights, finite, >= 0";
             case FLAG -> "non-zero is chosen";
             case ROW_WEIGHTS -> "finite, >= 0";
-            case INT -> name.endsWith("_rows") ? "none twice" : "in [0,V) or ignore_index";
+            case INT -> intNote();
             case FLOAT -> name.endsWith("_weights") ? "finite, >= 0" : "";
             case COUNT -> "";
         };
+    }
+
+    private String intNote() {
+        if (presence == Presence.PACKED) {
+            return "0, then where each sequence ends, N last";
+        }
+        return name.endsWith("_rows") ? "none twice" : "in [0,V) or ignore_index";
     }
 
     /** What {@code --list} says of when it is there, "" if nothing. */
@@ -86,6 +93,7 @@ record Input(String name, Types types, List<Shape> shapes, Presence presence, St
             case REFERENCE -> "absent if reference_free is on or the loss has none";
             case ONE_REFERENCE ->
                     "exactly one of these, none if reference_free is on or no loss has one";
+            case PACKED -> "with tensors of N tokens, of packed sequences";
             case OPTION -> "in place of the option, where the loss has it";
             case OPTIONAL, OPTION_GRADIENT -> isOfKl() ? "optional, of kto" : "optional";
         };

@@ -280,6 +280,7 @@ public final class Call {
                 requireShape(operands.get(i), tensors[i]);
             }
             if (i == 0) {
+                requirePacked();
                 signature.rules().sizes(this);
             }
         }
@@ -339,6 +340,22 @@ public final class Call {
             }
         }
         throw mismatch(operand, "shape " + Shape.names(forms));
+    }
+
+    /** The first operand has the form that goes with {@code cu_seqlens}, or with none. */
+    private void requirePacked() {
+        for (Operand operand : operands) {
+            boolean isPacked = operand.declaration().presence() == Operand.Presence.PACKED;
+            if (!isPacked || has(operand) == (form == 1)) {
+                continue;
+            }
+            Operand first = operands.getFirst();
+            if (form == 1) {
+                throw missing(operand, ", as " + first.id() + " is " + get(first));
+            }
+            Shape packed = first.declaration().forms().getLast();
+            throw mismatch(first, "shape " + packed + " as " + operand.id() + " is given");
+        }
     }
 
     private static void requireWritable(Operand operand, StridedTensor tensor) {

@@ -13,11 +13,12 @@ import dev.logratio.loss.WeightedLoss;
 
 /** The operands of {@code preference_step}. */
 public enum PreferenceStepOperand implements Operand {
-    LOGITS(in(Types.LOGITS, "2P,T,V").required()),
-    LABELS(in(Types.INT, "2P,T").required()),
-    MASK(in(Types.MASK, "2P,T").orElse("1 where the label is not the ignore_index")),
+    LOGITS(in(Types.LOGITS, "2P,T,V", "N,V").required()),
+    CU_SEQLENS(in(Types.INT, "2P+1").when(Presence.PACKED)),
+    LABELS(in(Types.INT, "2P,T", "N").required()),
+    MASK(in(Types.MASK, "2P,T", "N").orElse("1 where the label is not the ignore_index")),
     REFERENCE_LOGPS(in(Types.FLOAT, "2P").when(Presence.ONE_REFERENCE)),
-    REFERENCE_TOKEN_LOGPS(in(Types.FLOAT, "2P,T").when(Presence.ONE_REFERENCE)),
+    REFERENCE_TOKEN_LOGPS(in(Types.FLOAT, "2P,T", "N").when(Presence.ONE_REFERENCE)),
     LOSSES(out(Types.FLOAT, "P")),
     LOGPS(out(Types.FLOAT, "2P")),
     COUNTS(out(Types.FLOAT, "2P")),
@@ -35,6 +36,7 @@ public enum PreferenceStepOperand implements Operand {
 
                 @Override
                 public void shapes(Call call) {
+                    Values.hasSequences(CU_SEQLENS, call, call.get(LABELS).elementCount());
                     StepOptions step = call.option(StepOptions.class);
                     for (int k = 0; k < step.losses().size(); k++) {
                         if (step.losses().get(k).loss() instanceof Loss.Paired paired) {
@@ -45,6 +47,8 @@ public enum PreferenceStepOperand implements Operand {
 
                 @Override
                 public void values(Call call) {
+                    long tokens = call.get(LABELS).elementCount();
+                    Values.cuSeqlens(CU_SEQLENS, call.get(CU_SEQLENS), tokens);
                     long ignored = call.option(TokenOptions.class).ignoreIndex();
                     Values.labels(LABELS, call.get(LABELS), call.size('V'), ignored);
                     Values.weights(MASK, call.get(MASK));
