@@ -123,7 +123,7 @@ struct StepUpstream {
   int64_t pairs;
   int64_t length;              // of a sequence, where they are padded
   const int64_t* sequence_of;  // of each row, where they are packed; or null
-  const double* weights;  // of tokens in their sums; null: those of the mask
+  const double* weights;       // of tokens in their sums; null: those of the mask
   const math::RowNorm* norms;
   const math::SequenceFigures* sequences;
   const double* sequence_gradient;
@@ -205,17 +205,10 @@ template <class Watch>
 void launch_step_backward(const op::PreferenceStep& step, const BackwardRows& rows,
                           const StepPairs& pairs, RowTotals* totals, const Machine& machine) {
   const StepSequences& sequences = pairs.sequences;
-  const StepUpstream<Watch> upstream{sequences.shape.mask,
-                                     step.logits.columns,
-                                     step.pairs,
-                                     step.length,
-                                     sequences.sequence_of,
-                                     sequences.weights,
-                                     sequences.norms,
-                                     sequences.of,
-                                     pairs.total_gradient,
-                                     pairs.chosen_token_gradient,
-                                     totals};
+  const StepUpstream<Watch> upstream{
+      sequences.shape.mask,  step.logits.columns,         step.pairs,      step.length,
+      sequences.sequence_of, sequences.weights,           sequences.norms, sequences.of,
+      pairs.total_gradient,  pairs.chosen_token_gradient, totals};
   launch_backward(rows, upstream, false, machine);
 }
 
@@ -245,9 +238,8 @@ lr_status preference_step(Execution* execution, const op::PreferenceStep* step) 
     int64_t* const offsets = take_offsets(workspace, step->cu_seqlens, sequences);
     const math::SequenceSpans spans{sequences, step->length, offsets};
     const bool packed = step->cu_seqlens.present;
-    const Sequences shape{step->sequence,
-                          {step->mask, step->labels},
-                          cut_sequences(spans, rows, kPartTokens)};
+    const Sequences shape{
+        step->sequence, {step->mask, step->labels}, cut_sequences(spans, rows, kPartTokens)};
     const bool has_parts = !shape.cut.is_whole();
     math::RowNorm* const norms = workspace.take<math::RowNorm>(rows);
     math::TokenFigures* const figures =
@@ -274,7 +266,11 @@ lr_status preference_step(Execution* execution, const op::PreferenceStep* step) 
     const BackwardRows backward =
         backward_rows_of(step->logits, step->gradient, rows, forward.transform, machine);
     const int64_t totals_each = backward.parts_per_row();
-    StepNorm norm{cut_for_norm(spans, rows, totals_each), totals_each, nullptr, nullptr, nullptr,
+    StepNorm norm{cut_for_norm(spans, rows, totals_each),
+                  totals_each,
+                  nullptr,
+                  nullptr,
+                  nullptr,
                   step->metrics};
     RowTotals* const totals =
         take.template operator()<RowTotals>(has_backward && metrics, rows * totals_each);

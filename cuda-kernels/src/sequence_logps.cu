@@ -1,10 +1,10 @@
 // sequence_logps: masks and token log-probs to sequence log-probs, counts and the gradient by each
 // token.
 //
-// One launch, a block a sequence, after one that looks at the offsets of packed ones. It reads 1 (bool) or 4 bytes of mask and 4 to 8 of log-prob
-// per token, both sequences' masks twice where a tail is weighed down, and writes the gradient
-// once. Tokens are some thousands at most, so what counts is that no thread walks a sequence alone:
-// the threads of a block take its tokens in turn.
+// One launch, a block a sequence, after one that looks at the offsets of packed ones. It reads 1
+// (bool) or 4 bytes of mask and 4 to 8 of log-prob per token, both sequences' masks twice where a
+// tail is weighed down, and writes the gradient once. Tokens are some thousands at most, so what
+// counts is that no thread walks a sequence alone: the threads of a block take its tokens in turn.
 #include "operations.h"
 #include "sequences.cuh"
 
@@ -72,8 +72,7 @@ lr_status sequence_logps(Execution* execution, const op::SequenceLogps* reductio
       poison(*output);
     launch_copy(tensors.cu_seqlens, tensors.sequences, tokens, offsets, execution->bad_values,
                 execution->stream);
-    launch(reduce_sequences, grid_of(tensors.sequences), kListThreads, 0, execution->stream,
-           call);
+    launch(reduce_sequences, grid_of(tensors.sequences), kListThreads, 0, execution->stream, call);
   });
 }
 

@@ -29,8 +29,8 @@ __global__ void __launch_bounds__(kListThreads)
   LR_SHARED(BlockScratch, scratch, 1);
   for (int64_t b = blockIdx.x; b < call.shape.cut.parts; b += gridDim.x) {
     const Part part(call.shape.cut, b);
-    double all[1] = {static_cast<double>(
-        count_candidates(call.shape, part.sequence, part.begin, part.end))};
+    double all[1] = {
+        static_cast<double>(count_candidates(call.shape, part.sequence, part.begin, part.end))};
     block_sum(all, scratch);
     if (threadIdx.x == 0)
       call.candidates[b] = static_cast<int64_t>(all[0]);

@@ -9,6 +9,7 @@
 #include "removed_barriers.h"
 // The kernels, with barriers that can be missing.
 #include "list_sum.cuh"
+#include "offsets.cu"
 #include "operations.h"
 #include "sequence_logps.cu"
 #include "step_tokens.cuh"
@@ -162,7 +163,8 @@ struct Tokens {
       bits = bits_of(weights);
       launch(device::weigh_tokens, 2, kListThreads, 0, nullptr, call);
     }
-    launch(device::step_tokens, device::grid_of(call.shape.cut.parts), kListThreads, 0, nullptr, call);
+    launch(device::step_tokens, device::grid_of(call.shape.cut.parts), kListThreads, 0, nullptr,
+           call);
     return bits + bits_of(weights) + bits_of(candidates) + bits_of(parts) + bits_of(sequences);
   }
   template <class T>
@@ -202,8 +204,8 @@ TEST(EmulatorLists, TokensWeighTheSameInPartsAndInOne) {
   for (const lr_sequence_options& options : {kTails, kColumns}) {
     Tokens cut(options, 1100), whole(options, 1100);
     EXPECT_EQ(cut.call.shape.cut.parts_each, 3);
-    whole.call.shape.cut =
-        device::cut_sequences(whole.call.shape.cut.spans, Tokens::kSequences * 1100, device::kWhole);
+    whole.call.shape.cut = device::cut_sequences(whole.call.shape.cut.spans,
+                                                 Tokens::kSequences * 1100, device::kWhole);
     EXPECT_EQ(whole.call.shape.cut.parts, Tokens::kSequences);
     whole.call.candidates = nullptr;
     cut.run();
@@ -217,15 +219,16 @@ TEST(EmulatorLists, PartsCoverSequences) {
   const std::vector<int64_t> offsets{0, 0, 3, 515, 515, 1540, 1541, 2565, 2565};
   const auto sequences = static_cast<int64_t>(offsets.size()) - 1;
   for (const math::SequenceSpans& spans :
-       {math::SequenceSpans{sequences, 0, offsets.data()}, math::SequenceSpans{5, 513, nullptr},
-        math::SequenceSpans{5, 512, nullptr}}) {
+       {math::SequenceSpans{sequences, math::kPacked, offsets.data()},
+        math::SequenceSpans{5, 513, nullptr}, math::SequenceSpans{5, 512, nullptr}}) {
     const int64_t tokens = spans.end(spans.count - 1);
     for (int64_t each : {int64_t{1}, int64_t{7}, device::kPartTokens, device::kWhole}) {
       const device::Cut cut = device::cut_sequences(spans, tokens, each);
       std::vector<int> seen(static_cast<size_t>(tokens));
       for (int64_t p = 0; p < cut.parts; ++p) {
         const device::Part part(cut, p);
-        EXPECT_EQ(part.begin % each, part.begin == spans.size(part.sequence) ? part.begin % each : 0);
+        EXPECT_EQ(part.begin % each,
+                  part.begin == spans.size(part.sequence) ? part.begin % each : 0);
         EXPECT_LE(part.end, spans.size(part.sequence));
         for (int64_t t = part.begin; t < part.end; ++t)
           ++seen[static_cast<size_t>(spans.begin(part.sequence) + t)];

@@ -154,10 +154,10 @@ void Operands::check_packed() const {
     if (!operand.presence.is_packed || (operand.tensor() != nullptr) == (form_ == 2))
       continue;
     const Operand& first = *given_[0];
-    if (form_ == 2)
-      missing(*operand.field, ", as " + is_text(first));
-    mismatch(first, std::string("shape [") + first.shapes->second.text + "] as " + operand.name +
-                        " is given");
+    const std::string padded = std::string("[") + first.shapes->first.text + "]",
+                      packed = std::string("[") + first.shapes->second.text + "]";
+    mismatch(first, form_ == 2 ? "shape " + padded + ", or " + operand.name + " with " + packed
+                               : "shape " + packed + " as " + operand.name + " is given");
   }
 }
 

@@ -10,6 +10,7 @@
 #include "abi/options.h"
 #include "abi/values.h"
 #include "math/losses.h"
+#include "math/sequence_spans.h"
 
 using namespace logratio;
 using namespace logratio::abi;
@@ -75,8 +76,8 @@ void check_reduction(const lr_sequence_options& options,
   }
 }
 
-// A padded batch without a token may have 2^61 pairs, or 2^62 tokens in each of none. Its pairs are all
-// alike, and where nothing tells them apart or is wanted of each, two of them have the means of
+// A padded batch without a token may have 2^61 pairs, or 2^62 tokens in each of none. Its pairs are
+// all alike, and where nothing tells them apart or is wanted of each, two of them have the means of
 // all; a variance takes no fewer.
 void shrink(const lr_preference_step_args& a, op::PreferenceStep* call) {
   const bool each = a.reference_logps != nullptr || a.losses != nullptr || a.logps != nullptr ||
@@ -129,7 +130,7 @@ lr_status lr_preference_step(const lr_preference_step_args* args) {
     check_references(a, losses);
     operands.check_tensors();
     call.pairs = operands.size('P');
-    call.length = call.cu_seqlens || call.pairs == 0 ? 0 : operands.size('T');
+    call.length = call.cu_seqlens ? math::kPacked : call.pairs == 0 ? 0 : operands.size('T');
     check_has_sequences(operands[a.cu_seqlens], call.rows());
     for (const op::WeightedLoss& loss : losses)
       check_pairs(operands[a.logits], call.pairs, info_of(loss));

@@ -5,6 +5,7 @@
 #include "abi/operands.h"
 #include "abi/options.h"
 #include "abi/values.h"
+#include "math/sequence_spans.h"
 
 using namespace logratio;
 using namespace logratio::abi;
@@ -38,7 +39,7 @@ lr_status lr_sequence_logps(const lr_sequence_logps_args* args) {
       operands.missing(a.token_logps, ", as logps is wanted");
     operands.check_tensors();
     call.sequences = operands.size('B');
-    call.length = call.cu_seqlens || call.sequences == 0 ? 0 : operands.size('T');
+    call.length = call.cu_seqlens ? math::kPacked : call.sequences == 0 ? 0 : operands.size('T');
     check_has_sequences(operands[a.cu_seqlens], call.mask.size());
     if (a.options.tail_weight != 1 && call.sequences % 2 != 0) {
       mismatch(operands[call.cu_seqlens ? a.cu_seqlens : a.mask],

@@ -62,7 +62,7 @@ math::SequenceSpans read_spans(int64_t sequences, int64_t length, const op::Tens
     return {sequences, length, nullptr};
   offsets->resize(static_cast<size_t>(sequences) + 1);
   read(cu_seqlens, 0, sequences + 1, offsets->data());
-  return {sequences, 0, offsets->data()};
+  return {sequences, math::kPacked, offsets->data()};
 }
 
 void apply_tail_weight(const lr_sequence_options& options, const math::SequenceSpans& sequences,

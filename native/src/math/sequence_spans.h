@@ -7,13 +7,15 @@
 
 namespace logratio::math {
 
+inline constexpr int64_t kPacked = -1;  // in place of a length
+
 // Sequences of one length, padded, or packed ones of any length, one after the other.
 struct SequenceSpans {
   int64_t count;
-  int64_t length;          // of each, where they are padded
-  const int64_t* offsets;  // [count + 1]: 0, then where each ends; null where they are padded
+  int64_t length;          // of each, or kPacked
+  const int64_t* offsets;  // [count + 1] of packed ones: 0, then where each ends
 
-  LR_FORCE_INLINE LR_HD bool packed() const { return offsets != nullptr; }
+  LR_FORCE_INLINE LR_HD bool packed() const { return length == kPacked; }
   LR_FORCE_INLINE LR_HD int64_t begin(int64_t sequence) const {
     return packed() ? offsets[sequence] : sequence * length;
   }

@@ -20,7 +20,7 @@ struct PreferenceStep {
   bool wpo;  // each pair's losses, sft's aside, are multiplied by its detached WPO weight
   lr_sequence_options sequence;
   int64_t pairs;
-  int64_t length;         // of each sequence, where they are padded
+  int64_t length;         // of each sequence, or math::kPacked
   TensorView cu_seqlens;  // [2 pairs + 1], where they are packed; unchecked in device memory
   LogitRows logits;       // a row of each token
   RowTransform transform;

@@ -9,7 +9,7 @@ namespace logratio::op {
 struct SequenceLogps {
   lr_sequence_options options;
   int64_t sequences;
-  int64_t length;         // of each, where they are padded
+  int64_t length;         // of each, or math::kPacked
   TensorView cu_seqlens;  // [sequences + 1], where they are packed; unchecked in device memory
   TensorView mask;        // of each token; weights in device memory are unchecked
   TensorView token_logps;

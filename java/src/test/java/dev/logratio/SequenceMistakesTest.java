@@ -24,7 +24,7 @@ class SequenceMistakesTest {
         SequenceOptions poet = SequenceOptions.DEFAULT.withTailWeight(0);
         return List.of(
                 new Mistake(
-                        "mask is missing, expected BOOL, U8 or F32 [B,T]",
+                        "mask is missing, expected BOOL, U8 or F32 [B,T] or [N]",
                         b -> SequenceLogps.of(f32(4, 3), null).logps(out(DType.F32, 4)).run(b)),
                 new Mistake(
                         "mask is I64 [4, 3], expected BOOL, U8 or F32",
@@ -44,7 +44,7 @@ class SequenceMistakesTest {
                                         .logps(out(DType.F32, 3))
                                         .run(b)),
                 new Mistake(
-                        "token_logps is missing, expected float [B,T], as logps is wanted",
+                        "token_logps is missing, expected float [B,T] or [N], as logps is wanted",
                         b -> SequenceLogps.of(null, mask).logps(out(DType.F32, 4)).run(b)),
                 new Mistake(
                         "grad_logps is missing, expected float [B], as grad_token_logps is given",
@@ -53,7 +53,7 @@ class SequenceMistakesTest {
                                         .gradTokenLogps(out(DType.F32, 4, 3))
                                         .run(b)),
                 new Mistake(
-                        "grad_token_logps is missing, expected float [B,T], as grad_logps is given",
+                        "grad_token_logps is missing, expected float [B,T] or [N], as grad_logps is given",
                         b ->
                                 SequenceLogps.of(f32(4, 3), mask)
                                         .gradLogps(f32(4))

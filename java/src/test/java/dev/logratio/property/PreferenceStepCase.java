@@ -24,6 +24,7 @@ record PreferenceStepCase(
         SequenceOptions options,
         boolean wpo,
         boolean inPlace,
+        Packing packing,
         DType[] outputs)
         implements PropertyCase {
     static PreferenceStepCase drawn(Draw draw) {
@@ -46,6 +47,10 @@ record PreferenceStepCase(
         TokenRows rows = TokenRows.of(draw, vocabulary, 2 * pairs, tokens);
         boolean byLength = losses.stream().anyMatch(term -> term.loss().dividesByLength());
         SequenceOptions options = SequenceLogpsCase.options(draw);
+        Packing packing = draw.chance(.3) ? Packing.drawn(draw, 2 * pairs, tokens) : null;
+        if (packing != null) {
+            packing.setCutOff(rows.labels(), rows.options().ignoreIndex());
+        }
         boolean takesReference =
                 paired.stream().anyMatch(loss -> !(loss instanceof Loss.ReferenceFree));
         return new PreferenceStepCase(
@@ -57,6 +62,7 @@ record PreferenceStepCase(
                 byLength ? options.withReduction(Reduction.SUM) : options,
                 paired.stream().noneMatch(Loss.Paired::ofRanks) && draw.chance(.25),
                 draw.chance(.4),
+                packing,
                 new DType[] {draw.wideFloat(), draw.wideFloat(), draw.wideFloat()});
     }
 
@@ -74,7 +80,8 @@ record PreferenceStepCase(
         return "%s, %s, %s".formatted(losses, rows.description(), options)
                 + (mask == null ? "" : ", mask " + mask)
                 + (reference == null ? "" : ", reference " + reference)
-                + (wpo ? ", wpo" : "");
+                + (wpo ? ", wpo" : "")
+                + (packing == null ? "" : ", lengths " + Arrays.toString(packing.lengths()));
     }
 
     @Override
@@ -151,15 +158,16 @@ record PreferenceStepCase(
         return logits;
     }
 
-    private List<Output> run(Backend backend, Tensor logits) {
+    private List<Output> run(Backend backend, Tensor padded) {
         boolean exact = backend == Backend.reference();
+        Tensor logits = given(padded, exact);
         long sequences = rows.labels().size(0);
         Tensor lossValues = draw.zeros(exact ? DType.F64 : outputs[0], sequences / 2);
         Tensor logps = draw.zeros(exact ? DType.F64 : outputs[1], sequences);
         Tensor counts = draw.zeros(exact ? DType.F64 : outputs[2], sequences);
         Tensor gradient = inPlace ? logits : draw.zeros(logits.dtype(), logits.shape());
         PreferenceStep call =
-                PreferenceStep.of(losses, logits, rows.labels())
+                PreferenceStep.of(losses, logits, given(rows.labels(), exact))
                         .tokenOptions(rows.options())
                         .sequenceOptions(options)
                         .wpo(wpo)
@@ -168,16 +176,22 @@ record PreferenceStepCase(
                         .counts(counts)
                         .gradLogits(gradient);
         if (mask != null) {
-            call.mask(mask);
+            call.mask(given(mask, exact));
         }
         if (reference == null) {
             call.referenceFree();
         } else if (reference.rank() == 1) {
             call.referenceLogps(reference);
         } else {
-            call.referenceTokenLogps(reference);
+            call.referenceTokenLogps(given(reference, exact));
+        }
+        if (logits != padded) {
+            call.cuSeqlens(packing.cuSeqlens());
         }
         StepMetrics metrics = call.run(backend);
+        if (logits != padded) {
+            gradient = packing.unpacked(gradient, padded.shape());
+        }
         List<Output> all = new ArrayList<>();
         all.add(new Output("losses", lossValues));
         all.add(new Output("logps", logps));
@@ -196,6 +210,11 @@ record PreferenceStepCase(
         all.add(metric("grad_norm", metrics.gradNorm()).withSlack(new double[] {0x1p-62}));
         all.add(metric("nonfinite", metrics.nonfinite()));
         return all;
+    }
+
+    /** A tensor of tokens as the call takes it; the reference takes what is padded. */
+    private Tensor given(Tensor padded, boolean exact) {
+        return packing == null || exact ? padded : packing.packed(padded);
     }
 
     private static Output metric(String name, double value) {

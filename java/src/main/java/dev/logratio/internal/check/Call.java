@@ -350,11 +350,13 @@ public final class Call {
                 continue;
             }
             Operand first = operands.getFirst();
-            if (form == 1) {
-                throw missing(operand, ", as " + first.id() + " is " + get(first));
-            }
-            Shape packed = first.declaration().forms().getLast();
-            throw mismatch(first, "shape " + packed + " as " + operand.id() + " is given");
+            List<Shape> forms = first.declaration().forms();
+            throw mismatch(
+                    first,
+                    form == 1
+                            ? "shape %s, or %s with %s"
+                                    .formatted(forms.getFirst(), operand.id(), forms.getLast())
+                            : "shape %s as %s is given".formatted(forms.getLast(), operand.id()));
         }
     }
 

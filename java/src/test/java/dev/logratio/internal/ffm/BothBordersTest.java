@@ -72,7 +72,8 @@ class BothBordersTest {
                 ValidCall.of(Signature.TOKEN_LOGPROBS, TokenOptions.DEFAULT),
                 ValidCall.of(Signature.TOKEN_LOGPROBS, TokenOptions.DEFAULT).form(1),
                 ValidCall.of(Signature.TOKEN_LOGPROBS_BACKWARD, TokenOptions.DEFAULT).form(1),
-                ValidCall.of(Signature.SEQUENCE_LOGPS, SequenceOptions.DEFAULT.withTailWeight(.5)),
+                sequences(),
+                sequences().form(1),
                 ValidCall.of(Signature.PAIR_LOSS, new Dlrml()).without(PairLossOperand.GRAD_BETA),
                 ValidCall.of(Signature.PAIR_LOSS, new DiscoPop())
                         .without(ofOptions("grad_beta", "grad_tau")),
@@ -95,6 +96,7 @@ class BothBordersTest {
                                 UnpairedLossOperand.KL_REFERENCE_LOGPS),
                 step.without(PreferenceStepOperand.REFERENCE_TOKEN_LOGPS),
                 step.without(PreferenceStepOperand.REFERENCE_LOGPS),
+                step.form(1).without(PreferenceStepOperand.REFERENCE_LOGPS),
                 step(new Orpo())
                         .without(
                                 PreferenceStepOperand.REFERENCE_LOGPS,
@@ -110,6 +112,11 @@ class BothBordersTest {
                                 DivergenceOperand.Q_ROWS),
                 ValidCall.of(Signature.SCORING_RULE, ScoringRuleOptions.DEFAULT),
                 ValidCall.of(Signature.SCORING_RULE, ScoringRuleOptions.DEFAULT).form(1));
+    }
+
+    private static ValidCall sequences() {
+        return ValidCall.of(
+                Signature.SEQUENCE_LOGPS, SequenceOptions.DEFAULT.withTailWeight(.5));
     }
 
     static ValidCall step(Loss.OfStep loss) {
@@ -254,7 +261,7 @@ class BothBordersTest {
         List<String> java = new ArrayList<>();
         List<String> library = new ArrayList<>();
         for (Operand operand : call.signature().operands()) {
-            boolean isExtra = call.without().contains(operand);
+            boolean isExtra = !call.operands().contains(operand);
             List<Mistake> mistakes =
                     isExtra
                             ? List.of(new Mistake("given", attempt -> attempt.give(operand)))
@@ -295,10 +302,13 @@ class BothBordersTest {
                                 .size('P', 1)
                                 .size('L', 1)
                                 .without(ofOptions()),
-                        ValidCall.of(
-                                        Signature.SEQUENCE_LOGPS,
-                                        SequenceOptions.DEFAULT.withTailWeight(.5))
-                                .size('B', 3),
+                        sequences().size('B', 3),
+                        sequences().size('B', 3).form(1),
+                        sequences().size('B', 0).form(1),
+                        step(new Dlrml())
+                                .size('P', 0)
+                                .form(1)
+                                .without(PreferenceStepOperand.REFERENCE_LOGPS),
                         ValidCall.of(
                                         Signature.PREFERENCE_STEP,
                                         stepOptions(new Ipo(), false),

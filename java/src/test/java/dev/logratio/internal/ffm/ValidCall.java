@@ -67,7 +67,12 @@ record ValidCall(
     }
 
     List<Operand> operands() {
-        return signature.operands().stream().filter(o -> !without.contains(o)).toList();
+        return signature.operands().stream().filter(this::has).toList();
+    }
+
+    private boolean has(Operand operand) {
+        boolean isPacked = operand.declaration().presence() == Operand.Presence.PACKED;
+        return !without.contains(operand) && (!isPacked || form == 1);
     }
 
     /** The dtype that an operand has. */
@@ -146,7 +151,10 @@ record ValidCall(
                             null));
         }
 
-        /** Values that are right wherever they stand: .5, flags that are set, small numbers. */
+        /**
+         * Values that are right wherever they stand: .5, flags that are set, small numbers. Of
+         * packed sequences the last one has no token.
+         */
         private MemorySegment filled(Operand operand, DType dtype) {
             MemorySegment room = room(operand);
             Tensor all = Tensor.wrap(room, dtype, ROOM_BYTES / dtype.bytes());
@@ -154,8 +162,10 @@ record ValidCall(
                 all.fill(.5);
             } else {
                 boolean isNumber = dtype == DType.I64 || dtype == DType.I32;
+                long tokens = operand.id().equals("cu_seqlens") ? valid.sizes.get('N') : 0;
                 for (long i = 0; i < all.elementCount(); i++) {
-                    all.setLong(isNumber ? i % DISTINCT : 1, i);
+                    long number = tokens > 0 ? Math.min(2 * i, tokens) : i % DISTINCT;
+                    all.setLong(isNumber ? number : 1, i);
                 }
             }
             return room;
