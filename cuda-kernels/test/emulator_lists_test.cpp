@@ -240,7 +240,7 @@ TEST(EmulatorLists, PartsCoverSequences) {
 }
 
 TEST(EmulatorLists, AMissingBarrierShows) {
-  expect_every_barrier_needed(6, [](std::string* failure) {
+  expect_every_barrier_needed(5, [](std::string* failure) {
     std::string bits;
     try {
       List list(1200);

@@ -148,7 +148,7 @@ typedef struct lr_cuda {
   void* workspace; /* on the tensors' device; NULL asks for workspace_bytes */
   uint64_t workspace_bytes;
   int64_t* bad_values; /* optional, on the tensors' device: incremented by the number of bad
-                          labels, weights and pairs */
+                          labels, weights, pairs and numbers of cu_seqlens */
 } lr_cuda;
 
 /* What runs CUDA calls. */

@@ -50,7 +50,8 @@ public final class PreferenceStep {
      * Describes a call.
      *
      * @param loss the loss and its options
-     * @param logits [2P,T,V], or [N,V] if packed, F32, BF16 or F16; row 0..P-1 is chosen, P..2P-1 rejected
+     * @param logits [2P,T,V], or [N,V] if packed, F32, BF16 or F16; row 0..P-1 is chosen, P..2P-1
+     *     rejected
      * @param labels [2P,T], or [N] if packed, int, in [0,V) or the ignore index
      * @return the operation, with only the metrics wanted yet
      */
@@ -64,7 +65,8 @@ public final class PreferenceStep {
      * for those that are not {@link Loss.ReferenceFree}; it is an error if all are.
      *
      * @param losses at least one
-     * @param logits [2P,T,V], or [N,V] if packed, F32, BF16 or F16; row 0..P-1 is chosen, P..2P-1 rejected
+     * @param logits [2P,T,V], or [N,V] if packed, F32, BF16 or F16; row 0..P-1 is chosen, P..2P-1
+     *     rejected
      * @param labels [2P,T], or [N] if packed, int, in [0,V) or the ignore index
      * @return the operation, with only the metrics wanted yet
      * @throws IllegalArgumentException if there is no loss

@@ -30,7 +30,8 @@ public final class SequenceLogps {
     /**
      * Describes a call.
      *
-     * @param tokenLogps [B,T], or [N] if packed, float; may be {@code null} where {@link #logps} is not wanted
+     * @param tokenLogps [B,T], or [N] if packed, float; may be {@code null} where {@link #logps} is
+     *     not wanted
      * @param mask [B,T], or [N] if packed: BOOL, U8 or F32
      * @return the operation, with no output wanted yet
      */

@@ -181,8 +181,7 @@ class PackedTest {
             Tensor logps = Tensor.zeros(arena, DType.F64, batch.sequences());
             Tensor counts = Tensor.zeros(arena, DType.F64, batch.sequences());
             Tensor logits = batch.logits(packed);
-            Tensor gradient =
-                    Tensor.zeros(arena, logits.dtype(), logits.shape()).fill(Double.NaN);
+            Tensor gradient = Tensor.zeros(arena, logits.dtype(), logits.shape()).fill(Double.NaN);
             PreferenceStep call =
                     PreferenceStep.of(losses, logits, batch.labels(packed))
                             .sequenceOptions(summed(losses, options))

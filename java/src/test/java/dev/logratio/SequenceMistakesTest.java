@@ -53,7 +53,8 @@ class SequenceMistakesTest {
                                         .gradTokenLogps(out(DType.F32, 4, 3))
                                         .run(b)),
                 new Mistake(
-                        "grad_token_logps is missing, expected float [B,T] or [N], as grad_logps is given",
+                        "grad_token_logps is missing, expected float [B,T] or [N], as grad_logps is"
+                            + " given",
                         b ->
                                 SequenceLogps.of(f32(4, 3), mask)
                                         .gradLogps(f32(4))

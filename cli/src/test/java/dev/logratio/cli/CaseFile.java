@@ -73,8 +73,7 @@ final class CaseFile {
 
     /** The same of packed sequences of 3, 0, 2 and 3 tokens. */
     static CaseFile packedStep() {
-        return step()
-                .random("logits", DType.F32, 8, 5)
+        return step().random("logits", DType.F32, 8, 5)
                 .labels("labels", new long[] {0, 1, 2, 3, -100, 4, 1, 2}, 8)
                 .mask("mask", DType.BOOL, 8)
                 .random("reference_token_logps", DType.F32, 8)

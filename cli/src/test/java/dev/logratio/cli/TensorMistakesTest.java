@@ -280,8 +280,14 @@ class TensorMistakesTest {
                 "token_logps has shape [4,3]",
                 "[N] as cu_seqlens is there");
         all.add(CaseFile.packedSequence().without("cu_seqlens"), "token_logps has", "[B,T], or");
-        all.add(CaseFile.packedStep().shaped("cu_seqlens", 4), "cu_seqlens has shape [4]", "[2P+1]");
-        all.add(CaseFile.packedStep().shaped("cu_seqlens", 0), "cu_seqlens has shape [0]", "[2P+1]");
+        all.add(
+                CaseFile.packedStep().shaped("cu_seqlens", 4),
+                "cu_seqlens has shape [4]",
+                "[2P+1]");
+        all.add(
+                CaseFile.packedStep().shaped("cu_seqlens", 0),
+                "cu_seqlens has shape [0]",
+                "[2P+1]");
         all.add(CaseFile.packedStep().shaped("cu_seqlens", 1), "cu_seqlens is I64 [1]", "8 tokens");
         all.add(CaseFile.packedStep().as("cu_seqlens", DType.F32), "cu_seqlens has dtype F32");
         all.add(CaseFile.packedStep().shaped("labels", 7), "labels has shape [7]", "N = 8");

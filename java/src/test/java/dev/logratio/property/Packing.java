@@ -5,8 +5,8 @@ import dev.logratio.Tensor;
 import java.util.Arrays;
 
 /**
- * Packs padded sequences: each is cut to a length of its own. What it is cut off from must not count
- * in the padded call, whose results the packed one has.
+ * Packs padded sequences: each is cut to a length of its own. What it is cut off from must not
+ * count in the padded call, whose results the packed one has.
  */
 record Packing(Draw draw, int[] lengths) {
     static Packing drawn(Draw draw, int sequences, int tokens) {

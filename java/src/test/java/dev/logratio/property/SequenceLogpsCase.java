@@ -98,7 +98,12 @@ record SequenceLogpsCase(
 
     @Override
     public String description() {
-        return "token_logps " + tokenLogps + ", mask " + mask + ", " + options
+        return "token_logps "
+                + tokenLogps
+                + ", mask "
+                + mask
+                + ", "
+                + options
                 + (packing == null ? "" : ", lengths " + Arrays.toString(packing.lengths()));
     }
 

@@ -115,8 +115,7 @@ class BothBordersTest {
     }
 
     private static ValidCall sequences() {
-        return ValidCall.of(
-                Signature.SEQUENCE_LOGPS, SequenceOptions.DEFAULT.withTailWeight(.5));
+        return ValidCall.of(Signature.SEQUENCE_LOGPS, SequenceOptions.DEFAULT.withTailWeight(.5));
     }
 
     static ValidCall step(Loss.OfStep loss) {
