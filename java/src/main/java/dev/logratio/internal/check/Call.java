@@ -280,7 +280,7 @@ public final class Call {
                 requireShape(operands.get(i), tensors[i]);
             }
             if (i == 0) {
-                requirePacked();
+                Packed.check(this, form == 1);
                 signature.rules().sizes(this);
             }
         }
@@ -340,24 +340,6 @@ public final class Call {
             }
         }
         throw mismatch(operand, "shape " + Shape.names(forms));
-    }
-
-    /** The first operand has the form that goes with {@code cu_seqlens}, or with none. */
-    private void requirePacked() {
-        for (Operand operand : operands) {
-            boolean isPacked = operand.declaration().presence() == Operand.Presence.PACKED;
-            if (!isPacked || has(operand) == (form == 1)) {
-                continue;
-            }
-            Operand first = operands.getFirst();
-            List<Shape> forms = first.declaration().forms();
-            throw mismatch(
-                    first,
-                    form == 1
-                            ? "shape %s, or %s with %s"
-                                    .formatted(forms.getFirst(), operand.id(), forms.getLast())
-                            : "shape %s as %s is given".formatted(forms.getLast(), operand.id()));
-        }
     }
 
     private static void requireWritable(Operand operand, StridedTensor tensor) {
