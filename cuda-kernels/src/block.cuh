@@ -18,7 +18,7 @@ constexpr int kMaxSums = 11;
 struct BlockScratch {
   double sums[kListWarps][kMaxSums];
   double totals[kMaxSums];
-  int64_t counts[kListWarps][2];
+  int counts[2][kListWarps];
   bool last;
 };
 

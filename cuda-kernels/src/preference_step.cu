@@ -7,6 +7,7 @@
 // or 8; between lie some tens of bytes per token. Rows that do not count are not read, and get
 // zeros. The launches, none of which waits for a value on the host:
 //
+//   offsets   only of packed sequences: whether they rise, by one block
 //   weights   only where answers have tails: of tokens in their sums, by two launches where a
 //             sequence is long. With a tail of weight 0 whole rows drop out, if nothing else needs
 //             them
@@ -19,7 +20,6 @@
 //             pass over the tokens is needed for it. With metrics it leaves each row's sum of
 //             squares and number of non-finite values behind
 //   norm      only with metrics and a gradient: a grid adds these up, in a fixed order
-#include "list_sum.cuh"
 #include "operations.h"
 #include "step_examples.cuh"
 #include "step_nll.cuh"
@@ -129,9 +129,10 @@ struct StepUpstream {
 
   Mask mask;
   int64_t columns;
-  int64_t tokens;  // of a sequence
-  int64_t chosen_rows;
-  const double* weights;  // of tokens in their sums; null: those of the mask
+  int64_t chosen;              // sequences, the first ones
+  int64_t length;              // of a sequence, where they are padded
+  const int64_t* sequence_of;  // of each row, where they are packed; or null
+  const double* weights;       // of tokens in their sums; null: those of the mask
   const math::RowNorm* norms;
   const math::SequenceFigures* sequences;
   const double* sequence_gradient;
@@ -147,10 +148,10 @@ struct StepUpstream {
       const double weight = mask_weight(mask, r);
       if (!math::counts(weight))
         return up;
-      const int64_t sequence = r / tokens;
+      const int64_t sequence = sequence_of != nullptr ? sequence_of[r] : r / length;
       up.grad_logp = math::token_gradient(
           sequence_gradient[sequence], weights != nullptr ? weights[r] : weight,
-          sequences[sequence].divisor, *chosen_token_gradient, r < chosen_rows);
+          sequences[sequence].divisor, *chosen_token_gradient, sequence < chosen);
     }
     if (!up.is_zero())
       up.norm = norms[r];
@@ -166,25 +167,59 @@ struct StepUpstream {
   }
 };
 
-__global__ void __launch_bounds__(kListThreads)
-    step_norm(const RowTotals* totals, int64_t count, ListMemory memory, lr_step_metrics* metrics) {
+// The norm of the gradient: by parts of sequences of some hundred totals each, by sequence, and
+// then over the sequences.
+struct StepNorm {
+  Cut cut;
+  int64_t totals_each;  // of a row
+  const RowTotals* totals;
+  RowTotals* of_parts;
+  uint32_t* arrivals;  // 0 before and after
+  lr_step_metrics* metrics;
+};
+
+inline Cut cut_for_norm(const math::SequenceSpans& spans, int64_t rows, int64_t totals_each) {
+  return cut_sequences(spans, rows, std::max<int64_t>(kPartTokens / totals_each, 1));
+}
+
+__global__ void __launch_bounds__(kListThreads) step_norm(const LR_PARAMETER StepNorm call) {
   LR_SHARED(BlockScratch, scratch, 1);
-  double sums[2];
-  const bool finishes = sum_list(count, memory, scratch, sums, [&](int64_t k, double(&own)[2]) {
-    own[0] += totals[k].squares;
-    own[1] += totals[k].nonfinite;
-  });
-  if (!finishes || threadIdx.x != 0)
+  for (int64_t b = blockIdx.x; b < call.cut.parts; b += gridDim.x) {
+    const Part part(call.cut, b);
+    const RowTotals* const totals = call.totals + (part.row + part.begin) * call.totals_each;
+    const int64_t count = (part.end - part.begin) * call.totals_each;
+    RowTotals own{};
+    for (int64_t k = threadIdx.x; k < count; k += kListThreads)
+      own = sum_of(own, totals[k]);
+    own = block_sum_of(own, scratch);
+    if (threadIdx.x == 0)
+      call.of_parts[b] = own;
+  }
+  if (!last_of_grid(call.arrivals, scratch))
     return;
-  metrics->grad_norm = sqrt(sums[0]);
-  metrics->nonfinite += static_cast<int64_t>(sums[1]);
+  // A thread takes a sequence, or a warp where there are few of them.
+  const int64_t sequences = call.cut.spans.count, team = sequences < kListThreads ? kWarp : 1;
+  RowTotals all{};
+  for (int64_t b = threadIdx.x / team; b < sequences; b += kListThreads / team) {
+    const int64_t end = call.cut.first_part(b + 1);
+    RowTotals own{};
+    for (int64_t p = call.cut.first_part(b) + threadIdx.x % team; p < end; p += team)
+      own = sum_of(own, call.of_parts[p]);
+    all = sum_of(all, own);
+  }
+  const RowTotals sums = block_sum_of(all, scratch);
+  if (threadIdx.x != 0)
+    return;
+  lr_step_metrics* const metrics = call.metrics;
+  metrics->grad_norm = sqrt(sums.squares);
+  metrics->nonfinite += static_cast<int64_t>(sums.nonfinite);
 }
 
 // What a chain is asked for besides the figures that its call has views of.
 struct StepNeeds {
-  bool every_figure;    // of counted tokens, beside their log-probs
-  bool every_token;     // those of weight 0 after the tail weight, too
-  int64_t chosen_rows;  // the first ones, with a gradient of their own for each token
+  bool every_figure;  // of counted tokens, beside their log-probs
+  bool every_token;   // those of weight 0 after the tail weight, too
+  int64_t chosen;     // the first sequences, with a gradient of their own for each token
 };
 
 template <class Watch, class Layer>
@@ -193,9 +228,9 @@ void launch_step_backward(const op::Step& step, const StepNeeds& needs, const Ba
                           const Machine& machine) {
   const StepSequences& sequences = layer.sequences;
   const StepUpstream<Watch> upstream{
-      sequences.shape.mask,        step.logits.columns, step.tokens,  needs.chosen_rows,
-      sequences.weights,           sequences.norms,     sequences.of, layer.total_gradient,
-      layer.chosen_token_gradient, row_gradient,        totals};
+      sequences.shape.mask,  step.logits.columns,         needs.chosen,    step.length,
+      sequences.sequence_of, sequences.weights,           sequences.norms, sequences.of,
+      layer.total_gradient,  layer.chosen_token_gradient, row_gradient,    totals};
   launch_backward(rows, upstream, false, machine);
 }
 
@@ -219,16 +254,19 @@ lr_status run_step(Execution* execution, const op::Step* step, const StepNeeds& 
     };
     Layer layer{};
     layer.metrics = step->metrics;
-    const Sequences shape =
-        cut_sequences(step->sequence, {step->mask, step->labels}, sequences, step->tokens);
-    const bool has_parts = shape.parts > 1;
+    int64_t* const offsets = take_offsets(workspace, step->cu_seqlens, sequences);
+    const math::SequenceSpans spans{sequences, step->length, offsets};
+    const bool packed = step->cu_seqlens.present;
+    const Sequences shape{
+        step->sequence, {step->mask, step->labels}, cut_sequences(spans, rows, kPartTokens)};
+    const bool has_parts = !shape.cut.is_whole();
     math::RowNorm* const norms = workspace.take<math::RowNorm>(rows);
     math::TokenFigures* const figures =
         take.template operator()<math::TokenFigures>(wants_figures, rows);
-    const int64_t parts = sequences * shape.parts;
+    const int64_t parts = shape.cut.parts;
     layer.sequences = {shape,
                        take.template operator()<double>(shape.has_tails(), rows),
-                       take.template operator()<Candidates>(shape.has_tails() && has_parts, parts),
+                       take.template operator()<int64_t>(shape.has_tails() && has_parts, parts),
                        norms,
                        figures,
                        step->reference_logps,
@@ -237,6 +275,7 @@ lr_status run_step(Execution* execution, const op::Step* step, const StepNeeds& 
                        workspace.take<math::SequenceFigures>(sequences),
                        step->logps,
                        step->counts,
+                       take.template operator()<int64_t>(packed && has_backward, rows),
                        execution->bad_values};
     const StepExtras extras = plan(workspace, has_backward, &layer);
 
@@ -245,12 +284,21 @@ lr_status run_step(Execution* execution, const op::Step* step, const StepNeeds& 
     Partial* const partials = take_partials(forward, workspace);
     const BackwardRows backward =
         backward_rows_of(step->logits, step->gradient, rows, forward.transform, machine);
-    const int64_t written = rows * backward.parts_per_row();
-    RowTotals* const totals = take.template operator()<RowTotals>(has_backward && metrics, written);
-    ListMemory norm_memory{};
-    if (has_backward && metrics)
-      norm_memory = take_list_memory(workspace, written);
-    layer.cleared = norm_memory.arrivals;
+    const int64_t totals_each = backward.parts_per_row();
+    StepNorm norm{cut_for_norm(spans, rows, totals_each),
+                  totals_each,
+                  nullptr,
+                  nullptr,
+                  nullptr,
+                  step->metrics};
+    RowTotals* const totals =
+        take.template operator()<RowTotals>(has_backward && metrics, rows * totals_each);
+    if (has_backward && metrics) {
+      norm.totals = totals;
+      norm.of_parts = workspace.take<RowTotals>(norm.cut.parts);
+      norm.arrivals = workspace.take<uint32_t>(1);
+    }
+    layer.cleared = norm.arrivals;
     if (!workspace.ready())
       return;
 
@@ -260,6 +308,7 @@ lr_status run_step(Execution* execution, const op::Step* step, const StepNeeds& 
       poison(*output);
     if (has_backward && step->gradient.base != step->logits.base)
       poison(step->gradient, rows);
+    launch_copy(step->cu_seqlens, sequences, rows, offsets, execution->bad_values, machine.stream);
     const StepSequences& tokens = layer.sequences;
     if (rows > 0) {
       if (shape.has_tails())
@@ -280,8 +329,7 @@ lr_status run_step(Execution* execution, const op::Step* step, const StepNeeds& 
     if (metrics) {
       launch_step_backward<Totals>(*step, needs, backward, layer, extras.row_gradient, totals,
                                    machine);
-      launch(step_norm, grid_of(parts_of(written)), kListThreads, 0, machine.stream, totals,
-             written, norm_memory, step->metrics);
+      launch(step_norm, grid_of(norm.cut.parts), kListThreads, 0, machine.stream, norm);
     } else {
       launch_step_backward<Unwatched>(*step, needs, backward, layer, extras.row_gradient, nullptr,
                                       machine);
@@ -297,7 +345,7 @@ lr_status preference_step(Execution* execution, const op::PreferenceStep* step) 
   });
   const op::TensorView* const gradients = step->parameters.gradients;
   return run_step(
-      execution, step, {step->wpo != LR_WPO_OFF, sft, step->rows() / 2},
+      execution, step, {step->wpo != LR_WPO_OFF, sft, step->pairs},
       {&step->chosen_rewards, &step->rejected_rewards, gradients, gradients + 1, gradients + 2},
       step->parameters.none() ? step_pairs<false> : step_pairs<true>,
       [&](Workspace& workspace, bool has_backward, StepPairs* pairs) {

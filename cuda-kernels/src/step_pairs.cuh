@@ -299,6 +299,7 @@ inline StepExtras plan_extras(const op::PreferenceStep& step, Workspace& workspa
              by_row = has_backward && (has_mask || (sft && step.pair_weights.present));
   call->extras = has_sums ? workspace.take<SequenceExtras>(sequences) : nullptr;
   return {call->sequences,
+          rows,
           {step.nll_mask, step.labels},
           has_mask ? workspace.take<double>(rows) : nullptr,
           call->extras,

@@ -11,7 +11,7 @@ namespace logratio::device {
 struct StepSequences {
   Sequences shape;
   double* weights;                    // of tokens in their sums; null: those of the mask
-  Candidates* candidates;             // of parts; null where a sequence is one part, or has no tail
+  int64_t* candidates;                // of parts; null where a sequence is one part, or has no tail
   const math::RowNorm* norms;         // of tokens that were read
   const math::TokenFigures* figures;  // of every counted token; null where nobody needs them
   op::TensorView reference_logps;
@@ -20,27 +20,28 @@ struct StepSequences {
   math::SequenceFigures* of;
   op::TensorView logps;
   op::TensorView counts;
+  int64_t* sequence_of;  // of each token, where sequences are packed, for the backward; or null
   int64_t* bad_values;
-
-  int64_t all_parts() const { return shape.count * shape.parts; }
 };
 
 __global__ void __launch_bounds__(kListThreads)
     count_candidates_of_parts(const LR_PARAMETER StepSequences call) {
   LR_SHARED(BlockScratch, scratch, 1);
-  for (int64_t b = blockIdx.x; b < call.shape.count * call.shape.parts; b += gridDim.x) {
-    int64_t before;
-    const Candidates all = count_candidates(call.shape, Part(call.shape, b), scratch, &before);
+  for (int64_t b = blockIdx.x; b < call.shape.cut.parts; b += gridDim.x) {
+    const Part part(call.shape.cut, b);
+    double all[1] = {
+        static_cast<double>(count_candidates(call.shape, part.sequence, part.begin, part.end))};
+    block_sum(all, scratch);
     if (threadIdx.x == 0)
-      call.candidates[b] = all;
+      call.candidates[b] = static_cast<int64_t>(all[0]);
   }
 }
 
 __global__ void __launch_bounds__(kListThreads)
     weigh_tokens(const LR_PARAMETER StepSequences call) {
   LR_SHARED(BlockScratch, scratch, 1);
-  for (int64_t b = blockIdx.x; b < call.shape.count * call.shape.parts; b += gridDim.x) {
-    for_tokens(call.shape, Part(call.shape, b), call.candidates, scratch,
+  for (int64_t b = blockIdx.x; b < call.shape.cut.parts; b += gridDim.x) {
+    for_tokens(call.shape, Part(call.shape.cut, b), call.candidates, scratch,
                [&](int64_t token, MaskedToken, double weight) { call.weights[token] = weight; });
   }
 }
@@ -48,7 +49,12 @@ __global__ void __launch_bounds__(kListThreads)
 // Called by one thread, with the sums over all tokens of sequence b.
 __device__ inline void finish_sequence(const StepSequences& call, int64_t b,
                                        math::SequenceFigures sums) {
-  sums.divisor = math::divisor_of(call.shape.options, sums.count);
+  const bool bad = are_bad(call.shape.cut.spans);
+  if (bad) {  // the number of tokens is kept, so that means over them are NaN
+    sums.count = sums.nll = sums.weighed_logp = sums.entropy = sums.mean_raw = sums.right =
+        math::kNaN;
+  }
+  sums.divisor = bad ? math::kNaN : math::divisor_of(call.shape.options, sums.count);
   sums.logp /= sums.divisor;
   sums.reference = call.reference_logps.present ? read_double(call.reference_logps, b)
                                                 : sums.reference / sums.divisor;
@@ -59,11 +65,11 @@ __device__ inline void finish_sequence(const StepSequences& call, int64_t b,
 
 // The same where a sequence has several parts.
 __device__ inline void finish_sequence(const StepSequences& call, int64_t b) {
-  const math::SequenceFigures* const parts = call.of_parts + b * call.shape.parts;
   math::SequenceFigures sums{};
+  const int64_t end = call.shape.cut.first_part(b + 1);
 #pragma unroll 4
-  for (int64_t p = 0; p < call.shape.parts; ++p)
-    sums = sum_of(sums, parts[p]);
+  for (int64_t p = call.shape.cut.first_part(b); p < end; ++p)
+    sums = sum_of(sums, call.of_parts[p]);
   finish_sequence(call, b, sums);
 }
 
@@ -75,12 +81,14 @@ __global__ void __launch_bounds__(kListThreads) step_tokens(const LR_PARAMETER S
   };
   const Mask& mask = call.shape.mask;
   const bool of_tokens = call.reference_token_logps.present;
-  for (int64_t b = blockIdx.x; b < call.shape.count * call.shape.parts; b += gridDim.x) {
-    const Part part(call.shape, b);
+  for (int64_t b = blockIdx.x; b < call.shape.cut.parts; b += gridDim.x) {
+    const Part part(call.shape.cut, b);
     Sums own{};
     int bad = 0;
     for (int64_t t = part.begin + threadIdx.x; t < part.end; t += kListThreads) {
-      const int64_t token = part.sequence * call.shape.tokens + t;
+      const int64_t token = part.row + t;
+      if (call.sequence_of != nullptr)
+        call.sequence_of[token] = part.sequence;
       const MaskedToken masked = read_mask(mask, token);
       const double weight = call.weights != nullptr ? call.weights[token] : masked.weight;
       bad += masked.is_bad ? 1 : 0;
@@ -111,7 +119,7 @@ __global__ void __launch_bounds__(kListThreads) step_tokens(const LR_PARAMETER S
 
 // Before the forward.
 inline void launch_weights(const StepSequences& call, void* stream) {
-  const dim3 grid = grid_of(call.all_parts());
+  const dim3 grid = grid_of(call.shape.cut.parts);
   if (call.candidates != nullptr)
     launch(count_candidates_of_parts, grid, kListThreads, 0, stream, call);
   launch(weigh_tokens, grid, kListThreads, 0, stream, call);

@@ -9,6 +9,7 @@
 #include "removed_barriers.h"
 // The kernels, with barriers that can be missing.
 #include "list_sum.cuh"
+#include "offsets.cu"
 #include "operations.h"
 #include "sequence_logps.cu"
 #include "step_tokens.cuh"
@@ -109,7 +110,7 @@ struct Tokens {
   device::StepSequences call{};
   Tensor mask, labels, reference, logps{D::f64, {kSequences}}, counts{D::f64, {kSequences}};
   std::vector<double> weights;
-  std::vector<device::Candidates> candidates;
+  std::vector<int64_t> candidates;
   std::vector<math::RowNorm> norms;
   std::vector<math::TokenFigures> figures;
   std::vector<math::SequenceFigures> parts, sequences;
@@ -132,18 +133,18 @@ struct Tokens {
     const auto view = [&](const Tensor& t, op::ElementType type) {
       return op::TensorView{true, type, t.at(0), 1, t.size(), 0, 1};
     };
-    call.shape = device::cut_sequences(
-        options, {view(mask, op::ElementType::f32), {view(labels, op::ElementType::i32), -100}},
-        kSequences, tokens);
+    call.shape = {options,
+                  {view(mask, op::ElementType::f32), {view(labels, op::ElementType::i32), -100}},
+                  device::cut_sequences({kSequences, tokens, nullptr}, all, device::kPartTokens)};
     weights.resize(static_cast<size_t>(all));
-    candidates.resize(static_cast<size_t>(call.all_parts()));
-    parts.resize(static_cast<size_t>(call.all_parts()));
+    candidates.resize(static_cast<size_t>(call.shape.cut.parts));
+    parts.resize(static_cast<size_t>(call.shape.cut.parts));
     sequences.resize(kSequences);
     if (call.shape.has_tails())
       call.weights = weights.data();
-    if (call.shape.has_tails() && call.shape.parts > 1)
+    if (call.shape.has_tails() && !call.shape.cut.is_whole())
       call.candidates = candidates.data();
-    if (call.shape.parts > 1)
+    if (!call.shape.cut.is_whole())
       call.of_parts = parts.data();
     call.norms = norms.data();
     call.figures = figures.data();
@@ -162,7 +163,8 @@ struct Tokens {
       bits = bits_of(weights);
       launch(device::weigh_tokens, 2, kListThreads, 0, nullptr, call);
     }
-    launch(device::step_tokens, device::grid_of(call.all_parts()), kListThreads, 0, nullptr, call);
+    launch(device::step_tokens, device::grid_of(call.shape.cut.parts), kListThreads, 0, nullptr,
+           call);
     return bits + bits_of(weights) + bits_of(candidates) + bits_of(parts) + bits_of(sequences);
   }
   template <class T>
@@ -180,6 +182,8 @@ std::string reduce_sequences(const lr_sequence_options& options, int64_t tokens)
   };
   op::SequenceLogps call{};
   call.options = options;
+  call.sequences = Tokens::kSequences;
+  call.length = tokens;
   call.mask = {true, op::ElementType::f32, t.mask.at(0), Tokens::kSequences, tokens, tokens, 1};
   call.token_logps = view(t.reference, op::ElementType::f32);
   call.grad_logps = view(upstream, op::ElementType::f64);
@@ -199,9 +203,10 @@ constexpr lr_sequence_options kPlain{LR_SUM, LR_ALIGN_COMPLETION, 1, 1},
 TEST(EmulatorLists, TokensWeighTheSameInPartsAndInOne) {
   for (const lr_sequence_options& options : {kTails, kColumns}) {
     Tokens cut(options, 1100), whole(options, 1100);
-    EXPECT_EQ(cut.call.shape.parts, 3);
-    whole.call.shape =
-        device::whole_sequences(options, whole.call.shape.mask, Tokens::kSequences, 1100);
+    EXPECT_EQ(cut.call.shape.cut.parts_each, 3);
+    whole.call.shape.cut = device::cut_sequences(whole.call.shape.cut.spans,
+                                                 Tokens::kSequences * 1100, device::kWhole);
+    EXPECT_EQ(whole.call.shape.cut.parts, Tokens::kSequences);
     whole.call.candidates = nullptr;
     cut.run();
     device::launch_weights(whole.call, nullptr);
@@ -209,17 +214,33 @@ TEST(EmulatorLists, TokensWeighTheSameInPartsAndInOne) {
   }
 }
 
-TEST(EmulatorLists, NoSequenceHasMorePartsThanAThreadAdds) {
-  for (int64_t tokens : {0, 1, 512, 513, 16384, 16385, 131072, 1000003}) {
-    const device::Sequences s = device::cut_sequences(kPlain, {}, 2, tokens);
-    EXPECT_LE(s.parts, device::kMaxParts);
-    EXPECT_GE(s.parts * s.part_tokens, tokens);
-    EXPECT_LT((s.parts - 1) * s.part_tokens, std::max<int64_t>(tokens, 1));
+// Every token is in one part, which begins at a place that its sequence alone decides.
+TEST(EmulatorLists, PartsCoverSequences) {
+  const std::vector<int64_t> offsets{0, 0, 3, 515, 515, 1540, 1541, 2565, 2565};
+  const auto sequences = static_cast<int64_t>(offsets.size()) - 1;
+  for (const math::SequenceSpans& spans :
+       {math::SequenceSpans{sequences, math::kPacked, offsets.data()},
+        math::SequenceSpans{5, 513, nullptr}, math::SequenceSpans{5, 512, nullptr}}) {
+    const int64_t tokens = spans.end(spans.count - 1);
+    for (int64_t each : {int64_t{1}, int64_t{7}, device::kPartTokens, device::kWhole}) {
+      const device::Cut cut = device::cut_sequences(spans, tokens, each);
+      std::vector<int> seen(static_cast<size_t>(tokens));
+      for (int64_t p = 0; p < cut.parts; ++p) {
+        const device::Part part(cut, p);
+        EXPECT_EQ(part.begin % each,
+                  part.begin == spans.size(part.sequence) ? part.begin % each : 0);
+        EXPECT_LE(part.end, spans.size(part.sequence));
+        for (int64_t t = part.begin; t < part.end; ++t)
+          ++seen[static_cast<size_t>(spans.begin(part.sequence) + t)];
+      }
+      EXPECT_EQ(seen, std::vector<int>(seen.size(), 1)) << each;
+      EXPECT_EQ(cut.first_part(spans.count), cut.parts);
+    }
   }
 }
 
 TEST(EmulatorLists, AMissingBarrierShows) {
-  expect_every_barrier_needed(6, [](std::string* failure) {
+  expect_every_barrier_needed(5, [](std::string* failure) {
     std::string bits;
     try {
       List list(1200);

@@ -143,7 +143,8 @@ LR_API lr_status lr_set_threads(int32_t threads);
  * or one twice, and log-probabilities that are NaN or whose probabilities sum to more than 1 give
  * the row's pair the value NaN and gradient 0, and are counted once. Where all weights of models are
  * 0 or bad, values are NaN, and that is counted. Parameters that are given as tensors are taken as
- * they are.
+ * they are. Where cu_seqlens does not rise from 0 to the number of tokens, its wrong numbers are
+ * counted, and every result is NaN.
  */
 typedef struct lr_cuda {
   uint64_t size;
@@ -151,7 +152,7 @@ typedef struct lr_cuda {
   void* workspace; /* on the tensors' device; NULL asks for workspace_bytes */
   uint64_t workspace_bytes;
   int64_t* bad_values; /* optional, on the tensors' device: incremented by the number of bad
-                          labels, weights and pairs */
+                          labels, weights, pairs and numbers of cu_seqlens */
 } lr_cuda;
 
 /* What runs CUDA calls. */
@@ -351,6 +352,11 @@ typedef struct lr_sequence_options {
  *   grad_logps [B] float, with grad_token_logps [B,T] float: the gradient, 0 where the mask does
  *                             not count
  *   outputs: logps [B], counts [B] float; counts is the sum of the token weights
+ *   cu_seqlens [B+1] int      packed sequences, of any length, one after the other without padding:
+ *                             0, then where each ends among the tokens, the number of tokens last.
+ *                             Tensors [B,T] are then [N], N tokens, and results are those of the
+ *                             padded call. Columns of LR_ALIGN_ABSOLUTE count from each sequence's
+ *                             start
  */
 typedef struct lr_sequence_logps_args {
   uint64_t size;
@@ -364,6 +370,7 @@ typedef struct lr_sequence_logps_args {
   const DLTensor* counts;
   const DLTensor* grad_token_logps;
   lr_cuda* cuda; /* needed with CUDA tensors, NULL otherwise */
+  const DLTensor* cu_seqlens;
 } lr_sequence_logps_args;
 LR_API lr_status lr_sequence_logps(const lr_sequence_logps_args* args);
 
@@ -604,6 +611,9 @@ typedef struct lr_step_metrics {
  *            chosen_rewards [P], rejected_rewards [P] float; grad_logits as the logits, which it
  *            may be (in place); metrics; grad_beta, grad_beta_kl, grad_beta_mix, grad_tau of the
  *            loss, as in lr_pair_loss
+ *   cu_seqlens [2P+1] int          packed sequences, as in lr_sequence_logps: logits are then
+ *                                  [N,V] and tensors [2P,T] are [N], N tokens. Results are those of
+ *                                  the padded call
  * A token counts if its mask counts and its label is not ignore_index. Rows that do not count are
  * not read, nor are their labels; their gradient is 0. `metrics` is host memory, or device memory
  * in a call on CUDA tensors. Rewards are those of the first loss that has some; where none has,
@@ -647,6 +657,7 @@ typedef struct lr_preference_step_args {
   const DLTensor* grad_beta_kl;
   const DLTensor* grad_beta_mix;
   const DLTensor* grad_tau;
+  const DLTensor* cu_seqlens;
 } lr_preference_step_args;
 LR_API lr_status lr_preference_step(const lr_preference_step_args* args);
 
@@ -671,6 +682,7 @@ LR_API lr_status lr_preference_step(const lr_preference_step_args* args);
  *   sequence_options               tail_weight is 1, as no example shares tokens with another
  *   outputs: losses [B], logps [B], counts [B], rewards [B] (beta times the log-ratio), kl [1]
  *            float; grad_logits as the logits, which it may be (in place); metrics
+ *   cu_seqlens [B+1] int           packed sequences, as in lr_preference_step
  * Which tokens count, what is read, and where `metrics` lies, is as in lr_preference_step. In the
  * metrics, loss is the mean over the examples; rewards_chosen and rewards_rejected are the means
  * over the examples of their side, 0 where there are none, and rewards_margin is their difference;
@@ -702,6 +714,7 @@ typedef struct lr_unpaired_step_args {
   const DLTensor* grad_logits;
   lr_step_metrics* metrics;
   lr_cuda* cuda; /* needed with CUDA tensors, NULL otherwise */
+  const DLTensor* cu_seqlens;
 } lr_unpaired_step_args;
 LR_API lr_status lr_unpaired_step(const lr_unpaired_step_args* args);
 

@@ -121,8 +121,10 @@ using OptionMember = double lr_loss_options::*;
 struct Presence {
   bool is_required = false;
   Field together_with = nullptr;  // there where that one is, and only there
+  bool is_packed = false;         // there in the second form, of packed sequences, and only there
 };
 inline constexpr Presence kRequired{true};
+inline constexpr Presence kPacked{false, nullptr, true};
 constexpr Presence with(const DLTensor* const& other) { return {false, &other}; }
 
 // Each is built where it lies in its list: a copy of a dozen shows in the time of a call.

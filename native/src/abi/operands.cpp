@@ -123,6 +123,8 @@ void Operands::check_tensors() {
     check_type(k);
   for (int k = 0; k < count_; ++k) {
     check_shape(k);
+    if (k == 0)
+      check_packed();
     if (k == 0 && derived_.letter != 0)
       sizes_[derived_.letter] = derived_.times * sizes_[derived_.from];
     fill(k);
@@ -169,6 +171,23 @@ void Operands::narrow_forms(const Operand& operand) {
 bool Operands::has_columns(const Operand& operand) const {
   const Pattern& pattern = pattern_of(operand);
   return operand.columns != nullptr && pattern.letters[pattern.rank - 1] == 'K' - 'A' + 1;
+}
+
+// The first operand has the form that goes with cu_seqlens, or with none.
+void Operands::check_packed() const {
+  for (const Operand& operand : all_) {
+    if (!operand.presence.is_packed)
+      continue;
+    const Operand& first = *given_[0];
+    const Pattern &padded = first.shapes->patterns[0], &packed = first.shapes->patterns[1];
+    const bool is_packed = &pattern_of(first) == &packed;
+    if (is_packed == (operand.tensor() != nullptr))
+      continue;
+    mismatch(first, "shape " + (is_packed ? bracketed(padded.text) + ", or " + operand.name +
+                                                " with " + bracketed(packed.text)
+                                          : bracketed(packed.text) + " as " + operand.name +
+                                                " is given"));
+  }
 }
 
 bool Operands::matches(const DLTensor& tensor, const Pattern& pattern) {

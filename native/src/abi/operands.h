@@ -51,6 +51,7 @@ class Operands {
   void check_shape(int number);
   void fill(int number) const;
   void narrow_forms(const Operand& operand);
+  void check_packed() const;
   bool matches(const DLTensor& tensor, const Pattern& pattern);
   Region region_of(int number) const;
   const Pattern& pattern_of(const Operand& operand) const;

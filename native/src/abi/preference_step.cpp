@@ -12,11 +12,15 @@
 #include "abi/values.h"
 #include "cpu/elements.h"
 #include "math/losses.h"
+#include "math/sequence_spans.h"
 
 using namespace logratio;
 using namespace logratio::abi;
 
 namespace {
+
+constexpr const Shapes& kRows = shape<"2P,T,V", "N,V">;
+constexpr const Shapes& kEachRow = shape<"2P,T", "N">;
 
 const math::LossInfo& info_of(const op::WeightedLoss& loss) {
   return *math::loss_info(loss.options.loss);
@@ -92,7 +96,7 @@ void check_counted_labels(const Operand& operand, const op::PreferenceStep& call
     return check_labels(operand, call.labels, vocabulary);
   std::vector<double> weights = cpu::read_mask(call.mask, call.rows());
   if (call.nll_mask) {
-    const std::vector<double> more = cpu::read_mask(call.nll_mask, call.rows() / 2);
+    const std::vector<double> more = cpu::read_mask(call.nll_mask, cpu::chosen_rows(call));
     std::transform(more.begin(), more.end(), weights.begin(), weights.begin(),
                    [](double one, double other) { return one > 0 ? one : other; });
   }
@@ -111,12 +115,10 @@ void check_reduction(const lr_sequence_options& options,
   }
 }
 
-// A batch without a token may have 2^61 pairs, or 2^62 tokens in each of none. Its pairs are all
-// alike, and where nothing tells them apart or is wanted of each, two of them have the means of
+// A padded batch without a token may have 2^61 pairs, or 2^62 tokens in each of none. Its pairs are
+// all alike, and where nothing tells them apart or is wanted of each, two of them have the means of
 // all; a variance takes no fewer.
 void shrink(const lr_preference_step_args& a, op::PreferenceStep* call) {
-  if (call->pairs == 0)
-    call->tokens = 0;
   const bool each = a.reference_logps != nullptr || a.pair_weights != nullptr ||
                     a.losses != nullptr || a.logps != nullptr || a.counts != nullptr ||
                     a.chosen_rewards != nullptr || a.rejected_rewards != nullptr ||
@@ -140,15 +142,16 @@ lr_status lr_preference_step(const lr_preference_step_args* args) {
     op::PreferenceStep call{};
     op::ParameterTensors& parameters = call.parameters;
     const Operand list[] = {
-        in("logits", a.logits, kLogits, shape<"2P,T,V">, call.logits, kRequired),
-        in("labels", a.labels, kInts, shape<"2P,T">, call.labels.values, kRequired),
-        in("mask", a.mask, kMasks, shape<"2P,T">, call.mask),
+        in("logits", a.logits, kLogits, kRows, call.logits, kRequired),
+        in("cu_seqlens", a.cu_seqlens, kInts, shape<"2P+1">, call.cu_seqlens, kPacked),
+        in("labels", a.labels, kInts, kEachRow, call.labels.values, kRequired),
+        in("mask", a.mask, kMasks, kEachRow, call.mask),
         in("reference_logps", a.reference_logps, kFloats, shape<"2P">, call.reference_logps),
-        in("reference_token_logps", a.reference_token_logps, kFloats, shape<"2P,T">,
+        in("reference_token_logps", a.reference_token_logps, kFloats, kEachRow,
            call.reference_token_logps),
         in("pair_weights", a.pair_weights, kFloats, shape<"P">, call.pair_weights),
         in("grad_loss", a.grad_loss, kFloats, shape<"1">, call.grad_loss),
-        in("nll_mask", a.nll_mask, kMasks, shape<"2P,T">, call.nll_mask),
+        in("nll_mask", a.nll_mask, kMasks, kEachRow, call.nll_mask),
         parameter("beta", a.beta, parameters, math::kScale, &lr_loss_options::beta),
         parameter("beta_kl", a.beta_kl, parameters, math::kScale, &lr_loss_options::beta_kl),
         parameter("beta_mix", a.beta_mix, parameters, math::kMix, &lr_loss_options::beta_mix),
@@ -158,7 +161,7 @@ lr_status lr_preference_step(const lr_preference_step_args* args) {
         out("counts", a.counts, kFloats, shape<"2P">, call.counts),
         out("chosen_rewards", a.chosen_rewards, kFloats, shape<"P">, call.chosen_rewards),
         out("rejected_rewards", a.rejected_rewards, kFloats, shape<"P">, call.rejected_rewards),
-        gradient("grad_logits", a.grad_logits, a.logits, shape<"2P,T,V">, call.gradient),
+        gradient("grad_logits", a.grad_logits, a.logits, kRows, call.gradient),
         parameter_gradient("grad_beta", a.grad_beta, parameters, math::kScale,
                            &lr_loss_options::beta),
         parameter_gradient("grad_beta_kl", a.grad_beta_kl, parameters, math::kScale,
@@ -191,24 +194,26 @@ lr_status lr_preference_step(const lr_preference_step_args* args) {
     check_parameters(list, info_of(losses.front()));
     operands.check_tensors();
     call.pairs = operands.size('P');
-    call.tokens = operands.size('T');
+    call.length = call.cu_seqlens ? math::kPacked : call.pairs == 0 ? 0 : operands.size('T');
+    check_has_sequences(operands[a.cu_seqlens], call.rows());
     for (const op::WeightedLoss& loss : losses)
       check_pairs(operands[a.logits], call.pairs, info_of(loss));
     check_parameter_shapes(list);
     const int64_t vocab = check_vocab(a.token_options.vocab, operands.size('V'));
     operands.check_apart();
     limit_columns(&call.logits, vocab);
-    if (call.labels.values.size() == 0)
+    if (call.rows() == 0 && !call.cu_seqlens)
       shrink(a, &call);
     call.sequences = 2 * call.pairs;
     if (placement.on_device()) {
       check_for_device(losses, a.metrics);
       return placement.run(&device::Table::preference_step, call);
     }
+    check_cu_seqlens(operands[a.cu_seqlens], call.cu_seqlens, call.rows());
     check_counted_labels(operands[a.labels], call, vocab);
     check_weights(operands[a.mask], call.mask);
     check_weights(operands[a.pair_weights], call.pair_weights);
-    check_weights(operands[a.nll_mask], call.nll_mask, call.rows() / 2);
+    check_weights(operands[a.nll_mask], call.nll_mask, cpu::chosen_rows(call));
     read_parameters(list, &losses.front().options);
     call.reward_beta = reward_beta(losses, call.has_reference());
     cpu::preference_step(call);

@@ -8,11 +8,15 @@
 #include "abi/options.h"
 #include "abi/values.h"
 #include "cpu/elements.h"
+#include "math/sequence_spans.h"
 
 using namespace logratio;
 using namespace logratio::abi;
 
 namespace {
+
+constexpr const Shapes& kRows = shape<"B,T,V", "N,V">;
+constexpr const Shapes& kEachRow = shape<"B,T", "N">;
 
 void check_one_reference(const lr_unpaired_step_args& a) {
   const bool of_sequences = a.reference_logps != nullptr,
@@ -29,12 +33,13 @@ lr_status lr_unpaired_step(const lr_unpaired_step_args* args) {
   return operation("lr_unpaired_step_args", args, [](const lr_unpaired_step_args& a) {
     op::UnpairedStep call{};
     const Operand list[] = {
-        in("logits", a.logits, kLogits, shape<"B,T,V">, call.logits, kRequired),
-        in("labels", a.labels, kInts, shape<"B,T">, call.labels.values, kRequired),
-        in("mask", a.mask, kMasks, shape<"B,T">, call.mask),
+        in("logits", a.logits, kLogits, kRows, call.logits, kRequired),
+        in("cu_seqlens", a.cu_seqlens, kInts, shape<"B+1">, call.cu_seqlens, kPacked),
+        in("labels", a.labels, kInts, kEachRow, call.labels.values, kRequired),
+        in("mask", a.mask, kMasks, kEachRow, call.mask),
         in("chosen", a.chosen, kFlags, shape<"B">, call.chosen, kRequired),
         in("reference_logps", a.reference_logps, kFloats, shape<"B">, call.reference_logps),
-        in("reference_token_logps", a.reference_token_logps, kFloats, shape<"B,T">,
+        in("reference_token_logps", a.reference_token_logps, kFloats, kEachRow,
            call.reference_token_logps),
         in("kl_policy_logps", a.kl_policy_logps, kFloats, shape<"C">, call.kl_policy_logps,
            with(a.kl_reference_logps)),
@@ -47,7 +52,7 @@ lr_status lr_unpaired_step(const lr_unpaired_step_args* args) {
         out("counts", a.counts, kFloats, shape<"B">, call.counts),
         out("rewards", a.rewards, kFloats, shape<"B">, call.rewards),
         out("kl", a.kl, kFloats, shape<"1">, call.kl),
-        gradient("grad_logits", a.grad_logits, a.logits, shape<"B,T,V">, call.gradient),
+        gradient("grad_logits", a.grad_logits, a.logits, kRows, call.gradient),
     };
     const Placement placement(list, a.cuda);
     Operands operands(list);
@@ -66,7 +71,9 @@ lr_status lr_unpaired_step(const lr_unpaired_step_args* args) {
     check_kl(a.kl_policy_logps, loss);
     operands.check_tensors();
     call.sequences = operands.size('B');
-    call.tokens = call.sequences == 0 ? 0 : operands.size('T');  // there may be 2^62 of none
+    // Of no padded sequence there may be 2^62 tokens.
+    call.length = call.cu_seqlens ? math::kPacked : call.sequences == 0 ? 0 : operands.size('T');
+    check_has_sequences(operands[a.cu_seqlens], call.rows());
     const int64_t vocab = check_vocab(a.token_options.vocab, operands.size('V'));
     operands.check_apart();
     limit_columns(&call.logits, vocab);
@@ -74,6 +81,7 @@ lr_status lr_unpaired_step(const lr_unpaired_step_args* args) {
       check_device_metrics(a.metrics);
       return placement.run(&device::Table::unpaired_step, call);
     }
+    check_cu_seqlens(operands[a.cu_seqlens], call.cu_seqlens, call.rows());
     const std::vector<double> counted =
         call.mask ? cpu::read_mask(call.mask, call.rows()) : std::vector<double>();
     check_labels(operands[a.labels], call.labels, vocab, call.mask ? counted.data() : nullptr);

@@ -4,6 +4,7 @@
 #include <vector>
 
 #include "abi/errors.h"
+#include "abi/operands.h"
 #include "abi/options.h"
 #include "cpu/elements.h"
 
@@ -64,6 +65,30 @@ void check_labels(const Operand& operand, const op::Labels& labels, const op::Co
     }
     rows[static_cast<size_t>(label)] = row;
   }
+}
+
+void check_has_sequences(const Operand& operand, int64_t tokens) {
+  if (operand.tensor() != nullptr && operand.tensor()->shape[0] == 1 && tokens > 0)
+    mismatch(operand, "a sequence for the " + std::to_string(tokens) + " tokens");
+}
+
+void check_cu_seqlens(const Operand& operand, const op::TensorView& cu_seqlens, int64_t tokens) {
+  if (!cu_seqlens)
+    return;
+  std::vector<int64_t> values(static_cast<size_t>(cu_seqlens.size()));
+  cpu::read(cu_seqlens, 0, cu_seqlens.size(), values.data());
+  const auto refuse = [&](size_t k, const std::string& expected) {
+    invalid(element_text(operand, static_cast<int64_t>(k)) + " is " + std::to_string(values[k]) +
+            ", expected " + expected);
+  };
+  if (values.front() != 0)
+    refuse(0, "0");
+  for (size_t k = 1; k < values.size(); ++k) {
+    if (values[k] < values[k - 1])
+      refuse(k, "at least " + std::to_string(values[k - 1]) + ", which is before it");
+  }
+  if (values.back() != tokens)
+    refuse(values.size() - 1, std::to_string(tokens) + ", the number of tokens");
 }
 
 void check_weights(const Operand& operand, const op::TensorView& weights) {

@@ -34,7 +34,7 @@ bool is_sft(const WeightedLoss& loss) { return info_of(loss).kind == LR_LOSS_AUX
 std::vector<double> read_nll_mask(const op::PreferenceStep& call) {
   if (!call.nll_mask)
     return {};
-  std::vector<double> weights = read_mask(call.nll_mask, call.rows() / 2);
+  std::vector<double> weights = read_mask(call.nll_mask, chosen_rows(call));
   const std::vector<int64_t> labels = read_labels(call.labels);
   for (size_t row = 0; row < weights.size(); ++row) {
     if (labels[row] < 0)
@@ -65,8 +65,8 @@ class PairLayer : public StepLayer {
     return row < static_cast<int64_t>(nll_weights_.size()) && math::counts(nll_weights_[row]);
   }
 
-  void see(int64_t row, double logp) override {
-    nll_[row / call_.tokens].add(nll_weights_[row], logp);
+  void see(int64_t sequence, int64_t row, double logp) override {
+    nll_[sequence].add(nll_weights_[row], logp);
   }
 
   void evaluate(StepSequences& sequences) override {
@@ -88,8 +88,7 @@ class PairLayer : public StepLayer {
   const StepLosses& losses() const override { return losses_; }
 
   // Of the negative log-likelihoods.
-  double own_gradient(int64_t row) const override {
-    const int64_t pair = row / call_.tokens;
+  double own_gradient(int64_t pair, int64_t row) const override {
     if (!call_.nll_mask)
       return by_nll_token_[pair];
     return covers(row) ? by_nll_token_[pair] + nll_weights_[row] * by_nll_sum_[pair] : 0;
@@ -205,6 +204,11 @@ class PairLayer : public StepLayer {
 };
 
 }  // namespace
+
+int64_t chosen_rows(const op::PreferenceStep& call) {
+  std::vector<int64_t> offsets;
+  return read_spans(call.sequences, call.length, call.cu_seqlens, &offsets).begin(call.pairs);
+}
 
 void preference_step(const op::PreferenceStep& call) {
   const bool sft = std::any_of(call.losses, call.losses + call.loss_count, is_sft),

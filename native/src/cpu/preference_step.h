@@ -8,4 +8,7 @@ namespace logratio::cpu {
 
 void preference_step(const op::PreferenceStep& call);
 
+// How many rows the chosen answers have together; they are the first ones.
+int64_t chosen_rows(const op::PreferenceStep& call);
+
 }  // namespace logratio::cpu

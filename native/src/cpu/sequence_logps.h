@@ -5,13 +5,18 @@
 #include <cstdint>
 #include <vector>
 
+#include "math/sequence_spans.h"
 #include "op/sequence_logps.h"
 
 namespace logratio::cpu {
 
-// Mask weights [sequences, tokens] become the weights in the sum: tokens past a pair's shared set
-// are scaled by tail_weight.
-void apply_tail_weight(const lr_sequence_options& options, int64_t sequences, int64_t tokens,
+// The spans of sequences, whose offsets are read into memory that must stay.
+math::SequenceSpans read_spans(int64_t sequences, int64_t length, const op::TensorView& cu_seqlens,
+                               std::vector<int64_t>* offsets);
+
+// Mask weights of tokens become the weights in the sum: tokens past a pair's shared set are scaled
+// by tail_weight.
+void apply_tail_weight(const lr_sequence_options& options, const math::SequenceSpans& sequences,
                        double* weights);
 
 // A sequence's reduction: logp = sum of weight * log-prob / divisor.

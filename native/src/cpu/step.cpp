@@ -28,6 +28,7 @@ class Step {
       : call_(call),
         needs_(needs),
         layer_(layer),
+        spans_(read_spans(call.sequences, call.length, call.cu_seqlens, &offsets_)),
         labels_(read_labels(call.labels)),
         mask_(read_mask(call.mask, call.rows())) {
     for (size_t row = 0; row < mask_.size(); ++row) {
@@ -35,7 +36,7 @@ class Step {
         mask_[row] = 0;
     }
     weights_ = mask_;
-    apply_tail_weight(call.sequence, call.sequences, call.tokens, weights_.data());
+    apply_tail_weight(call.sequence, spans_, weights_.data());
   }
 
   void run() {
@@ -77,30 +78,39 @@ class Step {
         scratch);
   }
 
+  // That of a row which comes after those of the sequence.
+  int64_t sequence_of(int64_t row, int64_t sequence) const {
+    while (row >= spans_.end(sequence))
+      ++sequence;
+    return sequence;
+  }
+
   void sum_sequences() {
     std::vector<math::SequenceFigures>& sequences = sequences_.figures;
     sequences.resize(static_cast<size_t>(call_.sequences));
     sequences_.full_counts.resize(sequences.size());
     std::vector<double> token_logps(mask_.size());
+    int64_t sequence = 0;
     for (size_t k = 0; k < counted_.rows.size(); ++k) {
       const int64_t row = counted_.rows[k];
       const RowFigures& figures = counted_.figures[k];
       token_logps[row] = figures.norm.logp;
+      sequence = sequence_of(row, sequence);
       if (layer_.covers(row))
-        layer_.see(row, figures.norm.logp);
+        layer_.see(sequence, row, figures.norm.logp);
       if (!math::counts(mask_[row]))
         continue;
       const bool right = figures.of[math::kArgmax] == static_cast<double>(counted_.labels[k]);
-      sequences[row / call_.tokens].add(math::token_figures(figures, right));
+      sequences[sequence].add(math::token_figures(figures, right));
     }
     const std::vector<double> reference = read_all(call_.reference_logps, call_.sequences, 0),
                               reference_tokens =
                                   read_all(call_.reference_token_logps,
                                            call_.reference_token_logps ? call_.rows() : 0, 0);
     for (int64_t b = 0; b < call_.sequences; ++b) {
-      const int64_t first = b * call_.tokens;
+      const int64_t first = spans_.begin(b);
       const auto reduced = [&](const std::vector<double>& logps) {
-        return reduce_sequence(call_.sequence, call_.tokens, weights_.data() + first,
+        return reduce_sequence(call_.sequence, spans_.size(b), weights_.data() + first,
                                logps.empty() ? nullptr : logps.data() + first);
       };
       const SequenceSum sum = reduced(token_logps);
@@ -110,7 +120,7 @@ class Step {
       sequences[b].reference =
           call_.reference_token_logps ? reduced(reference_tokens).logp : reference[b];
       sequences_.full_counts[b] =
-          std::accumulate(mask_.begin() + first, mask_.begin() + first + call_.tokens, 0.0);
+          std::accumulate(mask_.begin() + first, mask_.begin() + spans_.end(b), 0.0);
       sequences_.sums.add(sequences[b], layer_.is_chosen(b));
     }
   }
@@ -118,13 +128,15 @@ class Step {
   void write_gradient(GradientTotals* totals) const {
     const StepLosses& losses = layer_.losses();
     std::vector<math::RowUpstream> upstream(mask_.size(), {-1, {}, 0, 0, 0});
+    int64_t sequence = 0;
     for (size_t k = 0; k < counted_.rows.size(); ++k) {
-      const int64_t row = counted_.rows[k], sequence = row / call_.tokens;
+      const int64_t row = counted_.rows[k];
+      sequence = sequence_of(row, sequence);
       const bool is_chosen = layer_.is_chosen(sequence);
       upstream[row] = {counted_.labels[k], counted_.figures[k].norm, 0,
                        math::token_gradient(losses.gradient[sequence], weights_[row],
                                             sequences_.figures[sequence].divisor,
-                                            is_chosen ? layer_.own_gradient(row) : 0, is_chosen),
+                                            is_chosen ? layer_.own_gradient(sequence, row) : 0, is_chosen),
                        0};
     }
     Scratch scratch;
@@ -143,6 +155,8 @@ class Step {
   const op::Step& call_;
   const StepNeeds needs_;
   StepLayer& layer_;
+  std::vector<int64_t> offsets_;
+  const math::SequenceSpans spans_;
   std::vector<int64_t> labels_;
   std::vector<double> mask_;     // 0 where the label is ignored
   std::vector<double> weights_;  // of tokens in their sums, after the tail weight

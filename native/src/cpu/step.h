@@ -29,12 +29,12 @@ class StepLayer {
   virtual bool is_chosen(int64_t sequence) const = 0;
   // Tokens that the layer sees for itself, whether or not the mask counts them.
   virtual bool covers(int64_t /*row*/) const { return false; }
-  virtual void see(int64_t /*row*/, double /*logp*/) {}
+  virtual void see(int64_t /*sequence*/, int64_t /*row*/, double /*logp*/) {}
   virtual void evaluate(StepSequences& sequences) = 0;
   // After that.
   virtual const StepLosses& losses() const = 0;
   // By a chosen token's log-prob, beside what its sequence hands on.
-  virtual double own_gradient(int64_t /*row*/) const { return 0; }
+  virtual double own_gradient(int64_t /*sequence*/, int64_t /*row*/) const { return 0; }
   virtual lr_step_metrics metrics(const math::StepSums& sums) const = 0;  // but the gradient's
 };
 

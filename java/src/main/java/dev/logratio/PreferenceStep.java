@@ -23,6 +23,10 @@ import java.util.Objects;
  * Loss.Paired}, or else .1. A reference gives them even where no loss looks at it; without one, its
  * log-probs count as 0, and where no loss has a beta there are none: they are 0.
  *
+ * <p>With {@link #cuSeqlens} sequences are packed: of any length, one after the other, without
+ * padding. Logits are then [N,V] and tensors [2P,T] are [N], N tokens of all sequences, and results
+ * are those of the padded call, to the bit.
+ *
  * {@snippet file="Examples.java" region="step"}
  *
  * @since 0.1.0
@@ -50,8 +54,9 @@ public final class PreferenceStep {
      * Describes a call.
      *
      * @param loss the loss and its options
-     * @param logits [2P,T,V], F32, BF16 or F16; row 0..P-1 is chosen, P..2P-1 rejected
-     * @param labels [2P,T] int, in [0,V) or the ignore index
+     * @param logits [2P,T,V], or [N,V] if packed, F32, BF16 or F16; row 0..P-1 is chosen, P..2P-1
+     *     rejected
+     * @param labels [2P,T], or [N] if packed, int, in [0,V) or the ignore index
      * @return the operation, with only the metrics wanted yet
      */
     public static PreferenceStep of(Loss.OfStep loss, Tensor logits, Tensor labels) {
@@ -62,8 +67,9 @@ public final class PreferenceStep {
      * Describes a call with several losses, which add up: {@code sum of weight * mean loss}.
      *
      * @param losses at least one
-     * @param logits [2P,T,V], F32, BF16 or F16; row 0..P-1 is chosen, P..2P-1 rejected
-     * @param labels [2P,T] int, in [0,V) or the ignore index
+     * @param logits [2P,T,V], or [N,V] if packed, F32, BF16 or F16; row 0..P-1 is chosen, P..2P-1
+     *     rejected
+     * @param labels [2P,T], or [N] if packed, int, in [0,V) or the ignore index
      * @return the operation, with only the metrics wanted yet
      * @throws IllegalArgumentException if there is no loss
      */
@@ -133,10 +139,24 @@ public final class PreferenceStep {
     }
 
     /**
+     * Sets where packed sequences end. Columns of {@link SequenceOptions.Align#ABSOLUTE} count from
+     * each sequence's start. Numbers that do not rise from 0 to N are an error; on a device, where
+     * they are not looked at before, each is counted as a bad value and every result is NaN.
+     *
+     * @param cuSeqlens [2P+1] int: 0, then where each sequence ends among the N tokens, N last; a
+     *     sequence without a token repeats a number
+     * @return this
+     */
+    public PreferenceStep cuSeqlens(Tensor cuSeqlens) {
+        call.set(PreferenceStepOperand.CU_SEQLENS, cuSeqlens);
+        return this;
+    }
+
+    /**
      * Sets the mask; by default every token whose label is not the ignore index counts 1.
      *
-     * @param mask [2P,T]: BOOL, U8, I64 or I32 (non-zero counts 1), or F32 (weights, finite and
-     *     &ge; 0)
+     * @param mask [2P,T], or [N] if packed: BOOL, U8, I64 or I32 (non-zero counts 1), or F32
+     *     (weights, finite and &ge; 0)
      * @return this
      */
     public PreferenceStep mask(Tensor mask) {
@@ -178,8 +198,8 @@ public final class PreferenceStep {
      * gradient whether or not the mask counts them; counts and metrics do not see them. An error
      * where no loss has one.
      *
-     * @param mask [2P,T] of the types of {@link #mask}, whose rejected half is not read; default
-     *     the mask
+     * @param mask [2P,T], or [N] if packed, of the types of {@link #mask}, whose rejected half is not
+     *     read; default the mask
      * @return this
      */
     public PreferenceStep nllMask(Tensor mask) {
@@ -204,7 +224,7 @@ public final class PreferenceStep {
      * Sets the reference's token log-probs, which are reduced with the same mask and options. They
      * take the place of {@link #referenceLogps}.
      *
-     * @param referenceTokenLogps [2P,T] float; read only where a token counts
+     * @param referenceTokenLogps [2P,T], or [N] if packed, float; read only where a token counts
      * @return this
      */
     public PreferenceStep referenceTokenLogps(Tensor referenceTokenLogps) {

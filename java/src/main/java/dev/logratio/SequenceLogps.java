@@ -13,6 +13,10 @@ import java.util.Objects;
  * weight is below 1. A value at a token that does not count is never read, so that NaN there is
  * harmless.
  *
+ * <p>With {@link #cuSeqlens} sequences are packed: of any length, one after the other, without
+ * padding. Tensors [B,T] are then [N], N tokens of all sequences, and results are those of the
+ * padded call, to the bit.
+ *
  * @since 0.1.0
  */
 public final class SequenceLogps {
@@ -26,9 +30,10 @@ public final class SequenceLogps {
     /**
      * Describes a call.
      *
-     * @param tokenLogps [B,T] float; may be {@code null} where {@link #logps} is not wanted
-     * @param mask [B,T]: BOOL, U8, I64 or I32 (non-zero counts 1), or F32 (weights, finite and &ge;
-     *     0)
+     * @param tokenLogps [B,T], or [N] if packed, float; may be {@code null} where {@link #logps} is
+     *     not wanted
+     * @param mask [B,T], or [N] if packed: BOOL, U8, I64 or I32 (non-zero counts 1), or F32
+     *     (weights, finite and &ge; 0)
      * @return the operation, with no output wanted yet
      */
     public static SequenceLogps of(Tensor tokenLogps, Tensor mask) {
@@ -43,6 +48,20 @@ public final class SequenceLogps {
      */
     public SequenceLogps sequenceOptions(SequenceOptions options) {
         call.option(Objects.requireNonNull(options, "options"));
+        return this;
+    }
+
+    /**
+     * Sets where packed sequences end. Columns of {@link SequenceOptions.Align#ABSOLUTE} count from
+     * each sequence's start. Numbers that do not rise from 0 to N are an error; on a device, where
+     * they are not looked at before, each is counted as a bad value and every result is NaN.
+     *
+     * @param cuSeqlens [B+1] int: 0, then where each sequence ends among the N tokens, N last; a
+     *     sequence without a token repeats a number
+     * @return this
+     */
+    public SequenceLogps cuSeqlens(Tensor cuSeqlens) {
+        call.set(SequenceLogpsOperand.CU_SEQLENS, cuSeqlens);
         return this;
     }
 
@@ -83,7 +102,7 @@ public final class SequenceLogps {
      * Sets the tensor that receives the gradient of every token, 0 where it does not count; needs
      * {@link #gradLogps}.
      *
-     * @param out [B,T] float
+     * @param out [B,T], or [N] if packed, float
      * @return this
      */
     public SequenceLogps gradTokenLogps(Tensor out) {

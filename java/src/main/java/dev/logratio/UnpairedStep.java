@@ -20,6 +20,10 @@ import java.util.Objects;
  * mask counts and its label is not the ignore index; rows that do not count are not read, and their
  * gradient is 0. The gradient is that of the mean loss over the B examples; B = 0 is allowed.
  *
+ * <p>With {@link #cuSeqlens} sequences are packed: of any length, one after the other, without
+ * padding. Logits are then [N,V] and tensors [B,T] are [N], N tokens of all sequences, and results
+ * are those of the padded call, to the bit.
+ *
  * @since 0.1.0
  */
 public final class UnpairedStep {
@@ -41,8 +45,8 @@ public final class UnpairedStep {
      * Describes a call.
      *
      * @param loss the loss and its options
-     * @param logits [B,T,V], F32, BF16 or F16
-     * @param labels [B,T] int, in [0,V) or the ignore index
+     * @param logits [B,T,V], or [N,V] if packed, F32, BF16 or F16
+     * @param labels [B,T], or [N] if packed, int, in [0,V) or the ignore index
      * @param chosen [B] BOOL or U8 (non-zero counts as chosen): whether the example is a desirable
      *     one
      * @return the operation, with only the metrics wanted yet
@@ -76,9 +80,24 @@ public final class UnpairedStep {
     }
 
     /**
+     * Sets where packed sequences end. Numbers that do not rise from 0 to N are an error; on a
+     * device, where they are not looked at before, each is counted as a bad value and every result
+     * is NaN.
+     *
+     * @param cuSeqlens [B+1] int: 0, then where each sequence ends among the N tokens, N last; a
+     *     sequence without a token repeats a number
+     * @return this
+     */
+    public UnpairedStep cuSeqlens(Tensor cuSeqlens) {
+        call.set(UnpairedStepOperand.CU_SEQLENS, cuSeqlens);
+        return this;
+    }
+
+    /**
      * Sets the mask; by default every token whose label is not the ignore index counts 1.
      *
-     * @param mask [B,T]: BOOL, U8 or F32
+     * @param mask [B,T], or [N] if packed: BOOL, U8, I64 or I32 (non-zero counts 1), or F32
+     *     (weights, finite and &ge; 0)
      * @return this
      */
     public UnpairedStep mask(Tensor mask) {
@@ -102,7 +121,7 @@ public final class UnpairedStep {
      * Sets the reference's token log-probs, which are reduced with the same mask and options. They
      * take the place of {@link #referenceLogps}.
      *
-     * @param referenceTokenLogps [B,T] float; read only where a token counts
+     * @param referenceTokenLogps [B,T], or [N] if packed, float; read only where a token counts
      * @return this
      */
     public UnpairedStep referenceTokenLogps(Tensor referenceTokenLogps) {

@@ -23,7 +23,7 @@ class SequenceMistakesTest {
         SequenceOptions poet = SequenceOptions.DEFAULT.withTailWeight(0);
         return List.of(
                 new Mistake(
-                        "mask is missing, expected BOOL, U8, I64, I32 or F32 [B,T]",
+                        "mask is missing, expected BOOL, U8, I64, I32 or F32 [B,T] or [N]",
                         b -> SequenceLogps.of(f32(4, 3), null).logps(out(DType.F32, 4)).run(b)),
                 new Mistake(
                         "mask is F64 [4, 3], expected BOOL, U8, I64, I32 or F32",
@@ -43,7 +43,7 @@ class SequenceMistakesTest {
                                         .logps(out(DType.F32, 3))
                                         .run(b)),
                 new Mistake(
-                        "token_logps is missing, expected float [B,T], as logps is wanted",
+                        "token_logps is missing, expected float [B,T] or [N], as logps is wanted",
                         b -> SequenceLogps.of(null, mask).logps(out(DType.F32, 4)).run(b)),
                 new Mistake(
                         "grad_logps is missing, expected float [B], as grad_token_logps is given",
@@ -52,7 +52,8 @@ class SequenceMistakesTest {
                                         .gradTokenLogps(out(DType.F32, 4, 3))
                                         .run(b)),
                 new Mistake(
-                        "grad_token_logps is missing, expected float [B,T], as grad_logps is given",
+                        "grad_token_logps is missing, expected float [B,T] or [N], as grad_logps is"
+                            + " given",
                         b ->
                                 SequenceLogps.of(f32(4, 3), mask)
                                         .gradLogps(f32(4))

@@ -38,7 +38,7 @@ class StepMistakesTest {
                 SequenceOptions.DEFAULT.withReduction(SequenceOptions.Reduction.MEAN);
         return List.of(
                 new Mistake(
-                        "logits is F32 [4, 5], expected shape [2P,T,V]",
+                        "logits is F32 [4, 5], expected shape [2P,T,V], or cu_seqlens with [N,V]",
                         b ->
                                 PreferenceStep.of(new Dlrml(), logits, labels)
                                         .referenceFree()

@@ -49,6 +49,7 @@ import static java.lang.foreign.MemoryLayout.PathElement.*;
  *     const DLTensor *grad_beta_kl;
  *     const DLTensor *grad_beta_mix;
  *     const DLTensor *grad_tau;
+ *     const DLTensor *cu_seqlens;
  * }
  * }
  */
@@ -93,7 +94,8 @@ public class lr_preference_step_args {
         logratio_h.C_POINTER.withName("grad_beta"),
         logratio_h.C_POINTER.withName("grad_beta_kl"),
         logratio_h.C_POINTER.withName("grad_beta_mix"),
-        logratio_h.C_POINTER.withName("grad_tau")
+        logratio_h.C_POINTER.withName("grad_tau"),
+        logratio_h.C_POINTER.withName("cu_seqlens")
     ).withName("lr_preference_step_args");
 
     /**
@@ -1597,6 +1599,50 @@ public class lr_preference_step_args {
      */
     public static void grad_tau(MemorySegment struct, MemorySegment fieldValue) {
         struct.set(grad_tau$LAYOUT, grad_tau$OFFSET, fieldValue);
+    }
+
+    private static final AddressLayout cu_seqlens$LAYOUT = (AddressLayout)$LAYOUT.select(groupElement("cu_seqlens"));
+
+    /**
+     * Layout for field:
+     * {@snippet lang=c :
+     * const DLTensor *cu_seqlens
+     * }
+     */
+    public static final AddressLayout cu_seqlens$layout() {
+        return cu_seqlens$LAYOUT;
+    }
+
+    private static final long cu_seqlens$OFFSET = $LAYOUT.byteOffset(groupElement("cu_seqlens"));
+
+    /**
+     * Offset for field:
+     * {@snippet lang=c :
+     * const DLTensor *cu_seqlens
+     * }
+     */
+    public static final long cu_seqlens$offset() {
+        return cu_seqlens$OFFSET;
+    }
+
+    /**
+     * Getter for field:
+     * {@snippet lang=c :
+     * const DLTensor *cu_seqlens
+     * }
+     */
+    public static MemorySegment cu_seqlens(MemorySegment struct) {
+        return struct.get(cu_seqlens$LAYOUT, cu_seqlens$OFFSET);
+    }
+
+    /**
+     * Setter for field:
+     * {@snippet lang=c :
+     * const DLTensor *cu_seqlens
+     * }
+     */
+    public static void cu_seqlens(MemorySegment struct, MemorySegment fieldValue) {
+        struct.set(cu_seqlens$LAYOUT, cu_seqlens$OFFSET, fieldValue);
     }
 
     /**

@@ -26,6 +26,7 @@ import static java.lang.foreign.MemoryLayout.PathElement.*;
  *     const DLTensor *counts;
  *     const DLTensor *grad_token_logps;
  *     lr_cuda *cuda;
+ *     const DLTensor *cu_seqlens;
  * }
  * }
  */
@@ -46,7 +47,8 @@ public class lr_sequence_logps_args {
         logratio_h.C_POINTER.withName("logps"),
         logratio_h.C_POINTER.withName("counts"),
         logratio_h.C_POINTER.withName("grad_token_logps"),
-        logratio_h.C_POINTER.withName("cuda")
+        logratio_h.C_POINTER.withName("cuda"),
+        logratio_h.C_POINTER.withName("cu_seqlens")
     ).withName("lr_sequence_logps_args");
 
     /**
@@ -538,6 +540,50 @@ public class lr_sequence_logps_args {
      */
     public static void cuda(MemorySegment struct, MemorySegment fieldValue) {
         struct.set(cuda$LAYOUT, cuda$OFFSET, fieldValue);
+    }
+
+    private static final AddressLayout cu_seqlens$LAYOUT = (AddressLayout)$LAYOUT.select(groupElement("cu_seqlens"));
+
+    /**
+     * Layout for field:
+     * {@snippet lang=c :
+     * const DLTensor *cu_seqlens
+     * }
+     */
+    public static final AddressLayout cu_seqlens$layout() {
+        return cu_seqlens$LAYOUT;
+    }
+
+    private static final long cu_seqlens$OFFSET = $LAYOUT.byteOffset(groupElement("cu_seqlens"));
+
+    /**
+     * Offset for field:
+     * {@snippet lang=c :
+     * const DLTensor *cu_seqlens
+     * }
+     */
+    public static final long cu_seqlens$offset() {
+        return cu_seqlens$OFFSET;
+    }
+
+    /**
+     * Getter for field:
+     * {@snippet lang=c :
+     * const DLTensor *cu_seqlens
+     * }
+     */
+    public static MemorySegment cu_seqlens(MemorySegment struct) {
+        return struct.get(cu_seqlens$LAYOUT, cu_seqlens$OFFSET);
+    }
+
+    /**
+     * Setter for field:
+     * {@snippet lang=c :
+     * const DLTensor *cu_seqlens
+     * }
+     */
+    public static void cu_seqlens(MemorySegment struct, MemorySegment fieldValue) {
+        struct.set(cu_seqlens$LAYOUT, cu_seqlens$OFFSET, fieldValue);
     }
 
     /**

@@ -69,6 +69,9 @@ final class Case {
         for (Input input : given) {
             long[] shape = layout.get(input.name()).shape();
             dimensions.match(input.name(), settings.shapes(input.shapes()), shape);
+            if (input == given.getFirst()) {
+                checkPacked(input, shape);
+            }
         }
         checkSeveralLabels(given);
         // Rows that are not numbered meet each its own.
@@ -189,6 +192,28 @@ final class Case {
                                 + settings.ofOperation()
                                 + ", expected "
                                 + Text.alternatives(names));
+            }
+        }
+    }
+
+    /** Checks that the first tensor is packed where what says so is there, and only there. */
+    private void checkPacked(Input first, long[] shape) throws CaseException {
+        for (Input input : operation.inputs()) {
+            boolean isThere = layout.containsKey(input.name());
+            if (input.presence() == Presence.PACKED && isThere != dimensions.isSecondForm()) {
+                Shape packed = first.shapes().getLast();
+                throw new CaseException(
+                        first.name()
+                                + " has shape "
+                                + Text.shape(shape)
+                                + ", expected "
+                                + (isThere
+                                        ? packed + " as " + input.name() + " is there"
+                                        : first.shapes().getFirst()
+                                                + ", or "
+                                                + input.name()
+                                                + " with "
+                                                + packed));
             }
         }
     }

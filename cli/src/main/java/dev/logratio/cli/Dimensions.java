@@ -49,6 +49,11 @@ final class Dimensions {
         return ofForm(shapes).resolve(sizes);
     }
 
+    /** Whether tensors have the second form, where there are two. */
+    boolean isSecondForm() {
+        return Integer.numberOfTrailingZeros(forms) == 1;
+    }
+
     /** Matches the shape of a tensor, learning the sizes of new letters. */
     void match(String name, List<Shape> shapes, long[] shape) throws CaseException {
         narrowForms(name, shapes, shape);
@@ -94,7 +99,8 @@ final class Dimensions {
             return;
         }
         long scaled = shape[d] - expected.addend(d);
-        if (scaled < 0) {
+        boolean isUneven = expected.addend(d) != 0 && scaled % factor != 0;
+        if (scaled < 0 || isUneven) {
             throw mismatch(name, shape, List.of(expected));
         }
         if (scaled % factor != 0) {

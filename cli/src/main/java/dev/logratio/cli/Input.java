@@ -73,18 +73,25 @@ record Input(String name, Types types, List<Shape> shapes, Presence presence, St
             case MASK -> "non-zero counts 1; F32: weights, finite, >= 0";
             case FLAG -> "non-zero is chosen";
             case ROW_WEIGHTS -> "finite, >= 0";
-            case INT ->
-                    name.endsWith("_rows")
-                            ? "none twice"
-                            : name.endsWith("_ids")
-                                    ? "in [0,vocab), none twice in a row"
-                                    : "in [0,V) or ignore_index";
+            case INT -> intNote();
             case FLOAT ->
                     name.endsWith("weights")
                             ? "finite, >= 0"
                             : name.endsWith("_topk_logps") ? "natural, sums of exp up to 1" : "";
             case COUNT -> "";
         };
+    }
+
+    private String intNote() {
+        if (presence == Presence.PACKED) {
+            return "0, then where each sequence ends, N last";
+        }
+        if (name.endsWith("_rows")) {
+            return "none twice";
+        }
+        return name.endsWith("_ids")
+                ? "in [0,vocab), none twice in a row"
+                : "in [0,V) or ignore_index";
     }
 
     /** What {@code --list} says of when it is there, "" if nothing. */
@@ -95,6 +102,7 @@ record Input(String name, Types types, List<Shape> shapes, Presence presence, St
             case ONE_REFERENCE ->
                     "exactly one of these, none if reference_free is on; at most one, for rewards,"
                             + " if no loss has one";
+            case PACKED -> "with tensors of N tokens, of packed sequences";
             case OPTION -> "in place of the option, where the loss has it";
             case OPTIONAL, OPTION_GRADIENT -> isOfKl() ? "optional, of kto" : "optional";
         };

@@ -76,6 +76,10 @@ class BackendsAgreeTest {
                             .set("mask", 2.5, 2, 0);
             files.add(arguments("sequence_logps with weights " + option, with(weights, option)));
             files.add(arguments("preference_step " + option, with(CaseFile.step(), option)));
+            CaseFile packed = with(CaseFile.packedSequence(), option);
+            files.add(arguments("sequence_logps of packed ones " + option, packed));
+            packed = with(CaseFile.packedStep(), option);
+            files.add(arguments("preference_step of packed sequences " + option, packed));
         }
         for (String option :
                 List.of(

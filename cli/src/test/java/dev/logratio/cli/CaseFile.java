@@ -86,6 +86,23 @@ final class CaseFile {
                 .tensor("grad_loss", DType.F32, new double[] {1.25}, 1);
     }
 
+    /** The same of packed sequences of 3, 0, 2 and 3 tokens. */
+    static CaseFile packedStep() {
+        return step().random("logits", DType.F32, 8, 5)
+                .labels("labels", new long[] {0, 1, 2, 3, -100, 4, 1, 2}, 8)
+                .mask("mask", DType.BOOL, 8)
+                .random("reference_token_logps", DType.F32, 8)
+                .labels("cu_seqlens", new long[] {0, 3, 3, 5, 8}, 5);
+    }
+
+    /** sequence_logps of packed sequences of 3, 0, 2 and 3 tokens. */
+    static CaseFile packedSequence() {
+        return sequence()
+                .random("token_logps", DType.F32, 8)
+                .mask("mask", DType.BOOL, 8)
+                .labels("cu_seqlens", new long[] {0, 3, 3, 5, 8}, 5);
+    }
+
     /** divergence of 3 rows with 3 of 5. */
     static CaseFile divergence() {
         return of("divergence")
@@ -129,7 +146,7 @@ final class CaseFile {
     CaseFile mask(String name, DType dtype, long... shape) {
         Tensor mask = Tensor.zeros(arena, dtype, shape);
         mask.fill(1);
-        mask.setDouble(0, 0, 1);
+        (shape.length == 1 ? mask : mask.select(0, 0)).setDouble(0, 1);
         tensors.put(name, mask);
         return this;
     }

@@ -305,6 +305,13 @@ class TensorMistakesTest {
                 "mask is",
                 "an even number of sequences");
         all.add(
+                CaseFile.packedSequence()
+                        .labels("cu_seqlens", new long[] {0, 3, 5, 8}, 4)
+                        .shaped("grad_logps", 3)
+                        .option("tail_weight", "0.5"),
+                "cu_seqlens is I64 [4]",
+                "an even number of sequences");
+        all.add(
                 CaseFile.pair().shaped("policy_chosen", 3, 1),
                 "policy_chosen has shape [3,1]",
                 "[P]");
@@ -357,6 +364,28 @@ class TensorMistakesTest {
         all.add(CaseFile.pair().random("beta_mix", DType.F32), "beta_mix has shape []", "[1]");
         all.add(CaseFile.step().shaped("logits", 3, 3, 5), "logits has shape [3,3,5]", "even");
         all.add(CaseFile.step().shaped("logits", 4, 5), "logits has shape [4,5]", "[2P,T,V]");
+        all.add(CaseFile.step().shaped("logits", 4, 5), "logits has", "cu_seqlens with [N,V]");
+        all.add(CaseFile.packedStep().without("cu_seqlens"), "logits has shape [8,5]", "[2P,T,V]");
+        all.add(
+                CaseFile.step().shaped("cu_seqlens", 5),
+                "logits has shape [4,3,5]",
+                "[N,V] as cu_seqlens is there");
+        all.add(
+                CaseFile.sequence().shaped("cu_seqlens", 5),
+                "token_logps has shape [4,3]",
+                "[N] as cu_seqlens is there");
+        all.add(CaseFile.packedSequence().without("cu_seqlens"), "token_logps has", "[B,T], or");
+        all.add(
+                CaseFile.packedStep().shaped("cu_seqlens", 4),
+                "cu_seqlens has shape [4]",
+                "[2P+1]");
+        all.add(
+                CaseFile.packedStep().shaped("cu_seqlens", 0),
+                "cu_seqlens has shape [0]",
+                "[2P+1]");
+        all.add(CaseFile.packedStep().shaped("cu_seqlens", 1), "cu_seqlens is I64 [1]", "8 tokens");
+        all.add(CaseFile.packedStep().as("cu_seqlens", DType.F32), "cu_seqlens has dtype F32");
+        all.add(CaseFile.packedStep().shaped("labels", 7), "labels has shape [7]", "N = 8");
         all.add(CaseFile.step().shaped("labels", 2, 6), "labels has shape [2,6]", "[2P,T]");
         all.add(CaseFile.step().shaped("mask", 4, 2), "mask has shape [4,2]", "T = 3");
         all.add(
@@ -364,6 +393,22 @@ class TensorMistakesTest {
                 "reference_token_logps has shape [4]",
                 "[2P,T]");
         // Values.
+        for (CaseFile packed : List.of(CaseFile.packedStep(), CaseFile.packedSequence())) {
+            all.add(packed.set("cu_seqlens", 1, 0), "cu_seqlens[0] is 1", "expected 0");
+        }
+        for (CaseFile packed : List.of(CaseFile.packedStep(), CaseFile.packedSequence())) {
+            all.add(packed.set("cu_seqlens", 2, 2), "cu_seqlens[2] is 2", "at least 3");
+        }
+        for (long last : new long[] {7, 9}) {
+            all.add(
+                    CaseFile.packedStep().set("cu_seqlens", last, 4),
+                    "cu_seqlens[4] is " + last,
+                    "8, the number of tokens");
+            all.add(
+                    CaseFile.packedSequence().set("cu_seqlens", last, 4),
+                    "cu_seqlens[4] is " + last,
+                    "8, the number of tokens");
+        }
         all.add(CaseFile.token().set("labels", 5, 3), "labels[3] is 5", "[0,5)", "-100");
         all.add(CaseFile.token().set("labels", -1, 0), "labels[0] is -1", "[0,5)");
         all.add(CaseFile.token().option("ignore_index", "3"), "labels[2] is -100", "3");

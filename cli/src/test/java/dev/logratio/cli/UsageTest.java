@@ -223,8 +223,11 @@ class UsageTest {
                         "  option  temperature             1                  a finite number > 0",
                         "  option  softcap                 0                  a finite number >= 0",
                         "sequence_logps",
-                        "  in      mask                    [B,T]              BOOL, U8, I64, I32 or"
+                        "  in      mask                    [B,T] or [N]       BOOL, U8, I64, I32 or"
                                 + " F32; non-zero counts 1; F32: weights, finite, >= 0",
+                        "  in      cu_seqlens              [B+1]              I64 or I32; 0, then"
+                                + " where each sequence ends, N last; with tensors of N tokens, of"
+                                + " packed sequences",
                         "  option  reduction               sum                sum|mean",
                         "  option  tail_weight             1                  a number in [0,1]",
                         "  option  align                   completion         completion|absolute",

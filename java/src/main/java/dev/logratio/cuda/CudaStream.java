@@ -105,7 +105,8 @@ public sealed interface CudaStream extends AutoCloseable permits DeviceStream {
     /**
      * Waits for the stream and counts the bad values that the CUDA backend's calls on it have met:
      * labels that are neither in the vocabulary nor the ignore index, and mask weights that are
-     * negative or not finite. Their rows give NaN, gradient 0, or do not count.
+     * negative or not finite. Their rows give NaN, gradient 0, or do not count. So are ends of
+     * packed sequences that do not rise from 0 to the number of tokens; every result is then NaN.
      *
      * @return how many there were since the stream was first used
      * @throws IllegalStateException if this is closed

@@ -16,6 +16,7 @@ import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
 import java.util.function.LongToIntFunction;
+import java.util.function.UnaryOperator;
 
 /** Whole preference steps. */
 record PreferenceStepCase(
@@ -29,6 +30,7 @@ record PreferenceStepCase(
         Wpo wpo,
         boolean inPlace,
         DrawnParameters parameters,
+        Packing packing,
         DType[] outputs)
         implements PropertyCase {
     static PreferenceStepCase drawn(Draw draw) {
@@ -52,6 +54,10 @@ record PreferenceStepCase(
         boolean byLength = losses.stream().anyMatch(term -> term.loss().dividesByLength());
         SequenceOptions options = SequenceLogpsCase.options(draw);
         boolean ofRanks = paired.stream().anyMatch(Loss.Paired::ofRanks);
+        Packing packing = draw.chance(.3) ? Packing.drawn(draw, 2 * pairs, tokens) : null;
+        if (packing != null) {
+            packing.setCutOff(rows.labels(), rows.options().ignoreIndex());
+        }
         return new PreferenceStepCase(
                 draw,
                 losses,
@@ -65,6 +71,7 @@ record PreferenceStepCase(
                 losses.size() == 1 && paired.size() == 1 && draw.chance(.4)
                         ? DrawnParameters.drawn(draw, paired.getFirst(), pairs)
                         : DrawnParameters.none(draw),
+                packing,
                 new DType[] {draw.wideFloat(), draw.wideFloat(), draw.wideFloat()});
     }
 
@@ -95,8 +102,9 @@ record PreferenceStepCase(
                     step.hasTokenMean() && draw.chance(.3) ? draw.number(1, 7, 40, .5) : 0);
         }
 
-        void set(PreferenceStep call) {
-            call.pairWeights(pairWeights).gradLoss(gradLoss).nllMask(nllMask);
+        void set(PreferenceStep call, UnaryOperator<Tensor> given) {
+            call.pairWeights(pairWeights).gradLoss(gradLoss);
+            call.nllMask(nllMask == null ? null : given.apply(nllMask));
             if (tokenCount > 0) {
                 call.tokenCount(tokenCount);
             }
@@ -120,7 +128,8 @@ record PreferenceStepCase(
                 + (extras.nllMask == null ? "" : ", nll_mask " + extras.nllMask)
                 + ", %s, wpo %s".formatted(extras, wpo)
                 + ", parameters "
-                + parameters;
+                + parameters
+                + (packing == null ? "" : ", lengths " + Arrays.toString(packing.lengths()));
     }
 
     @Override
@@ -205,15 +214,16 @@ record PreferenceStepCase(
         return logits;
     }
 
-    private List<Output> run(Backend backend, Tensor logits) {
+    private List<Output> run(Backend backend, Tensor padded) {
         boolean exact = backend == Backend.reference();
+        Tensor logits = given(padded, exact);
         long sequences = rows.labels().size(0);
         Tensor lossValues = draw.zeros(exact ? DType.F64 : outputs[0], sequences / 2);
         Tensor logps = draw.zeros(exact ? DType.F64 : outputs[1], sequences);
         Tensor counts = draw.zeros(exact ? DType.F64 : outputs[2], sequences);
         Tensor gradient = inPlace ? logits : draw.zeros(logits.dtype(), logits.shape());
         PreferenceStep call =
-                PreferenceStep.of(losses, logits, rows.labels())
+                PreferenceStep.of(losses, logits, given(rows.labels(), exact))
                         .tokenOptions(rows.options())
                         .sequenceOptions(options)
                         .wpo(wpo)
@@ -222,9 +232,9 @@ record PreferenceStepCase(
                         .counts(counts)
                         .gradLogits(gradient);
         if (mask != null) {
-            call.mask(mask);
+            call.mask(given(mask, exact));
         }
-        extras.set(call);
+        extras.set(call, tensor -> given(tensor, exact));
         Tensor chosenRewards = draw.zeros(exact ? DType.F64 : DType.F32, sequences / 2);
         Tensor rejectedRewards = draw.zeros(exact ? DType.F64 : DType.F32, sequences / 2);
         call.chosenRewards(chosenRewards).rejectedRewards(rejectedRewards);
@@ -233,7 +243,10 @@ record PreferenceStepCase(
         } else if (reference.rank() == 1) {
             call.referenceLogps(reference);
         } else {
-            call.referenceTokenLogps(reference);
+            call.referenceTokenLogps(given(reference, exact));
+        }
+        if (logits != padded) {
+            call.cuSeqlens(packing.cuSeqlens());
         }
         StepMetrics[] given = new StepMetrics[1];
         List<Output> byParameter =
@@ -243,6 +256,9 @@ record PreferenceStepCase(
                         (n, p, g) -> set(call, n, p, g),
                         () -> given[0] = call.run(backend));
         StepMetrics metrics = given[0];
+        if (logits != padded) {
+            gradient = packing.unpacked(gradient, padded.shape());
+        }
         List<Output> all = new ArrayList<>();
         all.add(new Output("losses", lossValues));
         all.add(new Output("logps", logps));
@@ -264,6 +280,11 @@ record PreferenceStepCase(
         all.addAll(byParameter);
         all.add(metric("nonfinite", metrics.nonfinite()));
         return all;
+    }
+
+    /** A tensor of tokens as the call takes it; the reference takes what is padded. */
+    private Tensor given(Tensor padded, boolean exact) {
+        return packing == null || exact ? padded : packing.packed(padded);
     }
 
     private static void set(PreferenceStep call, String name, Tensor parameter, Tensor gradient) {

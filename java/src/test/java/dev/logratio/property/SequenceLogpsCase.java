@@ -16,6 +16,7 @@ record SequenceLogpsCase(
         Tensor mask,
         SequenceOptions options,
         Tensor gradLogps,
+        Packing packing,
         DType[] outputs)
         implements PropertyCase {
     static SequenceLogpsCase drawn(Draw draw) {
@@ -23,6 +24,10 @@ record SequenceLogpsCase(
         int sequences = draw.size(0, 1, 3, 7) * (options.tailWeight() < 1 ? 2 : 1);
         int tokens = draw.size(1, 2, 5, 33, 300);
         Tensor mask = mask(draw, sequences, tokens);
+        Packing packing = draw.chance(.3) ? Packing.drawn(draw, sequences, tokens) : null;
+        if (packing != null) {
+            packing.setCutOff(mask, 0);
+        }
         double[] weights = mask.toDoubles();
         double[] logps = new double[sequences * tokens];
         boolean masked = draw.chance(.05);
@@ -46,6 +51,7 @@ record SequenceLogpsCase(
                 mask,
                 options,
                 draw.tensor(draw.wideFloat(), draw.upstreams(sequences), sequences),
+                packing,
                 new DType[] {
                     draw.wideFloat(),
                     draw.wideFloat(),
@@ -96,7 +102,13 @@ record SequenceLogpsCase(
 
     @Override
     public String description() {
-        return "token_logps " + tokenLogps + ", mask " + mask + ", " + options;
+        return "token_logps "
+                + tokenLogps
+                + ", mask "
+                + mask
+                + ", "
+                + options
+                + (packing == null ? "" : ", lengths " + Arrays.toString(packing.lengths()));
     }
 
     @Override
@@ -104,8 +116,13 @@ record SequenceLogpsCase(
         boolean exact = backend == Backend.reference();
         Tensor logps = draw.zeros(exact ? DType.F64 : outputs[0], mask.size(0));
         Tensor counts = draw.zeros(exact ? DType.F64 : outputs[1], mask.size(0));
-        Tensor gradTokenLogps = draw.zeros(exact ? DType.F64 : outputs[2], mask.shape());
-        SequenceLogps.of(tokenLogps, mask)
+        // The reference takes what is padded.
+        boolean isPacked = packing != null && !exact;
+        Tensor givenLogps = isPacked ? packing.packed(tokenLogps) : tokenLogps;
+        Tensor givenMask = isPacked ? packing.packed(mask) : mask;
+        Tensor gradTokenLogps = draw.zeros(exact ? DType.F64 : outputs[2], givenMask.shape());
+        SequenceLogps.of(givenLogps, givenMask)
+                .cuSeqlens(isPacked ? packing.cuSeqlens() : null)
                 .sequenceOptions(options)
                 .gradLogps(gradLogps)
                 .logps(logps)
@@ -115,6 +132,10 @@ record SequenceLogpsCase(
         return List.of(
                 new Output("logps", logps),
                 new Output("counts", counts),
-                new Output("grad_token_logps", gradTokenLogps));
+                new Output(
+                        "grad_token_logps",
+                        isPacked
+                                ? packing.unpacked(gradTokenLogps, mask.shape())
+                                : gradTokenLogps));
     }
 }

@@ -26,6 +26,7 @@ record UnpairedStepCase(
         Tensor gradLoss,
         SequenceOptions options,
         boolean inPlace,
+        Packing packing,
         DType[] outputs)
         implements PropertyCase {
     static UnpairedStepCase drawn(Draw draw) {
@@ -44,10 +45,15 @@ record UnpairedStepCase(
         }
         DType[] outputs = new DType[5];
         Arrays.setAll(outputs, _ -> draw.wideFloat());
+        TokenRows rows = TokenRows.of(draw, draw.stepVocabulary(), examples, tokens);
+        Packing packing = draw.chance(.3) ? Packing.drawn(draw, examples, tokens) : null;
+        if (packing != null) {
+            packing.setCutOff(rows.labels(), rows.options().ignoreIndex());
+        }
         return new UnpairedStepCase(
                 draw,
                 loss,
-                TokenRows.of(draw, draw.stepVocabulary(), examples, tokens),
+                rows,
                 draw.chance(.4) ? null : SequenceLogpsCase.mask(draw, examples, tokens),
                 draw.tensor(draw.oneOf(DType.BOOL, DType.U8), flags(draw, examples), examples),
                 PreferenceStepCase.reference(draw, examples, tokens),
@@ -59,6 +65,7 @@ record UnpairedStepCase(
                 SequenceOptions.DEFAULT.withReduction(
                         draw.oneOf(SequenceOptions.Reduction.values())),
                 draw.chance(.4),
+                packing,
                 outputs);
     }
 
@@ -86,7 +93,8 @@ record UnpairedStepCase(
                 + (mask == null ? "" : ", mask " + mask)
                 + (mismatched == null ? "" : ", kl of " + mismatched[0])
                 + (weights == null ? "" : ", weights")
-                + (gradLoss == null ? "" : ", grad_loss " + gradLoss.getDouble(0));
+                + (gradLoss == null ? "" : ", grad_loss " + gradLoss.getDouble(0))
+                + (packing == null ? "" : ", lengths " + Arrays.toString(packing.lengths()));
     }
 
     @Override
@@ -110,18 +118,19 @@ record UnpairedStepCase(
         return PreferenceStepCase.moved(draw, rows, _ -> sign);
     }
 
-    private List<Output> run(Backend backend, Tensor logits) {
+    private List<Output> run(Backend backend, Tensor padded) {
         boolean exact = backend == Backend.reference();
+        Tensor logits = given(padded, exact);
         long examples = rows.labels().size(0);
         Tensor[] out = new Tensor[5];
         Arrays.setAll(
                 out, k -> draw.zeros(exact ? DType.F64 : outputs[k], k == 4 ? 1 : examples));
         Tensor gradient = inPlace ? logits : draw.zeros(logits.dtype(), logits.shape());
         UnpairedStep call =
-                UnpairedStep.of(loss, logits, rows.labels(), chosen)
+                UnpairedStep.of(loss, logits, given(rows.labels(), exact), chosen)
                         .tokenOptions(rows.options())
                         .sequenceOptions(options)
-                        .mask(mask)
+                        .mask(given(mask, exact))
                         .weights(weights)
                         .gradLoss(gradLoss)
                         .losses(out[0])
@@ -133,12 +142,18 @@ record UnpairedStepCase(
         if (reference.rank() == 1) {
             call.referenceLogps(reference);
         } else {
-            call.referenceTokenLogps(reference);
+            call.referenceTokenLogps(given(reference, exact));
         }
         if (mismatched != null) {
             call.klLogps(mismatched[0], mismatched[1]);
         }
+        if (logits != padded) {
+            call.cuSeqlens(packing.cuSeqlens());
+        }
         UnpairedStepMetrics metrics = call.run(backend);
+        if (logits != padded) {
+            gradient = packing.unpacked(gradient, padded.shape());
+        }
         List<Output> all = new ArrayList<>();
         all.add(new Output("losses", out[0]));
         all.add(new Output("logps", out[1]));
@@ -158,6 +173,11 @@ record UnpairedStepCase(
         all.add(metric("grad_norm", metrics.gradNorm()).withSlack(new double[] {0x1p-62}));
         all.add(metric("nonfinite", metrics.nonfinite()));
         return all;
+    }
+
+    /** A tensor of tokens as the call takes it; the reference takes what is padded. */
+    private Tensor given(Tensor padded, boolean exact) {
+        return padded == null || packing == null || exact ? padded : packing.packed(padded);
     }
 
     private static Output metric(String name, double value) {

@@ -281,6 +281,7 @@ public final class Call {
                 requireShape(operands.get(i), tensors[i]);
             }
             if (i == 0) {
+                Packed.check(this, form() == 1);
                 signature.rules().sizes(this);
             }
         }

@@ -28,6 +28,8 @@ public interface Operand {
     enum Presence {
         REQUIRED,
         OPTIONAL,
+        /** Where the first operand has the second form, of packed sequences, and only there. */
+        PACKED,
         /** Where a loss has a reference, unless the call is said to have none. */
         REFERENCE,
         /** One of the operands marked so, where a loss has a reference; the same exception. */

@@ -18,14 +18,15 @@ import java.util.Locale;
 
 /** The operands of {@code preference_step}. */
 public enum PreferenceStepOperand implements Operand {
-    LOGITS(in(Types.LOGITS, "2P,T,V").required()),
-    LABELS(in(Types.INT, "2P,T").required()),
-    MASK(in(Types.MASK, "2P,T").orElse("1 where the label is not the ignore_index")),
+    LOGITS(in(Types.LOGITS, "2P,T,V", "N,V").required()),
+    CU_SEQLENS(in(Types.INT, "2P+1").when(Presence.PACKED)),
+    LABELS(in(Types.INT, "2P,T", "N").required()),
+    MASK(in(Types.MASK, "2P,T", "N").orElse("1 where the label is not the ignore_index")),
     REFERENCE_LOGPS(in(Types.FLOAT, "2P").when(Presence.ONE_REFERENCE)),
-    REFERENCE_TOKEN_LOGPS(in(Types.FLOAT, "2P,T").when(Presence.ONE_REFERENCE)),
+    REFERENCE_TOKEN_LOGPS(in(Types.FLOAT, "2P,T", "N").when(Presence.ONE_REFERENCE)),
     PAIR_WEIGHTS(in(Types.FLOAT, "P").orElse("1")),
     GRAD_LOSS(in(Types.FLOAT, "1").orElse("1")),
-    NLL_MASK(in(Types.MASK, "2P,T").orElse("the mask")),
+    NLL_MASK(in(Types.MASK, "2P,T", "N").orElse("the mask")),
     BETA(in(Types.FLOAT, "1|P").when(Presence.OPTION)),
     BETA_KL(in(Types.FLOAT, "1|P").when(Presence.OPTION)),
     BETA_MIX(in(Types.FLOAT, "1|P").when(Presence.OPTION)),
@@ -75,6 +76,7 @@ public enum PreferenceStepOperand implements Operand {
 
                 @Override
                 public void shapes(Call call) {
+                    Values.hasSequences(CU_SEQLENS, call, call.get(LABELS).elementCount());
                     StepOptions step = call.option(StepOptions.class);
                     for (int k = 0; k < step.losses().size(); k++) {
                         if (step.losses().get(k).loss() instanceof Loss.Paired paired) {
@@ -87,17 +89,17 @@ public enum PreferenceStepOperand implements Operand {
 
                 @Override
                 public void values(Call call) {
+                    long tokens = call.get(LABELS).elementCount();
+                    Values.cuSeqlens(CU_SEQLENS, call.get(CU_SEQLENS), tokens);
                     StridedTensor mask = call.get(MASK);
                     StridedTensor nllMask = call.get(NLL_MASK);
-                    long chosen = call.size('P') * call.size('T');
+                    long chosen = nllMask == null ? 0 : chosenTokens(call);
                     Values.labels(
                             call,
                             LABELS,
                             i ->
                                     Values.counts(mask, i)
-                                            || nllMask != null
-                                                    && i < chosen
-                                                    && Values.counts(nllMask, i));
+                                            || i < chosen && Values.counts(nllMask, i));
                     Values.weights(MASK, mask);
                     Values.weights(PAIR_WEIGHTS, call.get(PAIR_WEIGHTS));
                     Values.weights(NLL_MASK, nllMask, chosen);
@@ -113,6 +115,16 @@ public enum PreferenceStepOperand implements Operand {
                     }
                 }
             };
+
+    /** How many tokens the chosen answers have together, which are the first ones. */
+    private static long chosenTokens(Call call) {
+        StridedTensor ends = call.get(CU_SEQLENS);
+        long pairs = call.size('P');
+        if (ends == null) {
+            return pairs * call.size('T');
+        }
+        return Values.isUnread(ends) ? 0 : ends.loadLong(ends.offsetOf(pairs));
+    }
 
     private static void requireTokenCount(StepOptions step) {
         if (step.tokenCount() != 0) {

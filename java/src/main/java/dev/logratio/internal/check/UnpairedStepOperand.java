@@ -6,17 +6,19 @@ import static dev.logratio.internal.check.Operand.Declaration.out;
 
 import dev.logratio.SequenceOptions;
 import dev.logratio.TokenOptions;
+import dev.logratio.internal.check.Operand.Presence;
 import dev.logratio.internal.tensor.StridedTensor;
 import dev.logratio.loss.Loss;
 
 /** The operands of {@code unpaired_step}. */
 public enum UnpairedStepOperand implements Operand {
-    LOGITS(in(Types.LOGITS, "B,T,V").required()),
-    LABELS(in(Types.INT, "B,T").required()),
-    MASK(in(Types.MASK, "B,T").orElse("1 where the label is not the ignore_index")),
+    LOGITS(in(Types.LOGITS, "B,T,V", "N,V").required()),
+    CU_SEQLENS(in(Types.INT, "B+1").when(Presence.PACKED)),
+    LABELS(in(Types.INT, "B,T", "N").required()),
+    MASK(in(Types.MASK, "B,T", "N").orElse("1 where the label is not the ignore_index")),
     CHOSEN(in(Types.FLAG, "B").required()),
     REFERENCE_LOGPS(in(Types.FLOAT, "B")),
-    REFERENCE_TOKEN_LOGPS(in(Types.FLOAT, "B,T")),
+    REFERENCE_TOKEN_LOGPS(in(Types.FLOAT, "B,T", "N")),
     KL_POLICY_LOGPS(in(Types.FLOAT, "C").orElse("kl 0")),
     KL_REFERENCE_LOGPS(in(Types.FLOAT, "C").orElse("kl 0")),
     WEIGHTS(in(Types.FLOAT, "B").orElse("1")),
@@ -50,11 +52,14 @@ public enum UnpairedStepOperand implements Operand {
 
                 @Override
                 public void shapes(Call call) {
+                    Values.hasSequences(CU_SEQLENS, call, call.get(LABELS).elementCount());
                     Values.columns(call, call.option(TokenOptions.class).vocab());
                 }
 
                 @Override
                 public void values(Call call) {
+                    long tokens = call.get(LABELS).elementCount();
+                    Values.cuSeqlens(CU_SEQLENS, call.get(CU_SEQLENS), tokens);
                     StridedTensor mask = call.get(MASK);
                     Values.labels(call, LABELS, number -> Values.counts(mask, number));
                     Values.weights(MASK, mask);

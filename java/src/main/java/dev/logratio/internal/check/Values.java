@@ -130,6 +130,36 @@ final class Values {
         return label;
     }
 
+    /** Packed sequences, if they are, number at least one where there are tokens. */
+    static void hasSequences(Operand operand, Call call, long tokens) {
+        if (call.has(operand) && call.get(operand).size(0) == 1 && tokens > 0) {
+            throw call.mismatch(operand, "a sequence for the " + tokens + " tokens");
+        }
+    }
+
+    /** 0, then rising to the number of tokens; nothing where sequences are not packed. */
+    static void cuSeqlens(Operand operand, StridedTensor cuSeqlens, long tokens) {
+        if (isUnread(cuSeqlens)) {
+            return;
+        }
+        long last = cuSeqlens.elementCount() - 1;
+        long before = cuSeqlens.loadLong(0);
+        if (before != 0) {
+            throw wrong(operand, cuSeqlens, 0, before, "0");
+        }
+        for (long k = 1; k <= last; k++) {
+            long value = cuSeqlens.loadLong(cuSeqlens.offsetOf(k));
+            if (value < before) {
+                String expected = "at least " + before + ", which is before it";
+                throw wrong(operand, cuSeqlens, k, value, expected);
+            }
+            before = value;
+        }
+        if (before != tokens) {
+            throw wrong(operand, cuSeqlens, last, before, tokens + ", the number of tokens");
+        }
+    }
+
     /** Weights are finite and not negative; a mask that is not F32 has none. */
     static void weights(Operand operand, StridedTensor weights) {
         weights(operand, weights, weights == null ? 0 : weights.elementCount());

@@ -16,8 +16,6 @@ import dev.logratio.internal.check.UnpairedStepOperand;
 import dev.logratio.internal.tensor.StridedTensor;
 import dev.logratio.loss.Loss;
 
-import java.util.Arrays;
-
 /** {@code unpaired_step}: example after example, each from its rows to its loss and back. */
 final class ExampleStep {
     private final Call call;
@@ -29,10 +27,10 @@ final class ExampleStep {
     private final StridedTensor starts;
     private final StridedTensor gradLogits;
     private final StridedTensor gradStarts;
+    private final Spans spans;
     private final int examples;
-    private final int tokens;
 
-    /** Weights by the mask and the labels, [B][T]: a token of weight above 0 counts. */
+    /** Weights by the mask and the labels, of each example: a token of weight above 0 counts. */
     private final double[][] weights;
 
     private final Side chosen = new Side();
@@ -61,24 +59,16 @@ final class ExampleStep {
         starts = rowStarts(logits);
         gradLogits = call.get(UnpairedStepOperand.GRAD_LOGITS);
         gradStarts = gradLogits == null ? null : rowStarts(gradLogits);
-        examples = Math.toIntExact(labels.size(0));
-        tokens = Math.toIntExact(labels.size(1));
+        spans = Spans.of(labels, call.get(UnpairedStepOperand.CU_SEQLENS));
+        examples = spans.sequences();
         StridedTensor mask = call.get(UnpairedStepOperand.MASK);
-        weights = mask == null ? ones() : Sequence.weights(mask);
+        weights = mask == null ? spans.ones() : Sequence.weights(mask, spans);
         for (int b = 0; b < examples; b++) {
-            for (int t = 0; t < tokens; t++) {
+            for (int t = 0; t < spans.length(b); t++) {
                 boolean ignored = weights[b][t] > 0 && label(b, t) == tokenOptions.ignoreIndex();
                 weights[b][t] = ignored ? 0 : weights[b][t];
             }
         }
-    }
-
-    private double[][] ones() {
-        double[][] ones = new double[examples][tokens];
-        for (double[] row : ones) {
-            Arrays.fill(row, 1);
-        }
-        return ones;
     }
 
     StepMetrics run() {
@@ -132,8 +122,8 @@ final class ExampleStep {
 
     /** The log-probs of an example's counted tokens; adds to the metrics of tokens. */
     private double[] tokenLogps(int b, Side side) {
-        double[] logps = new double[tokens];
-        for (int t = 0; t < tokens; t++) {
+        double[] logps = new double[spans.length(b)];
+        for (int t = 0; t < spans.length(b); t++) {
             if (weights[b][t] > 0) {
                 TokenRow row = row(b, t);
                 logps[t] = row.logProb((int) label(b, t));
@@ -150,18 +140,18 @@ final class ExampleStep {
         StridedTensor ofTokens = call.get(UnpairedStepOperand.REFERENCE_TOKEN_LOGPS);
         return ofTokens == null
                 ? load(call.get(UnpairedStepOperand.REFERENCE_LOGPS), b, 0)
-                : Sequence.reduce(ofTokens, b, weights[b], reduction);
+                : Sequence.reduce(ofTokens, spans, b, weights[b], reduction);
     }
 
     private void backward(int b, double gradLogp) {
         double ofToken = gradLogp / Sequence.divisor(weights[b], reduction);
-        for (int t = 0; t < tokens; t++) {
+        for (int t = 0; t < spans.length(b); t++) {
             double coefficient = weights[b][t] > 0 ? ofToken * weights[b][t] : 0;
             double[] gradient =
                     coefficient == 0
-                            ? new double[Math.toIntExact(logits.size(2))]
+                            ? new double[Math.toIntExact(logits.size(logits.rank() - 1))]
                             : row(b, t).gradientOfLogProb((int) label(b, t), coefficient);
-            long start = gradStarts.offsetOf((long) b * tokens + t);
+            long start = gradStarts.offsetOf(spans.number(b, t));
             storeRow(gradLogits, start, gradient);
             for (int k = 0; k < gradient.length; k++) {
                 squaredNorm += gradient[k] * gradient[k];
@@ -171,11 +161,11 @@ final class ExampleStep {
     }
 
     private TokenRow row(int b, int t) {
-        return new TokenRow(logits, starts.offsetOf((long) b * tokens + t), tokenOptions);
+        return new TokenRow(logits, starts.offsetOf(spans.number(b, t)), tokenOptions);
     }
 
     private long label(int b, int t) {
-        return labels.loadLong(Sequence.offset(labels, b, t));
+        return labels.loadLong(labels.offsetOf(spans.number(b, t)));
     }
 
     private void countNonfinite(double value) {

@@ -21,11 +21,13 @@ final class Sequence {
         StridedTensor tokenLogps = call.get(SequenceLogpsOperand.TOKEN_LOGPS);
         StridedTensor logps = call.get(SequenceLogpsOperand.LOGPS);
         StridedTensor gradient = call.get(SequenceLogpsOperand.GRAD_TOKEN_LOGPS);
-        double[][] weights = weights(call.get(SequenceLogpsOperand.MASK));
+        StridedTensor mask = call.get(SequenceLogpsOperand.MASK);
+        Spans spans = Spans.of(mask, call.get(SequenceLogpsOperand.CU_SEQLENS));
+        double[][] weights = weights(mask, spans);
         applyTailWeight(weights, options);
         for (int b = 0; b < weights.length; b++) {
             if (logps != null) {
-                store(logps, b, reduce(tokenLogps, b, weights[b], options.reduction()));
+                store(logps, b, reduce(tokenLogps, spans, b, weights[b], options.reduction()));
             }
             store(call.get(SequenceLogpsOperand.COUNTS), b, sum(weights[b]));
             double upstream =
@@ -33,26 +35,21 @@ final class Sequence {
                             / divisor(weights[b], options.reduction());
             for (int t = 0; gradient != null && t < weights[b].length; t++) {
                 double value = weights[b][t] > 0 ? upstream * weights[b][t] : 0;
-                gradient.storeDouble(offset(gradient, b, t), value);
+                store(gradient, spans.number(b, t), value);
             }
         }
     }
 
-    /** The mask's weights, [B][T]. */
-    static double[][] weights(StridedTensor mask) {
-        double[][] weights =
-                new double[Math.toIntExact(mask.size(0))][Math.toIntExact(mask.size(1))];
+    /** The mask's weights, by sequence and token. */
+    static double[][] weights(StridedTensor mask, Spans spans) {
+        double[][] weights = spans.ones();
         for (int b = 0; b < weights.length; b++) {
             for (int t = 0; t < weights[b].length; t++) {
-                double weight = mask.loadDouble(offset(mask, b, t));
+                double weight = mask.loadDouble(mask.offsetOf(spans.number(b, t)));
                 weights[b][t] = mask.dtype() == DType.F32 ? weight : weight == 0 ? 0 : 1;
             }
         }
         return weights;
-    }
-
-    static long offset(StridedTensor matrix, int row, int column) {
-        return row * matrix.steps()[0] + column * matrix.steps()[1];
     }
 
     /** Multiplies the weight of every token past its pair's shared set by the tail weight. */
@@ -78,7 +75,7 @@ final class Sequence {
 
     private static boolean[][] sharedByColumn(
             double[] chosen, double[] rejected, double keepFraction) {
-        double[] both = new double[chosen.length];
+        double[] both = new double[Math.min(chosen.length, rejected.length)];
         for (int t = 0; t < both.length; t++) {
             both[t] = Math.min(chosen[t], rejected[t]);
         }
@@ -112,7 +109,7 @@ final class Sequence {
 
     private static void weigh(double[] weights, boolean[] shared, double tailWeight) {
         for (int t = 0; t < weights.length; t++) {
-            weights[t] *= shared[t] ? 1 : tailWeight;
+            weights[t] *= t < shared.length && shared[t] ? 1 : tailWeight;
         }
     }
 
@@ -129,15 +126,14 @@ final class Sequence {
         return reduction == Reduction.MEAN ? Math.max(sum(weights), 1) : 1;
     }
 
-    /** Row {@code b} of token log-probs [B,T], reduced; what does not count is not read. */
-    static double reduce(StridedTensor tokenLogps, int b, double[] weights, Reduction reduction) {
-        double sum = 0;
+    /** Sequence {@code b} of token log-probs, reduced; what does not count is not read. */
+    static double reduce(
+            StridedTensor tokenLogps, Spans spans, int b, double[] weights, Reduction reduction) {
+        double[] logps = new double[weights.length];
         for (int t = 0; t < weights.length; t++) {
-            if (weights[t] > 0) {
-                sum += weights[t] * tokenLogps.loadDouble(offset(tokenLogps, b, t));
-            }
+            logps[t] = weights[t] > 0 ? load(tokenLogps, spans.number(b, t), 0) : 0;
         }
-        return sum / divisor(weights, reduction);
+        return reduce(logps, weights, reduction);
     }
 
     /** The same of token log-probs in an array. */

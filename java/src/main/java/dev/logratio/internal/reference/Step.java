@@ -31,12 +31,12 @@ final class Step {
     private final StridedTensor logits;
     private final StridedTensor labels;
     private final StridedTensor gradLogits;
+    private final Spans spans;
     private final int sequences;
-    private final int tokens;
     private final int pairs;
     private final StridedTensor starts;
 
-    /** Weights by the mask and the labels, [2P][T]: a token of weight above 0 counts. */
+    /** Weights by the mask and the labels, of each sequence: a token of weight above 0 counts. */
     private final double[][] counted;
 
     /** The same after the tail weight. */
@@ -46,14 +46,15 @@ final class Step {
     private final double[] losses;
 
     /**
-     * Weights of the chosen tokens that negative log-likelihoods cover, [P][T]; null: the mask's.
+     * Weights of the chosen tokens that negative log-likelihoods cover, of each pair; null: the
+     * mask's.
      */
     private final double[][] nllWeights;
 
     private final double[] pairWeights;
     private final double upstreamOfLoss;
 
-    /** Gradients of the mean loss, [2P], and by every chosen token's log-prob beside, [P][T]. */
+    /** Gradients of the mean loss, [2P], and by every chosen token's log-prob beside, by pair. */
     private final double[] gradLogps;
 
     private final double[][] gradTokens;
@@ -76,20 +77,22 @@ final class Step {
         logits = call.get(PreferenceStepOperand.LOGITS);
         labels = call.get(PreferenceStepOperand.LABELS);
         gradLogits = call.get(PreferenceStepOperand.GRAD_LOGITS);
-        sequences = Math.toIntExact(labels.size(0));
-        tokens = Math.toIntExact(labels.size(1));
+        spans = Spans.of(labels, call.get(PreferenceStepOperand.CU_SEQLENS));
+        sequences = spans.sequences();
         pairs = sequences / 2;
         losses = new double[pairs];
         gradLogps = new double[sequences];
-        gradTokens = new double[pairs][tokens];
+        gradTokens = new double[pairs][];
+        Arrays.setAll(gradTokens, b -> new double[spans.length(b)]);
         pairWeights = Numbers.doubles(call.get(PreferenceStepOperand.PAIR_WEIGHTS), pairs, 1);
         upstreamOfLoss = load(call.get(PreferenceStepOperand.GRAD_LOSS), 0, 1);
         starts = rowStarts(logits);
         StridedTensor mask = call.get(PreferenceStepOperand.MASK);
-        counted = mask == null ? ones() : Sequence.weights(mask);
+        counted = mask == null ? spans.ones() : Sequence.weights(mask, spans);
         leaveOutIgnored(counted);
         StridedTensor nllMask = call.get(PreferenceStepOperand.NLL_MASK);
-        nllWeights = nllMask == null ? null : Arrays.copyOf(Sequence.weights(nllMask), pairs);
+        nllWeights =
+                nllMask == null ? null : Arrays.copyOf(Sequence.weights(nllMask, spans), pairs);
         if (nllMask != null) {
             leaveOutIgnored(nllWeights);
         }
@@ -102,18 +105,10 @@ final class Step {
 
     private void leaveOutIgnored(double[][] ofTokens) {
         for (int b = 0; b < ofTokens.length; b++) {
-            for (int t = 0; t < tokens; t++) {
+            for (int t = 0; t < ofTokens[b].length; t++) {
                 ofTokens[b][t] = label(b, t) == tokenOptions.ignoreIndex() ? 0 : ofTokens[b][t];
             }
         }
-    }
-
-    private double[][] ones() {
-        double[][] ones = new double[sequences][tokens];
-        for (double[] row : ones) {
-            Arrays.fill(row, 1);
-        }
-        return ones;
     }
 
     StepMetrics run() {
@@ -236,7 +231,7 @@ final class Step {
     private void add(StepNll nll) {
         for (int i = 0; i < pairs; i++) {
             losses[i] += nll.losses[i];
-            for (int t = 0; t < tokens; t++) {
+            for (int t = 0; t < spans.length(i); t++) {
                 gradTokens[i][t] += upstreamOfLoss * nll.gradient[i][t];
             }
         }
@@ -309,7 +304,7 @@ final class Step {
     private double wpoWeight(int b) {
         double sum = 0;
         long count = 0;
-        for (int t = 0; t < tokens; t++) {
+        for (int t = 0; t < spans.length(b); t++) {
             if (counted[b][t] > 0) {
                 TokenRow row = row(b, t);
                 sum += row.logProb((int) label(b, t)) - row.logCollision();
@@ -333,8 +328,8 @@ final class Step {
 
     /** The log-probs of a sequence's tokens that are of use; adds to the metrics of tokens. */
     private double[] tokenLogps(int b) {
-        double[] logps = new double[tokens];
-        for (int t = 0; t < tokens; t++) {
+        double[] logps = new double[spans.length(b)];
+        for (int t = 0; t < spans.length(b); t++) {
             boolean ofNll = b < pairs && nllWeights != null && nllWeights[b][t] > 0;
             if (!(counted[b][t] > 0) && !ofNll) {
                 continue;
@@ -361,23 +356,23 @@ final class Step {
         StridedTensor ofTokens = call.get(PreferenceStepOperand.REFERENCE_TOKEN_LOGPS);
         return ofTokens == null
                 ? load(call.get(PreferenceStepOperand.REFERENCE_LOGPS), b, 0)
-                : Sequence.reduce(ofTokens, b, weights[b], sequenceOptions.reduction());
+                : Sequence.reduce(ofTokens, spans, b, weights[b], sequenceOptions.reduction());
     }
 
     private void backward() {
         StridedTensor targetStarts = rowStarts(gradLogits);
-        int vocabulary = Math.toIntExact(logits.size(2));
+        int vocabulary = Math.toIntExact(logits.size(logits.rank() - 1));
         for (int b = 0; b < sequences; b++) {
             double upstream =
                     gradLogps[b] / Sequence.divisor(weights[b], sequenceOptions.reduction());
-            for (int t = 0; t < tokens; t++) {
+            for (int t = 0; t < spans.length(b); t++) {
                 double coefficient = weights[b][t] > 0 ? upstream * weights[b][t] : 0;
                 coefficient += b < pairs ? gradTokens[b][t] : 0;
                 double[] gradient =
                         coefficient == 0
                                 ? new double[vocabulary]
                                 : row(b, t).gradientOfLogProb((int) label(b, t), coefficient);
-                long start = targetStarts.offsetOf((long) b * tokens + t);
+                long start = targetStarts.offsetOf(spans.number(b, t));
                 storeRow(gradLogits, start, gradient);
                 for (int k = 0; k < vocabulary; k++) {
                     squaredNorm += gradient[k] * gradient[k];
@@ -388,11 +383,11 @@ final class Step {
     }
 
     private TokenRow row(int b, int t) {
-        return new TokenRow(logits, starts.offsetOf((long) b * tokens + t), tokenOptions);
+        return new TokenRow(logits, starts.offsetOf(spans.number(b, t)), tokenOptions);
     }
 
     private long label(int b, int t) {
-        return labels.loadLong(Sequence.offset(labels, b, t));
+        return labels.loadLong(labels.offsetOf(spans.number(b, t)));
     }
 
     private void countNonfinite(double value) {

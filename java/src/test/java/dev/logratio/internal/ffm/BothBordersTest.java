@@ -85,7 +85,8 @@ class BothBordersTest {
                                 TokenLogprobsBackwardOperand.GRAD_TAIL),
                 tokensBackward(2),
                 tokensBackward(3).size('K', 2),
-                ValidCall.of(Signature.SEQUENCE_LOGPS, SequenceOptions.DEFAULT.withTailWeight(.5)),
+                sequences(),
+                sequences().form(1),
                 ValidCall.of(Signature.PAIR_LOSS, new Dlrml())
                         .without(PairLossOperand.BETA, PairLossOperand.GRAD_BETA),
                 ValidCall.of(Signature.PAIR_LOSS, new DiscoPop())
@@ -118,6 +119,12 @@ class BothBordersTest {
                                 besideParameters(
                                         PreferenceStepOperand.REFERENCE_LOGPS,
                                         PreferenceStepOperand.NLL_MASK)),
+                step(new Ipo())
+                        .form(1)
+                        .without(
+                                besideParameters(
+                                        PreferenceStepOperand.REFERENCE_LOGPS,
+                                        PreferenceStepOperand.NLL_MASK)),
                 step(new Orpo())
                         .without(
                                 PreferenceStepOperand.REFERENCE_LOGPS,
@@ -129,6 +136,9 @@ class BothBordersTest {
                                 PreferenceStepOperand.GRAD_TAU),
                 step(new Orpo())
                         .without(besideParameters(PreferenceStepOperand.REFERENCE_TOKEN_LOGPS)),
+                step(new Orpo())
+                        .form(1)
+                        .without(besideParameters(PreferenceStepOperand.REFERENCE_LOGPS)),
                 step(new Aot())
                         .without(
                                 besideParameters(
@@ -137,6 +147,9 @@ class BothBordersTest {
                                         PreferenceStepOperand.PAIR_WEIGHTS)),
                 unpairedStep(new Kto(), SequenceOptions.DEFAULT)
                         .without(UnpairedStepOperand.REFERENCE_TOKEN_LOGPS),
+                unpairedStep(new Kto(), SequenceOptions.DEFAULT)
+                        .form(1)
+                        .without(UnpairedStepOperand.REFERENCE_LOGPS),
                 unpairedStep(new Bco(), SequenceOptions.DEFAULT)
                         .without(
                                 UnpairedStepOperand.REFERENCE_LOGPS,
@@ -183,6 +196,10 @@ class BothBordersTest {
 
     private static ValidCall tokensBackward(int form) {
         return ValidCall.of(Signature.TOKEN_LOGPROBS_BACKWARD, TokenOptions.DEFAULT).form(form);
+    }
+
+    private static ValidCall sequences() {
+        return ValidCall.of(Signature.SEQUENCE_LOGPS, SequenceOptions.DEFAULT.withTailWeight(.5));
     }
 
     static ValidCall step(Loss.OfStep loss) {
@@ -341,7 +358,7 @@ class BothBordersTest {
         List<String> java = new ArrayList<>();
         List<String> library = new ArrayList<>();
         for (Operand operand : call.signature().operands()) {
-            boolean isExtra = call.without().contains(operand);
+            boolean isExtra = !call.operands().contains(operand);
             List<Mistake> mistakes =
                     isExtra
                             ? List.of(new Mistake("given", attempt -> attempt.give(operand)))
@@ -382,10 +399,13 @@ class BothBordersTest {
                                 .size('P', 1)
                                 .size('L', 1)
                                 .without(ofOptions()),
-                        ValidCall.of(
-                                        Signature.SEQUENCE_LOGPS,
-                                        SequenceOptions.DEFAULT.withTailWeight(.5))
-                                .size('B', 3),
+                        sequences().size('B', 3),
+                        sequences().size('B', 3).form(1),
+                        sequences().size('B', 0).form(1),
+                        step(new Dlrml())
+                                .size('P', 0)
+                                .form(1)
+                                .without(PreferenceStepOperand.REFERENCE_LOGPS),
                         ValidCall.of(
                                         Signature.PREFERENCE_STEP,
                                         stepOptions(new Ipo(), false),

@@ -68,7 +68,12 @@ record ValidCall(
     }
 
     List<Operand> operands() {
-        return signature.operands().stream().filter(o -> !without.contains(o)).toList();
+        return signature.operands().stream().filter(this::has).toList();
+    }
+
+    private boolean has(Operand operand) {
+        boolean isPacked = operand.declaration().presence() == Operand.Presence.PACKED;
+        return !without.contains(operand) && (!isPacked || form == 1);
     }
 
     /** The dtype that an operand has. */
@@ -148,7 +153,8 @@ record ValidCall(
 
         /**
          * Values that are right wherever they stand: .5, flags that are set, small numbers; of
-         * log-probabilities that sum to at most 1, -1.
+         * log-probabilities that sum to at most 1, -1. Of packed sequences the last one has no
+         * token.
          */
         private MemorySegment filled(Operand operand, DType dtype) {
             MemorySegment room = room(operand);
@@ -157,8 +163,10 @@ record ValidCall(
                 all.fill(operand == DivergenceOperand.Q_TOPK_LOGPS ? -1 : .5);
             } else {
                 boolean isNumber = dtype == DType.I64 || dtype == DType.I32;
+                long tokens = operand.id().equals("cu_seqlens") ? valid.sizes.get('N') : 0;
                 for (long i = 0; i < all.elementCount(); i++) {
-                    all.setLong(isNumber ? i % DISTINCT : 1, i);
+                    long number = tokens > 0 ? Math.min(2 * i, tokens) : i % DISTINCT;
+                    all.setLong(isNumber ? number : 1, i);
                 }
             }
             return room;
