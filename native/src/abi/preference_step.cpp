@@ -80,7 +80,7 @@ void shrink(const lr_preference_step_args& a, op::PreferenceStep* call) {
   if (call->pairs == 0)
     call->tokens = 0;
   const bool each = a.reference_logps != nullptr || a.losses != nullptr || a.logps != nullptr ||
-                    a.counts != nullptr || !call->parameters.none();
+                    a.counts != nullptr || call->parameters.has_each();
   if (!each)
     call->pairs = std::min<int64_t>(call->pairs, 2);
 }

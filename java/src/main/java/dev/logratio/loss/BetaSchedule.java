@@ -60,8 +60,6 @@ public record BetaSchedule(
         @Range(from = 0) double deviation,
         long seed,
         long batches) {
-    private static final long GOLDEN = 0x9e3779b97f4a7c15L;
-
     /**
      * A new schedule with the paper's numbers: alpha .6, momentum .9, keep .8, floor .001, seed 0.
      *
@@ -185,7 +183,9 @@ public record BetaSchedule(
      */
     private int[] draw(double[] gaps) {
         int count = Math.max(1, (int) (keep * gaps.length));
-        SplittableRandom random = new SplittableRandom(seed + GOLDEN * batches);
+        // A stream of its own for each batch: those of neighbouring seeds overlap.
+        long start = new SplittableRandom(seed).nextLong() + batches;
+        SplittableRandom random = new SplittableRandom(new SplittableRandom(start).nextLong());
         double[] keys = new double[gaps.length];
         for (int i = 0; i < gaps.length; i++) {
             double off = deviation == 0 ? 0 : (gaps[i] - mean) / deviation;

@@ -123,15 +123,18 @@ class BetaScheduleTest {
         assertEquals((1 + .6 * 2) * .1, schedule.betaOf(2), 1e-15);
     }
 
+    /** With a deviation at which every pair may be drawn. */
+    private static BetaSchedule wide(long seed) {
+        return new BetaSchedule(.1, .6, .9, .5, 1e-3, 0, 2, seed, 0);
+    }
+
     @Test
     void oneSeedOneCourse() {
         double[] gaps = new Random(3).doubles(100, -1, 1).toArray();
-        BetaSchedule one = new BetaSchedule(.1, .6, .9, .5, 11);
+        BetaSchedule one = wide(11);
         assertArrayEquals(one.next(gaps).weights(), one.next(gaps).weights());
-        assertArrayEquals(
-                one.next(gaps).weights(),
-                new BetaSchedule(.1, .6, .9, .5, 11).next(gaps).weights());
-        double[] other = new BetaSchedule(.1, .6, .9, .5, 12).next(gaps).weights();
+        assertArrayEquals(one.next(gaps).weights(), wide(11).next(gaps).weights());
+        double[] other = wide(12).next(gaps).weights();
         assertNotEquals(Arrays.toString(one.next(gaps).weights()), Arrays.toString(other));
         double[] later = one.next(gaps).schedule().next(gaps).weights();
         assertNotEquals(Arrays.toString(one.next(gaps).weights()), Arrays.toString(later));
