@@ -5,6 +5,7 @@ import dev.logratio.internal.Range;
 
 import java.util.Arrays;
 import java.util.Comparator;
+import java.util.Objects;
 import java.util.SplittableRandom;
 import java.util.stream.IntStream;
 
@@ -141,7 +142,7 @@ public record BetaSchedule(
      * @throws IllegalArgumentException if a gap is not finite, or there is none
      */
     public BetaSchedule after(double[] gaps) {
-        if (gaps.length == 0) {
+        if (Objects.requireNonNull(gaps, "gaps").length == 0) {
             throw new IllegalArgumentException("gaps are empty, expected those of a batch");
         }
         for (int i = 0; i < gaps.length; i++) {
