@@ -4,6 +4,7 @@
 //
 // A small launch before the backward looks whether the caller's lse has the digits for it; where
 // not, the forward sums the row again.
+#include "kept_rows.h"
 #include "operations.h"
 #include "runtime.h"
 #include "token_backward.cuh"
@@ -122,6 +123,8 @@ void launch_norms(const ForwardRows& rows, const UpstreamTensors& upstream, math
 
 lr_status token_logprobs(Execution* execution, const op::TokenLogprobs* forward) {
   return run(execution, [&] {
+    if (forward->kept)
+      return kept_forward(*execution, *forward);
     const Machine machine(*execution);
     const ForwardRows rows =
         forward_rows_of(forward->logits, forward->rows(), forward->transform, forward->labels,
@@ -144,6 +147,8 @@ lr_status token_logprobs(Execution* execution, const op::TokenLogprobs* forward)
 
 lr_status token_logprobs_backward(Execution* execution, const op::TokenLogprobsBackward* backward) {
   return run(execution, [&] {
+    if (backward->kept)
+      return kept_backward(*execution, *backward);
     const Machine machine(*execution);
     const int64_t count = backward->rows();
     const op::LogitRows& logits = backward->logits;

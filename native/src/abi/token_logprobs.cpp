@@ -4,6 +4,7 @@
 
 #include "abi/device.h"
 #include "abi/errors.h"
+#include "abi/kept.h"
 #include "abi/operands.h"
 #include "abi/options.h"
 #include "abi/values.h"
@@ -30,13 +31,20 @@ lr_status lr_token_logprobs(const lr_token_logprobs_args* args) {
         out("entropy", a.entropy, kFloats, kEachRow, call.outputs[math::kEntropy]),
         out("argmax", a.argmax, kInts, kEachRow, call.outputs[math::kArgmax]),
         out("mean_logit", a.mean_logit, kFloats, kEachRow, call.outputs[math::kMeanLogit]),
+        in("kept_offsets", a.kept_offsets, kInts, shape<"N+1">, call.kept.offsets,
+           with(a.kept_ids)),
+        in("kept_ids", a.kept_ids, kInts, shape<"M">, call.kept.ids, with(a.kept_offsets)),
+        out("outside", a.outside, kLongs, shape<"1">, call.outside),
     };
     const Placement placement(list, a.cuda);
     Operands operands(list);
     call.labels.ignore_index = a.options.ignore_index;
     call.transform = check_token_options(a.options);
     operands.check_presence();
+    if (a.outside != nullptr && a.kept_ids == nullptr)
+      operands.missing(a.kept_ids, ", as outside is wanted");
     operands.check_tensors();
+    check_kept_shape(operands[a.kept_offsets], operands[a.logits], call.kept, call.rows());
     const op::TensorView& argmax = call.outputs[math::kArgmax];
     if (argmax && argmax.type == op::ElementType::i32 &&
         operands.size('V') - 1 > std::numeric_limits<int32_t>::max())
@@ -45,6 +53,7 @@ lr_status lr_token_logprobs(const lr_token_logprobs_args* args) {
     if (placement.on_device())
       return placement.run(&device::Table::token_logprobs, call);
     check_labels(operands[a.labels], call.labels, operands.size('V'));
+    check_kept(operands[a.kept_offsets], operands[a.kept_ids], call.kept, operands.size('V'));
     cpu::token_logprobs(call);
   });
 }
@@ -61,6 +70,9 @@ lr_status lr_token_logprobs_backward(const lr_token_logprobs_backward_args* args
             in("grad_logp", a.grad_logp, kFloats, kEachRow, call.grad_logp),
             in("grad_entropy", a.grad_entropy, kFloats, kEachRow, call.grad_entropy),
             gradient("grad_logits", a.grad_logits, a.logits, kRows, call.gradient, kRequired),
+            in("kept_offsets", a.kept_offsets, kInts, shape<"N+1">, call.kept.offsets,
+               with(a.kept_ids)),
+            in("kept_ids", a.kept_ids, kInts, shape<"M">, call.kept.ids, with(a.kept_offsets)),
         };
         const Placement placement(list, a.cuda);
         Operands operands(list);
@@ -72,10 +84,12 @@ lr_status lr_token_logprobs_backward(const lr_token_logprobs_backward_args* args
         if (a.grad_entropy != nullptr && a.entropy == nullptr)
           operands.missing(a.entropy, ", as grad_entropy is given");
         operands.check_tensors();
+        check_kept_shape(operands[a.kept_offsets], operands[a.logits], call.kept, call.rows());
         operands.check_apart();
         if (placement.on_device())
           return placement.run(&device::Table::token_logprobs_backward, call);
         check_labels(operands[a.labels], call.labels, operands.size('V'));
+        check_kept(operands[a.kept_offsets], operands[a.kept_ids], call.kept, operands.size('V'));
         cpu::token_logprobs_backward(call);
       });
 }

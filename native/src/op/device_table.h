@@ -19,7 +19,7 @@
 
 namespace logratio::device {
 
-inline constexpr uint32_t kTableVersion = 6;  // raised whenever anything below changes
+inline constexpr uint32_t kTableVersion = 7;  // raised whenever anything below changes
 inline constexpr char kTableSymbol[] = "logratio_device_table";
 
 // How a call runs, and the text of its failure.

@@ -7,10 +7,21 @@
 
 namespace logratio::op {
 
+// The columns that a row's softmax is over: ids [offsets[r], offsets[r + 1]) are row r's, in
+// ascending order. Both absent: all columns. In device memory any number may stand there.
+struct KeptColumns {
+  TensorView offsets;
+  TensorView ids;
+
+  explicit operator bool() const { return ids.present; }
+};
+
 struct TokenLogprobs {
   LogitRows logits;
   RowTransform transform;
   Labels labels;
+  KeptColumns kept;
+  TensorView outside;  // how many labels are not among kept columns; i64
   TensorView
       outputs[math::kTokenOutputs];  // as many elements as there are labels; absent: not wanted
 
@@ -27,6 +38,7 @@ struct TokenLogprobsBackward {
   LogitRows gradient;  // may be the logits
   RowTransform transform;
   Labels labels;
+  KeptColumns kept;
   TensorView lse;
   TensorView entropy;    // present with grad_entropy
   TensorView grad_logp;  // at least one of the two gradients is present

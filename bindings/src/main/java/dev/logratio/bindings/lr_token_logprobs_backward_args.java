@@ -27,6 +27,8 @@ import static java.lang.foreign.MemoryLayout.PathElement.*;
  *     const DLTensor *grad_entropy;
  *     const DLTensor *grad_logits;
  *     lr_cuda *cuda;
+ *     const DLTensor *kept_offsets;
+ *     const DLTensor *kept_ids;
  * }
  * }
  */
@@ -48,7 +50,9 @@ public class lr_token_logprobs_backward_args {
         logratio_h.C_POINTER.withName("grad_logp"),
         logratio_h.C_POINTER.withName("grad_entropy"),
         logratio_h.C_POINTER.withName("grad_logits"),
-        logratio_h.C_POINTER.withName("cuda")
+        logratio_h.C_POINTER.withName("cuda"),
+        logratio_h.C_POINTER.withName("kept_offsets"),
+        logratio_h.C_POINTER.withName("kept_ids")
     ).withName("lr_token_logprobs_backward_args");
 
     /**
@@ -584,6 +588,94 @@ public class lr_token_logprobs_backward_args {
      */
     public static void cuda(MemorySegment struct, MemorySegment fieldValue) {
         struct.set(cuda$LAYOUT, cuda$OFFSET, fieldValue);
+    }
+
+    private static final AddressLayout kept_offsets$LAYOUT = (AddressLayout)$LAYOUT.select(groupElement("kept_offsets"));
+
+    /**
+     * Layout for field:
+     * {@snippet lang=c :
+     * const DLTensor *kept_offsets
+     * }
+     */
+    public static final AddressLayout kept_offsets$layout() {
+        return kept_offsets$LAYOUT;
+    }
+
+    private static final long kept_offsets$OFFSET = $LAYOUT.byteOffset(groupElement("kept_offsets"));
+
+    /**
+     * Offset for field:
+     * {@snippet lang=c :
+     * const DLTensor *kept_offsets
+     * }
+     */
+    public static final long kept_offsets$offset() {
+        return kept_offsets$OFFSET;
+    }
+
+    /**
+     * Getter for field:
+     * {@snippet lang=c :
+     * const DLTensor *kept_offsets
+     * }
+     */
+    public static MemorySegment kept_offsets(MemorySegment struct) {
+        return struct.get(kept_offsets$LAYOUT, kept_offsets$OFFSET);
+    }
+
+    /**
+     * Setter for field:
+     * {@snippet lang=c :
+     * const DLTensor *kept_offsets
+     * }
+     */
+    public static void kept_offsets(MemorySegment struct, MemorySegment fieldValue) {
+        struct.set(kept_offsets$LAYOUT, kept_offsets$OFFSET, fieldValue);
+    }
+
+    private static final AddressLayout kept_ids$LAYOUT = (AddressLayout)$LAYOUT.select(groupElement("kept_ids"));
+
+    /**
+     * Layout for field:
+     * {@snippet lang=c :
+     * const DLTensor *kept_ids
+     * }
+     */
+    public static final AddressLayout kept_ids$layout() {
+        return kept_ids$LAYOUT;
+    }
+
+    private static final long kept_ids$OFFSET = $LAYOUT.byteOffset(groupElement("kept_ids"));
+
+    /**
+     * Offset for field:
+     * {@snippet lang=c :
+     * const DLTensor *kept_ids
+     * }
+     */
+    public static final long kept_ids$offset() {
+        return kept_ids$OFFSET;
+    }
+
+    /**
+     * Getter for field:
+     * {@snippet lang=c :
+     * const DLTensor *kept_ids
+     * }
+     */
+    public static MemorySegment kept_ids(MemorySegment struct) {
+        return struct.get(kept_ids$LAYOUT, kept_ids$OFFSET);
+    }
+
+    /**
+     * Setter for field:
+     * {@snippet lang=c :
+     * const DLTensor *kept_ids
+     * }
+     */
+    public static void kept_ids(MemorySegment struct, MemorySegment fieldValue) {
+        struct.set(kept_ids$LAYOUT, kept_ids$OFFSET, fieldValue);
     }
 
     /**

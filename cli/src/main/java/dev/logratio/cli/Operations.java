@@ -15,7 +15,9 @@ import java.util.List;
 final class Operations {
     static final List<Operation> ALL =
             List.of(
-                    new Operation(TOKEN_LOGPROBS, TOKEN_LOGPROBS_BACKWARD),
+                    new Operation(TOKEN_LOGPROBS, TOKEN_LOGPROBS_BACKWARD)
+                            .bothOrNone("kept_offsets", "kept_ids")
+                            .giving("outside", "kept_ids"),
                     new Operation(SEQUENCE_LOGPS).requiring("token_logps"),
                     new Operation(PAIR_LOSS),
                     new Operation(UNPAIRED_LOSS)

@@ -213,6 +213,9 @@ class UsageTest {
                                 + " F16; F64 on the reference only",
                         "  in      labels                  [N] or [B,T]       I64 or I32; in [0,V)"
                                 + " or ignore_index",
+                        "  in      kept_offsets            [N+1]              I64 or I32; rising"
+                                + " from 0 to M, N = B*T; optional; default all columns",
+                        "  out     outside                 [1]                I64; with kept_ids",
                         "  option  ignore_index            -100               an integer",
                         "  option  temperature             1                  a finite number > 0",
                         "  option  softcap                 0                  a finite number >= 0",

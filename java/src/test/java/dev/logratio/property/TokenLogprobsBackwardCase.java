@@ -13,6 +13,7 @@ import java.util.List;
 record TokenLogprobsBackwardCase(
         Draw draw,
         TokenRows rows,
+        KeptSets kept,
         DType carried,
         Tensor gradLogp,
         Tensor gradEntropy,
@@ -30,6 +31,7 @@ record TokenLogprobsBackwardCase(
         return new TokenLogprobsBackwardCase(
                 draw,
                 rows,
+                KeptSets.drawn(draw, rows),
                 draw.wideFloat(),
                 ofLogp ? upstream[0] : null,
                 ofEntropy ? upstream[1] : null,
@@ -38,7 +40,7 @@ record TokenLogprobsBackwardCase(
 
     @Override
     public String description() {
-        return "%s, lse and entropy %s".formatted(rows.description(), carried)
+        return "%s, lse and entropy %s".formatted(rows.description() + kept.description(), carried)
                 + (gradLogp == null ? "" : ", grad_logp " + gradLogp)
                 + (gradEntropy == null ? "" : ", grad_entropy " + gradEntropy);
     }
@@ -50,16 +52,23 @@ record TokenLogprobsBackwardCase(
         Tensor logits = exact ? draw.doubles(rows.logits()) : draw.copy(rows.logits());
         Tensor lse = draw.zeros(exact ? DType.F64 : carried, rows.labels().shape());
         Tensor entropy = draw.zeros(exact ? DType.F64 : carried, rows.labels().shape());
-        TokenLogprobs.of(logits, rows.labels())
-                .tokenOptions(rows.options())
-                .lse(lse)
-                .entropy(entropy)
-                .run(backend);
+        TokenLogprobs forward =
+                TokenLogprobs.of(logits, rows.labels())
+                        .tokenOptions(rows.options())
+                        .lse(lse)
+                        .entropy(entropy);
+        if (kept.isThere()) {
+            forward.keptOffsets(kept.offsets()).keptIds(kept.ids());
+        }
+        forward.run(backend);
         Tensor gradient = inPlace ? logits : draw.zeros(dtype, logits.shape());
         TokenLogprobsBackward call =
                 TokenLogprobsBackward.of(logits, rows.labels(), lse)
                         .tokenOptions(rows.options())
                         .gradLogits(gradient);
+        if (kept.isThere()) {
+            call.keptOffsets(kept.offsets()).keptIds(kept.ids());
+        }
         if (gradLogp != null) {
             call.gradLogp(gradLogp);
         }

@@ -42,13 +42,19 @@ record TokenRows(LogitRows rows, Tensor logits, Tensor labels, TokenOptions opti
      * places of theirs.
      */
     double[] slackOfMeans() {
-        double[] values = logits.toDoubles();
+        return slackOfMeans(new KeptSets(null, null));
+    }
+
+    /** The same of the columns that are kept. */
+    double[] slackOfMeans(KeptSets kept) {
         int columns = (int) logits.size(logits.rank() - 1);
+        double[] values = kept.only(logits.toDoubles(), columns);
         double[] slack = new double[columns == 0 ? 0 : values.length / columns];
         double largest = options.softcap() == 0 ? Double.MAX_VALUE : options.softcap();
         for (int i = 0; i < values.length; i++) {
             double size = Double.isFinite(values[i]) ? Math.min(Math.abs(values[i]), largest) : 0;
-            slack[i / columns] += 0x1p-22 * size / options.temperature() / columns;
+            slack[i / columns] +=
+                    0x1p-22 * size / options.temperature() / kept.columns(i / columns, columns);
         }
         return slack;
     }

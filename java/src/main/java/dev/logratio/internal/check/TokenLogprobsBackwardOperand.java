@@ -13,12 +13,15 @@ public enum TokenLogprobsBackwardOperand implements Operand {
     ENTROPY(in(Types.FLOAT, "N", "B,T")),
     GRAD_LOGP(in(Types.FLOAT, "N", "B,T")),
     GRAD_ENTROPY(in(Types.FLOAT, "N", "B,T")),
-    GRAD_LOGITS(gradient(LOGITS).required());
+    GRAD_LOGITS(gradient(LOGITS).required()),
+    KEPT_OFFSETS(in(Types.INT, "N+1").orElse("all columns")),
+    KEPT_IDS(in(Types.INT, "M").orElse("all columns"));
 
     static final Rules RULES =
             new Rules() {
                 @Override
                 public void presence(Call call) {
+                    Values.bothOrNone(call, KEPT_OFFSETS, KEPT_IDS);
                     if (!call.has(GRAD_LOGP) && !call.has(GRAD_ENTROPY)) {
                         throw new IllegalArgumentException(
                                 "grad_logp and grad_entropy are missing, expected at least one of"
@@ -30,9 +33,15 @@ public enum TokenLogprobsBackwardOperand implements Operand {
                 }
 
                 @Override
+                public void shapes(Call call) {
+                    Kept.shape(call, KEPT_OFFSETS, LOGITS);
+                }
+
+                @Override
                 public void values(Call call) {
                     long ignored = call.option(TokenOptions.class).ignoreIndex();
                     Values.labels(LABELS, call.get(LABELS), call.size('V'), ignored);
+                    Kept.values(call, KEPT_OFFSETS, KEPT_IDS);
                 }
             };
 

@@ -106,7 +106,7 @@ final class Values {
     }
 
     /** "NAME[1, 2] is 7, expected ...". */
-    private static IllegalArgumentException wrong(
+    static IllegalArgumentException wrong(
             Operand operand, StridedTensor tensor, long number, Object value, String expected) {
         long[] index = new long[tensor.rank()];
         long rest = number;

@@ -17,14 +17,15 @@ import dev.logratio.internal.tensor.StridedTensor;
 import java.util.Arrays;
 
 /**
- * One row of logits in float64, and what follows from it. With {@code z} the logits after {@link
- * TokenOptions}, every log-prob is {@code (z - max) - log1p(rest)}, {@code rest} being the sum of
- * {@code exp(z - max)} over all but the largest: no large numbers cancel, not even where one
- * probability is close to 1.
+ * One row of logits in float64, or what is kept of it, and what follows. With {@code z} the logits
+ * after {@link TokenOptions}, every log-prob is {@code (z - max) - log1p(rest)}, {@code rest} being
+ * the sum of {@code exp(z - max)} over all but the largest: no large numbers cancel, not even where
+ * one probability is close to 1.
  */
 final class TokenRow {
     private static final double ENOUGH = 0x1p-16; // error of a probability, relative
 
+    private final int[] columns; // of the numbers below, in ascending order
     private final double[] raw;
     private final double[] z;
     private final double[] slope; // dz / d raw
@@ -34,15 +35,20 @@ final class TokenRow {
 
     /** Reads the row that starts at an offset, in elements. */
     TokenRow(StridedTensor logits, long start, TokenOptions options) {
-        int vocabulary = Math.toIntExact(logits.size(logits.rank() - 1));
-        raw = new double[vocabulary];
-        z = new double[vocabulary];
-        slope = new double[vocabulary];
+        this(logits, start, KeptColumns.all(logits), options);
+    }
+
+    /** Reads some columns of that row. */
+    private TokenRow(StridedTensor logits, long start, int[] columns, TokenOptions options) {
+        this.columns = columns;
+        raw = new double[columns.length];
+        z = new double[columns.length];
+        slope = new double[columns.length];
         boolean anyDefined = false;
         boolean anyBroken = false;
         int largest = 0;
-        for (int k = 0; k < vocabulary; k++) {
-            raw[k] = logits.loadDouble(start + k);
+        for (int k = 0; k < columns.length; k++) {
+            raw[k] = logits.loadDouble(start + columns[k]);
             anyDefined |= raw[k] != Double.NEGATIVE_INFINITY;
             anyBroken |= Double.isNaN(raw[k]) || raw[k] == Double.POSITIVE_INFINITY;
             transform(k, options);
@@ -142,6 +148,8 @@ final class TokenRow {
      * The gradient of {@code gradLogp * log-prob(label) + gradEntropy * entropy} with respect to
      * the raw logits, given the row's log-sum-exp and entropy.
      *
+     * @param label the label's place among the kept columns; -1 if it is none of them, in which
+     *     case gradLogp is 0
      * @param lseEpsilon the spacing next to 1 of the type that lse was rounded to; where it left
      *     too few digits for the row's probabilities, or for what the label's is short of 1, the
      *     row's own log-sum-exp takes its place
@@ -154,7 +162,7 @@ final class TokenRow {
             double gradLogp,
             double gradEntropy) {
         double error = Math.abs(lse) * lseEpsilon;
-        boolean holds = !(error > ENOUGH || (lse - z[label]) * ENOUGH < error);
+        boolean holds = !(error > ENOUGH || label >= 0 && (lse - z[label]) * ENOUGH < error);
         double[] logProbs = new double[z.length];
         Arrays.setAll(logProbs, k -> holds ? z[k] - lse : logProb(k));
         return gradient(logProbs, label, gradLogp, entropy, gradEntropy);
@@ -187,27 +195,40 @@ final class TokenRow {
         StridedTensor labels = call.get(TokenLogprobsOperand.LABELS);
         TokenOptions options = call.option(TokenOptions.class);
         StridedTensor starts = rowStarts(logits);
+        StridedTensor offsets = call.get(TokenLogprobsOperand.KEPT_OFFSETS);
+        StridedTensor ids = call.get(TokenLogprobsOperand.KEPT_IDS);
+        long outside = 0;
         for (long n = 0; n < labels.elementCount(); n++) {
-            TokenRow row = new TokenRow(logits, starts.offsetOf(n), options);
+            int[] columns = KeptColumns.of(logits, offsets, ids, n);
+            TokenRow row = new TokenRow(logits, starts.offsetOf(n), columns, options);
             long label = loadLong(labels, n);
             boolean ignored = label == options.ignoreIndex();
+            int place = KeptColumns.place(columns, label);
+            outside += !ignored && place < 0 ? 1 : 0;
             for (TokenLogprobsOperand output : TokenLogprobsOperand.values()) {
-                if (output.declaration().isOutput() && call.has(output)) {
-                    store(call.get(output), n, row.figure(output, ignored, (int) label));
+                boolean ofRow = output != TokenLogprobsOperand.OUTSIDE;
+                if (output.declaration().isOutput() && ofRow && call.has(output)) {
+                    store(call.get(output), n, row.figure(output, ignored, place));
                 }
             }
         }
+        store(call.get(TokenLogprobsOperand.OUTSIDE), 0, outside);
     }
 
-    private double figure(TokenLogprobsOperand output, boolean ignored, int label) {
+    private double logProbOrNone(int place) {
+        return place < 0 && !undefined ? Double.NEGATIVE_INFINITY : logProb(place);
+    }
+
+    private double figure(TokenLogprobsOperand output, boolean ignored, int place) {
         return switch (output) {
-            case LOGP -> ignored ? 0 : logProb(label);
+            case LOGP -> ignored ? 0 : logProbOrNone(place);
             case LSE -> lse();
             case LSE2 -> undefined ? Double.NaN : 2 * z[top] + Math.log1p(sumOfOthers(2));
             case ENTROPY -> entropy();
-            case ARGMAX -> argmax();
+            case ARGMAX -> columns[argmax()];
             case MEAN_LOGIT -> meanZ();
-            case LOGITS, LABELS -> throw new AssertionError(output);
+            case LOGITS, LABELS, KEPT_OFFSETS, KEPT_IDS, OUTSIDE ->
+                    throw new AssertionError(output);
         };
     }
 
@@ -222,17 +243,25 @@ final class TokenRow {
         double epsilon = Floats.epsilon(lse.dtype());
         StridedTensor starts = rowStarts(logits);
         StridedTensor targetStarts = rowStarts(target);
+        StridedTensor offsets = call.get(TokenLogprobsBackwardOperand.KEPT_OFFSETS);
+        StridedTensor ids = call.get(TokenLogprobsBackwardOperand.KEPT_IDS);
         for (long n = 0; n < labels.elementCount(); n++) {
             long label = loadLong(labels, n);
-            double gradLogp = load(call.get(TokenLogprobsBackwardOperand.GRAD_LOGP), n, 0);
+            int[] columns = KeptColumns.of(logits, offsets, ids, n);
+            int place = KeptColumns.place(columns, label);
+            double gradLogp =
+                    place < 0 ? 0 : load(call.get(TokenLogprobsBackwardOperand.GRAD_LOGP), n, 0);
             double gradEntropy = load(call.get(TokenLogprobsBackwardOperand.GRAD_ENTROPY), n, 0);
             double[] gradient = new double[Math.toIntExact(logits.size(logits.rank() - 1))];
             if (label != options.ignoreIndex() && (gradLogp != 0 || gradEntropy != 0)) {
-                TokenRow row = new TokenRow(logits, starts.offsetOf(n), options);
+                TokenRow row = new TokenRow(logits, starts.offsetOf(n), columns, options);
                 double ofLse = load(lse, n, 0);
                 double ofEntropy = load(entropy, n, 0);
-                gradient =
-                        row.gradient((int) label, ofLse, epsilon, ofEntropy, gradLogp, gradEntropy);
+                double[] ofKept =
+                        row.gradient(place, ofLse, epsilon, ofEntropy, gradLogp, gradEntropy);
+                for (int k = 0; k < columns.length; k++) {
+                    gradient[columns[k]] = ofKept[k];
+                }
             }
             storeRow(target, targetStarts.offsetOf(n), gradient);
         }

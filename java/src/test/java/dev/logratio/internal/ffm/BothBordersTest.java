@@ -69,9 +69,9 @@ class BothBordersTest {
         ValidCall divergence =
                 ValidCall.of(Signature.DIVERGENCE, DivergenceOptions.of(DivergenceKind.JS));
         return Stream.of(
-                ValidCall.of(Signature.TOKEN_LOGPROBS, TokenOptions.DEFAULT),
-                ValidCall.of(Signature.TOKEN_LOGPROBS, TokenOptions.DEFAULT).form(1),
-                ValidCall.of(Signature.TOKEN_LOGPROBS_BACKWARD, TokenOptions.DEFAULT).form(1),
+                keeping(Signature.TOKEN_LOGPROBS, 6),
+                keeping(Signature.TOKEN_LOGPROBS, 12).form(1),
+                keeping(Signature.TOKEN_LOGPROBS_BACKWARD, 12).form(1),
                 ValidCall.of(Signature.SEQUENCE_LOGPS, SequenceOptions.DEFAULT.withTailWeight(.5)),
                 ValidCall.of(Signature.PAIR_LOSS, new Dlrml()).without(PairLossOperand.GRAD_BETA),
                 ValidCall.of(Signature.PAIR_LOSS, new DiscoPop())
@@ -110,6 +110,11 @@ class BothBordersTest {
                                 DivergenceOperand.Q_ROWS),
                 ValidCall.of(Signature.SCORING_RULE, ScoringRuleOptions.DEFAULT),
                 ValidCall.of(Signature.SCORING_RULE, ScoringRuleOptions.DEFAULT).form(1));
+    }
+
+    /** Rows that keep a column each. */
+    private static ValidCall keeping(Signature signature, long rows) {
+        return ValidCall.of(signature, TokenOptions.DEFAULT).size('N', rows).size('M', rows);
     }
 
     static ValidCall step(Loss.OfStep loss) {
