@@ -108,16 +108,29 @@ __device__ __forceinline__ int64_t fill_tile(const KeptBackward& rows,
                                              const typename T::Element* logits, const KeptSet& set,
                                              int64_t from, int64_t begin, int64_t end,
                                              const RowPlan& plan, typename T::Element* tile) {
+  constexpr int kEach = 4;  // ids of a thread that are under way
   const bool near = is_near(plan.pivot, rows.transform);
-  for (int count = kBlockThreads; count == kBlockThreads; from += count) {
-    const int64_t k = from + threadIdx.x,
-                  id = k < set.begin + set.count ? read_int(rows.ids, k) : end;
-    if (id < end) {
-      const float y =
-          differentiate<Cap, kEntropy>(T::widen(logits[id]), near, plan, rows.transform);
-      tile[id - begin] = rounded<T>(kEntropy ? y : y * plan.scale);
+  const int64_t stop = set.begin + set.count;
+  for (int count = kEach * kBlockThreads; count == kEach * kBlockThreads; from += count) {
+    int64_t ids[kEach];
+    typename T::Element x[kEach];
+#pragma unroll
+    for (int j = 0; j < kEach; ++j) {
+      const int64_t k = from + j * kBlockThreads + threadIdx.x;
+      ids[j] = k < stop ? read_int(rows.ids, k) : end;
     }
-    count = __syncthreads_count(id < end);
+#pragma unroll
+    for (int j = 0; j < kEach; ++j)
+      x[j] = ids[j] < end ? logits[ids[j]] : typename T::Element{};
+    count = 0;
+#pragma unroll
+    for (int j = 0; j < kEach; ++j) {
+      if (ids[j] < end) {
+        const float y = differentiate<Cap, kEntropy>(T::widen(x[j]), near, plan, rows.transform);
+        tile[ids[j] - begin] = rounded<T>(kEntropy ? y : y * plan.scale);
+      }
+      count += __syncthreads_count(ids[j] < end);
+    }
   }
   return from;
 }

@@ -45,7 +45,8 @@ __device__ __forceinline__ KeptSet find_set(const KeptCall& call, int64_t r) {
   bool good = begin >= 0 && end > begin && end <= ids.size() && (r > 0 || begin == 0) &&
               (r + 1 < call.count || end == ids.size());
   bool found = false, wrong = false;
-  for (int64_t k = begin + threadIdx.x % kWarp; good && k < end; k += kWarp) {
+#pragma unroll 4
+  for (int64_t k = begin + threadIdx.x % kWarp; k < (good ? end : begin); k += kWarp) {
     const int64_t id = read_int(ids, k);
     wrong |= id < 0 || id >= call.columns || (k > begin && id <= read_int(ids, k - 1));
     found |= id == label;

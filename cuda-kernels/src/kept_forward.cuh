@@ -88,7 +88,7 @@ __device__ __forceinline__ void finish_kept(const KeptForward& rows, int64_t r, 
         set.label == kIgnored    ? 0
         : set.label == kBadLabel ? math::kNaN
                                  : row.norm.logp);
-  for (int output : {math::kLse, math::kLse2, math::kEntropy, math::kMeanLogit})
+  for (int output = math::kLse; output <= math::kMeanLogit; ++output)
     write(rows.of[output], r, row.of[output]);
   if (rows.wants_argmax)
     write(rows.of[math::kArgmax], r,

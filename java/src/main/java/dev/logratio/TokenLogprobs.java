@@ -18,6 +18,10 @@ import java.util.Objects;
  * logit of -inf has probability 0. A row whose raw logits are all -inf, or hold +inf or NaN, gives
  * NaN in that row only. The result of a row does not depend on the rows around it.
  *
+ * <p>With {@link #keptOffsets} and {@link #keptIds} the softmax of each row is over some of its
+ * columns, and the log-probs are those of a policy that samples with top-k or top-p. All columns
+ * kept give the same bits as none named.
+ *
  * {@snippet file="Examples.java" region="tokens"}
  *
  * @since 0.1.0
