@@ -5,6 +5,7 @@
 // A small launch before the backward looks whether the caller's lse has the digits for it; where
 // not, the forward sums the row again. With several labels per row the same kernels have those of
 // several_labels.cuh around them.
+#include "kept_rows.h"
 #include "operations.h"
 #include "runtime.h"
 #include "several_labels.cuh"
@@ -55,8 +56,8 @@ struct UpstreamTensors {
   op::TensorView of[kTensors];
   op::Labels labels;
   int64_t columns;
-  double lse_epsilon;          // spacing next to 1 of the type that lse was rounded to
-  const math::RowNorm* norms;  // by row, of those that have a gradient
+  double lse_epsilon;             // spacing next to 1 of the type that lse was rounded to
+  const math::RowNorm* norms;     // by row, of those that have a gradient
   const math::RowUpstream* made;  // with several labels per row, what there is; else null
 
   __device__ double value(int tensor, int64_t r) const {
@@ -64,8 +65,8 @@ struct UpstreamTensors {
   }
   // Neither a label out of range nor one that is ignored, and something upstream.
   __device__ bool has_gradient(int64_t r, int64_t label) const {
-    return label >= 0 && (value(kGradLogp, r) != 0 || value(kGradEntropy, r) != 0 ||
-                          value(kGradLse, r) != 0);
+    return label >= 0 &&
+           (value(kGradLogp, r) != 0 || value(kGradEntropy, r) != 0 || value(kGradLse, r) != 0);
   }
   __device__ __forceinline__ math::RowUpstream upstream(int64_t r) const {
     if (made != nullptr)
@@ -163,8 +164,13 @@ lr_status token_logprobs_of_several(Execution* execution, const op::TokenLogprob
                    partials, machine);
     launch_label_figures(
         label_rows_of(rows, forward->labels, forward->label_columns, execution->bad_values),
-        {outputs.norms, forward->outputs[math::kLogp], forward->logp_columns, forward->tail, tails,
-         {}, 0},
+        {outputs.norms,
+         forward->outputs[math::kLogp],
+         forward->logp_columns,
+         forward->tail,
+         tails,
+         {},
+         0},
         machine);
   });
 }
@@ -204,16 +210,15 @@ lr_status token_logprobs_backward_of_several(Execution* execution,
                                  of_labels};
     launch_label_norms(rows, upstream, machine);
     launch_forward(again, MissingNorms{norms}, Wanted::logp, partials, machine);
-    launch_label_figures(
-        rows,
-        {norms,
-         {true, op::ElementType::f64, of_labels, 1, count, 0, per_row},
-         {per_row, 1},
-         {},
-         tails,
-         backward->tail,
-         backward->tail.present ? op::epsilon_of(backward->tail.type) : 0},
-        machine);
+    launch_label_figures(rows,
+                         {norms,
+                          {true, op::ElementType::f64, of_labels, 1, count, 0, per_row},
+                          {per_row, 1},
+                          {},
+                          tails,
+                          backward->tail,
+                          backward->tail.present ? op::epsilon_of(backward->tail.type) : 0},
+                         machine);
     launch_differentiate_labels(rows, upstream, machine);
     UpstreamTensors of_rows{};
     of_rows.labels = backward->labels;
@@ -231,6 +236,8 @@ lr_status token_logprobs(Execution* execution, const op::TokenLogprobs* forward)
   if (forward->has_several_labels())
     return token_logprobs_of_several(execution, forward);
   return run(execution, [&] {
+    if (forward->kept)
+      return kept_forward(*execution, *forward);
     const Machine machine(*execution);
     const ForwardRows rows =
         forward_rows_of(forward->logits, forward->rows(), forward->transform, forward->labels,
@@ -256,6 +263,8 @@ lr_status token_logprobs_backward(Execution* execution, const op::TokenLogprobsB
   if (backward->has_several_labels())
     return token_logprobs_backward_of_several(execution, backward);
   return run(execution, [&] {
+    if (backward->kept)
+      return kept_backward(*execution, *backward);
     const Machine machine(*execution);
     const int64_t count = backward->rows();
     const op::LogitRows& logits = backward->logits;
@@ -266,14 +275,13 @@ lr_status token_logprobs_backward(Execution* execution, const op::TokenLogprobsB
     Partial* const partials = take_partials(again, workspace);
     if (!workspace.ready() || count == 0)
       return;
-    const UpstreamTensors upstream{
-        {backward->grad_logp, backward->grad_entropy, backward->grad_lse, backward->lse,
-         backward->entropy},
-        backward->labels,
-        logits.columns,
-        op::epsilon_of(backward->lse.type),
-        norms,
-        nullptr};
+    const UpstreamTensors upstream{{backward->grad_logp, backward->grad_entropy, backward->grad_lse,
+                                    backward->lse, backward->entropy},
+                                   backward->labels,
+                                   logits.columns,
+                                   op::epsilon_of(backward->lse.type),
+                                   norms,
+                                   nullptr};
     if (backward->gradient.base != logits.base)
       poison(backward->gradient, count);
     launch_norms(again, upstream, norms, partials, machine);

@@ -73,9 +73,15 @@ record Input(String name, Types types, List<Shape> shapes, Presence presence, St
             case MASK -> "non-zero counts 1; F32: weights, finite, >= 0";
             case FLAG -> "non-zero is chosen";
             case ROW_WEIGHTS -> "finite, >= 0";
-            case INT -> name.endsWith("_rows") ? "none twice" : "in [0,V) or ignore_index";
+            case INT ->
+                    switch (name) {
+                        case "p_rows", "q_rows" -> "none twice";
+                        case "kept_offsets" -> "rising from 0 to M, N = B*T";
+                        case "kept_ids" -> "in [0,V), ascending in a row";
+                        default -> "in [0,V) or ignore_index";
+                    };
             case FLOAT -> name.endsWith("weights") ? "finite, >= 0" : "";
-            case COUNT -> "";
+            case COUNT, LONG -> "";
         };
     }
 

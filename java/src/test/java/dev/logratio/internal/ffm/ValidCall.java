@@ -145,7 +145,10 @@ record ValidCall(
                             null));
         }
 
-        /** Values that are right wherever they stand: .5, flags that are set, small numbers. */
+        /**
+         * Values that are right wherever they stand: .5, flags that are set, small numbers, and
+         * offsets of one each.
+         */
         private MemorySegment filled(Operand operand, DType dtype) {
             MemorySegment room = room(operand);
             Tensor all = Tensor.wrap(room, dtype, ROOM_BYTES / dtype.bytes());
@@ -153,8 +156,9 @@ record ValidCall(
                 all.fill(.5);
             } else {
                 boolean isNumber = dtype == DType.I64 || dtype == DType.I32;
+                boolean rises = operand.id().endsWith("_offsets");
                 for (long i = 0; i < all.elementCount(); i++) {
-                    all.setLong(isNumber ? i % DISTINCT : 1, i);
+                    all.setLong(!isNumber ? 1 : rises ? i : i % DISTINCT, i);
                 }
             }
             return room;
