@@ -265,9 +265,10 @@ typedef struct lr_token_options {
  *     tail       float        with K labels: log of the probability that a row's labels leave, with
  *                             relative accuracy near 0 and far below; -inf where they leave none.
  *                             The column of a label that is ignored belongs to it
- * With K labels a row is ignored if all of them are; one that is has logp 0. K = 1 gives what
- * labels [N] do, to the bit. A logit of -inf has probability 0. A row whose raw logits are all
- * -inf, or hold +inf or NaN, gives NaN in that row only.
+ * With K labels a row is ignored if all of them are; one that is has logp 0. K = 1 gives what labels
+ * [N] do, to the bit.
+ * A logit of -inf has probability 0. A row whose raw logits are all -inf, or hold +inf or NaN,
+ * gives NaN in that row only.
  *
  * Kept columns, as a sampler with top-k or top-p drew from them: every figure of a row is then of
  * the softmax over its kept columns alone, and nothing else of the row is read.
@@ -277,7 +278,7 @@ typedef struct lr_token_options {
  *   kept_ids [M]         int; the columns, in [0,vocab) and ascending within a row
  *   outside [1]          int64, an output: the rows whose label is not among their kept columns.
  *                        Their logp is -inf. An ignored row does not count
- * Labels are [N] or [B,T] then. argmax is a column. All columns kept give what the call gives
+ * Labels are [N] or [B,T] then, and argmax is a column. All columns kept give what the call gives
  * without kept_ids, to the bit.
  */
 typedef struct lr_token_logprobs_args {
@@ -304,18 +305,23 @@ LR_API lr_status lr_token_logprobs(const lr_token_logprobs_args* args);
 
 /*
  * Backward: grad_logits = grad_logp * d logp/d logits + grad_entropy * d entropy/d logits +
- * grad_lse * d lse/d logits + grad_tail * d tail/d logits, with K labels the sum over them; one
- * read and one write of a row. lse          float, from the forward. Where its type leaves too few
- * digits for a row's probabilities, or for what the label's is short of 1, the row is read once
- * more and summed again. entropy      float, from the forward; needed with grad_entropy tail float,
- * from the forward; needed with grad_tail. Where its type leaves too few digits, the row is summed
- * again grad_logp    float, of the labels' shape grad_entropy, grad_lse, grad_tail   float, a
- * number per row; at least one of the four. grad_lse is what a z-loss hands back; grad_tail, with K
- * labels, is not used where tail is -inf grad_logits  the logits' shape and dtype; it may be the
- * logits themselves (in place), but not overlap them otherwise kept_offsets [N+1], kept_ids [M]
- * int, as in the forward. Columns that are not kept get 0. The grad_logp of a row whose label is
- * not kept is not used A row that is ignored gets 0, as does one whose upstream gradients are all
- * 0.
+ * grad_lse * d lse/d logits + grad_tail * d tail/d logits, with K labels the sum over them; one read
+ * and one write of a row.
+ *   lse          float, from the forward. Where its type leaves too few digits for a row's
+ *                probabilities, or for what the label's is short of 1, the row is read once more
+ *                and summed again.
+ *   entropy      float, from the forward; needed with grad_entropy
+ *   tail         float, from the forward; needed with grad_tail. Where its type leaves too few
+ *                digits, the row is summed again
+ *   grad_logp    float, of the labels' shape
+ *   grad_entropy, grad_lse, grad_tail   float, a number per row; at least one of the four. grad_lse
+ *                is what a z-loss hands back; grad_tail, with K labels, is not used where tail is
+ *                -inf
+ *   grad_logits  the logits' shape and dtype; it may be the logits themselves (in place), but not
+ *                overlap them otherwise
+ *   kept_offsets [N+1], kept_ids [M]   int, as in the forward. Columns that are not kept get 0. The
+ *                grad_logp of a row whose label is not kept is not used
+ * A row that is ignored gets 0, as does one whose upstream gradients are all 0.
  */
 typedef struct lr_token_logprobs_backward_args {
   uint64_t size;

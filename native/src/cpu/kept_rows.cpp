@@ -178,22 +178,22 @@ void kept_backward(const op::TokenLogprobsBackward& call,
   const KeptRows rows(call.logits, call.kept, call.transform);
   const std::vector<double> lse = read_all(call.lse, call.rows(), 0);
   const double epsilon = op::epsilon_of(call.lse.type);
-  rows.for_each(
-      call.gradient.columns * op::bytes_of(call.gradient.type), [&](int64_t r, char* memory) {
-        RowUpstream up = upstream[r];
-        if (up.is_zero())
-          return rows.clear(call.gradient, r);
-        const int64_t place = rows.gather(r, up.label, memory);
-        if (place < 0)
-          up.grad_logp = 0;
-        up.label = std::max<int64_t>(place, 0);  // with no gradient of its own any column will do
-        if (up.is_zero())
-          return rows.clear(call.gradient, r);
-        const op::LogitRows row = rows.row_in(memory, r);
-        up.norm = rows.norm(row, up.label, lse[r], epsilon);
-        rows.differentiate(row, up);
-        rows.scatter(call.gradient, r, memory);
-      });
+  const int64_t bytes = call.gradient.columns * op::bytes_of(call.gradient.type);
+  rows.for_each(bytes, [&](int64_t r, char* memory) {
+    RowUpstream up = upstream[r];
+    if (up.is_zero())
+      return rows.clear(call.gradient, r);
+    const int64_t place = rows.gather(r, up.label, memory);
+    if (place < 0)
+      up.grad_logp = 0;
+    up.label = std::max<int64_t>(place, 0);  // with no gradient of its own any column will do
+    if (up.is_zero())
+      return rows.clear(call.gradient, r);
+    const op::LogitRows row = rows.row_in(memory, r);
+    up.norm = rows.norm(row, up.label, lse[r], epsilon);
+    rows.differentiate(row, up);
+    rows.scatter(call.gradient, r, memory);
+  });
 }
 
 }  // namespace logratio::cpu

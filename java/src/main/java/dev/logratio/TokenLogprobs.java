@@ -160,9 +160,10 @@ public final class TokenLogprobs {
     }
 
     /**
-     * Sets the columns that rows keep, with {@link #keptOffsets}.
+     * Sets the columns that rows keep, with {@link #keptOffsets} and one label per row.
      *
-     * @param ids int [M]: columns in [0,V), ascending within a row; default all columns
+     * @param ids int [M]: columns in [0,V), or in [0,vocab) where that option is given, ascending
+     *     within a row; default all columns
      * @return this
      */
     public TokenLogprobs keptIds(Tensor ids) {

@@ -24,7 +24,7 @@ final class Kept {
         }
     }
 
-    /** Offsets rise from 0 to the number of ids, and a row's ids rise within [0,V), or what takes part of it. */
+    /** Offsets rise from 0 to the number of ids, and a row's ids within what takes part. */
     static void values(Call call, Operand offsetsOperand, Operand idsOperand) {
         StridedTensor offsets = call.get(offsetsOperand);
         StridedTensor ids = call.get(idsOperand);

@@ -8,7 +8,7 @@ import dev.logratio.internal.tensor.StridedTensor;
 import java.util.Arrays;
 import java.util.stream.IntStream;
 
-/** The labels of a row, each as its place among the row's columns, or as one of two that are none. */
+/** The labels of a row, each as its place among the row's columns, where it has one. */
 final class RowLabels {
     private static final int OUTSIDE = -1;
     private static final int IGNORED = -2;
