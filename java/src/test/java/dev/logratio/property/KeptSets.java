@@ -19,7 +19,7 @@ record KeptSets(Tensor offsets, Tensor ids) {
         int size = 0;
         for (int row = 0; row < count; row++) {
             double share = draw.oneOf(0., .1, .5, .9, 1.);
-            BitSet kept = new BitSet(vocabulary);
+            BitSet kept = new BitSet(taking);
             for (int column = 0; column < taking; column++) {
                 kept.set(column, draw.chance(share));
             }
