@@ -74,16 +74,18 @@ record Input(String name, Types types, List<Shape> shapes, Presence presence, St
             case FLAG -> "non-zero is chosen";
             case ROW_WEIGHTS -> "finite, >= 0";
             case INT ->
-                    name.endsWith("_rows")
-                            ? "none twice"
-                            : name.endsWith("_ids")
-                                    ? "in [0,vocab), none twice in a row"
-                                    : "in [0,V) or ignore_index";
+                    switch (name) {
+                        case "p_rows", "q_rows" -> "none twice";
+                        case "kept_offsets" -> "rising from 0 to M, N = B*T";
+                        case "kept_ids" -> "in [0,V), ascending in a row";
+                        case "q_topk_ids" -> "in [0,vocab), none twice in a row";
+                        default -> "in [0,V) or ignore_index";
+                    };
             case FLOAT ->
                     name.endsWith("weights")
                             ? "finite, >= 0"
                             : name.endsWith("_topk_logps") ? "natural, sums of exp up to 1" : "";
-            case COUNT -> "";
+            case COUNT, LONG -> "";
         };
     }
 

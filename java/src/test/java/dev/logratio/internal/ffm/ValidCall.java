@@ -147,8 +147,8 @@ record ValidCall(
         }
 
         /**
-         * Values that are right wherever they stand: .5, flags that are set, small numbers; of
-         * log-probabilities that sum to at most 1, -1.
+         * Values that are right wherever they stand: .5, flags that are set, small numbers, offsets
+         * of one each; of log-probabilities that sum to at most 1, -1.
          */
         private MemorySegment filled(Operand operand, DType dtype) {
             MemorySegment room = room(operand);
@@ -157,8 +157,9 @@ record ValidCall(
                 all.fill(operand == DivergenceOperand.Q_TOPK_LOGPS ? -1 : .5);
             } else {
                 boolean isNumber = dtype == DType.I64 || dtype == DType.I32;
+                boolean rises = operand.id().endsWith("_offsets");
                 for (long i = 0; i < all.elementCount(); i++) {
-                    all.setLong(isNumber ? i % DISTINCT : 1, i);
+                    all.setLong(!isNumber ? 1 : rises ? i : i % DISTINCT, i);
                 }
             }
             return room;
