@@ -216,9 +216,9 @@ __device__ __forceinline__ float minimum_of(const Vector* v) {
 }
 
 // The first column of this thread from `column` on that passes the test, or `end`.
-template <class T, class Test>
-__device__ __forceinline__ int64_t find_column(const typename T::Element* row, int64_t column,
-                                               int64_t step, int64_t end, Test&& test) {
+template <class T, class Row, class Test>
+__device__ __forceinline__ int64_t find_column(const Row& row, int64_t column, int64_t step,
+                                               int64_t end, Test&& test) {
 #pragma unroll 1
   for (; column < end; column += step) {
 #pragma unroll 1

@@ -43,9 +43,9 @@ struct Partial {
 // Called by a warp: the key of the first column, of those before `end`, that holds the maximum. A
 // lane has met it in its chunk from `first` on if it `has` it. For each such lane, others look at a
 // column each: it is one lane, as a rule.
-template <class T, int kVectors, int kStep>
-__device__ __forceinline__ ArgmaxKey find_maximum(const typename T::Element* row, int64_t first,
-                                                  int64_t end, bool has, float maximum) {
+template <class T, int kVectors, int kStep, class Row>
+__device__ __forceinline__ ArgmaxKey find_maximum(const Row& row, int64_t first, int64_t end,
+                                                  bool has, float maximum) {
   constexpr int kElements = kVectors * T::kPerVector;
   const auto place_of = [](int k) { return k / T::kPerVector * kStep + k % T::kPerVector; };
   int64_t column = end;
@@ -65,14 +65,30 @@ __device__ __forceinline__ ArgmaxKey find_maximum(const typename T::Element* row
 }
 
 // The key of this thread's first NaN from `column` on.
-template <class T, int kStep>
-__device__ __forceinline__ ArgmaxKey find_nan(const typename T::Element* row, int64_t column,
-                                              int64_t end) {
+template <class T, int kStep, class Row>
+__device__ __forceinline__ ArgmaxKey find_nan(const Row& row, int64_t column, int64_t end) {
   const int64_t found = find_column<T>(row, column, kStep, end, [](float x) { return x != x; });
   return found < end ? static_cast<ArgmaxKey>(found) : kNoColumn;
 }
 
 // ---- From sums to figures ----
+
+// Called by a warp: the sums about the pivot of all columns below the maximum, in double.
+template <class T, class Cap, class Row>
+__device__ __forceinline__ math::ExponentialSums sum_below(const Row& row, int64_t columns,
+                                                           float maximum, double pivot,
+                                                           const Transform& t) {
+  math::ExponentialSums others{};
+#pragma unroll 1
+  for (int64_t column = threadIdx.x % kWarp; column < columns; column += kWarp) {
+    const float x = T::widen(row[column]);
+    if (!(x > -kInfinity && x < maximum))
+      continue;
+    const double d = static_cast<double>(Cap::value(x, t)) - pivot, e = exp(d / t.temperature);
+    others.add({e, e * e, e * d});
+  }
+  return {warp_sum(others.e), warp_sum(others.e2), warp_sum(others.ed)};
+}
 
 // Called by a warp: lane k brings the row and its sums where bit k of `certain` is set. One token
 // is so certain there that a float32 holds nothing of the others; their sums are taken once more,
@@ -86,17 +102,8 @@ __device__ __forceinline__ void sum_others(const ForwardRows& rows, int64_t r, u
         row_address<T>(rows.logits, __shfl_sync(kAllLanes, r, lane));
     const float maximum = __shfl_sync(kAllLanes, part->maximum, lane);
     const double pivot = __shfl_sync(kAllLanes, part->sums.pivot, lane);
-    math::ExponentialSums others{};
-#pragma unroll 1
-    for (int64_t column = threadIdx.x % kWarp; column < rows.logits.columns; column += kWarp) {
-      const float x = T::widen(row[column]);
-      if (!(x > -kInfinity && x < maximum))
-        continue;
-      const double d = static_cast<double>(Cap::value(x, rows.transform)) - pivot,
-                   e = exp(d / rows.transform.temperature);
-      others.add({e, e * e, e * d});
-    }
-    others = {warp_sum(others.e), warp_sum(others.e2), warp_sum(others.ed)};
+    const math::ExponentialSums others =
+        sum_below<T, Cap>(row, rows.logits.columns, maximum, pivot, rows.transform);
     if (threadIdx.x % kWarp == static_cast<unsigned>(lane))
       part->sums.others = others;
   }

@@ -51,9 +51,9 @@ struct RowInLanes {
 };
 
 // The column of the maximum, or of the first NaN, which the row has if its sums are NaN.
-template <class T, int kChunks>
-__device__ __forceinline__ int find_argmax(const typename T::Element* row, int columns, bool has,
-                                           float maximum, bool is_nan) {
+template <class T, int kChunks, class Row>
+__device__ __forceinline__ int find_argmax(const Row& row, int columns, bool has, float maximum,
+                                           bool is_nan) {
   using Lanes = RowInLanes<T, kChunks>;
   ArgmaxKey key =
       find_maximum<T, Lanes::kVectors, Lanes::kStep>(row, Lanes::first(), columns, has, maximum);
@@ -62,12 +62,13 @@ __device__ __forceinline__ int find_argmax(const typename T::Element* row, int c
   return static_cast<int>(key % kNotNan);
 }
 
-// `then` loads what comes next. The result is complete in every lane.
-template <class T, class Cap, Wanted kWanted, int kChunks, class Then>
-__device__ __forceinline__ ShortRow sum_short_row(const ForwardRows& rows,
-                                                  RowInLanes<T, kChunks>* lanes, Then&& then) {
+// The row is in the lanes, and in memory for a look at single columns. `then` loads what comes
+// next. The result is complete in every lane.
+template <class T, class Cap, Wanted kWanted, int kChunks, class Row, class Then>
+__device__ __forceinline__ ShortRow sum_short_row(const Transform& t, bool wants_argmax, Row row,
+                                                  int columns, RowInLanes<T, kChunks>* lanes,
+                                                  Then&& then) {
   using Lanes = RowInLanes<T, kChunks>;
-  const Transform& t = rows.transform;
   const float top = maximum_of<T, Lanes::kVectors>(lanes->v);
   ShortRow all;
   all.maximum = warp_max(top);
@@ -77,7 +78,6 @@ __device__ __forceinline__ ShortRow sum_short_row(const ForwardRows& rows,
 #pragma unroll
   for (int c = 0; c < kChunks; ++c)
     add_top_chunk<T, Cap, kWanted, kChunkVectors>(lanes->v + c * kChunkVectors, top, t, sums);
-  const auto* const row = lanes->row;
   then();
   constexpr int kSums = kWanted == Wanted::everything ? ShortRow::kSums
                         : kWanted == Wanted::entropy  ? 2
@@ -94,10 +94,9 @@ __device__ __forceinline__ ShortRow sum_short_row(const ForwardRows& rows,
     all.finite = warp_sum(sums.finite);
     if constexpr (Cap::kCaps)
       all.z = warp_sum(sums.z);
-    if (rows.wants_argmax)
-      all.argmax =
-          find_argmax<T, kChunks>(row, static_cast<int>(rows.logits.columns), top == all.maximum,
-                                  all.maximum, all.sums[ShortRow::kE] != all.sums[ShortRow::kE]);
+    if (wants_argmax)
+      all.argmax = find_argmax<T, kChunks>(row, columns, top == all.maximum, all.maximum,
+                                           all.sums[ShortRow::kE] != all.sums[ShortRow::kE]);
   }
   return all;
 }
@@ -129,10 +128,11 @@ __global__ void __launch_bounds__(kBlockThreads, short_row_blocks(kChunks, kWant
     while (left != 0) {
       const int place = first_bit(left);
       left &= left - 1;
-      const ShortRow sums = sum_short_row<T, Cap, kWanted>(rows, &lanes, [&] {
-        if (left != 0)
-          lanes.load(address_of_lane(address, first_bit(left)), columns);
-      });
+      const ShortRow sums = sum_short_row<T, Cap, kWanted>(
+          rows.transform, rows.wants_argmax, lanes.row, static_cast<int>(columns), &lanes, [&] {
+            if (left != 0)
+              lanes.load(address_of_lane(address, first_bit(left)), columns);
+          });
       if (lane == place)
         own = sums;
     }

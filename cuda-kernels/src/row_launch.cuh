@@ -4,6 +4,7 @@
 
 #include <algorithm>
 
+#include "math/host_device.h"
 #include "op/logit_rows.h"
 #include "runtime.h"
 #include "team.cuh"
@@ -30,9 +31,9 @@ struct Segments {
 constexpr int kMaxSegments = 22;
 constexpr int64_t kSegmentColumns = 32768;
 
-inline Segments cut(int64_t columns) {
-  const int64_t count =
-      std::min<int64_t>((columns + kSegmentColumns - 1) / kSegmentColumns, kMaxSegments);
+LR_HD inline Segments cut(int64_t columns) {
+  const int64_t whole = (columns + kSegmentColumns - 1) / kSegmentColumns;
+  const int64_t count = whole < kMaxSegments ? whole : kMaxSegments;
   const int64_t each = ((columns + count - 1) / count + 7) / 8 * 8;
   return {(columns + each - 1) / each, each};
 }
@@ -54,8 +55,10 @@ struct Machine {
   // that all end together where a multiprocessor holds `blocks` blocks: whole rows, unless that
   // would take some of them noticeably longer.
   int64_t run(int64_t rows, const op::LogitRows& logits, int64_t segments, int blocks) const {
-    const int64_t teams =
-        multiprocessors * blocks * (is_warp_row(logits) ? kRowsPerBlock : int64_t{1});
+    return run_of(rows, segments,
+                  multiprocessors * blocks * (is_warp_row(logits) ? kRowsPerBlock : int64_t{1}));
+  }
+  static int64_t run_of(int64_t rows, int64_t segments, int64_t teams) {
     const int64_t whole = (rows + teams - 1) / teams * segments,
                   even = (rows * segments + teams - 1) / teams;
     return std::max<int64_t>(whole <= even + even / 32 ? whole : even, 1);

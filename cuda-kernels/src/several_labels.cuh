@@ -10,6 +10,7 @@
 #pragma once
 
 #include "elements.cuh"
+#include "logits.cuh"
 #include "math/several_labels.h"
 #include "logits.cuh"
 #include "row_launch.cuh"

@@ -96,27 +96,33 @@ struct Unwatched {
   __device__ __forceinline__ void see_label(double) {}
 };
 
-// The inner loop: a vector of logits becomes one of the gradient. With a near pivot exponents are
-// one multiply-add each.
+// A logit becomes its gradient; without kEntropy, that over the row's scale. With a near pivot the
+// exponent is one multiply-add.
+template <class Cap, bool kEntropy>
+__device__ __forceinline__ float differentiate(float x, bool near, const RowPlan& plan,
+                                               const Transform& t) {
+  constexpr float kVanishes = -128;  // 2 to it is below the normal range
+  const float offset = -(plan.pivot * t.scale);
+  float slope;
+  const float z = Cap::value(x, t, &slope);
+  float exponent = near ? fused(z, t.scale, offset) : (z - plan.pivot) * t.scale;
+  if (kEntropy)
+    exponent = max_nan(exponent, kVanishes);
+  float y = exp2_fast(exponent);
+  if (kEntropy)
+    y *= fused(plan.entropy_scale, exponent, plan.scale);
+  return Cap::kCaps ? y * slope : y;
+}
+
+// The inner loop: a vector of logits becomes one of the gradient.
 template <class T, class Cap, bool kEntropy, class Watch>
 __device__ __forceinline__ Vector differentiate(const Vector& v, bool near, const RowPlan& plan,
                                                 const Transform& t, int label, Watch& watch) {
-  constexpr float kVanishes = -128;  // 2 to it is below the normal range
-  const float offset = -(plan.pivot * t.scale);
   float x[T::kPerVector];
   T::unpack(v, x);
 #pragma unroll
-  for (int k = 0; k < T::kPerVector; ++k) {
-    float slope;
-    const float z = Cap::value(x[k], t, &slope);
-    float exponent = near ? fused(z, t.scale, offset) : (z - plan.pivot) * t.scale;
-    if (kEntropy)
-      exponent = max_nan(exponent, kVanishes);
-    float y = exp2_fast(exponent);
-    if (kEntropy)
-      y *= fused(plan.entropy_scale, exponent, plan.scale);
-    x[k] = Cap::kCaps ? y * slope : y;
-  }
+  for (int k = 0; k < T::kPerVector; ++k)
+    x[k] = differentiate<Cap, kEntropy>(x[k], near, plan, t);
   watch.template see<T>(x, label);
 #pragma unroll
   for (int k = 0; k < T::kPerVector; ++k)

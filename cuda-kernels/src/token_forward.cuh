@@ -74,6 +74,34 @@ __device__ __forceinline__ Partial merge(const Partial* parts, int64_t count, co
 
 // ---- A row by a block ----
 
+// What a warp's threads have of the segment that begins at column `begin` of its row.
+template <class T, class Cap, Wanted kWanted, class Row>
+__device__ __forceinline__ Partial sums_of_warp(ThreadSums* own, const Row& segment, int64_t begin,
+                                                int end, bool wants_argmax, const Transform& t) {
+  constexpr int kStep = kBlockThreads * T::kPerVector;
+  ThreadSums& sums = *own;
+  const float maximum = warp_max(sums.maximum);
+  ArgmaxKey argmax = kNoColumn;
+  if (kWanted == Wanted::everything && wants_argmax) {
+    argmax = find_maximum<T, kChunkVectors, kStep>(segment, sums.first, end,
+                                                   sums.maximum == maximum, maximum);
+    if (const float all = sums.ones + sums.e; all != all)
+      argmax = std::min(
+          argmax, find_nan<T, kStep>(segment, static_cast<int>(threadIdx.x) * T::kPerVector, end));
+    argmax += argmax == kNoColumn ? 0 : static_cast<ArgmaxKey>(begin);
+  }
+  sums.move(maximum == -kInfinity ? 0 : Cap::value(maximum, t), t);
+  return merge<Cap, kWanted>({{sums.pivot,
+                               sums.ones,
+                               {sums.e, sums.e2, sums.et * t.inverse_scale},
+                               sums.z / double{kSmall},
+                               sums.raw / double{kSmall},
+                               static_cast<double>(sums.finite)},
+                              sums.maximum,
+                              argmax},
+                             t);
+}
+
 // The segment of the row that begins at column `begin`, of which a warp takes its share. Segments
 // begin where vectors of the row do, so that all have its misalignment.
 template <class T, class Cap, Wanted kWanted>
@@ -91,25 +119,7 @@ __device__ __forceinline__ Partial sum_columns(const ForwardRows& rows,
     load_chunk<T, kChunkVectors, kStep, false>(segment, {first, end}, shift, v);
     add_chunk<T, Cap, kWanted, kChunkVectors>(v, first, t, sums);
   }
-  const float maximum = warp_max(sums.maximum);
-  ArgmaxKey argmax = kNoColumn;
-  if (kWanted == Wanted::everything && rows.wants_argmax) {
-    argmax = find_maximum<T, kChunkVectors, kStep>(segment, sums.first, end,
-                                                   sums.maximum == maximum, maximum);
-    if (const float all = sums.ones + sums.e; all != all)
-      argmax = std::min(argmax, find_nan<T, kStep>(segment, mine, end));
-    argmax += argmax == kNoColumn ? 0 : static_cast<ArgmaxKey>(begin);
-  }
-  sums.move(maximum == -kInfinity ? 0 : Cap::value(maximum, t), t);
-  return merge<Cap, kWanted>({{sums.pivot,
-                               sums.ones,
-                               {sums.e, sums.e2, sums.et * t.inverse_scale},
-                               sums.z / double{kSmall},
-                               sums.raw / double{kSmall},
-                               static_cast<double>(sums.finite)},
-                              sums.maximum,
-                              argmax},
-                             t);
+  return sums_of_warp<T, Cap, kWanted>(&sums, segment, begin, end, rows.wants_argmax, t);
 }
 
 // What the warps of a block tell each other, its segments, and the rows that wait to be finished.
@@ -121,18 +131,25 @@ struct Scratch {
   Partial rows[kWarp];
 };
 
+// The parts of a block's warps. The result is complete in the first warp.
+template <class Cap, Wanted kWanted>
+__device__ __forceinline__ Partial merge_warps(const Partial& part, const Transform& t,
+                                               Scratch* scratch, int* turn) {
+  Partial* const of_warps = scratch->warps[*turn];
+  *turn = 1 - *turn;
+  if (threadIdx.x % kWarp == 0)
+    of_warps[threadIdx.x / kWarp] = part;
+  __syncthreads();
+  return threadIdx.x < kWarp ? merge<Cap, kWanted>(of_warps, kRowsPerBlock, t) : part;
+}
+
 // Columns of segment s. The result is complete in the first warp.
 template <class T, class Cap, Wanted kWanted>
 __device__ __forceinline__ Partial sum_segment(const ForwardRows& rows,
                                                const typename T::Element* row, int64_t s,
                                                Scratch* scratch, int* turn) {
   const Partial part = sum_columns<T, Cap, kWanted>(rows, row, s * rows.segments.columns);
-  Partial* const of_warps = scratch->warps[*turn];
-  *turn = 1 - *turn;
-  if (threadIdx.x % kWarp == 0)
-    of_warps[threadIdx.x / kWarp] = part;
-  __syncthreads();
-  return threadIdx.x < kWarp ? merge<Cap, kWanted>(of_warps, kRowsPerBlock, rows.transform) : part;
+  return merge_warps<Cap, kWanted>(part, rows.transform, scratch, turn);
 }
 
 // ---- Kernels and launches ----

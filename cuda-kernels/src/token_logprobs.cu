@@ -5,6 +5,7 @@
 // A small launch before the backward looks whether the caller's lse has the digits for it; where
 // not, the forward sums the row again. With several labels per row the same kernels have those of
 // several_labels.cuh around them.
+#include "kept_rows.h"
 #include "operations.h"
 #include "runtime.h"
 #include "several_labels.cuh"
@@ -231,6 +232,8 @@ lr_status token_logprobs(Execution* execution, const op::TokenLogprobs* forward)
   if (forward->has_several_labels())
     return token_logprobs_of_several(execution, forward);
   return run(execution, [&] {
+    if (forward->kept)
+      return kept_forward(*execution, *forward);
     const Machine machine(*execution);
     const ForwardRows rows =
         forward_rows_of(forward->logits, forward->rows(), forward->transform, forward->labels,
@@ -256,6 +259,8 @@ lr_status token_logprobs_backward(Execution* execution, const op::TokenLogprobsB
   if (backward->has_several_labels())
     return token_logprobs_backward_of_several(execution, backward);
   return run(execution, [&] {
+    if (backward->kept)
+      return kept_backward(*execution, *backward);
     const Machine machine(*execution);
     const int64_t count = backward->rows();
     const op::LogitRows& logits = backward->logits;

@@ -135,7 +135,8 @@ LR_API lr_status lr_set_threads(int32_t threads);
  *
  * Values in device memory are not checked beforehand: a label outside [0,vocab) that is not
  * ignore_index gives logp NaN and gradient 0 in its row, and is counted; of several labels in a row
- * so does one that stands there before, and the row's tail is NaN. A weight of a mask, of a pair or
+ * so does one that stands there before, and the row's tail is NaN. So is a row counted whose kept
+ * columns are not as they have to be; all of its figures are NaN. A weight of a mask, of a pair or
  * of an example that is not finite or is negative counts as 0, and is counted. So it is with the
  * labels of a scoring rule and the weights of a divergence; a pair there that names a row that does
  * not exist, or one that an earlier pair has, is skipped: its value is NaN, the loss too unless the
@@ -152,7 +153,8 @@ typedef struct lr_cuda {
   void* workspace; /* on the tensors' device; NULL asks for workspace_bytes */
   uint64_t workspace_bytes;
   int64_t* bad_values; /* optional, on the tensors' device: incremented by the number of bad
-                          labels, weights, pairs and numbers of cu_seqlens */
+                          labels, sets of kept columns, weights, pairs and numbers of
+                          cu_seqlens */
 } lr_cuda;
 
 /* What runs CUDA calls. */
@@ -272,6 +274,17 @@ typedef struct lr_token_options {
  * [N] do, to the bit.
  * A logit of -inf has probability 0. A row whose raw logits are all -inf, or hold +inf or NaN,
  * gives NaN in that row only.
+ *
+ * Kept columns, as a sampler with top-k or top-p drew from them: every figure of a row is then of
+ * the softmax over its kept columns alone, and nothing else of the row is read.
+ *   kept_offsets [N+1]   int, with kept_ids; N is B*T with logits [B,T,V]. Row r keeps the ids
+ *                        from kept_offsets[r] to before kept_offsets[r+1]: the first is 0, each is
+ *                        above the one before, the last is M
+ *   kept_ids [M]         int; the columns, in [0,vocab) and ascending within a row
+ *   outside [1]          int64, an output: the rows whose label is not among their kept columns.
+ *                        Their logp is -inf. An ignored row does not count
+ * Labels are [N] or [B,T] then, and argmax is a column. All columns kept give what the call gives
+ * without kept_ids, to the bit.
  */
 typedef struct lr_token_logprobs_args {
   uint64_t size;
@@ -289,6 +302,9 @@ typedef struct lr_token_logprobs_args {
   const DLTensor* mean_logit;
   lr_cuda* cuda; /* needed with CUDA tensors, NULL otherwise */
   const DLTensor* tail;
+  const DLTensor* kept_offsets;
+  const DLTensor* kept_ids;
+  const DLTensor* outside;
 } lr_token_logprobs_args;
 LR_API lr_status lr_token_logprobs(const lr_token_logprobs_args* args);
 
@@ -308,6 +324,8 @@ LR_API lr_status lr_token_logprobs(const lr_token_logprobs_args* args);
  *                -inf
  *   grad_logits  the logits' shape and dtype; it may be the logits themselves (in place), but not
  *                overlap them otherwise
+ *   kept_offsets [N+1], kept_ids [M]   int, as in the forward. Columns that are not kept get 0. The
+ *                grad_logp of a row whose label is not kept is not used
  * A row that is ignored gets 0, as does one whose upstream gradients are all 0.
  */
 typedef struct lr_token_logprobs_backward_args {
@@ -326,6 +344,8 @@ typedef struct lr_token_logprobs_backward_args {
   const DLTensor* grad_lse;
   const DLTensor* tail;
   const DLTensor* grad_tail;
+  const DLTensor* kept_offsets;
+  const DLTensor* kept_ids;
 } lr_token_logprobs_backward_args;
 LR_API lr_status lr_token_logprobs_backward(const lr_token_logprobs_backward_args* args);
 

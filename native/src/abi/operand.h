@@ -33,6 +33,7 @@ inline constexpr uint32_t kFloatBits =
 inline constexpr uint32_t kIntBits = bit(ElementType::i64) | bit(ElementType::i32);
 inline constexpr Types kFloats{kFloatBits, "float", "F64, F32, BF16 or F16"};
 inline constexpr Types kInts{kIntBits, "int", "I64 or I32"};
+inline constexpr Types kLongs{bit(ElementType::i64), "I64", "I64"};
 inline constexpr Types kCounts{kFloatBits | kIntBits, "float or int",
                                "F64, F32, BF16, F16, I64 or I32"};
 inline constexpr Types kFlags{bit(ElementType::flag), "BOOL or U8", "BOOL or U8"};

@@ -83,16 +83,21 @@ lr_status lr_pair_loss(const lr_pair_loss_args* args) {
     check_no_reference(a, loss);
     operands.check_presence();
     check_reference_gradients(a);
-    check_parameters(list, loss);
+    const bool has_parameters = any_given({a.beta, a.beta_kl, a.beta_mix, a.tau, a.grad_beta,
+                                           a.grad_beta_kl, a.grad_beta_mix, a.grad_tau});
+    if (has_parameters)
+      check_parameters(list, loss);
     operands.derive('L', loss.two_values ? 2 : 1, 'P');
     operands.check_tensors();
     call.pairs = operands.size('P');
     check_pairs(operands[a.policy_chosen], call.pairs, loss);
-    check_parameter_shapes(list);
+    if (has_parameters)
+      check_parameter_shapes(list);
     operands.check_apart();
     if (placement.on_device())
       return placement.run(&device::Table::pair_loss, call);
-    read_parameters(list, &call.options);
+    if (has_parameters)
+      read_parameters(list, &call.options);
     cpu::pair_loss(call.options, call.pairs, t);
   });
 }

@@ -3,6 +3,7 @@
 // the same words.
 #pragma once
 
+#include <initializer_list>
 #include <span>
 
 #include "abi/operand.h"
@@ -25,6 +26,14 @@ constexpr Operand parameter_gradient(const char* name, const DLTensor* const& fi
                                      op::ParameterTensors& tensors, math::Parameter number,
                                      OptionMember option) {
   return out(name, field, kFloats, kOneOrPairs, tensors.gradients[number], {}, option);
+}
+
+// Whether one of the tensors is there. Where none is, the checks below have nothing to do.
+inline bool any_given(std::initializer_list<const DLTensor*> tensors) {
+  bool any = false;
+  for (const DLTensor* tensor : tensors)
+    any |= tensor != nullptr;
+  return any;
 }
 
 // The loss has the options that tensors are given for, and the gradients that are wanted.

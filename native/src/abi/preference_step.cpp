@@ -122,7 +122,7 @@ void shrink(const lr_preference_step_args& a, op::PreferenceStep* call) {
   const bool each = a.reference_logps != nullptr || a.pair_weights != nullptr ||
                     a.losses != nullptr || a.logps != nullptr || a.counts != nullptr ||
                     a.chosen_rewards != nullptr || a.rejected_rewards != nullptr ||
-                    !call->parameters.none();
+                    call->parameters.has_each();
   if (!each)
     call->pairs = std::min<int64_t>(call->pairs, 2);
 }

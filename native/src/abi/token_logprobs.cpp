@@ -6,6 +6,7 @@
 
 #include "abi/device.h"
 #include "abi/errors.h"
+#include "abi/kept.h"
 #include "abi/operands.h"
 #include "abi/options.h"
 #include "abi/values.h"
@@ -19,9 +20,11 @@ constexpr const Shapes& kRows = shape<"N,V", "B,T,V">;
 constexpr const Shapes& kEachRow = shape<"N", "B,T">;
 constexpr const Shapes& kEachLabel = shape<"N", "B,T", "N,K", "B,T,K">;
 
-// How many labels a row has; `tail` and what belongs to it are there with several alone.
+// How many labels a row has; `tail` and what belongs to it are there with [N,K] alone, kept columns
+// with [N].
 void check_columns(const Operands& operands, const DLTensor* const& labels, int64_t vocab,
-                   std::initializer_list<const DLTensor* const*> of_tails) {
+                   std::initializer_list<const DLTensor* const*> of_tails,
+                   const DLTensor* kept_ids) {
   const int64_t per_row = operands.size('K');
   const int64_t most = std::min(vocab, op::kMaxLabels);
   if (per_row >= 0 && (per_row < 1 || per_row > most))
@@ -32,6 +35,8 @@ void check_columns(const Operands& operands, const DLTensor* const& labels, int6
               " is there, expected labels [N,K] or [B,T,K] with it");
     }
   }
+  if (per_row >= 0 && kept_ids != nullptr)
+    invalid("kept_ids is there, expected labels [N] or [B,T] with it");
 }
 
 }  // namespace
@@ -51,15 +56,22 @@ lr_status lr_token_logprobs(const lr_token_logprobs_args* args) {
         out("argmax", a.argmax, kInts, kEachRow, call.outputs[math::kArgmax]),
         out("mean_logit", a.mean_logit, kFloats, kEachRow, call.outputs[math::kMeanLogit]),
         out("tail", a.tail, kFloats, kEachRow, call.tail),
+        in("kept_offsets", a.kept_offsets, kInts, shape<"N+1">, call.kept.offsets,
+           with(a.kept_ids)),
+        in("kept_ids", a.kept_ids, kInts, shape<"M">, call.kept.ids, with(a.kept_offsets)),
+        out("outside", a.outside, kLongs, shape<"1">, call.outside),
     };
     const Placement placement(list, a.cuda);
     Operands operands(list);
     call.labels.ignore_index = a.options.ignore_index;
     call.transform = check_token_options(a.options);
     operands.check_presence();
+    if (a.outside != nullptr && a.kept_ids == nullptr)
+      operands.missing(a.kept_ids, ", as outside is wanted");
     operands.check_tensors();
     const int64_t vocab = check_vocab(a.options.vocab, operands.size('V'));
-    check_columns(operands, a.labels, vocab, {&a.tail});
+    check_columns(operands, a.labels, vocab, {&a.tail}, a.kept_ids);
+    check_kept_shape(operands[a.kept_offsets], operands[a.logits], call.kept, call.rows());
     const op::TensorView& argmax = call.outputs[math::kArgmax];
     if (argmax && argmax.type == op::ElementType::i32 &&
         operands.size('V') - 1 > std::numeric_limits<int32_t>::max())
@@ -69,6 +81,7 @@ lr_status lr_token_logprobs(const lr_token_logprobs_args* args) {
     if (placement.on_device())
       return placement.run(&device::Table::token_logprobs, call);
     check_labels(operands[a.labels], call.labels, call.label_columns, vocab);
+    check_kept(operands[a.kept_offsets], operands[a.kept_ids], call.kept, vocab);
     cpu::token_logprobs(call);
   });
 }
@@ -90,6 +103,9 @@ lr_status lr_token_logprobs_backward(const lr_token_logprobs_backward_args* args
             in("grad_lse", a.grad_lse, kFloats, kEachRow, call.grad_lse),
             in("grad_tail", a.grad_tail, kFloats, kEachRow, call.grad_tail),
             gradient("grad_logits", a.grad_logits, a.logits, kRows, call.gradient, kRequired),
+            in("kept_offsets", a.kept_offsets, kInts, shape<"N+1">, call.kept.offsets,
+               with(a.kept_ids)),
+            in("kept_ids", a.kept_ids, kInts, shape<"M">, call.kept.ids, with(a.kept_offsets)),
         };
         const Placement placement(list, a.cuda);
         Operands operands(list);
@@ -108,12 +124,14 @@ lr_status lr_token_logprobs_backward(const lr_token_logprobs_backward_args* args
           operands.missing(a.tail, ", as grad_tail is given");
         operands.check_tensors();
         const int64_t vocab = check_vocab(a.options.vocab, operands.size('V'));
-        check_columns(operands, a.labels, vocab, {&a.tail, &a.grad_tail});
+        check_columns(operands, a.labels, vocab, {&a.tail, &a.grad_tail}, a.kept_ids);
+        check_kept_shape(operands[a.kept_offsets], operands[a.logits], call.kept, call.rows());
         operands.check_apart();
         limit_columns(&call.logits, vocab);
         if (placement.on_device())
           return placement.run(&device::Table::token_logprobs_backward, call);
         check_labels(operands[a.labels], call.labels, call.label_columns, vocab);
+        check_kept(operands[a.kept_offsets], operands[a.kept_ids], call.kept, vocab);
         cpu::token_logprobs_backward(call);
       });
 }

@@ -15,6 +15,9 @@
 namespace logratio::cpu {
 namespace {
 
+// Whether this thread is within a task, whose own jobs it does by itself.
+thread_local bool t_working = false;
+
 // One job at a time. Workers join the job of the moment, take tasks from its counter and leave; the
 // caller returns once the counter is used up and nobody is inside. A job needs no worker: the
 // caller takes the tasks that nobody else does.
@@ -62,8 +65,10 @@ class Pool {
   }
 
   void work(Task task, void* context, int64_t count) {
+    t_working = true;
     for (int64_t i; (i = next_.fetch_add(1, std::memory_order_relaxed)) < count;)
       task(context, i);
+    t_working = false;
   }
 
   void worker() {
@@ -128,7 +133,7 @@ Pool& pool() {
 
 void parallel_for(int64_t count, Task task, void* context) {
   const int threads = static_cast<int>(std::min<int64_t>(thread_count(), count));
-  if (threads > 1 && pool().try_run(count, task, context, threads))
+  if (threads > 1 && !t_working && pool().try_run(count, task, context, threads))
     return;
   for (int64_t i = 0; i < count; ++i)
     task(context, i);

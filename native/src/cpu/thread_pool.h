@@ -11,9 +11,9 @@ namespace logratio::cpu {
 using Task = void (*)(void* context, int64_t index);
 
 // Runs task(context, 0..count-1) in any order on up to thread_count() threads and returns when all
-// are done. Tasks must not throw. A second caller that finds the pool busy runs its tasks itself.
-// Where the system refuses a thread the tasks are run by those there are. In a child of fork() the
-// pool starts anew.
+// are done. Tasks must not throw. A second caller that finds the pool busy runs its tasks itself,
+// as does a task that calls this. Where the system refuses a thread the tasks are run by those
+// there are. In a child of fork() the pool starts anew.
 void parallel_for(int64_t count, Task task, void* context);
 
 template <class F>

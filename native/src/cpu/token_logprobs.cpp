@@ -5,6 +5,7 @@
 
 #include "cpu/elements.h"
 #include "cpu/isa.h"
+#include "cpu/kept_rows.h"
 #include "cpu/row_tasks.h"
 #include "cpu/several_labels.h"
 
@@ -19,10 +20,16 @@ void token_logprobs(const op::TokenLogprobs& call) {
     return token_logprobs_of_several(call);
   const std::vector<int64_t> labels = read_labels(call.labels);
   std::vector<RowFigures> figures(labels.size());
-  Scratch scratch;
-  kernels().token_forward({call.logits, call.transform, call.wants_everything(), call.rows(),
-                           nullptr, labels.data(), figures.data()},
-                          scratch);
+  if (call.kept) {
+    const int64_t outside = kept_forward(call, labels, figures.data());
+    if (call.outside)
+      write(call.outside, 0, 1, &outside);
+  } else {
+    Scratch scratch;
+    kernels().token_forward({call.logits, call.transform, call.wants_everything(), call.rows(),
+                             nullptr, labels.data(), figures.data()},
+                            scratch);
+  }
   write_row_figures(call, figures, 0);
 }
 
@@ -84,6 +91,8 @@ void token_logprobs_backward(const op::TokenLogprobsBackward& call) {
   std::vector<RowUpstream> upstream(labels.size());
   for (size_t r = 0; r < labels.size(); ++r)
     upstream[r] = {labels[r], {}, entropy[r], grad_logp[r], grad_entropy[r], grad_lse[r]};
+  if (call.kept)
+    return kept_backward(call, upstream);
   find_norms(call, upstream);
   Scratch scratch;
   kernels().token_backward(

@@ -74,6 +74,12 @@ struct RowNorm {
   double logp;
 };
 
+// From a caller's lse, if that serves.
+LR_FORCE_INLINE LR_HD RowNorm norm_of_lse(double lse, double label_value, double temperature) {
+  const double pivot = lse * temperature;
+  return {pivot, 0, (label_value - pivot) / temperature};
+}
+
 enum TokenOutput { kLogp, kLse, kLse2, kEntropy, kMeanLogit, kArgmax, kTokenOutputs };
 
 // Figures of a whole row. Those of a row that holds +inf or NaN, or nothing but -inf, are NaN.

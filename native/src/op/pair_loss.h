@@ -23,6 +23,15 @@ struct ParameterTensors {
     }
     return by_pair;
   }
+  // Whether one is of each pair.
+  bool has_each() const {
+    bool each = false;
+    for (int p = 0; p < math::kParameters; ++p) {
+      each |= values[p].present && values[p].size() != 1;
+      each |= gradients[p].present && gradients[p].size() != 1;
+    }
+    return each;
+  }
   bool none() const {
     bool none = true;
     for (int p = 0; p < math::kParameters; ++p)

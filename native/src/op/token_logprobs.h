@@ -9,10 +9,21 @@ namespace logratio::op {
 
 inline constexpr int64_t kMaxLabels = 1024;  // of a row
 
+// The columns that a row's softmax is over: ids [offsets[r], offsets[r + 1]) are row r's, in
+// ascending order. Both absent: all columns. In device memory any number may stand there.
+struct KeptColumns {
+  TensorView offsets;
+  TensorView ids;
+
+  explicit operator bool() const { return ids.present; }
+};
+
 struct TokenLogprobs {
   LogitRows logits;
   RowTransform transform;
-  Labels labels;                            // the first of each row
+  Labels labels;  // the first of each row
+  KeptColumns kept;
+  TensorView outside;  // how many labels are not among kept columns; i64
   TensorView outputs[math::kTokenOutputs];  // an element per row; absent: not wanted
   TensorView tail;
   Columns label_columns, logp_columns;  // of several labels per row, which differ
@@ -31,6 +42,7 @@ struct TokenLogprobsBackward {
   LogitRows gradient;  // may be the logits; columns that these lack are padding, and become 0
   RowTransform transform;
   Labels labels;
+  KeptColumns kept;
   TensorView lse;
   TensorView entropy;    // present with grad_entropy
   TensorView grad_logp;  // at least one of the gradients is present

@@ -57,7 +57,8 @@ struct OwnLosses {
   const PairBlock& in;
 
   HWY_INLINE typename math::WithNumbers<Loss, Doubles>::Type at(int64_t k) const {
-    math::OwnOptions<Doubles> own{options};
+    math::OwnOptions<Doubles> own;
+    static_cast<lr_loss_options&>(own) = options;
     own.beta = own.beta_kl = parameter<math::kScale>(k);  // no loss has both
     own.beta_mix = parameter<math::kMix>(k);
     own.tau = parameter<math::kTemperature>(k);
@@ -87,11 +88,12 @@ HWY_INLINE void with_losses(const lr_loss_options& options, const PairBlock& in,
   });
 }
 
+template <bool kTwoValues>
 HWY_INLINE void store_parameters(const math::PairOutput<Doubles>& pair, const PairBlock& in,
-                                 int64_t k, bool two_values, PairValues* out) {
+                                 int64_t k, PairValues* out) {
   for (int p = 0; p < math::kParameters; ++p) {
     Doubles gradient = math::vanishing_product(Doubles::load(in.upstream + k), pair.parameters[p]);
-    if (two_values) {
+    if constexpr (kTwoValues) {
       gradient = gradient + math::vanishing_product(Doubles::load(in.second_upstream + k),
                                                     pair.second_parameters[p]);
     }
@@ -106,25 +108,26 @@ void evaluate_loss(const Losses& losses, const math::Statistics& statistics, int
   math::ParameterGradient<Doubles> sums;
   for (int64_t k = 0; k < count; k += kStep) {
     const auto& loss = losses.at(k);
-    math::PairOutput<Doubles> pair;
     if constexpr (info.means > 0) {
       const math::CoupledOutput<Doubles> result = loss.evaluate(pair_at(in, k), statistics);
-      pair = result.pair;
+      store<info.two_values>(result.pair, in, k, out);
       result.d_mean[0].store(out->mean[0] + k);
       if constexpr (info.means > 1)
         result.d_mean[1].store(out->mean[1] + k);
       if constexpr (info.variance)
         result.d_variance.store(out->variance + k);
+      if constexpr (kOwn)
+        store_parameters<info.two_values>(result.pair, in, k, out);
     } else {
-      pair = loss.evaluate(pair_at(in, k));
-    }
-    store<info.two_values>(pair, in, k, out);
-    if constexpr (kOwn) {
-      store_parameters(pair, in, k, info.two_values, out);
-    } else if constexpr (info.differentiates_options) {
-      const Doubles upstream = Doubles::load(in.upstream + k);
-      for (int p = 0; p < math::kParameters; ++p)
-        sums[p] = sums[p] + math::vanishing_product(upstream, pair.parameters[p]);
+      const math::PairOutput<Doubles> result = loss.evaluate(pair_at(in, k));
+      store<info.two_values>(result, in, k, out);
+      if constexpr (kOwn) {
+        store_parameters<info.two_values>(result, in, k, out);
+      } else if constexpr (info.differentiates_options) {
+        const Doubles upstream = Doubles::load(in.upstream + k);
+        for (int p = 0; p < math::kParameters; ++p)
+          sums[p] = sums[p] + math::vanishing_product(upstream, result.parameters[p]);
+      }
     }
   }
   if constexpr (!kOwn && info.differentiates_options) {

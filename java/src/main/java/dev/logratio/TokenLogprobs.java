@@ -24,6 +24,10 @@ import java.util.Objects;
  * logit of -inf has probability 0. A row whose raw logits are all -inf, or hold +inf or NaN, gives
  * NaN in that row only. The result of a row does not depend on the rows around it.
  *
+ * <p>With {@link #keptOffsets} and {@link #keptIds} the softmax of each row is over some of its
+ * columns, and the log-probs are those of a policy that samples with top-k or top-p. All columns
+ * kept give the same bits as none named.
+ *
  * {@snippet file="Examples.java" region="tokens"}
  *
  * @since 0.1.0
@@ -138,6 +142,45 @@ public final class TokenLogprobs {
      */
     public TokenLogprobs tail(Tensor out) {
         call.set(TokenLogprobsOperand.TAIL, out);
+        return this;
+    }
+
+    /**
+     * Sets where each row's kept columns begin and end among {@link #keptIds}. Every figure of a
+     * row is then of the softmax over its kept columns alone, as a sampler with top-k or top-p drew
+     * from them, and nothing else of the row is read. A label that is not kept has logp -inf.
+     *
+     * @param offsets int [N+1], N = B*T for logits [B,T,V]: row {@code r} keeps the ids from {@code
+     *     offsets[r]} to before {@code offsets[r+1]}, at least one; the first is 0, the last M;
+     *     default all columns
+     * @return this
+     */
+    public TokenLogprobs keptOffsets(Tensor offsets) {
+        call.set(TokenLogprobsOperand.KEPT_OFFSETS, offsets);
+        return this;
+    }
+
+    /**
+     * Sets the columns that rows keep, with {@link #keptOffsets} and one label per row.
+     *
+     * @param ids int [M]: columns in [0,V), or in [0,vocab) where that option is given, ascending
+     *     within a row; default all columns
+     * @return this
+     */
+    public TokenLogprobs keptIds(Tensor ids) {
+        call.set(TokenLogprobsOperand.KEPT_IDS, ids);
+        return this;
+    }
+
+    /**
+     * Sets the tensor that receives the number of rows whose label is not among their kept columns;
+     * ignored rows do not count.
+     *
+     * @param out I64 [1]
+     * @return this
+     */
+    public TokenLogprobs outside(Tensor out) {
+        call.set(TokenLogprobsOperand.OUTSIDE, out);
         return this;
     }
 

@@ -121,6 +121,32 @@ public final class TokenLogprobsBackward {
     }
 
     /**
+     * Sets where each row's kept columns begin and end among {@link #keptIds}, as in the forward.
+     * Other columns get 0. The {@code gradLogp} of a row whose label is not kept is not used.
+     *
+     * @param offsets int [N+1], N = B*T for logits [B,T,V]: row {@code r} keeps the ids from {@code
+     *     offsets[r]} to before {@code offsets[r+1]}, at least one; the first is 0, the last M;
+     *     default all columns
+     * @return this
+     */
+    public TokenLogprobsBackward keptOffsets(Tensor offsets) {
+        call.set(TokenLogprobsBackwardOperand.KEPT_OFFSETS, offsets);
+        return this;
+    }
+
+    /**
+     * Sets the columns that rows keep, with {@link #keptOffsets} and one label per row.
+     *
+     * @param ids int [M]: columns in [0,V), or in [0,vocab) where that option is given, ascending
+     *     within a row; default all columns
+     * @return this
+     */
+    public TokenLogprobsBackward keptIds(Tensor ids) {
+        call.set(TokenLogprobsBackwardOperand.KEPT_IDS, ids);
+        return this;
+    }
+
+    /**
      * Sets the tensor that receives the logits' gradient.
      *
      * @param out of the logits' shape and dtype, the last dimension contiguous; the logits

@@ -22,6 +22,9 @@ import java.util.Random;
 import java.util.concurrent.ExecutorService;
 import java.util.concurrent.Executors;
 import java.util.concurrent.Future;
+import java.util.function.IntFunction;
+import java.util.stream.IntStream;
+import java.util.stream.LongStream;
 import java.util.stream.Stream;
 
 /**
@@ -113,6 +116,23 @@ class DeterminismTest {
                 .gradLogits(out[3])
                 .run(backend);
         return bytes(out);
+    }
+
+    @ParameterizedTest
+    @MethodSource("rows")
+    void keptColumns(Backend backend, DType dtype) {
+        try (Arena arena = Arena.ofConfined()) {
+            Tensor logits = random(arena, dtype, ROWS, 6);
+            assertSameAnyway(
+                    ROWS, (from, to) -> run(backend, logits, from, to, DeterminismTest::kept));
+        }
+    }
+
+    /** Of the first row all columns, of others fewer, and of every fourth very few. */
+    private static IntStream kept(int row) {
+        return row % 4 == 3
+                ? IntStream.range(100, 150)
+                : IntStream.iterate(0, k -> k < VOCABULARY, k -> k + 1 + row % 4);
     }
 
     static Stream<Arguments> divergences() {
@@ -317,6 +337,12 @@ class DeterminismTest {
 
     /** The bytes of every output for some rows of the logits. */
     private static byte[][] run(Backend backend, Tensor allLogits, int from, int to) {
+        return run(backend, allLogits, from, to, null);
+    }
+
+    /** The same of the columns that each row keeps; null: all. */
+    private static byte[][] run(
+            Backend backend, Tensor allLogits, int from, int to, IntFunction<IntStream> kept) {
         try (Arena arena = Arena.ofConfined()) {
             Tensor logits = allLogits.slice(0, from, to);
             int rows = to - from;
@@ -329,19 +355,34 @@ class DeterminismTest {
                 out[i] = Tensor.zeros(arena, DType.F64, rows);
             }
             out[5] = Tensor.zeros(arena, logits.dtype(), logits.shape());
-            TokenLogprobs.of(logits, labels)
-                    .logp(out[0])
-                    .lse(out[1])
-                    .lse2(out[2])
-                    .entropy(out[3])
-                    .meanLogit(out[4])
-                    .run(backend);
-            TokenLogprobsBackward.of(logits, labels, out[1])
-                    .entropy(out[3])
-                    .gradLogp(Tensor.zeros(arena, DType.F64, rows).fill(.7))
-                    .gradEntropy(Tensor.zeros(arena, DType.F64, rows).fill(-.2))
-                    .gradLogits(out[5])
-                    .run(backend);
+            TokenLogprobs forward =
+                    TokenLogprobs.of(logits, labels)
+                            .logp(out[0])
+                            .lse(out[1])
+                            .lse2(out[2])
+                            .entropy(out[3])
+                            .meanLogit(out[4]);
+            TokenLogprobsBackward backward =
+                    TokenLogprobsBackward.of(logits, labels, out[1])
+                            .entropy(out[3])
+                            .gradLogp(Tensor.zeros(arena, DType.F64, rows).fill(.7))
+                            .gradEntropy(Tensor.zeros(arena, DType.F64, rows).fill(-.2))
+                            .gradLogits(out[5]);
+            if (kept != null) {
+                long[] ends = new long[rows + 1];
+                long[] all = new long[0];
+                for (int n = 0; n < rows; n++) {
+                    LongStream ofRow = kept.apply(from + n).asLongStream();
+                    all = LongStream.concat(Arrays.stream(all), ofRow).toArray();
+                    ends[n + 1] = all.length;
+                }
+                Tensor offsets = Tensor.of(arena, ends, ends.length);
+                Tensor ids = Tensor.of(arena, all, all.length);
+                forward.keptOffsets(offsets).keptIds(ids);
+                backward.keptOffsets(offsets).keptIds(ids);
+            }
+            forward.run(backend);
+            backward.run(backend);
             return bytes(out);
         }
     }

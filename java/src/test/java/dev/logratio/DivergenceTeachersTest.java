@@ -231,7 +231,7 @@ class DivergenceTeachersTest {
     @MethodSource("backends")
     void infiniteOnlyWhereTheMathematicsIs(Backend backend) {
         double low = Double.NEGATIVE_INFINITY;
-        double half = Math.log(.5);
+        double half = Math.log(.5) + 1e-9; // two of them leave nothing, however exp() rounds
         double[] flat = new double[4];
         assertEquals(
                 Double.POSITIVE_INFINITY,

@@ -5,6 +5,7 @@ import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.params.provider.Arguments.arguments;
 
 import dev.logratio.cuda.CudaTensors;
+import dev.logratio.loss.BetaSchedule;
 import dev.logratio.loss.Dlrml;
 import dev.logratio.loss.Kto;
 import dev.logratio.loss.Loss;
@@ -115,6 +116,7 @@ class NullArgumentsTest {
                         of("input", () -> Feature.maskInput(null, f32(1, 2, 2), 1, 0)),
                         of("mask", () -> Feature.maskInput(maps, null, 1, 0)),
                         of("options", () -> longShort.options(null)),
+                        of("gaps", () -> new BetaSchedule(.1).next(null)),
                         of("positions", () -> longShort.positions(null)),
                         of("mask", () -> longShort.mask(null)),
                         of("first", () -> LongShort.of(null, f32(1, 3, 2), 1)),

@@ -11,13 +11,14 @@ import dev.logratio.internal.check.Types;
 import java.util.List;
 import java.util.function.Function;
 
-/** Every output of token_logprobs with a label per row, from the operation's own declarations. */
+/** Every output per row of token_logprobs with a label per row, from its own declarations. */
 public final class TokenOutputs {
     /** In the order of the C interface. */
     public static final List<Operand> ALL =
             Signature.TOKEN_LOGPROBS.operands().stream()
                     .filter(operand -> operand.declaration().isOutput())
                     .filter(operand -> operand != TokenLogprobsOperand.TAIL)
+                    .filter(operand -> operand != TokenLogprobsOperand.OUTSIDE)
                     .toList();
 
     private TokenOutputs() {}

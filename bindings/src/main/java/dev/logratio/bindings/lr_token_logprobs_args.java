@@ -29,6 +29,9 @@ import static java.lang.foreign.MemoryLayout.PathElement.*;
  *     const DLTensor *mean_logit;
  *     lr_cuda *cuda;
  *     const DLTensor *tail;
+ *     const DLTensor *kept_offsets;
+ *     const DLTensor *kept_ids;
+ *     const DLTensor *outside;
  * }
  * }
  */
@@ -52,7 +55,10 @@ public class lr_token_logprobs_args {
         logratio_h.C_POINTER.withName("argmax"),
         logratio_h.C_POINTER.withName("mean_logit"),
         logratio_h.C_POINTER.withName("cuda"),
-        logratio_h.C_POINTER.withName("tail")
+        logratio_h.C_POINTER.withName("tail"),
+        logratio_h.C_POINTER.withName("kept_offsets"),
+        logratio_h.C_POINTER.withName("kept_ids"),
+        logratio_h.C_POINTER.withName("outside")
     ).withName("lr_token_logprobs_args");
 
     /**
@@ -676,6 +682,138 @@ public class lr_token_logprobs_args {
      */
     public static void tail(MemorySegment struct, MemorySegment fieldValue) {
         struct.set(tail$LAYOUT, tail$OFFSET, fieldValue);
+    }
+
+    private static final AddressLayout kept_offsets$LAYOUT = (AddressLayout)$LAYOUT.select(groupElement("kept_offsets"));
+
+    /**
+     * Layout for field:
+     * {@snippet lang=c :
+     * const DLTensor *kept_offsets
+     * }
+     */
+    public static final AddressLayout kept_offsets$layout() {
+        return kept_offsets$LAYOUT;
+    }
+
+    private static final long kept_offsets$OFFSET = $LAYOUT.byteOffset(groupElement("kept_offsets"));
+
+    /**
+     * Offset for field:
+     * {@snippet lang=c :
+     * const DLTensor *kept_offsets
+     * }
+     */
+    public static final long kept_offsets$offset() {
+        return kept_offsets$OFFSET;
+    }
+
+    /**
+     * Getter for field:
+     * {@snippet lang=c :
+     * const DLTensor *kept_offsets
+     * }
+     */
+    public static MemorySegment kept_offsets(MemorySegment struct) {
+        return struct.get(kept_offsets$LAYOUT, kept_offsets$OFFSET);
+    }
+
+    /**
+     * Setter for field:
+     * {@snippet lang=c :
+     * const DLTensor *kept_offsets
+     * }
+     */
+    public static void kept_offsets(MemorySegment struct, MemorySegment fieldValue) {
+        struct.set(kept_offsets$LAYOUT, kept_offsets$OFFSET, fieldValue);
+    }
+
+    private static final AddressLayout kept_ids$LAYOUT = (AddressLayout)$LAYOUT.select(groupElement("kept_ids"));
+
+    /**
+     * Layout for field:
+     * {@snippet lang=c :
+     * const DLTensor *kept_ids
+     * }
+     */
+    public static final AddressLayout kept_ids$layout() {
+        return kept_ids$LAYOUT;
+    }
+
+    private static final long kept_ids$OFFSET = $LAYOUT.byteOffset(groupElement("kept_ids"));
+
+    /**
+     * Offset for field:
+     * {@snippet lang=c :
+     * const DLTensor *kept_ids
+     * }
+     */
+    public static final long kept_ids$offset() {
+        return kept_ids$OFFSET;
+    }
+
+    /**
+     * Getter for field:
+     * {@snippet lang=c :
+     * const DLTensor *kept_ids
+     * }
+     */
+    public static MemorySegment kept_ids(MemorySegment struct) {
+        return struct.get(kept_ids$LAYOUT, kept_ids$OFFSET);
+    }
+
+    /**
+     * Setter for field:
+     * {@snippet lang=c :
+     * const DLTensor *kept_ids
+     * }
+     */
+    public static void kept_ids(MemorySegment struct, MemorySegment fieldValue) {
+        struct.set(kept_ids$LAYOUT, kept_ids$OFFSET, fieldValue);
+    }
+
+    private static final AddressLayout outside$LAYOUT = (AddressLayout)$LAYOUT.select(groupElement("outside"));
+
+    /**
+     * Layout for field:
+     * {@snippet lang=c :
+     * const DLTensor *outside
+     * }
+     */
+    public static final AddressLayout outside$layout() {
+        return outside$LAYOUT;
+    }
+
+    private static final long outside$OFFSET = $LAYOUT.byteOffset(groupElement("outside"));
+
+    /**
+     * Offset for field:
+     * {@snippet lang=c :
+     * const DLTensor *outside
+     * }
+     */
+    public static final long outside$offset() {
+        return outside$OFFSET;
+    }
+
+    /**
+     * Getter for field:
+     * {@snippet lang=c :
+     * const DLTensor *outside
+     * }
+     */
+    public static MemorySegment outside(MemorySegment struct) {
+        return struct.get(outside$LAYOUT, outside$OFFSET);
+    }
+
+    /**
+     * Setter for field:
+     * {@snippet lang=c :
+     * const DLTensor *outside
+     * }
+     */
+    public static void outside(MemorySegment struct, MemorySegment fieldValue) {
+        struct.set(outside$LAYOUT, outside$OFFSET, fieldValue);
     }
 
     /**

@@ -30,6 +30,8 @@ import static java.lang.foreign.MemoryLayout.PathElement.*;
  *     const DLTensor *grad_lse;
  *     const DLTensor *tail;
  *     const DLTensor *grad_tail;
+ *     const DLTensor *kept_offsets;
+ *     const DLTensor *kept_ids;
  * }
  * }
  */
@@ -54,7 +56,9 @@ public class lr_token_logprobs_backward_args {
         logratio_h.C_POINTER.withName("cuda"),
         logratio_h.C_POINTER.withName("grad_lse"),
         logratio_h.C_POINTER.withName("tail"),
-        logratio_h.C_POINTER.withName("grad_tail")
+        logratio_h.C_POINTER.withName("grad_tail"),
+        logratio_h.C_POINTER.withName("kept_offsets"),
+        logratio_h.C_POINTER.withName("kept_ids")
     ).withName("lr_token_logprobs_backward_args");
 
     /**
@@ -722,6 +726,94 @@ public class lr_token_logprobs_backward_args {
      */
     public static void grad_tail(MemorySegment struct, MemorySegment fieldValue) {
         struct.set(grad_tail$LAYOUT, grad_tail$OFFSET, fieldValue);
+    }
+
+    private static final AddressLayout kept_offsets$LAYOUT = (AddressLayout)$LAYOUT.select(groupElement("kept_offsets"));
+
+    /**
+     * Layout for field:
+     * {@snippet lang=c :
+     * const DLTensor *kept_offsets
+     * }
+     */
+    public static final AddressLayout kept_offsets$layout() {
+        return kept_offsets$LAYOUT;
+    }
+
+    private static final long kept_offsets$OFFSET = $LAYOUT.byteOffset(groupElement("kept_offsets"));
+
+    /**
+     * Offset for field:
+     * {@snippet lang=c :
+     * const DLTensor *kept_offsets
+     * }
+     */
+    public static final long kept_offsets$offset() {
+        return kept_offsets$OFFSET;
+    }
+
+    /**
+     * Getter for field:
+     * {@snippet lang=c :
+     * const DLTensor *kept_offsets
+     * }
+     */
+    public static MemorySegment kept_offsets(MemorySegment struct) {
+        return struct.get(kept_offsets$LAYOUT, kept_offsets$OFFSET);
+    }
+
+    /**
+     * Setter for field:
+     * {@snippet lang=c :
+     * const DLTensor *kept_offsets
+     * }
+     */
+    public static void kept_offsets(MemorySegment struct, MemorySegment fieldValue) {
+        struct.set(kept_offsets$LAYOUT, kept_offsets$OFFSET, fieldValue);
+    }
+
+    private static final AddressLayout kept_ids$LAYOUT = (AddressLayout)$LAYOUT.select(groupElement("kept_ids"));
+
+    /**
+     * Layout for field:
+     * {@snippet lang=c :
+     * const DLTensor *kept_ids
+     * }
+     */
+    public static final AddressLayout kept_ids$layout() {
+        return kept_ids$LAYOUT;
+    }
+
+    private static final long kept_ids$OFFSET = $LAYOUT.byteOffset(groupElement("kept_ids"));
+
+    /**
+     * Offset for field:
+     * {@snippet lang=c :
+     * const DLTensor *kept_ids
+     * }
+     */
+    public static final long kept_ids$offset() {
+        return kept_ids$OFFSET;
+    }
+
+    /**
+     * Getter for field:
+     * {@snippet lang=c :
+     * const DLTensor *kept_ids
+     * }
+     */
+    public static MemorySegment kept_ids(MemorySegment struct) {
+        return struct.get(kept_ids$LAYOUT, kept_ids$OFFSET);
+    }
+
+    /**
+     * Setter for field:
+     * {@snippet lang=c :
+     * const DLTensor *kept_ids
+     * }
+     */
+    public static void kept_ids(MemorySegment struct, MemorySegment fieldValue) {
+        struct.set(kept_ids$LAYOUT, kept_ids$OFFSET, fieldValue);
     }
 
     /**

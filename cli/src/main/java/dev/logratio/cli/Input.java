@@ -78,20 +78,19 @@ record Input(String name, Types types, List<Shape> shapes, Presence presence, St
                     name.endsWith("weights")
                             ? "finite, >= 0"
                             : name.endsWith("_topk_logps") ? "natural, sums of exp up to 1" : "";
-            case COUNT -> "";
+            case COUNT, LONG -> "";
         };
     }
 
     private String intNote() {
-        if (presence == Presence.PACKED) {
-            return "0, then where each sequence ends, N last";
-        }
-        if (name.endsWith("_rows")) {
-            return "none twice";
-        }
-        return name.endsWith("_ids")
-                ? "in [0,vocab), none twice in a row"
-                : "in [0,V) or ignore_index";
+        return switch (name) {
+            case "cu_seqlens" -> "0, then where each sequence ends, N last";
+            case "p_rows", "q_rows" -> "none twice";
+            case "kept_offsets" -> "rising from 0 to M, N = B*T";
+            case "kept_ids" -> "in [0,V), ascending in a row";
+            case "q_topk_ids" -> "in [0,vocab), none twice in a row";
+            default -> "in [0,V) or ignore_index";
+        };
     }
 
     /** What {@code --list} says of when it is there, "" if nothing. */

@@ -123,7 +123,11 @@ final class Listing {
     private static String kindNotes(Operation operation, Output output) {
         return switch (output.kind()) {
             case VALUE, METRIC ->
-                    output.types() == Types.INT ? "I64" : "F32; F64 from the reference";
+                    joined(
+                            output.types() == Types.INT || output.types() == Types.LONG
+                                    ? "I64"
+                                    : "F32; F64 from the reference",
+                            output.with().isEmpty() ? "" : "with " + output.with());
             case GRADIENT ->
                     joined(
                             "dtype of " + output.source() + "; F64 from the reference",

@@ -116,6 +116,12 @@ final class Operation {
         return this;
     }
 
+    /** This operation with an output that is there with an input alone. */
+    Operation giving(String output, String with) {
+        outputs.computeIfPresent(output, (name, given) -> given.with(with));
+        return this;
+    }
+
     /** This operation on rows alone, not on sequences of rows. */
     Operation ofRows() {
         inputs.replaceAll((name, input) -> input.firstForm());

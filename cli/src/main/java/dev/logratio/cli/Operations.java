@@ -19,7 +19,9 @@ final class Operations {
     static final List<Operation> ALL =
             List.of(
                     new Operation(TOKEN_LOGPROBS, TOKEN_LOGPROBS_BACKWARD)
-                            .ofSeveralLabels("tail", "grad_tail"),
+                            .ofSeveralLabels("tail", "grad_tail")
+                            .bothOrNone("kept_offsets", "kept_ids")
+                            .giving("outside", "kept_ids"),
                     new Operation(SEQUENCE_LOGPS).requiring("token_logps"),
                     new Operation(PAIR_LOSS),
                     new Operation(UNPAIRED_LOSS)

@@ -20,6 +20,7 @@ import java.util.Map;
  * --list} read.
  *
  * @param source the input, or the option, that a gradient is of; "" for other outputs
+ * @param with the input that must be there; "" where there is no such
  * @param upstream inputs of which one must be there for the gradient to be asked for; empty where
  *     it always is
  */
@@ -27,6 +28,7 @@ record Output(
         String name,
         Kind kind,
         String source,
+        String with,
         List<String> upstream,
         Types types,
         List<Shape> shapes) {
@@ -58,7 +60,7 @@ record Output(
                         .map(Input::name)
                         .toList();
         Operand.Declaration declared = operand.declaration();
-        return new Output(name, kind, source, upstream, declared.types(), declared.forms());
+        return new Output(name, kind, source, "", upstream, declared.types(), declared.forms());
     }
 
     /** The metrics of a step, by the record that has them. */
@@ -69,7 +71,7 @@ record Output(
     private static Output metric(RecordComponent component) {
         List<Shape> one = List.of(Shape.of("1"));
         String name = Options.snakeCase(component.getName());
-        return new Output(name, Kind.METRIC, "", List.of(), Types.FLOAT, one);
+        return new Output(name, Kind.METRIC, "", "", List.of(), Types.FLOAT, one);
     }
 
     /** Writes the metrics to the outputs of their names, where there are such. */
@@ -88,7 +90,11 @@ record Output(
     }
 
     Output firstForm() {
-        return new Output(name, kind, source, upstream, types, List.of(shapes.getFirst()));
+        return new Output(name, kind, source, with, upstream, types, List.of(shapes.getFirst()));
+    }
+
+    Output with(String input) {
+        return new Output(name, kind, source, input, upstream, types, shapes);
     }
 
     /**
@@ -98,7 +104,7 @@ record Output(
      */
     boolean isWanted(Map<String, Tensor> inputs, List<Loss> losses) {
         return switch (kind) {
-            case VALUE, METRIC -> true;
+            case VALUE, METRIC -> with.isEmpty() || inputs.containsKey(with);
             case GRADIENT ->
                     inputs.containsKey(source)
                             && (upstream.isEmpty()
@@ -119,6 +125,6 @@ record Output(
         if (inputs.containsKey(source)) {
             return inputs.get(source).dtype();
         }
-        return types == Types.INT ? DType.I64 : values;
+        return types == Types.INT || types == Types.LONG ? DType.I64 : values;
     }
 }

@@ -52,7 +52,13 @@ class OperationsTest {
     void theTwoCallsOfTokenLogprobsAreOneOperation() {
         Operation token = Operations.ALL.getFirst();
         assertEquals(
-                List.of("logits", "labels", "grad_logp", "grad_entropy"),
+                List.of(
+                        "logits",
+                        "labels",
+                        "kept_offsets",
+                        "kept_ids",
+                        "grad_logp",
+                        "grad_entropy"),
                 token.inputs().stream().map(Input::name).toList());
         assertEquals(List.of("lse", "entropy"), token.handedOn());
         assertEquals(List.of("grad_logp", "grad_entropy"), token.outputs().getLast().upstream());

@@ -101,6 +101,20 @@ class OutputsTest {
 
     @ParameterizedTest
     @ValueSource(strings = {"reference", "cpu"})
+    void outsideComesWithKeptIds(String backend) throws IOException {
+        CaseFile file =
+                CaseFile.token()
+                        .labels("kept_offsets", new long[] {0, 2, 3, 4, 6}, 5)
+                        .labels("kept_ids", new long[] {0, 4, 1, 2, 3, 4}, 6);
+        Outputs outputs = evaluate(backend, file);
+        assertEquals("I64 [1]", outputs.layout().get("outside"));
+        assertArrayEquals(new double[] {2}, outputs.of("outside")); // of rows 1 and 3
+        assertTrue(outputs.layout().get("grad_logits").endsWith("[4, 5]"));
+        assertTrue(!evaluate(backend, CaseFile.token()).layout().containsKey("outside"));
+    }
+
+    @ParameterizedTest
+    @ValueSource(strings = {"reference", "cpu"})
     void sequencesOfRowsGiveTheSameAsRows(String backend) throws IOException {
         CaseFile rows = CaseFile.token();
         Outputs expected = evaluate(backend, rows);

@@ -33,6 +33,9 @@ class PublishedCasesTest {
                     "token_9_one_label",
                     "token_10_labels",
                     "token_11_tails",
+                    "kept_0_top_k",
+                    "kept_1_capped",
+                    "kept_2_entropy",
                     "sequence_0",
                     "sequence_3",
                     "sequence_packed",
@@ -116,7 +119,7 @@ class PublishedCasesTest {
         double[] values = expected.toDoubles();
         double largest = 0;
         for (double value : values) {
-            largest = Double.isInfinite(value) ? largest : Math.max(largest, Math.abs(value));
+            largest = Double.isFinite(value) ? Math.max(largest, Math.abs(value)) : largest;
         }
         double relative;
         double absolute;

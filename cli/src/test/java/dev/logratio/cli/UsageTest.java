@@ -217,8 +217,11 @@ class UsageTest {
                                 + " F16; optional",
                         "  in      grad_tail               [N] or [B,T]       F64, F32, BF16 or"
                                 + " F16; optional; with K labels per row",
+                        "  in      kept_offsets            [N+1]              I64 or I32; rising"
+                                + " from 0 to M, N = B*T; optional; default all columns",
                         "  out     tail                    [N] or [B,T]       F32; F64 from the"
                                 + " reference; with K labels per row",
+                        "  out     outside                 [1]                I64; with kept_ids",
                         "  option  ignore_index            -100               an integer",
                         "  option  temperature             1                  a finite number > 0",
                         "  option  softcap                 0                  a finite number >= 0",

@@ -5,6 +5,7 @@ import dev.logratio.internal.Range;
 
 import java.util.Arrays;
 import java.util.Comparator;
+import java.util.Objects;
 import java.util.SplittableRandom;
 import java.util.stream.IntStream;
 
@@ -60,8 +61,6 @@ public record BetaSchedule(
         @Range(from = 0) double deviation,
         long seed,
         long batches) {
-    private static final long GOLDEN = 0x9e3779b97f4a7c15L;
-
     /**
      * A new schedule with the paper's numbers: alpha .6, momentum .9, keep .8, floor .001, seed 0.
      *
@@ -143,7 +142,7 @@ public record BetaSchedule(
      * @throws IllegalArgumentException if a gap is not finite, or there is none
      */
     public BetaSchedule after(double[] gaps) {
-        if (gaps.length == 0) {
+        if (Objects.requireNonNull(gaps, "gaps").length == 0) {
             throw new IllegalArgumentException("gaps are empty, expected those of a batch");
         }
         for (int i = 0; i < gaps.length; i++) {
@@ -185,7 +184,9 @@ public record BetaSchedule(
      */
     private int[] draw(double[] gaps) {
         int count = Math.max(1, (int) (keep * gaps.length));
-        SplittableRandom random = new SplittableRandom(seed + GOLDEN * batches);
+        // A stream of its own for each batch: those of neighbouring seeds overlap.
+        long start = new SplittableRandom(seed).nextLong() + batches;
+        SplittableRandom random = new SplittableRandom(new SplittableRandom(start).nextLong());
         double[] keys = new double[gaps.length];
         for (int i = 0; i < gaps.length; i++) {
             double off = deviation == 0 ? 0 : (gaps[i] - mean) / deviation;

@@ -37,6 +37,25 @@ class BetaScheduleTest {
         assertEquals(2, second.schedule().batches());
     }
 
+    /** The formulas of the paper's code, evaluated by PyTorch in double: M0, sigma and beta. */
+    @Test
+    void asThePapersCode() {
+        double[][] batches = {{1.5, -.25, .75}, {2, 3.5, -1}, {-4, -2.5, -6}, {.5, .25, 8}};
+        double[][] expected = {
+            {0.06666666666666665, 0.08779711460710614, 0.13599999999999998},
+            {0.20999999999999996, 0.30814618789418746, 0.1774},
+            {-0.22766666666666663, 0.452925798318981, 0.001},
+            {0.08676666666666662, 0.8480402272112099, 0.26979400000000003}
+        };
+        BetaSchedule schedule = new BetaSchedule(.1, .6, .9, 1, 0);
+        for (int k = 0; k < batches.length; k++) {
+            BetaSchedule.Batch batch = schedule.next(batches[k]);
+            schedule = batch.schedule();
+            double[] actual = {schedule.mean(), schedule.deviation(), batch.beta()};
+            assertArrayEquals(expected[k], actual, 1e-15);
+        }
+    }
+
     /** What the mean is over, and what the weights are: of those that were drawn alone. */
     @Test
     void theDrawnOnesAlone() {
@@ -123,15 +142,18 @@ class BetaScheduleTest {
         assertEquals((1 + .6 * 2) * .1, schedule.betaOf(2), 1e-15);
     }
 
+    /** With a deviation at which every pair may be drawn. */
+    private static BetaSchedule wide(long seed) {
+        return new BetaSchedule(.1, .6, .9, .5, 1e-3, 0, 2, seed, 0);
+    }
+
     @Test
     void oneSeedOneCourse() {
         double[] gaps = new Random(3).doubles(100, -1, 1).toArray();
-        BetaSchedule one = new BetaSchedule(.1, .6, .9, .5, 11);
+        BetaSchedule one = wide(11);
         assertArrayEquals(one.next(gaps).weights(), one.next(gaps).weights());
-        assertArrayEquals(
-                one.next(gaps).weights(),
-                new BetaSchedule(.1, .6, .9, .5, 11).next(gaps).weights());
-        double[] other = new BetaSchedule(.1, .6, .9, .5, 12).next(gaps).weights();
+        assertArrayEquals(one.next(gaps).weights(), wide(11).next(gaps).weights());
+        double[] other = wide(12).next(gaps).weights();
         assertNotEquals(Arrays.toString(one.next(gaps).weights()), Arrays.toString(other));
         double[] later = one.next(gaps).schedule().next(gaps).weights();
         assertNotEquals(Arrays.toString(one.next(gaps).weights()), Arrays.toString(later));

@@ -13,6 +13,7 @@ import java.util.List;
 record TokenLogprobsBackwardCase(
         Draw draw,
         TokenRows rows,
+        KeptSets kept,
         DType carried,
         Tensor gradLogp,
         Tensor gradEntropy,
@@ -33,6 +34,7 @@ record TokenLogprobsBackwardCase(
         return new TokenLogprobsBackwardCase(
                 draw,
                 rows,
+                KeptSets.drawn(draw, rows),
                 draw.wideFloat(),
                 ofLogp ? upstream[0] : null,
                 ofEntropy ? upstream[1] : null,
@@ -48,7 +50,7 @@ record TokenLogprobsBackwardCase(
 
     @Override
     public String description() {
-        return "%s, lse and entropy %s".formatted(rows.description(), carried)
+        return "%s, lse and entropy %s".formatted(rows.description() + kept.description(), carried)
                 + (gradLogp == null ? "" : ", grad_logp " + gradLogp)
                 + (gradEntropy == null ? "" : ", grad_entropy " + gradEntropy)
                 + (gradLse == null ? "" : ", grad_lse " + gradLse)
@@ -68,12 +70,21 @@ record TokenLogprobsBackwardCase(
                         .tokenOptions(rows.options())
                         .lse(lse)
                         .entropy(entropy);
-        (gradTail == null ? forward : forward.tail(tail)).run(backend);
+        if (gradTail != null) {
+            forward.tail(tail);
+        }
+        if (kept.isThere()) {
+            forward.keptOffsets(kept.offsets()).keptIds(kept.ids());
+        }
+        forward.run(backend);
         Tensor gradient = inPlace ? logits : draw.zeros(dtype, logits.shape());
         TokenLogprobsBackward call =
                 TokenLogprobsBackward.of(logits, rows.labels(), lse)
                         .tokenOptions(rows.options())
                         .gradLogits(gradient);
+        if (kept.isThere()) {
+            call.keptOffsets(kept.offsets()).keptIds(kept.ids());
+        }
         if (gradLogp != null) {
             call.gradLogp(gradLogp);
         }

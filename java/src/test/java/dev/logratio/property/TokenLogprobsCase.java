@@ -9,14 +9,15 @@ import java.util.ArrayList;
 import java.util.List;
 
 /** The forward of per-token log-probs. */
-record TokenLogprobsCase(Draw draw, TokenRows rows) implements PropertyCase {
+record TokenLogprobsCase(Draw draw, TokenRows rows, KeptSets kept) implements PropertyCase {
     static TokenLogprobsCase drawn(Draw draw) {
-        return new TokenLogprobsCase(draw, TokenRows.drawn(draw));
+        TokenRows rows = TokenRows.drawn(draw);
+        return new TokenLogprobsCase(draw, rows, KeptSets.drawn(draw, rows));
     }
 
     @Override
     public String description() {
-        return rows.description();
+        return rows.description() + kept.description();
     }
 
     @Override
@@ -28,25 +29,34 @@ record TokenLogprobsCase(Draw draw, TokenRows rows) implements PropertyCase {
             outputs[i] = draw.zeros(exact ? DType.F64 : drawn, shape(i));
         }
         Tensor argmax = draw.zeros(draw.integer(), rows.rowShape());
-        TokenLogprobs call = TokenLogprobs.of(exact ? draw.doubles(rows.logits()) : rows.logits(), rows.labels())
-                .tokenOptions(rows.options())
-                .logp(outputs[0])
-                .lse(outputs[1])
-                .lse2(outputs[2])
-                .entropy(outputs[3])
-                .meanLogit(outputs[4])
-                .argmax(argmax);
-        (rows.perRow() == 0 ? call : call.tail(outputs[5])).run(backend);
+        TokenLogprobs call =
+                TokenLogprobs.of(exact ? draw.doubles(rows.logits()) : rows.logits(), rows.labels())
+                        .tokenOptions(rows.options())
+                        .logp(outputs[0])
+                        .lse(outputs[1])
+                        .lse2(outputs[2])
+                        .entropy(outputs[3])
+                        .meanLogit(outputs[4])
+                        .argmax(argmax);
+        if (rows.perRow() > 0) {
+            call.tail(outputs[5]);
+        }
+        Tensor outside = draw.zeros(DType.I64, 1);
+        if (kept.isThere()) {
+            call.keptOffsets(kept.offsets()).keptIds(kept.ids()).outside(outside);
+        }
+        call.run(backend);
         List<Output> all = new ArrayList<>();
         all.add(new Output("logp", outputs[0]));
         all.add(new Output("lse", outputs[1]));
         all.add(new Output("lse2", outputs[2]));
         all.add(new Output("entropy", outputs[3]));
-        all.add(new Output("mean_logit", outputs[4]).withSlack(rows.slackOfMeans()));
+        all.add(new Output("mean_logit", outputs[4]).withSlack(rows.slackOfMeans(kept)));
         all.add(new Output("argmax", argmax));
         if (rows.perRow() > 0) {
             all.add(new Output("tail", outputs[5]));
         }
+        all.add(new Output("outside", outside));
         return all;
     }
 

@@ -98,16 +98,26 @@ record TokenRows(
      * places of theirs.
      */
     double[] slackOfMeans() {
-        double[] values = logits.toDoubles();
+        return slackOfMeans(new KeptSets(null, null));
+    }
+
+    /** The same of the columns that are kept. */
+    double[] slackOfMeans(KeptSets kept) {
         int columns = (int) logits.size(logits.rank() - 1);
+        double[] values = kept.only(logits.toDoubles(), columns);
         double[] slack = new double[columns == 0 ? 0 : values.length / columns];
         double largest = options.softcap() == 0 ? Double.MAX_VALUE : options.softcap();
         for (int i = 0; i < values.length; i++) {
             double size = Double.isFinite(values[i]) ? Math.min(Math.abs(values[i]), largest) : 0;
-            int taking = options.vocab() == 0 ? columns : (int) options.vocab();
-            slack[i / columns] += 0x1p-22 * size / options.temperature() / taking;
+            slack[i / columns] +=
+                    0x1p-22 * size / options.temperature() / kept.columns(i / columns, taking());
         }
         return slack;
+    }
+
+    /** How many columns take part. */
+    int taking() {
+        return (int) (options.vocab() == 0 ? logits.size(logits.rank() - 1) : options.vocab());
     }
 
     private static TokenOptions options(Draw draw) {

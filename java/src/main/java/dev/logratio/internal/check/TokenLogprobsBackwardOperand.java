@@ -16,12 +16,15 @@ public enum TokenLogprobsBackwardOperand implements Operand {
     GRAD_ENTROPY(in(Types.FLOAT, "N", "B,T")),
     GRAD_LSE(in(Types.FLOAT, "N", "B,T")),
     GRAD_TAIL(in(Types.FLOAT, "N", "B,T")),
-    GRAD_LOGITS(gradient(LOGITS).required());
+    GRAD_LOGITS(gradient(LOGITS).required()),
+    KEPT_OFFSETS(in(Types.INT, "N+1").orElse("all columns")),
+    KEPT_IDS(in(Types.INT, "M").orElse("all columns"));
 
     static final Rules RULES =
             new Rules() {
                 @Override
                 public void presence(Call call) {
+                    Values.bothOrNone(call, KEPT_OFFSETS, KEPT_IDS);
                     if (Stream.of(GRAD_LOGP, GRAD_ENTROPY, GRAD_LSE, GRAD_TAIL)
                             .noneMatch(call::has)) {
                         throw new IllegalArgumentException(
@@ -39,11 +42,13 @@ public enum TokenLogprobsBackwardOperand implements Operand {
                 @Override
                 public void shapes(Call call) {
                     Labels.check(call, LABELS, TAIL, GRAD_TAIL);
+                    Kept.shape(call, KEPT_OFFSETS, KEPT_IDS, LOGITS);
                 }
 
                 @Override
                 public void values(Call call) {
                     Labels.checkValues(call, LABELS);
+                    Kept.values(call, KEPT_OFFSETS, KEPT_IDS);
                 }
             };
 

@@ -13,18 +13,31 @@ public enum TokenLogprobsOperand implements Operand {
     ENTROPY(out(Types.FLOAT, "N", "B,T")),
     ARGMAX(out(Types.INT, "N", "B,T")),
     MEAN_LOGIT(out(Types.FLOAT, "N", "B,T")),
-    TAIL(out(Types.FLOAT, "N", "B,T"));
+    TAIL(out(Types.FLOAT, "N", "B,T")),
+    KEPT_OFFSETS(in(Types.INT, "N+1").orElse("all columns")),
+    KEPT_IDS(in(Types.INT, "M").orElse("all columns")),
+    OUTSIDE(out(Types.LONG, "1"));
 
     static final Rules RULES =
             new Rules() {
                 @Override
+                public void presence(Call call) {
+                    Values.bothOrNone(call, KEPT_OFFSETS, KEPT_IDS);
+                    if (call.has(OUTSIDE) && !call.has(KEPT_IDS)) {
+                        throw call.missing(KEPT_IDS, ", as outside is wanted");
+                    }
+                }
+
+                @Override
                 public void shapes(Call call) {
                     Labels.check(call, LABELS, TAIL);
+                    Kept.shape(call, KEPT_OFFSETS, KEPT_IDS, LOGITS);
                 }
 
                 @Override
                 public void values(Call call) {
                     Labels.checkValues(call, LABELS);
+                    Kept.values(call, KEPT_OFFSETS, KEPT_IDS);
                 }
             };
 

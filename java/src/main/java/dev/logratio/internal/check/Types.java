@@ -12,6 +12,7 @@ public enum Types {
     /** Weights of vocabulary rows: any float for the reference, F32 for the others. */
     ROW_WEIGHTS("F32", DType.F64, DType.F32, DType.BF16, DType.F16),
     INT("int", DType.I64, DType.I32),
+    LONG("I64", DType.I64),
     /** A float or an int. */
     COUNT("float or int", DType.F64, DType.F32, DType.BF16, DType.F16, DType.I64, DType.I32),
     MASK("BOOL, U8, I64, I32 or F32", DType.BOOL, DType.U8, DType.I64, DType.I32, DType.F32),

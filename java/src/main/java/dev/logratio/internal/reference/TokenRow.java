@@ -15,18 +15,19 @@ import dev.logratio.internal.tensor.Floats;
 import dev.logratio.internal.tensor.StridedTensor;
 
 import java.util.Arrays;
-import java.util.stream.IntStream;
 
 /**
- * One row of logits in float64, and what follows from it. With {@code z} the logits after {@link
- * TokenOptions}, every log-prob is {@code (z - max) - log1p(rest)}, {@code rest} being the sum of
- * {@code exp(z - max)} over all but the largest: no large numbers cancel, not even where one
- * probability is close to 1.
+ * One row of logits in float64, or what is kept of it, and what follows. With {@code z} the logits
+ * after {@link TokenOptions}, every log-prob is {@code (z - max) - log1p(rest)}, {@code rest} being
+ * the sum of {@code exp(z - max)} over all but the largest: no large numbers cancel, not even where
+ * one probability is close to 1.
  */
 final class TokenRow {
     private static final double ENOUGH = 0x1p-16; // error of a probability, relative
+    private static final double INFINITY = Double.POSITIVE_INFINITY;
 
-    private final int columns; // with those of the padding
+    private final int width; // of the row, with the columns that take no part
+    private final int[] columns; // of the numbers below, in ascending order
     private final double[] raw;
     private final double[] z;
     private final double[] slope; // dz / d raw
@@ -36,16 +37,21 @@ final class TokenRow {
 
     /** Reads the row that starts at an offset, in elements. */
     TokenRow(StridedTensor logits, long start, TokenOptions options) {
-        columns = Math.toIntExact(logits.size(logits.rank() - 1));
-        int vocabulary = options.vocab() == 0 ? columns : Math.toIntExact(options.vocab());
-        raw = new double[vocabulary];
-        z = new double[vocabulary];
-        slope = new double[vocabulary];
+        this(logits, start, KeptColumns.all(logits, options), options);
+    }
+
+    /** Reads some columns of that row. */
+    private TokenRow(StridedTensor logits, long start, int[] columns, TokenOptions options) {
+        width = Math.toIntExact(logits.size(logits.rank() - 1));
+        this.columns = columns;
+        raw = new double[columns.length];
+        z = new double[columns.length];
+        slope = new double[columns.length];
         boolean anyDefined = false;
         boolean anyBroken = false;
         int largest = 0;
-        for (int k = 0; k < vocabulary; k++) {
-            raw[k] = logits.loadDouble(start + k);
+        for (int k = 0; k < columns.length; k++) {
+            raw[k] = logits.loadDouble(start + columns[k]);
             anyDefined |= raw[k] != Double.NEGATIVE_INFINITY;
             anyBroken |= Double.isNaN(raw[k]) || raw[k] == Double.POSITIVE_INFINITY;
             transform(k, options);
@@ -181,6 +187,7 @@ final class TokenRow {
     /**
      * The gradient with respect to the raw logits, given the row's log-sum-exp, entropy and tail.
      *
+     * @param labels the labels' places among the row's columns; none if its label is outside
      * @param lseEpsilon the spacing next to 1 of the type that lse was rounded to; where it left
      *     too few digits for the row's probabilities, or for what the likeliest label's is short of
      *     1, the row's own log-sum-exp takes its place
@@ -195,7 +202,7 @@ final class TokenRow {
             double tail,
             double tailEpsilon) {
         double error = Math.abs(lse) * lseEpsilon;
-        double highest = Arrays.stream(labels).mapToDouble(k -> z[k]).max().orElseThrow();
+        double highest = Arrays.stream(labels).mapToDouble(k -> z[k]).max().orElse(-INFINITY);
         boolean holds = !(error > ENOUGH || (lse - highest) * ENOUGH < error);
         boolean tailHolds = Math.abs(tail) * tailEpsilon <= ENOUGH;
         double[] logProbs = new double[z.length];
@@ -212,7 +219,7 @@ final class TokenRow {
             place[labels[i]] = i + 1;
         }
         double all = Arrays.stream(upstream.logps).sum();
-        double[] gradient = new double[columns];
+        double[] gradient = new double[width];
         for (int k = 0; k < z.length; k++) {
             boolean isLabel = place[k] > 0;
             double probability = Math.exp(logProbs[k]);
@@ -233,7 +240,7 @@ final class TokenRow {
                 double ofTail = isLabel ? -probability : -share * Math.expm1(tail);
                 ofZ += Functions.product(upstream.tail, ofTail);
             }
-            gradient[k] = ofZ * slope[k];
+            gradient[columns[k]] = ofZ * slope[k];
         }
         return gradient;
     }
@@ -250,28 +257,6 @@ final class TokenRow {
 
     // ---- The operations ----
 
-    /** The labels of a row, and which of them are ignored. */
-    private record Labels(long[] all, long ignoreIndex) {
-        static Labels of(StridedTensor labels, long row, int perRow, TokenOptions options) {
-            long[] all = new long[perRow];
-            Arrays.setAll(all, i -> loadLong(labels, row * perRow + i));
-            return new Labels(all, options.ignoreIndex());
-        }
-
-        boolean isIgnored(int i) {
-            return all[i] == ignoreIndex;
-        }
-
-        /** The numbers of those that are not ignored. */
-        int[] places() {
-            return IntStream.range(0, all.length).filter(i -> !isIgnored(i)).toArray();
-        }
-
-        int[] columns() {
-            return Arrays.stream(places()).map(i -> (int) all[i]).toArray();
-        }
-    }
-
     /** How many labels a row has. */
     private static int perRow(StridedTensor logits, StridedTensor labels) {
         return labels.rank() < logits.rank() ? 1 : Math.toIntExact(labels.size(labels.rank() - 1));
@@ -283,32 +268,45 @@ final class TokenRow {
         StridedTensor labels = call.get(TokenLogprobsOperand.LABELS);
         TokenOptions options = call.option(TokenOptions.class);
         StridedTensor starts = rowStarts(logits);
+        StridedTensor offsets = call.get(TokenLogprobsOperand.KEPT_OFFSETS);
+        StridedTensor ids = call.get(TokenLogprobsOperand.KEPT_IDS);
         int perRow = perRow(logits, labels);
+        long outside = 0;
         for (long n = 0; n < labels.elementCount() / perRow; n++) {
-            TokenRow row = new TokenRow(logits, starts.offsetOf(n), options);
-            Labels ofRow = Labels.of(labels, n, perRow, options);
+            int[] columns = KeptColumns.of(logits, offsets, ids, n, options);
+            TokenRow row = new TokenRow(logits, starts.offsetOf(n), columns, options);
+            RowLabels ofRow = RowLabels.of(labels, n, perRow, options, columns);
+            outside += ofRow.outside();
             for (int i = 0; i < perRow; i++) {
-                double logp = ofRow.isIgnored(i) ? 0 : row.logProb((int) ofRow.all[i]);
+                double logp = ofRow.isIgnored(i) ? 0 : row.logProbOrNone(ofRow.place(i));
                 store(call.get(TokenLogprobsOperand.LOGP), n * perRow + i, logp);
             }
             for (TokenLogprobsOperand output : TokenLogprobsOperand.values()) {
-                boolean isOfRow = output != TokenLogprobsOperand.LOGP;
+                boolean isOfRow =
+                        output != TokenLogprobsOperand.LOGP
+                                && output != TokenLogprobsOperand.OUTSIDE;
                 if (output.declaration().isOutput() && isOfRow && call.has(output)) {
                     store(call.get(output), n, row.figure(output, ofRow));
                 }
             }
         }
+        store(call.get(TokenLogprobsOperand.OUTSIDE), 0, outside);
     }
 
-    private double figure(TokenLogprobsOperand output, Labels labels) {
+    private double logProbOrNone(int place) {
+        return place < 0 && !undefined ? -INFINITY : logProb(place);
+    }
+
+    private double figure(TokenLogprobsOperand output, RowLabels labels) {
         return switch (output) {
             case LSE -> lse();
             case LSE2 -> undefined ? Double.NaN : 2 * z[top] + Math.log1p(sumOfOthers(2));
             case ENTROPY -> entropy();
-            case ARGMAX -> argmax();
+            case ARGMAX -> columns[argmax()];
             case MEAN_LOGIT -> meanZ();
-            case TAIL -> undefined ? Double.NaN : tail(labels.columns());
-            case LOGITS, LABELS, LOGP -> throw new AssertionError(output);
+            case TAIL -> undefined ? Double.NaN : tail(labels.places());
+            case LOGITS, LABELS, LOGP, KEPT_OFFSETS, KEPT_IDS, OUTSIDE ->
+                    throw new AssertionError(output);
         };
     }
 
@@ -322,16 +320,19 @@ final class TokenRow {
         TokenOptions options = call.option(TokenOptions.class);
         StridedTensor starts = rowStarts(logits);
         StridedTensor targetStarts = rowStarts(target);
+        StridedTensor offsets = call.get(TokenLogprobsBackwardOperand.KEPT_OFFSETS);
+        StridedTensor ids = call.get(TokenLogprobsBackwardOperand.KEPT_IDS);
         int perRow = perRow(logits, labels);
         for (long n = 0; n < labels.elementCount() / perRow; n++) {
-            Labels ofRow = Labels.of(labels, n, perRow, options);
-            Upstream upstream = upstream(call, ofRow, n);
+            int[] columns = KeptColumns.of(logits, offsets, ids, n, options);
+            RowLabels ofRow = RowLabels.of(labels, n, perRow, options, columns);
+            Upstream upstream = upstream(call, ofRow, n * perRow, n);
             double[] gradient = new double[Math.toIntExact(logits.size(logits.rank() - 1))];
-            if (ofRow.places().length > 0 && !upstream.isZero()) {
+            if (!ofRow.areIgnored() && !upstream.isZero()) {
                 gradient =
-                        new TokenRow(logits, starts.offsetOf(n), options)
+                        new TokenRow(logits, starts.offsetOf(n), columns, options)
                                 .gradient(
-                                        ofRow.columns(),
+                                        ofRow.places(),
                                         upstream,
                                         load(lse, n, 0),
                                         Floats.epsilon(lse.dtype()),
@@ -343,13 +344,10 @@ final class TokenRow {
         }
     }
 
-    private static Upstream upstream(Call call, Labels labels, long row) {
+    private static Upstream upstream(Call call, RowLabels labels, long first, long row) {
         StridedTensor logps = call.get(TokenLogprobsBackwardOperand.GRAD_LOGP);
-        long first = row * labels.all.length;
         return new Upstream(
-                Arrays.stream(labels.places())
-                        .mapToDouble(i -> load(logps, first + i, 0))
-                        .toArray(),
+                labels.ofColumns().mapToDouble(i -> load(logps, first + i, 0)).toArray(),
                 load(call.get(TokenLogprobsBackwardOperand.GRAD_ENTROPY), row, 0),
                 load(call.get(TokenLogprobsBackwardOperand.GRAD_LSE), row, 0),
                 load(call.get(TokenLogprobsBackwardOperand.GRAD_TAIL), row, 0));

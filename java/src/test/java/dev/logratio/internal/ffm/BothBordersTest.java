@@ -75,16 +75,17 @@ class BothBordersTest {
         ValidCall divergence =
                 ValidCall.of(Signature.DIVERGENCE, DivergenceOptions.of(DivergenceKind.JS));
         return Stream.of(
-                tokens(0).without(TokenLogprobsOperand.TAIL),
-                tokens(1).without(TokenLogprobsOperand.TAIL),
-                tokens(2),
-                tokens(3).size('K', 2),
-                tokensBackward(1)
+                keeping(Signature.TOKEN_LOGPROBS, 6).without(TokenLogprobsOperand.TAIL),
+                keeping(Signature.TOKEN_LOGPROBS, 12).form(1).without(TokenLogprobsOperand.TAIL),
+                ofSeveral(tokens(2)),
+                ofSeveral(tokens(3)).size('K', 2),
+                keeping(Signature.TOKEN_LOGPROBS_BACKWARD, 12)
+                        .form(1)
                         .without(
                                 TokenLogprobsBackwardOperand.TAIL,
                                 TokenLogprobsBackwardOperand.GRAD_TAIL),
-                tokensBackward(2),
-                tokensBackward(3).size('K', 2),
+                ofSeveral(tokensBackward(2)),
+                ofSeveral(tokensBackward(3)).size('K', 2),
                 sequences(),
                 sequences().form(1),
                 ValidCall.of(Signature.PAIR_LOSS, new Dlrml())
@@ -200,6 +201,19 @@ class BothBordersTest {
 
     private static ValidCall sequences() {
         return ValidCall.of(Signature.SEQUENCE_LOGPS, SequenceOptions.DEFAULT.withTailWeight(.5));
+    }
+
+    /** Several labels per row, which do not go with kept columns. */
+    private static ValidCall ofSeveral(ValidCall call) {
+        return call.without(
+                call.signature().operands().stream()
+                        .filter(o -> o.id().startsWith("kept_") || o.id().equals("outside"))
+                        .toArray(Operand[]::new));
+    }
+
+    /** Rows that keep a column each. */
+    private static ValidCall keeping(Signature signature, long rows) {
+        return ValidCall.of(signature, TokenOptions.DEFAULT).size('N', rows).size('M', rows);
     }
 
     static ValidCall step(Loss.OfStep loss) {
@@ -377,6 +391,20 @@ class BothBordersTest {
             assertTrue(refusals.size() >= (isExtra ? 1 : 5), operand.id() + ": " + refusals);
         }
         assertEquals(String.join("\n", java), String.join("\n", library));
+    }
+
+    @Test
+    void keptColumnsGoWithOneLabelPerRow() {
+        String refusal = "kept_ids is there, expected labels [N] or [B,T] with it";
+        for (ValidCall call :
+                List.of(
+                        tokens(2),
+                        tokens(2).size('K', 1),
+                        tokensBackward(2),
+                        tokensBackward(3).size('N', 12).size('K', 2))) {
+            assertEquals(refusal, java(call.attempt().call()), call.name());
+            assertEquals(refusal, library(call.attempt().call()), call.name());
+        }
     }
 
     @Test

@@ -152,9 +152,9 @@ record ValidCall(
         }
 
         /**
-         * Values that are right wherever they stand: .5, flags that are set, small numbers; of
-         * log-probabilities that sum to at most 1, -1. Of packed sequences the last one has no
-         * token.
+         * Values that are right wherever they stand: .5, flags that are set, small numbers, offsets
+         * of one each; of log-probabilities that sum to at most 1, -1. Of packed sequences the last
+         * one has no token.
          */
         private MemorySegment filled(Operand operand, DType dtype) {
             MemorySegment room = room(operand);
@@ -163,9 +163,11 @@ record ValidCall(
                 all.fill(operand == DivergenceOperand.Q_TOPK_LOGPS ? -1 : .5);
             } else {
                 boolean isNumber = dtype == DType.I64 || dtype == DType.I32;
+                boolean rises = operand.id().endsWith("_offsets");
                 long tokens = operand.id().equals("cu_seqlens") ? valid.sizes.get('N') : 0;
                 for (long i = 0; i < all.elementCount(); i++) {
-                    long number = tokens > 0 ? Math.min(2 * i, tokens) : i % DISTINCT;
+                    long number =
+                            tokens > 0 ? Math.min(2 * i, tokens) : rises ? i : i % DISTINCT;
                     all.setLong(isNumber ? number : 1, i);
                 }
             }
