@@ -92,5 +92,65 @@ TEST(DevicePacked, WrongOffsetsOfStepsAreCounted) {
   }
 }
 
+TEST(DevicePacked, WrongOffsetsWithAnNllMaskAreCounted) {
+  for (const Wrong& wrong : kAllWrong) {
+    for (const char* name : {"orpo", "sft"}) {
+      Tensor offsets(D::i64, {kSequences + 1}, wrong.offsets),
+          logits(D::f32, {kTokens, kColumns}, normal_values(kTokens * kColumns, 1, 1)),
+          labels(D::i64, {kTokens}, random_labels(kTokens, kColumns, 2)), mask(D::f32, {kTokens}),
+          losses(D::f64, {kSequences / 2}), gradient(D::f32, {kTokens, kColumns});
+      mask.fill(.5);
+      lr_loss_options loss = loss_options(name);
+      auto args = make_args<lr_preference_step_args>();
+      args.loss_options = &loss;
+      args.token_options = default_token_options();
+      args.sequence_options = {LR_SUM, LR_ALIGN_COMPLETION, 1, 1};
+      args.logits = logits;
+      args.labels = labels;
+      args.cu_seqlens = offsets;
+      args.nll_mask = mask;
+      args.losses = losses;
+      args.grad_logits = gradient;
+      int64_t bad = 3;
+      EXPECT_EQ(call(lr_preference_step, args, &bad), LR_OK) << lr_last_error();
+      EXPECT_EQ(bad, 3 + wrong.numbers);
+      EXPECT_TRUE(all_nan(losses) && all_nan(gradient));
+    }
+  }
+}
+
+TEST(DevicePacked, WrongOffsetsOfExamplesAreCounted) {
+  for (const Wrong& wrong : kAllWrong) {
+    Tensor offsets(D::i64, {kSequences + 1}, wrong.offsets),
+        logits(D::f32, {kTokens, kColumns}, normal_values(kTokens * kColumns, 1, 1)),
+        labels(D::i64, {kTokens}, random_labels(kTokens, kColumns, 2)),
+        chosen(D::u8, {kSequences}, {1, 0, 0, 1}),
+        reference(D::f64, {kSequences}, normal_values(kSequences, 1, 3)),
+        losses(D::f64, {kSequences}), rewards(D::f64, {kSequences}), counts(D::f64, {kSequences}),
+        gradient(D::f32, {kTokens, kColumns});
+    const lr_loss_options loss = loss_options("kto");
+    lr_step_metrics metrics{};
+    auto args = make_args<lr_unpaired_step_args>();
+    args.loss_options = &loss;
+    args.token_options = default_token_options();
+    args.sequence_options = {LR_SUM, LR_ALIGN_COMPLETION, 1, 1};
+    args.logits = logits;
+    args.labels = labels;
+    args.cu_seqlens = offsets;
+    args.chosen = chosen;
+    args.reference_logps = reference;
+    args.losses = losses;
+    args.rewards = rewards;
+    args.counts = counts;
+    args.grad_logits = gradient;
+    args.metrics = &metrics;
+    int64_t bad = 3;
+    EXPECT_EQ(call(lr_unpaired_step, args, &bad), LR_OK) << lr_last_error();
+    EXPECT_EQ(bad, 3 + wrong.numbers);
+    EXPECT_TRUE(all_nan(losses) && all_nan(rewards) && all_nan(counts) && all_nan(gradient));
+    EXPECT_TRUE(std::isnan(metrics.loss) && std::isnan(metrics.grad_norm));
+  }
+}
+
 }  // namespace
 }  // namespace logratio::test

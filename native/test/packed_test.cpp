@@ -167,5 +167,92 @@ TEST(Packed, Steps) {
   }
 }
 
+TEST(Packed, NllMasks) {
+  const Batch batch({4, 150, 0, 2, 70, 1}, 2);
+  const int64_t pairs = batch.sequences() / 2, chosen = 154;
+  Tensor logits(D::f32, {batch.tokens, kColumns}, normal_values(batch.tokens * kColumns, 2, 8)),
+      labels(D::i64, {batch.tokens}, random_labels(batch.tokens, kColumns, 9)),
+      mask = weights_of(batch.tokens), nll_mask(D::f32, {batch.tokens}),
+      weights(D::f64, {pairs}, {.5, 2, 1.5});
+  for (int64_t k = 0; k < batch.tokens; ++k)
+    nll_mask.set(k, k >= chosen ? NAN : k % 3 == 0 ? 0 : .75);
+  lr_loss_options losses[] = {loss_options("orpo"), loss_options("sft")};
+  for (const lr_sequence_options& options : all_options()) {
+    if (options.reduction == LR_MEAN)  // not of these losses
+      continue;
+    const auto run = [&](bool packed) {
+      const auto given = [&](const Tensor& tensor, double padding) {
+        return packed ? tensor.clone() : batch.padded(tensor, padding);
+      };
+      Tensor x = given(logits, NAN), y = given(labels, -100), m = given(mask, 1),
+             n = given(nll_mask, 1), values(D::f64, {pairs}), ends = batch.cu_seqlens;
+      auto args = make_args<lr_preference_step_args>();
+      args.loss_options = losses;
+      args.loss_count = 2;
+      args.token_options = default_token_options();
+      args.sequence_options = options;
+      args.logits = x;
+      args.labels = y;
+      args.mask = m;
+      args.nll_mask = n;
+      args.pair_weights = weights;
+      args.losses = values;
+      args.grad_logits = x;
+      if (packed)
+        args.cu_seqlens = ends;
+      EXPECT_EQ(call(lr_preference_step, args), LR_OK) << lr_last_error();
+      return values.bits() + (packed ? x : batch.packed(x)).bits();
+    };
+    EXPECT_EQ(run(true), run(false));
+  }
+}
+
+TEST(Packed, UnpairedSteps) {
+  for (const char* name : {"kto", "apo_zero_unpaired", "bco"}) {
+    const Batch batch({4, 150, 0, 2, 700}, 2);
+    const int64_t examples = batch.sequences();
+    Tensor logits(D::bf16, {batch.tokens, kColumns}, normal_values(batch.tokens * kColumns, 2, 10)),
+        labels(D::i64, {batch.tokens}, random_labels(batch.tokens, kColumns, 11)),
+        mask = weights_of(batch.tokens),
+        reference(D::f32, {batch.tokens}, normal_values(batch.tokens, 1, 12)),
+        chosen(D::u8, {examples}, {1, 0, 1, 1, 0});
+    const lr_loss_options loss = loss_options(name);
+    for (int32_t reduction : {LR_SUM, LR_MEAN}) {
+      const auto run = [&](bool packed) {
+        const auto given = [&](const Tensor& tensor, double padding) {
+          return packed ? tensor.clone() : batch.padded(tensor, padding);
+        };
+        Tensor x = given(logits, NAN), y = given(labels, -100), m = given(mask, 1),
+               r = given(reference, NAN), values(D::f64, {examples}), counts(D::f64, {examples}),
+               rewards(D::f64, {examples}), ends = batch.cu_seqlens;
+        lr_step_metrics metrics{};
+        auto args = make_args<lr_unpaired_step_args>();
+        args.loss_options = &loss;
+        args.token_options = default_token_options();
+        args.sequence_options = {reduction, LR_ALIGN_COMPLETION, 1, 1};
+        args.logits = x;
+        args.labels = y;
+        args.mask = m;
+        args.chosen = chosen;
+        args.reference_token_logps = r;
+        args.losses = values;
+        args.counts = counts;
+        args.rewards = rewards;
+        args.grad_logits = x;
+        args.metrics = &metrics;
+        if (packed)
+          args.cu_seqlens = ends;
+        EXPECT_EQ(call(lr_unpaired_step, args), LR_OK) << lr_last_error();
+        std::string bits(sizeof metrics, ' ');
+        std::memcpy(bits.data(), &metrics, sizeof metrics);
+        EXPECT_GT(metrics.grad_norm, 0);
+        return bits + values.bits() + counts.bits() + rewards.bits() +
+               (packed ? x : batch.packed(x)).bits();
+      };
+      EXPECT_EQ(run(true), run(false));
+    }
+  }
+}
+
 }  // namespace
 }  // namespace logratio::test

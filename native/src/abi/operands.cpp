@@ -183,10 +183,10 @@ void Operands::check_packed() const {
     const bool is_packed = &pattern_of(first) == &packed;
     if (is_packed == (operand.tensor() != nullptr))
       continue;
-    mismatch(first, "shape " + (is_packed ? bracketed(padded.text) + ", or " + operand.name +
-                                                " with " + bracketed(packed.text)
-                                          : bracketed(packed.text) + " as " + operand.name +
-                                                " is given"));
+    mismatch(first,
+             "shape " + (is_packed ? bracketed(padded.text) + ", or " + operand.name + " with " +
+                                         bracketed(packed.text)
+                                   : bracketed(packed.text) + " as " + operand.name + " is given"));
   }
 }
 

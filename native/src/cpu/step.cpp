@@ -133,11 +133,12 @@ class Step {
       const int64_t row = counted_.rows[k];
       sequence = sequence_of(row, sequence);
       const bool is_chosen = layer_.is_chosen(sequence);
-      upstream[row] = {counted_.labels[k], counted_.figures[k].norm, 0,
-                       math::token_gradient(losses.gradient[sequence], weights_[row],
-                                            sequences_.figures[sequence].divisor,
-                                            is_chosen ? layer_.own_gradient(sequence, row) : 0, is_chosen),
-                       0};
+      upstream[row] = {
+          counted_.labels[k], counted_.figures[k].norm, 0,
+          math::token_gradient(losses.gradient[sequence], weights_[row],
+                               sequences_.figures[sequence].divisor,
+                               is_chosen ? layer_.own_gradient(sequence, row) : 0, is_chosen),
+          0};
     }
     Scratch scratch;
     kernels().token_backward({call_.logits, call_.gradient, call_.transform, call_.rows(),

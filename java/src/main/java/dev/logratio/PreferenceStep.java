@@ -198,8 +198,8 @@ public final class PreferenceStep {
      * gradient whether or not the mask counts them; counts and metrics do not see them. An error
      * where no loss has one.
      *
-     * @param mask [2P,T], or [N] if packed, of the types of {@link #mask}, whose rejected half is not
-     *     read; default the mask
+     * @param mask [2P,T], or [N] if packed, of the types of {@link #mask}, whose rejected half is
+     *     not read; default the mask
      * @return this
      */
     public PreferenceStep nllMask(Tensor mask) {

@@ -51,8 +51,7 @@ public final class UnpairedStep {
      *     one
      * @return the operation, with only the metrics wanted yet
      */
-    public static UnpairedStep of(
-            Loss.Unpaired loss, Tensor logits, Tensor labels, Tensor chosen) {
+    public static UnpairedStep of(Loss.Unpaired loss, Tensor logits, Tensor labels, Tensor chosen) {
         return new UnpairedStep(loss, logits, labels, chosen);
     }
 

@@ -17,6 +17,7 @@ final class PackedBatch {
     private final Tensor[] mask;
     private final Tensor[] labels;
     private final Tensor[] reference;
+    private final Tensor[] nllMask;
     private final Tensor upstream;
     private Tensor[] logits;
 
@@ -36,6 +37,19 @@ final class PackedBatch {
         reference = both(DType.F64, random.doubles(tokens, -3, 0).toArray(), 1, Double.NaN);
         double[] ofSequences = random.doubles(lengths.length, -2, 2).toArray();
         upstream = Tensor.of(arena, DType.F64, ofSequences, lengths.length);
+        nllMask = both(DType.F32, nllWeights(), 1, 0);
+    }
+
+    /** Of the first half of the sequences; what stands in the other is not to be read. */
+    private double[] nllWeights() {
+        Random ofNll = new Random(43);
+        double[] weights = new double[tokens];
+        int chosen = Arrays.stream(lengths, 0, lengths.length / 2).sum();
+        for (int i = 0; i < tokens; i++) {
+            double weight = ofNll.nextInt(3) == 0 ? 0 : ofNll.nextDouble(.5, 1.5);
+            weights[i] = i < chosen ? weight : Double.NaN;
+        }
+        return weights;
     }
 
     /** The same with logits. */
@@ -87,6 +101,10 @@ final class PackedBatch {
 
     Tensor labels(boolean packed) {
         return labels[packed ? 1 : 0];
+    }
+
+    Tensor nllMask(boolean packed) {
+        return nllMask[packed ? 1 : 0];
     }
 
     Tensor reference(boolean packed) {

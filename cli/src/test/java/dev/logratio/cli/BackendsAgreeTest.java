@@ -47,7 +47,8 @@ class BackendsAgreeTest {
                                         option)));
             }
         }
-        for (String option : List.of("", "vocab=4", "ignore_index=3 temperature=0.4", "softcap=2")) {
+        for (String option :
+                List.of("", "vocab=4", "ignore_index=3 temperature=0.4", "softcap=2")) {
             CaseFile labels =
                     CaseFile.token()
                             .labels("labels", new long[] {0, 2, 1, 3, 3, 3, 2, 0}, 4, 2)
@@ -80,6 +81,10 @@ class BackendsAgreeTest {
             files.add(arguments("sequence_logps of packed ones " + option, packed));
             packed = with(CaseFile.packedStep(), option);
             files.add(arguments("preference_step of packed sequences " + option, packed));
+            if (!option.contains("tail_weight")) {
+                packed = with(CaseFile.packedUnpairedStep(), option);
+                files.add(arguments("unpaired_step of packed sequences " + option, packed));
+            }
         }
         for (String option :
                 List.of(

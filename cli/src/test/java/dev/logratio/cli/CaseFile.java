@@ -86,7 +86,17 @@ final class CaseFile {
                 .tensor("grad_loss", DType.F32, new double[] {1.25}, 1);
     }
 
-    /** The same of packed sequences of 3, 0, 2 and 3 tokens. */
+    /** The same of packed sequences of 3, 0 and 5 tokens. */
+    static CaseFile packedUnpairedStep() {
+        return unpairedStep()
+                .random("logits", DType.F32, 8, 5)
+                .labels("labels", new long[] {0, 1, 2, 3, -100, 4, 1, 2}, 8)
+                .mask("mask", DType.BOOL, 8)
+                .random("reference_token_logps", DType.F32, 8)
+                .labels("cu_seqlens", new long[] {0, 3, 3, 8}, 4);
+    }
+
+    /** preference_step of packed sequences of 3, 0, 2 and 3 tokens. */
     static CaseFile packedStep() {
         return step().random("logits", DType.F32, 8, 5)
                 .labels("labels", new long[] {0, 1, 2, 3, -100, 4, 1, 2}, 8)

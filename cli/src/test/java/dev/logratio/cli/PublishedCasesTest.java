@@ -62,6 +62,8 @@ class PublishedCasesTest {
                     "unpaired_step_3_bco",
                     "step_packed_dlrml_sft",
                     "step_packed_ipo",
+                    "step_packed_nll_cpo_sft",
+                    "unpaired_step_packed_kto",
                     "divergence_0_sce",
                     "divergence_4_js",
                     "divergence_10_js",

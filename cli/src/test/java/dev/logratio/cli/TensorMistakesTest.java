@@ -386,6 +386,19 @@ class TensorMistakesTest {
         all.add(CaseFile.packedStep().shaped("cu_seqlens", 1), "cu_seqlens is I64 [1]", "8 tokens");
         all.add(CaseFile.packedStep().as("cu_seqlens", DType.F32), "cu_seqlens has dtype F32");
         all.add(CaseFile.packedStep().shaped("labels", 7), "labels has shape [7]", "N = 8");
+        all.add(
+                CaseFile.packedStep().option("loss", "sft").shaped("nll_mask", 7),
+                "nll_mask has shape [7]",
+                "N = 8");
+        all.add(
+                CaseFile.packedUnpairedStep().without("cu_seqlens"),
+                "logits has shape [8,5]",
+                "[B,T,V], or cu_seqlens with [N,V]");
+        all.add(
+                CaseFile.unpairedStep().shaped("cu_seqlens", 4),
+                "logits has shape [3,4,5]",
+                "[N,V] as cu_seqlens is there");
+        all.add(CaseFile.packedUnpairedStep().shaped("chosen", 4), "chosen has shape [4]", "B = 3");
         all.add(CaseFile.step().shaped("labels", 2, 6), "labels has shape [2,6]", "[2P,T]");
         all.add(CaseFile.step().shaped("mask", 4, 2), "mask has shape [4,2]", "T = 3");
         all.add(
@@ -393,16 +406,28 @@ class TensorMistakesTest {
                 "reference_token_logps has shape [4]",
                 "[2P,T]");
         // Values.
-        for (CaseFile packed : List.of(CaseFile.packedStep(), CaseFile.packedSequence())) {
+        for (CaseFile packed :
+                List.of(
+                        CaseFile.packedStep(),
+                        CaseFile.packedUnpairedStep(),
+                        CaseFile.packedSequence())) {
             all.add(packed.set("cu_seqlens", 1, 0), "cu_seqlens[0] is 1", "expected 0");
         }
-        for (CaseFile packed : List.of(CaseFile.packedStep(), CaseFile.packedSequence())) {
+        for (CaseFile packed :
+                List.of(
+                        CaseFile.packedStep(),
+                        CaseFile.packedUnpairedStep(),
+                        CaseFile.packedSequence())) {
             all.add(packed.set("cu_seqlens", 2, 2), "cu_seqlens[2] is 2", "at least 3");
         }
         for (long last : new long[] {7, 9}) {
             all.add(
                     CaseFile.packedStep().set("cu_seqlens", last, 4),
                     "cu_seqlens[4] is " + last,
+                    "8, the number of tokens");
+            all.add(
+                    CaseFile.packedUnpairedStep().set("cu_seqlens", last, 3),
+                    "cu_seqlens[3] is " + last,
                     "8, the number of tokens");
             all.add(
                     CaseFile.packedSequence().set("cu_seqlens", last, 4),

@@ -123,8 +123,7 @@ record UnpairedStepCase(
         Tensor logits = given(padded, exact);
         long examples = rows.labels().size(0);
         Tensor[] out = new Tensor[5];
-        Arrays.setAll(
-                out, k -> draw.zeros(exact ? DType.F64 : outputs[k], k == 4 ? 1 : examples));
+        Arrays.setAll(out, k -> draw.zeros(exact ? DType.F64 : outputs[k], k == 4 ? 1 : examples));
         Tensor gradient = inPlace ? logits : draw.zeros(logits.dtype(), logits.shape());
         UnpairedStep call =
                 UnpairedStep.of(loss, logits, given(rows.labels(), exact), chosen)

@@ -97,9 +97,7 @@ public enum PreferenceStepOperand implements Operand {
                     Values.labels(
                             call,
                             LABELS,
-                            i ->
-                                    Values.counts(mask, i)
-                                            || i < chosen && Values.counts(nllMask, i));
+                            i -> Values.counts(mask, i) || i < chosen && Values.counts(nllMask, i));
                     Values.weights(MASK, mask);
                     Values.weights(PAIR_WEIGHTS, call.get(PAIR_WEIGHTS));
                     Values.weights(NLL_MASK, nllMask, chosen);

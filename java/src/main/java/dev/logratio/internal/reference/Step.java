@@ -194,8 +194,7 @@ final class Step {
             store(call.get(PreferenceStepOperand.CHOSEN_REWARDS), i, chosen[i]);
             store(call.get(PreferenceStepOperand.REJECTED_REWARDS), i, rejected[i]);
         }
-        return new Rewards(
-                Functions.mean(chosen), Functions.mean(rejected), Functions.mean(right));
+        return new Rewards(Functions.mean(chosen), Functions.mean(rejected), Functions.mean(right));
     }
 
     private double[] rewardBetas() {

@@ -23,9 +23,9 @@ import dev.logratio.internal.check.Operand;
 import dev.logratio.internal.check.PairLossOperand;
 import dev.logratio.internal.check.PreferenceStepOperand;
 import dev.logratio.internal.check.Signature;
+import dev.logratio.internal.check.StepOptions;
 import dev.logratio.internal.check.TokenLogprobsBackwardOperand;
 import dev.logratio.internal.check.TokenLogprobsOperand;
-import dev.logratio.internal.check.StepOptions;
 import dev.logratio.internal.check.UnpairedLossOperand;
 import dev.logratio.internal.check.UnpairedStepOperand;
 import dev.logratio.loss.Aot;
@@ -511,8 +511,7 @@ class BothBordersTest {
                                         DivergenceOperand.Q_MODEL_WEIGHTS),
                         ValidCall.of(
                                 Signature.SCORING_RULE, ScoringRuleOptions.DEFAULT.withVocab(6)),
-                        ValidCall.of(
-                                        Signature.TOKEN_LOGPROBS, TokenOptions.DEFAULT.withVocab(6))
+                        ValidCall.of(Signature.TOKEN_LOGPROBS, TokenOptions.DEFAULT.withVocab(6))
                                 .without(TokenLogprobsOperand.TAIL),
                         ValidCall.of(
                                         Signature.TOKEN_LOGPROBS_BACKWARD,

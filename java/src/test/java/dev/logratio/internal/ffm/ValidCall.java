@@ -166,8 +166,7 @@ record ValidCall(
                 boolean rises = operand.id().endsWith("_offsets");
                 long tokens = operand.id().equals("cu_seqlens") ? valid.sizes.get('N') : 0;
                 for (long i = 0; i < all.elementCount(); i++) {
-                    long number =
-                            tokens > 0 ? Math.min(2 * i, tokens) : rises ? i : i % DISTINCT;
+                    long number = tokens > 0 ? Math.min(2 * i, tokens) : rises ? i : i % DISTINCT;
                     all.setLong(isNumber ? number : 1, i);
                 }
             }
