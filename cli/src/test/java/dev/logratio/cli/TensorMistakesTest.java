@@ -367,11 +367,11 @@ class TensorMistakesTest {
         all.add(CaseFile.step().shaped("logits", 4, 5), "logits has", "cu_seqlens with [N,V]");
         all.add(CaseFile.packedStep().without("cu_seqlens"), "logits has shape [8,5]", "[2P,T,V]");
         all.add(
-                CaseFile.step().shaped("cu_seqlens", 5),
+                CaseFile.step().labels("cu_seqlens", new long[5], 5),
                 "logits has shape [4,3,5]",
                 "[N,V] as cu_seqlens is there");
         all.add(
-                CaseFile.sequence().shaped("cu_seqlens", 5),
+                CaseFile.sequence().labels("cu_seqlens", new long[5], 5),
                 "token_logps has shape [4,3]",
                 "[N] as cu_seqlens is there");
         all.add(CaseFile.packedSequence().without("cu_seqlens"), "token_logps has", "[B,T], or");
