@@ -171,9 +171,9 @@ __global__ void __launch_bounds__(kListThreads)
 
 // What a chain is asked for besides the figures that its call has views of.
 struct StepNeeds {
-  bool every_figure;     // of counted tokens, beside their log-probs
-  bool every_token;      // those of weight 0 after the tail weight, too
-  int64_t chosen_rows;   // the first ones, with a gradient of their own for each token
+  bool every_figure;    // of counted tokens, beside their log-probs
+  bool every_token;     // those of weight 0 after the tail weight, too
+  int64_t chosen_rows;  // the first ones, with a gradient of their own for each token
 };
 
 template <class Watch, class Layer>

@@ -29,8 +29,8 @@ struct Inputs {
   Inputs one(int64_t k) const {
     Inputs single = *this;
     single.examples = 1;
-    for (Tensor* tensor : {&single.logits, &single.labels, &single.chosen, &single.reference,
-                           &single.weights})
+    for (Tensor* tensor :
+         {&single.logits, &single.labels, &single.chosen, &single.reference, &single.weights})
       *tensor = tensor->slice(0, k, k + 1);
     return single;
   }

@@ -91,11 +91,11 @@ class Step {
     }
     counted_.figures.resize(counted_.rows.size());
     Scratch scratch;
-    kernels().token_forward({call_.logits, call_.transform,
-                             call_.metrics != nullptr || needs_.every_figure,
-                             static_cast<int64_t>(counted_.rows.size()), counted_.rows.data(),
-                             counted_.labels.data(), counted_.figures.data()},
-                            scratch);
+    kernels().token_forward(
+        {call_.logits, call_.transform, call_.metrics != nullptr || needs_.every_figure,
+         static_cast<int64_t>(counted_.rows.size()), counted_.rows.data(), counted_.labels.data(),
+         counted_.figures.data()},
+        scratch);
   }
 
   void sum_sequences() {
@@ -196,8 +196,7 @@ class PairLayer : public StepLayer {
 
  private:
   double wpo_weight(int64_t pair) const {
-    return call_.wpo ? math::wpo_weight((*sequences_)[pair], (*sequences_)[call_.pairs + pair])
-                     : 1;
+    return call_.wpo ? math::wpo_weight((*sequences_)[pair], (*sequences_)[call_.pairs + pair]) : 1;
   }
 
   // A field of the sequences' figures, of the chosen ones or of the rejected ones.

@@ -46,8 +46,7 @@ inline op::TensorView field_of(std::vector<math::SequenceFigures>& sequences,
                                double math::SequenceFigures::*member, int64_t first,
                                int64_t count) {
   constexpr int64_t kStride = sizeof(math::SequenceFigures) / sizeof(double);
-  double* const data =
-      sequences.empty() ? nullptr : &(sequences[first % sequences.size()].*member);
+  double* const data = sequences.empty() ? nullptr : &(sequences[first % sequences.size()].*member);
   return view_of(data, count, kStride);
 }
 

@@ -1,5 +1,5 @@
-// What a step makes of the figures of tokens, pairs and examples: WPO's weights, the gradient by each
-// token, and the metrics that a trainer logs.
+// What a step makes of the figures of tokens, pairs and examples: WPO's weights, the gradient by
+// each token, and the metrics that a trainer logs.
 #pragma once
 
 #include <cmath>
