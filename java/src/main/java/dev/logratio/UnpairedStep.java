@@ -20,6 +20,8 @@ import java.util.Objects;
  * mask counts and its label is not the ignore index; rows that do not count are not read, and their
  * gradient is 0. The gradient is that of the mean loss over the B examples; B = 0 is allowed.
  *
+ * {@snippet file="Examples.java" region="unpaired"}
+ *
  * @since 0.1.0
  */
 public final class UnpairedStep {
@@ -47,8 +49,7 @@ public final class UnpairedStep {
      *     one
      * @return the operation, with only the metrics wanted yet
      */
-    public static UnpairedStep of(
-            Loss.Unpaired loss, Tensor logits, Tensor labels, Tensor chosen) {
+    public static UnpairedStep of(Loss.Unpaired loss, Tensor logits, Tensor labels, Tensor chosen) {
         return new UnpairedStep(loss, logits, labels, chosen);
     }
 

@@ -114,8 +114,7 @@ record UnpairedStepCase(
         boolean exact = backend == Backend.reference();
         long examples = rows.labels().size(0);
         Tensor[] out = new Tensor[5];
-        Arrays.setAll(
-                out, k -> draw.zeros(exact ? DType.F64 : outputs[k], k == 4 ? 1 : examples));
+        Arrays.setAll(out, k -> draw.zeros(exact ? DType.F64 : outputs[k], k == 4 ? 1 : examples));
         Tensor gradient = inPlace ? logits : draw.zeros(logits.dtype(), logits.shape());
         UnpairedStep call =
                 UnpairedStep.of(loss, logits, rows.labels(), chosen)
