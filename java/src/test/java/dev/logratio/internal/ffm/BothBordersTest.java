@@ -396,8 +396,7 @@ class BothBordersTest {
                         divergence(DivergenceOptions.Detach.Q),
                         ValidCall.of(
                                 Signature.SCORING_RULE, ScoringRuleOptions.DEFAULT.withVocab(6)),
-                        ValidCall.of(
-                                        Signature.TOKEN_LOGPROBS, TokenOptions.DEFAULT.withVocab(6))
+                        ValidCall.of(Signature.TOKEN_LOGPROBS, TokenOptions.DEFAULT.withVocab(6))
                                 .without(TokenLogprobsOperand.TAIL),
                         ValidCall.of(
                                         Signature.TOKEN_LOGPROBS_BACKWARD,
