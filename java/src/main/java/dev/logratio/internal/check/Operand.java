@@ -94,7 +94,7 @@ public interface Operand {
         }
 
         /** The most forms that an operation knows. */
-        static final int MOST_FORMS = 4;
+        public static final int MOST_FORMS = 4;
 
         /** The shape in the form of this number. */
         public Shape form(int number) {
