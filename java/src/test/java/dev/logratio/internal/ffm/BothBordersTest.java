@@ -491,8 +491,7 @@ class BothBordersTest {
                                         DivergenceOperand.Q_MODEL_WEIGHTS),
                         ValidCall.of(
                                 Signature.SCORING_RULE, ScoringRuleOptions.DEFAULT.withVocab(6)),
-                        ValidCall.of(
-                                        Signature.TOKEN_LOGPROBS, TokenOptions.DEFAULT.withVocab(6))
+                        ValidCall.of(Signature.TOKEN_LOGPROBS, TokenOptions.DEFAULT.withVocab(6))
                                 .without(TokenLogprobsOperand.TAIL),
                         ValidCall.of(
                                         Signature.TOKEN_LOGPROBS_BACKWARD,
