@@ -30,7 +30,7 @@ struct KeptBackward {
 };
 
 struct KeptUpstream {
-  enum Tensor { kGradLogp, kGradEntropy, kLse, kEntropy, kTensors };
+  enum Tensor { kGradLogp, kGradEntropy, kGradLse, kLse, kEntropy, kTensors };
 
   op::TensorView of[kTensors];
   double lse_epsilon;  // spacing next to 1 of the type that lse was rounded to
@@ -41,11 +41,9 @@ struct KeptUpstream {
     return of[tensor].present ? read_double(of[tensor], r) : 0;
   }
   __device__ math::RowUpstream without_norm(int64_t r) const {
-    return {sets[r].label,
-            {},
-            value(kEntropy, r),
-            sets[r].is_outside ? 0 : value(kGradLogp, r),
-            value(kGradEntropy, r)};
+    return {sets[r].label,          {},
+            value(kEntropy, r),     sets[r].is_outside ? 0 : value(kGradLogp, r),
+            value(kGradEntropy, r), value(kGradLse, r)};
   }
   __device__ __forceinline__ math::RowUpstream upstream(int64_t r) const {
     math::RowUpstream up = without_norm(r);
@@ -159,7 +157,7 @@ __global__ void __launch_bounds__(kBlockThreads, kKeptBlocks)
   LR_SHARED(Vector, tile, kTileVectors);
   LR_SHARED(RowPlan, plan, 1);
   auto* const elements = reinterpret_cast<typename T::Element*>(tile);
-  const int64_t columns = rows.logits.columns, first = int64_t{blockIdx.x} * rows.run,
+  const int64_t columns = rows.gradient.columns, first = int64_t{blockIdx.x} * rows.run,
                 last = std::min(first + rows.run, rows.count * rows.tiles);
   int64_t row = -1, next = 0;
   for (int64_t unit = first; unit < last; ++unit) {
@@ -208,7 +206,7 @@ inline void launch_kept_gradient(KeptBackward rows, const KeptUpstream& source,
                                  const Machine& machine) {
   constexpr int64_t kTileBytes = kTileVectors * sizeof(Vector);
   // A row that begins within a vector may reach into one more.
-  rows.tiles = (rows.logits.columns * op::bytes_of(rows.logits.type) + int64_t{sizeof(Vector)} +
+  rows.tiles = (rows.gradient.columns * op::bytes_of(rows.logits.type) + int64_t{sizeof(Vector)} +
                 kTileBytes - 1) /
                kTileBytes;
   rows.run = Machine::run_of(rows.count, rows.tiles, machine.multiprocessors * kKeptBlocks);

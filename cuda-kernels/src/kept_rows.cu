@@ -46,11 +46,11 @@ void kept_backward(Execution& execution, const op::TokenLogprobsBackward& backwa
   if (!workspace.ready() || count == 0)
     return;
   const Transform transform = make_transform(backward.transform);
-  const KeptUpstream source{
-      {backward.grad_logp, backward.grad_entropy, backward.lse, backward.entropy},
-      op::epsilon_of(backward.lse.type),
-      sets,
-      norms};
+  const KeptUpstream source{{backward.grad_logp, backward.grad_entropy, backward.grad_lse,
+                             backward.lse, backward.entropy},
+                            op::epsilon_of(backward.lse.type),
+                            sets,
+                            norms};
   const KeptBackward rows{logits,
                           backward.gradient,
                           backward.kept.ids,

@@ -226,6 +226,20 @@ __global__ void __launch_bounds__(kBlockThreads, kBackwardBlocks)
   }
 }
 
+// Columns of the gradient that take no part get 0: a launch of its own, of padded rows alone. A
+// warp a row.
+template <class T>
+__global__ void __launch_bounds__(kBlockThreads)
+    clear_padding(const LR_PARAMETER op::LogitRows gradient, int64_t count, int64_t begin) {
+  const int64_t warps = int64_t{gridDim.x} * kRowsPerBlock;
+  for (int64_t r = int64_t{blockIdx.x} * kRowsPerBlock + threadIdx.x / kWarp; r < count;
+       r += warps) {
+    typename T::Element* const row = row_address<T>(gradient, r);
+    for (int64_t column = begin + threadIdx.x % kWarp; column < gradient.columns; column += kWarp)
+      row[column] = {};
+  }
+}
+
 // `entropy`: there may be a gradient by it. A source without any says so.
 template <class Source>
 void launch_backward(const BackwardRows& rows, const Source& source, bool entropy,
@@ -245,6 +259,9 @@ void launch_backward(const BackwardRows& rows, const Source& source, bool entrop
     rows.transform.softcap != 0 ? start.template operator()<T, Softcap, kEntropy>()
     : entropy                   ? start.template operator()<T, NoSoftcap, kEntropy>()
                                 : start.template operator()<T, NoSoftcap, false>();
+    if (rows.gradient.columns > rows.logits.columns)
+      launch(clear_padding<T>, machine.blocks(blocks_of_warps(rows.count)), kBlockThreads, 0,
+             machine.stream, rows.gradient, rows.count, rows.logits.columns);
   });
 }
 

@@ -3,10 +3,12 @@
 // token_backward.cuh tell of, some tens of bytes per row are read and written, by a lane each.
 //
 // A small launch before the backward looks whether the caller's lse has the digits for it; where
-// not, the forward sums the row again.
+// not, the forward sums the row again. With several labels per row the same kernels have those of
+// several_labels.cuh around them; rows that keep some columns have kernels of their own.
 #include "kept_rows.h"
 #include "operations.h"
 #include "runtime.h"
+#include "several_labels.cuh"
 #include "token_backward.cuh"
 #include "token_forward.cuh"
 
@@ -19,12 +21,15 @@ struct OutputTensors {
   static constexpr bool takes(Wanted) { return true; }
 
   op::TensorView of[math::kTokenOutputs];
+  math::RowNorm* norms;  // with several labels per row, for whose log-probs they are; else null
 
   __device__ bool reads(int64_t) const { return true; }
 
   template <Wanted kWanted>
   __device__ void take(int64_t r, int64_t label, const math::RowFigures& row,
                        int64_t argmax) const {
+    if (norms != nullptr)
+      norms[r] = row.norm;
     write(of[math::kLogp], r,
           label == kIgnored    ? 0
           : label == kBadLabel ? math::kNaN
@@ -45,27 +50,32 @@ struct OutputTensors {
 struct UpstreamTensors {
   using Watch = Unwatched;
   static constexpr bool kHasEntropy = true;
-  enum Tensor { kGradLogp, kGradEntropy, kLse, kEntropy, kTensors };
+  enum Tensor { kGradLogp, kGradEntropy, kGradLse, kLse, kEntropy, kTensors };
 
   op::TensorView of[kTensors];
   op::Labels labels;
   int64_t columns;
-  double lse_epsilon;          // spacing next to 1 of the type that lse was rounded to
-  const math::RowNorm* norms;  // by row, of those that have a gradient
+  double lse_epsilon;             // spacing next to 1 of the type that lse was rounded to
+  const math::RowNorm* norms;     // by row, of those that have a gradient
+  const math::RowUpstream* made;  // with several labels per row, what there is; else null
 
   __device__ double value(int tensor, int64_t r) const {
     return of[tensor].present ? read_double(of[tensor], r) : 0;
   }
   // Neither a label out of range nor one that is ignored, and something upstream.
   __device__ bool has_gradient(int64_t r, int64_t label) const {
-    return label >= 0 && (value(kGradLogp, r) != 0 || value(kGradEntropy, r) != 0);
+    return label >= 0 &&
+           (value(kGradLogp, r) != 0 || value(kGradEntropy, r) != 0 || value(kGradLse, r) != 0);
   }
   __device__ __forceinline__ math::RowUpstream upstream(int64_t r) const {
+    if (made != nullptr)
+      return made[r];
     math::RowUpstream up{read_label(labels, r, columns),
                          {},
                          value(kEntropy, r),
                          value(kGradLogp, r),
-                         value(kGradEntropy, r)};
+                         value(kGradEntropy, r),
+                         value(kGradLse, r)};
     if (!up.is_zero())
       up.norm = norms[r];
     return up;
@@ -119,9 +129,110 @@ void launch_norms(const ForwardRows& rows, const UpstreamTensors& upstream, math
   launch_forward(rows, MissingNorms{norms}, Wanted::logp, partials, machine);
 }
 
+// ---- Several labels per row ----
+
+LabelRows label_rows_of(const ForwardRows& rows, const op::Labels& labels,
+                        const op::Columns& columns, int64_t* bad_values) {
+  return {rows.logits, rows.count, rows.transform, labels, columns, bad_values};
+}
+
+lr_status token_logprobs_of_several(Execution* execution, const op::TokenLogprobs* forward) {
+  return run(execution, [&] {
+    const Machine machine(*execution);
+    // Bad labels are counted where all of a row's are read.
+    const ForwardRows rows =
+        forward_rows_of(forward->logits, forward->rows(), forward->transform, forward->labels,
+                        forward->outputs[math::kArgmax].present, nullptr, machine);
+    OutputTensors outputs;
+    std::copy_n(forward->outputs, math::kTokenOutputs, outputs.of);
+    outputs.of[math::kLogp] = {};
+    Workspace workspace(*execution);
+    outputs.norms = workspace.take<math::RowNorm>(rows.count);
+    double* const tails = forward->tail.present ? workspace.take<double>(rows.count) : nullptr;
+    Partial* const partials = take_partials(rows, workspace);
+    if (!workspace.ready() || rows.count == 0)
+      return;
+    for (const op::TensorView& output : outputs.of)
+      poison(output);
+    poison(forward->tail);
+    launch_forward(rows, outputs,
+                   forward->wants_everything()                ? Wanted::everything
+                   : forward->outputs[math::kEntropy].present ? Wanted::entropy
+                                                              : Wanted::logp,
+                   partials, machine);
+    launch_label_figures(
+        label_rows_of(rows, forward->labels, forward->label_columns, execution->bad_values),
+        {outputs.norms,
+         forward->outputs[math::kLogp],
+         forward->logp_columns,
+         forward->tail,
+         tails,
+         {},
+         0},
+        machine);
+  });
+}
+
+lr_status token_logprobs_backward_of_several(Execution* execution,
+                                             const op::TokenLogprobsBackward* backward) {
+  return run(execution, [&] {
+    const Machine machine(*execution);
+    const int64_t count = backward->rows(), per_row = backward->label_columns.count;
+    const op::LogitRows& logits = backward->logits;
+    const ForwardRows again = forward_rows_of(logits, count, backward->transform, backward->labels,
+                                              false, nullptr, machine);
+    Workspace workspace(*execution);
+    math::RowNorm* const norms = workspace.take<math::RowNorm>(count);
+    double* const of_labels = workspace.take<double>(count * per_row);
+    double* const tails = backward->grad_tail.present ? workspace.take<double>(count) : nullptr;
+    math::RowUpstream* const rest = workspace.take<math::RowUpstream>(count);
+    Partial* const partials = take_partials(again, workspace);
+    if (!workspace.ready() || count == 0)
+      return;
+    if (backward->gradient.base != logits.base)
+      poison(backward->gradient, count);
+    const LabelRows rows =
+        label_rows_of(again, backward->labels, backward->label_columns, execution->bad_values);
+    const LabelUpstream upstream{backward->grad_logp,
+                                 backward->grad_logp_columns,
+                                 backward->entropy,
+                                 backward->grad_entropy,
+                                 backward->grad_lse,
+                                 backward->grad_tail,
+                                 backward->lse,
+                                 op::epsilon_of(backward->lse.type),
+                                 norms,
+                                 of_labels,
+                                 tails,
+                                 rest,
+                                 of_labels};
+    launch_label_norms(rows, upstream, machine);
+    launch_forward(again, MissingNorms{norms}, Wanted::logp, partials, machine);
+    launch_label_figures(rows,
+                         {norms,
+                          {true, op::ElementType::f64, of_labels, 1, count, 0, per_row},
+                          {per_row, 1},
+                          {},
+                          tails,
+                          backward->tail,
+                          backward->tail.present ? op::epsilon_of(backward->tail.type) : 0},
+                         machine);
+    launch_differentiate_labels(rows, upstream, machine);
+    UpstreamTensors of_rows{};
+    of_rows.labels = backward->labels;
+    of_rows.columns = logits.columns;
+    of_rows.made = rest;
+    launch_backward(backward_rows_of(logits, backward->gradient, count, again.transform, machine),
+                    of_rows, backward->grad_entropy.present, machine);
+    launch_write_labels(rows, backward->gradient, of_labels, machine);
+  });
+}
+
 }  // namespace
 
 lr_status token_logprobs(Execution* execution, const op::TokenLogprobs* forward) {
+  if (forward->has_several_labels())
+    return token_logprobs_of_several(execution, forward);
   return run(execution, [&] {
     if (forward->kept)
       return kept_forward(*execution, *forward);
@@ -131,6 +242,7 @@ lr_status token_logprobs(Execution* execution, const op::TokenLogprobs* forward)
                         forward->outputs[math::kArgmax].present, execution->bad_values, machine);
     OutputTensors outputs;
     std::copy_n(forward->outputs, math::kTokenOutputs, outputs.of);
+    outputs.norms = nullptr;
     Workspace workspace(*execution);
     Partial* const partials = take_partials(rows, workspace);
     if (!workspace.ready() || rows.count == 0)
@@ -146,6 +258,8 @@ lr_status token_logprobs(Execution* execution, const op::TokenLogprobs* forward)
 }
 
 lr_status token_logprobs_backward(Execution* execution, const op::TokenLogprobsBackward* backward) {
+  if (backward->has_several_labels())
+    return token_logprobs_backward_of_several(execution, backward);
   return run(execution, [&] {
     if (backward->kept)
       return kept_backward(*execution, *backward);
@@ -159,12 +273,13 @@ lr_status token_logprobs_backward(Execution* execution, const op::TokenLogprobsB
     Partial* const partials = take_partials(again, workspace);
     if (!workspace.ready() || count == 0)
       return;
-    const UpstreamTensors upstream{
-        {backward->grad_logp, backward->grad_entropy, backward->lse, backward->entropy},
-        backward->labels,
-        logits.columns,
-        op::epsilon_of(backward->lse.type),
-        norms};
+    const UpstreamTensors upstream{{backward->grad_logp, backward->grad_entropy, backward->grad_lse,
+                                    backward->lse, backward->entropy},
+                                   backward->labels,
+                                   logits.columns,
+                                   op::epsilon_of(backward->lse.type),
+                                   norms,
+                                   nullptr};
     if (backward->gradient.base != logits.base)
       poison(backward->gradient, count);
     launch_norms(again, upstream, norms, partials, machine);

@@ -41,7 +41,7 @@ TEST(DeviceRows, AgreeWithTheCpu) {
   for (D type : {D::f32, D::bf16, D::f16}) {
     for (int64_t columns : {1, 41, 123, 507, 1271, 4099, 50257}) {
       for (double softcap : {0.0, 8.0}) {
-        const lr_token_options options{3, 1.3, softcap};
+        const lr_token_options options{3, 1.3, softcap, 0};
         Tensor whole(type, {4, columns + 3}, normal_values(4 * (columns + 3), 4, 7));
         Tensor logits = whole.slice(1, 3, columns + 3),
                labels(D::i64, {4}, random_labels(4, columns, 8));
@@ -103,7 +103,7 @@ TEST(DeviceRows, SharingOutTheWorkNeverChangesABit) {
       labels.set(row, few_labels.get(row % 2));
     }
     for (double softcap : {0.0, 12.0}) {
-      const lr_token_options options{-100, .9, softcap};
+      const lr_token_options options{-100, .9, softcap, 0};
       const TokenFigures all = forward(logits, labels, options),
                          few = forward(one, few_labels, options);
       TokenFigures alone = forward(one.slice(0, 1, 2), few_labels.slice(0, 1, 2), options);

@@ -383,13 +383,25 @@ struct Rows {
             {1.2, softcap},
             {element_view(labels, op::ElementType::i64), -100},
             {doubles(logp), doubles(lse), doubles(lse2), doubles(entropy), doubles(mean_logit),
-             element_view(argmax, op::ElementType::i64)}};
+             element_view(argmax, op::ElementType::i64)},
+            {},
+            {},
+            {}};
   }
   op::TokenLogprobsBackward backward_call(double softcap) const {
-    return {view(logits),       view(gradient),
-            {1.2, softcap},     {element_view(labels, op::ElementType::i64), -100},
-            doubles(lse),       doubles(entropy),
-            doubles(grad_logp), doubles(grad_entropy)};
+    return {view(logits),
+            view(gradient),
+            {1.2, softcap},
+            {element_view(labels, op::ElementType::i64), -100},
+            doubles(lse),
+            doubles(entropy),
+            doubles(grad_logp),
+            doubles(grad_entropy),
+            {},
+            {},
+            {},
+            {},
+            {}};
   }
 
   // Forward and backward, the latter once more over the logits. Empty, or what the emulator says.

@@ -133,9 +133,10 @@ LR_API lr_status lr_set_threads(int32_t threads);
  * one has its stream wait, on the device, for that call's work. Work that is captured is not seen:
  * a graph must not run beside other work with its workspace.
  *
- * Values in device memory are not checked beforehand: a label outside [0,V) that is not
- * ignore_index gives logp NaN and gradient 0 in its row, and is counted. So is a row whose kept
- * columns are not as they have to be; all of its figures are NaN. A mask weight that is not
+ * Values in device memory are not checked beforehand: a label outside [0,vocab) that is not
+ * ignore_index gives logp NaN and gradient 0 in its row, and is counted; of several labels in a row
+ * so does one that stands there before, and the row's tail is NaN. A row whose kept columns are not
+ * as they have to be is counted, too; all of its figures are NaN. A mask weight that is not
  * finite or is negative counts as 0, and is counted. So it is with the labels of a scoring rule
  * and the weights of a divergence; a pair there that names a row that does not exist, or one that
  * an earlier pair has, is skipped: its value is NaN, the loss too unless the pair weighs nothing,
@@ -240,14 +241,18 @@ typedef struct lr_token_options {
   int64_t ignore_index; /* label of rows to ignore, -100 by custom */
   double temperature;   /* > 0 */
   double softcap;       /* >= 0; 0: off */
+  int64_t vocab;        /* 1 <= vocab <= V, columns from it on are padding: neither read nor part
+                           of any figure, their gradient is 0; 0 means V */
 } lr_token_options;
 
 /*
  * Forward: every wanted output from one read of the logits.
  *   logits [N,V] or [B,T,V]   float32, bfloat16 or float16; the last dimension contiguous, the
  *                             others of any stride
- *   labels [N] or [B,T]       int; in [0,V) or ignore_index
- *   outputs, all of the labels' shape:
+ *   labels [N] or [B,T]       int; in [0,vocab) or ignore_index; or
+ *   labels [N,K] or [B,T,K]   K labels per row, 1 <= K <= min(vocab,1024), that differ within a row
+ *                             but for ignore_index
+ *   outputs, of a number per row, and logp of the labels' shape:
  *     logp       float        log softmax(z)[label]; 0 for an ignored row
  *     lse        float        log-sum-exp(z). Pass float64 if the backward follows: it
  *                             loses nothing
@@ -256,15 +261,20 @@ typedef struct lr_token_options {
  *     argmax     int          of the raw logits; the lowest index on ties, a NaN counting as the
  *                             largest
  *     mean_logit float        mean of z over the columns where it is not -inf
- * A logit of -inf has probability 0. A row whose raw logits are all -inf, or hold +inf or NaN,
- * gives NaN in that row only.
+ *     tail       float        with K labels: log of the probability that a row's labels leave, with
+ *                             relative accuracy near 0 and far below; -inf where they leave none.
+ *                             The column of a label that is ignored belongs to it
+ * With K labels a row is ignored if all of them are; one that is has logp 0. K = 1 gives what
+ * labels [N] do, to the bit. A logit of -inf has probability 0. A row whose raw logits are all
+ * -inf, or hold +inf or NaN, gives NaN in that row only.
  *
  * Kept columns, as a sampler with top-k or top-p drew from them: every figure of a row is then of
  * the softmax over its kept columns alone, and nothing else of the row is read.
  *   kept_offsets [N+1]   int, with kept_ids; N is B*T with logits [B,T,V]. Row r keeps the ids
  *                        from kept_offsets[r] to before kept_offsets[r+1]: the first is 0, each is
  *                        above the one before, the last is M
- *   kept_ids [M]         int; the columns, in [0,V) and ascending within a row
+ *   kept_ids [M]         int; the columns, in [0,vocab) and ascending within a row. Labels are
+ *                        [N] or [B,T] then
  *   outside [1]          int64, an output: the rows whose label is not among their kept columns.
  *                        Their logp is -inf. An ignored row does not count
  * argmax is a column. All columns kept give what the call gives without kept_ids, to the bit.
@@ -284,6 +294,7 @@ typedef struct lr_token_logprobs_args {
   const DLTensor* argmax;
   const DLTensor* mean_logit;
   lr_cuda* cuda; /* needed with CUDA tensors, NULL otherwise */
+  const DLTensor* tail;
   const DLTensor* kept_offsets;
   const DLTensor* kept_ids;
   const DLTensor* outside;
@@ -291,18 +302,19 @@ typedef struct lr_token_logprobs_args {
 LR_API lr_status lr_token_logprobs(const lr_token_logprobs_args* args);
 
 /*
- * Backward: grad_logits = grad_logp * d logp/d logits + grad_entropy * d entropy/d logits; one
- * read and one write of a row.
- *   lse          float, from the forward. Where its type leaves too few digits for a row's
- *                probabilities, or for what the label's is short of 1, the row is read once more
- *                and summed again.
- *   entropy      float, from the forward; needed with grad_entropy
- *   grad_logp, grad_entropy   float, of the labels' shape; at least one
- *   grad_logits  the logits' shape and dtype; it may be the logits themselves (in place), but not
- *                overlap them otherwise
- *   kept_offsets [N+1], kept_ids [M]   int, as in the forward. Columns that are not kept get 0. The
- *                grad_logp of a row whose label is not kept is not used
- * A row that is ignored gets 0, as does one whose upstream gradients are all 0.
+ * Backward: grad_logits = grad_logp * d logp/d logits + grad_entropy * d entropy/d logits +
+ * grad_lse * d lse/d logits + grad_tail * d tail/d logits, with K labels the sum over them; one
+ * read and one write of a row. lse          float, from the forward. Where its type leaves too few
+ * digits for a row's probabilities, or for what the label's is short of 1, the row is read once
+ * more and summed again. entropy      float, from the forward; needed with grad_entropy tail float,
+ * from the forward; needed with grad_tail. Where its type leaves too few digits, the row is summed
+ * again grad_logp    float, of the labels' shape grad_entropy, grad_lse, grad_tail   float, a
+ * number per row; at least one of the four. grad_lse is what a z-loss hands back; grad_tail, with K
+ * labels, is not used where tail is -inf grad_logits  the logits' shape and dtype; it may be the
+ * logits themselves (in place), but not overlap them otherwise kept_offsets [N+1], kept_ids [M]
+ * int, as in the forward. Columns that are not kept get 0. The grad_logp of a row whose label is
+ * not kept is not used A row that is ignored gets 0, as does one whose upstream gradients are all
+ * 0.
  */
 typedef struct lr_token_logprobs_backward_args {
   uint64_t size;
@@ -317,6 +329,9 @@ typedef struct lr_token_logprobs_backward_args {
   const DLTensor* grad_entropy;
   const DLTensor* grad_logits;
   lr_cuda* cuda; /* needed with CUDA tensors, NULL otherwise */
+  const DLTensor* grad_lse;
+  const DLTensor* tail;
+  const DLTensor* grad_tail;
   const DLTensor* kept_offsets;
   const DLTensor* kept_ids;
 } lr_token_logprobs_backward_args;

@@ -196,7 +196,8 @@ TEST(Abi, RequiredTensors) {
   w = b.backward;
   w.grad_logp = w.grad_entropy = nullptr;
   EXPECT_INVALID(lr_token_logprobs_backward, w,
-                 "grad_logp and grad_entropy are missing, expected at least one of them");
+                 "grad_logp, grad_entropy, grad_lse and grad_tail are missing, expected at least "
+                 "one of them");
   w = b.backward;
   w.grad_logits = nullptr;
   EXPECT_INVALID(lr_token_logprobs_backward, w,

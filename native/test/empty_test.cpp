@@ -49,7 +49,7 @@ TEST(Empty, TokenLogprobs) {
         auto args = make_args<lr_token_logprobs_args>();
         args.logits = logits;
         args.labels = labels;
-        args.options = {-100, 1, 30};
+        args.options = {-100, 1, 30, 0};
         args.logp = args.lse = args.lse2 = args.entropy = args.mean_logit = figure;
         args.argmax = index;
         EXPECT_EQ(call(lr_token_logprobs, args), LR_OK) << lr_last_error();

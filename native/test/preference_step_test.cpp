@@ -204,7 +204,7 @@ TEST(PreferenceStep, IsTheChainOfItsParts) {
           s.loss = loss_options(loss);
           s.reference = reference;
           s.sequence_options = sequence;
-          s.token_options = {-100, .9, 25};
+          s.token_options = {-100, .9, 25, 0};
           const std::string what =
               std::string(loss) + " tail " + std::to_string(sequence.tail_weight);
           expect_chain(s, run(s), what);

@@ -83,8 +83,8 @@ TEST(TokenLogprobs, EverySizeAndType) {
 TEST(TokenLogprobs, TemperatureSoftcapAndIgnoreIndex) {
   for (D type : {D::f32, D::bf16, D::f16}) {
     for (const lr_token_options& options :
-         {lr_token_options{3, .7, 0}, lr_token_options{-1, 2.5, 0}, lr_token_options{0, 1, 5},
-          lr_token_options{7, .3, 30}}) {
+         {lr_token_options{3, .7, 0, 0}, lr_token_options{-1, 2.5, 0, 0},
+          lr_token_options{0, 1, 5, 0}, lr_token_options{7, .3, 30, 0}}) {
       Tensor logits(type, {6, 1003}, normal_values(6 * 1003, 6, 11)),
           labels(D::i32, {6}, {3, 0, 7, 1002, 500, 3});
       logits.set(1003 + 5, -kInf);
@@ -119,7 +119,7 @@ TEST(TokenLogprobs, InfinitiesAndNaNStayInTheirRow) {
       const auto label = static_cast<int64_t>(labels.get(7));
       set(7, label, label + 1, -kInf);
       set(8, 0, columns, -3);
-      check_rows(logits, labels, {-100, 1, softcap}, "softcap " + std::to_string(softcap));
+      check_rows(logits, labels, {-100, 1, softcap, 0}, "softcap " + std::to_string(softcap));
     }
   }
 }
@@ -142,7 +142,7 @@ TEST(TokenLogprobs, MaximumAnywhere) {
       add(3, 2047, 30);  // lone peaks
       add(4, 69999, 1000);
       add(5, 50000, type == D::f32 && softcap == 0 ? 3e38 : 500);  // times log2(e) it is no float32
-      check_rows(logits, labels, {-100, 1, softcap}, "softcap " + std::to_string(softcap));
+      check_rows(logits, labels, {-100, 1, softcap, 0}, "softcap " + std::to_string(softcap));
     }
   }
 }

@@ -67,11 +67,11 @@ struct Published;  // Published<Args>::size: sizeof(Args) when it was first rele
 
 template <>
 struct Published<lr_token_logprobs_args> {
-  static constexpr uint64_t size = 120;
+  static constexpr uint64_t size = 128;
 };
 template <>
 struct Published<lr_token_logprobs_backward_args> {
-  static constexpr uint64_t size = 112;
+  static constexpr uint64_t size = 120;
 };
 template <>
 struct Published<lr_sequence_logps_args> {
@@ -83,7 +83,7 @@ struct Published<lr_pair_loss_args> {
 };
 template <>
 struct Published<lr_preference_step_args> {
-  static constexpr uint64_t size = 192;
+  static constexpr uint64_t size = 200;
 };
 template <>
 struct Published<lr_unpaired_loss_args> {

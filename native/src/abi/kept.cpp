@@ -41,9 +41,13 @@ std::vector<int64_t> check_offsets(const Operand& operand, const Operand& ids,
 
 }  // namespace
 
-void check_kept_shape(const Operand& offsets, const Operand& logits, const op::KeptColumns& kept,
-                      int64_t rows) {
-  if (kept && kept.offsets.size() != rows + 1)
+void check_kept_shape(const Operand& offsets, const Operand& logits, const Operand& labels,
+                      const op::KeptColumns& kept, int64_t rows) {
+  if (!kept)
+    return;
+  if (labels.tensor()->ndim == logits.tensor()->ndim)
+    mismatch(labels, "a label per row, as kept_ids is given");
+  if (kept.offsets.size() != rows + 1)
     mismatch(offsets, "shape [" + std::to_string(rows + 1) + "], as " + is_text(logits));
 }
 

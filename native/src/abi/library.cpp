@@ -15,7 +15,7 @@ static_assert(sizeof(DLTensor) == 48 && offsetof(DLTensor, device) == 8 &&
               offsetof(DLTensor, ndim) == 16 && offsetof(DLTensor, dtype) == 20 &&
               offsetof(DLTensor, shape) == 24 && offsetof(DLTensor, strides) == 32 &&
               offsetof(DLTensor, byte_offset) == 40);
-static_assert(sizeof(lr_token_options) == 24 && sizeof(lr_sequence_options) == 24 &&
+static_assert(sizeof(lr_token_options) == 32 && sizeof(lr_sequence_options) == 24 &&
               sizeof(lr_loss_options) == 128);
 static_assert(sizeof(lr_step_metrics) == 88);
 static_assert(sizeof(lr_option_info) == 56 && sizeof(lr_loss_info) == 72);

@@ -49,12 +49,13 @@ inline constexpr Types kRowWeights{bit(ElementType::f32), "F32", "F32"};
 struct Pattern {
   static constexpr int kMaxRank = 3;
 
-  const char* text;  // "2P,T,V"
+  const char* text = "";  // "2P,T,V"
   int8_t rank = 0;
   uint8_t factors[kMaxRank] = {};
   uint8_t letters[kMaxRank] = {};  // from 1 for A; 0 where the size is the factor itself
   uint8_t addends[kMaxRank] = {};
 
+  consteval Pattern() = default;
   consteval explicit Pattern(const char* text) : text(text) {
     for (const char* at = text; *at != '\0'; ++rank) {
       uint8_t number = 0;
@@ -79,14 +80,18 @@ struct Pattern {
 };
 
 // The shapes of an operand: one for each form that the operation knows (rows, or sequences of
-// rows), or a single one for all.
+// rows, and either with several labels per row), or fewer that the forms take in turn.
 struct Shapes {
-  Pattern first, second;
-  bool single;
+  static constexpr int kMaxForms = 4;
 
-  consteval explicit Shapes(const char* text) : first(text), second(text), single(true) {}
-  consteval Shapes(const char* text, const char* other)
-      : first(text), second(other), single(false) {}
+  Pattern patterns[kMaxForms];
+  int count;
+
+  template <class... Texts>
+  consteval explicit Shapes(Texts... texts) : patterns{Pattern(texts)...}, count(sizeof...(texts)) {
+    static_assert(kMaxForms % sizeof...(texts) == 0);
+  }
+  constexpr const Pattern& of_form(int form) const { return patterns[form % count]; }
 };
 
 template <size_t size>
@@ -130,6 +135,8 @@ struct Operand {
   Field gradient_of;    // whose shape and type it has, and whose memory it may be; or nullptr
   OptionMember option;  // whose place an input takes, or that an output is the
                         // gradient by; or nullptr
+  op::Columns* columns = nullptr;  // of the call struct: the last dimension of the forms [..,K],
+                                   // whose view is of the rows
 
   const DLTensor* tensor() const { return *field; }
 };
@@ -147,6 +154,11 @@ constexpr Operand out(const char* name, const DLTensor* const& field, const Type
                       const Shapes& shapes, op::TensorView& view, Presence presence = {},
                       OptionMember option = nullptr) {
   return {name, &field, &types, &shapes, &view, nullptr, presence, true, nullptr, option};
+}
+// The same of tensors that may have several elements per row.
+constexpr Operand with_columns(Operand operand, op::Columns& columns) {
+  operand.columns = &columns;
+  return operand;
 }
 // The gradient of vocabulary rows.
 constexpr Operand gradient(const char* name, const DLTensor* const& field,

@@ -1,6 +1,7 @@
 #include "abi/operands.h"
 
 #include <algorithm>
+#include <bit>
 #include <cstring>
 #include <iterator>
 
@@ -36,8 +37,12 @@ std::string declared_size(const Pattern& pattern, int dimension) {
 }
 
 std::string names(const Shapes& shapes) {
-  const std::string first = std::string("[") + shapes.first.text + "]";
-  return shapes.single ? first : first + " or [" + shapes.second.text + "]";
+  std::string text;
+  for (int k = 0; k < shapes.count; ++k) {
+    const char* const before = k == 0 ? "" : k + 1 < shapes.count ? ", " : " or ";
+    text += std::string(before) + "[" + shapes.patterns[k].text + "]";
+  }
+  return text;
 }
 
 }  // namespace
@@ -133,17 +138,29 @@ void Operands::check_type(int number) {
 }
 
 const Pattern& Operands::pattern_of(const Operand& operand) const {
-  return form_ == 2 ? operand.shapes->second : operand.shapes->first;
+  return operand.shapes->of_form(std::countr_zero(forms_));
 }
 
-void Operands::choose_form(const Operand& operand) {
+// Leaves the forms in which the operand has the tensor's rank. Where none is left, the first of
+// those that there were says what was expected.
+void Operands::narrow_forms(const Operand& operand) {
   const Shapes& shapes = *operand.shapes;
-  if (form_ != 0 || shapes.single)
+  if (shapes.count == 1)
     return;
-  const int rank = operand.tensor()->ndim;
-  if (rank != shapes.first.rank && rank != shapes.second.rank)
+  uint8_t left = 0;
+  for (int k = 0; k < Shapes::kMaxForms; ++k) {
+    if (shapes.of_form(k).rank == operand.tensor()->ndim)
+      left |= static_cast<uint8_t>(forms_ & 1 << k);
+  }
+  if (left == 0 && forms_ == kEveryForm)
     mismatch(operand, "shape " + names(shapes));
-  form_ = rank == shapes.first.rank ? 1 : 2;
+  forms_ = left == 0 ? forms_ : left;
+}
+
+// Whether it has several elements per row.
+bool Operands::has_columns(const Operand& operand) const {
+  const Pattern& pattern = pattern_of(operand);
+  return operand.columns != nullptr && pattern.letters[pattern.rank - 1] == 'K' - 'A' + 1;
 }
 
 bool Operands::matches(const DLTensor& tensor, const Pattern& pattern) {
@@ -165,7 +182,7 @@ void Operands::check_shape(int number) {
   const DLTensor& tensor = *operand.tensor();
   if (!has_sizes(tensor))
     mismatch(operand, "sizes >= 0");
-  choose_form(operand);
+  narrow_forms(operand);
   const Pattern& pattern = pattern_of(operand);
   if (!matches(tensor, pattern))
     wrong_shape(number, pattern);
@@ -185,6 +202,8 @@ void Operands::fill(int number) const {
   const Operand& operand = *given_[number];
   if (has_vocabulary(operand))
     *operand.rows = rows_of(*operand.tensor(), types_[number]);
+  else if (has_columns(operand))
+    *operand.view = first_column_of(*operand.tensor(), types_[number], operand.columns);
   else
     *operand.view = view_of(*operand.tensor(), types_[number]);
   if (operand.is_output && overlaps_itself(region_of(number)))
@@ -195,8 +214,10 @@ void Operands::fill(int number) const {
 
 Region Operands::region_of(int number) const {
   const Operand& operand = *given_[number];
-  if (!has_vocabulary(operand))
-    return abi::region_of(*operand.view);
+  if (!has_vocabulary(operand)) {
+    return has_columns(operand) ? abi::region_of(*operand.view, *operand.columns)
+                                : abi::region_of(*operand.view);
+  }
   const DLTensor& tensor = *operand.tensor();
   return abi::region_of(*operand.rows, tensor.ndim == 3 ? tensor.shape[0] : 1);
 }

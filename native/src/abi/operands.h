@@ -43,16 +43,18 @@ class Operands {
   static constexpr int kMaxOperands = 24;
   static constexpr int kLetters = 'Z' - 'A' + 2;  // the first is none, of size 1
   static constexpr int64_t kUnknown = -1;
+  static constexpr uint8_t kEveryForm = (1 << Shapes::kMaxForms) - 1;
 
   explicit Operands(std::span<const Operand> all);
 
   void check_type(int number);
   void check_shape(int number);
   void fill(int number) const;
-  void choose_form(const Operand& operand);
+  void narrow_forms(const Operand& operand);
   bool matches(const DLTensor& tensor, const Pattern& pattern);
   Region region_of(int number) const;
   const Pattern& pattern_of(const Operand& operand) const;
+  bool has_columns(const Operand& operand) const;
 
   // What failed, once it is known that something did.
   [[gnu::cold]] void refuse_presence() const;
@@ -67,7 +69,7 @@ class Operands {
   ElementType types_[kMaxOperands];  // of what is given
   int count_ = 0;
   int64_t sizes_[kLetters];
-  int form_ = 0;  // of the operands that have two: 1 or 2, 0 while unknown
+  uint8_t forms_ = kEveryForm;  // bit k: the tensors so far may be those of form k
   struct {
     uint8_t letter = 0, from = 0;
     int64_t times = 0;

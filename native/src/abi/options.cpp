@@ -175,12 +175,31 @@ void check_number(const char* name, double value, bool valid, const char* expect
     out_of_range(name, value, expected);
 }
 
+void check_vocab_option(int64_t vocab) {
+  if (vocab < 0) {
+    invalid("vocab is " + std::to_string(vocab) + ", expected a number >= 1, or 0 for all columns");
+  }
+}
+
 op::RowTransform check_token_options(const lr_token_options& options) {
   if (!positive(options.temperature))
     out_of_range("temperature", options.temperature, "a finite number > 0");
   if (!(options.softcap >= 0 && std::isfinite(options.softcap)))
     out_of_range("softcap", options.softcap, "a finite number >= 0");
+  check_vocab_option(options.vocab);
   return {options.temperature, options.softcap};
+}
+
+int64_t check_vocab(int64_t vocab, int64_t columns) {
+  if (vocab > columns) {
+    invalid("vocab is " + std::to_string(vocab) + ", expected at most the " +
+            std::to_string(columns) + " columns of logits");
+  }
+  return vocab == 0 ? columns : vocab;
+}
+
+void limit_columns(op::LogitRows* logits, int64_t vocab) {
+  logits->columns = std::min(vocab, logits->columns);
 }
 
 void check_sequence_options(const lr_sequence_options& options) {

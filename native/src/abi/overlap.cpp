@@ -2,6 +2,8 @@
 
 #include <algorithm>
 #include <cstdlib>
+#include <iterator>
+#include <utility>
 #include <vector>
 
 namespace logratio::abi {
@@ -24,7 +26,8 @@ bool any_meet(std::span<Extent> extents) {
 
 bool same_view(const Region& a, const Region& b) {
   return a.first == b.first && a.outer == b.outer && a.inner == b.inner &&
-         a.outer_step == b.outer_step && a.inner_step == b.inner_step && a.piece == b.piece;
+         a.outer_step == b.outer_step && a.inner_step == b.inner_step && a.piece == b.piece &&
+         a.depth == b.depth && a.depth_step == b.depth_step;
 }
 
 namespace {
@@ -39,6 +42,20 @@ bool intersect(std::vector<std::pair<uintptr_t, uintptr_t>>& intervals) {
   return false;
 }
 
+// body(address) of every piece.
+template <class Body>
+void for_pieces(const Region& region, Body&& body) {
+  const auto first = reinterpret_cast<uintptr_t>(region.first);
+  for (int64_t o = 0; o < region.outer; ++o) {
+    for (int64_t i = 0; i < region.inner; ++i) {
+      for (int64_t d = 0; d < region.depth; ++d) {
+        body(first + static_cast<uintptr_t>(o * region.outer_step + i * region.inner_step +
+                                            d * region.depth_step));
+      }
+    }
+  }
+}
+
 }  // namespace
 
 // Views whose extents meet may still be interleaved, as two columns of a matrix are: then every
@@ -50,13 +67,9 @@ bool share_bytes(const Region& a, const Region& b) {
   };
   std::vector<Piece> pieces;
   for (const Region* region : {&a, &b}) {
-    for (int64_t o = 0; o < region->outer; ++o) {
-      for (int64_t i = 0; i < region->inner; ++i) {
-        const auto begin = reinterpret_cast<uintptr_t>(region->first) +
-                           static_cast<uintptr_t>(o * region->outer_step + i * region->inner_step);
-        pieces.push_back({begin, begin + static_cast<uintptr_t>(region->piece), region == &a});
-      }
-    }
+    for_pieces(*region, [&](uintptr_t begin) {
+      pieces.push_back({begin, begin + static_cast<uintptr_t>(region->piece), region == &a});
+    });
   }
   std::sort(pieces.begin(), pieces.end(),
             [](const Piece& x, const Piece& y) { return x.begin < y.begin; });
@@ -71,34 +84,34 @@ bool share_bytes(const Region& a, const Region& b) {
 }
 
 bool pieces_meet(const Region& region) {
-  const int64_t outer_step = std::abs(region.outer_step), inner_step = std::abs(region.inner_step);
-  // Nested without contact, one way round or the other, is how nearly every tensor lies.
-  const auto nested = [&](int64_t small_count, int64_t small_step, int64_t large_count,
-                          int64_t large_step) {
-    return (small_count == 1 || small_step >= region.piece) &&
-           (large_count == 1 || large_step >= (small_count - 1) * small_step + region.piece);
+  struct Dimension {
+    int64_t count, step;
   };
-  if (nested(region.inner, inner_step, region.outer, outer_step) ||
-      nested(region.outer, outer_step, region.inner, inner_step))
+  Dimension dimensions[] = {{region.outer, std::abs(region.outer_step)},
+                            {region.inner, std::abs(region.inner_step)},
+                            {region.depth, std::abs(region.depth_step)}};
+  std::sort(std::begin(dimensions), std::end(dimensions),
+            [](const Dimension& a, const Dimension& b) { return a.step < b.step; });
+  // Nested without contact, whichever way round, is how nearly every tensor lies.
+  bool nested = true;
+  int64_t reach = region.piece;
+  for (const Dimension& dimension : dimensions) {
+    // Neighbours that meet.
+    if (dimension.count > 1 && dimension.step < region.piece)
+      return true;
+    nested &= dimension.count == 1 || dimension.step >= reach;
+    reach += (dimension.count - 1) * dimension.step;
+  }
+  if (nested)
     return false;
-  // Neighbours that meet, or more pieces than there is room for: what is left to compare piece by
-  // piece lies in memory of its size.
-  const int64_t reach =
-      (region.outer - 1) * outer_step + (region.inner - 1) * inner_step + region.piece;
-  if (region.inner > 1 && inner_step < region.piece)
-    return true;
-  if (region.outer > 1 && outer_step < region.piece)
-    return true;
-  if (region.outer > reach / region.piece / region.inner)
+  // More pieces than there is room for: what is left to compare piece by piece lies in memory of
+  // its size.
+  if (region.outer > reach / region.piece / region.inner / region.depth)
     return true;
   std::vector<std::pair<uintptr_t, uintptr_t>> pieces;
-  for (int64_t o = 0; o < region.outer; ++o) {
-    for (int64_t i = 0; i < region.inner; ++i) {
-      const auto begin = static_cast<uintptr_t>(o * region.outer_step + i * region.inner_step) +
-                         reinterpret_cast<uintptr_t>(region.first);
-      pieces.emplace_back(begin, begin + static_cast<uintptr_t>(region.piece));
-    }
-  }
+  for_pieces(region, [&](uintptr_t begin) {
+    pieces.emplace_back(begin, begin + static_cast<uintptr_t>(region.piece));
+  });
   return intersect(pieces);
 }
 

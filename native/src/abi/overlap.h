@@ -11,21 +11,34 @@
 
 namespace logratio::abi {
 
-// The memory of a tensor: piece (o, i), an element or a row, is `piece` bytes at first + o *
-// outer_step + i * inner_step.
+// The memory of a tensor: piece (o, i, d), an element or a row, is `piece` bytes at first + o *
+// outer_step + i * inner_step + d * depth_step.
 struct Region {
   char* first;
   int64_t outer, inner;
   int64_t outer_step, inner_step;
   int64_t piece;
+  int64_t depth = 1, depth_step = 0;
 
-  bool empty() const { return outer == 0 || inner == 0; }
+  bool empty() const { return outer == 0 || inner == 0 || depth == 0; }
 };
 
 inline Region region_of(const op::TensorView& view) {
   const int64_t size = bytes_of(view.type);
   return {static_cast<char*>(view.data), view.outer, view.inner, view.outer_stride * size,
-          view.inner_stride * size,      size};
+          view.inner_stride * size,      size,       1,          0};
+}
+
+// Of several elements per row: a piece where they lie side by side.
+inline Region region_of(const op::TensorView& view, const op::Columns& columns) {
+  Region region = region_of(view);
+  if (columns.step == 1 && columns.count > 0) {
+    region.piece *= columns.count;
+  } else {
+    region.depth = columns.count;
+    region.depth_step = columns.step * bytes_of(view.type);
+  }
+  return region;
 }
 
 inline Region region_of(const op::LogitRows& rows, int64_t outer) {
@@ -35,7 +48,9 @@ inline Region region_of(const op::LogitRows& rows, int64_t outer) {
           rows.inner,
           rows.outer_stride * size,
           rows.inner_stride * size,
-          rows.columns * size};
+          rows.columns * size,
+          1,
+          0};
 }
 
 // Addresses from the lowest byte to the one after the highest.
@@ -49,11 +64,14 @@ struct Extent {
 inline Extent extent_of(const Region& region) {
   const int64_t outer_reach = (region.outer - 1) * region.outer_step;
   const int64_t inner_reach = (region.inner - 1) * region.inner_step;
+  const int64_t depth_reach = (region.depth - 1) * region.depth_step;
   const auto first = reinterpret_cast<uintptr_t>(region.first);
   return {first + static_cast<uintptr_t>(std::min<int64_t>(outer_reach, 0) +
-                                         std::min<int64_t>(inner_reach, 0)),
+                                         std::min<int64_t>(inner_reach, 0) +
+                                         std::min<int64_t>(depth_reach, 0)),
           first + static_cast<uintptr_t>(std::max<int64_t>(outer_reach, 0) +
-                                         std::max<int64_t>(inner_reach, 0) + region.piece)};
+                                         std::max<int64_t>(inner_reach, 0) +
+                                         std::max<int64_t>(depth_reach, 0) + region.piece)};
 }
 
 // Whether two of them meet; sorts them.
@@ -65,7 +83,8 @@ bool share_bytes(const Region& a, const Region& b);
 // Whether two pieces of a region share a byte; one by one where the steps do not tell.
 bool pieces_meet(const Region& region);
 inline bool overlaps_itself(const Region& region) {
-  const bool is_dense_vector = region.outer == 1 && std::abs(region.inner_step) >= region.piece;
+  const bool is_dense_vector =
+      region.outer == 1 && region.depth == 1 && std::abs(region.inner_step) >= region.piece;
   return !is_dense_vector && !region.empty() && pieces_meet(region);
 }
 

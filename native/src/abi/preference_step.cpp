@@ -130,14 +130,16 @@ lr_status lr_preference_step(const lr_preference_step_args* args) {
     call.tokens = operands.size('T');
     for (const op::WeightedLoss& loss : losses)
       check_pairs(operands[a.logits], call.pairs, info_of(loss));
+    const int64_t vocab = check_vocab(a.token_options.vocab, operands.size('V'));
     operands.check_apart();
+    limit_columns(&call.logits, vocab);
     if (call.labels.values.size() == 0)
       shrink(a, &call);
     if (placement.on_device()) {
       check_for_device(losses, a.metrics);
       return placement.run(&device::Table::preference_step, call);
     }
-    check_labels(operands[a.labels], call.labels, operands.size('V'));
+    check_labels(operands[a.labels], call.labels, vocab);
     check_weights(operands[a.mask], call.mask);
     cpu::preference_step(call);
   });

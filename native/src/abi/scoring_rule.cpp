@@ -36,10 +36,7 @@ math::RuleOptions check_options(const lr_rule_options& options) {
     check_number("alpha", options.alpha, options.alpha == 2, ("2" + lacks).c_str());
   if (!has_order && options.normalisation != LR_SELTEN)
     invalid("normalisation is jnw, expected selten" + lacks);
-  if (options.vocab < 0) {
-    invalid("vocab is " + std::to_string(options.vocab) +
-            ", expected a number >= 1, or 0 for all columns");
-  }
+  check_vocab_option(options.vocab);
   const bool pseudo = options.rule == LR_RULE_SPHERICAL || options.rule == LR_RULE_PSEUDO_SPHERICAL;
   return {options.rule == LR_RULE_LOG ? math::RuleFamily::log
           : pseudo                    ? math::RuleFamily::pseudo_spherical
@@ -71,13 +68,8 @@ lr_status lr_scoring_rule(const lr_scoring_rule_args* args) {
     call.options = check_options(a.options);
     operands.check_presence();
     operands.check_tensors();
-    const int64_t columns = operands.size('V');
-    if (a.options.vocab > columns) {
-      invalid("vocab is " + std::to_string(a.options.vocab) + ", expected at most the " +
-              std::to_string(columns) + " columns of logits");
-    }
     call.options.vocabulary =
-        std::min(a.options.vocab == 0 ? columns : a.options.vocab, call.logits.columns);
+        std::min(check_vocab(a.options.vocab, operands.size('V')), call.logits.columns);
     operands.check_apart();
     if (placement.on_device())
       return placement.run(&device::Table::scoring_rule, call);

@@ -106,6 +106,21 @@ inline op::TensorView view_of(const DLTensor& tensor, op::ElementType type) {
           stride_of(tensor, tensor.ndim - 1)};
 }
 
+// The first column of a tensor of two or three dimensions, with all of them in `columns`.
+inline op::TensorView first_column_of(const DLTensor& tensor, op::ElementType type,
+                                      op::Columns* columns) {
+  const int last = tensor.ndim - 1;
+  const bool batched = last == 2;
+  *columns = {tensor.shape[last], stride_of(tensor, last)};
+  return {true,
+          type,
+          first_element(tensor),
+          batched ? tensor.shape[0] : 1,
+          tensor.shape[last - 1],
+          batched ? stride_of(tensor, 0) : 0,
+          stride_of(tensor, last - 1)};
+}
+
 // A tensor of two or three dimensions, the last being the vocabulary. Without a row they have one
 // column: what is planned by columns must not ask for 2^62 of none.
 inline op::LogitRows rows_of(const DLTensor& tensor, op::ElementType type) {

@@ -38,6 +38,38 @@ void write_each(const TensorView& view, int64_t count, Value&& value) {
 
 // ---- Whole tensors ----
 
+// What stands in the columns of a view's rows, row after row; the rows of one outer index at a
+// time.
+template <class Body>
+void for_column_views(const TensorView& rows, const op::Columns& columns, Body&& body) {
+  if (columns.count == 1)
+    return body(rows, int64_t{0}, rows.size());
+  const int64_t count = rows.inner * columns.count;
+  for (int64_t o = 0; count > 0 && o < rows.outer; ++o) {
+    char* const data =
+        static_cast<char*>(rows.data) + o * rows.outer_stride * op::bytes_of(rows.type);
+    body(TensorView{true, rows.type, data, rows.inner, columns.count, rows.inner_stride,
+                    columns.step},
+         o * count, count);
+  }
+}
+
+template <class Value>
+std::vector<Value> read_columns(const TensorView& rows, const op::Columns& columns) {
+  std::vector<Value> values(static_cast<size_t>(rows.size() * columns.count));
+  for_column_views(rows, columns, [&](const TensorView& view, int64_t first, int64_t count) {
+    read(view, 0, count, values.data() + first);
+  });
+  return values;
+}
+
+inline void write_columns(const TensorView& rows, const op::Columns& columns,
+                          const std::vector<double>& values) {
+  for_column_views(rows, columns, [&](const TensorView& view, int64_t first, int64_t count) {
+    write(view, 0, count, values.data() + first);
+  });
+}
+
 // One label per row, -1 where the row is ignored.
 inline std::vector<int64_t> read_labels(const op::Labels& labels) {
   std::vector<int64_t> values(static_cast<size_t>(labels.values.size()));

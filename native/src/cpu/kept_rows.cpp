@@ -118,7 +118,7 @@ class KeptRows {
 
   void clear(const op::LogitRows& gradient, int64_t r) const {
     std::memset(row_address(gradient, r), 0,
-                static_cast<size_t>(logits_.columns * op::bytes_of(logits_.type)));
+                static_cast<size_t>(gradient.columns * op::bytes_of(gradient.type)));
   }
 
   RowFigures figures(const op::LogitRows& row, bool everything, int64_t label) const {
@@ -178,21 +178,22 @@ void kept_backward(const op::TokenLogprobsBackward& call,
   const KeptRows rows(call.logits, call.kept, call.transform);
   const std::vector<double> lse = read_all(call.lse, call.rows(), 0);
   const double epsilon = op::epsilon_of(call.lse.type);
-  rows.for_each(call.logits.columns * op::bytes_of(call.logits.type), [&](int64_t r, char* memory) {
-    RowUpstream up = upstream[r];
-    if (up.is_zero())
-      return rows.clear(call.gradient, r);
-    const int64_t place = rows.gather(r, up.label, memory);
-    if (place < 0)
-      up.grad_logp = 0;
-    up.label = std::max<int64_t>(place, 0);  // with no gradient of its own any column will do
-    if (up.is_zero())
-      return rows.clear(call.gradient, r);
-    const op::LogitRows row = rows.row_in(memory, r);
-    up.norm = rows.norm(row, up.label, lse[r], epsilon);
-    rows.differentiate(row, up);
-    rows.scatter(call.gradient, r, memory);
-  });
+  rows.for_each(
+      call.gradient.columns * op::bytes_of(call.logits.type), [&](int64_t r, char* memory) {
+        RowUpstream up = upstream[r];
+        if (up.is_zero())
+          return rows.clear(call.gradient, r);
+        const int64_t place = rows.gather(r, up.label, memory);
+        if (place < 0)
+          up.grad_logp = 0;
+        up.label = std::max<int64_t>(place, 0);  // with no gradient of its own any column will do
+        if (up.is_zero())
+          return rows.clear(call.gradient, r);
+        const op::LogitRows row = rows.row_in(memory, r);
+        up.norm = rows.norm(row, up.label, lse[r], epsilon);
+        rows.differentiate(row, up);
+        rows.scatter(call.gradient, r, memory);
+      });
 }
 
 }  // namespace logratio::cpu

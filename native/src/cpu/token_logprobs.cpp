@@ -7,6 +7,7 @@
 #include "cpu/isa.h"
 #include "cpu/kept_rows.h"
 #include "cpu/row_tasks.h"
+#include "cpu/several_labels.h"
 
 namespace logratio::cpu {
 
@@ -15,6 +16,8 @@ using math::RowNorm;
 using math::RowUpstream;
 
 void token_logprobs(const op::TokenLogprobs& call) {
+  if (call.has_several_labels())
+    return token_logprobs_of_several(call);
   const std::vector<int64_t> labels = read_labels(call.labels);
   std::vector<RowFigures> figures(labels.size());
   if (call.kept) {
@@ -27,7 +30,12 @@ void token_logprobs(const op::TokenLogprobs& call) {
                              nullptr, labels.data(), figures.data()},
                             scratch);
   }
-  for (int output = 0; output < math::kTokenOutputs; ++output) {
+  write_row_figures(call, figures, 0);
+}
+
+void write_row_figures(const op::TokenLogprobs& call, const std::vector<RowFigures>& figures,
+                       int first) {
+  for (int output = first; output < math::kTokenOutputs; ++output) {
     const TensorView& view = call.outputs[output];
     const auto figure = [&](int64_t row) { return figures[row].of[output]; };
     if (view && output == math::kArgmax) {
@@ -73,13 +81,16 @@ void find_norms(const op::TokenLogprobsBackward& call, std::vector<RowUpstream>&
 }  // namespace
 
 void token_logprobs_backward(const op::TokenLogprobsBackward& call) {
+  if (call.has_several_labels())
+    return token_logprobs_backward_of_several(call);
   const std::vector<int64_t> labels = read_labels(call.labels);
   const std::vector<double> entropy = read_all(call.entropy, call.rows(), 0),
                             grad_logp = read_all(call.grad_logp, call.rows(), 0),
-                            grad_entropy = read_all(call.grad_entropy, call.rows(), 0);
+                            grad_entropy = read_all(call.grad_entropy, call.rows(), 0),
+                            grad_lse = read_all(call.grad_lse, call.rows(), 0);
   std::vector<RowUpstream> upstream(labels.size());
   for (size_t r = 0; r < labels.size(); ++r)
-    upstream[r] = {labels[r], {}, entropy[r], grad_logp[r], grad_entropy[r]};
+    upstream[r] = {labels[r], {}, entropy[r], grad_logp[r], grad_entropy[r], grad_lse[r]};
   if (call.kept)
     return kept_backward(call, upstream);
   find_norms(call, upstream);

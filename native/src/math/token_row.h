@@ -90,6 +90,12 @@ struct RowFigures {
   double of[kTokenOutputs];  // argmax, which the caller knows, is left out
 };
 
+// The log-prob of a column; `value` is its softcap(x).
+LR_FORCE_INLINE LR_HD double column_logp(double value, double pivot, double log_sum,
+                                         double temperature) {
+  return (value - pivot) / temperature - log_sum;
+}
+
 // log(ones + e), with all the digits of an e beside a 1.
 LR_FORCE_INLINE LR_HD double log_of_sum(double ones, double e) {
   return ones > 0 ? ::log1p((ones - 1) + e) : ::log(e);
@@ -111,7 +117,7 @@ LR_FORCE_INLINE LR_HD RowFigures finish_row(const RowSums& row, double label_val
                log_sum2 =
                    row.others.e2 > 0 || row.ones > 0 ? log_of_sum(row.ones, row.others.e2) : 0;
   const double pivot_z = row.pivot / temperature;
-  figures.norm = {row.pivot, log_sum, (label_value - row.pivot) / temperature - log_sum};
+  figures.norm = {row.pivot, log_sum, column_logp(label_value, row.pivot, log_sum, temperature)};
   figures.log_square_sum = log_sum2 - 2 * log_sum;
   figures.mean_raw = row.raw / row.finite;
   figures.of[kLogp] = figures.norm.logp;
@@ -130,8 +136,13 @@ struct RowUpstream {
   double entropy;  // used where grad_entropy is not 0
   double grad_logp;
   double grad_entropy;
+  double grad_lse = 0;
 
-  LR_HD bool is_zero() const { return label < 0 || (grad_logp == 0 && grad_entropy == 0); }
+  LR_HD bool is_zero() const {
+    return label < 0 || (grad_logp == 0 && grad_entropy == 0 && grad_lse == 0);
+  }
+  // What columns other than the label have of the log-probs: their gradient is minus it times p.
+  LR_HD double of_others() const { return grad_logp - grad_lse; }
 };
 
 // gradient = e * (scale + entropy_scale * d) * slope of the softcap, with d = softcap(x) - pivot
@@ -145,9 +156,9 @@ struct RowGradient {
 // Where the exponents of a row's gradient are best taken from, and what is left of the upstream.
 LR_FORCE_INLINE LR_HD RowScale row_scale(const RowUpstream& up, double temperature) {
   if (up.grad_entropy != 0)
-    return {up.norm.pivot, up.grad_logp, false};
+    return {up.norm.pivot, up.of_others(), false};
   const double others = is_certain(up.norm.logp) ? -::expm1(up.norm.logp) : 1;
-  return row_scale(up.norm.pivot, up.norm.log_sum, up.grad_logp, temperature, others);
+  return row_scale(up.norm.pivot, up.norm.log_sum, up.of_others(), temperature, others);
 }
 
 // `pivot` is the one that the loops take, near `fitted`'s or, with the log-sum in it, that much
@@ -163,7 +174,10 @@ LR_FORCE_INLINE LR_HD RowGradient row_gradient(const RowUpstream& up, const RowS
   if (logp != -kInfinity) {
     const double of_logp = vanishing_product(-g, ::expm1(logp));
     const double of_entropy = h == 0 ? 0 : h * ::exp(logp) * (logp + entropy);
-    row.label_value = (of_logp - of_entropy) / temperature * label_slope;
+    double of_z = of_logp - of_entropy;
+    if (up.grad_lse != 0)
+      of_z += vanishing_product(up.grad_lse, ::exp(logp));
+    row.label_value = of_z / temperature * label_slope;
   }
   return row;
 }

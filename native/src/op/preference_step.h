@@ -31,7 +31,7 @@ struct PreferenceStep {
   TensorView logps;       // [2 pairs]
   TensorView counts;      // [2 pairs]
   bool wants_gradient;
-  LogitRows gradient;        // may be the logits
+  LogitRows gradient;        // may be the logits; columns that these lack become 0
   lr_step_metrics* metrics;  // null: not wanted; on a device it lies in its memory
 
   int64_t rows() const { return 2 * pairs * tokens; }

@@ -23,6 +23,13 @@ struct TensorView {
   int64_t size() const { return outer * inner; }
 };
 
+// What stands beside the element that a view has of each row, the first: `count` elements in all,
+// `step` apart.
+struct Columns {
+  int64_t count = 1;
+  int64_t step = 0;
+};
+
 // A label per row: ignore_index, or a column. In CPU memory nothing else is left behind the C ABI;
 // in device memory any number may stand there.
 struct Labels {

@@ -7,6 +7,8 @@
 
 namespace logratio::op {
 
+inline constexpr int64_t kMaxLabels = 1024;  // of a row
+
 // The columns that a row's softmax is over: ids [offsets[r], offsets[r + 1]) are row r's, in
 // ascending order. Both absent: all columns. In device memory any number may stand there.
 struct KeptColumns {
@@ -19,11 +21,12 @@ struct KeptColumns {
 struct TokenLogprobs {
   LogitRows logits;
   RowTransform transform;
-  Labels labels;
+  Labels labels;  // the first of each row
   KeptColumns kept;
-  TensorView outside;  // how many labels are not among kept columns; i64
-  TensorView
-      outputs[math::kTokenOutputs];  // as many elements as there are labels; absent: not wanted
+  TensorView outside;                       // how many labels are not among kept columns; i64
+  TensorView outputs[math::kTokenOutputs];  // an element per row; absent: not wanted
+  TensorView tail;
+  Columns label_columns, logp_columns;  // of several labels per row, which differ
 
   int64_t rows() const { return labels.values.size(); }
   // Beyond logp and lse, which cost the least.
@@ -31,20 +34,26 @@ struct TokenLogprobs {
     return outputs[math::kLse2].present || outputs[math::kEntropy].present ||
            outputs[math::kMeanLogit].present || outputs[math::kArgmax].present;
   }
+  bool has_several_labels() const { return label_columns.count > 1 || tail.present; }
 };
 
 struct TokenLogprobsBackward {
   LogitRows logits;
-  LogitRows gradient;  // may be the logits
+  LogitRows gradient;  // may be the logits; columns that these lack are padding, and become 0
   RowTransform transform;
   Labels labels;
   KeptColumns kept;
   TensorView lse;
   TensorView entropy;    // present with grad_entropy
-  TensorView grad_logp;  // at least one of the two gradients is present
+  TensorView grad_logp;  // at least one of the gradients is present
   TensorView grad_entropy;
+  TensorView grad_lse;
+  TensorView tail;  // present with grad_tail
+  TensorView grad_tail;
+  Columns label_columns, grad_logp_columns;
 
   int64_t rows() const { return labels.values.size(); }
+  bool has_several_labels() const { return label_columns.count > 1 || grad_tail.present; }
 };
 
 }  // namespace logratio::op

@@ -203,7 +203,7 @@ Args make_args() {
   return args;
 }
 
-inline lr_token_options default_token_options() { return {-100, 1.0, 0.0}; }
+inline lr_token_options default_token_options() { return {-100, 1.0, 0.0, 0}; }
 inline lr_sequence_options default_sequence_options() {
   return {LR_SUM, LR_ALIGN_COMPLETION, 1.0, 1.0};
 }

@@ -13,14 +13,27 @@
 
 namespace logratio::cpu {
 
+// K labels per row, of which `logps` and `tails` receive what is asked of them.
+struct ForwardLabels {
+  int64_t per_row;
+  const int64_t* labels;     // [count, K]; < 0: none, logp is 0
+  const int64_t* ascending;  // those of each row that are columns in their order, then kNoColumn;
+                             // null where no tail is wanted
+  double* logps;             // [count, K]
+  double* tails;             // [count]; null: not wanted
+
+  static constexpr int64_t kNoColumn = INT64_MAX;
+};
+
 struct TokenForward {
   op::LogitRows logits;
   op::RowTransform transform;
   bool everything;  // false: only logp, lse and what the backward takes
   int64_t count;
   const int64_t* rows;    // null: 0..count-1
-  const int64_t* labels;  // of these rows; < 0: none, logp is 0
+  const int64_t* labels;  // of these rows; < 0: none, logp is 0. Unused with several per row
   math::RowFigures* figures;
+  const ForwardLabels* several = nullptr;
 };
 
 struct GradientTotals {
@@ -28,14 +41,24 @@ struct GradientTotals {
   int64_t nonfinite;  // values of the stored gradient that are inf or NaN
 };
 
-// Gradient rows 0..count-1 from logits rows 0..count-1; the two may be the same memory.
+// The gradients of the columns that K labels per row name, which replace those of the rows' own
+// loops.
+struct BackwardLabels {
+  int64_t per_row;
+  const int64_t* labels;  // [count, K]; < 0: none
+  const double* values;   // [count, K]
+};
+
+// Gradient rows 0..count-1 from logits rows 0..count-1; the two may be the same memory. Columns
+// that the gradient has beyond those of the logits become 0.
 struct TokenBackward {
   op::LogitRows logits;
   op::LogitRows gradient;
   op::RowTransform transform;
   int64_t count;
   const math::RowUpstream* upstream;  // rows whose upstream is zero get 0 and are not read
-  GradientTotals* totals;             // of all rows; null: not wanted
+  GradientTotals* totals;             // of all rows; null: not wanted, as with several labels
+  const BackwardLabels* several = nullptr;
 };
 
 // Rows p and q of the two sides, which meet.

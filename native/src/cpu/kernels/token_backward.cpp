@@ -115,16 +115,17 @@ class Backward {
     };
     const RowGradient row = about(pivot.value);
     const double size = __builtin_fabs(row.scale);
+    const int64_t apart = call_.several == nullptr ? up.label : -1;
     const bool fast = up.grad_entropy == 0 && pivot.is_near && !fitted.steep &&
                       size <= kLargestFactor && (call_.totals == nullptr || size >= kLeastFactor);
     if (fast)
       return {
-          false, up.label, row.label_value, {pivot.scaled, static_cast<float>(row.scale), 0, true}};
+          false, apart, row.label_value, {pivot.scaled, static_cast<float>(row.scale), 0, true}};
     const float value = math::quiet_float(fitted.pivot);
     const RowGradient general = about(value);
     return {
         false,
-        up.label,
+        apart,
         row.label_value,
         {value, math::quiet_float(general.scale), math::quiet_float(general.entropy_scale), false}};
   }
@@ -215,9 +216,21 @@ class Backward {
   }
 
   GradientTotals finish(int64_t r, const Row& row, double squares) const {
+    Element* const g = gradient(r);
+    if (call_.gradient.columns > columns_) {
+      __builtin_memset(g + columns_, 0,
+                       static_cast<size_t>(call_.gradient.columns - columns_) * sizeof(Element));
+    }
+    if (call_.several != nullptr) {
+      const int64_t first = r * call_.several->per_row;
+      for (int64_t k = first; k < first + call_.several->per_row; ++k) {
+        if (call_.several->labels[k] >= 0)
+          store_logit(call_.gradient.type, g, call_.several->labels[k], call_.several->values[k]);
+      }
+      return {0, 0};
+    }
     if (row.zero)
       return {0, 0};
-    Element* const g = gradient(r);
     store_logit(call_.gradient.type, g, row.label, row.label_value);
     if (call_.totals == nullptr)
       return {0, 0};

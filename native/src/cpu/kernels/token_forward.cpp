@@ -11,6 +11,7 @@
 #include "cpu/kernels/kernels.h"
 #include "cpu/row_tasks.h"
 #include "cpu/simd/softcap.h"
+#include "math/several_labels.h"
 
 namespace logratio::cpu::LR_ISA_NAMESPACE {
 namespace {
@@ -91,9 +92,22 @@ HWY_INLINE Sums sum_vectors(const typename T::Element* x, int64_t n, int64_t ahe
   return sums;
 }
 
+// What a tile has of a row's sum, about a pivot that others share or do not.
+struct TileSum {
+  double e;
+  float pivot;
+};
+
+// Columns that count as -inf, ascending.
+struct Columns {
+  const int64_t *begin, *end;
+};
+
 template <class T, bool kEverything>
 class Forward {
   using Element = typename T::Element;
+  template <class, bool>
+  friend class Forward;
 
  public:
   explicit HWY_INLINE Forward(const TokenForward& call)
@@ -105,11 +119,20 @@ class Forward {
 
   void run(Scratch& scratch) const {
     const RowPlan plan = plan_rows(call_.count, columns_, columns_ * int64_t{sizeof(Element)});
+    // Sums of tiles are kept where the tail is made of them: of a task's row, or of every row.
+    const bool keeps = call_.several != nullptr && call_.several->tails != nullptr;
+    const int64_t tiles = (columns_ + kTile - 1) / kTile,
+                  kept = plan.by_segment
+                             ? call_.count
+                             : (call_.count + plan.rows_per_task - 1) / plan.rows_per_task;
+    auto* const sums = scratch.array<TileSum>(keeps ? kept * tiles : 0);
+    const auto tiles_of = [&](int64_t i) { return keeps ? sums + i * tiles : nullptr; };
     if (!plan.by_segment) {
       for_row_runs(call_.count, plan.rows_per_task, [&](int64_t first, int64_t last) {
         prefetch_start<T>(row(first), columns_, kReadAhead<T>);
+        TileSum* const of_tiles = tiles_of(first / plan.rows_per_task);
         for (int64_t k = first; k < last; ++k)
-          finish(k, sum(row(k), -1, k + 1 < last));
+          finish(k, sum(row(k), kNone, k + 1 < last, of_tiles), of_tiles);
       });
       return;
     }
@@ -117,27 +140,32 @@ class Forward {
     parallel_for(call_.count * plan.segments, [&](int64_t i) {
       const int64_t begin = i % plan.segments * kSegment;
       prefetch_start<T>(row(i / plan.segments) + begin, columns_ - begin, kReadAhead<T>);
-      partials[i] = segment(row(i / plan.segments), begin, -1, false);
+      partials[i] =
+          segment(row(i / plan.segments), begin, kNone, false, tiles_of(i / plan.segments));
     });
     for (int64_t k = 0; k < call_.count; ++k) {
       Partial all = partials[k * plan.segments];
       for (int64_t s = 1; s < plan.segments; ++s)
         all = merged(all, partials[k * plan.segments + s]);
-      finish(k, all);
+      finish(k, all, tiles_of(k));
     }
   }
 
  private:
+  static constexpr int64_t kNone = -1;
+
   const Element* row(int64_t k) const {
     return reinterpret_cast<const Element*>(
         row_address(call_.logits, call_.rows == nullptr ? k : call_.rows[k]));
   }
 
-  // The sums of a row, or of one without column `skip`. Others follow in memory, or not.
-  Partial sum(const Element* x, int64_t skip, bool has_next) const {
-    Partial all = segment(x, 0, skip, has_next);
+  // The sums of a row, or of one without column `skip`, or several. Others follow in memory, or
+  // not. `tiles` receives their sums if it is not null.
+  template <class Skip>
+  Partial sum(const Element* x, Skip skip, bool has_next, TileSum* tiles) const {
+    Partial all = segment(x, 0, skip, has_next, tiles);
     for (int64_t begin = kSegment; begin < columns_; begin += kSegment)
-      all = merged(all, segment(x, begin, skip, has_next || begin + kSegment < columns_));
+      all = merged(all, segment(x, begin, skip, has_next || begin + kSegment < columns_, tiles));
     return all;
   }
 
@@ -159,7 +187,8 @@ class Forward {
     return leading;
   }
 
-  Partial segment(const Element* x, int64_t begin, int64_t skip, bool has_next) const {
+  template <class Skip>
+  Partial segment(const Element* x, int64_t begin, Skip skip, bool has_next, TileSum* tiles) const {
     const FlushSubnormals flush;
     Partial part{0, {}, {}, 0, 0, 0, -kInfinity, begin};
     Origin origin = origin_at(-kInfinity);
@@ -176,6 +205,8 @@ class Forward {
         origin = origin_at(maximum_of(tile.x, n));
         sums = sum_tile(tile.x, n, 0, origin);
       }
+      if (tiles != nullptr)
+        tiles[column / kTile] = {sums.e, origin.pivot};
       part.move(origin.pivot, temperature_);
       if (kEverything ? sums.maximum > part.maximum : sums.e > part.top.e) {
         part.others.add(part.top);
@@ -214,6 +245,23 @@ class Forward {
         return;
       __builtin_memcpy(copy, x, static_cast<size_t>(stop - column) * sizeof(Element));
       copy[skip - column] = T::kMinusInfinity;
+      x = copy;
+    }
+    HWY_INLINE Without(const Element* row, int64_t column, int64_t stop, const Columns& skip)
+        : x(row + column) {
+      const int64_t *from = skip.begin, *to = skip.end;
+      while (from < to) {
+        const int64_t* const middle = from + (to - from) / 2;
+        if (*middle < column)
+          from = middle + 1;
+        else
+          to = middle;
+      }
+      if (from == skip.end || *from >= stop)
+        return;
+      __builtin_memcpy(copy, x, static_cast<size_t>(stop - column) * sizeof(Element));
+      for (; from != skip.end && *from < stop; ++from)
+        copy[*from - column] = T::kMinusInfinity;
       x = copy;
     }
   };
@@ -265,10 +313,11 @@ class Forward {
     return sums;
   }
 
-  void finish(int64_t k, const Partial& part) const {
+  void finish(int64_t k, const Partial& part, const TileSum* tiles) const {
     const Element* const x = row(k);
-    const int64_t label = call_.labels[k];
-    const float label_value = label < 0 ? -kInfinity : softcapped(T::to_float(x[label]), softcap_);
+    const int64_t label =
+        call_.several == nullptr ? call_.labels[k] : likeliest(x, *call_.several, k);
+    const float label_value = label < 0 ? -kInfinity : capped(x, label);
     const int64_t argmax = kEverything ? argmax_of(x, part) : label;
     const float highest = kEverything ? softcapped(part.maximum, softcap_) : label_value;
     RowSums row{part.pivot, 0, part.top, part.z, part.raw, part.finite};
@@ -283,6 +332,91 @@ class Forward {
     if (label < 0)
       figures.norm.logp = figures.of[math::kLogp] = 0;
     figures.of[math::kArgmax] = static_cast<double>(argmax);
+    if (call_.several != nullptr)
+      finish_labels(x, *call_.several, k, figures.norm, tiles);
+  }
+
+  float capped(const Element* x, int64_t label) const {
+    return softcapped(T::to_float(x[label]), softcap_);
+  }
+
+  // The label whose logit is the largest, -1 where the row is ignored.
+  static int64_t likeliest(const Element* x, const ForwardLabels& several, int64_t k) {
+    const int64_t* const labels = several.labels + k * several.per_row;
+    int64_t best = -1;
+    for (int64_t j = 0; j < several.per_row; ++j) {
+      if (labels[j] >= 0 && (best < 0 || T::to_float(x[labels[j]]) > T::to_float(x[best])))
+        best = labels[j];
+    }
+    return best;
+  }
+
+  HWY_NOINLINE void finish_labels(const Element* x, const ForwardLabels& several, int64_t k,
+                                  const math::RowNorm& norm, const TileSum* tiles) const {
+    double held = 0;
+    for (int64_t j = k * several.per_row; j < (k + 1) * several.per_row; ++j) {
+      const int64_t label = several.labels[j];
+      several.logps[j] =
+          label < 0 ? 0
+                    : math::column_logp(capped(x, label), norm.pivot, norm.log_sum, temperature_);
+      if (several.tails != nullptr && label >= 0)
+        held += math::probability(several.logps[j]);
+    }
+    if (several.tails != nullptr) {
+      several.tails[k] = math::labels_hold_little(held) || held != held
+                             ? math::log_of_tail(held)
+                             : log_of_rest(x, several, k, norm, tiles);
+    }
+  }
+
+  // The log of the probability of the columns that are no labels, from their own sum: that of the
+  // tiles without a label, and the others less their labels. A tile whose labels have nearly all of
+  // it is summed again without them.
+  double log_of_rest(const Element* x, const ForwardLabels& several, int64_t k,
+                     const math::RowNorm& norm, const TileSum* tiles) const {
+    // A tile of this share of the sum and more has no digits left when its labels are subtracted.
+    constexpr double kLosesDigits = 0.25;
+    const int64_t* const first = several.ascending + k * several.per_row;
+    const int64_t* last = first;
+    while (last != first + several.per_row && *last != ForwardLabels::kNoColumn)
+      ++last;
+    const auto about = [&](double e, float pivot) {
+      return e == 0 || pivot == norm.pivot ? e
+                                           : e * __builtin_exp((pivot - norm.pivot) / temperature_);
+    };
+    double free = 0;
+    const int64_t* label = first;
+    for (int64_t column = 0; column < columns_; column += kTile) {
+      if (label != last && *label < column + kTile) {
+        while (label != last && *label < column + kTile)
+          ++label;
+      } else {
+        free += about(tiles[column / kTile].e, tiles[column / kTile].pivot);
+      }
+    }
+    double sum = free;
+    for (label = first; label != last;) {
+      const int64_t tile = *label / kTile, column = tile * kTile;
+      const int64_t* const begin = label;
+      double left = tiles[tile].e;
+      for (; label != last && *label < column + kTile; ++label)
+        left -= __builtin_exp((capped(x, *label) - double{tiles[tile].pivot}) / temperature_);
+      if (!(about(tiles[tile].e, tiles[tile].pivot) <= kLosesDigits * free)) {
+        const int64_t n = (columns_ - column < kTile ? columns_ : column + kTile) - column;
+        const Without others(x, column, column + n, Columns{begin, label});
+        const FlushSubnormals flush;
+        const Origin origin = origin_at(maximum_of(others.x, n));
+        sum += about(sum_tile(others.x, n, 0, origin).e, origin.pivot);
+      } else {
+        sum += about(left, tiles[tile].pivot);
+      }
+    }
+    if (sum > math::kFloat32Holds)
+      return math::log_of_tail(sum, norm.pivot, norm, temperature_);
+    // So far below the labels a float32 holds nothing of them: a row of its own, they have a
+    // maximum of their own.
+    const Partial rest = Forward<T, false>(call_).sum(x, Columns{first, last}, false, nullptr);
+    return math::log_of_tail(rest.e(), rest.pivot, norm, temperature_);
   }
 
   // The sums of a row about its largest value, without the column that holds it.
@@ -303,7 +437,7 @@ class Forward {
       return sums;
     // They are so far below that a float32 holds nothing of them: a row of its own, they have a
     // maximum of their own.
-    const Partial rest = sum(x, column, false);
+    const Partial rest = sum(x, column, false, nullptr);
     sums = rest.top;
     sums.add(rest.others);
     sums.move(rest.pivot, largest, temperature_);

@@ -11,8 +11,14 @@ import java.util.Objects;
  *
  * <p>Inputs: {@code logits} [N,V] or [B,T,V] (F32, BF16 or F16; the reference also takes F64), the
  * last dimension contiguous, the others of any stride; {@code labels} [N] or [B,T] (int), each in
- * [0,V) or the ignore index. Outputs, each optional, have the labels' shape; with {@code z} the
+ * [0,vocab) or the ignore index. Outputs, each optional, have the labels' shape; with {@code z} the
  * logits after {@link TokenOptions}, see the setters.
+ *
+ * <p>A row may have K labels, 1 &le; K &le; min(vocab,1024), such as a teacher's top-k: {@code
+ * labels} is [N,K] or [B,T,K] then, and so is {@code logp}, while all else is a number per row.
+ * Labels of a row differ, but the ignore index may repeat: an entry that is ignored gets logp 0,
+ * and a row is ignored if all of its entries are. {@link #tail} is the log of the probability that
+ * they leave. With K = 1 results are those of labels [N] to the bit.
  *
  * <p>A row whose label is the ignore index gets logp 0; its other outputs are still computed. A
  * logit of -inf has probability 0. A row whose raw logits are all -inf, or hold +inf or NaN, gives
@@ -38,7 +44,7 @@ public final class TokenLogprobs {
      * Describes a call.
      *
      * @param logits [N,V] or [B,T,V], F32, BF16 or F16
-     * @param labels [N] or [B,T], int
+     * @param labels [N] or [B,T], int; or [N,K] or [B,T,K], K labels per row
      * @return the operation, with no output wanted yet
      */
     public static TokenLogprobs of(Tensor logits, Tensor labels) {
@@ -46,7 +52,7 @@ public final class TokenLogprobs {
     }
 
     /**
-     * Sets the temperature, softcap and ignore index.
+     * Sets the temperature, softcap, ignore index and vocabulary.
      *
      * @param options default {@link TokenOptions#DEFAULT}
      * @return this
@@ -71,7 +77,7 @@ public final class TokenLogprobs {
      * Sets the tensor that receives the log-sum-exp of {@code z}, which {@link
      * TokenLogprobsBackward} needs; as F64 it loses nothing on the way.
      *
-     * @param out float, of the labels' shape
+     * @param out float, a number per row
      * @return this
      */
     public TokenLogprobs lse(Tensor out) {
@@ -82,7 +88,7 @@ public final class TokenLogprobs {
     /**
      * Sets the tensor that receives the log-sum-exp of {@code 2z}.
      *
-     * @param out float, of the labels' shape
+     * @param out float, a number per row
      * @return this
      */
     public TokenLogprobs lse2(Tensor out) {
@@ -93,7 +99,7 @@ public final class TokenLogprobs {
     /**
      * Sets the tensor that receives the entropy of {@code softmax(z)}, in nats.
      *
-     * @param out float, of the labels' shape
+     * @param out float, a number per row
      * @return this
      */
     public TokenLogprobs entropy(Tensor out) {
@@ -105,7 +111,7 @@ public final class TokenLogprobs {
      * Sets the tensor that receives the index of the largest raw logit: the lowest on ties, a NaN
      * counting as the largest.
      *
-     * @param out int, of the labels' shape
+     * @param out int, a number per row
      * @return this
      */
     public TokenLogprobs argmax(Tensor out) {
@@ -116,7 +122,7 @@ public final class TokenLogprobs {
     /**
      * Sets the tensor that receives the mean of {@code z} over the columns where it is not -inf.
      *
-     * @param out float, of the labels' shape
+     * @param out float, a number per row
      * @return this
      */
     public TokenLogprobs meanLogit(Tensor out) {
@@ -125,9 +131,24 @@ public final class TokenLogprobs {
     }
 
     /**
+     * Sets the tensor that receives, with K labels per row, the log of the probability that a row's
+     * labels leave: {@code log(1 - sum_k p_k)}, with relative accuracy where it is near 0 and where
+     * it is far below; -inf where they leave none. The columns of labels that are ignored belong to
+     * it.
+     *
+     * @param out float, a number per row: [N] or [B,T]
+     * @return this
+     */
+    public TokenLogprobs tail(Tensor out) {
+        call.set(TokenLogprobsOperand.TAIL, out);
+        return this;
+    }
+
+    /**
      * Sets where each row's kept columns begin and end among {@link #keptIds}. Every figure of a
      * row is then of the softmax over its kept columns alone, as a sampler with top-k or top-p drew
-     * from them, and nothing else of the row is read. A label that is not kept has logp -inf.
+     * from them, and nothing else of the row is read. A label that is not kept has logp -inf. Each
+     * row has one label then.
      *
      * @param offsets int [N+1], N = B*T for logits [B,T,V]: row {@code r} keeps the ids from {@code
      *     offsets[r]} to before {@code offsets[r+1]}, at least one; the first is 0, the last M;
@@ -142,7 +163,7 @@ public final class TokenLogprobs {
     /**
      * Sets the columns that rows keep, with {@link #keptOffsets}.
      *
-     * @param ids int [M]: columns in [0,V), ascending within a row; default all columns
+     * @param ids int [M]: columns in [0,vocab), ascending within a row; default all columns
      * @return this
      */
     public TokenLogprobs keptIds(Tensor ids) {

@@ -8,12 +8,13 @@ import java.util.Objects;
 
 /**
  * The gradient of {@link TokenLogprobs}: {@code grad_logits = gradLogp * d logp/d logits +
- * gradEntropy * d entropy/d logits}, with one read and one write of a row.
+ * gradEntropy * d entropy/d logits + gradLse * d lse/d logits + gradTail * d tail/d logits}, summed
+ * over a row's labels where there are several, with one read and one write of a row.
  *
- * <p>Inputs: {@code logits} and {@code labels} as in the forward; {@code lse}, and {@code entropy}
- * where {@code gradEntropy} is given, float of the labels' shape, as the forward gave them. At
- * least one upstream gradient. A row that is ignored gets 0, as does one whose upstream gradients
- * are all 0, and a logit of -inf.
+ * <p>Inputs: {@code logits} and {@code labels} as in the forward; {@code lse}, {@code entropy}
+ * where {@code gradEntropy} is given, and {@code tail} where {@code gradTail} is, float, a number
+ * per row, as the forward gave them. At least one upstream gradient. A row that is ignored gets 0,
+ * as does one whose upstream gradients are all 0, and a logit of -inf.
  *
  * @since 0.1.0
  */
@@ -30,10 +31,10 @@ public final class TokenLogprobsBackward {
      * Describes a call.
      *
      * @param logits [N,V] or [B,T,V], F32, BF16 or F16
-     * @param labels [N] or [B,T], int
-     * @param lse float, of the labels' shape: the forward's log-sum-exp (F64 loses nothing; where
-     *     the type leaves too few digits for a row's probabilities, or for what the label's is
-     *     short of 1, the row is read once more and summed again)
+     * @param labels [N] or [B,T], int; or [N,K] or [B,T,K], K labels per row
+     * @param lse float, a number per row: the forward's log-sum-exp (F64 loses nothing; where the
+     *     type leaves too few digits for a row's probabilities, or for what the label's is short of
+     *     1, the row is read once more and summed again)
      * @return the operation
      */
     public static TokenLogprobsBackward of(Tensor logits, Tensor labels, Tensor lse) {
@@ -41,7 +42,7 @@ public final class TokenLogprobsBackward {
     }
 
     /**
-     * Sets the temperature, softcap and ignore index; the same as in the forward.
+     * Sets the temperature, softcap, ignore index and vocabulary; the same as in the forward.
      *
      * @param options default {@link TokenOptions#DEFAULT}
      * @return this
@@ -54,7 +55,7 @@ public final class TokenLogprobsBackward {
     /**
      * Sets the forward's entropy, which {@link #gradEntropy} needs.
      *
-     * @param entropy float, of the labels' shape
+     * @param entropy float, a number per row
      * @return this
      */
     public TokenLogprobsBackward entropy(Tensor entropy) {
@@ -76,11 +77,46 @@ public final class TokenLogprobsBackward {
     /**
      * Sets the upstream gradient of every entropy.
      *
-     * @param gradEntropy float, of the labels' shape
+     * @param gradEntropy float, a number per row
      * @return this
      */
     public TokenLogprobsBackward gradEntropy(Tensor gradEntropy) {
         call.set(TokenLogprobsBackwardOperand.GRAD_ENTROPY, gradEntropy);
+        return this;
+    }
+
+    /**
+     * Sets the upstream gradient of every log-sum-exp, which is what a z-loss hands back.
+     *
+     * @param gradLse float, a number per row
+     * @return this
+     */
+    public TokenLogprobsBackward gradLse(Tensor gradLse) {
+        call.set(TokenLogprobsBackwardOperand.GRAD_LSE, gradLse);
+        return this;
+    }
+
+    /**
+     * Sets the forward's tail, which {@link #gradTail} needs; as F64 it loses nothing, and where
+     * its type leaves too few digits the row is read once more and summed again.
+     *
+     * @param tail float, a number per row
+     * @return this
+     */
+    public TokenLogprobsBackward tail(Tensor tail) {
+        call.set(TokenLogprobsBackwardOperand.TAIL, tail);
+        return this;
+    }
+
+    /**
+     * Sets the upstream gradient of every tail, with K labels per row; it is not used where the
+     * tail is -inf.
+     *
+     * @param gradTail float, a number per row
+     * @return this
+     */
+    public TokenLogprobsBackward gradTail(Tensor gradTail) {
+        call.set(TokenLogprobsBackwardOperand.GRAD_TAIL, gradTail);
         return this;
     }
 
@@ -101,7 +137,7 @@ public final class TokenLogprobsBackward {
     /**
      * Sets the columns that rows keep, with {@link #keptOffsets}.
      *
-     * @param ids int [M]: columns in [0,V), ascending within a row; default all columns
+     * @param ids int [M]: columns in [0,vocab), ascending within a row; default all columns
      * @return this
      */
     public TokenLogprobsBackward keptIds(Tensor ids) {

@@ -72,6 +72,23 @@ class KeptMistakesTest {
                         "kept_offsets is I64 [3], expected shape [4], as logits is F32 [1, 3, 5]",
                         of(0, 2, 6),
                         of(IDS)),
+                new Mistake(
+                        "labels is I64 [3, 2], expected a label per row, as kept_ids is given",
+                        b ->
+                                TokenLogprobs.of(f32(3, 5), of(0, 1, 0, 1, 0, 1).reshape(3, 2))
+                                        .keptOffsets(of(OFFSETS))
+                                        .keptIds(of(IDS))
+                                        .lse(out(DType.F32, 3))
+                                        .run(b)),
+                new Mistake(
+                        "kept_ids[1] is 4 in row 0, expected a number in [0,4)",
+                        b ->
+                                TokenLogprobs.of(f32(3, 5), i64(3))
+                                        .tokenOptions(TokenOptions.DEFAULT.withVocab(4))
+                                        .keptOffsets(of(OFFSETS))
+                                        .keptIds(of(IDS))
+                                        .lse(out(DType.F32, 3))
+                                        .run(b)),
                 forward("kept_ids is F32 [6], expected I64 or I32", of(OFFSETS), f32(6)),
                 forward(
                         "kept_offsets[0] is 1, expected 0, where row 0 begins",

@@ -28,6 +28,7 @@ import static java.lang.foreign.MemoryLayout.PathElement.*;
  *     const DLTensor *argmax;
  *     const DLTensor *mean_logit;
  *     lr_cuda *cuda;
+ *     const DLTensor *tail;
  *     const DLTensor *kept_offsets;
  *     const DLTensor *kept_ids;
  *     const DLTensor *outside;
@@ -54,6 +55,7 @@ public class lr_token_logprobs_args {
         logratio_h.C_POINTER.withName("argmax"),
         logratio_h.C_POINTER.withName("mean_logit"),
         logratio_h.C_POINTER.withName("cuda"),
+        logratio_h.C_POINTER.withName("tail"),
         logratio_h.C_POINTER.withName("kept_offsets"),
         logratio_h.C_POINTER.withName("kept_ids"),
         logratio_h.C_POINTER.withName("outside")
@@ -636,6 +638,50 @@ public class lr_token_logprobs_args {
      */
     public static void cuda(MemorySegment struct, MemorySegment fieldValue) {
         struct.set(cuda$LAYOUT, cuda$OFFSET, fieldValue);
+    }
+
+    private static final AddressLayout tail$LAYOUT = (AddressLayout)$LAYOUT.select(groupElement("tail"));
+
+    /**
+     * Layout for field:
+     * {@snippet lang=c :
+     * const DLTensor *tail
+     * }
+     */
+    public static final AddressLayout tail$layout() {
+        return tail$LAYOUT;
+    }
+
+    private static final long tail$OFFSET = $LAYOUT.byteOffset(groupElement("tail"));
+
+    /**
+     * Offset for field:
+     * {@snippet lang=c :
+     * const DLTensor *tail
+     * }
+     */
+    public static final long tail$offset() {
+        return tail$OFFSET;
+    }
+
+    /**
+     * Getter for field:
+     * {@snippet lang=c :
+     * const DLTensor *tail
+     * }
+     */
+    public static MemorySegment tail(MemorySegment struct) {
+        return struct.get(tail$LAYOUT, tail$OFFSET);
+    }
+
+    /**
+     * Setter for field:
+     * {@snippet lang=c :
+     * const DLTensor *tail
+     * }
+     */
+    public static void tail(MemorySegment struct, MemorySegment fieldValue) {
+        struct.set(tail$LAYOUT, tail$OFFSET, fieldValue);
     }
 
     private static final AddressLayout kept_offsets$LAYOUT = (AddressLayout)$LAYOUT.select(groupElement("kept_offsets"));

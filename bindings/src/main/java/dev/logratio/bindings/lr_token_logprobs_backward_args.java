@@ -27,6 +27,9 @@ import static java.lang.foreign.MemoryLayout.PathElement.*;
  *     const DLTensor *grad_entropy;
  *     const DLTensor *grad_logits;
  *     lr_cuda *cuda;
+ *     const DLTensor *grad_lse;
+ *     const DLTensor *tail;
+ *     const DLTensor *grad_tail;
  *     const DLTensor *kept_offsets;
  *     const DLTensor *kept_ids;
  * }
@@ -51,6 +54,9 @@ public class lr_token_logprobs_backward_args {
         logratio_h.C_POINTER.withName("grad_entropy"),
         logratio_h.C_POINTER.withName("grad_logits"),
         logratio_h.C_POINTER.withName("cuda"),
+        logratio_h.C_POINTER.withName("grad_lse"),
+        logratio_h.C_POINTER.withName("tail"),
+        logratio_h.C_POINTER.withName("grad_tail"),
         logratio_h.C_POINTER.withName("kept_offsets"),
         logratio_h.C_POINTER.withName("kept_ids")
     ).withName("lr_token_logprobs_backward_args");
@@ -588,6 +594,138 @@ public class lr_token_logprobs_backward_args {
      */
     public static void cuda(MemorySegment struct, MemorySegment fieldValue) {
         struct.set(cuda$LAYOUT, cuda$OFFSET, fieldValue);
+    }
+
+    private static final AddressLayout grad_lse$LAYOUT = (AddressLayout)$LAYOUT.select(groupElement("grad_lse"));
+
+    /**
+     * Layout for field:
+     * {@snippet lang=c :
+     * const DLTensor *grad_lse
+     * }
+     */
+    public static final AddressLayout grad_lse$layout() {
+        return grad_lse$LAYOUT;
+    }
+
+    private static final long grad_lse$OFFSET = $LAYOUT.byteOffset(groupElement("grad_lse"));
+
+    /**
+     * Offset for field:
+     * {@snippet lang=c :
+     * const DLTensor *grad_lse
+     * }
+     */
+    public static final long grad_lse$offset() {
+        return grad_lse$OFFSET;
+    }
+
+    /**
+     * Getter for field:
+     * {@snippet lang=c :
+     * const DLTensor *grad_lse
+     * }
+     */
+    public static MemorySegment grad_lse(MemorySegment struct) {
+        return struct.get(grad_lse$LAYOUT, grad_lse$OFFSET);
+    }
+
+    /**
+     * Setter for field:
+     * {@snippet lang=c :
+     * const DLTensor *grad_lse
+     * }
+     */
+    public static void grad_lse(MemorySegment struct, MemorySegment fieldValue) {
+        struct.set(grad_lse$LAYOUT, grad_lse$OFFSET, fieldValue);
+    }
+
+    private static final AddressLayout tail$LAYOUT = (AddressLayout)$LAYOUT.select(groupElement("tail"));
+
+    /**
+     * Layout for field:
+     * {@snippet lang=c :
+     * const DLTensor *tail
+     * }
+     */
+    public static final AddressLayout tail$layout() {
+        return tail$LAYOUT;
+    }
+
+    private static final long tail$OFFSET = $LAYOUT.byteOffset(groupElement("tail"));
+
+    /**
+     * Offset for field:
+     * {@snippet lang=c :
+     * const DLTensor *tail
+     * }
+     */
+    public static final long tail$offset() {
+        return tail$OFFSET;
+    }
+
+    /**
+     * Getter for field:
+     * {@snippet lang=c :
+     * const DLTensor *tail
+     * }
+     */
+    public static MemorySegment tail(MemorySegment struct) {
+        return struct.get(tail$LAYOUT, tail$OFFSET);
+    }
+
+    /**
+     * Setter for field:
+     * {@snippet lang=c :
+     * const DLTensor *tail
+     * }
+     */
+    public static void tail(MemorySegment struct, MemorySegment fieldValue) {
+        struct.set(tail$LAYOUT, tail$OFFSET, fieldValue);
+    }
+
+    private static final AddressLayout grad_tail$LAYOUT = (AddressLayout)$LAYOUT.select(groupElement("grad_tail"));
+
+    /**
+     * Layout for field:
+     * {@snippet lang=c :
+     * const DLTensor *grad_tail
+     * }
+     */
+    public static final AddressLayout grad_tail$layout() {
+        return grad_tail$LAYOUT;
+    }
+
+    private static final long grad_tail$OFFSET = $LAYOUT.byteOffset(groupElement("grad_tail"));
+
+    /**
+     * Offset for field:
+     * {@snippet lang=c :
+     * const DLTensor *grad_tail
+     * }
+     */
+    public static final long grad_tail$offset() {
+        return grad_tail$OFFSET;
+    }
+
+    /**
+     * Getter for field:
+     * {@snippet lang=c :
+     * const DLTensor *grad_tail
+     * }
+     */
+    public static MemorySegment grad_tail(MemorySegment struct) {
+        return struct.get(grad_tail$LAYOUT, grad_tail$OFFSET);
+    }
+
+    /**
+     * Setter for field:
+     * {@snippet lang=c :
+     * const DLTensor *grad_tail
+     * }
+     */
+    public static void grad_tail(MemorySegment struct, MemorySegment fieldValue) {
+        struct.set(grad_tail$LAYOUT, grad_tail$OFFSET, fieldValue);
     }
 
     private static final AddressLayout kept_offsets$LAYOUT = (AddressLayout)$LAYOUT.select(groupElement("kept_offsets"));

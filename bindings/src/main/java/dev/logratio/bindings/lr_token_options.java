@@ -18,6 +18,7 @@ import static java.lang.foreign.MemoryLayout.PathElement.*;
  *     int64_t ignore_index;
  *     double temperature;
  *     double softcap;
+ *     int64_t vocab;
  * }
  * }
  */
@@ -30,7 +31,8 @@ public class lr_token_options {
     private static final GroupLayout $LAYOUT = MemoryLayout.structLayout(
         logratio_h.C_LONG.withName("ignore_index"),
         logratio_h.C_DOUBLE.withName("temperature"),
-        logratio_h.C_DOUBLE.withName("softcap")
+        logratio_h.C_DOUBLE.withName("softcap"),
+        logratio_h.C_LONG.withName("vocab")
     ).withName("lr_token_options");
 
     /**
@@ -170,6 +172,50 @@ public class lr_token_options {
      */
     public static void softcap(MemorySegment struct, double fieldValue) {
         struct.set(softcap$LAYOUT, softcap$OFFSET, fieldValue);
+    }
+
+    private static final OfLong vocab$LAYOUT = (OfLong)$LAYOUT.select(groupElement("vocab"));
+
+    /**
+     * Layout for field:
+     * {@snippet lang=c :
+     * int64_t vocab
+     * }
+     */
+    public static final OfLong vocab$layout() {
+        return vocab$LAYOUT;
+    }
+
+    private static final long vocab$OFFSET = $LAYOUT.byteOffset(groupElement("vocab"));
+
+    /**
+     * Offset for field:
+     * {@snippet lang=c :
+     * int64_t vocab
+     * }
+     */
+    public static final long vocab$offset() {
+        return vocab$OFFSET;
+    }
+
+    /**
+     * Getter for field:
+     * {@snippet lang=c :
+     * int64_t vocab
+     * }
+     */
+    public static long vocab(MemorySegment struct) {
+        return struct.get(vocab$LAYOUT, vocab$OFFSET);
+    }
+
+    /**
+     * Setter for field:
+     * {@snippet lang=c :
+     * int64_t vocab
+     * }
+     */
+    public static void vocab(MemorySegment struct, long fieldValue) {
+        struct.set(vocab$LAYOUT, vocab$OFFSET, fieldValue);
     }
 
     /**

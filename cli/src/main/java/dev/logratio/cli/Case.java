@@ -36,6 +36,7 @@ final class Case {
     private final Operation operation;
     private final Settings settings;
     private final Dimensions dimensions = new Dimensions();
+    private boolean hasSeveralLabels;
 
     private Case(Backend backend, Arena arena, SafetensorsFile file) throws CaseException {
         this.backend = backend;
@@ -69,6 +70,7 @@ final class Case {
             long[] shape = layout.get(input.name()).shape();
             dimensions.match(input.name(), settings.shapes(input.shapes()), shape);
         }
+        checkSeveralLabels(given);
         // Rows that are not numbered meet each its own.
         dimensions.setUnlessSeen('K', dimensions.size('N'));
         Map<String, Tensor> inputs = new LinkedHashMap<>();
@@ -234,12 +236,27 @@ final class Case {
 
     // ---- Computing ----
 
+    /** Checks that what only several labels per row have is there with them alone. */
+    private void checkSeveralLabels(List<Input> given) throws CaseException {
+        hasSeveralLabels = dimensions.isSeen('K');
+        for (Input input : given) {
+            if (!hasSeveralLabels && operation.ofSeveralLabels().contains(input.name())) {
+                throw new CaseException(
+                        "tensor "
+                                + input.name()
+                                + " is there, expected labels [N,K] or [B,T,K] with it");
+            }
+        }
+    }
+
     private Map<String, Tensor> allocate(Map<String, Tensor> inputs, List<Loss> losses) {
         DType values = reference ? DType.F64 : DType.F32;
         String detached = "grad_" + settings.text("detach") + "_logits";
         Map<String, Tensor> outputs = new LinkedHashMap<>();
         for (Output output : operation.outputs()) {
-            if (output.isWanted(inputs, losses) && !output.name().equals(detached)) {
+            boolean isHad =
+                    hasSeveralLabels || !operation.ofSeveralLabels().contains(output.name());
+            if (isHad && output.isWanted(inputs, losses) && !output.name().equals(detached)) {
                 long[] shape = dimensions.resolve(settings.shapes(output.shapes()));
                 DType dtype = output.dtype(inputs, values);
                 outputs.put(output.name(), Tensor.zeros(arena, dtype, shape));
@@ -260,6 +277,9 @@ final class Case {
         // In full precision for the next part; the outputs are then rounded from them, once.
         Map<String, Tensor> handedOn = new LinkedHashMap<>();
         for (String name : operation.handedOn()) {
+            if (!outputs.containsKey(name)) {
+                continue;
+            }
             long[] shape = outputs.get(name).shape();
             handedOn.put(name, Tensor.zeros(arena, DType.F64, shape));
         }

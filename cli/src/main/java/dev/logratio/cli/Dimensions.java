@@ -1,5 +1,6 @@
 package dev.logratio.cli;
 
+import dev.logratio.internal.check.Operand.Declaration;
 import dev.logratio.internal.check.Shape;
 
 import java.util.ArrayList;
@@ -12,13 +13,15 @@ import java.util.List;
  */
 final class Dimensions {
     private static final int UNKNOWN = -1;
+    private static final int EVERY_FORM = (1 << Declaration.MOST_FORMS) - 1;
 
     private final long[] sizes = new long[Shape.SYMBOLS];
 
     /** The tensor that each size was first seen in. */
     private final String[] sources = new String[Shape.SYMBOLS];
 
-    private int form = UNKNOWN;
+    /** Bit k: the tensors so far may be those of form k. */
+    private int forms = EVERY_FORM;
 
     Dimensions() {
         Arrays.fill(sizes, UNKNOWN);
@@ -29,9 +32,14 @@ final class Dimensions {
         return sizes[letter - 'A'];
     }
 
+    /** Whether a tensor had a letter. */
+    boolean isSeen(char letter) {
+        return size(letter) != UNKNOWN;
+    }
+
     /** Makes a letter stand for a size, unless a tensor had it. */
     void setUnlessSeen(char letter, long size) {
-        if (size(letter) == UNKNOWN) {
+        if (!isSeen(letter)) {
             sizes[letter - 'A'] = size;
         }
     }
@@ -43,9 +51,7 @@ final class Dimensions {
 
     /** Matches the shape of a tensor, learning the sizes of new letters. */
     void match(String name, List<Shape> shapes, long[] shape) throws CaseException {
-        if (form == UNKNOWN) {
-            chooseForm(name, shapes, shape);
-        }
+        narrowForms(name, shapes, shape);
         Shape expected = ofForm(shapes);
         if (expected.rank() != shape.length) {
             throw mismatch(name, shape, List.of(expected));
@@ -55,18 +61,23 @@ final class Dimensions {
         }
     }
 
-    private void chooseForm(String name, List<Shape> shapes, long[] shape) throws CaseException {
-        for (int i = 0; i < shapes.size(); i++) {
-            if (shapes.get(i).rank() == shape.length) {
-                form = i;
-                return;
-            }
+    /** Leaves the forms in which the tensor has its rank; where none is left, those before stay. */
+    private void narrowForms(String name, List<Shape> shapes, long[] shape) throws CaseException {
+        if (shapes.size() == 1) {
+            return;
         }
-        throw mismatch(name, shape, shapes);
+        int left = 0;
+        for (int i = 0; i < Declaration.MOST_FORMS; i++) {
+            left |= shapes.get(i % shapes.size()).rank() == shape.length ? forms & 1 << i : 0;
+        }
+        if (left == 0 && forms == EVERY_FORM) {
+            throw mismatch(name, shape, shapes);
+        }
+        forms = left == 0 ? forms : left;
     }
 
     private Shape ofForm(List<Shape> shapes) {
-        return shapes.size() == 1 ? shapes.getFirst() : shapes.get(form);
+        return shapes.get(Integer.numberOfTrailingZeros(forms) % shapes.size());
     }
 
     private void matchDimension(String name, long[] shape, Shape expected, int d)

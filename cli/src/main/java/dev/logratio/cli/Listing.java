@@ -45,7 +45,7 @@ final class Listing {
                 line("option", setting.name(), value, setting.expected());
             }
             for (Output output : operation.outputs()) {
-                line("out", output.name(), Shape.names(output.shapes()), notes(output));
+                line("out", output.name(), Shape.names(output.shapes()), notes(operation, output));
             }
         }
         for (String loss : Losses.ids()) {
@@ -87,6 +87,7 @@ final class Listing {
                 input.dtypeNames(true),
                 input.valueNote(),
                 presence(operation, input),
+                ofSeveralLabels(operation, input.name()),
                 input.absent().isEmpty() ? "" : "default " + input.absent());
     }
 
@@ -94,6 +95,14 @@ final class Listing {
         return operation.alternatives().contains(input.name())
                 ? "exactly one of " + String.join(", ", operation.alternatives())
                 : input.presenceNote();
+    }
+
+    private static String notes(Operation operation, Output output) {
+        return joined(notes(output), ofSeveralLabels(operation, output.name()));
+    }
+
+    private static String ofSeveralLabels(Operation operation, String name) {
+        return operation.ofSeveralLabels().contains(name) ? "with K labels per row" : "";
     }
 
     private static String notes(Output output) {

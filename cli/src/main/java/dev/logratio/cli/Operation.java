@@ -25,6 +25,7 @@ final class Operation {
     private Class<? extends Loss> lossKind;
     private boolean takesSeveralLosses;
     private List<String> alternatives = List.of();
+    private List<String> ofSeveralLabels = List.of();
     private String choice = "";
 
     /**
@@ -91,6 +92,12 @@ final class Operation {
     /** This operation with inputs of which exactly one is there. */
     Operation oneOf(String... names) {
         alternatives = List.of(names);
+        return this;
+    }
+
+    /** This operation with tensors that are there with several labels per row alone. */
+    Operation ofSeveralLabels(String... names) {
+        ofSeveralLabels = List.of(names);
         return this;
     }
 
@@ -161,6 +168,11 @@ final class Operation {
                 .filter(input -> input.presence() == Presence.ONE_REFERENCE)
                 .map(Input::name)
                 .toList();
+    }
+
+    /** Tensors that are there with several labels per row alone. */
+    List<String> ofSeveralLabels() {
+        return ofSeveralLabels;
     }
 
     /** Pairs of inputs that are both there or both absent. */

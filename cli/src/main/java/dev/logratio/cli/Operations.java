@@ -17,7 +17,8 @@ final class Operations {
             List.of(
                     new Operation(TOKEN_LOGPROBS, TOKEN_LOGPROBS_BACKWARD)
                             .bothOrNone("kept_offsets", "kept_ids")
-                            .giving("outside", "kept_ids"),
+                            .giving("outside", "kept_ids")
+                            .ofSeveralLabels("tail", "grad_tail"),
                     new Operation(SEQUENCE_LOGPS).requiring("token_logps"),
                     new Operation(PAIR_LOSS),
                     new Operation(UNPAIRED_LOSS)

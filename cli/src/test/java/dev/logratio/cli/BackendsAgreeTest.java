@@ -47,6 +47,17 @@ class BackendsAgreeTest {
                                         option)));
             }
         }
+        for (String option :
+                List.of("", "vocab=4", "ignore_index=3 temperature=0.4", "softcap=2")) {
+            CaseFile labels =
+                    CaseFile.token()
+                            .labels("labels", new long[] {0, 2, 1, 3, 3, 3, 2, 0}, 4, 2)
+                            .set("labels", option.startsWith("ign") ? 3 : 1, 2, 1)
+                            .random("grad_logp", DType.F32, 4, 2)
+                            .random("grad_lse", DType.F32, 4)
+                            .random("grad_tail", DType.F32, 4);
+            files.add(arguments("token_logprobs of several " + option, with(labels, option)));
+        }
         List<String> reductions =
                 List.of(
                         "",

@@ -79,6 +79,25 @@ class OutputsTest {
     }
 
     @ParameterizedTest
+    @MethodSource("dtypes")
+    void severalLabels(String backend, DType dtype) throws IOException {
+        String values = backend.equals("reference") ? "F64" : "F32";
+        String gradient = backend.equals("reference") ? "F64" : dtype.name();
+        Map<String, String> expected = new LinkedHashMap<>();
+        expected.put("logp", values + " [4, 2]");
+        for (String name : List.of("lse", "lse2", "entropy", "argmax", "mean_logit", "tail")) {
+            expected.put(name, (name.equals("argmax") ? "I64" : values) + " [4]");
+        }
+        CaseFile file =
+                CaseFile.of("token_logprobs")
+                        .random("logits", dtype, 4, 5)
+                        .labels("labels", new long[] {0, 4, -100, 2, 1, 3, -100, -100}, 4, 2);
+        assertEquals(expected, evaluate(backend, file).layout());
+        expected.put("grad_logits", gradient + " [4, 5]");
+        assertEquals(expected, evaluate(backend, file.random("grad_tail", DType.F32, 4)).layout());
+    }
+
+    @ParameterizedTest
     @ValueSource(strings = {"reference", "cpu"})
     void outsideComesWithKeptIds(String backend) throws IOException {
         CaseFile file =

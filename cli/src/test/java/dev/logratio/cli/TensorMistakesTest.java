@@ -9,6 +9,7 @@ import org.junit.jupiter.params.provider.MethodSource;
 
 import java.io.IOException;
 import java.nio.file.Path;
+import java.util.Arrays;
 import java.util.List;
 import java.util.function.UnaryOperator;
 import java.util.stream.Stream;
@@ -203,8 +204,30 @@ class TensorMistakesTest {
                 "logits has shape [0,0]",
                 "V >= 1");
         all.add(CaseFile.token().shaped("labels", 3), "labels has shape [3]", "N = 4");
-        all.add(CaseFile.token().shaped("labels", 2, 2), "labels has shape [2,2]", "[N]");
-        all.add(CaseFile.token().shaped("labels", 4, 1), "labels has shape [4,1]", "[N]");
+        all.add(CaseFile.token().shaped("labels", 2, 2), "labels has shape [2,2]", "[N,K]");
+        all.add(CaseFile.token().shaped("labels", 4, 1), "grad_logp has shape [4]", "[N,K]");
+        all.add(CaseFile.token().shaped("grad_lse", 4, 1), "grad_lse has shape [4,1]", "[N]");
+        all.add(severalLabels(0), "labels is I64 [4, 0]", "1 to 5 labels per row");
+        all.add(severalLabels(6), "labels is I64 [4, 6]", "1 to 5 labels per row");
+        all.add(
+                severalLabels(4).option("vocab", "3"),
+                "labels is I64 [4, 4]",
+                "1 to 3 labels per row");
+        all.add(
+                severalLabels(3).set("labels", 1, 2, 2),
+                "labels[2, 2] is 1 once more",
+                "no label twice in a row");
+        all.add(severalLabels(3).set("labels", 5, 1, 2), "labels[1, 2] is 5", "[0,5)", "-100");
+        all.add(
+                CaseFile.token().random("grad_tail", DType.F32, 4),
+                "tensor grad_tail is there",
+                "[N,K] or [B,T,K]");
+        all.add(severalLabels(2).random("tail", DType.F32, 4), "unknown tensor \"tail\"");
+        all.add(CaseFile.token().option("vocab", "6"), "vocab is 6", "at most the 5");
+        all.add(CaseFile.token().option("vocab", "0"), "vocab is \"0\"", "from 1 to V");
+        all.add(CaseFile.token().option("vocab", "4"), "labels[1] is 4", "[0,4)");
+        all.add(CaseFile.step().option("vocab", "6"), "vocab is 6", "at most the 5");
+        all.add(CaseFile.step().option("vocab", "4"), "labels[1, 1] is 4", "[0,4)");
         all.add(
                 CaseFile.token().shaped("logits", 2, 2, 5),
                 "labels has shape [4]",
@@ -321,5 +344,15 @@ class TensorMistakesTest {
     void isNamedOnOneLineAndNothingIsWritten(
             String backend, String name, CaseFile file, List<String> words) throws IOException {
         Mistakes.check(folder, backend, file, words);
+    }
+
+    /** Labels 0, 1, .. in each of the rows, as many as asked for. */
+    private static CaseFile severalLabels(int perRow) {
+        long[] labels = new long[4 * perRow];
+        Arrays.setAll(labels, i -> i % perRow);
+        return CaseFile.token()
+                .labels("labels", labels, 4, perRow)
+                .random("grad_logp", DType.F32, 4, perRow)
+                .random("grad_tail", DType.F32, 4);
     }
 }

@@ -211,11 +211,17 @@ class UsageTest {
                         "token_logprobs",
                         "  in      logits                  [N,V] or [B,T,V]   F64, F32, BF16 or"
                                 + " F16; F64 on the reference only",
-                        "  in      labels                  [N] or [B,T]       I64 or I32; in [0,V)"
-                                + " or ignore_index",
                         "  in      kept_offsets            [N+1]              I64 or I32; rising"
                                 + " from 0 to M, N = B*T; optional; default all columns",
                         "  out     outside                 [1]                I64; with kept_ids",
+                        "  in      labels                  [N], [B,T], [N,K] or [B,T,K] I64 or I32;"
+                                + " in [0,V) or ignore_index",
+                        "  in      grad_lse                [N] or [B,T]       F64, F32, BF16 or"
+                                + " F16; optional",
+                        "  in      grad_tail               [N] or [B,T]       F64, F32, BF16 or"
+                                + " F16; optional; with K labels per row",
+                        "  out     tail                    [N] or [B,T]       F32; F64 from the"
+                                + " reference; with K labels per row",
                         "  option  ignore_index            -100               an integer",
                         "  option  temperature             1                  a finite number > 0",
                         "  option  softcap                 0                  a finite number >= 0",

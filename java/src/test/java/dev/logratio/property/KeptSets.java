@@ -8,11 +8,12 @@ import java.util.BitSet;
 /** The columns that each row keeps, or null tensors where all rows keep all. */
 record KeptSets(Tensor offsets, Tensor ids) {
     static KeptSets drawn(Draw draw, TokenRows rows) {
-        if (!draw.chance(.4)) {
+        if (rows.perRow() > 0 || !draw.chance(.4)) {
             return new KeptSets(null, null);
         }
         int count = (int) rows.labels().elementCount();
-        int vocabulary = (int) rows.logits().size(rows.logits().rank() - 1);
+        long columns = rows.logits().size(rows.logits().rank() - 1);
+        int vocabulary = (int) (rows.options().vocab() == 0 ? columns : rows.options().vocab());
         long[] labels = rows.labels().toLongs();
         double[] ends = new double[count + 1];
         double[] all = new double[count * vocabulary];

@@ -17,17 +17,19 @@ record TokenLogprobsBackwardCase(
         DType carried,
         Tensor gradLogp,
         Tensor gradEntropy,
+        Tensor gradLse,
+        Tensor gradTail,
         boolean inPlace)
         implements PropertyCase {
     static TokenLogprobsBackwardCase drawn(Draw draw) {
         TokenRows rows = TokenRows.drawn(draw);
-        int count = (int) rows.labels().elementCount();
-        Tensor[] upstream = new Tensor[2];
+        Tensor[] upstream = new Tensor[4];
         Arrays.setAll(
-                upstream,
-                i -> draw.tensor(draw.wideFloat(), draw.upstreams(count), rows.labels().shape()));
+                upstream, i -> upstream(draw, i == 0 ? rows.labels().shape() : rows.rowShape()));
         boolean ofLogp = draw.chance(.7);
         boolean ofEntropy = !ofLogp || draw.chance(.5);
+        boolean ofLse = draw.chance(.3);
+        boolean ofTail = rows.perRow() > 0 && draw.chance(.6);
         return new TokenLogprobsBackwardCase(
                 draw,
                 rows,
@@ -35,14 +37,23 @@ record TokenLogprobsBackwardCase(
                 draw.wideFloat(),
                 ofLogp ? upstream[0] : null,
                 ofEntropy ? upstream[1] : null,
+                ofLse ? upstream[2] : null,
+                ofTail ? upstream[3] : null,
                 draw.chance(.3));
+    }
+
+    private static Tensor upstream(Draw draw, long[] shape) {
+        int count = (int) Arrays.stream(shape).reduce(1, (a, b) -> a * b);
+        return draw.tensor(draw.wideFloat(), draw.upstreams(count), shape);
     }
 
     @Override
     public String description() {
         return "%s, lse and entropy %s".formatted(rows.description() + kept.description(), carried)
                 + (gradLogp == null ? "" : ", grad_logp " + gradLogp)
-                + (gradEntropy == null ? "" : ", grad_entropy " + gradEntropy);
+                + (gradEntropy == null ? "" : ", grad_entropy " + gradEntropy)
+                + (gradLse == null ? "" : ", grad_lse " + gradLse)
+                + (gradTail == null ? "" : ", grad_tail " + gradTail);
     }
 
     @Override
@@ -50,8 +61,9 @@ record TokenLogprobsBackwardCase(
         boolean exact = backend == Backend.reference();
         DType dtype = exact ? DType.F64 : rows.logits().dtype();
         Tensor logits = exact ? draw.doubles(rows.logits()) : draw.copy(rows.logits());
-        Tensor lse = draw.zeros(exact ? DType.F64 : carried, rows.labels().shape());
-        Tensor entropy = draw.zeros(exact ? DType.F64 : carried, rows.labels().shape());
+        Tensor lse = draw.zeros(exact ? DType.F64 : carried, rows.rowShape());
+        Tensor entropy = draw.zeros(exact ? DType.F64 : carried, rows.rowShape());
+        Tensor tail = draw.zeros(exact ? DType.F64 : carried, rows.rowShape());
         TokenLogprobs forward =
                 TokenLogprobs.of(logits, rows.labels())
                         .tokenOptions(rows.options())
@@ -60,7 +72,7 @@ record TokenLogprobsBackwardCase(
         if (kept.isThere()) {
             forward.keptOffsets(kept.offsets()).keptIds(kept.ids());
         }
-        forward.run(backend);
+        (gradTail == null ? forward : forward.tail(tail)).run(backend);
         Tensor gradient = inPlace ? logits : draw.zeros(dtype, logits.shape());
         TokenLogprobsBackward call =
                 TokenLogprobsBackward.of(logits, rows.labels(), lse)
@@ -75,6 +87,12 @@ record TokenLogprobsBackwardCase(
         if (gradEntropy != null) {
             call.entropy(entropy).gradEntropy(gradEntropy);
         }
+        if (gradLse != null) {
+            call.gradLse(gradLse);
+        }
+        if (gradTail != null) {
+            call.tail(tail).gradTail(gradTail);
+        }
         call.run(backend);
         Output output = new Output("grad_logits", gradient);
         return List.of(
@@ -88,16 +106,20 @@ record TokenLogprobsBackwardCase(
      */
     private double[] slack(double[] lse, double[] entropy) {
         int vocabulary = (int) rows.logits().size(rows.logits().rank() - 1);
-        double[] ofLogp = gradLogp == null ? new double[lse.length] : gradLogp.toDoubles();
-        double[] ofEntropy = gradEntropy == null ? new double[lse.length] : gradEntropy.toDoubles();
+        double[] ofLogp = sizes(gradLogp, lse.length);
+        double[] ofEntropy = sizes(gradEntropy, lse.length);
+        double[] ofLse = sizes(gradLse, lse.length);
+        double[] ofTail = sizes(gradTail, lse.length);
         double[] slack = new double[lse.length * vocabulary];
         for (int row = 0; row < lse.length; row++) {
             double rounding =
                     0x1p-23 * Math.clamp(Math.abs(lse[row]), 1, 128) / rows.options().temperature();
             double ofRow =
                     rounding
-                            * (Math.abs(ofLogp[row])
-                                    + 2 * Math.abs(ofEntropy[row]) * (1 + entropy[row]));
+                            * (ofLogp[row]
+                                    + 2 * ofEntropy[row] * (1 + entropy[row])
+                                    + ofLse[row]
+                                    + 2 * ofTail[row]);
             Arrays.fill(
                     slack,
                     row * vocabulary,
@@ -105,5 +127,15 @@ record TokenLogprobsBackwardCase(
                     Double.isFinite(ofRow) ? ofRow : 0);
         }
         return slack;
+    }
+
+    /** How much comes from upstream of each row, whatever its signs. */
+    private static double[] sizes(Tensor upstream, int rows) {
+        double[] sizes = new double[rows];
+        double[] values = upstream == null ? new double[0] : upstream.toDoubles();
+        for (int i = 0; i < values.length; i++) {
+            sizes[i / (values.length / rows)] += Math.abs(values[i]);
+        }
+        return sizes;
     }
 }

@@ -23,12 +23,12 @@ record TokenLogprobsCase(Draw draw, TokenRows rows, KeptSets kept) implements Pr
     @Override
     public List<Output> run(Backend backend) {
         boolean exact = backend == Backend.reference();
-        Tensor[] outputs = new Tensor[5];
+        Tensor[] outputs = new Tensor[6];
         for (int i = 0; i < outputs.length; i++) {
             DType drawn = draw.wideFloat();
-            outputs[i] = draw.zeros(exact ? DType.F64 : drawn, rows.labels().shape());
+            outputs[i] = draw.zeros(exact ? DType.F64 : drawn, shape(i));
         }
-        Tensor argmax = draw.zeros(draw.integer(), rows.labels().shape());
+        Tensor argmax = draw.zeros(draw.integer(), rows.rowShape());
         TokenLogprobs call =
                 TokenLogprobs.of(exact ? draw.doubles(rows.logits()) : rows.logits(), rows.labels())
                         .tokenOptions(rows.options())
@@ -42,7 +42,7 @@ record TokenLogprobsCase(Draw draw, TokenRows rows, KeptSets kept) implements Pr
         if (kept.isThere()) {
             call.keptOffsets(kept.offsets()).keptIds(kept.ids()).outside(outside);
         }
-        call.run(backend);
+        (rows.perRow() == 0 ? call : call.tail(outputs[5])).run(backend);
         List<Output> all = new ArrayList<>();
         all.add(new Output("logp", outputs[0]));
         all.add(new Output("lse", outputs[1]));
@@ -51,6 +51,14 @@ record TokenLogprobsCase(Draw draw, TokenRows rows, KeptSets kept) implements Pr
         all.add(new Output("mean_logit", outputs[4]).withSlack(rows.slackOfMeans(kept)));
         all.add(new Output("argmax", argmax));
         all.add(new Output("outside", outside));
+        if (rows.perRow() > 0) {
+            all.add(new Output("tail", outputs[5]));
+        }
         return all;
+    }
+
+    /** Log-probs are of labels, the first output, and all else is of rows. */
+    private long[] shape(int output) {
+        return output == 0 ? rows.labels().shape() : rows.rowShape();
     }
 }

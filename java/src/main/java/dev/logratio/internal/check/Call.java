@@ -19,6 +19,7 @@ import java.util.concurrent.atomic.AtomicLong;
  */
 public final class Call {
     private static final AtomicLong STAMPS = new AtomicLong();
+    private static final int EVERY_FORM = (1 << Operand.Declaration.MOST_FORMS) - 1;
 
     private final Signature signature;
     private final List<Operand> operands;
@@ -32,7 +33,7 @@ public final class Call {
     private final long[] sizes = new long[Shape.SYMBOLS];
     private int derived; // letter that follows from another's size, and that other; -1 for none
     private int derivedFrom;
-    private int form;
+    private int forms; // bit k: the tensors so far may be those of form k
     private int held;
     private Engine approvedFor; // null while an argument is unchecked
     private long stamp;
@@ -274,7 +275,7 @@ public final class Call {
         }
         Arrays.fill(sizes, -1);
         derived = -1;
-        form = -1;
+        forms = EVERY_FORM;
         for (int i = 0; i < tensors.length; i++) {
             if (tensors[i] != null) {
                 requireShape(operands.get(i), tensors[i]);
@@ -307,10 +308,8 @@ public final class Call {
 
     private void requireShape(Operand operand, StridedTensor tensor) {
         Operand.Declaration declared = operand.declaration();
-        if (form < 0 && declared.forms().size() > 1) {
-            chooseForm(operand, tensor);
-        }
-        Shape shape = declared.form(form);
+        narrowForms(operand, tensor);
+        Shape shape = declared.form(form());
         if (!shape.matches(tensor.sizes(), sizes)) {
             throw wrongShape(operand, tensor, shape);
         }
@@ -330,15 +329,27 @@ public final class Call {
         }
     }
 
-    private void chooseForm(Operand operand, StridedTensor tensor) {
-        List<Shape> forms = operand.declaration().forms();
-        for (int i = 0; i < forms.size(); i++) {
-            if (forms.get(i).rank() == tensor.rank()) {
-                form = i;
-                return;
-            }
+    private int form() {
+        return Integer.numberOfTrailingZeros(forms);
+    }
+
+    /**
+     * Leaves the forms in which the operand has the tensor's rank. Where none is left, the first of
+     * those that there were says what was expected.
+     */
+    private void narrowForms(Operand operand, StridedTensor tensor) {
+        Operand.Declaration declared = operand.declaration();
+        if (declared.forms().size() == 1) {
+            return;
         }
-        throw mismatch(operand, "shape " + Shape.names(forms));
+        int left = 0;
+        for (int i = 0; i < Operand.Declaration.MOST_FORMS; i++) {
+            left |= declared.form(i).rank() == tensor.rank() ? forms & 1 << i : 0;
+        }
+        if (left == 0 && forms == EVERY_FORM) {
+            throw mismatch(operand, "shape " + Shape.names(declared.forms()));
+        }
+        forms = left == 0 ? forms : left;
     }
 
     private static void requireWritable(Operand operand, StridedTensor tensor) {
@@ -425,7 +436,7 @@ public final class Call {
     private Operand source(Operand operand, Shape shape) {
         Operand source = null;
         for (int i = 0; i < operand.ordinal(); i++) {
-            Shape other = operands.get(i).declaration().form(Math.max(form, 0));
+            Shape other = operands.get(i).declaration().form(form());
             if (tensors[i] != null && other.equals(shape)) {
                 return operands.get(i);
             }

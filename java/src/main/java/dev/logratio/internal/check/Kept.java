@@ -1,17 +1,24 @@
 package dev.logratio.internal.check;
 
+import dev.logratio.TokenOptions;
 import dev.logratio.internal.tensor.StridedTensor;
 
 /** Checks of the columns that rows keep. */
 final class Kept {
     private Kept() {}
 
-    /** The offsets have one element more than there are rows, of sequences, too. */
-    static void shape(Call call, Operand offsets, Operand logits) {
+    /**
+     * There is a label per row, and the offsets have one element more than there are rows, of
+     * sequences, too.
+     */
+    static void shape(Call call, Operand offsets, Operand logits, Operand labels) {
         if (!call.has(offsets)) {
             return;
         }
         StridedTensor rows = call.get(logits);
+        if (call.get(labels).rank() == rows.rank()) {
+            throw call.mismatch(labels, "a label per row, as kept_ids is given");
+        }
         long expected = 1 + rows.size(0) * (rows.rank() == 3 ? rows.size(1) : 1);
         if (call.get(offsets).elementCount() != expected) {
             throw call.mismatch(
@@ -19,7 +26,7 @@ final class Kept {
         }
     }
 
-    /** Offsets rise from 0 to the number of ids, and a row's ids rise within [0,V). */
+    /** Offsets rise from 0 to the number of ids, and a row's ids rise within [0,vocab). */
     static void values(Call call, Operand offsetsOperand, Operand idsOperand) {
         StridedTensor offsets = call.get(offsetsOperand);
         StridedTensor ids = call.get(idsOperand);
@@ -27,7 +34,7 @@ final class Kept {
             return;
         }
         checkOffsets(offsetsOperand, offsets, idsOperand, ids);
-        long vocabulary = call.size('V');
+        long vocabulary = Values.columns(call, call.option(TokenOptions.class).vocab());
         for (long row = 0; row + 1 < offsets.elementCount(); row++) {
             long first = element(offsets, row);
             for (long k = first; k < element(offsets, row + 1); k++) {

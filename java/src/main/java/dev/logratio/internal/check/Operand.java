@@ -44,7 +44,7 @@ public interface Operand {
      * @param isOutput whether it is written
      * @param types its dtypes
      * @param forms its shapes, one for each form that the operation knows (rows, or sequences of
-     *     rows), or a single one for all
+     *     rows, and either with several labels per row), or fewer that the forms take in turn
      * @param presence when it has to be there
      * @param gradientOf the input that it is the gradient of, whose shape and dtype it has and
      *     whose memory it may be; null for others
@@ -93,9 +93,12 @@ public interface Operand {
             return new Declaration(isOutput, types, forms, presence, gradientOf, absent);
         }
 
-        /** The form of this number, or the only one. */
-        Shape form(int number) {
-            return forms.get(forms.size() == 1 ? 0 : number);
+        /** The most forms that an operation knows. */
+        static final int MOST_FORMS = 4;
+
+        /** The shape in the form of this number. */
+        public Shape form(int number) {
+            return forms.get(number % forms.size());
         }
     }
 }

@@ -41,12 +41,12 @@ public enum PreferenceStepOperand implements Operand {
                             Values.enoughPairs(call, LOGITS, call.size('P'), paired);
                         }
                     }
+                    Values.columns(call, call.option(TokenOptions.class).vocab());
                 }
 
                 @Override
                 public void values(Call call) {
-                    long ignored = call.option(TokenOptions.class).ignoreIndex();
-                    Values.labels(LABELS, call.get(LABELS), call.size('V'), ignored);
+                    Values.labels(call, LABELS);
                     Values.weights(MASK, call.get(MASK));
                 }
 

@@ -21,15 +21,7 @@ public enum ScoringRuleOperand implements Operand {
             new Rules() {
                 @Override
                 public void shapes(Call call) {
-                    long vocab = call.option(ScoringRuleOptions.class).vocab();
-                    if (vocab > call.size('V')) {
-                        throw new IllegalArgumentException(
-                                "vocab is "
-                                        + vocab
-                                        + ", expected at most the "
-                                        + call.size('V')
-                                        + " columns of logits");
-                    }
+                    Values.columns(call, call.option(ScoringRuleOptions.class).vocab());
                 }
 
                 @Override
@@ -41,8 +33,7 @@ public enum ScoringRuleOperand implements Operand {
 
     /** The columns that take part. */
     public static long vocab(Call call) {
-        long vocab = call.option(ScoringRuleOptions.class).vocab();
-        return vocab == 0 ? call.size('V') : vocab;
+        return Values.columns(call, call.option(ScoringRuleOptions.class).vocab());
     }
 
     private final Declaration declaration;

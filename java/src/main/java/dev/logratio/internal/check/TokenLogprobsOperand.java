@@ -3,18 +3,17 @@ package dev.logratio.internal.check;
 import static dev.logratio.internal.check.Operand.Declaration.in;
 import static dev.logratio.internal.check.Operand.Declaration.out;
 
-import dev.logratio.TokenOptions;
-
 /** The operands of {@code token_logprobs}. */
 public enum TokenLogprobsOperand implements Operand {
     LOGITS(in(Types.LOGITS, "N,V", "B,T,V").required()),
-    LABELS(in(Types.INT, "N", "B,T").required()),
-    LOGP(out(Types.FLOAT, "N", "B,T")),
+    LABELS(in(Types.INT, "N", "B,T", "N,K", "B,T,K").required()),
+    LOGP(out(Types.FLOAT, "N", "B,T", "N,K", "B,T,K")),
     LSE(out(Types.FLOAT, "N", "B,T")),
     LSE2(out(Types.FLOAT, "N", "B,T")),
     ENTROPY(out(Types.FLOAT, "N", "B,T")),
     ARGMAX(out(Types.INT, "N", "B,T")),
     MEAN_LOGIT(out(Types.FLOAT, "N", "B,T")),
+    TAIL(out(Types.FLOAT, "N", "B,T")),
     KEPT_OFFSETS(in(Types.INT, "N+1").orElse("all columns")),
     KEPT_IDS(in(Types.INT, "M").orElse("all columns")),
     OUTSIDE(out(Types.LONG, "1"));
@@ -31,13 +30,13 @@ public enum TokenLogprobsOperand implements Operand {
 
                 @Override
                 public void shapes(Call call) {
-                    Kept.shape(call, KEPT_OFFSETS, LOGITS);
+                    Labels.check(call, LABELS, TAIL);
+                    Kept.shape(call, KEPT_OFFSETS, LOGITS, LABELS);
                 }
 
                 @Override
                 public void values(Call call) {
-                    long ignored = call.option(TokenOptions.class).ignoreIndex();
-                    Values.labels(LABELS, call.get(LABELS), call.size('V'), ignored);
+                    Labels.checkValues(call, LABELS);
                     Kept.values(call, KEPT_OFFSETS, KEPT_IDS);
                 }
             };

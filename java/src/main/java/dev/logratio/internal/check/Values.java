@@ -1,5 +1,6 @@
 package dev.logratio.internal.check;
 
+import dev.logratio.TokenOptions;
 import dev.logratio.internal.tensor.StridedTensor;
 import dev.logratio.loss.Loss;
 
@@ -32,6 +33,27 @@ final class Values {
         }
     }
 
+    /** The columns of logits that take part: the first {@code vocab}, or all where that is 0. */
+    static long columns(Call call, long vocab) {
+        long columns = call.size('V');
+        if (vocab > columns) {
+            throw new IllegalArgumentException(
+                    "vocab is "
+                            + vocab
+                            + ", expected at most the "
+                            + columns
+                            + " columns of logits");
+        }
+        return vocab == 0 ? columns : vocab;
+    }
+
+    /** Labels of the columns that take part, or the ignore index. */
+    static void labels(Call call, Operand labels) {
+        TokenOptions options = call.option(TokenOptions.class);
+        long columns = columns(call, options.vocab());
+        labels(labels, call.get(labels), columns, options.ignoreIndex());
+    }
+
     /** An element of a tensor [1], or what stands for it if the host cannot read it. */
     static double number(StridedTensor tensor, double otherwise) {
         return isUnread(tensor) ? otherwise : tensor.loadDouble(0);
@@ -42,16 +64,23 @@ final class Values {
             return;
         }
         for (long i = 0; i < labels.elementCount(); i++) {
-            long label = labels.loadLong(labels.offsetOf(i));
-            if ((label < 0 || label >= vocabulary) && label != ignoreIndex) {
-                throw wrong(
-                        operand,
-                        labels,
-                        i,
-                        label,
-                        "a number in [0," + vocabulary + ") or the ignore_index " + ignoreIndex);
-            }
+            label(operand, labels, i, vocabulary, ignoreIndex);
         }
+    }
+
+    /** A label of this number, which has to be right. */
+    static long label(
+            Operand operand, StridedTensor labels, long number, long vocabulary, long ignoreIndex) {
+        long label = labels.loadLong(labels.offsetOf(number));
+        if ((label < 0 || label >= vocabulary) && label != ignoreIndex) {
+            throw wrong(
+                    operand,
+                    labels,
+                    number,
+                    label,
+                    "a number in [0," + vocabulary + ") or the ignore_index " + ignoreIndex);
+        }
+        return label;
     }
 
     /** Weights are finite and not negative; a mask that is not F32 has none. */
@@ -101,7 +130,7 @@ final class Values {
         }
     }
 
-    private static boolean isUnread(StridedTensor tensor) {
+    static boolean isUnread(StridedTensor tensor) {
         return tensor == null || !tensor.device().isHost();
     }
 

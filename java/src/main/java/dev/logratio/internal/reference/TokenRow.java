@@ -15,6 +15,8 @@ import dev.logratio.internal.tensor.Floats;
 import dev.logratio.internal.tensor.StridedTensor;
 
 import java.util.Arrays;
+import java.util.List;
+import java.util.stream.IntStream;
 
 /**
  * One row of logits in float64, or what is kept of it, and what follows. With {@code z} the logits
@@ -25,6 +27,17 @@ import java.util.Arrays;
 final class TokenRow {
     private static final double ENOUGH = 0x1p-16; // error of a probability, relative
 
+    /** Outputs that are a number per row. */
+    private static final List<TokenLogprobsOperand> FIGURES =
+            List.of(
+                    TokenLogprobsOperand.LSE,
+                    TokenLogprobsOperand.LSE2,
+                    TokenLogprobsOperand.ENTROPY,
+                    TokenLogprobsOperand.ARGMAX,
+                    TokenLogprobsOperand.MEAN_LOGIT,
+                    TokenLogprobsOperand.TAIL);
+
+    private final int size; // of the row, with its padding
     private final int[] columns; // of the numbers below, in ascending order
     private final double[] raw;
     private final double[] z;
@@ -35,11 +48,12 @@ final class TokenRow {
 
     /** Reads the row that starts at an offset, in elements. */
     TokenRow(StridedTensor logits, long start, TokenOptions options) {
-        this(logits, start, KeptColumns.all(logits), options);
+        this(logits, start, KeptColumns.all(logits, options), options);
     }
 
     /** Reads some columns of that row. */
     private TokenRow(StridedTensor logits, long start, int[] columns, TokenOptions options) {
+        size = Math.toIntExact(logits.size(logits.rank() - 1));
         this.columns = columns;
         raw = new double[columns.length];
         z = new double[columns.length];
@@ -137,57 +151,154 @@ final class TokenRow {
                 .orElseThrow();
     }
 
+    /** The log of the probability that some columns leave, -inf where they leave none. */
+    double tail(int[] labels) {
+        double held = 0;
+        for (int label : labels) {
+            held += Math.exp(logProb(label));
+        }
+        if (!(held >= .5)) {
+            return held == 0 ? 0 : Math.log1p(-held);
+        }
+        boolean[] isLabel = new boolean[z.length];
+        for (int label : labels) {
+            isLabel[label] = true;
+        }
+        double largest = Double.NEGATIVE_INFINITY;
+        for (int k = 0; k < z.length; k++) {
+            largest = isLabel[k] ? largest : Math.max(largest, z[k]);
+        }
+        double sum = 0;
+        for (int k = 0; k < z.length && largest > Double.NEGATIVE_INFINITY; k++) {
+            sum += isLabel[k] ? 0 : Math.exp(z[k] - largest);
+        }
+        return sum == 0 ? Double.NEGATIVE_INFINITY : (largest - z[top]) + Math.log(sum) - logSum;
+    }
+
     /** The gradient of {@code upstream * log-prob(label)} with respect to the raw logits. */
     double[] gradientOfLogProb(int label, double upstream) {
         double[] logProbs = new double[z.length];
         Arrays.setAll(logProbs, this::logProb);
-        return gradient(logProbs, label, upstream, 0, 0);
+        double[] upstreams = {upstream};
+        return gradient(logProbs, new int[] {label}, new Upstream(upstreams, 0, 0, 0), 0, 0);
+    }
+
+    /** Upstream gradients: of each label's log-prob, and of the row's figures. */
+    record Upstream(double[] logps, double entropy, double lse, double tail) {
+        Upstream withoutLogps() {
+            return new Upstream(new double[0], entropy, lse, tail);
+        }
+
+        boolean isZero() {
+            return Arrays.stream(logps).allMatch(g -> g == 0)
+                    && entropy == 0
+                    && lse == 0
+                    && tail == 0;
+        }
     }
 
     /**
-     * The gradient of {@code gradLogp * log-prob(label) + gradEntropy * entropy} with respect to
-     * the raw logits, given the row's log-sum-exp and entropy.
+     * The gradient with respect to the raw logits, given the row's log-sum-exp, entropy and tail.
      *
-     * @param label the label's place among the kept columns; -1 if it is none of them, in which
-     *     case gradLogp is 0
+     * @param labels the labels' places among the columns; none where the one label is not kept
      * @param lseEpsilon the spacing next to 1 of the type that lse was rounded to; where it left
-     *     too few digits for the row's probabilities, or for what the label's is short of 1, the
-     *     row's own log-sum-exp takes its place
+     *     too few digits for the row's probabilities, or for what the likeliest label's is short of
+     *     1, the row's own log-sum-exp takes its place
+     * @param tailEpsilon likewise of the tail
      */
     double[] gradient(
-            int label,
+            int[] labels,
+            Upstream upstream,
             double lse,
             double lseEpsilon,
             double entropy,
-            double gradLogp,
-            double gradEntropy) {
+            double tail,
+            double tailEpsilon) {
         double error = Math.abs(lse) * lseEpsilon;
-        boolean holds = !(error > ENOUGH || label >= 0 && (lse - z[label]) * ENOUGH < error);
+        double highest =
+                Arrays.stream(labels).mapToDouble(k -> z[k]).max().orElse(Double.NEGATIVE_INFINITY);
+        boolean holds = !(error > ENOUGH || (lse - highest) * ENOUGH < error);
+        boolean tailHolds = Math.abs(tail) * tailEpsilon <= ENOUGH;
         double[] logProbs = new double[z.length];
         Arrays.setAll(logProbs, k -> holds ? z[k] - lse : logProb(k));
-        return gradient(logProbs, label, gradLogp, entropy, gradEntropy);
+        double ofTail = upstream.tail == 0 ? 0 : tailHolds ? tail : tail(labels);
+        return gradient(logProbs, labels, upstream, entropy, ofTail);
     }
 
     private double[] gradient(
-            double[] logProbs, int label, double gradLogp, double entropy, double gradEntropy) {
-        double[] gradient = new double[z.length];
+            double[] logProbs, int[] labels, Upstream upstream, double entropy, double tail) {
+        boolean usesTail = upstream.tail != 0 && tail != Double.NEGATIVE_INFINITY;
+        int[] place = new int[z.length]; // among the labels, from 1
+        for (int i = 0; i < labels.length; i++) {
+            place[labels[i]] = i + 1;
+        }
+        double all = Arrays.stream(upstream.logps).sum();
+        double[] gradient = new double[size];
         for (int k = 0; k < z.length; k++) {
+            boolean isLabel = place[k] > 0;
             double probability = Math.exp(logProbs[k]);
-            if (probability == 0 && (k != label || raw[k] == Double.NEGATIVE_INFINITY)) {
+            double share = usesTail && !isLabel ? Math.exp(logProbs[k] - tail) : 0;
+            if (probability == 0
+                    && share == 0
+                    && (!isLabel || raw[k] == Double.NEGATIVE_INFINITY)) {
                 continue; // no gradient, whatever is upstream
             }
-            double ofLogProb = k == label ? -Math.expm1(logProbs[k]) : -probability;
+            double ofZ =
+                    isLabel
+                            ? ofLabel(upstream.logps, place[k] - 1, logProbs[k])
+                            : Functions.product(all, -probability);
             double ofEntropy =
-                    probability == 0 || gradEntropy == 0
+                    probability == 0 || upstream.entropy == 0
                             ? 0
                             : -probability * (logProbs[k] + entropy);
-            double ofZ = Functions.product(gradLogp, ofLogProb) + gradEntropy * ofEntropy;
-            gradient[k] = ofZ * slope[k];
+            ofZ += upstream.entropy * ofEntropy + Functions.product(upstream.lse, probability);
+            if (usesTail) {
+                double ofTail = isLabel ? -probability : -share * Math.expm1(tail);
+                ofZ += Functions.product(upstream.tail, ofTail);
+            }
+            gradient[columns[k]] = ofZ * slope[k];
         }
         return gradient;
     }
 
+    /** By a label's z: of its own log-prob, and of the others'. */
+    private static double ofLabel(double[] upstream, int label, double logProb) {
+        double others = 0;
+        for (int i = 0; i < upstream.length; i++) {
+            others += i == label ? 0 : upstream[i];
+        }
+        return Functions.product(upstream[label], -Math.expm1(logProb))
+                - Functions.product(others, Math.exp(logProb));
+    }
+
     // ---- The operations ----
+
+    /** The labels of a row, and which of them are ignored. */
+    private record Labels(long[] all, long ignoreIndex) {
+        static Labels of(StridedTensor labels, long row, int perRow, TokenOptions options) {
+            long[] all = new long[perRow];
+            Arrays.setAll(all, i -> loadLong(labels, row * perRow + i));
+            return new Labels(all, options.ignoreIndex());
+        }
+
+        boolean isIgnored(int i) {
+            return all[i] == ignoreIndex;
+        }
+
+        /** The numbers of those that are not ignored. */
+        int[] places() {
+            return IntStream.range(0, all.length).filter(i -> !isIgnored(i)).toArray();
+        }
+
+        int[] columns() {
+            return Arrays.stream(places()).map(i -> (int) all[i]).toArray();
+        }
+    }
+
+    /** How many labels a row has. */
+    private static int perRow(StridedTensor logits, StridedTensor labels) {
+        return labels.rank() < logits.rank() ? 1 : Math.toIntExact(labels.size(labels.rank() - 1));
+    }
 
     /** {@code token_logprobs}. */
     static void forward(Call call) {
@@ -197,18 +308,21 @@ final class TokenRow {
         StridedTensor starts = rowStarts(logits);
         StridedTensor offsets = call.get(TokenLogprobsOperand.KEPT_OFFSETS);
         StridedTensor ids = call.get(TokenLogprobsOperand.KEPT_IDS);
+        int perRow = perRow(logits, labels);
         long outside = 0;
-        for (long n = 0; n < labels.elementCount(); n++) {
-            int[] columns = KeptColumns.of(logits, offsets, ids, n);
+        for (long n = 0; n < labels.elementCount() / perRow; n++) {
+            int[] columns = KeptColumns.of(logits, offsets, ids, n, options);
             TokenRow row = new TokenRow(logits, starts.offsetOf(n), columns, options);
-            long label = loadLong(labels, n);
-            boolean ignored = label == options.ignoreIndex();
-            int place = KeptColumns.place(columns, label);
-            outside += !ignored && place < 0 ? 1 : 0;
-            for (TokenLogprobsOperand output : TokenLogprobsOperand.values()) {
-                boolean ofRow = output != TokenLogprobsOperand.OUTSIDE;
-                if (output.declaration().isOutput() && ofRow && call.has(output)) {
-                    store(call.get(output), n, row.figure(output, ignored, place));
+            Labels ofRow = Labels.of(labels, n, perRow, options);
+            for (int i = 0; i < perRow; i++) {
+                int place = KeptColumns.place(columns, ofRow.all[i]);
+                outside += !ofRow.isIgnored(i) && place < 0 ? 1 : 0;
+                double logp = ofRow.isIgnored(i) ? 0 : row.logProbOrNone(place);
+                store(call.get(TokenLogprobsOperand.LOGP), n * perRow + i, logp);
+            }
+            for (TokenLogprobsOperand output : FIGURES) {
+                if (call.has(output)) {
+                    store(call.get(output), n, row.figure(output, ofRow));
                 }
             }
         }
@@ -219,16 +333,15 @@ final class TokenRow {
         return place < 0 && !undefined ? Double.NEGATIVE_INFINITY : logProb(place);
     }
 
-    private double figure(TokenLogprobsOperand output, boolean ignored, int place) {
+    private double figure(TokenLogprobsOperand output, Labels labels) {
         return switch (output) {
-            case LOGP -> ignored ? 0 : logProbOrNone(place);
             case LSE -> lse();
             case LSE2 -> undefined ? Double.NaN : 2 * z[top] + Math.log1p(sumOfOthers(2));
             case ENTROPY -> entropy();
             case ARGMAX -> columns[argmax()];
             case MEAN_LOGIT -> meanZ();
-            case LOGITS, LABELS, KEPT_OFFSETS, KEPT_IDS, OUTSIDE ->
-                    throw new AssertionError(output);
+            case TAIL -> undefined ? Double.NaN : tail(labels.columns());
+            default -> throw new AssertionError(output);
         };
     }
 
@@ -237,33 +350,48 @@ final class TokenRow {
         StridedTensor logits = call.get(TokenLogprobsBackwardOperand.LOGITS);
         StridedTensor labels = call.get(TokenLogprobsBackwardOperand.LABELS);
         StridedTensor lse = call.get(TokenLogprobsBackwardOperand.LSE);
-        StridedTensor entropy = call.get(TokenLogprobsBackwardOperand.ENTROPY);
+        StridedTensor tail = call.get(TokenLogprobsBackwardOperand.TAIL);
         StridedTensor target = call.get(TokenLogprobsBackwardOperand.GRAD_LOGITS);
         TokenOptions options = call.option(TokenOptions.class);
-        double epsilon = Floats.epsilon(lse.dtype());
         StridedTensor starts = rowStarts(logits);
         StridedTensor targetStarts = rowStarts(target);
         StridedTensor offsets = call.get(TokenLogprobsBackwardOperand.KEPT_OFFSETS);
         StridedTensor ids = call.get(TokenLogprobsBackwardOperand.KEPT_IDS);
-        for (long n = 0; n < labels.elementCount(); n++) {
-            long label = loadLong(labels, n);
-            int[] columns = KeptColumns.of(logits, offsets, ids, n);
-            int place = KeptColumns.place(columns, label);
-            double gradLogp =
-                    place < 0 ? 0 : load(call.get(TokenLogprobsBackwardOperand.GRAD_LOGP), n, 0);
-            double gradEntropy = load(call.get(TokenLogprobsBackwardOperand.GRAD_ENTROPY), n, 0);
+        int perRow = perRow(logits, labels);
+        for (long n = 0; n < labels.elementCount() / perRow; n++) {
+            Labels ofRow = Labels.of(labels, n, perRow, options);
+            int[] columns = KeptColumns.of(logits, offsets, ids, n, options);
+            int[] places = KeptColumns.places(columns, ofRow.columns());
+            Upstream upstream = upstream(call, ofRow, n);
+            if (places.length < ofRow.columns().length) { // the one label is not kept
+                upstream = upstream.withoutLogps();
+            }
             double[] gradient = new double[Math.toIntExact(logits.size(logits.rank() - 1))];
-            if (label != options.ignoreIndex() && (gradLogp != 0 || gradEntropy != 0)) {
-                TokenRow row = new TokenRow(logits, starts.offsetOf(n), columns, options);
-                double ofLse = load(lse, n, 0);
-                double ofEntropy = load(entropy, n, 0);
-                double[] ofKept =
-                        row.gradient(place, ofLse, epsilon, ofEntropy, gradLogp, gradEntropy);
-                for (int k = 0; k < columns.length; k++) {
-                    gradient[columns[k]] = ofKept[k];
-                }
+            if (ofRow.places().length > 0 && !upstream.isZero()) {
+                gradient =
+                        new TokenRow(logits, starts.offsetOf(n), columns, options)
+                                .gradient(
+                                        places,
+                                        upstream,
+                                        load(lse, n, 0),
+                                        Floats.epsilon(lse.dtype()),
+                                        load(call.get(TokenLogprobsBackwardOperand.ENTROPY), n, 0),
+                                        load(tail, n, 0),
+                                        tail == null ? 0 : Floats.epsilon(tail.dtype()));
             }
             storeRow(target, targetStarts.offsetOf(n), gradient);
         }
+    }
+
+    private static Upstream upstream(Call call, Labels labels, long row) {
+        StridedTensor logps = call.get(TokenLogprobsBackwardOperand.GRAD_LOGP);
+        long first = row * labels.all.length;
+        return new Upstream(
+                Arrays.stream(labels.places())
+                        .mapToDouble(i -> load(logps, first + i, 0))
+                        .toArray(),
+                load(call.get(TokenLogprobsBackwardOperand.GRAD_ENTROPY), row, 0),
+                load(call.get(TokenLogprobsBackwardOperand.GRAD_LSE), row, 0),
+                load(call.get(TokenLogprobsBackwardOperand.GRAD_TAIL), row, 0));
     }
 }

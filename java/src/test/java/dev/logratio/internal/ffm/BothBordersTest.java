@@ -23,6 +23,8 @@ import dev.logratio.internal.check.PairLossOperand;
 import dev.logratio.internal.check.PreferenceStepOperand;
 import dev.logratio.internal.check.Signature;
 import dev.logratio.internal.check.StepOptions;
+import dev.logratio.internal.check.TokenLogprobsBackwardOperand;
+import dev.logratio.internal.check.TokenLogprobsOperand;
 import dev.logratio.internal.check.UnpairedLossOperand;
 import dev.logratio.loss.Aot;
 import dev.logratio.loss.Aqfl;
@@ -69,9 +71,18 @@ class BothBordersTest {
         ValidCall divergence =
                 ValidCall.of(Signature.DIVERGENCE, DivergenceOptions.of(DivergenceKind.JS));
         return Stream.of(
-                keeping(Signature.TOKEN_LOGPROBS, 6),
-                keeping(Signature.TOKEN_LOGPROBS, 12).form(1),
-                keeping(Signature.TOKEN_LOGPROBS_BACKWARD, 12).form(1),
+                tokens(0).without(TokenLogprobsOperand.TAIL),
+                tokens(1).size('N', 12).size('M', 12).without(TokenLogprobsOperand.TAIL),
+                tokens(2).without(KEPT),
+                tokens(3).size('K', 2).without(KEPT),
+                tokensBackward(1)
+                        .size('N', 12)
+                        .size('M', 12)
+                        .without(
+                                TokenLogprobsBackwardOperand.TAIL,
+                                TokenLogprobsBackwardOperand.GRAD_TAIL),
+                tokensBackward(2).without(KEPT_BACKWARD),
+                tokensBackward(3).size('K', 2).without(KEPT_BACKWARD),
                 ValidCall.of(Signature.SEQUENCE_LOGPS, SequenceOptions.DEFAULT.withTailWeight(.5)),
                 ValidCall.of(Signature.PAIR_LOSS, new Dlrml()).without(PairLossOperand.GRAD_BETA),
                 ValidCall.of(Signature.PAIR_LOSS, new DiscoPop())
@@ -112,9 +123,22 @@ class BothBordersTest {
                 ValidCall.of(Signature.SCORING_RULE, ScoringRuleOptions.DEFAULT).form(1));
     }
 
-    /** Rows that keep a column each. */
-    private static ValidCall keeping(Signature signature, long rows) {
-        return ValidCall.of(signature, TokenOptions.DEFAULT).size('N', rows).size('M', rows);
+    private static final Operand[] KEPT = {
+        TokenLogprobsOperand.KEPT_OFFSETS,
+        TokenLogprobsOperand.KEPT_IDS,
+        TokenLogprobsOperand.OUTSIDE
+    };
+    private static final Operand[] KEPT_BACKWARD = {
+        TokenLogprobsBackwardOperand.KEPT_OFFSETS, TokenLogprobsBackwardOperand.KEPT_IDS
+    };
+
+    /** With rows that keep a column each. */
+    private static ValidCall tokens(int form) {
+        return ValidCall.of(Signature.TOKEN_LOGPROBS, TokenOptions.DEFAULT).form(form).size('M', 6);
+    }
+
+    private static ValidCall tokensBackward(int form) {
+        return ValidCall.of(Signature.TOKEN_LOGPROBS_BACKWARD, TokenOptions.DEFAULT).form(form);
     }
 
     static ValidCall step(Loss.OfStep loss) {
@@ -322,7 +346,21 @@ class BothBordersTest {
                         divergence(DivergenceOptions.Detach.P),
                         divergence(DivergenceOptions.Detach.Q),
                         ValidCall.of(
-                                Signature.SCORING_RULE, ScoringRuleOptions.DEFAULT.withVocab(6)));
+                                Signature.SCORING_RULE, ScoringRuleOptions.DEFAULT.withVocab(6)),
+                        ValidCall.of(Signature.TOKEN_LOGPROBS, TokenOptions.DEFAULT.withVocab(6))
+                                .without(TokenLogprobsOperand.TAIL),
+                        ValidCall.of(
+                                        Signature.TOKEN_LOGPROBS_BACKWARD,
+                                        TokenOptions.DEFAULT.withVocab(2))
+                                .form(2),
+                        ValidCall.of(
+                                        Signature.PREFERENCE_STEP,
+                                        stepOptions(new Dlrml(), false),
+                                        TokenOptions.DEFAULT.withVocab(6),
+                                        SequenceOptions.DEFAULT)
+                                .without(PreferenceStepOperand.REFERENCE_LOGPS),
+                        tokens(2).size('K', 6),
+                        tokens(3).size('K', 0));
         for (ValidCall call : mistaken) {
             String said = java(call.attempt().call());
             assertNotEquals(ACCEPTED, said, call.name());

@@ -80,10 +80,9 @@ record ValidCall(
 
     /** The shape that an operand has. */
     long[] shape(Operand operand) {
-        List<Shape> forms = operand.declaration().forms();
         long[] known = new long[Shape.SYMBOLS];
         sizes.forEach((letter, size) -> known[letter - 'A'] = size);
-        return forms.get(Math.min(form, forms.size() - 1)).resolve(known);
+        return operand.declaration().form(form).resolve(known);
     }
 
     Attempt attempt() {
