@@ -27,7 +27,7 @@ class Cuda(Structure):
 
 
 class TokenOptions(Structure):
-    _fields_ = [("ignore_index", c_int64), ("temperature", c_double), ("softcap", c_double)]
+    _fields_ = [("ignore_index", c_int64), ("temperature", c_double), ("softcap", c_double), ("vocab", c_int64)]
 
 
 class SequenceOptions(Structure):
@@ -76,7 +76,7 @@ class LossInfo(Structure):
     ]
 
 
-TOKEN_OPTIONS = TokenOptions(-100, 1.0, 0.0)
+TOKEN_OPTIONS = TokenOptions(-100, 1.0, 0.0, 0)
 SEQUENCE_OPTIONS = SequenceOptions(0, 0, 1.0, 1.0)
 
 

@@ -193,8 +193,7 @@ void check_number(const char* name, double value, bool valid, const char* expect
 
 void check_vocab_option(int64_t vocab) {
   if (vocab < 0) {
-    invalid("vocab is " + std::to_string(vocab) +
-            ", expected a number >= 1, or 0 for all columns");
+    invalid("vocab is " + std::to_string(vocab) + ", expected a number >= 1, or 0 for all columns");
   }
 }
 

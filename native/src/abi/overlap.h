@@ -83,7 +83,8 @@ bool share_bytes(const Region& a, const Region& b);
 // Whether two pieces of a region share a byte; one by one where the steps do not tell.
 bool pieces_meet(const Region& region);
 inline bool overlaps_itself(const Region& region) {
-  const bool is_dense_vector = region.outer == 1 && region.depth == 1 && std::abs(region.inner_step) >= region.piece;
+  const bool is_dense_vector =
+      region.outer == 1 && region.depth == 1 && std::abs(region.inner_step) >= region.piece;
   return !is_dense_vector && !region.empty() && pieces_meet(region);
 }
 

@@ -38,7 +38,8 @@ void write_each(const TensorView& view, int64_t count, Value&& value) {
 
 // ---- Whole tensors ----
 
-// What stands in the columns of a view's rows, row after row; the rows of one outer index at a time.
+// What stands in the columns of a view's rows, row after row; the rows of one outer index at a
+// time.
 template <class Body>
 void for_column_views(const TensorView& rows, const op::Columns& columns, Body&& body) {
   if (columns.count == 1)

@@ -44,7 +44,8 @@ std::vector<int64_t> ascending(const RowLabels& labels) {
   parallel_for((labels.rows() + kRowsPerTask - 1) / kRowsPerTask, [&](int64_t task) {
     const int64_t last = std::min((task + 1) * kRowsPerTask, labels.rows());
     for (int64_t r = task * kRowsPerTask; r < last; ++r) {
-      int64_t *const begin = sorted.data() + r * labels.per_row, *const end = begin + labels.per_row;
+      int64_t *const begin = sorted.data() + r * labels.per_row, *const end =
+                                                                     begin + labels.per_row;
       std::replace(begin, end, int64_t{-1}, ForwardLabels::kNoColumn);
       std::sort(begin, end);
     }
@@ -175,8 +176,7 @@ class Backward {
       slopes_[k] = math::softcap_slope_at(x, softcap);
       highest = std::max(highest, values_[k]);
     }
-    upstream_[r].norm.logp =
-        (highest - upstream_[r].norm.pivot) / call_.transform.temperature;
+    upstream_[r].norm.logp = (highest - upstream_[r].norm.pivot) / call_.transform.temperature;
   }
 
   // Rows whose lse or tail does not serve are summed again, before any of them is overwritten.
@@ -198,8 +198,7 @@ class Backward {
     }
     if (rows.empty())
       return;
-    const Found found =
-        find(call_.logits, call_.transform, false, rows.data(), labels, tails);
+    const Found found = find(call_.logits, call_.transform, false, rows.data(), labels, tails);
     for (size_t k = 0; k < rows.size(); ++k) {
       SeveralUpstream& up = upstream_[rows[k]];
       up.norm = found.figures[k].norm;

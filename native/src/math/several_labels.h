@@ -1,6 +1,6 @@
 // Several labels per row: the log of what they leave, the tail, and the gradients of both. All that
-// columns other than the labels have is one upstream of the row, which goes through the loops that a
-// single label has; the labels' own values are apart.
+// columns other than the labels have is one upstream of the row, which goes through the loops that
+// a single label has; the labels' own values are apart.
 #pragma once
 
 #include <cmath>
@@ -16,7 +16,7 @@ LR_FORCE_INLINE LR_HD double probability(double logp) { return ::exp(logp); }
 
 // Whether the tail follows from the probability that the labels hold: less than half.
 LR_FORCE_INLINE LR_HD bool labels_hold_little(double held) { return held < 0.5; }
-LR_FORCE_INLINE LR_HD double log_of_tail(double held) { return ::log1p(-held); }
+LR_FORCE_INLINE LR_HD double log_of_tail(double held) { return held == 0 ? 0 : ::log1p(-held); }
 // Else it does from the other columns' sum of exp((softcap(x) - pivot) / temperature).
 LR_FORCE_INLINE LR_HD double log_of_tail(double sum, double pivot, const RowNorm& norm,
                                          double temperature) {
@@ -56,7 +56,8 @@ LR_FORCE_INLINE LR_HD RowUpstream rest_upstream(const SeveralUpstream& up, int64
   } else {
     // Of what certain labels leave, as far as float64 tells it.
     const double left = 1 - up.held;
-    rest.norm.logp = !(left < kOthersOfCertain) ? -kInfinity : ::log1p(left > 0x1p-40 ? -left : -0x1p-40);
+    rest.norm.logp =
+        !(left < kOthersOfCertain) ? -kInfinity : ::log1p(left > 0x1p-40 ? -left : -0x1p-40);
   }
   if (is_nan(up.norm.pivot + up.norm.log_sum))
     rest.grad_logp = kNaN;  // in all of the row, even where upstream gradients cancel

@@ -49,8 +49,8 @@ struct BackwardLabels {
   const double* values;   // [count, K]
 };
 
-// Gradient rows 0..count-1 from logits rows 0..count-1; the two may be the same memory. Columns that
-// the gradient has beyond those of the logits become 0.
+// Gradient rows 0..count-1 from logits rows 0..count-1; the two may be the same memory. Columns
+// that the gradient has beyond those of the logits become 0.
 struct TokenBackward {
   op::LogitRows logits;
   op::LogitRows gradient;

@@ -188,8 +188,7 @@ class Forward {
   }
 
   template <class Skip>
-  Partial segment(const Element* x, int64_t begin, Skip skip, bool has_next,
-                  TileSum* tiles) const {
+  Partial segment(const Element* x, int64_t begin, Skip skip, bool has_next, TileSum* tiles) const {
     const FlushSubnormals flush;
     Partial part{0, {}, {}, 0, 0, 0, -kInfinity, begin};
     Origin origin = origin_at(-kInfinity);
@@ -357,9 +356,9 @@ class Forward {
     double held = 0;
     for (int64_t j = k * several.per_row; j < (k + 1) * several.per_row; ++j) {
       const int64_t label = several.labels[j];
-      several.logps[j] = label < 0 ? 0
-                                   : math::column_logp(capped(x, label), norm.pivot,
-                                                       norm.log_sum, temperature_);
+      several.logps[j] =
+          label < 0 ? 0
+                    : math::column_logp(capped(x, label), norm.pivot, norm.log_sum, temperature_);
       if (several.tails != nullptr && label >= 0)
         held += math::probability(several.logps[j]);
     }
@@ -382,9 +381,8 @@ class Forward {
     while (last != first + several.per_row && *last != ForwardLabels::kNoColumn)
       ++last;
     const auto about = [&](double e, float pivot) {
-      return e == 0 || pivot == norm.pivot
-                 ? e
-                 : e * __builtin_exp((pivot - norm.pivot) / temperature_);
+      return e == 0 || pivot == norm.pivot ? e
+                                           : e * __builtin_exp((pivot - norm.pivot) / temperature_);
     };
     double free = 0;
     const int64_t* label = first;

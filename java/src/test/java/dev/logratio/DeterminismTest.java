@@ -91,6 +91,50 @@ class DeterminismTest {
                 : IntStream.iterate(0, k -> k < VOCABULARY, k -> k + 1 + row % 4);
     }
 
+    /** In every other row the labels hold nearly all, so that the rest is summed for the tail. */
+    @ParameterizedTest
+    @MethodSource("rows")
+    void severalLabels(Backend backend, DType dtype) {
+        try (Arena arena = Arena.ofConfined()) {
+            Tensor logits = random(arena, dtype, FEW_ROWS, 6);
+            Tensor labels = Tensor.zeros(arena, DType.I64, FEW_ROWS, 3);
+            for (int n = 0; n < FEW_ROWS; n++) {
+                for (int k = 0; k < 3; k++) {
+                    long label = 39_000 - 17_001L * k;
+                    labels.setLong(label, n, k);
+                    logits.setDouble(n % 2 == 0 ? 25 + k : -k, n, label);
+                }
+            }
+            assertSameAnyway(
+                    FEW_ROWS,
+                    (from, to) -> severalLabels(backend, arena, logits, labels, from, to));
+        }
+    }
+
+    private static byte[][] severalLabels(
+            Backend backend, Arena arena, Tensor logits, Tensor labels, int from, int to) {
+        int rows = to - from;
+        Tensor[] out = {
+            Tensor.zeros(arena, DType.F64, rows, 3),
+            Tensor.zeros(arena, DType.F64, rows),
+            Tensor.zeros(arena, DType.F64, rows),
+            Tensor.zeros(arena, logits.dtype(), rows, VOCABULARY)
+        };
+        Tensor ofRows = labels.slice(0, from, to);
+        TokenLogprobs.of(logits.slice(0, from, to), ofRows)
+                .logp(out[0])
+                .lse(out[1])
+                .tail(out[2])
+                .run(backend);
+        TokenLogprobsBackward.of(logits.slice(0, from, to), ofRows, out[1])
+                .tail(out[2])
+                .gradLogp(Tensor.zeros(arena, DType.F64, rows, 3).fill(.7))
+                .gradTail(Tensor.zeros(arena, DType.F64, rows).fill(-.2))
+                .gradLogits(out[3])
+                .run(backend);
+        return bytes(out);
+    }
+
     static Stream<Arguments> divergences() {
         return TestBackends.natives()
                 .flatMap(

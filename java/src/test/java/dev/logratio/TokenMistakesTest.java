@@ -38,7 +38,7 @@ class TokenMistakesTest {
                         "logits is missing, expected float [N,V] or [B,T,V]",
                         b -> TokenLogprobs.of(null, labels).logp(out(DType.F32, 4)).run(b)),
                 new Mistake(
-                        "labels is missing, expected int [N] or [B,T]",
+                        "labels is missing, expected int [N], [B,T], [N,K] or [B,T,K]",
                         b -> TokenLogprobs.of(logits, null).logp(out(DType.F32, 4)).run(b)),
                 new Mistake(
                         "logits is F32 [4], expected shape [N,V] or [B,T,V]",
@@ -59,6 +59,35 @@ class TokenMistakesTest {
                 new Mistake(
                         "labels[2] is 7, expected a number in [0,5) or the ignore_index -100",
                         b -> TokenLogprobs.of(logits, seven).logp(out(DType.F32, 4)).run(b)),
+                new Mistake(
+                        "labels is I64 [4, 6], expected 1 to 5 labels per row",
+                        b -> TokenLogprobs.of(logits, i64(4, 6)).lse(out(DType.F32, 4)).run(b)),
+                new Mistake(
+                        "labels is I64 [4, 0], expected 1 to 5 labels per row",
+                        b -> TokenLogprobs.of(logits, i64(4, 0)).lse(out(DType.F32, 4)).run(b)),
+                new Mistake(
+                        "labels[0, 1] is 0 once more, expected no label twice in a row",
+                        b -> TokenLogprobs.of(logits, i64(4, 2)).lse(out(DType.F32, 4)).run(b)),
+                new Mistake(
+                        "logp is F32 [4], expected shape [4, 1], as labels is I64 [4, 1]",
+                        b -> TokenLogprobs.of(logits, i64(4, 1)).logp(out(DType.F32, 4)).run(b)),
+                new Mistake(
+                        "tail is there, expected labels [N,K] or [B,T,K] with it",
+                        b -> TokenLogprobs.of(logits, labels).tail(out(DType.F32, 4)).run(b)),
+                new Mistake(
+                        "vocab is 6, expected at most the 5 columns of logits",
+                        b ->
+                                TokenLogprobs.of(logits, labels)
+                                        .tokenOptions(TokenOptions.DEFAULT.withVocab(6))
+                                        .lse(out(DType.F32, 4))
+                                        .run(b)),
+                new Mistake(
+                        "labels[2] is 7, expected a number in [0,3) or the ignore_index -100",
+                        b ->
+                                TokenLogprobs.of(f32(4, 9), seven)
+                                        .tokenOptions(TokenOptions.DEFAULT.withVocab(3))
+                                        .lse(out(DType.F32, 4))
+                                        .run(b)),
                 new Mistake(
                         "logp is I64 [4], expected F64, F32, BF16 or F16",
                         b ->
@@ -105,6 +134,21 @@ class TokenMistakesTest {
                         b ->
                                 TokenLogprobsBackward.of(logits, labels, f32(4))
                                         .gradEntropy(f32(4))
+                                        .gradLogits(out(DType.F32, 4, 5))
+                                        .run(b)),
+                new Mistake(
+                        "tail is missing, expected float [N] or [B,T], as grad_tail is given",
+                        b ->
+                                TokenLogprobsBackward.of(logits, i64(4, 1), f32(4))
+                                        .gradTail(f32(4))
+                                        .gradLogits(out(DType.F32, 4, 5))
+                                        .run(b)),
+                new Mistake(
+                        "tail is there, expected labels [N,K] or [B,T,K] with it",
+                        b ->
+                                TokenLogprobsBackward.of(logits, labels, f32(4))
+                                        .tail(f32(4))
+                                        .gradTail(f32(4))
                                         .gradLogits(out(DType.F32, 4, 5))
                                         .run(b)),
                 new Mistake(

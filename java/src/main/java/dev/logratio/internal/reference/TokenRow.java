@@ -147,7 +147,7 @@ final class TokenRow {
             held += Math.exp(logProb(label));
         }
         if (!(held >= .5)) {
-            return Math.log1p(-held);
+            return held == 0 ? 0 : Math.log1p(-held);
         }
         boolean[] isLabel = new boolean[z.length];
         for (int label : labels) {
