@@ -47,7 +47,8 @@ class BackendsAgreeTest {
                                         option)));
             }
         }
-        for (String option : List.of("", "vocab=4", "ignore_index=3 temperature=0.4", "softcap=2")) {
+        for (String option :
+                List.of("", "vocab=4", "ignore_index=3 temperature=0.4", "softcap=2")) {
             CaseFile labels =
                     CaseFile.token()
                             .labels("labels", new long[] {0, 2, 1, 3, 3, 3, 2, 0}, 4, 2)

@@ -113,11 +113,7 @@ final class Values {
 
     /** A label of this number, which has to be right. */
     static long label(
-            Operand operand,
-            StridedTensor labels,
-            long number,
-            long vocabulary,
-            long ignoreIndex) {
+            Operand operand, StridedTensor labels, long number, long vocabulary, long ignoreIndex) {
         long label = labels.loadLong(labels.offsetOf(number));
         if ((label < 0 || label >= vocabulary) && label != ignoreIndex) {
             throw wrong(
