@@ -32,7 +32,7 @@ struct KeptCall {
   op::KeptColumns kept;
   op::Labels labels;
   int64_t count;     // of rows
-  int64_t columns;   // V
+  int64_t columns;   // those that are no padding
   int64_t* outside;  // to which the labels outside are added; may be null
   int64_t* bad_values;
 };

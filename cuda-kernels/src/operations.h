@@ -1,4 +1,5 @@
-// The operations of the table, each in the .cu of its name; those of examples beside those of pairs.
+// The operations of the table, each in the .cu of its name; those of examples beside those of
+// pairs.
 #pragma once
 
 #include "op/device_table.h"

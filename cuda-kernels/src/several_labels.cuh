@@ -12,7 +12,6 @@
 #include "elements.cuh"
 #include "logits.cuh"
 #include "math/several_labels.h"
-#include "logits.cuh"
 #include "row_launch.cuh"
 #include "transform.cuh"
 
@@ -126,9 +125,9 @@ __global__ void __launch_bounds__(kBlockThreads)
       count_up(rows.bad_values, bad);
     if (figures.found_tails == nullptr)
       return;
-    double tail = bad > 0                                                 ? math::kNaN
+    double tail = bad > 0                                                ? math::kNaN
                   : math::labels_hold_little(held) || math::is_nan(held) ? math::log_of_tail(held)
-                                                                          : kUnknownTail;
+                                                                         : kUnknownTail;
     if (figures.given.present) {
       const double given = read_double(figures.given, r);
       tail = math::tail_serves(given, figures.given_epsilon) ? given : tail;
@@ -172,8 +171,7 @@ __global__ void __launch_bounds__(kBlockThreads)
     const typename T::Element* const row = row_address<T>(rows.logits, r);
     OtherColumns own;
     for (int64_t begin = 0; begin < rows.logits.columns; begin += kMarked) {
-      const int size =
-          static_cast<int>(std::min<int64_t>(kMarked, rows.logits.columns - begin));
+      const int size = static_cast<int>(std::min<int64_t>(kMarked, rows.logits.columns - begin));
       __syncthreads();  // who reads the marks of before has done so
       for (int k = thread; k < size; k += kBlockThreads)
         marks[k] = 0;
@@ -304,8 +302,8 @@ __global__ void __launch_bounds__(kBlockThreads)
     up.grad_logps = warp_sum(up.grad_logps);
     up.held = warp_sum(up.held);
     const uint32_t with_label = __ballot_sync(kAllLanes, some_label >= 0);
-    const bool is_zero = with_label == 0 || __ballot_sync(kAllLanes, bad) != 0 ||
-                         __ballot_sync(kAllLanes, any) == 0;
+    const bool is_zero =
+        with_label == 0 || __ballot_sync(kAllLanes, bad) != 0 || __ballot_sync(kAllLanes, any) == 0;
     const uint32_t with_certain = __ballot_sync(kAllLanes, certain_place >= 0);
     certain_place =
         with_certain == 0 ? -1 : __shfl_sync(kAllLanes, certain_place, first_bit(with_certain));
@@ -323,14 +321,12 @@ __global__ void __launch_bounds__(kBlockThreads)
         const double g = upstream.grad_logp(r, k);
         float slope;
         Cap::value(T::widen(row[label]), rows.transform, &slope);
-        gradient = math::label_gradient(up, logps[k], g,
-                                        k == certain_place ? certain : up.grad_logps - g,
-                                        temperature, slope);
+        gradient = math::label_gradient(
+            up, logps[k], g, k == certain_place ? certain : up.grad_logps - g, temperature, slope);
       }
       gradients[k] = gradient;
     });
-    some_label = with_label == 0 ? -1
-                                 : __shfl_sync(kAllLanes, some_label, first_bit(with_label));
+    some_label = with_label == 0 ? -1 : __shfl_sync(kAllLanes, some_label, first_bit(with_label));
     if (lane == 0)
       upstream.rest[r] =
           is_zero ? math::RowUpstream{-1, {}, 0, 0, 0} : math::rest_upstream(up, some_label);
@@ -371,9 +367,9 @@ inline void launch_label_figures(const LabelRows& rows, const LabelFigures& figu
 inline void launch_label_norms(const LabelRows& rows, const LabelUpstream& upstream,
                                const Machine& machine) {
   with_type(rows.logits.type, [&]<class T>(T) {
-    launch(rows.transform.softcap != 0 ? take_label_norms<T, Softcap>
-                                       : take_label_norms<T, NoSoftcap>,
-           rows.warps(machine), kBlockThreads, 0, machine.stream, rows, upstream);
+    launch(
+        rows.transform.softcap != 0 ? take_label_norms<T, Softcap> : take_label_norms<T, NoSoftcap>,
+        rows.warps(machine), kBlockThreads, 0, machine.stream, rows, upstream);
   });
 }
 

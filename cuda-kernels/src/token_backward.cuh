@@ -226,8 +226,8 @@ __global__ void __launch_bounds__(kBlockThreads, kBackwardBlocks)
   }
 }
 
-// Columns of the gradient that take no part get 0: a launch of its own, of padded rows alone. A warp
-// a row.
+// Columns of the gradient that take no part get 0: a launch of its own, of padded rows alone. A
+// warp a row.
 template <class T>
 __global__ void __launch_bounds__(kBlockThreads)
     clear_padding(const LR_PARAMETER op::LogitRows gradient, int64_t count, int64_t begin) {

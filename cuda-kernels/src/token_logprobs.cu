@@ -56,8 +56,8 @@ struct UpstreamTensors {
   op::TensorView of[kTensors];
   op::Labels labels;
   int64_t columns;
-  double lse_epsilon;          // spacing next to 1 of the type that lse was rounded to
-  const math::RowNorm* norms;  // by row, of those that have a gradient
+  double lse_epsilon;             // spacing next to 1 of the type that lse was rounded to
+  const math::RowNorm* norms;     // by row, of those that have a gradient
   const math::RowUpstream* made;  // with several labels per row, what there is; else null
 
   __device__ double value(int tensor, int64_t r) const {
@@ -65,8 +65,8 @@ struct UpstreamTensors {
   }
   // Neither a label out of range nor one that is ignored, and something upstream.
   __device__ bool has_gradient(int64_t r, int64_t label) const {
-    return label >= 0 && (value(kGradLogp, r) != 0 || value(kGradEntropy, r) != 0 ||
-                          value(kGradLse, r) != 0);
+    return label >= 0 &&
+           (value(kGradLogp, r) != 0 || value(kGradEntropy, r) != 0 || value(kGradLse, r) != 0);
   }
   __device__ __forceinline__ math::RowUpstream upstream(int64_t r) const {
     if (made != nullptr)
@@ -164,8 +164,13 @@ lr_status token_logprobs_of_several(Execution* execution, const op::TokenLogprob
                    partials, machine);
     launch_label_figures(
         label_rows_of(rows, forward->labels, forward->label_columns, execution->bad_values),
-        {outputs.norms, forward->outputs[math::kLogp], forward->logp_columns, forward->tail, tails,
-         {}, 0},
+        {outputs.norms,
+         forward->outputs[math::kLogp],
+         forward->logp_columns,
+         forward->tail,
+         tails,
+         {},
+         0},
         machine);
   });
 }
@@ -205,16 +210,15 @@ lr_status token_logprobs_backward_of_several(Execution* execution,
                                  of_labels};
     launch_label_norms(rows, upstream, machine);
     launch_forward(again, MissingNorms{norms}, Wanted::logp, partials, machine);
-    launch_label_figures(
-        rows,
-        {norms,
-         {true, op::ElementType::f64, of_labels, 1, count, 0, per_row},
-         {per_row, 1},
-         {},
-         tails,
-         backward->tail,
-         backward->tail.present ? op::epsilon_of(backward->tail.type) : 0},
-        machine);
+    launch_label_figures(rows,
+                         {norms,
+                          {true, op::ElementType::f64, of_labels, 1, count, 0, per_row},
+                          {per_row, 1},
+                          {},
+                          tails,
+                          backward->tail,
+                          backward->tail.present ? op::epsilon_of(backward->tail.type) : 0},
+                         machine);
     launch_differentiate_labels(rows, upstream, machine);
     UpstreamTensors of_rows{};
     of_rows.labels = backward->labels;
@@ -271,14 +275,13 @@ lr_status token_logprobs_backward(Execution* execution, const op::TokenLogprobsB
     Partial* const partials = take_partials(again, workspace);
     if (!workspace.ready() || count == 0)
       return;
-    const UpstreamTensors upstream{
-        {backward->grad_logp, backward->grad_entropy, backward->grad_lse, backward->lse,
-         backward->entropy},
-        backward->labels,
-        logits.columns,
-        op::epsilon_of(backward->lse.type),
-        norms,
-        nullptr};
+    const UpstreamTensors upstream{{backward->grad_logp, backward->grad_entropy, backward->grad_lse,
+                                    backward->lse, backward->entropy},
+                                   backward->labels,
+                                   logits.columns,
+                                   op::epsilon_of(backward->lse.type),
+                                   norms,
+                                   nullptr};
     if (backward->gradient.base != logits.base)
       poison(backward->gradient, count);
     launch_norms(again, upstream, norms, partials, machine);

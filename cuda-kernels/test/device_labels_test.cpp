@@ -1,5 +1,5 @@
-// token_logprobs with several labels per row on a device: the CPU's numbers, the same bits for every
-// schedule, and labels that are bad.
+// token_logprobs with several labels per row on a device: the CPU's numbers, the same bits for
+// every schedule, and labels that are bad.
 #include <algorithm>
 #include <numeric>
 
@@ -24,7 +24,8 @@ Tensor distinct_labels(int64_t rows, int64_t per_row, int64_t columns) {
     std::iota(all.begin(), all.end(), 0);
     for (int64_t k = 0; k < per_row; ++k) {
       state = state * 6364136223846793005u + 1442695040888963407u;
-      const auto other = k + static_cast<int64_t>((state >> 33) % static_cast<uint64_t>(columns - k));
+      const auto other =
+          k + static_cast<int64_t>((state >> 33) % static_cast<uint64_t>(columns - k));
       std::swap(all[static_cast<size_t>(k)], all[static_cast<size_t>(other)]);
       labels.set(r * per_row + k, static_cast<double>(all[static_cast<size_t>(k)]));
     }

@@ -19,11 +19,16 @@ struct Listed {
 
 struct StepCase {
   std::vector<Listed> list{{"dlrml", 1}};
-  bool wpo = false, metrics = true, in_place = false, gradient = true, mask_given = true;
+  bool metrics = true, in_place = false, gradient = true, mask_given = true;
+  int32_t wpo = LR_WPO_OFF;
+  bool weighted = false, scaled = false, nll_masked = false;
+  int32_t nll = LR_NLL_PAIR, normalise = LR_NORMALISE_ON;  // of the losses that have them
+  double token_count = 0;
   lr_sequence_options sequence = default_sequence_options();
   lr_token_options token = default_token_options();
   int reference = 1;  // 0: none, 1: of tokens, 2: of sequences
-  Tensor logits, labels, mask, reference_logps, reference_token_logps;
+  Tensor logits, labels, mask, reference_logps, reference_token_logps, pair_weights, grad_loss,
+      nll_mask;
 
   StepCase(D type, int64_t pairs, int64_t tokens, int64_t columns)
       : logits(type, {2 * pairs, tokens, columns},
@@ -32,7 +37,14 @@ struct StepCase {
         mask(D::f32, {2 * pairs, tokens}),
         reference_logps(D::f32, {2 * pairs}, normal_values(2 * pairs, 4, 9)),
         reference_token_logps(D::bf16, {2 * pairs, tokens},
-                              normal_values(2 * pairs * tokens, 1, 10)) {
+                              normal_values(2 * pairs * tokens, 1, 10)),
+        pair_weights(D::f32, {pairs}),
+        grad_loss(D::f64, {1}, {-1.5}),
+        nll_mask(D::f32, {2 * pairs, tokens}) {
+    for (int64_t k = 0; k < pairs; ++k)
+      pair_weights.set(k, k % 4 == 2 ? 0 : .5 + static_cast<double>(k));
+    for (int64_t k = 0; k < nll_mask.size(); ++k)
+      nll_mask.set(k, k >= pairs * tokens ? NAN : k % 4 == 1 ? 0 : 1 + static_cast<double>(k % 3));
     for (int64_t k = 0; k < mask.size(); ++k) {
       mask.set(k, (k * 7 + k / 3) % 5 == 0 || (k / tokens == 1 && tokens > 2)
                       ? 0
@@ -46,11 +58,11 @@ struct StepCase {
 };
 
 struct Result {
-  Tensor losses, logps, counts, gradient;
+  Tensor losses, logps, counts, gradient, rewards;
   lr_step_metrics metrics;
   int64_t bad;
   std::string bits() const {
-    return losses.bits() + logps.bits() + counts.bits() + gradient.bits() +
+    return losses.bits() + logps.bits() + counts.bits() + gradient.bits() + rewards.bits() +
            std::string(reinterpret_cast<const char*>(&metrics), sizeof metrics);
   }
 };
@@ -62,19 +74,35 @@ Result run(StepCase& s) {
            Tensor(D::f64, {sequences}),
            Tensor(D::f64, {sequences}),
            s.in_place ? logits : Tensor(s.logits.type(), s.logits.shape()),
+           Tensor(D::f64, {sequences / 2}),
            {},
            0};
   std::vector<lr_loss_options> options;
   std::vector<double> weights;
   for (const Listed& loss : s.list) {
     options.push_back(loss_options(loss.name));
+    const std::string name = loss.name;
+    if (name == "orpo" || name == "cpo")
+      options.back().nll = s.nll;
+    if (name == "ipo" || name == "sigmoid_norm")
+      options.back().normalise = s.normalise;
     weights.push_back(loss.weight);
   }
+  Tensor rejected_rewards(D::f32, {sequences / 2});
   auto args = make_args<lr_preference_step_args>();
   args.loss_options = options.data();
   args.loss_weights = weights.data();
   args.loss_count = static_cast<int64_t>(options.size());
-  args.wpo = s.wpo ? 1 : 0;
+  args.wpo = s.wpo;
+  args.token_count = s.token_count;
+  if (s.weighted)
+    args.pair_weights = s.pair_weights;
+  if (s.scaled)
+    args.grad_loss = s.grad_loss;
+  if (s.nll_masked)
+    args.nll_mask = s.nll_mask;
+  args.chosen_rewards = r.rewards;
+  args.rejected_rewards = rejected_rewards;
   args.token_options = s.token;
   args.sequence_options = s.sequence;
   args.logits = logits;
@@ -123,6 +151,8 @@ void expect_that_of_the_cpu(StepCase& s, const std::string& what) {
   }
   for (int64_t k = 0; k < expected.losses.size(); ++k)
     expect_close(actual.losses.get(k), expected.losses.get(k), 5e-6, what + ", losses");
+  for (int64_t k = 0; k < expected.rewards.size(); ++k)
+    expect_close(actual.rewards.get(k), expected.rewards.get(k), 5e-6, what + ", rewards");
   double largest = 0;
   for (double value : expected.gradient.values()) {
     if (std::isfinite(value))
@@ -326,8 +356,47 @@ TEST(DeviceStep, BadLabelsAndWeights) {
     EXPECT_EQ(bad.gradient.get(21 + c), 0) << "the row without a label";
   for (int64_t k = 6 * 21; k < 8 * 21; ++k)
     EXPECT_EQ(bad.gradient.get(k), 0) << "rows of bad weights";
-  s.labels.set(6, -7);  // counted as a bad label too, although its weight is bad
-  EXPECT_EQ(run(s).bad, 4);
+  s.labels.set(6, -7);  // not looked at, as its weight counts as 0
+  EXPECT_EQ(run(s).bad, 3);
+  s.labels.set(1, 3);
+  s.weighted = true;
+  s.pair_weights.set(0, -2);
+  s.pair_weights.set(1, 1);
+  const Result unweighted = run(s);
+  EXPECT_EQ(unweighted.bad, 3);
+  EXPECT_EQ(unweighted.losses.get(0), 0);
+  EXPECT_GT(unweighted.losses.get(1), 0);
+  s.list = {{"sft", 1}};
+  s.nll_masked = true;
+  s.nll_mask.set(2, HUGE_VAL);
+  EXPECT_EQ(run(s).bad, 4) << "nothing of the rejected half is looked at";
+}
+
+// Weights of pairs, an upstream gradient, and negative log-likelihoods with a say of their own.
+TEST(DeviceStep, WeightsAndTermsOfTheirOwn) {
+  const std::vector<std::vector<Listed>> lists{{{"sft", 1}},
+                                               {{"orpo", 1}},
+                                               {{"cpo", .5}, {"sft", -.3}, {"ipo", .1}},
+                                               {{"kto_pair", 1}, {"orpo", 2}},
+                                               {{"sigmoid_norm", 1}, {"simpo", 1}}};
+  for (int64_t tokens : {5, 1100}) {
+    for (int number = 0; number < 24; ++number) {
+      StepCase s(D::f32, 3, tokens, 13);
+      s.list = lists[static_cast<size_t>(number) % lists.size()];
+      const bool has_nll = number % 5 != 4;
+      s.weighted = number % 2 == 0;
+      s.scaled = number % 3 != 0;
+      s.nll_masked = has_nll && number % 4 < 2;
+      s.nll = number % 4 == 3 ? LR_NLL_PAIR : LR_NLL_TOKEN;
+      s.token_count = number % 5 == 0 || number % 5 == 2 ? number % 3 * 40 : 0;
+      s.normalise = number % 2 == 0 ? LR_NORMALISE_FULL : LR_NORMALISE_ON;
+      s.metrics = number % 6 != 1;
+      s.wpo = number % 3;
+      s.reference = number % 3;
+      s.sequence = {LR_SUM, LR_ALIGN_COMPLETION, number % 4 == 0 ? 1 : number % 4 == 1 ? 0 : .5, 1};
+      expect_that_of_the_cpu(s, "case " + std::to_string(number));
+    }
+  }
 }
 
 TEST(DeviceStep, EmptyShapesAndNothingCounted) {

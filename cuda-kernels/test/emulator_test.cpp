@@ -389,10 +389,19 @@ struct Rows {
             {}};
   }
   op::TokenLogprobsBackward backward_call(double softcap) const {
-    return {view(logits),       view(gradient),
-            {1.2, softcap},     {element_view(labels, op::ElementType::i64), -100},
-            doubles(lse),       doubles(entropy),
-            doubles(grad_logp), doubles(grad_entropy), {}, {}, {}, {}, {}};
+    return {view(logits),
+            view(gradient),
+            {1.2, softcap},
+            {element_view(labels, op::ElementType::i64), -100},
+            doubles(lse),
+            doubles(entropy),
+            doubles(grad_logp),
+            doubles(grad_entropy),
+            {},
+            {},
+            {},
+            {},
+            {}};
   }
 
   // Forward and backward, the latter once more over the logits. Empty, or what the emulator says.

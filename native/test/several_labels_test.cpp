@@ -45,8 +45,8 @@ OracleLabels oracle_labels(const std::vector<double>& x, const std::vector<int64
     for (size_t j = 0; j < labels.size(); ++j)
       of_z += labels[j] == static_cast<int64_t>(k) ? grad[j] : 0;
     if (row.tail != -INFINITY)
-      of_z += grad_tail *
-              ((is_label[k] ? 0 : std::exp(z[k] - lse - row.tail)) - std::exp(z[k] - lse));
+      of_z +=
+          grad_tail * ((is_label[k] ? 0 : std::exp(z[k] - lse - row.tail)) - std::exp(z[k] - lse));
     const double tanh = softcap > 0 ? std::tanh(x[k] / softcap) : 0;
     row.gradient[k] = of_z * (1 - tanh * tanh) / temperature;
   }
@@ -100,9 +100,8 @@ void check_labels(int64_t columns, int64_t per_row, double raised, D type, doubl
   ASSERT_EQ(call(lr_token_logprobs_backward, back), LR_OK) << lr_last_error();
   for (int64_t r = 0; r < kRows; ++r) {
     const std::vector<double> grad = row_of(grad_logp, r);
-    const OracleLabels expected =
-        oracle_labels(row_of(logits, r), of_rows[static_cast<size_t>(r)], grad, grad_tail.get(r),
-                      temperature, softcap);
+    const OracleLabels expected = oracle_labels(row_of(logits, r), of_rows[static_cast<size_t>(r)],
+                                                grad, grad_tail.get(r), temperature, softcap);
     const std::string what = std::to_string(columns) + "/" + std::to_string(per_row) + "/" +
                              std::to_string(raised) + "/" + std::to_string(softcap) + " row " +
                              std::to_string(r);
@@ -120,8 +119,8 @@ void check_labels(int64_t columns, int64_t per_row, double raised, D type, doubl
 
 TEST(SeveralLabels, EverySize) {
   for (D type : {D::f32, D::bf16}) {
-    for (const auto& [columns, per_row] : {std::pair{1, 1}, {5, 5}, {40, 7}, {2047, 16}, {4100, 1},
-                                           {4100, 300}, {70000, 33}}) {
+    for (const auto& [columns, per_row] :
+         {std::pair{1, 1}, {5, 5}, {40, 7}, {2047, 16}, {4100, 1}, {4100, 300}, {70000, 33}}) {
       for (double raised : {0.0, 8.0, 12.0}) {
         check_labels(columns, per_row, raised, type, 0);
         check_labels(columns, per_row, raised, type, 30);

@@ -16,9 +16,9 @@ import java.util.Objects;
  *
  * <p>A row may have K labels, 1 &le; K &le; min(vocab,1024), such as a teacher's top-k: {@code
  * labels} is [N,K] or [B,T,K] then, and so is {@code logp}, while all else is a number per row.
- * Labels of a row differ, but the ignore index may repeat: an entry that is ignored gets logp 0, and
- * a row is ignored if all of its entries are. {@link #tail} is the log of the probability that they
- * leave. With K = 1 results are those of labels [N] to the bit.
+ * Labels of a row differ, but the ignore index may repeat: an entry that is ignored gets logp 0,
+ * and a row is ignored if all of its entries are. {@link #tail} is the log of the probability that
+ * they leave. With K = 1 results are those of labels [N] to the bit.
  *
  * <p>A row whose label is the ignore index gets logp 0; its other outputs are still computed. A
  * logit of -inf has probability 0. A row whose raw logits are all -inf, or hold +inf or NaN, gives
@@ -148,7 +148,8 @@ public final class TokenLogprobs {
     /**
      * Sets where each row's kept columns begin and end among {@link #keptIds}. Every figure of a
      * row is then of the softmax over its kept columns alone, as a sampler with top-k or top-p drew
-     * from them, and nothing else of the row is read. A label that is not kept has logp -inf.
+     * from them, and nothing else of the row is read. A label that is not kept has logp -inf. Each
+     * row has one label then.
      *
      * @param offsets int [N+1], N = B*T for logits [B,T,V]: row {@code r} keeps the ids from {@code
      *     offsets[r]} to before {@code offsets[r+1]}, at least one; the first is 0, the last M;

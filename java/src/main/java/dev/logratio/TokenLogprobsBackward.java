@@ -13,8 +13,8 @@ import java.util.Objects;
  *
  * <p>Inputs: {@code logits} and {@code labels} as in the forward; {@code lse}, {@code entropy}
  * where {@code gradEntropy} is given, and {@code tail} where {@code gradTail} is, float, a number
- * per row, as the forward gave them. At least one upstream gradient. A row that is ignored gets 0, as does one whose upstream gradients
- * are all 0, and a logit of -inf.
+ * per row, as the forward gave them. At least one upstream gradient. A row that is ignored gets 0,
+ * as does one whose upstream gradients are all 0, and a logit of -inf.
  *
  * @since 0.1.0
  */
@@ -32,9 +32,9 @@ public final class TokenLogprobsBackward {
      *
      * @param logits [N,V] or [B,T,V], F32, BF16 or F16
      * @param labels [N] or [B,T], int; or [N,K] or [B,T,K], K labels per row
-     * @param lse float, a number per row: the forward's log-sum-exp (F64 loses nothing; where
-     *     the type leaves too few digits for a row's probabilities, or for what the label's is
-     *     short of 1, the row is read once more and summed again)
+     * @param lse float, a number per row: the forward's log-sum-exp (F64 loses nothing; where the
+     *     type leaves too few digits for a row's probabilities, or for what the label's is short of
+     *     1, the row is read once more and summed again)
      * @return the operation
      */
     public static TokenLogprobsBackward of(Tensor logits, Tensor labels, Tensor lse) {
@@ -97,8 +97,8 @@ public final class TokenLogprobsBackward {
     }
 
     /**
-     * Sets the forward's tail, which {@link #gradTail} needs; as F64 it loses nothing, and where its
-     * type leaves too few digits the row is read once more and summed again.
+     * Sets the forward's tail, which {@link #gradTail} needs; as F64 it loses nothing, and where
+     * its type leaves too few digits the row is read once more and summed again.
      *
      * @param tail float, a number per row
      * @return this
@@ -109,8 +109,8 @@ public final class TokenLogprobsBackward {
     }
 
     /**
-     * Sets the upstream gradient of every tail, with K labels per row; it is not used where the tail
-     * is -inf.
+     * Sets the upstream gradient of every tail, with K labels per row; it is not used where the
+     * tail is -inf.
      *
      * @param gradTail float, a number per row
      * @return this

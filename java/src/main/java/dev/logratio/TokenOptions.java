@@ -10,8 +10,8 @@ import dev.logratio.internal.Range;
  * @param ignoreIndex label of rows to ignore, default -100
  * @param temperature divides the logits, finite and &gt; 0, default 1
  * @param softcap {@code c} of {@code c*tanh(x/c)}, finite and &ge; 0, default 0 (off)
- * @param vocab the true size of a padded vocabulary, in [1,V], 0 (the default) means V: columns from
- *     it on are neither read nor part of any figure, and their gradient is 0
+ * @param vocab the true size of a padded vocabulary, in [1,V], 0 (the default) means V: columns
+ *     from it on are neither read nor part of any figure, and their gradient is 0
  * @since 0.1.0
  */
 public record TokenOptions(

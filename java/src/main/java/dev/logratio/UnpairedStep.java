@@ -24,6 +24,8 @@ import java.util.Objects;
  * padding. Logits are then [N,V] and tensors [B,T] are [N], N tokens of all sequences, and results
  * are those of the padded call, to the bit.
  *
+ * {@snippet file="Examples.java" region="unpaired"}
+ *
  * @since 0.1.0
  */
 public final class UnpairedStep {

@@ -7,8 +7,8 @@
  * dev.logratio.PairLoss} &rarr; losses, and the gradient comes back the same way through {@link
  * dev.logratio.TokenLogprobsBackward}. {@link dev.logratio.PreferenceStep} is the whole chain in
  * one call, with nothing copied in between, and {@link dev.logratio.UnpairedStep} that of single
- * examples. {@link dev.logratio.Divergence} and {@link
- * dev.logratio.ScoringRule} are the other operations on rows of logits.
+ * examples. {@link dev.logratio.Divergence} and {@link dev.logratio.ScoringRule} are the other
+ * operations on rows of logits.
  *
  * <p>An operation is a reusable description: {@code of(...)} takes what is required, setters take
  * the rest and return the operation, {@code run(backend)} checks every argument and then computes.

@@ -6,6 +6,9 @@ import static org.junit.jupiter.params.provider.Arguments.arguments;
 
 import dev.logratio.loss.Dlrml;
 import dev.logratio.loss.Kto;
+import dev.logratio.loss.Nll;
+import dev.logratio.loss.Orpo;
+import dev.logratio.loss.WeightedLoss;
 
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.BeforeEach;
@@ -405,9 +408,18 @@ class DeterminismTest {
         return tensor.segment().toArray(ValueLayout.JAVA_BYTE);
     }
 
-    /** Metrics and a digest of the gradient of a step. */
+    /** Metrics and digests of the gradient of a step, and of one with an NLL of its own. */
     private static List<Object> step(Backend backend, Tensor logits) {
         try (Arena arena = Arena.ofConfined()) {
+            Tensor covered = Tensor.zeros(arena, DType.F32, 2, ROWS / 2);
+            for (int t = 0; t < ROWS / 2; t++) {
+                covered.setDouble(t % 3, 0, t);
+            }
+            List<WeightedLoss> terms =
+                    List.of(
+                            new WeightedLoss(new Dlrml(), 1),
+                            new WeightedLoss(new Orpo(.1, Nll.TOKEN), .5));
+            Tensor weights = Tensor.zeros(arena, DType.F64, 1).fill(1.7);
             Tensor labels = Tensor.zeros(arena, DType.I64, 2, ROWS / 2).fill(17);
             Tensor gradient = Tensor.zeros(arena, logits.dtype(), 2, ROWS / 2, VOCABULARY);
             StepMetrics metrics =
@@ -415,7 +427,15 @@ class DeterminismTest {
                             .referenceFree()
                             .gradLogits(gradient)
                             .run(backend);
-            return List.of(metrics, Arrays.hashCode(bytes(gradient)));
+            int digest = Arrays.hashCode(bytes(gradient));
+            StepMetrics ofTerms =
+                    PreferenceStep.of(terms, logits.reshape(2, ROWS / 2, VOCABULARY), labels)
+                            .referenceFree()
+                            .pairWeights(weights)
+                            .nllMask(covered)
+                            .gradLogits(gradient)
+                            .run(backend);
+            return List.of(metrics, digest, ofTerms, Arrays.hashCode(bytes(gradient)));
         }
     }
 

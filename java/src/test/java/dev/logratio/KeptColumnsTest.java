@@ -158,6 +158,21 @@ class KeptColumnsTest {
         assertEquals(0, broken[3]);
     }
 
+    /** The gradient of lse is p, of a row whose label is outside, too. Padding gets 0. */
+    @ParameterizedTest
+    @MethodSource("backends")
+    void upstreamOfLseAndPadding(Backend backend) {
+        double[] logits = {0, NAN, Math.log(3), INFINITY, NAN};
+        KeptRun run =
+                KeptRun.of(
+                        DType.F32, logits, 5, new long[] {3}, PLAIN.withVocab(4), new int[] {0, 2});
+        run.forward(backend);
+        assertEquals(1, run.outside.getLong(0));
+        assertEquals(Math.log(4), run.lse.getDouble(0), 1e-6);
+        double[] expected = {.25, 0, .75, 0, 0};
+        Expect.asPromised("gradient", DType.F32, expected, run.gradientOfLse(backend));
+    }
+
     @ParameterizedTest
     @MethodSource("backends")
     void sequencesOfRows(Backend backend) {

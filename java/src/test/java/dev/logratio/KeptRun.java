@@ -220,6 +220,23 @@ final class KeptRun {
         return target.toDoubles();
     }
 
+    /**
+     * With an upstream of 1 of lse, and one of logp that is not used where the label is outside.
+     */
+    double[] gradientOfLse(Backend backend) {
+        Tensor target = Tensor.zeros(arena, dtype, logits.shape()).fill(Double.NaN);
+        Tensor ones = Tensor.zeros(arena, DType.F64, labels.shape()).fill(1);
+        TokenLogprobsBackward.of(logits, labels, lse)
+                .tokenOptions(options)
+                .gradLse(ones)
+                .gradLogp(ones)
+                .gradLogits(target)
+                .keptOffsets(offsets)
+                .keptIds(ids)
+                .run(backend);
+        return target.toDoubles();
+    }
+
     /** Compares the figures with those of exact rows. */
     void expect(KeptRun exact) {
         Expect.asPromised(this + " logp", DType.F32, exact.logp.toDoubles(), logp.toDoubles());

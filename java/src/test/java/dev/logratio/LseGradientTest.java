@@ -74,8 +74,7 @@ class LseGradientTest {
                 call.gradLogp(Tensor.of(arena, DType.F64, g, labels.length));
             }
             if (h != null) {
-                call.entropy(entropy)
-                        .gradEntropy(Tensor.of(arena, DType.F64, h, labels.length));
+                call.entropy(entropy).gradEntropy(Tensor.of(arena, DType.F64, h, labels.length));
             }
             call.run(backend);
             return rows.toDoubles();
@@ -100,8 +99,7 @@ class LseGradientTest {
                             new double[] {-.4},
                             new double[] {.3},
                             new double[] {1.7});
-            Expect.asPromised(
-                    "all", DType.F32, expected(LOGITS, 3, -.4, .3, 1.7, options), all);
+            Expect.asPromised("all", DType.F32, expected(LOGITS, 3, -.4, .3, 1.7, options), all);
             double[] beside =
                     gradient(
                             backend,
@@ -126,8 +124,7 @@ class LseGradientTest {
     void whatCancels(Backend backend) {
         double[] one = {1};
         double[] left =
-                gradient(
-                        backend, LOGITS, new long[] {2}, TokenOptions.DEFAULT, one, null, one);
+                gradient(backend, LOGITS, new long[] {2}, TokenOptions.DEFAULT, one, null, one);
         Expect.asPromised("left", DType.F32, new double[] {0, 0, 1, 0, 0, 0, 0, 0}, left);
     }
 

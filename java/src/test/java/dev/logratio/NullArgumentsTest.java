@@ -87,20 +87,12 @@ class NullArgumentsTest {
                         of(
                                 "options",
                                 () ->
-                                        UnpairedStep.of(
-                                                        new Kto(),
-                                                        f32(2, 1, 3),
-                                                        i64(2, 1),
-                                                        f32(2))
+                                        UnpairedStep.of(new Kto(), f32(2, 1, 3), i64(2, 1), f32(2))
                                                 .tokenOptions(null)),
                         of(
                                 "options",
                                 () ->
-                                        UnpairedStep.of(
-                                                        new Kto(),
-                                                        f32(2, 1, 3),
-                                                        i64(2, 1),
-                                                        f32(2))
+                                        UnpairedStep.of(new Kto(), f32(2, 1, 3), i64(2, 1), f32(2))
                                                 .sequenceOptions(null)),
                         of("options", () -> Divergence.of(f32(2, 3), f32(2, 3)).options(null)),
                         of("p", () -> Agreement.of(null, f32(2, 3), Backend.reference())),
@@ -124,9 +116,7 @@ class NullArgumentsTest {
                         of("both", () -> LongShort.ofStacked(null, 1)),
                         of("loss", () -> PairLoss.of(null, f32(2), f32(2)).referenceFree()),
                         of("loss", () -> UnpairedLoss.of(null, f32(2), f32(2), f32(2))),
-                        of(
-                                "loss",
-                                () -> UnpairedStep.of(null, f32(2, 1, 3), i64(2, 1), f32(2))),
+                        of("loss", () -> UnpairedStep.of(null, f32(2, 1, 3), i64(2, 1), f32(2))),
                         of(
                                 "loss",
                                 () ->

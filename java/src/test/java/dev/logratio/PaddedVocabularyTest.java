@@ -128,10 +128,7 @@ class PaddedVocabularyTest {
                         List<double[]> expected =
                                 tokens(backend, arena, rows.slice(), options, false);
                         TokenOptions padded = options.withVocab(size[1]);
-                        equal(
-                                expected,
-                                tokens(backend, arena, rows.padded(), padded, false),
-                                what);
+                        equal(expected, tokens(backend, arena, rows.padded(), padded, false), what);
                         equal(
                                 expected,
                                 tokens(backend, arena, rows.padded(), padded, true),
@@ -166,8 +163,7 @@ class PaddedVocabularyTest {
         for (int[] size : new int[][] {{70, 61}, {6000, 5003}}) {
             try (Arena arena = Arena.ofShared()) {
                 Rows rows = Rows.random(arena, DType.BF16, size[0], size[1], 4, 3);
-                List<double[]> expected =
-                        step(backend, arena, rows.slice(), TokenOptions.DEFAULT);
+                List<double[]> expected = step(backend, arena, rows.slice(), TokenOptions.DEFAULT);
                 TokenOptions options = TokenOptions.DEFAULT.withVocab(size[1]);
                 equal(expected, step(backend, arena, rows.padded(), options), "step");
             }
@@ -182,8 +178,7 @@ class PaddedVocabularyTest {
         mask.setDouble(0, 1, 2);
         Tensor losses = Tensor.zeros(arena, DType.F64, 2);
         Tensor logps = Tensor.zeros(arena, DType.F64, 4);
-        Tensor gradient =
-                Tensor.zeros(arena, logits.dtype(), logits.shape()).fill(Double.NaN);
+        Tensor gradient = Tensor.zeros(arena, logits.dtype(), logits.shape()).fill(Double.NaN);
         StepMetrics metrics =
                 PreferenceStep.of(new Sigmoid(), logits, labels)
                         .tokenOptions(options)

@@ -327,10 +327,8 @@ class SeveralLabelsTest {
                         Upstream up =
                                 new Upstream(
                                         random(1, 4, 1), random(2, 4, 1), random(3, 4, 1), null);
-                        Run plain =
-                                run(backend, logits, Tensor.of(arena, labels, 4), options, up);
-                        Run one =
-                                run(backend, logits, Tensor.of(arena, labels, 4, 1), options, up);
+                        Run plain = run(backend, logits, Tensor.of(arena, labels, 4), options, up);
+                        Run one = run(backend, logits, Tensor.of(arena, labels, 4, 1), options, up);
                         assertArrayEquals(plain.logp, one.logp);
                         assertArrayEquals(plain.gradient, one.gradient);
                         for (int k = 0; k < plain.figures().length; k++) {
@@ -456,10 +454,7 @@ class SeveralLabelsTest {
             Row row = new Row(logits, labels, TokenOptions.DEFAULT);
             Expect.near("logp", new double[] {-INFINITY, 2 - row.lse}, run.logp, 1e-6, 0);
             Expect.asPromised(
-                    "gradient",
-                    DType.F32,
-                    row.gradient(labels, up.logp, 0, 0, .7),
-                    run.gradient);
+                    "gradient", DType.F32, row.gradient(labels, up.logp, 0, 0, .7), run.gradient);
         }
     }
 
@@ -467,10 +462,22 @@ class SeveralLabelsTest {
     @MethodSource("backends")
     void ignoredAndBrokenRows(Backend backend) {
         double[] logits = {
-            1, 2, 3, 4, //
-            Double.NaN, 0, 1, 2, //
-            -INFINITY, -INFINITY, -INFINITY, -INFINITY, //
-            1, 2, 3, 4
+            1,
+            2,
+            3,
+            4, //
+            Double.NaN,
+            0,
+            1,
+            2, //
+            -INFINITY,
+            -INFINITY,
+            -INFINITY,
+            -INFINITY, //
+            1,
+            2,
+            3,
+            4
         };
         long[] labels = {IGNORED, IGNORED, 1, 2, IGNORED, 0, 3, 1};
         try (Arena arena = Arena.ofConfined()) {
@@ -503,8 +510,11 @@ class SeveralLabelsTest {
     void roundedTails(Backend backend) {
         double[] logits = {3, 300, -500, 299, -501, -502};
         long[] labels = {1, 3, 0};
-        Row row = new Row(Arrays.stream(logits).map(x -> x - 300).toArray(), labels,
-                TokenOptions.DEFAULT);
+        Row row =
+                new Row(
+                        Arrays.stream(logits).map(x -> x - 300).toArray(),
+                        labels,
+                        TokenOptions.DEFAULT);
         try (Arena arena = Arena.ofConfined()) {
             Tensor rows = Tensor.of(arena, DType.F32, logits, 1, 6);
             Tensor ofRow = Tensor.of(arena, labels, 1, 3);
@@ -591,12 +601,7 @@ class SeveralLabelsTest {
                             logits,
                             1e-3);
             Run run =
-                    run(
-                            reference,
-                            Tensor.of(arena, DType.F64, logits, 2, 6),
-                            ofRows,
-                            options,
-                            up);
+                    run(reference, Tensor.of(arena, DType.F64, logits, 2, 6), ofRows, options, up);
             Expect.near("gradient", slopes, run.gradient, 1e-8, 1e-9);
         }
     }

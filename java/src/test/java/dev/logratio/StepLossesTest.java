@@ -61,12 +61,15 @@ class StepLossesTest {
                 chosen(batch.reference.toDoubles()),
                 rejected(batch.reference.toDoubles())
             };
+            double[] counts =
+                    loss.dividesByFullLength()
+                            ? StepRun.of(backend, batch, one(loss), s -> s).counts()
+                            : step.counts();
             PairRun pairs =
                     PairRun.of(
                             Backend.reference(),
                             loss,
-                            PairRun.Batch.of(logps)
-                                    .withCounts(chosen(step.counts()), rejected(step.counts())));
+                            PairRun.Batch.of(logps).withCounts(chosen(counts), rejected(counts)));
             double[] losses = new double[PAIRS];
             for (int k = 0; k < pairs.losses().length; k++) {
                 losses[k % PAIRS] += pairs.losses()[k] / loss.lossesPerPair();

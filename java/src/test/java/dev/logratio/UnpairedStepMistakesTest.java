@@ -87,9 +87,7 @@ class UnpairedStepMistakesTest {
                 mistake(
                         "tail_weight is 0.5, expected 1 as examples are not paired",
                         new Kto(),
-                        step ->
-                                step.sequenceOptions(
-                                        SequenceOptions.DEFAULT.withTailWeight(.5))),
+                        step -> step.sequenceOptions(SequenceOptions.DEFAULT.withTailWeight(.5))),
                 mistake(
                         "kl_reference_logps is missing, expected float [C], as kl_policy_logps is"
                                 + " given",

@@ -121,8 +121,7 @@ class UnpairedStepTest {
                 Batch batch = new Batch(arena, dtype, 7, 501);
                 Tensor[] out = new Tensor[5];
                 Arrays.setAll(out, k -> Tensor.zeros(arena, DType.F32, k == 4 ? 1 : 5));
-                Tensor gradient =
-                        Tensor.zeros(arena, dtype, batch.logits.shape()).fill(Double.NaN);
+                Tensor gradient = Tensor.zeros(arena, dtype, batch.logits.shape()).fill(Double.NaN);
                 UnpairedStepMetrics metrics =
                         batch.step(loss, batch.logits)
                                 .tokenOptions(tokenOptions)
@@ -142,10 +141,7 @@ class UnpairedStepTest {
                 };
                 for (int k = 0; k < out.length; k++) {
                     Expect.asPromised(
-                            "output " + k,
-                            DType.F32,
-                            expected[k].toDoubles(),
-                            out[k].toDoubles());
+                            "output " + k, DType.F32, expected[k].toDoubles(), out[k].toDoubles());
                 }
                 Expect.asPromised(
                         "gradient", dtype, chain.gradient.toDoubles(), gradient.toDoubles());
@@ -297,8 +293,7 @@ class UnpairedStepTest {
             double ofReference = .1; // a log-ratio of 1, times beta
             double loss = 1 / (1 + Math.exp(-ofReference));
             expectMetrics(
-                    new UnpairedStepMetrics(
-                            loss, 0, ofReference, -ofReference, 0, 0, 0, 0, 0, 0),
+                    new UnpairedStepMetrics(loss, 0, ofReference, -ofReference, 0, 0, 0, 0, 0, 0),
                     empty);
             UnpairedStepMetrics chosen = constant(arena, backend, apo, 1, 1, true);
             assertEquals(0, chosen.rewardsRejected());
@@ -319,7 +314,12 @@ class UnpairedStepTest {
 
     /** A step on logits that are all the same, of examples of one side, with a reference of -1. */
     private static UnpairedStepMetrics constant(
-            Arena arena, Backend backend, Loss.Unpaired loss, int examples, int tokens, boolean side) {
+            Arena arena,
+            Backend backend,
+            Loss.Unpaired loss,
+            int examples,
+            int tokens,
+            boolean side) {
         boolean[] chosen = new boolean[examples];
         Arrays.fill(chosen, side);
         return UnpairedStep.of(

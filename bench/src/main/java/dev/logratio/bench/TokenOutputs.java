@@ -11,14 +11,17 @@ import dev.logratio.internal.check.Types;
 import java.util.List;
 import java.util.function.Function;
 
-/** Every output per row of token_logprobs with a label per row, from its own declarations. */
+/**
+ * Every output per row of token_logprobs with a label per row, from the operation's own
+ * declarations.
+ */
 public final class TokenOutputs {
     /** In the order of the C interface. */
     public static final List<Operand> ALL =
             Signature.TOKEN_LOGPROBS.operands().stream()
                     .filter(operand -> operand.declaration().isOutput())
-                    .filter(operand -> operand != TokenLogprobsOperand.TAIL)
                     .filter(operand -> operand != TokenLogprobsOperand.OUTSIDE)
+                    .filter(operand -> operand != TokenLogprobsOperand.TAIL)
                     .toList();
 
     private TokenOutputs() {}

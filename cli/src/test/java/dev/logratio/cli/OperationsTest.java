@@ -58,9 +58,13 @@ class OperationsTest {
                         "kept_offsets",
                         "kept_ids",
                         "grad_logp",
-                        "grad_entropy"),
+                        "grad_entropy",
+                        "grad_lse",
+                        "grad_tail"),
                 token.inputs().stream().map(Input::name).toList());
-        assertEquals(List.of("lse", "entropy"), token.handedOn());
-        assertEquals(List.of("grad_logp", "grad_entropy"), token.outputs().getLast().upstream());
+        assertEquals(List.of("lse", "entropy", "tail"), token.handedOn());
+        assertEquals(
+                List.of("grad_logp", "grad_entropy", "grad_lse", "grad_tail"),
+                token.outputs().getLast().upstream());
     }
 }

@@ -149,8 +149,13 @@ class OptionMistakesTest {
                 CaseFile.unpairedStep().without("loss"),
                 "loss is missing in __metadata__, expected kto, apo_zero_unpaired or bco");
         all.add(
-                CaseFile.unpairedStep().option("loss", "kto,bco"), "loss is \"kto,bco\"", "expected");
-        all.add(CaseFile.unpairedStep().option("reference_free", "on"), "reference_free", "unknown");
+                CaseFile.unpairedStep().option("loss", "kto,bco"),
+                "loss is \"kto,bco\"",
+                "expected");
+        all.add(
+                CaseFile.unpairedStep().option("reference_free", "on"),
+                "reference_free",
+                "unknown");
         all.add(
                 CaseFile.unpairedStep().option("tail_weight", "0.5"),
                 "tail_weight is 0.5",

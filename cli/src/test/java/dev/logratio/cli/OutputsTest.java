@@ -94,9 +94,7 @@ class OutputsTest {
                         .labels("labels", new long[] {0, 4, -100, 2, 1, 3, -100, -100}, 4, 2);
         assertEquals(expected, evaluate(backend, file).layout());
         expected.put("grad_logits", gradient + " [4, 5]");
-        assertEquals(
-                expected,
-                evaluate(backend, file.random("grad_tail", DType.F32, 4)).layout());
+        assertEquals(expected, evaluate(backend, file.random("grad_tail", DType.F32, 4)).layout());
     }
 
     @ParameterizedTest

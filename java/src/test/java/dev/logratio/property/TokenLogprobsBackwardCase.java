@@ -25,8 +25,7 @@ record TokenLogprobsBackwardCase(
         TokenRows rows = TokenRows.drawn(draw);
         Tensor[] upstream = new Tensor[4];
         Arrays.setAll(
-                upstream,
-                i -> upstream(draw, i == 0 ? rows.labels().shape() : rows.rowShape()));
+                upstream, i -> upstream(draw, i == 0 ? rows.labels().shape() : rows.rowShape()));
         boolean ofLogp = draw.chance(.7);
         boolean ofEntropy = !ofLogp || draw.chance(.5);
         boolean ofLse = draw.chance(.3);

@@ -13,8 +13,7 @@ import java.util.Set;
  *
  * @param perRow how many labels a row has, 0 where it has one that is no dimension
  */
-record TokenRows(
-        LogitRows rows, Tensor logits, Tensor labels, int perRow, TokenOptions options) {
+record TokenRows(LogitRows rows, Tensor logits, Tensor labels, int perRow, TokenOptions options) {
     static TokenRows drawn(Draw draw) {
         int vocabulary = draw.vocabulary();
         int most = vocabulary > 5000 ? 2 : 7;
@@ -30,8 +29,7 @@ record TokenRows(
         return of(draw, vocabulary, vocabulary, 0, shape);
     }
 
-    private static TokenRows of(
-            Draw draw, int vocabulary, int vocab, int perRow, long... shape) {
+    private static TokenRows of(Draw draw, int vocabulary, int vocab, int perRow, long... shape) {
         long rows = 1;
         long[] withColumns = Arrays.copyOf(shape, shape.length + 1);
         withColumns[shape.length] = vocabulary;
@@ -40,8 +38,7 @@ record TokenRows(
         }
         DType dtype = draw.logitType();
         TokenOptions drawnOptions = options(draw);
-        TokenOptions options =
-                vocab == vocabulary ? drawnOptions : drawnOptions.withVocab(vocab);
+        TokenOptions options = vocab == vocabulary ? drawnOptions : drawnOptions.withVocab(vocab);
         long[] labelShape = shape;
         if (perRow > 0) {
             labelShape = Arrays.copyOf(withColumns, withColumns.length);
@@ -60,12 +57,7 @@ record TokenRows(
     }
 
     private static double[] labels(
-            Draw draw,
-            double[] values,
-            int columns,
-            int vocab,
-            int perRow,
-            TokenOptions options) {
+            Draw draw, double[] values, int columns, int vocab, int perRow, TokenOptions options) {
         long ignored = options.ignoreIndex();
         double[] first = LogitRows.labels(draw, values, columns, ignored);
         for (int r = 0; r < first.length; r++) {

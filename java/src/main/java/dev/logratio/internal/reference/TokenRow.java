@@ -161,9 +161,7 @@ final class TokenRow {
         for (int k = 0; k < z.length && largest > Double.NEGATIVE_INFINITY; k++) {
             sum += isLabel[k] ? 0 : Math.exp(z[k] - largest);
         }
-        return sum == 0
-                ? Double.NEGATIVE_INFINITY
-                : (largest - z[top]) + Math.log(sum) - logSum;
+        return sum == 0 ? Double.NEGATIVE_INFINITY : (largest - z[top]) + Math.log(sum) - logSum;
     }
 
     /** The gradient of {@code upstream * log-prob(label)} with respect to the raw logits. */
@@ -224,7 +222,9 @@ final class TokenRow {
             boolean isLabel = place[k] > 0;
             double probability = Math.exp(logProbs[k]);
             double share = usesTail && !isLabel ? Math.exp(logProbs[k] - tail) : 0;
-            if (probability == 0 && share == 0 && (!isLabel || raw[k] == Double.NEGATIVE_INFINITY)) {
+            if (probability == 0
+                    && share == 0
+                    && (!isLabel || raw[k] == Double.NEGATIVE_INFINITY)) {
                 continue; // no gradient, whatever is upstream
             }
             double ofZ =
