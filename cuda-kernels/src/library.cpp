@@ -40,6 +40,7 @@ constexpr Table kTable = {
     .pair_loss = pair_loss,
     .unpaired_loss = unpaired_loss,
     .preference_step = preference_step,
+    .unpaired_step = unpaired_step,
     .divergence = divergence,
     .scoring_rule = scoring_rule,
     .bandwidth_probe = bandwidth_probe,

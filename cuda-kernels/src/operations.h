@@ -1,4 +1,5 @@
-// The operations of the table, each in the .cu of its name.
+// The operations of the table, each in the .cu of its name; those of examples beside those of
+// pairs.
 #pragma once
 
 #include "op/device_table.h"
@@ -11,6 +12,7 @@ lr_status sequence_logps(Execution* execution, const op::SequenceLogps* call);
 lr_status pair_loss(Execution* execution, const op::PairLoss* call);
 lr_status unpaired_loss(Execution* execution, const op::UnpairedLoss* call);
 lr_status preference_step(Execution* execution, const op::PreferenceStep* call);
+lr_status unpaired_step(Execution* execution, const op::UnpairedStep* call);
 lr_status divergence(Execution* execution, const op::Divergence* call);
 lr_status scoring_rule(Execution* execution, const op::ScoringRule* call);
 lr_status bandwidth_probe(Execution* execution, const op::BandwidthProbe* call);

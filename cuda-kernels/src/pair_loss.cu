@@ -6,6 +6,7 @@
 // between its passes over the pairs; pairs of any other loss are shared out over the grid.
 #include <algorithm>
 
+#include "examples.cuh"
 #include "operations.h"
 #include "pairs.cuh"
 
@@ -37,41 +38,26 @@ __global__ void __launch_bounds__(kListThreads, 2)
                            scratch});
 }
 
-// Every block takes the mean of the log-ratios given for kl itself, so that blocks need not meet.
-__device__ inline double mean_log_ratio(const op::TensorView& policy,
-                                        const op::TensorView& reference, BlockScratch* scratch) {
-  const int64_t count = policy.outer * policy.inner;
-  double sum[1] = {0};
-  for (int64_t k = threadIdx.x; k < count; k += kListThreads)
-    sum[0] += read_double(policy, k) - read_double(reference, k);
-  block_sum(sum, scratch);
-  return count > 0 ? math::positive_part(sum[0] / static_cast<double>(count)) : 0;
-}
-
 __global__ void __launch_bounds__(kListThreads)
     evaluate_example_losses(const LR_PARAMETER op::UnpairedLoss call) {
   LR_SHARED(BlockScratch, scratch, 1);
   const op::UnpairedLoss& t = call;
-  const double kl = t.kl_policy_logps.present
-                        ? mean_log_ratio(t.kl_policy_logps, t.kl_reference_logps, scratch)
-                        : 0;
+  const double kl = mean_log_ratio(t.kl_policy_logps, t.kl_reference_logps, scratch);
   if (blockIdx.x == 0 && threadIdx.x == 0)
     write(t.kl, 0, kl);
-  math::visit_unpaired(call.options, [&](const auto& loss) {
-    for (int64_t k = int64_t{blockIdx.x} * kListThreads + threadIdx.x; k < call.examples;
-         k += int64_t{gridDim.x} * kListThreads) {
-      const double ratio = read_double(t.policy_logps, k) - read_double(t.reference_logps, k);
-      const math::ExampleOutput<double> out =
-          loss.evaluate(ratio, read_double(t.chosen, k) > 0, kl);
-      const double upstream = t.grad_loss.present ? read_double(t.grad_loss, k)
-                                                  : 1.0 / static_cast<double>(call.examples);
-      const double gradient = math::vanishing_product(upstream, out.d_ratio);
-      write(t.loss, k, out.value);
-      write(t.rewards, k, call.options.beta * ratio);
-      write(t.grad_policy_logps, k, gradient);
-      write(t.grad_reference_logps, k, -gradient);
-    }
-  });
+  for_examples(
+      call.options, t.chosen, kl, int64_t{blockIdx.x} * kListThreads + threadIdx.x,
+      int64_t{gridDim.x} * kListThreads, call.examples,
+      [&](int64_t k) { return read_double(t.policy_logps, k) - read_double(t.reference_logps, k); },
+      [&](int64_t k, double ratio, const math::ExampleOutput<double>& out) {
+        const double upstream = t.grad_loss.present ? read_double(t.grad_loss, k)
+                                                    : 1.0 / static_cast<double>(call.examples);
+        const double gradient = math::vanishing_product(upstream, out.d_ratio);
+        write(t.loss, k, out.value);
+        write(t.rewards, k, call.options.beta * ratio);
+        write(t.grad_policy_logps, k, gradient);
+        write(t.grad_reference_logps, k, -gradient);
+      });
 }
 
 }  // namespace

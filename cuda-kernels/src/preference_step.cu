@@ -1,5 +1,7 @@
-// preference_step: logits to loss, gradient and metrics. Fused are token_logprobs, sequence_logps,
-// every loss of the list, their gradients back to the logits, and what a trainer logs.
+// preference_step and unpaired_step: logits to loss, gradient and metrics. Fused are
+// token_logprobs, sequence_logps, every loss of the list or the loss of single examples, the
+// gradients back to the logits, and what a trainer logs. The two are one chain: its rows and
+// sequences are the same, and pairs or examples a layer between them.
 //
 // The rows are read once forward, 2 or 4 bytes per element, and read and written once backward, 4
 // or 8; between lie some tens of bytes per token. Rows that do not count are not read, and get
@@ -12,12 +14,13 @@
 //   forward   a warp or a block a row; figures of each token to the workspace. Few long rows are
 //             shared out by segment, and a second launch merges these
 //   tokens    a block a part of a sequence: sums over its tokens
-//   pairs     one block: sequences, losses and metrics
+//   pairs     one block: sequences, losses and metrics; or examples
 //   backward  a warp or a block a row again. A row's coefficient is four numbers away, so that no
 //             pass over the tokens is needed for it. With metrics it leaves each row's sum of
 //             squares and number of non-finite values behind
 //   norm      only with metrics and a gradient: a grid adds these up, in a fixed order
 #include "operations.h"
+#include "step_examples.cuh"
 #include "step_pairs.cuh"
 #include "token_backward.cuh"
 #include "token_forward.cuh"
@@ -120,7 +123,7 @@ struct StepUpstream {
 
   Mask mask;
   int64_t columns;
-  int64_t pairs;
+  int64_t chosen;              // sequences, the first ones
   int64_t length;              // of a sequence, where they are padded
   const int64_t* sequence_of;  // of each row, where they are packed; or null
   const double* weights;       // of tokens in their sums; null: those of the mask
@@ -136,9 +139,9 @@ struct StepUpstream {
     if (!math::counts(weight))
       return up;
     const int64_t sequence = sequence_of != nullptr ? sequence_of[r] : r / length;
-    up.grad_logp =
-        math::token_gradient(sequence_gradient[sequence], weights != nullptr ? weights[r] : weight,
-                             sequences[sequence].divisor, *chosen_token_gradient, sequence < pairs);
+    up.grad_logp = math::token_gradient(
+        sequence_gradient[sequence], weights != nullptr ? weights[r] : weight,
+        sequences[sequence].divisor, *chosen_token_gradient, sequence < chosen);
     if (!up.is_zero())
       up.norm = norms[r];
     return up;
@@ -201,40 +204,44 @@ __global__ void __launch_bounds__(kListThreads) step_norm(const LR_PARAMETER Ste
   metrics->nonfinite += static_cast<int64_t>(sums.nonfinite);
 }
 
-template <class Watch>
-void launch_step_backward(const op::PreferenceStep& step, const BackwardRows& rows,
-                          const StepPairs& pairs, RowTotals* totals, const Machine& machine) {
-  const StepSequences& sequences = pairs.sequences;
+// What a chain is asked for besides the figures that its call has views of.
+struct StepNeeds {
+  bool every_figure;  // of counted tokens, beside their log-probs
+  bool every_token;   // those of weight 0 after the tail weight, too
+  int64_t chosen;     // sequences, the first ones, with a gradient of their own for each token
+};
+
+template <class Watch, class Layer>
+void launch_step_backward(const op::Step& step, const StepNeeds& needs, const BackwardRows& rows,
+                          const Layer& layer, RowTotals* totals, const Machine& machine) {
+  const StepSequences& sequences = layer.sequences;
   const StepUpstream<Watch> upstream{
-      sequences.shape.mask,  step.logits.columns,         step.pairs,      step.length,
+      sequences.shape.mask,  step.logits.columns,         needs.chosen,    step.length,
       sequences.sequence_of, sequences.weights,           sequences.norms, sequences.of,
-      pairs.total_gradient,  pairs.chosen_token_gradient, totals};
+      layer.total_gradient,  layer.chosen_token_gradient, totals};
   launch_backward(rows, upstream, false, machine);
 }
 
-}  // namespace
-
-lr_status preference_step(Execution* execution, const op::PreferenceStep* step) {
+// Layer is StepPairs or StepExamples, with the kernel that takes it; plan(workspace, layer) fills
+// in what is its own.
+template <class Layer, class Plan>
+lr_status run_step(Execution* execution, const op::Step* step, const StepNeeds& needs,
+                   std::initializer_list<const op::TensorView*> outputs, void (*kernel)(Layer),
+                   Plan&& plan) {
   return run(execution, [&] {
     const Machine machine(*execution);
-    const int64_t sequences = 2 * step->pairs, rows = step->rows();
-    const bool metrics = step->metrics != nullptr, everything = metrics || step->wpo,
+    const int64_t sequences = step->sequences, rows = step->rows();
+    const bool metrics = step->metrics != nullptr, everything = metrics || needs.every_figure,
                has_backward = step->wants_gradient && rows > 0;
-    const bool sft = std::any_of(step->losses, step->losses + step->loss_count, [](const auto& l) {
-      return math::loss_info(l.options.loss)->kind == LR_LOSS_AUXILIARY;
-    });
-    const bool wants_figures = everything || sft,
+    const bool wants_figures = everything || needs.every_token,
                drops_rows = step->sequence.tail_weight == 0 && !wants_figures;
 
     Workspace workspace(*execution);
     const auto take = [&]<class T>(bool wanted, int64_t count) {
       return wanted ? workspace.take<T>(count) : nullptr;
     };
-    StepPairs pairs{};
-    pairs.pairs = step->pairs;
-    pairs.wpo = step->wpo;
-    pairs.losses = step->losses_out;
-    pairs.metrics = step->metrics;
+    Layer layer{};
+    layer.metrics = step->metrics;
     int64_t* const offsets = take_offsets(workspace, step->cu_seqlens, sequences);
     const math::SequenceSpans spans{sequences, step->length, offsets};
     const bool packed = step->cu_seqlens.present;
@@ -245,7 +252,7 @@ lr_status preference_step(Execution* execution, const op::PreferenceStep* step) 
     math::TokenFigures* const figures =
         take.template operator()<math::TokenFigures>(wants_figures, rows);
     const int64_t parts = shape.cut.parts;
-    pairs.sequences = {shape,
+    layer.sequences = {shape,
                        take.template operator()<double>(shape.has_tails(), rows),
                        take.template operator()<int64_t>(shape.has_tails() && has_parts, parts),
                        norms,
@@ -258,7 +265,7 @@ lr_status preference_step(Execution* execution, const op::PreferenceStep* step) 
                        step->counts,
                        take.template operator()<int64_t>(packed && has_backward, rows),
                        execution->bad_values};
-    plan_pairs(*step, workspace, &pairs);
+    plan(workspace, &layer);
 
     const ForwardRows forward = forward_rows_of(step->logits, rows, step->transform, step->labels,
                                                 metrics, execution->bad_values, machine);
@@ -279,16 +286,18 @@ lr_status preference_step(Execution* execution, const op::PreferenceStep* step) 
       norm.of_parts = workspace.take<RowTotals>(norm.cut.parts);
       norm.arrivals = workspace.take<uint32_t>(1);
     }
-    pairs.cleared = norm.arrivals;
+    layer.cleared = norm.arrivals;
     if (!workspace.ready())
       return;
 
     for (const op::TensorView* output : {&step->losses_out, &step->logps, &step->counts})
       poison(*output);
+    for (const op::TensorView* output : outputs)
+      poison(*output);
     if (has_backward && step->gradient.base != step->logits.base)
       poison(step->gradient, rows);
     launch_copy(step->cu_seqlens, sequences, rows, offsets, execution->bad_values, machine.stream);
-    const StepSequences& tokens = pairs.sequences;
+    const StepSequences& tokens = layer.sequences;
     if (rows > 0) {
       if (shape.has_tails())
         launch_weights(tokens, machine.stream);
@@ -297,16 +306,38 @@ lr_status preference_step(Execution* execution, const op::PreferenceStep* step) 
                      everything ? Wanted::everything : Wanted::logp, partials, machine);
     }
     launch(step_tokens, grid_of(parts), kListThreads, 0, machine.stream, tokens);
-    launch(step_pairs, 1, kListThreads, 0, machine.stream, pairs);
+    launch(kernel, 1, kListThreads, 0, machine.stream, layer);
     if (!has_backward)
       return;
     if (metrics) {
-      launch_step_backward<Totals>(*step, backward, pairs, totals, machine);
+      launch_step_backward<Totals>(*step, needs, backward, layer, totals, machine);
       launch(step_norm, grid_of(norm.cut.parts), kListThreads, 0, machine.stream, norm);
     } else {
-      launch_step_backward<Unwatched>(*step, backward, pairs, nullptr, machine);
+      launch_step_backward<Unwatched>(*step, needs, backward, layer, nullptr, machine);
     }
   });
+}
+
+}  // namespace
+
+lr_status preference_step(Execution* execution, const op::PreferenceStep* step) {
+  const bool sft = std::any_of(step->losses, step->losses + step->loss_count, [](const auto& l) {
+    return math::loss_info(l.options.loss)->kind == LR_LOSS_AUXILIARY;
+  });
+  return run_step(execution, step, {step->wpo, sft, step->pairs}, {}, step_pairs,
+                  [&](Workspace& workspace, StepPairs* pairs) {
+                    pairs->pairs = step->pairs;
+                    pairs->wpo = step->wpo;
+                    pairs->losses = step->losses_out;
+                    plan_pairs(*step, workspace, pairs);
+                  });
+}
+
+lr_status unpaired_step(Execution* execution, const op::UnpairedStep* step) {
+  return run_step(execution, step, {false, false, 0}, {&step->rewards, &step->kl}, step_examples,
+                  [&](Workspace& workspace, StepExamples* examples) {
+                    plan_examples(*step, workspace, examples);
+                  });
 }
 
 }  // namespace logratio::device

@@ -596,6 +596,63 @@ typedef struct lr_preference_step_args {
 } lr_preference_step_args;
 LR_API lr_status lr_preference_step(const lr_preference_step_args* args);
 
+/* ---- unpaired_step: the same chain for examples that are each marked good or bad ---- */
+
+/*
+ *   logits [B,T,V]                 float32, bfloat16 or float16, shifted: logits[t] predicts
+ *                                  labels[t]
+ *   labels [B,T] int
+ *   mask [B,T]                     optional
+ *   chosen [B]                     bool or uint8: whether the example is a desirable one
+ *   reference_logps [B] float      reduced with the same mask and options; or
+ *   reference_token_logps [B,T] float; exactly one of the two
+ *   kl_policy_logps, kl_reference_logps [C] float
+ *                                  of kto, optional: kl is max(0, the mean of their differences),
+ *                                  without a gradient; 0 without them
+ *   weights [B] float              finite and >= 0, default 1: each example's loss and gradient is
+ *                                  multiplied by its own; the mean stays over B
+ *   grad_loss [1] float            upstream gradient of the loss, default 1: scales grad_logits
+ *                                  alone
+ *   loss_options                   kto, apo_zero_unpaired or bco
+ *   sequence_options               tail_weight is 1, as no example shares tokens with another
+ *   outputs: losses [B], logps [B], counts [B], rewards [B] (beta times the log-ratio), kl [1]
+ *            float; grad_logits as the logits, which it may be (in place); metrics
+ *   cu_seqlens [B+1] int           packed sequences, as in lr_preference_step: [N,V] and [N]
+ * Which tokens count, what is read, and where `metrics` lies, is as in lr_preference_step. In the
+ * metrics, loss is the mean over the examples; rewards_chosen and rewards_rejected are the means
+ * over the examples of their side, 0 where there are none, and rewards_margin is their difference;
+ * token_accuracy, logits_chosen and logits_rejected are of the counted tokens of that side's
+ * examples; rewards_accuracy, which takes pairs, is 0.
+ */
+typedef struct lr_unpaired_step_args {
+  uint64_t size;
+  char* error;
+  uint64_t error_capacity;
+  const lr_loss_options* loss_options;
+  lr_token_options token_options;
+  lr_sequence_options sequence_options;
+  const DLTensor* logits;
+  const DLTensor* labels;
+  const DLTensor* mask;
+  const DLTensor* chosen;
+  const DLTensor* reference_logps;
+  const DLTensor* reference_token_logps;
+  const DLTensor* kl_policy_logps;
+  const DLTensor* kl_reference_logps;
+  const DLTensor* weights;
+  const DLTensor* grad_loss;
+  const DLTensor* losses;
+  const DLTensor* logps;
+  const DLTensor* counts;
+  const DLTensor* rewards;
+  const DLTensor* kl;
+  const DLTensor* grad_logits;
+  lr_step_metrics* metrics;
+  lr_cuda* cuda; /* needed with CUDA tensors, NULL otherwise */
+  const DLTensor* cu_seqlens;
+} lr_unpaired_step_args;
+LR_API lr_status lr_unpaired_step(const lr_unpaired_step_args* args);
+
 /* ---- divergence: how far two rows of probabilities are apart ---- */
 
 typedef enum lr_divergence_kind {

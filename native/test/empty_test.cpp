@@ -184,6 +184,32 @@ TEST(Empty, PreferenceStep) {
   }
 }
 
+TEST(Empty, UnpairedStep) {
+  for (const int64_t huge : kHuge) {
+    for (const std::vector<int64_t>& shape :
+         {std::vector<int64_t>{0, huge, huge}, {0, 3, huge}, {2, 0, huge}}) {
+      const std::vector<int64_t> rows(shape.begin(), shape.end() - 1);
+      Shaped logits(D::bf16, shape), labels(D::i64, rows), reference(D::f32, rows),
+          gradient(D::bf16, shape);
+      Tensor chosen(D::boolean, {shape[0]});
+      const lr_loss_options options = loss_options("apo_zero_unpaired");
+      lr_step_metrics metrics{};
+      auto args = make_args<lr_unpaired_step_args>();
+      args.loss_options = &options;
+      args.token_options = default_token_options();
+      args.sequence_options = default_sequence_options();
+      args.logits = logits;
+      args.labels = labels;
+      args.chosen = chosen;
+      args.reference_token_logps = reference;
+      args.grad_logits = gradient;
+      args.metrics = &metrics;
+      EXPECT_EQ(call(lr_unpaired_step, args), LR_OK) << lr_last_error();
+      EXPECT_EQ(metrics.loss, shape[0] == 0 ? 0 : .5);
+    }
+  }
+}
+
 // Nothing is empty here: an output of 2^40 elements that all lie in one place is refused without a
 // look at each of them.
 TEST(Empty, BroadcastOutput) {

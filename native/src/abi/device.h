@@ -15,6 +15,12 @@ void check_device_type(DLDeviceType type);
 // The library for devices of such a type; opened when it is first needed.
 const device::Table& table_of(DLDeviceType type);
 
+// Metrics that kernels write.
+inline void check_device_metrics(const lr_step_metrics* metrics) {
+  if (reinterpret_cast<uintptr_t>(metrics) % alignof(lr_step_metrics) != 0)
+    invalid("metrics is not aligned to 8 bytes");
+}
+
 // Host memory, or one device. Made first in an operation, from its operands (NULL ones do not
 // count) and the `cuda` field.
 class Placement {

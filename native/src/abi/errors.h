@@ -90,6 +90,10 @@ struct Published<lr_unpaired_loss_args> {
   static constexpr uint64_t size = 128;
 };
 template <>
+struct Published<lr_unpaired_step_args> {
+  static constexpr uint64_t size = 224;
+};
+template <>
 struct Published<lr_divergence_args> {
   static constexpr uint64_t size = 160;
 };

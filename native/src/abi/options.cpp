@@ -145,6 +145,22 @@ const LossInfo& check_loss_options(const lr_loss_options* options) {
   return *loss;
 }
 
+const LossInfo& check_unpaired_loss(const lr_loss_options* options) {
+  const LossInfo& loss = check_loss_options(options);
+  if (loss.kind != LR_LOSS_UNPAIRED) {
+    invalid(std::string("loss is ") + loss.name + ", expected " +
+            loss_names([](const LossInfo& one) { return one.kind == LR_LOSS_UNPAIRED; }));
+  }
+  return loss;
+}
+
+void check_kl(const DLTensor* kl_policy_logps, const LossInfo& loss) {
+  if (kl_policy_logps != nullptr && !loss.uses_kl) {
+    invalid("kl_policy_logps is given, expected it only with the loss " +
+            loss_names([](const LossInfo& one) { return one.uses_kl; }) + ", not " + loss.name);
+  }
+}
+
 void check_pairs(const Operand& operand, int64_t pairs, const LossInfo& loss) {
   if (loss.variance && pairs == 1) {
     mismatch(operand, std::string("at least 2 pairs, or none, as loss ") + loss.name +

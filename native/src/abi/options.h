@@ -15,6 +15,10 @@ std::string loss_names(bool (*which)(const math::LossInfo&));
 
 // The checked options of a loss, with its description.
 const math::LossInfo& check_loss_options(const lr_loss_options* options);
+// The same of a loss of single examples.
+const math::LossInfo& check_unpaired_loss(const lr_loss_options* options);
+// Log-probs for a KL divergence come with a loss that uses one.
+void check_kl(const DLTensor* kl_policy_logps, const math::LossInfo& loss);
 // Statistics of a loss may need two pairs; none at all is fine. The operand is one that has them.
 void check_pairs(const Operand& operand, int64_t pairs, const math::LossInfo& loss);
 // "beta_kl".

@@ -91,8 +91,7 @@ void check_for_device(const std::vector<op::WeightedLoss>& losses, const lr_step
     invalid("loss_count is " + std::to_string(losses.size()) + ", expected at most " +
             std::to_string(op::kMaxStepLosses) + " on a device");
   }
-  if (reinterpret_cast<uintptr_t>(metrics) % alignof(lr_step_metrics) != 0)
-    invalid("metrics is not aligned to 8 bytes");
+  check_device_metrics(metrics);
 }
 
 }  // namespace
@@ -137,6 +136,7 @@ lr_status lr_preference_step(const lr_preference_step_args* args) {
     operands.check_apart();
     if (call.rows() == 0 && !call.cu_seqlens)
       shrink(a, &call);
+    call.sequences = 2 * call.pairs;
     if (placement.on_device()) {
       check_for_device(losses, a.metrics);
       return placement.run(&device::Table::preference_step, call);

@@ -29,18 +29,10 @@ lr_status lr_unpaired_loss(const lr_unpaired_loss_args* args) {
     };
     const Placement placement(list, a.cuda);
     Operands operands(list);
-    const math::LossInfo& loss = check_loss_options(a.loss_options);
-    if (loss.kind != LR_LOSS_UNPAIRED) {
-      invalid(std::string("loss is ") + loss.name + ", expected " +
-              loss_names([](const math::LossInfo& one) { return one.kind == LR_LOSS_UNPAIRED; }));
-    }
+    const math::LossInfo& loss = check_unpaired_loss(a.loss_options);
     call.options = *a.loss_options;
     operands.check_presence();
-    if (a.kl_policy_logps != nullptr && !loss.uses_kl) {
-      invalid("kl_policy_logps is given, expected it only with the loss " +
-              loss_names([](const math::LossInfo& one) { return one.uses_kl; }) + ", not " +
-              loss.name);
-    }
+    check_kl(a.kl_policy_logps, loss);
     operands.check_tensors();
     call.examples = operands.size('B');
     operands.check_apart();

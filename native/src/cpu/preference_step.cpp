@@ -11,9 +11,9 @@
 #include "cpu/isa.h"
 #include "cpu/pair_loss.h"
 #include "cpu/sequence_logps.h"
+#include "cpu/step.h"
 #include "math/losses.h"
 #include "math/sequence.h"
-#include "math/step.h"
 
 namespace logratio::cpu {
 namespace {
@@ -35,23 +35,24 @@ struct CountedRows {
 };
 
 // Everything about the pairs, one element per pair.
-struct Pairs {
-  explicit Pairs(int64_t count)
-      : loss(count), chosen_rewards(count), rejected_rewards(count), gradient(2 * count) {}
-  std::vector<double> loss, chosen_rewards, rejected_rewards;
-  std::vector<double> gradient;  // [2 pairs]: of the mean loss by each sequence's log-prob
-  double by_chosen_token = 0;    // of sft, by the log-prob of each counted chosen token
+struct Pairs : StepLosses {
+  explicit Pairs(int64_t count) : chosen_rewards(count), rejected_rewards(count) {
+    loss.resize(count);
+    gradient.resize(2 * count);
+  }
+  std::vector<double> chosen_rewards, rejected_rewards;
 };
 
 class Step {
  public:
-  explicit Step(const op::PreferenceStep& call)
+  Step(const op::Step& call, StepNeeds needs, StepLayer& layer)
       : call_(call),
-        spans_(read_spans(2 * call.pairs, call.length, call.cu_seqlens, &offsets_)),
+        needs_(needs),
+        layer_(layer),
+        spans_(read_spans(call.sequences, call.length, call.cu_seqlens, &offsets_)),
         labels_(read_labels(call.labels)),
         mask_(read_mask(call.mask, call.rows())),
-        sequences_(static_cast<size_t>(2 * call.pairs)),
-        pairs_(call.pairs) {
+        sequences_(static_cast<size_t>(call.sequences)) {
     for (size_t row = 0; row < mask_.size(); ++row) {
       if (labels_[row] < 0)
         mask_[row] = 0;
@@ -63,28 +64,25 @@ class Step {
   void run() {
     read_rows();
     sum_sequences();
-    evaluate_losses();
+    layer_.evaluate(sequences_, sums_);
     GradientTotals totals{0, 0};
     if (call_.wants_gradient)
       write_gradient(&totals);
     if (call_.losses_out)
-      write(call_.losses_out, 0, call_.pairs, pairs_.loss.data());
+      write(call_.losses_out, 0, call_.losses_out.size(), layer_.losses().loss.data());
     if (call_.logps)
-      write_each(call_.logps, 2 * call_.pairs, [&](int64_t b) { return sequences_[b].logp; });
+      write_each(call_.logps, call_.sequences, [&](int64_t b) { return sequences_[b].logp; });
     if (call_.counts)
-      write_each(call_.counts, 2 * call_.pairs, [&](int64_t b) { return sequences_[b].count; });
+      write_each(call_.counts, call_.sequences, [&](int64_t b) { return sequences_[b].count; });
     if (call_.metrics != nullptr)
       *call_.metrics = metrics(totals);
   }
 
  private:
-  bool is_chosen(int64_t sequence) const { return sequence < call_.pairs; }
-
   // The loss alone needs the tokens whose weight the tail left above 0; all else is about every
   // token that the mask counts.
   void read_rows() {
-    const bool every_token = call_.metrics != nullptr || call_.wpo ||
-                             std::any_of(call_.losses, call_.losses + call_.loss_count, is_sft);
+    const bool every_token = call_.metrics != nullptr || needs_.every_token;
     const std::vector<double>& weights = every_token ? mask_ : weights_;
     for (size_t row = 0; row < weights.size(); ++row) {
       if (!math::counts(weights[row]))
@@ -94,10 +92,11 @@ class Step {
     }
     counted_.figures.resize(counted_.rows.size());
     Scratch scratch;
-    kernels().token_forward({call_.logits, call_.transform, call_.metrics != nullptr || call_.wpo,
-                             static_cast<int64_t>(counted_.rows.size()), counted_.rows.data(),
-                             counted_.labels.data(), counted_.figures.data()},
-                            scratch);
+    kernels().token_forward(
+        {call_.logits, call_.transform, call_.metrics != nullptr || needs_.every_figure,
+         static_cast<int64_t>(counted_.rows.size()), counted_.rows.data(), counted_.labels.data(),
+         counted_.figures.data()},
+        scratch);
   }
 
   void sum_sequences() {
@@ -112,11 +111,11 @@ class Step {
         ++sequence;
       sequences_[sequence].add(math::token_figures(figures, right));
     }
-    const std::vector<double> reference = read_all(call_.reference_logps, 2 * call_.pairs, 0),
+    const std::vector<double> reference = read_all(call_.reference_logps, call_.sequences, 0),
                               reference_tokens =
                                   read_all(call_.reference_token_logps,
                                            call_.reference_token_logps ? call_.rows() : 0, 0);
-    for (int64_t b = 0; b < 2 * call_.pairs; ++b) {
+    for (int64_t b = 0; b < call_.sequences; ++b) {
       const int64_t first = spans_.begin(b);
       const auto reduced = [&](const std::vector<double>& logps) {
         return reduce_sequence(call_.sequence, spans_.size(b), weights_.data() + first,
@@ -128,22 +127,66 @@ class Step {
       sequences_[b].divisor = sum.divisor;
       sequences_[b].reference =
           call_.reference_token_logps ? reduced(reference_tokens).logp : reference[b];
-      sums_.add(sequences_[b], is_chosen(b));
+      sums_.add(sequences_[b], layer_.is_chosen(b));
     }
   }
 
-  double wpo_weight(int64_t pair) const {
-    return call_.wpo ? math::wpo_weight(sequences_[pair], sequences_[call_.pairs + pair]) : 1;
+  void write_gradient(GradientTotals* totals) const {
+    const StepLosses& losses = layer_.losses();
+    std::vector<math::RowUpstream> upstream(mask_.size(), {-1, {}, 0, 0, 0});
+    int64_t sequence = 0;
+    for (size_t k = 0; k < counted_.rows.size(); ++k) {
+      const int64_t row = counted_.rows[k];
+      while (row >= spans_.end(sequence))
+        ++sequence;
+      upstream[row] = {counted_.labels[k], counted_.figures[k].norm, 0,
+                       math::token_gradient(losses.gradient[sequence], weights_[row],
+                                            sequences_[sequence].divisor, losses.by_chosen_token,
+                                            layer_.is_chosen(sequence)),
+                       0};
+    }
+    Scratch scratch;
+    kernels().token_backward({call_.logits, call_.gradient, call_.transform, call_.rows(),
+                              upstream.data(), call_.metrics != nullptr ? totals : nullptr},
+                             scratch);
   }
 
-  void evaluate_losses() {
+  lr_step_metrics metrics(const GradientTotals& totals) const {
+    lr_step_metrics metrics = layer_.metrics(sums_);
+    metrics.grad_norm = std::sqrt(totals.squares);
+    metrics.nonfinite += totals.nonfinite;
+    return metrics;
+  }
+
+  const op::Step& call_;
+  const StepNeeds needs_;
+  StepLayer& layer_;
+  std::vector<int64_t> offsets_;
+  const math::SequenceSpans spans_;
+  std::vector<int64_t> labels_;
+  std::vector<double> mask_;     // 0 where the label is ignored
+  std::vector<double> weights_;  // of tokens in their sums, after the tail weight
+  CountedRows counted_;
+  std::vector<SequenceFigures> sequences_;
+  StepSums sums_{};
+};
+
+// The losses of the list, over pairs.
+class PairLayer : public StepLayer {
+ public:
+  explicit PairLayer(const op::PreferenceStep& call) : call_(call), pairs_(call.pairs) {}
+
+  bool is_chosen(int64_t sequence) const override { return sequence < call_.pairs; }
+
+  void evaluate(std::vector<SequenceFigures>& sequences, const StepSums& sums) override {
+    sequences_ = &sequences;
     bool rewarded = false;
     for (const WeightedLoss* loss = call_.losses; loss != call_.losses + call_.loss_count; ++loss) {
       if (is_sft(*loss)) {
         for (double& value : pairs_.loss)
-          value += math::vanishing_product(loss->weight, sums_.sft());
-        if (sums_.chosen_tokens > 0)
-          pairs_.by_chosen_token -= loss->weight / sums_.chosen_tokens;
+          value += math::vanishing_product(loss->weight, sums.sft());
+        if (sums.chosen_tokens > 0)
+          pairs_.by_chosen_token -= loss->weight / sums.chosen_tokens;
       } else {
         add_paired(*loss, !rewarded);
         rewarded = true;
@@ -151,15 +194,26 @@ class Step {
     }
   }
 
+  const StepLosses& losses() const override { return pairs_; }
+
+  lr_step_metrics metrics(const StepSums& tokens) const override {
+    math::PairMetricSums sums{};
+    for (int64_t k = 0; k < call_.pairs; ++k)
+      sums.add(pairs_.loss[k], pairs_.chosen_rewards[k], pairs_.rejected_rewards[k]);
+    return math::step_metrics(sums, static_cast<double>(call_.pairs), tokens);
+  }
+
+ private:
+  double wpo_weight(int64_t pair) const {
+    return call_.wpo ? math::wpo_weight((*sequences_)[pair], (*sequences_)[call_.pairs + pair]) : 1;
+  }
+
   // A field of the sequences' figures, of the chosen ones or of the rejected ones.
   TensorView field(double SequenceFigures::*member, int64_t first) {
-    constexpr int64_t kStride = sizeof(SequenceFigures) / sizeof(double);
-    double* const data =
-        sequences_.empty() ? nullptr : &(sequences_[first % sequences_.size()].*member);
-    return {true, ElementType::f64, data, 1, call_.pairs, 0, kStride};
+    return field_of(*sequences_, member, first, call_.pairs);
   }
   static TensorView view(std::vector<double>& values, int64_t first, int64_t count) {
-    return {true, ElementType::f64, values.data() + first, 1, count, 0, 1};
+    return view_of(values.data() + first, count);
   }
 
   void add_paired(const WeightedLoss& loss, bool is_first) {
@@ -199,49 +253,21 @@ class Step {
     }
   }
 
-  void write_gradient(GradientTotals* totals) const {
-    std::vector<math::RowUpstream> upstream(mask_.size(), {-1, {}, 0, 0, 0});
-    int64_t sequence = 0;
-    for (size_t k = 0; k < counted_.rows.size(); ++k) {
-      const int64_t row = counted_.rows[k];
-      while (row >= spans_.end(sequence))
-        ++sequence;
-      upstream[row] = {counted_.labels[k], counted_.figures[k].norm, 0,
-                       math::token_gradient(pairs_.gradient[sequence], weights_[row],
-                                            sequences_[sequence].divisor, pairs_.by_chosen_token,
-                                            is_chosen(sequence)),
-                       0};
-    }
-    Scratch scratch;
-    kernels().token_backward({call_.logits, call_.gradient, call_.transform, call_.rows(),
-                              upstream.data(), call_.metrics != nullptr ? totals : nullptr},
-                             scratch);
-  }
-
-  lr_step_metrics metrics(const GradientTotals& totals) const {
-    math::PairMetricSums sums{};
-    for (int64_t k = 0; k < call_.pairs; ++k)
-      sums.add(pairs_.loss[k], pairs_.chosen_rewards[k], pairs_.rejected_rewards[k]);
-    lr_step_metrics metrics = math::step_metrics(sums, static_cast<double>(call_.pairs), sums_);
-    metrics.grad_norm = std::sqrt(totals.squares);
-    metrics.nonfinite += totals.nonfinite;
-    return metrics;
-  }
-
   const op::PreferenceStep& call_;
-  std::vector<int64_t> offsets_;
-  const math::SequenceSpans spans_;
-  std::vector<int64_t> labels_;
-  std::vector<double> mask_;     // 0 where the label is ignored
-  std::vector<double> weights_;  // of tokens in their sums, after the tail weight
-  CountedRows counted_;
-  std::vector<SequenceFigures> sequences_;
-  StepSums sums_{};
+  std::vector<SequenceFigures>* sequences_ = nullptr;
   Pairs pairs_;
 };
 
 }  // namespace
 
-void preference_step(const op::PreferenceStep& call) { Step(call).run(); }
+void run_step(const op::Step& call, StepNeeds needs, StepLayer& layer) {
+  Step(call, needs, layer).run();
+}
+
+void preference_step(const op::PreferenceStep& call) {
+  const bool sft = std::any_of(call.losses, call.losses + call.loss_count, is_sft);
+  PairLayer pairs(call);
+  run_step(call, {call.wpo || sft, call.wpo}, pairs);
+}
 
 }  // namespace logratio::cpu

@@ -1,4 +1,4 @@
-// What a preference step makes of the figures of tokens and pairs: WPO's weights, the gradient by
+// What a step makes of the figures of tokens, pairs and examples: WPO's weights, the gradient by
 // each token, and the metrics that a trainer logs.
 #pragma once
 
@@ -104,19 +104,49 @@ struct PairMetricSums {
   }
 };
 
+// The same of single examples.
+struct ExampleMetricSums {
+  double loss, chosen, rejected, chosen_examples, rejected_examples, nonfinite;
+
+  LR_FORCE_INLINE LR_HD void add(double example_loss, double reward, bool is_chosen) {
+    loss += example_loss;
+    chosen += is_chosen ? reward : 0;
+    rejected += is_chosen ? 0 : reward;
+    chosen_examples += is_chosen ? 1 : 0;
+    rejected_examples += is_chosen ? 0 : 1;
+    nonfinite += ::fabs(example_loss) < kInfinity ? 0 : 1;
+  }
+};
+
+// What the tokens alone tell.
+LR_FORCE_INLINE LR_HD lr_step_metrics token_metrics(const StepSums& tokens) {
+  lr_step_metrics metrics{};
+  metrics.entropy = mean_of(tokens.entropy, tokens.chosen_tokens + tokens.rejected_tokens);
+  metrics.token_accuracy = mean_of(tokens.right, tokens.chosen_tokens);
+  metrics.logits_chosen = mean_of(tokens.chosen_raw, tokens.chosen_tokens);
+  metrics.logits_rejected = mean_of(tokens.rejected_raw, tokens.rejected_tokens);
+  return metrics;
+}
+
 // All but the norm of the gradient, and what of it is not finite.
 LR_FORCE_INLINE LR_HD lr_step_metrics step_metrics(const PairMetricSums& sums, double pairs,
                                                    const StepSums& tokens) {
-  lr_step_metrics metrics{};
+  lr_step_metrics metrics = token_metrics(tokens);
   metrics.loss = mean_of(sums.loss, pairs);
   metrics.rewards_chosen = mean_of(sums.chosen, pairs);
   metrics.rewards_rejected = mean_of(sums.rejected, pairs);
   metrics.rewards_margin = mean_of(sums.margin, pairs);
   metrics.rewards_accuracy = mean_of(sums.right, pairs);
-  metrics.entropy = mean_of(tokens.entropy, tokens.chosen_tokens + tokens.rejected_tokens);
-  metrics.token_accuracy = mean_of(tokens.right, tokens.chosen_tokens);
-  metrics.logits_chosen = mean_of(tokens.chosen_raw, tokens.chosen_tokens);
-  metrics.logits_rejected = mean_of(tokens.rejected_raw, tokens.rejected_tokens);
+  metrics.nonfinite = static_cast<int64_t>(sums.nonfinite);
+  return metrics;
+}
+LR_FORCE_INLINE LR_HD lr_step_metrics step_metrics(const ExampleMetricSums& sums,
+                                                   const StepSums& tokens) {
+  lr_step_metrics metrics = token_metrics(tokens);
+  metrics.loss = mean_of(sums.loss, sums.chosen_examples + sums.rejected_examples);
+  metrics.rewards_chosen = mean_of(sums.chosen, sums.chosen_examples);
+  metrics.rewards_rejected = mean_of(sums.rejected, sums.rejected_examples);
+  metrics.rewards_margin = metrics.rewards_chosen - metrics.rewards_rejected;
   metrics.nonfinite = static_cast<int64_t>(sums.nonfinite);
   return metrics;
 }

@@ -16,6 +16,7 @@
 #include "op/scoring_rule.h"
 #include "op/sequence_logps.h"
 #include "op/token_logprobs.h"
+#include "op/unpaired_step.h"
 
 namespace logratio::device {
 
@@ -68,6 +69,7 @@ struct Table {
   lr_status (*pair_loss)(Execution* execution, const op::PairLoss* call);
   lr_status (*unpaired_loss)(Execution* execution, const op::UnpairedLoss* call);
   lr_status (*preference_step)(Execution* execution, const op::PreferenceStep* call);
+  lr_status (*unpaired_step)(Execution* execution, const op::UnpairedStep* call);
   lr_status (*divergence)(Execution* execution, const op::Divergence* call);
   lr_status (*scoring_rule)(Execution* execution, const op::ScoringRule* call);
   lr_status (*bandwidth_probe)(Execution* execution, const op::BandwidthProbe* call);

@@ -1,9 +1,7 @@
 // preference_step as a side runs it.
 #pragma once
 
-#include "logratio.h"
-#include "op/logit_rows.h"
-#include "op/tensor_view.h"
+#include "op/step.h"
 
 namespace logratio::op {
 
@@ -14,28 +12,12 @@ struct WeightedLoss {
   double weight;
 };
 
-struct PreferenceStep {
+// Its sequences are 2 * pairs: the chosen answers, then the rejected ones.
+struct PreferenceStep : Step {
   const WeightedLoss* losses;
   int loss_count;
   bool wpo;  // each pair's losses, sft's aside, are multiplied by its detached WPO weight
-  lr_sequence_options sequence;
   int64_t pairs;
-  int64_t length;         // of each sequence, or math::kPacked
-  TensorView cu_seqlens;  // [2 pairs + 1], where they are packed; unchecked in device memory
-  LogitRows logits;       // a row of each token
-  RowTransform transform;
-  Labels labels;               // of each token
-  TensorView mask;             // the same shape; may be absent
-  TensorView reference_logps;  // at most one of the two references is present
-  TensorView reference_token_logps;
-  TensorView losses_out;  // [pairs]
-  TensorView logps;       // [2 pairs]
-  TensorView counts;      // [2 pairs]
-  bool wants_gradient;
-  LogitRows gradient;        // may be the logits
-  lr_step_metrics* metrics;  // null: not wanted; on a device it lies in its memory
-
-  int64_t rows() const { return labels.values.size(); }
 };
 
 }  // namespace logratio::op

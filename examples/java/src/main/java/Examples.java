@@ -7,7 +7,10 @@ import dev.logratio.StepMetrics;
 import dev.logratio.Tensor;
 import dev.logratio.TokenLogprobs;
 import dev.logratio.TokenLogprobsBackward;
+import dev.logratio.UnpairedStep;
+import dev.logratio.UnpairedStepMetrics;
 import dev.logratio.loss.Dlrml;
+import dev.logratio.loss.Kto;
 import dev.logratio.loss.LearnableBetaMix;
 import dev.logratio.loss.Sigmoid;
 
@@ -29,6 +32,7 @@ public final class Examples {
         prepared();
         memory();
         betaMix();
+        unpaired();
     }
 
     private static void step() {
@@ -169,6 +173,25 @@ public final class Examples {
             // @end
             print("beta_mix", mix.betaMix());
         }
+    }
+
+    private static void unpaired() {
+        // @start region="unpaired"
+        try (Arena arena = Arena.ofConfined()) {
+            // Two examples of one token over a vocabulary of two: a good one and a bad one.
+            Tensor logits = Tensor.of(arena, new float[] {1, 0, 0, 1}, 2, 1, 2);
+            Tensor labels = Tensor.of(arena, new int[] {0, 0}, 2, 1);
+            Tensor chosen = Tensor.of(arena, new boolean[] {true, false}, 2);
+            Tensor reference = Tensor.of(arena, new float[] {-1, -1}, 2);
+            UnpairedStepMetrics metrics =
+                    UnpairedStep.of(new Kto(), logits, labels, chosen)
+                            .referenceLogps(reference)
+                            .inPlace() // the gradient takes the place of the logits
+                            .run(Backend.cpu());
+            print("loss of examples", metrics.loss());
+            print("gradient", logits);
+        }
+        // @end
     }
 
     private static void print(String name, Tensor tensor) {

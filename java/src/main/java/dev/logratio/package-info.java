@@ -6,8 +6,9 @@
  * token &rarr; {@link dev.logratio.SequenceLogps} &rarr; log-probs per sequence &rarr; {@link
  * dev.logratio.PairLoss} &rarr; losses, and the gradient comes back the same way through {@link
  * dev.logratio.TokenLogprobsBackward}. {@link dev.logratio.PreferenceStep} is the whole chain in
- * one call, with nothing copied in between. {@link dev.logratio.Divergence} and {@link
- * dev.logratio.ScoringRule} are the other operations on rows of logits.
+ * one call, with nothing copied in between, and {@link dev.logratio.UnpairedStep} that of single
+ * examples. {@link dev.logratio.Divergence} and {@link dev.logratio.ScoringRule} are the other
+ * operations on rows of logits.
  *
  * <p>An operation is a reusable description: {@code of(...)} takes what is required, setters take
  * the rest and return the operation, {@code run(backend)} checks every argument and then computes.
@@ -26,6 +27,7 @@
  *     dev.logratio.TokenLogprobsBackward}, {@link dev.logratio.SequenceLogps}, {@link
  *     dev.logratio.PairLoss}, {@link dev.logratio.UnpairedLoss}, {@link
  *     dev.logratio.PreferenceStep} with its {@link dev.logratio.StepMetrics}, {@link
+ *     dev.logratio.UnpairedStep} with its {@link dev.logratio.UnpairedStepMetrics}, {@link
  *     dev.logratio.Divergence}, {@link dev.logratio.ScoringRule}; any of them bound as a {@link
  *     dev.logratio.PreparedCall}
  * <tr><th scope="row">options<td>{@link dev.logratio.TokenOptions}, {@link

@@ -5,6 +5,7 @@ import static org.junit.jupiter.api.Assertions.assertEquals;
 
 import dev.logratio.cuda.CudaStream;
 import dev.logratio.cuda.CudaTensors;
+import dev.logratio.loss.Bco;
 import dev.logratio.loss.Dlrml;
 
 import org.junit.jupiter.api.AfterEach;
@@ -70,6 +71,42 @@ class CudaGraphChecks {
                 PreferenceStep step =
                         PreferenceStep.of(new Dlrml(), logitsThere, labelsThere)
                                 .referenceFree()
+                                .losses(lossesThere)
+                                .inPlace();
+                step.launch(cuda);
+                try (Tensor gradient = CudaTensors.toHost(logitsThere, stream);
+                        Tensor losses = CudaTensors.toHost(lossesThere, stream);
+                        GraphCapture graph = new GraphCapture(stream, () -> step.launch(cuda))) {
+                    CudaTensors.copyAsync(logitsThere, logits, stream);
+                    graph.launch();
+                    try (Tensor back = CudaTensors.toHost(logitsThere, stream);
+                            Tensor lossesBack = CudaTensors.toHost(lossesThere, stream)) {
+                        assertArrayEquals(CudaRows.bytes(gradient), CudaRows.bytes(back));
+                        assertArrayEquals(CudaRows.bytes(losses), CudaRows.bytes(lossesBack));
+                    }
+                }
+            }
+        }
+    }
+
+    /** The same of a step of single examples. */
+    @Test
+    void stepsOfExamplesCanBeCaptured() {
+        try (Arena arena = Arena.ofConfined()) {
+            Tensor logits =
+                    CudaRows.logits(arena, DType.BF16, SEQUENCES, ROWS / SEQUENCES, VOCABULARY);
+            Tensor labels =
+                    CudaRows.labels(arena, ROWS, VOCABULARY).reshape(SEQUENCES, ROWS / SEQUENCES);
+            Tensor chosen = Tensor.zeros(arena, DType.U8, SEQUENCES);
+            chosen.setLong(1, 2);
+            try (Tensor logitsThere = CudaTensors.toDevice(logits, stream);
+                    Tensor labelsThere = CudaTensors.toDevice(labels, stream);
+                    Tensor chosenThere = CudaTensors.toDevice(chosen, stream);
+                    Tensor referenceThere = CudaTensors.zeros(0, DType.F32, SEQUENCES);
+                    Tensor lossesThere = CudaTensors.zeros(0, DType.F32, SEQUENCES)) {
+                UnpairedStep step =
+                        UnpairedStep.of(new Bco(.01, 1, 0), logitsThere, labelsThere, chosenThere)
+                                .referenceLogps(referenceThere)
                                 .losses(lossesThere)
                                 .inPlace();
                 step.launch(cuda);

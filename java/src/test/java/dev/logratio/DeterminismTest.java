@@ -5,6 +5,7 @@ import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.params.provider.Arguments.arguments;
 
 import dev.logratio.loss.Dlrml;
+import dev.logratio.loss.Kto;
 
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.BeforeEach;
@@ -144,6 +145,19 @@ class DeterminismTest {
         }
     }
 
+    @ParameterizedTest
+    @MethodSource("steps")
+    void stepsOfExamples(Backend backend, DType dtype) {
+        try (Arena arena = Arena.ofConfined()) {
+            Tensor logits = random(arena, dtype, ROWS, 6);
+            Logratio.setThreads(1);
+            List<Object> one = stepOfExamples(backend, logits);
+            Logratio.setThreads(2);
+            assertEquals(one, stepOfExamples(backend, logits));
+            assertEquals(one, stepOfExamples(backend, logits));
+        }
+    }
+
     /** Eight threads, each with its own tensors, get what they get alone. */
     @ParameterizedTest
     @MethodSource("rows")
@@ -268,6 +282,26 @@ class DeterminismTest {
             StepMetrics metrics =
                     PreferenceStep.of(new Dlrml(), logits.reshape(2, ROWS / 2, VOCABULARY), labels)
                             .referenceFree()
+                            .gradLogits(gradient)
+                            .run(backend);
+            return List.of(metrics, Arrays.hashCode(bytes(gradient)));
+        }
+    }
+
+    /** The same of a step of five examples. */
+    private static List<Object> stepOfExamples(Backend backend, Tensor logits) {
+        try (Arena arena = Arena.ofConfined()) {
+            int examples = ROWS / 2;
+            Tensor labels = Tensor.zeros(arena, DType.I64, examples, 2).fill(17);
+            Tensor gradient = Tensor.zeros(arena, logits.dtype(), examples, 2, VOCABULARY);
+            boolean[] chosen = {true, false, false, true, false};
+            UnpairedStepMetrics metrics =
+                    UnpairedStep.of(
+                                    new Kto(),
+                                    logits.reshape(examples, 2, VOCABULARY),
+                                    labels,
+                                    Tensor.of(arena, chosen, examples))
+                            .referenceLogps(Tensor.zeros(arena, DType.F32, examples).fill(-20))
                             .gradLogits(gradient)
                             .run(backend);
             return List.of(metrics, Arrays.hashCode(bytes(gradient)));

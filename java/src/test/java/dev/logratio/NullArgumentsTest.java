@@ -47,6 +47,8 @@ class NullArgumentsTest {
                                 ::run,
                         PreferenceStep.of(new Dlrml(), f32(2, 1, 3), i64(2, 1)).referenceFree()
                                 ::launch,
+                        UnpairedStep.of(new Kto(), f32(2, 1, 3), i64(2, 1), f32(2))::run,
+                        UnpairedStep.of(new Kto(), f32(2, 1, 3), i64(2, 1), f32(2))::launch,
                         Divergence.of(f32(2, 3), f32(2, 3))::run,
                         ScoringRule.of(f32(2, 3), i64(2))::run,
                         Feature.ofLogits(maps, maps)::run,
@@ -81,6 +83,16 @@ class NullArgumentsTest {
                                         PreferenceStep.of(new Dlrml(), f32(2, 1, 3), i64(2, 1))
                                                 .referenceFree()
                                                 .sequenceOptions(null)),
+                        of(
+                                "options",
+                                () ->
+                                        UnpairedStep.of(new Kto(), f32(2, 1, 3), i64(2, 1), f32(2))
+                                                .tokenOptions(null)),
+                        of(
+                                "options",
+                                () ->
+                                        UnpairedStep.of(new Kto(), f32(2, 1, 3), i64(2, 1), f32(2))
+                                                .sequenceOptions(null)),
                         of("options", () -> Divergence.of(f32(2, 3), f32(2, 3)).options(null)),
                         of("options", () -> ScoringRule.of(f32(2, 3), i64(2)).options(null)),
                         of("options", () -> Feature.ofLogits(maps, maps).options(null)),
@@ -97,6 +109,7 @@ class NullArgumentsTest {
                         of("both", () -> LongShort.ofStacked(null, 1)),
                         of("loss", () -> PairLoss.of(null, f32(2), f32(2)).referenceFree()),
                         of("loss", () -> UnpairedLoss.of(null, f32(2), f32(2), f32(2))),
+                        of("loss", () -> UnpairedStep.of(null, f32(2, 1, 3), i64(2, 1), f32(2))),
                         of(
                                 "loss",
                                 () ->

@@ -167,6 +167,79 @@ class PackedTest {
         }
     }
 
+    static Stream<Arguments> unpairedLosses() {
+        return backends()
+                .flatMap(
+                        backend ->
+                                TestLosses.all(Loss.Unpaired.class).stream()
+                                        .map(loss -> Arguments.of(backend, loss)));
+    }
+
+    @ParameterizedTest(name = "{0}: {1}")
+    @MethodSource("unpairedLosses")
+    void everyUnpairedLoss(Backend backend, Loss.Unpaired loss) {
+        int[][] batches = {{4, 6, 0, 2, 1}, {0}, {}, {600, 3, 513}};
+        for (Reduction reduction : Reduction.values()) {
+            for (int[] lengths : batches) {
+                try (Arena arena = Arena.ofConfined()) {
+                    PackedBatch batch = new PackedBatch(arena, 3, lengths).logits(8, DType.F32);
+                    SequenceOptions options = SUM.withReduction(reduction);
+                    for (boolean ofTokens : new boolean[] {false, true}) {
+                        Examples padded =
+                                Examples.of(backend, batch, loss, options, ofTokens, false);
+                        Examples packed =
+                                Examples.of(backend, batch, loss, options, ofTokens, true);
+                        assertArrayEquals(padded.numbers, packed.numbers);
+                        assertEquals(padded.metrics, packed.metrics);
+                    }
+                }
+            }
+        }
+    }
+
+    private record Examples(double[] numbers, UnpairedStepMetrics metrics) {
+        static Examples of(
+                Backend backend,
+                PackedBatch batch,
+                Loss.Unpaired loss,
+                SequenceOptions options,
+                boolean ofTokens,
+                boolean packed) {
+            try (Arena arena = Arena.ofConfined()) {
+                int examples = batch.sequences();
+                Tensor chosen = Tensor.zeros(arena, DType.BOOL, examples);
+                for (int b = 0; b < examples; b += 2) {
+                    chosen.setLong(1, b);
+                }
+                Tensor losses = Tensor.zeros(arena, DType.F64, examples);
+                Tensor rewards = Tensor.zeros(arena, DType.F64, examples);
+                Tensor counts = Tensor.zeros(arena, DType.F64, examples);
+                Tensor logits = batch.logits(packed);
+                Tensor gradient =
+                        Tensor.zeros(arena, logits.dtype(), logits.shape()).fill(Double.NaN);
+                UnpairedStepMetrics metrics =
+                        UnpairedStep.of(loss, logits, batch.labels(packed), chosen)
+                                .cuSeqlens(packed ? batch.cuSeqlens() : null)
+                                .sequenceOptions(options)
+                                .mask(batch.mask(packed))
+                                .referenceLogps(ofTokens ? null : batch.upstream())
+                                .referenceTokenLogps(ofTokens ? batch.reference(packed) : null)
+                                .losses(losses)
+                                .rewards(rewards)
+                                .counts(counts)
+                                .gradLogits(gradient)
+                                .run(backend);
+                return new Examples(
+                        concatenated(
+                                losses.toDoubles(),
+                                rewards.toDoubles(),
+                                counts.toDoubles(),
+                                batch.tokensOf(gradient, batch.vocabulary(), packed)),
+                        metrics);
+            }
+        }
+    }
+
     private record Stepped(double[] numbers, StepMetrics metrics) {}
 
     private static Stepped step(

@@ -54,7 +54,7 @@ class SequenceMistakesTest {
                                         .run(b)),
                 new Mistake(
                         "grad_token_logps is missing, expected float [B,T] or [N], as grad_logps is"
-                            + " given",
+                                + " given",
                         b ->
                                 SequenceLogps.of(f32(4, 3), mask)
                                         .gradLogps(f32(4))

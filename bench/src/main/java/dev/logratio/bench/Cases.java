@@ -38,6 +38,13 @@ final class Cases {
                             new LogitShape(dtype, 1, 2, LARGE_VOCABULARY),
                             (rows, columns, parts) ->
                                     new PreferenceStepCase(dtype, rows, columns, parts)));
+            specs.add(
+                    new CaseSpec(
+                            "unpaired_step in place " + suffix(dtype, LARGE_VOCABULARY),
+                            Limit.READ_THEN_UPDATE,
+                            new LogitShape(dtype, 1, 2, LARGE_VOCABULARY),
+                            (rows, columns, parts) ->
+                                    new UnpairedStepCase(dtype, rows, columns, parts)));
         }
         for (int columns : VOCABULARIES) {
             for (DivergenceKind kind : DivergenceKind.values()) {

@@ -2728,6 +2728,66 @@ public class logratio_h extends logratio_h$shared {
            throw new AssertionError("should not reach here", ex$);
         }
     }
+
+    private static class lr_unpaired_step {
+        public static final FunctionDescriptor DESC = FunctionDescriptor.of(
+            logratio_h.C_INT,
+            logratio_h.C_POINTER
+        );
+
+        public static final MemorySegment ADDR = SYMBOL_LOOKUP.findOrThrow("lr_unpaired_step");
+
+        public static final MethodHandle HANDLE = Linker.nativeLinker().downcallHandle(ADDR, DESC);
+    }
+
+    /**
+     * Function descriptor for:
+     * {@snippet lang=c :
+     * lr_status lr_unpaired_step(const lr_unpaired_step_args *args)
+     * }
+     */
+    public static FunctionDescriptor lr_unpaired_step$descriptor() {
+        return lr_unpaired_step.DESC;
+    }
+
+    /**
+     * Downcall method handle for:
+     * {@snippet lang=c :
+     * lr_status lr_unpaired_step(const lr_unpaired_step_args *args)
+     * }
+     */
+    public static MethodHandle lr_unpaired_step$handle() {
+        return lr_unpaired_step.HANDLE;
+    }
+
+    /**
+     * Address for:
+     * {@snippet lang=c :
+     * lr_status lr_unpaired_step(const lr_unpaired_step_args *args)
+     * }
+     */
+    public static MemorySegment lr_unpaired_step$address() {
+        return lr_unpaired_step.ADDR;
+    }
+
+    /**
+     * {@snippet lang=c :
+     * lr_status lr_unpaired_step(const lr_unpaired_step_args *args)
+     * }
+     */
+    public static int lr_unpaired_step(MemorySegment args) {
+        var mh$ = lr_unpaired_step.HANDLE;
+        try {
+            if (TRACE_DOWNCALLS) {
+                traceDowncall("lr_unpaired_step", args);
+            }
+            return (int)mh$.invokeExact(args);
+        } catch (Error | RuntimeException ex) {
+           throw ex;
+        } catch (Throwable ex$) {
+           throw new AssertionError("should not reach here", ex$);
+        }
+    }
     private static final int LR_SCE = (int)0L;
     /**
      * {@snippet lang=c :

@@ -74,7 +74,7 @@ record Input(String name, Types types, List<Shape> shapes, Presence presence, St
             case FLAG -> "non-zero is chosen";
             case ROW_WEIGHTS -> "finite, >= 0";
             case INT -> intNote();
-            case FLOAT -> name.endsWith("_weights") ? "finite, >= 0" : "";
+            case FLOAT -> name.endsWith("weights") ? "finite, >= 0" : "";
             case COUNT -> "";
         };
     }

@@ -1,5 +1,6 @@
 package dev.logratio.cli;
 
+import dev.logratio.StepMetrics;
 import dev.logratio.internal.Options;
 import dev.logratio.internal.check.Operand;
 import dev.logratio.internal.check.Operand.Presence;
@@ -24,6 +25,7 @@ final class Operation {
     private final List<List<String>> pairs = new ArrayList<>();
     private Class<? extends Loss> lossKind;
     private boolean takesSeveralLosses;
+    private boolean hasMetrics;
     private List<String> alternatives = List.of();
     private String choice = "";
 
@@ -59,8 +61,7 @@ final class Operation {
         if (type == StepOptions.class) {
             lossKind = Loss.OfStep.class;
             takesSeveralLosses = true;
-            Output.metrics().forEach(metric -> outputs.put(metric.name(), metric));
-            outputs.putFirst(Settings.LOSS, outputs.get(Settings.LOSS));
+            measuring(StepMetrics.class);
         } else if (Loss.class.isAssignableFrom(type)) {
             lossKind = type.asSubclass(Loss.class);
         } else {
@@ -85,6 +86,14 @@ final class Operation {
     /** This operation without an input. */
     Operation without(String input) {
         inputs.remove(input);
+        return this;
+    }
+
+    /** This operation with metrics, whose loss comes first. */
+    Operation measuring(Class<? extends Record> metrics) {
+        hasMetrics = true;
+        Output.metrics(metrics).forEach(metric -> outputs.put(metric.name(), metric));
+        outputs.putFirst(Settings.LOSS, outputs.get(Settings.LOSS));
         return this;
     }
 
@@ -136,7 +145,7 @@ final class Operation {
     }
 
     boolean hasMetrics() {
-        return takesSeveralLosses;
+        return hasMetrics;
     }
 
     /** Those beside the loss and its own. */

@@ -8,6 +8,9 @@ import static dev.logratio.internal.check.Signature.SEQUENCE_LOGPS;
 import static dev.logratio.internal.check.Signature.TOKEN_LOGPROBS;
 import static dev.logratio.internal.check.Signature.TOKEN_LOGPROBS_BACKWARD;
 import static dev.logratio.internal.check.Signature.UNPAIRED_LOSS;
+import static dev.logratio.internal.check.Signature.UNPAIRED_STEP;
+
+import dev.logratio.UnpairedStepMetrics;
 
 import java.util.List;
 
@@ -21,6 +24,10 @@ final class Operations {
                     new Operation(UNPAIRED_LOSS)
                             .bothOrNone("kl_policy_logps", "kl_reference_logps"),
                     new Operation(PREFERENCE_STEP),
+                    new Operation(UNPAIRED_STEP)
+                            .measuring(UnpairedStepMetrics.class)
+                            .oneOf("reference_logps", "reference_token_logps")
+                            .bothOrNone("kl_policy_logps", "kl_reference_logps"),
                     new Operation(DIVERGENCE)
                             .choosing("divergence")
                             .oneOf("q_logits", "q_weights")

@@ -35,7 +35,7 @@ record Output(
         /** The gradient of an input, of its shape and dtype. */
         GRADIENT,
         OPTION_GRADIENT,
-        /** A number of {@link StepMetrics}. */
+        /** A number of the metrics of a step. */
         METRIC
     }
 
@@ -60,9 +60,9 @@ record Output(
         return new Output(name, kind, source, upstream, declared.types(), declared.forms());
     }
 
-    /** The metrics of a preference step. */
-    static List<Output> metrics() {
-        return Arrays.stream(StepMetrics.class.getRecordComponents()).map(Output::metric).toList();
+    /** The metrics of a step, by the record that has them. */
+    static List<Output> metrics(Class<? extends Record> record) {
+        return Arrays.stream(record.getRecordComponents()).map(Output::metric).toList();
     }
 
     private static Output metric(RecordComponent component) {
@@ -71,12 +71,15 @@ record Output(
         return new Output(name, Kind.METRIC, "", List.of(), Types.FLOAT, one);
     }
 
-    /** Writes the metrics to the outputs of their names. */
+    /** Writes the metrics to the outputs of their names, where there are such. */
     static void fill(Map<String, Tensor> outputs, StepMetrics metrics) {
         for (RecordComponent component : StepMetrics.class.getRecordComponents()) {
+            Tensor output = outputs.get(Options.snakeCase(component.getName()));
             try {
                 Number value = (Number) component.getAccessor().invoke(metrics);
-                outputs.get(Options.snakeCase(component.getName())).fill(value.doubleValue());
+                if (output != null) {
+                    output.fill(value.doubleValue());
+                }
             } catch (ReflectiveOperationException e) {
                 throw new IllegalStateException(component + " cannot be read", e);
             }

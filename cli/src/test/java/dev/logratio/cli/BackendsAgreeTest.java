@@ -68,6 +68,10 @@ class BackendsAgreeTest {
             files.add(arguments("preference_step " + option, with(CaseFile.step(), option)));
             CaseFile packed = with(CaseFile.packedSequence(), option);
             files.add(arguments("sequence_logps of packed ones " + option, packed));
+            if (!option.contains("tail_weight")) {
+                packed = with(CaseFile.packedUnpairedStep(), option);
+                files.add(arguments("unpaired_step of packed sequences " + option, packed));
+            }
             packed = with(CaseFile.packedStep(), option);
             files.add(arguments("preference_step of packed sequences " + option, packed));
         }
@@ -135,6 +139,18 @@ class BackendsAgreeTest {
             files.add(arguments("unpaired_loss " + option, with(file, option)));
         }
         for (DType dtype : List.of(DType.F32, DType.BF16, DType.F16)) {
+            for (String option :
+                    List.of(
+                            "",
+                            "beta=2 desirable_weight=3 undesirable_weight=0.5 reduction=mean",
+                            "loss=apo_zero_unpaired softcap=4 temperature=1.25",
+                            "loss=bco delta=0.5 undesirable_weight=2.5 reduction=mean")) {
+                CaseFile file = CaseFile.unpairedStep().as("logits", dtype);
+                if (option.startsWith("loss")) {
+                    file.without("kl_policy_logps").without("kl_reference_logps");
+                }
+                files.add(arguments("unpaired_step " + dtype + " " + option, with(file, option)));
+            }
             for (String option :
                     List.of(
                             "",

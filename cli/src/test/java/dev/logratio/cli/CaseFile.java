@@ -88,6 +88,31 @@ final class CaseFile {
                 .labels("cu_seqlens", new long[] {0, 3, 3, 5, 8}, 5);
     }
 
+    /** The same of packed sequences of 3, 0 and 5 tokens. */
+    static CaseFile packedUnpairedStep() {
+        return unpairedStep()
+                .random("logits", DType.F32, 8, 5)
+                .labels("labels", new long[] {0, 1, 2, 3, -100, 4, 1, 2}, 8)
+                .mask("mask", DType.BOOL, 8)
+                .random("reference_token_logps", DType.F32, 8)
+                .labels("cu_seqlens", new long[] {0, 3, 3, 8}, 4);
+    }
+
+    /** unpaired_step of 3 examples of 4 tokens of 5 with every input but reference_logps. */
+    static CaseFile unpairedStep() {
+        return of("unpaired_step")
+                .option("loss", "kto")
+                .random("logits", DType.F32, 3, 4, 5)
+                .labels("labels", new long[] {0, 1, 2, 3, 4, 0, 1, -100, 3, 4, 0, -100}, 3, 4)
+                .mask("mask", DType.BOOL, 3, 4)
+                .tensor("chosen", DType.BOOL, new double[] {1, 0, 1}, 3)
+                .random("reference_token_logps", DType.F32, 3, 4)
+                .random("kl_policy_logps", DType.F32, 2)
+                .random("kl_reference_logps", DType.F32, 2)
+                .tensor("weights", DType.F32, new double[] {1, .5, 2}, 3)
+                .tensor("grad_loss", DType.F32, new double[] {1.25}, 1);
+    }
+
     /** divergence of 3 rows with 3 of 5. */
     static CaseFile divergence() {
         return of("divergence")

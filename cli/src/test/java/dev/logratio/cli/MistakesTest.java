@@ -32,7 +32,8 @@ class MistakesTest {
                         CaseFile.sequence(),
                         CaseFile.pair(),
                         CaseFile.unpaired(),
-                        CaseFile.step())) {
+                        CaseFile.step(),
+                        CaseFile.unpairedStep())) {
             Path in = file.write(folder.resolve("in.safetensors"));
             assertEquals(
                     new CommandLineRun(0, "", List.of()),
@@ -46,7 +47,7 @@ class MistakesTest {
 
     @Test
     void theNativeBackendTakesNoF64Logits() throws IOException {
-        for (CaseFile file : List.of(CaseFile.token(), CaseFile.step())) {
+        for (CaseFile file : List.of(CaseFile.token(), CaseFile.step(), CaseFile.unpairedStep())) {
             Path in = file.as("logits", DType.F64).write(folder.resolve("in.safetensors"));
             Path out = folder.resolve("out.safetensors");
             CommandLineRun run = CommandLineRun.of("eval", "--backend", "cpu", in, out);

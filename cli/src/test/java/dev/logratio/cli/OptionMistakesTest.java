@@ -115,6 +115,21 @@ class OptionMistakesTest {
         all.add(CaseFile.step().option("loss", "sigmoid, sft"), "loss is \" sft\"", "sft");
         all.add(CaseFile.step().option("loss", "sigmoid,"), "loss is \"\"", "expected");
         all.add(
+                CaseFile.unpairedStep().without("loss"),
+                "loss is missing in __metadata__, expected kto, apo_zero_unpaired or bco");
+        all.add(
+                CaseFile.unpairedStep().option("loss", "kto,bco"),
+                "loss is \"kto,bco\"",
+                "expected");
+        all.add(
+                CaseFile.unpairedStep().option("reference_free", "on"),
+                "reference_free",
+                "unknown");
+        all.add(
+                CaseFile.unpairedStep().option("tail_weight", "0.5"),
+                "tail_weight is 0.5",
+                "expected 1 as examples are not paired");
+        all.add(
                 CaseFile.unpaired().option("loss", "kto_pair"),
                 "loss is \"kto_pair\"",
                 "apo_zero_unpaired");

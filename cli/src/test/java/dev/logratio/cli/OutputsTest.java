@@ -287,4 +287,30 @@ class OutputsTest {
                 "grad_logits", (backend.equals("reference") ? "F64" : dtype.name()) + " [4, 3, 5]");
         assertEquals(expected, evaluate(backend, CaseFile.step().as("logits", dtype)).layout());
     }
+
+    @ParameterizedTest
+    @MethodSource("dtypes")
+    void unpairedStep(String backend, DType dtype) throws IOException {
+        String values = backend.equals("reference") ? "F64" : "F32";
+        Map<String, String> expected = new LinkedHashMap<>();
+        METRICS.forEach(metric -> expected.put(metric, values + " [1]"));
+        expected.remove("rewards_accuracy");
+        expected.put("kl", values + " [1]");
+        for (String ofExample : List.of("losses", "logps", "counts", "rewards")) {
+            expected.put(ofExample, values + " [3]");
+        }
+        expected.put(
+                "grad_logits", (backend.equals("reference") ? "F64" : dtype.name()) + " [3, 4, 5]");
+        CaseFile file = CaseFile.unpairedStep().as("logits", dtype);
+        assertEquals(expected, evaluate(backend, file).layout());
+        for (String optional :
+                List.of("kl_policy_logps", "kl_reference_logps", "weights", "grad_loss", "mask")) {
+            file.without(optional);
+        }
+        for (String loss : List.of("kto", "apo_zero_unpaired", "bco")) {
+            Outputs outputs = evaluate(backend, file.option("loss", loss).as("chosen", DType.U8));
+            assertEquals(expected, outputs.layout());
+            assertArrayEquals(new double[1], outputs.of("kl"));
+        }
+    }
 }

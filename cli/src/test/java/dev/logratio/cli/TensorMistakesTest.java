@@ -59,6 +59,28 @@ class TensorMistakesTest {
                 CaseFile.unpaired().option("loss", "bco"),
                 "tensor \"kl_policy_logps\"",
                 "with loss bco");
+        for (String tensor : List.of("logits", "labels", "chosen")) {
+            all.add(
+                    CaseFile.unpairedStep().without(tensor),
+                    "tensor " + tensor + " is missing",
+                    tensor.equals("chosen") ? "[B]" : "[B,T");
+        }
+        all.add(
+                CaseFile.unpairedStep().without("reference_token_logps"),
+                "tensor reference_logps or reference_token_logps is missing",
+                "expected one of them");
+        all.add(
+                CaseFile.unpairedStep().random("reference_logps", DType.F32, 3),
+                "reference_logps and reference_token_logps",
+                "exactly one");
+        all.add(
+                CaseFile.unpairedStep().without("kl_policy_logps"),
+                "tensor kl_policy_logps is missing",
+                "kl_reference_logps is there");
+        all.add(
+                CaseFile.unpairedStep().option("loss", "bco"),
+                "tensor \"kl_policy_logps\"",
+                "with loss bco");
         all.add(
                 CaseFile.step().without("reference_token_logps"),
                 "reference_logps or reference_token_logps is missing");
@@ -258,6 +280,26 @@ class TensorMistakesTest {
                 "[2P]",
                 "P = 3");
         all.add(
+                CaseFile.unpairedStep().random("weights", DType.F32, 4),
+                "weights has shape [4]",
+                "B = 3");
+        all.add(
+                CaseFile.unpairedStep().random("grad_loss", DType.F32, 3),
+                "grad_loss has shape [3]",
+                "[1]");
+        all.add(
+                CaseFile.unpairedStep().tensor("chosen", DType.F32, new double[3], 3),
+                "chosen has dtype F32",
+                "BOOL or U8");
+        all.add(
+                CaseFile.unpairedStep().tensor("weights", DType.I64, new double[3], 3),
+                "weights has dtype I64",
+                "F32");
+        all.add(
+                CaseFile.unpairedStep().set("weights", -1, 2),
+                "weights[2] is -1.0",
+                "a finite number >= 0");
+        all.add(
                 CaseFile.unpaired().random("reference_logps", DType.F32, 3),
                 "reference_logps has shape [3]",
                 "B = 4");
@@ -304,6 +346,14 @@ class TensorMistakesTest {
         for (CaseFile packed : List.of(CaseFile.packedStep(), CaseFile.packedSequence())) {
             all.add(packed.set("cu_seqlens", 2, 2), "cu_seqlens[2] is 2", "at least 3");
         }
+        all.add(
+                CaseFile.packedUnpairedStep().set("cu_seqlens", 4, 1),
+                "cu_seqlens[2] is 3",
+                "at least 4");
+        all.add(
+                CaseFile.packedUnpairedStep().without("cu_seqlens"),
+                "logits has shape [8,5]",
+                "cu_seqlens with [N,V]");
         for (long last : new long[] {7, 9}) {
             all.add(
                     CaseFile.packedStep().set("cu_seqlens", last, 4),

@@ -247,6 +247,13 @@ class UsageTest {
                         "  option  loss_weights            1                  finite numbers with"
                                 + " commas between them",
                         "  option  wpo                     off                off|on",
+                        "unpaired_step",
+                        "  in      weights                 [B]                F64, F32, BF16 or"
+                                + " F16; finite, >= 0; optional; default 1",
+                        "  in      reference_token_logps   [B,T]              F64, F32, BF16 or"
+                                + " F16; exactly one of reference_logps, reference_token_logps",
+                        "  out     rewards_margin          [1]                F32; F64 from the"
+                                + " reference",
                         "divergence",
                         "  in      q_weights               [M,V]              F64, F32, BF16 or"
                                 + " F16; finite, >= 0; exactly one of q_logits, q_weights",

@@ -10,6 +10,7 @@ enum Operation {
     PAIR_LOSS(PairLossCase::drawn),
     UNPAIRED_LOSS(UnpairedLossCase::drawn),
     PREFERENCE_STEP(PreferenceStepCase::drawn),
+    UNPAIRED_STEP(UnpairedStepCase::drawn),
     DIVERGENCE(DivergenceCase::drawn),
     SCORING_RULE(ScoringRuleCase::drawn);
 

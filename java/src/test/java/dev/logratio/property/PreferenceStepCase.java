@@ -13,6 +13,7 @@ import dev.logratio.loss.WeightedLoss;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
+import java.util.function.LongToIntFunction;
 
 /** Whole preference steps. */
 record PreferenceStepCase(
@@ -67,7 +68,7 @@ record PreferenceStepCase(
     }
 
     /** Log-probs of sequences, or of tokens. */
-    private static Tensor reference(Draw draw, int sequences, int tokens) {
+    static Tensor reference(Draw draw, int sequences, int tokens) {
         boolean ofTokens = draw.chance(.5);
         double[] logps = new double[ofTokens ? sequences * tokens : sequences];
         Arrays.setAll(logps, i -> -draw.magnitude(1e-2, 10) * (ofTokens ? 1 : tokens));
@@ -92,7 +93,7 @@ record PreferenceStepCase(
         List<Output> outputs = run(backend, draw.doubles(rows.logits()));
         List<Output> withSlack =
                 Wobble.withSlack(outputs, List.of(run(backend, moved(1)), run(backend, moved(-1))));
-        withSlack.replaceAll(this::withSlack);
+        withSlack.replaceAll(output -> withSlack(output, rows));
         // What is too large for its type is not finite there.
         double beyond =
                 beyond(outputs.getFirst(), this.outputs[0])
@@ -101,7 +102,7 @@ record PreferenceStepCase(
         return withSlack;
     }
 
-    private Output withSlack(Output output) {
+    static Output withSlack(Output output, TokenRows rows) {
         double[] slack = output.slack().clone();
         switch (output.name()) {
             // Means whose terms cancel are good to float32's last places of the terms.
@@ -127,18 +128,24 @@ record PreferenceStepCase(
         return output.withSlack(slack);
     }
 
-    private static long beyond(Output output, DType dtype) {
+    static long beyond(Output output, DType dtype) {
         double largest = dtype == DType.F64 ? Double.MAX_VALUE : .99 * LogitRows.largest(dtype);
         return Arrays.stream(output.values())
                 .filter(value -> Double.isFinite(value) && Math.abs(value) > largest)
                 .count();
     }
 
-    /**
-     * The logits with every label's moved by what float32 loops may be off in its log-prob, apart
-     * on the two sides of a pair.
-     */
+    /** Apart on the two sides of a pair. */
     private Tensor moved(int sign) {
+        long pairs = rows.logits().size(0) / 2;
+        return moved(draw, rows, b -> b < pairs ? sign : -sign);
+    }
+
+    /**
+     * The logits with every label's moved by what float32 loops may be off in its log-prob, one way
+     * or the other by its sequence.
+     */
+    static Tensor moved(Draw draw, TokenRows rows, LongToIntFunction sign) {
         Tensor logits = draw.doubles(rows.logits());
         long sequences = logits.size(0);
         for (long b = 0; b < sequences; b++) {
@@ -150,7 +157,7 @@ record PreferenceStepCase(
                     double at = row.getDouble(label);
                     double step = 1e-6 * (rows.options().temperature() + (largest - at));
                     if (Double.isFinite(step)) {
-                        row.setDouble(at + (b < sequences / 2 ? sign : -sign) * step, label);
+                        row.setDouble(at + sign.applyAsInt(b) * step, label);
                     }
                 }
             }
@@ -217,7 +224,7 @@ record PreferenceStepCase(
         return packing == null || exact ? padded : packing.packed(padded);
     }
 
-    private static Output metric(String name, double value) {
+    static Output metric(String name, double value) {
         return new Output(name, DType.F32, new double[] {value});
     }
 }

@@ -119,7 +119,7 @@ public final class Call {
         return referenceFree;
     }
 
-    /** Whether the backend is to give the metrics of a preference step. */
+    /** Whether the backend is to give the metrics of a step. */
     public boolean wantsMetrics() {
         return wantsMetrics;
     }

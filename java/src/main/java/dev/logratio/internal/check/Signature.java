@@ -26,6 +26,12 @@ public enum Signature {
             StepOptions.class,
             TokenOptions.class,
             SequenceOptions.class),
+    UNPAIRED_STEP(
+            UnpairedStepOperand.values(),
+            UnpairedStepOperand.RULES,
+            Loss.Unpaired.class,
+            TokenOptions.class,
+            SequenceOptions.class),
     DIVERGENCE(DivergenceOperand.values(), DivergenceOperand.RULES, DivergenceOptions.class),
     SCORING_RULE(ScoringRuleOperand.values(), ScoringRuleOperand.RULES, ScoringRuleOptions.class);
 

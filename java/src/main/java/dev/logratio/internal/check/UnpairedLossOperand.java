@@ -24,12 +24,7 @@ public enum UnpairedLossOperand implements Operand {
                 @Override
                 public void presence(Call call) {
                     Values.bothOrNone(call, KL_POLICY_LOGPS, KL_REFERENCE_LOGPS);
-                    Loss.Unpaired loss = call.option(Loss.Unpaired.class);
-                    if (call.has(KL_POLICY_LOGPS) && !loss.usesKl()) {
-                        throw new IllegalArgumentException(
-                                "kl_policy_logps is given, expected it only with the loss kto, not "
-                                        + loss.id());
-                    }
+                    Values.klWithItsLoss(call, KL_POLICY_LOGPS, call.option(Loss.Unpaired.class));
                 }
             };
 

@@ -20,6 +20,26 @@ final class Values {
         }
     }
 
+    static void exactlyOne(Call call, Operand first, Operand second) {
+        if (call.has(first) == call.has(second)) {
+            throw new IllegalArgumentException(
+                    first.id()
+                            + (call.has(first) ? " and " : " or ")
+                            + second.id()
+                            + (call.has(first) ? " are both given" : " is missing")
+                            + ", expected one of them");
+        }
+    }
+
+    static void klWithItsLoss(Call call, Operand operand, Loss.Unpaired loss) {
+        if (call.has(operand) && !loss.usesKl()) {
+            throw new IllegalArgumentException(
+                    operand.id()
+                            + " is given, expected it only with the loss kto, not "
+                            + loss.id());
+        }
+    }
+
     static void enoughPairs(Call call, Operand operand, long pairs, Loss.Paired loss) {
         if (pairs > 0 && pairs < loss.smallestBatch()) {
             throw call.mismatch(

@@ -4,7 +4,6 @@ import dev.logratio.BackendUnavailableException;
 import dev.logratio.StepMetrics;
 import dev.logratio.bindings.NativeLibrary;
 import dev.logratio.bindings.NativeLibraryException;
-import dev.logratio.bindings.lr_preference_step_args;
 import dev.logratio.bindings.lr_step_metrics;
 import dev.logratio.internal.check.Call;
 import dev.logratio.internal.check.Engine;
@@ -63,7 +62,7 @@ abstract sealed class NativeBackend extends Engine permits CpuBackend, DeviceBac
         try {
             args.write(call, staging());
             if (call.wantsMetrics()) {
-                long field = lr_preference_step_args.metrics$offset();
+                long field = args.metrics();
                 long metrics = args.pointTo(field, lr_step_metrics.sizeof());
                 runWithMetrics(args, field, metrics);
                 call.metrics(metrics(args.part(metrics, lr_step_metrics.sizeof())));

@@ -200,6 +200,11 @@ final class NativeCall {
         return offset;
     }
 
+    /** The field that points to the metrics. */
+    long metrics() {
+        return operation.metrics();
+    }
+
     void put(long field, long value) {
         memory.set(JAVA_LONG, field, value);
     }

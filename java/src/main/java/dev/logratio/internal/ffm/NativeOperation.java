@@ -9,6 +9,7 @@ import dev.logratio.bindings.lr_sequence_logps_args;
 import dev.logratio.bindings.lr_token_logprobs_args;
 import dev.logratio.bindings.lr_token_logprobs_backward_args;
 import dev.logratio.bindings.lr_unpaired_loss_args;
+import dev.logratio.bindings.lr_unpaired_step_args;
 import dev.logratio.internal.Options;
 import dev.logratio.internal.check.Operand;
 import dev.logratio.internal.check.Signature;
@@ -37,9 +38,12 @@ final class NativeOperation {
     /** In place of an offset, where options are no single struct. */
     static final long SPREAD = -1;
 
+    private static final long NONE = -2;
+
     private final GroupLayout layout;
     private final Function function;
     private final long cuda;
+    private final long metrics;
     private final long[] operands;
     private final boolean[] isOutput;
     private final long[] options;
@@ -48,6 +52,7 @@ final class NativeOperation {
         layout = layout(signature);
         function = function(signature);
         cuda = offset("cuda");
+        metrics = fields().contains("metrics") ? offset("metrics") : NONE;
         operands = signature.operands().stream().map(Operand::id).mapToLong(this::offset).toArray();
         isOutput = new boolean[operands.length];
         for (int i = 0; i < operands.length; i++) {
@@ -69,6 +74,7 @@ final class NativeOperation {
             case PAIR_LOSS -> lr_pair_loss_args.layout();
             case UNPAIRED_LOSS -> lr_unpaired_loss_args.layout();
             case PREFERENCE_STEP -> lr_preference_step_args.layout();
+            case UNPAIRED_STEP -> lr_unpaired_step_args.layout();
             case DIVERGENCE -> lr_divergence_args.layout();
             case SCORING_RULE -> lr_scoring_rule_args.layout();
         };
@@ -82,9 +88,14 @@ final class NativeOperation {
             case PAIR_LOSS -> logratio_h::lr_pair_loss;
             case UNPAIRED_LOSS -> logratio_h::lr_unpaired_loss;
             case PREFERENCE_STEP -> logratio_h::lr_preference_step;
+            case UNPAIRED_STEP -> logratio_h::lr_unpaired_step;
             case DIVERGENCE -> logratio_h::lr_divergence;
             case SCORING_RULE -> logratio_h::lr_scoring_rule;
         };
+    }
+
+    private List<String> fields() {
+        return layout.memberLayouts().stream().map(field -> field.name().orElse("")).toList();
     }
 
     private long offset(String field) {
@@ -100,9 +111,7 @@ final class NativeOperation {
             return offset("loss_options");
         }
         String ownName = Options.snakeCase(type.getSimpleName());
-        List<String> fields =
-                layout.memberLayouts().stream().map(field -> field.name().orElse("")).toList();
-        return offset(fields.contains(ownName) ? ownName : "options");
+        return offset(fields().contains(ownName) ? ownName : "options");
     }
 
     Function function() {
@@ -117,6 +126,11 @@ final class NativeOperation {
     /** The field that points to the {@code lr_cuda}. */
     long cuda() {
         return cuda;
+    }
+
+    /** The field that points to the {@code lr_step_metrics}, of an operation that has them. */
+    long metrics() {
+        return metrics;
     }
 
     /** The number of operands. */

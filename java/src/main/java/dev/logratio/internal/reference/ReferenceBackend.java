@@ -35,6 +35,7 @@ public final class ReferenceBackend extends Engine {
             case PAIR_LOSS -> PairLosses.run(call);
             case UNPAIRED_LOSS -> UnpairedLosses.run(call);
             case PREFERENCE_STEP -> call.metrics(new Step(call).run());
+            case UNPAIRED_STEP -> call.metrics(new ExampleStep(call).run());
             case DIVERGENCE -> Divergence.run(call);
             case SCORING_RULE -> ScoringRule.run(call);
         }

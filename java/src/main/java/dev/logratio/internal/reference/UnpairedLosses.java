@@ -28,15 +28,7 @@ final class UnpairedLosses {
         StridedTensor klPolicy = call.get(UnpairedLossOperand.KL_POLICY_LOGPS);
         StridedTensor chosen = call.get(UnpairedLossOperand.CHOSEN);
         int count = Math.toIntExact(policy.elementCount());
-        double kl = 0;
-        if (klPolicy != null) {
-            int mismatched = Math.toIntExact(klPolicy.elementCount());
-            StridedTensor klReference = call.get(UnpairedLossOperand.KL_REFERENCE_LOGPS);
-            double[] ratios =
-                    Pairs.differences(
-                            doubles(klPolicy, mismatched, 0), doubles(klReference, mismatched, 0));
-            kl = Math.max(0, Functions.mean(ratios));
-        }
+        double kl = kl(klPolicy, call.get(UnpairedLossOperand.KL_REFERENCE_LOGPS));
         store(call.get(UnpairedLossOperand.KL), 0, kl);
         for (int i = 0; i < count; i++) {
             double reference = load(call.get(UnpairedLossOperand.REFERENCE_LOGPS), i, 0);
@@ -49,6 +41,17 @@ final class UnpairedLosses {
             store(call.get(UnpairedLossOperand.GRAD_POLICY_LOGPS), i, gradient);
             store(call.get(UnpairedLossOperand.GRAD_REFERENCE_LOGPS), i, -gradient);
         }
+    }
+
+    /** The mean log-ratio of mismatched examples, at least 0; 0 without them. */
+    static double kl(StridedTensor policy, StridedTensor reference) {
+        if (policy == null) {
+            return 0;
+        }
+        int count = Math.toIntExact(policy.elementCount());
+        double[] ratios =
+                Pairs.differences(doubles(policy, count, 0), doubles(reference, count, 0));
+        return Math.max(0, Functions.mean(ratios));
     }
 
     /** A loss as a function of the log-ratio of a chosen or a rejected example. */

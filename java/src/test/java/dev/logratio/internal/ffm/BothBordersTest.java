@@ -24,6 +24,7 @@ import dev.logratio.internal.check.PreferenceStepOperand;
 import dev.logratio.internal.check.Signature;
 import dev.logratio.internal.check.StepOptions;
 import dev.logratio.internal.check.UnpairedLossOperand;
+import dev.logratio.internal.check.UnpairedStepOperand;
 import dev.logratio.loss.Aot;
 import dev.logratio.loss.Aqfl;
 import dev.logratio.loss.Bco;
@@ -101,6 +102,16 @@ class BothBordersTest {
                         .without(
                                 PreferenceStepOperand.REFERENCE_LOGPS,
                                 PreferenceStepOperand.REFERENCE_TOKEN_LOGPS),
+                unpairedStep(new Kto(), SequenceOptions.DEFAULT)
+                        .without(UnpairedStepOperand.REFERENCE_TOKEN_LOGPS),
+                unpairedStep(new Kto(), SequenceOptions.DEFAULT)
+                        .form(1)
+                        .without(UnpairedStepOperand.REFERENCE_LOGPS),
+                unpairedStep(new Bco(), SequenceOptions.DEFAULT)
+                        .without(
+                                UnpairedStepOperand.REFERENCE_LOGPS,
+                                UnpairedStepOperand.KL_POLICY_LOGPS,
+                                UnpairedStepOperand.KL_REFERENCE_LOGPS),
                 divergence.without(DivergenceOperand.Q_WEIGHTS),
                 divergence.without(DivergenceOperand.Q_LOGITS, DivergenceOperand.GRAD_Q_LOGITS),
                 divergence
@@ -124,6 +135,10 @@ class BothBordersTest {
                 stepOptions(loss, false),
                 TokenOptions.DEFAULT,
                 SequenceOptions.DEFAULT);
+    }
+
+    private static ValidCall unpairedStep(Loss.Unpaired loss, SequenceOptions options) {
+        return ValidCall.of(Signature.UNPAIRED_STEP, loss, TokenOptions.DEFAULT, options);
     }
 
     private static StepOptions stepOptions(Loss.OfStep loss, boolean wpo) {
@@ -323,6 +338,8 @@ class BothBordersTest {
                         step(new Aqfl())
                                 .size('P', 1)
                                 .without(PreferenceStepOperand.REFERENCE_LOGPS),
+                        unpairedStep(new Kto(), SequenceOptions.DEFAULT.withTailWeight(.5))
+                                .without(UnpairedStepOperand.REFERENCE_LOGPS),
                         divergence(DivergenceOptions.Detach.P),
                         divergence(DivergenceOptions.Detach.Q),
                         ValidCall.of(

@@ -1,0 +1,53 @@
+// The chain of a step on the CPU, logits to gradient and metrics, around a middle layer that makes
+// losses of sequences: of pairs in preference_step, of examples in unpaired_step.
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+#include "math/step.h"
+#include "op/step.h"
+
+namespace logratio::cpu {
+
+// What a middle layer makes of the sequences.
+struct StepLosses {
+  std::vector<double> loss;      // of each pair or example
+  std::vector<double> gradient;  // of the mean loss, by each sequence's log-prob
+  double by_chosen_token = 0;    // besides, by the log-prob of each counted chosen token
+};
+
+class StepLayer {
+ public:
+  virtual ~StepLayer() = default;
+  virtual bool is_chosen(int64_t sequence) const = 0;
+  virtual void evaluate(std::vector<math::SequenceFigures>& sequences,
+                        const math::StepSums& sums) = 0;
+  // After that.
+  virtual const StepLosses& losses() const = 0;
+  virtual lr_step_metrics metrics(const math::StepSums& sums) const = 0;  // but the gradient's
+};
+
+// Which rows are read, and for what, beyond the losses themselves and the call's metrics.
+struct StepNeeds {
+  bool every_token = false;  // those of weight 0 after the tail weight, too
+  bool every_figure = false;
+};
+
+void run_step(const op::Step& call, StepNeeds needs, StepLayer& layer);
+
+// Elements of memory as a tensor.
+inline op::TensorView view_of(double* values, int64_t count, int64_t stride = 1) {
+  return {true, op::ElementType::f64, values, 1, count, 0, stride};
+}
+
+// A field of `count` sequences' figures from the first one on.
+inline op::TensorView field_of(std::vector<math::SequenceFigures>& sequences,
+                               double math::SequenceFigures::*member, int64_t first,
+                               int64_t count) {
+  constexpr int64_t kStride = sizeof(math::SequenceFigures) / sizeof(double);
+  double* const data = sequences.empty() ? nullptr : &(sequences[first % sequences.size()].*member);
+  return view_of(data, count, kStride);
+}
+
+}  // namespace logratio::cpu

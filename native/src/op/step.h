@@ -1,0 +1,31 @@
+// What preference_step and unpaired_step have in common, as a side runs them.
+#pragma once
+
+#include "logratio.h"
+#include "op/logit_rows.h"
+#include "op/tensor_view.h"
+
+namespace logratio::op {
+
+struct Step {
+  lr_sequence_options sequence;
+  int64_t sequences;
+  int64_t length;         // of each sequence, or math::kPacked
+  TensorView cu_seqlens;  // [sequences + 1], where they are packed; unchecked in device memory
+  LogitRows logits;       // a row of each token
+  RowTransform transform;
+  Labels labels;               // of each token
+  TensorView mask;             // the same shape; may be absent
+  TensorView reference_logps;  // at most one of the two references is present
+  TensorView reference_token_logps;
+  TensorView losses_out;  // of pairs or examples
+  TensorView logps;       // [sequences]
+  TensorView counts;      // [sequences]
+  bool wants_gradient;
+  LogitRows gradient;        // may be the logits
+  lr_step_metrics* metrics;  // null: not wanted; on a device it lies in its memory
+
+  int64_t rows() const { return labels.values.size(); }
+};
+
+}  // namespace logratio::op
