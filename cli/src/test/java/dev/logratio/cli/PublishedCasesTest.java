@@ -139,6 +139,10 @@ class PublishedCasesTest {
                 relative = 0x1p-7;
                 absolute = 2e-3 * largest;
             }
+            case F16 -> {
+                relative = 0x1p-10;
+                absolute = 2.5e-4 * largest;
+            }
             default -> throw new AssertionError(name + " has dtype " + actual.dtype());
         }
         if (name.equals("tail")) {

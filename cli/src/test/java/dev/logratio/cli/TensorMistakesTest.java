@@ -258,7 +258,10 @@ class TensorMistakesTest {
         all.add(CaseFile.token().shaped("labels", 3), "labels has shape [3]", "N = 4");
         all.add(CaseFile.token().shaped("labels", 2, 2), "labels has shape [2,2]", "[N,K]");
         all.add(CaseFile.token().shaped("labels", 4, 1), "grad_logp has shape [4]", "[N,K]");
-        all.add(CaseFile.token().shaped("grad_lse", 4, 1), "grad_lse has shape [4,1]", "[N]");
+        all.add(
+                CaseFile.token().random("grad_lse", DType.F32, 4, 1),
+                "grad_lse has shape [4,1]",
+                "[N]");
         all.add(severalLabels(0), "labels is I64 [4, 0]", "1 to 5 labels per row");
         all.add(severalLabels(6), "labels is I64 [4, 6]", "1 to 5 labels per row");
         all.add(
@@ -387,7 +390,7 @@ class TensorMistakesTest {
         all.add(CaseFile.packedStep().as("cu_seqlens", DType.F32), "cu_seqlens has dtype F32");
         all.add(CaseFile.packedStep().shaped("labels", 7), "labels has shape [7]", "N = 8");
         all.add(
-                CaseFile.packedStep().option("loss", "sft").shaped("nll_mask", 7),
+                CaseFile.packedStep().option("loss", "sft").mask("nll_mask", DType.BOOL, 7),
                 "nll_mask has shape [7]",
                 "N = 8");
         all.add(
@@ -395,7 +398,7 @@ class TensorMistakesTest {
                 "logits has shape [8,5]",
                 "[B,T,V], or cu_seqlens with [N,V]");
         all.add(
-                CaseFile.unpairedStep().shaped("cu_seqlens", 4),
+                CaseFile.unpairedStep().labels("cu_seqlens", new long[4], 4),
                 "logits has shape [3,4,5]",
                 "[N,V] as cu_seqlens is there");
         all.add(CaseFile.packedUnpairedStep().shaped("chosen", 4), "chosen has shape [4]", "B = 3");

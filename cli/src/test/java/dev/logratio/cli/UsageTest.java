@@ -247,7 +247,7 @@ class UsageTest {
                                 + " F16; finite, >= 0; optional; default 1",
                         "  in      grad_loss               [1]                F64, F32, BF16 or"
                                 + " F16; optional; default 1",
-                        "  in      nll_mask                [2P,T]             BOOL, U8, I64, I32 or"
+                        "  in      nll_mask                [2P,T] or [N]      BOOL, U8, I64, I32 or"
                                 + " F32; non-zero counts 1; F32: weights, finite, >= 0; optional;"
                                 + " default the mask",
                         "  out     chosen_rewards          [P]                F32; F64 from the"

@@ -388,7 +388,9 @@ class BothBordersTest {
                 refusals.add(said);
             }
             refusals.remove(ACCEPTED);
-            assertTrue(refusals.size() >= (isExtra ? 1 : 5), operand.id() + ": " + refusals);
+            // What takes the place of an option may be left out of a call that it would be right in.
+            int least = !isExtra ? 5 : List.of(ofOptions(call.signature())).contains(operand) ? 0 : 1;
+            assertTrue(refusals.size() >= least, operand.id() + ": " + refusals);
         }
         assertEquals(String.join("\n", java), String.join("\n", library));
     }
