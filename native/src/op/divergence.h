@@ -19,7 +19,7 @@ struct Divergence {
   TensorView model_weights;  // [models]: >= 0, not all 0; the value is the mean by them
   // Instead of q: [q_count, known] columns, none twice in a row, and their log-probabilities.
   TensorView topk_ids, topk_logps;
-  int64_t known() const { return topk_ids.inner; }
+  constexpr int64_t known() const { return topk_ids.inner; }
   TensorView p_rows, q_rows;  // present both, or row k meets row k; no row is named twice on a side
   TensorView row_weights, grad_loss;
   TensorView values, loss;

@@ -20,7 +20,7 @@ struct TensorView {
   int64_t inner_stride = 0;
 
   explicit operator bool() const { return present; }
-  int64_t size() const { return outer * inner; }
+  constexpr int64_t size() const { return outer * inner; }
 };
 
 // What stands beside the element that a view has of each row, the first: `count` elements in all,

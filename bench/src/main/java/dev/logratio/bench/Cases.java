@@ -18,6 +18,8 @@ final class Cases {
 
     private static final int[] VOCABULARIES = {32_000, LARGE_VOCABULARY};
 
+    private static final int[] LABELS_PER_ROW = {1, 16, 256};
+
     private Cases() {}
 
     static List<CaseSpec> all() {
@@ -31,13 +33,20 @@ final class Cases {
         }
         specs.add(pairLoss());
         for (DType dtype : List.of(DType.F32, DType.BF16)) {
+            for (int perRow : LABELS_PER_ROW) {
+                specs.add(severalLabels(perRow, false, dtype));
+                specs.add(severalLabels(perRow, true, dtype));
+            }
             specs.add(
                     new CaseSpec(
-                            "preference_step in place " + suffix(dtype, LARGE_VOCABULARY),
-                            Limit.READ_THEN_UPDATE,
-                            new LogitShape(dtype, 1, 2, LARGE_VOCABULARY),
+                            "token_logprobs of kept columns forward + backward in place "
+                                    + suffix(dtype, LARGE_VOCABULARY),
+                            Limit.UPDATE,
+                            new LogitShape(dtype, 1, 1, LARGE_VOCABULARY),
                             (rows, columns, parts) ->
-                                    new PreferenceStepCase(dtype, rows, columns, parts)));
+                                    new KeptColumnsCase(dtype, rows, columns, parts)));
+            specs.add(preferenceStep("preference_step", false, dtype));
+            specs.add(preferenceStep("preference_step packed", true, dtype));
             specs.add(
                     new CaseSpec(
                             "unpaired_step in place " + suffix(dtype, LARGE_VOCABULARY),
@@ -55,6 +64,28 @@ final class Cases {
             }
         }
         return specs;
+    }
+
+    private static CaseSpec severalLabels(int perRow, boolean hasBackward, DType dtype) {
+        return new CaseSpec(
+                "token_logprobs of %d labels and their tail %s %s"
+                        .formatted(
+                                perRow,
+                                hasBackward ? "forward + backward in place" : "forward",
+                                suffix(dtype, LARGE_VOCABULARY)),
+                hasBackward ? Limit.READ_THEN_UPDATE : Limit.READ,
+                new LogitShape(dtype, 1, 1, LARGE_VOCABULARY),
+                (rows, columns, parts) ->
+                        new SeveralLabelsCase(perRow, hasBackward, dtype, rows, columns, parts));
+    }
+
+    private static CaseSpec preferenceStep(String name, boolean isPacked, DType dtype) {
+        return new CaseSpec(
+                name + " in place " + suffix(dtype, LARGE_VOCABULARY),
+                Limit.READ_THEN_UPDATE,
+                new LogitShape(dtype, 1, 2, LARGE_VOCABULARY),
+                (rows, columns, parts) ->
+                        new PreferenceStepCase(isPacked, dtype, rows, columns, parts));
     }
 
     private static CaseSpec divergence(DivergenceKind kind, int columns) {

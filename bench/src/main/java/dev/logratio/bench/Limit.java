@@ -9,6 +9,8 @@ enum Limit {
     NONE,
     /** The memory is read once. */
     READ,
+    /** The memory is rewritten once; a line is read before it is written. */
+    UPDATE,
     /** The memory is read once, then read and rewritten once: bytes/read + 2*bytes/update. */
     READ_THEN_UPDATE,
     /**
@@ -28,6 +30,7 @@ enum Limit {
         return switch (this) {
             case NONE -> throw new IllegalStateException("bandwidth is no bound");
             case READ -> readSeconds;
+            case UPDATE -> updateSeconds;
             case READ_THEN_UPDATE -> readSeconds + updateSeconds;
             case READ_TWICE_THEN_UPDATE -> 2 * readSeconds + updateSeconds;
         };
@@ -38,6 +41,7 @@ enum Limit {
         return switch (this) {
             case NONE -> throw new IllegalStateException("bandwidth is no bound");
             case READ -> bytes;
+            case UPDATE -> 2 * bytes;
             case READ_THEN_UPDATE -> 3 * bytes;
             case READ_TWICE_THEN_UPDATE -> 4 * bytes;
         };

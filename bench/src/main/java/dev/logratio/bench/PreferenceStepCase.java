@@ -14,9 +14,10 @@ import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.util.Locale;
 import java.util.Optional;
+import java.util.stream.LongStream;
 
 /**
- * preference_step in place: DPO on logits [2P,T,V] with losses, logps and metrics. libtorch's side
+ * preference_step in place: DPO on logits [2P,T,V], or packed [2PT,V], with losses, logps and metrics. libtorch's side
  * is the trainers' chain: log_softmax, gather, sum over tokens, -log sigmoid, backward, without the
  * metrics.
  */
@@ -40,7 +41,8 @@ final class PreferenceStepCase implements Case {
      * Rows are those of all sequences together: up to 8, an even number of them, or a multiple of
      * 8; libtorch's parts are whole pairs.
      */
-    PreferenceStepCase(DType dtype, int rows, int columns, int libtorchParts) {
+    PreferenceStepCase(
+            boolean isPacked, DType dtype, int rows, int columns, int libtorchParts) {
         parts = libtorchParts;
         sequences = Math.min(MOST_SEQUENCES, rows);
         int tokens = rows / sequences;
@@ -52,7 +54,7 @@ final class PreferenceStepCase implements Case {
         Sigmoid dpo = new Sigmoid();
         losses = Tensor.zeros(arena, DType.F32, sequences / 2);
         call =
-                PreferenceStep.of(dpo, logits, labels)
+                (isPacked ? packed(dpo, labels) : PreferenceStep.of(dpo, logits, labels))
                         .referenceLogps(reference)
                         .losses(losses)
                         .logps(Tensor.zeros(arena, DType.F32, sequences))
@@ -63,6 +65,17 @@ final class PreferenceStepCase implements Case {
         torchReference = Torch.view(reference);
         torchBeta = Torch.view(Tensor.of(arena, DType.F32, new double[] {dpo.beta()}, 1));
         centreReference(reference);
+    }
+
+    /** The same tokens, one sequence after the other. */
+    private PreferenceStep packed(Sigmoid dpo, Tensor labels) {
+        long tokens = labels.size(1);
+        long[] ends = LongStream.rangeClosed(0, sequences).map(b -> b * tokens).toArray();
+        return PreferenceStep.of(
+                        dpo,
+                        logits.reshape(sequences * tokens, logits.size(2)),
+                        labels.reshape(sequences * tokens))
+                .cuSeqlens(Tensor.of(arena, ends, ends.length));
     }
 
     /**

@@ -269,7 +269,7 @@ class UsageTest {
                         "unpaired_step",
                         "  in      weights                 [B]                F64, F32, BF16 or"
                                 + " F16; finite, >= 0; optional; default 1",
-                        "  in      reference_token_logps   [B,T]              F64, F32, BF16 or"
+                        "  in      reference_token_logps   [B,T] or [N]       F64, F32, BF16 or"
                                 + " F16; exactly one of reference_logps, reference_token_logps",
                         "  out     rewards_margin          [1]                F32; F64 from the"
                                 + " reference",
