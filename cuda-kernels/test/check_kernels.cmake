@@ -1,18 +1,20 @@
 # What the compiler made of the CUDA kernels. Those that stream vocabulary rows read and write 128 bits at a time and use no local memory;
 # some spill a few registers between rows, as where a warp finishes 32 of them at once: count_instructions shows what loops spill.
 # And of every kernel, for each architecture, a table of its registers, shared memory, stack and spills.
-#   NVCC, FLAGS, INCLUDES, VIRTUAL (the architecture to look at PTX for), SOURCES, OBJECTS (beside
-#   each of them what ptxas said), HOT (names of the kernels that stream rows), READ_ONLY (those of
+#   VIRTUAL (the architecture to look at PTX for), OBJECTS (beside each of them its PTX and what
+#   ptxas said), HOT (names of the kernels that stream rows), READ_ONLY (those of
 #   them that write nothing of a row's size), SPILLING (those that may spill up to 128 bytes), FILTER (c++filt), FOLDER (for files)
 cmake_minimum_required(VERSION 3.22)
-list(TRANSFORM INCLUDES PREPEND -I)
 
 # ---- PTX ----
 set(seen "")
-foreach(source IN LISTS SOURCES)
-  get_filename_component(name ${source} NAME_WE)
-  execute_process(COMMAND ${NVCC} ${FLAGS} ${INCLUDES} --ptx -arch=compute_${VIRTUAL} ${source} -o ${FOLDER}/${name}.ptx COMMAND_ERROR_IS_FATAL ANY)
-  file(READ ${FOLDER}/${name}.ptx text)
+foreach(object IN LISTS OBJECTS)
+  get_filename_component(name ${object} NAME_WE)
+  set(ptx ${object}.kept/${name}.compute_${VIRTUAL}.ptx)
+  if(NOT EXISTS ${ptx})  # where there is PTX for one architecture alone
+    set(ptx ${object}.kept/${name}.ptx)
+  endif()
+  file(READ ${ptx} text)
   string(REGEX REPLACE "[][;]" "" text "${text}")  # which would glue or cut a CMake list
   string(REPLACE ".entry " ";" kernels "${text}")
   list(POP_FRONT kernels)
