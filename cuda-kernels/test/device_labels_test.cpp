@@ -33,7 +33,7 @@ Tensor distinct_labels(int64_t rows, int64_t per_row, int64_t columns) {
   return labels;
 }
 
-Labelled run_labels(const Tensor& logits, const Tensor& labels, int64_t* bad = nullptr,
+Labelled run_labels(Tensor& logits, Tensor& labels, int64_t* bad = nullptr,
                     lr_token_options options = default_token_options()) {
   const int64_t rows = labels.shape()[0], per_row = labels.shape()[1];
   Labelled result{Tensor(D::f64, {rows, per_row}), Tensor(D::f64, {rows}), Tensor(D::f64, {rows}),
