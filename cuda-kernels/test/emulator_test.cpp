@@ -379,29 +379,32 @@ struct Rows {
   }
 
   op::TokenLogprobs forward_call(double softcap) const {
-    return {view(logits),
-            {1.2, softcap},
-            {element_view(labels, op::ElementType::i64), -100},
-            {doubles(logp), doubles(lse), doubles(lse2), doubles(entropy), doubles(mean_logit),
-             element_view(argmax, op::ElementType::i64)},
-            {},
-            {},
-            {}};
+    return {.logits = view(logits),
+            .transform = {1.2, softcap},
+            .labels = {element_view(labels, op::ElementType::i64), -100},
+            .kept = {},
+            .outside = {},
+            .outputs = {doubles(logp), doubles(lse), doubles(lse2), doubles(entropy),
+                        doubles(mean_logit), element_view(argmax, op::ElementType::i64)},
+            .tail = {},
+            .label_columns = {},
+            .logp_columns = {}};
   }
   op::TokenLogprobsBackward backward_call(double softcap) const {
-    return {view(logits),
-            view(gradient),
-            {1.2, softcap},
-            {element_view(labels, op::ElementType::i64), -100},
-            doubles(lse),
-            doubles(entropy),
-            doubles(grad_logp),
-            doubles(grad_entropy),
-            {},
-            {},
-            {},
-            {},
-            {}};
+    return {.logits = view(logits),
+            .gradient = view(gradient),
+            .transform = {1.2, softcap},
+            .labels = {element_view(labels, op::ElementType::i64), -100},
+            .kept = {},
+            .lse = doubles(lse),
+            .entropy = doubles(entropy),
+            .grad_logp = doubles(grad_logp),
+            .grad_entropy = doubles(grad_entropy),
+            .grad_lse = {},
+            .tail = {},
+            .grad_tail = {},
+            .label_columns = {},
+            .grad_logp_columns = {}};
   }
 
   // Forward and backward, the latter once more over the logits. Empty, or what the emulator says.

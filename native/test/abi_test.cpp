@@ -128,7 +128,7 @@ TEST(Abi, StructSize) {
   newer.unknown = b.pair.loss;
   EXPECT_EQ(lr_pair_loss(&newer.known), LR_INVALID_ARGUMENT);
   EXPECT_STREQ(lr_last_error(),
-               "size of lr_pair_loss_args is 216 with fields that this library (ABI 1, 208 bytes) "
+               "size of lr_pair_loss_args is 224 with fields that this library (ABI 1, 216 bytes) "
                "does not know; compare lr_abi_version()");
 }
 
@@ -185,7 +185,8 @@ TEST(Abi, RequiredTensors) {
   EXPECT_INVALID(lr_token_logprobs, f, "logits is missing, expected float [N,V] or [B,T,V]");
   f = b.forward;
   f.labels = nullptr;
-  EXPECT_INVALID(lr_token_logprobs, f, "labels is missing, expected int [N] or [B,T]");
+  EXPECT_INVALID(lr_token_logprobs, f,
+                 "labels is missing, expected int [N], [B,T], [N,K] or [B,T,K]");
   auto w = b.backward;
   w.lse = nullptr;
   EXPECT_INVALID(lr_token_logprobs_backward, w, "lse is missing, expected float [N] or [B,T]");
@@ -204,11 +205,12 @@ TEST(Abi, RequiredTensors) {
                  "grad_logits is missing, expected the shape and dtype of logits");
   auto s = b.sequence;
   s.mask = nullptr;
-  EXPECT_INVALID(lr_sequence_logps, s, "mask is missing, expected BOOL, U8, I64, I32 or F32 [B,T]");
+  EXPECT_INVALID(lr_sequence_logps, s,
+                 "mask is missing, expected BOOL, U8, I64, I32 or F32 [B,T] or [N]");
   s = b.sequence;
   s.token_logps = nullptr;
   EXPECT_INVALID(lr_sequence_logps, s,
-                 "token_logps is missing, expected float [B,T], as logps is wanted");
+                 "token_logps is missing, expected float [B,T] or [N], as logps is wanted");
   s = b.sequence;
   s.grad_logps = nullptr;
   EXPECT_INVALID(lr_sequence_logps, s,
@@ -260,7 +262,8 @@ TEST(Abi, Shapes) {
                  "grad_logits is F32 [8, 5], expected F32 [4, 3, 5], as logits");
   auto s = b.sequence;
   s.mask = seven;
-  EXPECT_INVALID(lr_sequence_logps, s, "mask is I64 [7], expected shape [B,T]");
+  EXPECT_INVALID(lr_sequence_logps, s,
+                 "mask is I64 [7], expected shape [B,T], or cu_seqlens with [N]");
   s = b.sequence;
   s.counts = b.out_pair;
   EXPECT_INVALID(lr_sequence_logps, s,
@@ -271,7 +274,8 @@ TEST(Abi, Shapes) {
                  "policy_rejected is F32 [4], expected shape [2], as policy_chosen is F32 [2]");
   p = b.pair;
   p.grad_tau = b.out_pair;
-  EXPECT_INVALID(lr_pair_loss, p, "grad_tau is F32 [2], expected shape [1]");
+  EXPECT_INVALID(lr_pair_loss, p,
+                 "grad_tau is F32 [2], expected shape [1], as tau is not given as a tensor");
   auto t = b.step;
   t.logits = odd;
   t.labels = odd_labels;
@@ -279,7 +283,8 @@ TEST(Abi, Shapes) {
       lr_preference_step, t,
       "logits is F32 [3, 3, 5], expected an even first dimension, chosen before rejected");
   t.logits = flat;
-  EXPECT_INVALID(lr_preference_step, t, "logits is F32 [8, 5], expected shape [2P,T,V]");
+  EXPECT_INVALID(lr_preference_step, t,
+                 "logits is F32 [8, 5], expected shape [2P,T,V], or cu_seqlens with [N,V]");
   t = b.step;
   t.losses = b.out_sequences;
   EXPECT_INVALID(lr_preference_step, t,
@@ -431,7 +436,6 @@ TEST(Abi, Values) {
   const char* text = "labels[2, 1] is 5, expected a number in [0,5) or the ignore_index -100";
   EXPECT_INVALID(lr_token_logprobs, b.forward, text);
   EXPECT_INVALID(lr_token_logprobs_backward, b.backward, text);
-  b.mask.set(7, 0);  // also where the mask does not count
   EXPECT_INVALID(lr_preference_step, b.step, text);
   b.labels.set(7, -1);
   EXPECT_INVALID(lr_token_logprobs, b.forward,
@@ -449,6 +453,13 @@ TEST(Abi, Values) {
     EXPECT_INVALID(lr_preference_step, t,
                    "mask[1, 2] is " + text_of(bad) + ", expected a finite number >= 0");
   }
+}
+
+TEST(Abi, LabelsBesideTheMaskAreNotRead) {
+  Bench b;
+  b.labels.set(7, 5);
+  b.mask.set(7, 0);
+  EXPECT_EQ(lr_preference_step(&b.step), LR_OK) << lr_last_error();
 }
 
 TEST(Abi, TokenAndSequenceOptions) {
