@@ -89,8 +89,8 @@ void expect_that_of_the_cpu(const Pairs& pairs, int32_t kind, const std::string&
     largest = std::fmax(largest, std::fabs(value));
   expect_close(actual.values, expected.values, 2e-6, 4e-6, what + " values");
   expect_close(actual.loss, expected.loss, 0, 4e-6, what + " loss");
-  expect_close(actual.grad_p, expected.grad_p, 4e-6, 2e-5 + rounding, what + " p", slack * largest);
-  expect_close(actual.grad_q, expected.grad_q, 4e-6, 2e-5 + rounding, what + " q", slack * largest);
+  expect_close(actual.grad_p, expected.grad_p, 4e-6, 3e-5 + rounding, what + " p", slack * largest);
+  expect_close(actual.grad_q, expected.grad_q, 4e-6, 3e-5 + rounding, what + " q", slack * largest);
   EXPECT_EQ(actual.bad, 0) << what;
 }
 
@@ -304,7 +304,9 @@ TEST(DeviceDivergence, WeightedMixturesAndPaddingAgreeWithTheCpu) {
                     rows_of(type, 2, columns, 3, 72, true)};
         pairs.js_weight = weight;
         pairs.vocab = weight > .5 ? columns - 2 : 0;
-        expect_that_of_the_cpu(pairs, LR_JENSEN_SHANNON, name(LR_JENSEN_SHANNON, type, columns));
+        // Next to 1, what a side has of the mixture is a small difference.
+        expect_that_of_the_cpu(pairs, LR_JENSEN_SHANNON, name(LR_JENSEN_SHANNON, type, columns),
+                               2e-7);
       }
     }
   }

@@ -15,6 +15,7 @@
 #undef __syncwarp
 
 #include "every_barrier.h"
+#include "kept_rows.cu"
 #include "plain_rows.cuh"
 #include "support/tensor.h"
 
