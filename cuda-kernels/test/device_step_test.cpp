@@ -369,7 +369,10 @@ TEST(DeviceStep, BadLabelsAndWeights) {
   s.list = {{"sft", 1}};
   s.nll_masked = true;
   s.nll_mask.set(2, HUGE_VAL);
+  s.nll_mask.set(6, 0);
   EXPECT_EQ(run(s).bad, 4) << "nothing of the rejected half is looked at";
+  s.nll_mask.set(6, 1);
+  EXPECT_EQ(run(s).bad, 5) << "the label of a token that only the NLL covers";
 }
 
 // Weights of pairs, an upstream gradient, and negative log-likelihoods with a say of their own.
