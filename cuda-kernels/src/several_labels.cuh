@@ -1,8 +1,8 @@
 // Several labels per row, around the row kernels that a single label has: no instance of those is
 // added. A warp has a row's labels, of which a lane takes every 32nd.
 //
-//   label_logps      after the forward, whose log-sums it takes: the labels' log-probs, and the tail
-//                    where the labels hold less than half
+//   label_logps      after the forward, whose log-sums it takes: the labels' log-probs, and the
+//                    tail where the labels hold less than half
 //   sum_tails        elsewhere a block sums the other columns once more, from L2 as a rule
 //   take_label_norms before the backward: whether the caller's lse serves
 //   differentiate_labels   the labels' gradients, and what all other columns have of the upstream

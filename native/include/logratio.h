@@ -142,9 +142,9 @@ LR_API lr_status lr_set_threads(int32_t threads);
  * not exist, or one that an earlier pair has, is skipped: its value is NaN, the loss too unless the
  * pair weighs nothing, and it is counted. Known columns of a row that name one that does not exist,
  * or one twice, and log-probabilities that are NaN or whose probabilities sum to more than 1 give
- * the row's pair the value NaN and gradient 0, and are counted once. Where all weights of models are
- * 0 or bad, values are NaN, and that is counted. Parameters that are given as tensors are taken as
- * they are. Where cu_seqlens does not rise from 0 to the number of tokens, its wrong numbers are
+ * the row's pair the value NaN and gradient 0, and are counted once. Where all weights of models
+ * are 0 or bad, values are NaN, and that is counted. Parameters that are given as tensors are taken
+ * as they are. Where cu_seqlens does not rise from 0 to the number of tokens, its wrong numbers are
  * counted, and every result is NaN.
  */
 typedef struct lr_cuda {
@@ -270,8 +270,8 @@ typedef struct lr_token_options {
  *     tail       float        with K labels: log of the probability that a row's labels leave, with
  *                             relative accuracy near 0 and far below; -inf where they leave none.
  *                             The column of a label that is ignored belongs to it
- * With K labels a row is ignored if all of them are; one that is has logp 0. K = 1 gives what labels
- * [N] do, to the bit.
+ * With K labels a row is ignored if all of them are; one that is has logp 0. K = 1 gives what
+ * labels [N] do, to the bit.
  * A logit of -inf has probability 0. A row whose raw logits are all -inf, or hold +inf or NaN,
  * gives NaN in that row only.
  *
@@ -310,8 +310,8 @@ LR_API lr_status lr_token_logprobs(const lr_token_logprobs_args* args);
 
 /*
  * Backward: grad_logits = grad_logp * d logp/d logits + grad_entropy * d entropy/d logits +
- * grad_lse * d lse/d logits + grad_tail * d tail/d logits, with K labels the sum over them; one read
- * and one write of a row.
+ * grad_lse * d lse/d logits + grad_tail * d tail/d logits, with K labels the sum over them; one
+ * read and one write of a row.
  *   lse          float, from the forward. Where its type leaves too few digits for a row's
  *                probabilities, or for what the label's is short of 1, the row is read once more
  *                and summed again.

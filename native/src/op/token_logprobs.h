@@ -23,7 +23,7 @@ struct TokenLogprobs {
   RowTransform transform;
   Labels labels;  // the first of each row
   KeptColumns kept;
-  TensorView outside;  // how many labels are not among kept columns; i64
+  TensorView outside;                       // how many labels are not among kept columns; i64
   TensorView outputs[math::kTokenOutputs];  // an element per row; absent: not wanted
   TensorView tail;
   Columns label_columns, logp_columns;  // of several labels per row, which differ

@@ -54,8 +54,7 @@ public final class PreferenceStep {
      * Describes a call.
      *
      * @param loss the loss and its options
-     * @param logits [2P,T,V], or [N,V] if packed, F32, BF16 or F16; row 0..P-1 is chosen, P..2P-1
-     *     rejected
+     * @param logits [2P,T,V], or packed [N,V], F32, BF16 or F16; P chosen rows, then P rejected
      * @param labels [2P,T], or [N] if packed, int, in [0,V) or the ignore index
      * @return the operation, with only the metrics wanted yet
      */
@@ -67,8 +66,7 @@ public final class PreferenceStep {
      * Describes a call with several losses, which add up: {@code sum of weight * mean loss}.
      *
      * @param losses at least one
-     * @param logits [2P,T,V], or [N,V] if packed, F32, BF16 or F16; row 0..P-1 is chosen, P..2P-1
-     *     rejected
+     * @param logits [2P,T,V], or packed [N,V], F32, BF16 or F16; P chosen rows, then P rejected
      * @param labels [2P,T], or [N] if packed, int, in [0,V) or the ignore index
      * @return the operation, with only the metrics wanted yet
      * @throws IllegalArgumentException if there is no loss
@@ -165,11 +163,10 @@ public final class PreferenceStep {
     }
 
     /**
-     * Sets weights of the pairs, which multiply each pair's losses and gradients; the mean stays
-     * over all pairs. {@link dev.logratio.loss.Sft}, and a negative log-likelihood with {@link
+     * Sets weights of the pairs, which multiply their losses and gradients; the mean stays over all
+     * pairs. {@link dev.logratio.loss.Sft}, and a negative log-likelihood with {@link
      * dev.logratio.loss.Nll#TOKEN}, is then the sum over pairs of {@code weight * sum(-logp)} over
-     * the number of tokens, the same for each pair and not weighed again. An error with losses of
-     * ranks.
+     * the number of tokens, the same for each and not weighed again. An error with losses of ranks.
      *
      * @param weights [P] float, finite and &ge; 0; default 1 each
      * @return this
@@ -357,9 +354,8 @@ public final class PreferenceStep {
     }
 
     /**
-     * Sets the tensor that receives the gradient of the loss by beta: of its tensor's shape, [1]
-     * being summed over the pairs. Where beta is no tensor {@link dev.logratio.loss.DiscoPop} alone
-     * has it, [1].
+     * Sets the tensor that receives the loss's gradient by beta: of its tensor's shape, [1] summed
+     * over the pairs. Where beta is no tensor {@link dev.logratio.loss.DiscoPop} alone has it, [1].
      *
      * @param out [1] or [P] float
      * @return this
@@ -370,8 +366,8 @@ public final class PreferenceStep {
     }
 
     /**
-     * Sets the tensor that receives the gradient of the loss by betaKl: of its tensor's shape, [1]
-     * being summed over the pairs. Where betaKl is no tensor it is [1].
+     * Sets the tensor that receives the loss's gradient by betaKl: of its tensor's shape, [1]
+     * summed over the pairs. Where betaKl is no tensor it is [1].
      *
      * @param out [1] or [P] float
      * @return this
@@ -382,8 +378,8 @@ public final class PreferenceStep {
     }
 
     /**
-     * Sets the tensor that receives the gradient of the loss by betaMix: of its tensor's shape, [1]
-     * being summed over the pairs. Where betaMix is no tensor it is [1].
+     * Sets the tensor that receives the loss's gradient by betaMix: of its tensor's shape, [1]
+     * summed over the pairs. Where betaMix is no tensor it is [1].
      *
      * @param out [1] or [P] float
      * @return this
@@ -394,9 +390,9 @@ public final class PreferenceStep {
     }
 
     /**
-     * Sets the tensor that receives the gradient of the loss by tau: of its tensor's shape, [1]
-     * being summed over the pairs. Where tau is no tensor {@link dev.logratio.loss.Dlrml} and
-     * {@link dev.logratio.loss.DiscoPop} alone have it, [1].
+     * Sets the tensor that receives the loss's gradient by tau: of its tensor's shape, [1] summed
+     * over the pairs. Where tau is no tensor {@link dev.logratio.loss.Dlrml} and {@link
+     * dev.logratio.loss.DiscoPop} alone have it, [1].
      *
      * @param out [1] or [P] float
      * @return this

@@ -170,7 +170,7 @@ class DivergenceTeachersTest {
         return value;
     }
 
-    /** Of every known column, the call on the logits; the temperature is p's alone. */
+    /** All columns are known: it is the call on the logits; the temperature is p's alone. */
     @ParameterizedTest
     @MethodSource("backendsAndTopkKinds")
     void allColumnsKnownAreThePlainCall(Backend backend, DivergenceKind kind) {

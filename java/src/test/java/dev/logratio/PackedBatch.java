@@ -40,7 +40,7 @@ final class PackedBatch {
         nllMask = both(DType.F32, nllWeights(), 1, 0);
     }
 
-    /** Of the first half of the sequences; what stands in the other is not to be read. */
+    /** Weights of the first half of the sequences; what stands in the other is not to be read. */
     private double[] nllWeights() {
         Random ofNll = new Random(43);
         double[] weights = new double[tokens];

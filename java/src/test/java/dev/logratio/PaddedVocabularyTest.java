@@ -91,7 +91,7 @@ class PaddedVocabularyTest {
         return all;
     }
 
-    /** Of each row the columns that take part; the others are 0. */
+    /** The columns of each row that take part; the others are 0. */
     private static List<double[]> slices(Tensor gradient, Tensor logits, TokenOptions options) {
         int columns = (int) logits.size(logits.rank() - 1);
         int vocab = options.vocab() == 0 ? columns : (int) options.vocab();

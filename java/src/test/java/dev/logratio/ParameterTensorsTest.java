@@ -259,7 +259,7 @@ class ParameterTensorsTest {
         assertTrue(Double.isNaN(after.losses()[4]));
     }
 
-    /** Of ranks: the losses by rank, the rewards by pair. */
+    /** A loss of ranks has its losses by rank, and its rewards by pair. */
     @ParameterizedTest
     @MethodSource("backends")
     void ranksHaveTheirOwn(Backend backend) {

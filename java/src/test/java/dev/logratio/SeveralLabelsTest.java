@@ -1,8 +1,15 @@
 package dev.logratio;
 
+import static dev.logratio.LabelsRow.IGNORED;
+import static dev.logratio.LabelsRow.INFINITY;
+import static dev.logratio.LabelsRow.filled;
+import static dev.logratio.LabelsRow.rounded;
+
 import static org.junit.jupiter.api.Assertions.assertArrayEquals;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertTrue;
+
+import dev.logratio.LabelsRun.Upstream;
 
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
@@ -13,146 +20,10 @@ import java.util.Arrays;
 import java.util.Random;
 import java.util.stream.Stream;
 
-/** Several labels per row, and the tail that they leave. */
+/** Several labels per row; {@link LabelsTailTest} has the tail that they leave. */
 class SeveralLabelsTest {
-    private static final double INFINITY = Double.POSITIVE_INFINITY;
-    private static final long IGNORED = -100;
-
     static Stream<Backend> backends() {
         return TestBackends.all();
-    }
-
-    /** Every output of a call, F64, and its gradient. */
-    private record Run(
-            double[] logp,
-            double[] tail,
-            double[] lse,
-            double[] entropy,
-            double[] lse2,
-            double[] mean,
-            double[] argmax,
-            double[] gradient) {
-        double[][] figures() {
-            return new double[][] {lse, entropy, lse2, mean, argmax};
-        }
-    }
-
-    /** What comes from upstream: of each label, and of each row; null is none. */
-    private record Upstream(double[] logp, double[] entropy, double[] lse, double[] tail) {}
-
-    private static Run run(
-            Backend backend, Tensor logits, Tensor labels, TokenOptions options, Upstream up) {
-        Arena arena = Arena.ofAuto();
-        long[] shape = Arrays.copyOf(logits.shape(), logits.rank() - 1);
-        boolean several = labels.rank() == logits.rank();
-        Tensor logp = Tensor.zeros(arena, DType.F64, labels.shape()).fill(Double.NaN);
-        Tensor[] out = new Tensor[6];
-        Arrays.setAll(out, i -> Tensor.zeros(arena, DType.F64, shape));
-        Tensor argmax = Tensor.zeros(arena, DType.I64, shape);
-        TokenLogprobs call =
-                TokenLogprobs.of(logits, labels)
-                        .tokenOptions(options)
-                        .logp(logp)
-                        .lse(out[0])
-                        .entropy(out[1])
-                        .lse2(out[2])
-                        .meanLogit(out[3])
-                        .argmax(argmax);
-        (several ? call.tail(out[4]) : call).run(backend);
-        Tensor gradient = Tensor.zeros(arena, logits.dtype(), logits.shape());
-        gradient.copyFrom(logits); // in place
-        TokenLogprobsBackward back =
-                TokenLogprobsBackward.of(gradient, labels, out[0]).tokenOptions(options).inPlace();
-        if (up.logp != null) {
-            back.gradLogp(Tensor.of(arena, DType.F64, up.logp, labels.shape()));
-        }
-        if (up.entropy != null) {
-            back.entropy(out[1]).gradEntropy(Tensor.of(arena, DType.F64, up.entropy, shape));
-        }
-        if (up.lse != null) {
-            back.gradLse(Tensor.of(arena, DType.F64, up.lse, shape));
-        }
-        if (up.tail != null) {
-            back.tail(out[4]).gradTail(Tensor.of(arena, DType.F64, up.tail, shape));
-        }
-        back.run(backend);
-        return new Run(
-                logp.toDoubles(),
-                out[4].toDoubles(),
-                out[0].toDoubles(),
-                out[1].toDoubles(),
-                out[2].toDoubles(),
-                out[3].toDoubles(),
-                argmax.toDoubles(),
-                gradient.toDoubles());
-    }
-
-    /** One row, by what the definitions say. */
-    private static final class Row {
-        final double[] z;
-        final double[] slope;
-        final double[] p;
-        final double lse;
-        final double entropy;
-        final double tail;
-        final boolean[] isLabel;
-
-        Row(double[] logits, long[] labels, TokenOptions options) {
-            int columns = logits.length;
-            z = new double[columns];
-            slope = new double[columns];
-            p = new double[columns];
-            isLabel = new boolean[columns];
-            for (long label : labels) {
-                if (label != options.ignoreIndex()) {
-                    isLabel[(int) label] = true;
-                }
-            }
-            double cap = options.softcap();
-            double sum = 0;
-            double rest = 0;
-            double held = 0;
-            for (int k = 0; k < columns; k++) {
-                double tanh = cap == 0 ? 0 : Math.tanh(logits[k] / cap);
-                boolean isOut = logits[k] == -INFINITY;
-                z[k] = isOut ? -INFINITY : (cap == 0 ? logits[k] : cap * tanh);
-                z[k] /= options.temperature();
-                slope[k] = (1 - tanh * tanh) / options.temperature();
-                double e = Math.exp(z[k]);
-                sum += e;
-                rest += isLabel[k] ? 0 : e;
-                held += isLabel[k] ? e : 0;
-            }
-            lse = Math.log(sum);
-            double entropies = 0;
-            for (int k = 0; k < columns; k++) {
-                p[k] = Math.exp(z[k] - lse);
-                entropies -= p[k] == 0 ? 0 : p[k] * (z[k] - lse);
-            }
-            entropy = entropies;
-            tail = held < rest ? Math.log1p(-held / sum) : Math.log(rest) - lse;
-        }
-
-        double[] gradient(long[] labels, double[] g, double h, double m, double t) {
-            double[] gradient = new double[z.length];
-            for (int j = 0; j < z.length; j++) {
-                double ofZ = m * p[j] - (p[j] == 0 ? 0 : h * p[j] * (z[j] - lse + entropy));
-                for (int k = 0; k < labels.length; k++) {
-                    if (labels[k] != IGNORED) {
-                        ofZ += g[k] * ((labels[k] == j ? 1 : 0) - p[j]);
-                    }
-                }
-                if (t != 0) {
-                    ofZ += t * ((isLabel[j] ? 0 : Math.exp(z[j] - lse - tail)) - p[j]);
-                }
-                gradient[j] = p[j] == 0 ? 0 : ofZ * slope[j];
-            }
-            return gradient;
-        }
-    }
-
-    private static double[] rounded(double[] values) {
-        return Arrays.stream(values).map(value -> (float) value).toArray();
     }
 
     private static double[] random(int seed, int count, double scale) {
@@ -160,12 +31,6 @@ class SeveralLabelsTest {
         double[] values = new double[count];
         Arrays.setAll(values, i -> scale * random.nextGaussian());
         return rounded(values);
-    }
-
-    private static double[] of(double value, int count) {
-        double[] all = new double[count];
-        Arrays.fill(all, value);
-        return all;
     }
 
     // ---- Against the definitions ----
@@ -188,30 +53,30 @@ class SeveralLabelsTest {
                     double m = part == 2 || part == 4 ? -.9 : 0;
                     double t = part == 3 || part == 4 ? 1.1 : 0;
                     try (Arena arena = Arena.ofConfined()) {
-                        Run run =
-                                run(
+                        LabelsRun run =
+                                LabelsRun.run(
                                         backend,
                                         Tensor.of(arena, DType.F32, logits, 1, 11),
                                         Tensor.of(arena, labels, 1, 3),
                                         options,
                                         new Upstream(
                                                 g,
-                                                h == 0 ? null : of(h, 1),
-                                                m == 0 ? null : of(m, 1),
-                                                t == 0 ? null : of(t, 1)));
-                        Row row = new Row(logits, labels, options);
+                                                h == 0 ? null : filled(h, 1),
+                                                m == 0 ? null : filled(m, 1),
+                                                t == 0 ? null : filled(t, 1)));
+                        LabelsRow row = new LabelsRow(logits, labels, options);
                         double[] logps = new double[3];
                         for (int k = 0; k < 3; k++) {
                             boolean out = labels[k] == IGNORED;
                             logps[k] = out ? 0 : row.z[(int) labels[k]] - row.lse;
                         }
-                        Expect.near("logp", logps, run.logp, 1e-6, 1e-6);
-                        Expect.near("tail", of(row.tail, 1), run.tail, 2e-6, 0);
+                        Expect.near("logp", logps, run.logp(), 1e-6, 1e-6);
+                        Expect.near("tail", filled(row.tail, 1), run.tail(), 2e-6, 0);
                         Expect.asPromised(
                                 "gradient " + part,
                                 DType.F32,
                                 row.gradient(labels, g == null ? new double[3] : g, h, m, t),
-                                run.gradient);
+                                run.gradient());
                     }
                 }
             }
@@ -243,26 +108,26 @@ class SeveralLabelsTest {
                     }
                 }
             }
-            Upstream up = new Upstream(random(3, 24, 1), null, of(.3, 6), random(4, 6, 1));
-            Run dense = run(backend, logits, labels, TokenOptions.DEFAULT, up);
-            Run loose = run(backend, logits, strided, TokenOptions.DEFAULT, up);
-            assertArrayEquals(dense.logp, loose.logp);
-            assertArrayEquals(dense.tail, loose.tail);
-            assertArrayEquals(dense.gradient, loose.gradient);
+            Upstream up = new Upstream(random(3, 24, 1), null, filled(.3, 6), random(4, 6, 1));
+            LabelsRun dense = LabelsRun.run(backend, logits, labels, TokenOptions.DEFAULT, up);
+            LabelsRun loose = LabelsRun.run(backend, logits, strided, TokenOptions.DEFAULT, up);
+            assertArrayEquals(dense.logp(), loose.logp());
+            assertArrayEquals(dense.tail(), loose.tail());
+            assertArrayEquals(dense.gradient(), loose.gradient());
             for (int r = 0; r < 6; r++) {
                 double[] row = Arrays.copyOfRange(values, 130 * r, 130 * (r + 1));
                 long[] ofRow = new long[4];
                 for (int k = 0; k < 4; k++) {
                     ofRow[k] = labels.getLong(r / 3, r % 3, k);
                 }
-                Row expected = new Row(row, ofRow, TokenOptions.DEFAULT);
-                double[] g = Arrays.copyOfRange(up.logp, 4 * r, 4 * (r + 1));
+                LabelsRow expected = new LabelsRow(row, ofRow, TokenOptions.DEFAULT);
+                double[] g = Arrays.copyOfRange(up.logp(), 4 * r, 4 * (r + 1));
                 Expect.asPromised(
                         "row " + r,
                         DType.F32,
-                        expected.gradient(ofRow, g, 0, .3, up.tail[r]),
-                        Arrays.copyOfRange(dense.gradient, 130 * r, 130 * (r + 1)));
-                Expect.near("tail", of(expected.tail, 1), of(dense.tail[r], 1), 2e-6, 0);
+                        expected.gradient(ofRow, g, 0, .3, up.tail()[r]),
+                        Arrays.copyOfRange(dense.gradient(), 130 * r, 130 * (r + 1)));
+                Expect.near("tail", filled(expected.tail, 1), filled(dense.tail()[r], 1), 2e-6, 0);
             }
         }
     }
@@ -288,20 +153,20 @@ class SeveralLabelsTest {
                 logits = rounded(logits);
                 double[] g = random(5, perRow, 1);
                 try (Arena arena = Arena.ofShared()) {
-                    Run run =
-                            run(
+                    LabelsRun run =
+                            LabelsRun.run(
                                     backend,
                                     Tensor.of(arena, DType.F32, logits, 1, columns),
                                     Tensor.of(arena, labels, 1, perRow),
                                     TokenOptions.DEFAULT,
-                                    new Upstream(g, null, null, of(1.5, 1)));
-                    Row row = new Row(logits, labels, TokenOptions.DEFAULT);
+                                    new Upstream(g, null, null, filled(1.5, 1)));
+                    LabelsRow row = new LabelsRow(logits, labels, TokenOptions.DEFAULT);
                     assertEquals(holdMost, row.tail < -Math.log(2));
-                    Expect.near("tail", of(row.tail, 1), run.tail, 3e-6, 0);
+                    Expect.near("tail", filled(row.tail, 1), run.tail(), 3e-6, 0);
                     Expect.near(
                             "gradient",
                             row.gradient(labels, g, 0, 0, 1.5),
-                            run.gradient,
+                            run.gradient(),
                             1e-5,
                             1e-7);
                 }
@@ -327,111 +192,27 @@ class SeveralLabelsTest {
                         Upstream up =
                                 new Upstream(
                                         random(1, 4, 1), random(2, 4, 1), random(3, 4, 1), null);
-                        Run plain = run(backend, logits, Tensor.of(arena, labels, 4), options, up);
-                        Run one = run(backend, logits, Tensor.of(arena, labels, 4, 1), options, up);
-                        assertArrayEquals(plain.logp, one.logp);
-                        assertArrayEquals(plain.gradient, one.gradient);
+                        LabelsRun plain =
+                                LabelsRun.run(
+                                        backend, logits, Tensor.of(arena, labels, 4), options, up);
+                        LabelsRun one =
+                                LabelsRun.run(
+                                        backend,
+                                        logits,
+                                        Tensor.of(arena, labels, 4, 1),
+                                        options,
+                                        up);
+                        assertArrayEquals(plain.logp(), one.logp());
+                        assertArrayEquals(plain.gradient(), one.gradient());
                         for (int k = 0; k < plain.figures().length; k++) {
                             assertArrayEquals(plain.figures()[k], one.figures()[k]);
                         }
-                        double[] tail = one.tail;
+                        double[] tail = one.tail();
                         assertEquals(0, tail[1]);
-                        assertEquals(Math.log1p(-Math.exp(plain.logp[2])), tail[2], 1e-6);
+                        assertEquals(Math.log1p(-Math.exp(plain.logp()[2])), tail[2], 1e-6);
                         assertTrue(tail[0] < -20 && Double.isNaN(tail[3]), Arrays.toString(tail));
                     }
                 }
-            }
-        }
-    }
-
-    // ---- Both ends of the tail ----
-
-    @ParameterizedTest
-    @MethodSource("backends")
-    void tailNearZero(Backend backend) {
-        for (double away : new double[] {5, 20, 40, 90}) {
-            double[] logits = {0, 1, -.5, -away, -away - 1, 0};
-            long[] labels = {3, 4};
-            Row row = new Row(rounded(logits), labels, TokenOptions.DEFAULT);
-            try (Arena arena = Arena.ofConfined()) {
-                Run run =
-                        run(
-                                backend,
-                                Tensor.of(arena, DType.F32, logits, 1, 6),
-                                Tensor.of(arena, labels, 1, 2),
-                                TokenOptions.DEFAULT,
-                                new Upstream(null, null, null, of(1, 1)));
-                assertTrue(row.tail < 0 && row.tail > -.01);
-                Expect.near("tail", of(row.tail, 1), run.tail, 1e-5, 0);
-                double held = row.p[3] + row.p[4];
-                double[] expected = new double[6];
-                Arrays.setAll(
-                        expected, k -> k == 3 || k == 4 ? -row.p[k] : row.p[k] * held / (1 - held));
-                Expect.near("gradient", expected, run.gradient, 2e-5, 1e-6);
-            }
-        }
-    }
-
-    /** The others are far below: of each other, and of the labels. */
-    @ParameterizedTest
-    @MethodSource("backends")
-    void tailFarBelow(Backend backend) {
-        for (double away : new double[] {3, 15, 60, 300, 2000}) {
-            for (int columns : new int[] {9, 3000, 40_000}) {
-                double[] logits = of(-away - 40, columns);
-                long[] labels = {4, columns - 1};
-                logits[4] = 1;
-                logits[columns - 1] = 2;
-                logits[0] = -away;
-                logits[columns / 2] = -away - 1;
-                double lse = 2 + Math.log1p(Math.exp(-1));
-                double others = Math.log1p(Math.exp(-1) + (columns - 4) * Math.exp(-40));
-                double tail = -away + others - (lse + Math.log1p(Math.exp(-away - lse + others)));
-                try (Arena arena = Arena.ofShared()) {
-                    Run run =
-                            run(
-                                    backend,
-                                    Tensor.of(arena, DType.F32, logits, 1, columns),
-                                    Tensor.of(arena, labels, 1, 2),
-                                    TokenOptions.DEFAULT,
-                                    new Upstream(null, null, null, of(2, 1)));
-                    String what = away + " of " + columns;
-                    Expect.near(what, of(tail, 1), run.tail, 2e-6, 0);
-                    double left = -Math.expm1(tail);
-                    double share = 1 / (1 + Math.exp(-1));
-                    assertEquals(2 * share * left, run.gradient[0], 1e-4, what);
-                    assertEquals(2 * (1 - share) * left, run.gradient[columns / 2], 1e-4, what);
-                    assertEquals(-2 * share * left, run.gradient[columns - 1], 1e-4, what);
-                    assertEquals(-2 * (1 - share) * left, run.gradient[4], 1e-4, what);
-                }
-            }
-        }
-    }
-
-    /** All columns are labels, or what is no label is impossible: grad_tail is not used. */
-    @ParameterizedTest
-    @MethodSource("backends")
-    void nothingLeft(Backend backend) {
-        double[] all = {1, 0, 2};
-        double[] masked = {1, -INFINITY, 0, 2, -INFINITY};
-        for (double[] logits : new double[][] {all, masked}) {
-            try (Arena arena = Arena.ofConfined()) {
-                long last = logits.length == 3 ? 1 : 2;
-                long[] labels = {0, last, logits.length == 3 ? 2 : 3};
-                Run run =
-                        run(
-                                backend,
-                                Tensor.of(arena, DType.F32, logits, 1, logits.length),
-                                Tensor.of(arena, labels, 1, 3),
-                                TokenOptions.DEFAULT,
-                                new Upstream(new double[] {1, 0, 0}, null, null, of(5, 1)));
-                assertEquals(-INFINITY, run.tail[0]);
-                Row row = new Row(logits, labels, TokenOptions.DEFAULT);
-                Expect.asPromised(
-                        "gradient",
-                        DType.F32,
-                        row.gradient(labels, new double[] {1, 0, 0}, 0, 0, 0),
-                        run.gradient);
             }
         }
     }
@@ -443,18 +224,21 @@ class SeveralLabelsTest {
         double[] logits = {1, -INFINITY, 0, 2};
         long[] labels = {1, 3};
         try (Arena arena = Arena.ofConfined()) {
-            Upstream up = new Upstream(new double[] {.5, -1}, null, null, of(.7, 1));
-            Run run =
-                    run(
+            Upstream up = new Upstream(new double[] {.5, -1}, null, null, filled(.7, 1));
+            LabelsRun run =
+                    LabelsRun.run(
                             backend,
                             Tensor.of(arena, DType.F32, logits, 1, 4),
                             Tensor.of(arena, labels, 1, 2),
                             TokenOptions.DEFAULT,
                             up);
-            Row row = new Row(logits, labels, TokenOptions.DEFAULT);
-            Expect.near("logp", new double[] {-INFINITY, 2 - row.lse}, run.logp, 1e-6, 0);
+            LabelsRow row = new LabelsRow(logits, labels, TokenOptions.DEFAULT);
+            Expect.near("logp", new double[] {-INFINITY, 2 - row.lse}, run.logp(), 1e-6, 0);
             Expect.asPromised(
-                    "gradient", DType.F32, row.gradient(labels, up.logp, 0, 0, .7), run.gradient);
+                    "gradient",
+                    DType.F32,
+                    row.gradient(labels, up.logp(), 0, 0, .7),
+                    run.gradient());
         }
     }
 
@@ -481,65 +265,26 @@ class SeveralLabelsTest {
         };
         long[] labels = {IGNORED, IGNORED, 1, 2, IGNORED, 0, 3, 1};
         try (Arena arena = Arena.ofConfined()) {
-            Run run =
-                    run(
+            LabelsRun run =
+                    LabelsRun.run(
                             backend,
                             Tensor.of(arena, DType.F32, logits, 4, 4),
                             Tensor.of(arena, labels, 4, 2),
                             TokenOptions.DEFAULT,
-                            new Upstream(of(1, 8), of(1, 4), of(1, 4), of(1, 4)));
-            assertArrayEquals(new double[2], Arrays.copyOf(run.logp, 2));
-            assertEquals(0, run.tail[0]);
-            assertEquals(run.lse[3], run.lse[0]);
-            assertEquals(run.entropy[3], run.entropy[0]);
-            assertArrayEquals(new double[4], Arrays.copyOf(run.gradient, 4));
+                            new Upstream(filled(1, 8), filled(1, 4), filled(1, 4), filled(1, 4)));
+            assertArrayEquals(new double[2], Arrays.copyOf(run.logp(), 2));
+            assertEquals(0, run.tail()[0]);
+            assertEquals(run.lse()[3], run.lse()[0]);
+            assertEquals(run.entropy()[3], run.entropy()[0]);
+            assertArrayEquals(new double[4], Arrays.copyOf(run.gradient(), 4));
             for (int r : new int[] {1, 2}) {
-                assertTrue(Double.isNaN(run.tail[r]) && Double.isNaN(run.logp[2 * r + 1]));
+                assertTrue(Double.isNaN(run.tail()[r]) && Double.isNaN(run.logp()[2 * r + 1]));
                 for (int k = 0; k < 4; k++) {
-                    assertTrue(Double.isNaN(run.gradient[4 * r + k]));
+                    assertTrue(Double.isNaN(run.gradient()[4 * r + k]));
                 }
             }
-            assertEquals(0, run.logp[4]);
-            assertTrue(Double.isFinite(run.tail[3]) && Double.isFinite(run.gradient[12]));
-        }
-    }
-
-    /** A tail and an lse of few digits are found again where they do not serve. */
-    @ParameterizedTest
-    @MethodSource("backends")
-    void roundedTails(Backend backend) {
-        double[] logits = {3, 300, -500, 299, -501, -502};
-        long[] labels = {1, 3, 0};
-        Row row =
-                new Row(
-                        Arrays.stream(logits).map(x -> x - 300).toArray(),
-                        labels,
-                        TokenOptions.DEFAULT);
-        try (Arena arena = Arena.ofConfined()) {
-            Tensor rows = Tensor.of(arena, DType.F32, logits, 1, 6);
-            Tensor ofRow = Tensor.of(arena, labels, 1, 3);
-            Tensor lse = Tensor.zeros(arena, DType.BF16, 1);
-            Tensor tail = Tensor.zeros(arena, DType.BF16, 1);
-            TokenLogprobs.of(rows, ofRow).lse(lse).tail(tail).run(backend);
-            TokenLogprobsBackward.of(rows, ofRow, lse)
-                    .tail(tail)
-                    .gradTail(Tensor.of(arena, DType.F32, new double[] {1}, 1))
-                    .inPlace()
-                    .run(backend);
-            double sum = 1 + Math.exp(-1) + Math.exp(-2);
-            Expect.near(
-                    "gradient",
-                    new double[] {
-                        -row.p[0],
-                        -row.p[1],
-                        1 / sum,
-                        -row.p[3],
-                        Math.exp(-1) / sum,
-                        Math.exp(-2) / sum
-                    },
-                    rows.toDoubles(),
-                    1e-5,
-                    1e-6);
+            assertEquals(0, run.logp()[4]);
+            assertTrue(Double.isFinite(run.tail()[3]) && Double.isFinite(run.gradient()[12]));
         }
     }
 
@@ -549,24 +294,26 @@ class SeveralLabelsTest {
         double[] padded = {1, 2, 0, -1, Double.NaN, INFINITY};
         try (Arena arena = Arena.ofConfined()) {
             Tensor labels = Tensor.of(arena, new long[] {1, 3}, 1, 2);
-            Upstream up = new Upstream(new double[] {1, -2}, of(.5, 1), of(.25, 1), of(1.5, 1));
-            Run slice =
-                    run(
+            Upstream up =
+                    new Upstream(
+                            new double[] {1, -2}, filled(.5, 1), filled(.25, 1), filled(1.5, 1));
+            LabelsRun slice =
+                    LabelsRun.run(
                             backend,
                             Tensor.of(arena, DType.F32, Arrays.copyOf(padded, 4), 1, 4),
                             labels,
                             TokenOptions.DEFAULT,
                             up);
-            Run run =
-                    run(
+            LabelsRun run =
+                    LabelsRun.run(
                             backend,
                             Tensor.of(arena, DType.F32, padded, 1, 6),
                             labels,
                             TokenOptions.DEFAULT.withVocab(4),
                             up);
-            assertArrayEquals(slice.logp, run.logp);
-            assertArrayEquals(slice.tail, run.tail);
-            assertArrayEquals(Arrays.copyOf(slice.gradient, 6), run.gradient);
+            assertArrayEquals(slice.logp(), run.logp());
+            assertArrayEquals(slice.tail(), run.tail());
+            assertArrayEquals(Arrays.copyOf(slice.gradient(), 6), run.gradient());
         }
     }
 
@@ -582,27 +329,33 @@ class SeveralLabelsTest {
         try (Arena arena = Arena.ofShared()) {
             Tensor ofRows = Tensor.of(arena, labels, 2, 3);
             TokenOptions options = new TokenOptions(IGNORED, .8, 3);
-            Upstream up = new Upstream(g, of(.5, 2), of(-.7, 2), new double[] {1.2, -.6});
+            Upstream up = new Upstream(g, filled(.5, 2), filled(-.7, 2), new double[] {1.2, -.6});
             double[] slopes =
                     FiniteDifference.gradient(
                             at -> {
                                 Tensor moved = Tensor.of(arena, DType.F64, at, 2, 6);
-                                Run run = run(reference, moved, ofRows, options, up);
+                                LabelsRun run =
+                                        LabelsRun.run(reference, moved, ofRows, options, up);
                                 double sum = 0;
                                 for (int k = 0; k < 6; k++) {
-                                    sum += g[k] * run.logp[k];
+                                    sum += g[k] * run.logp()[k];
                                 }
                                 for (int r = 0; r < 2; r++) {
-                                    sum += .5 * run.entropy[r] - .7 * run.lse[r];
-                                    sum += up.tail[r] * run.tail[r];
+                                    sum += .5 * run.entropy()[r] - .7 * run.lse()[r];
+                                    sum += up.tail()[r] * run.tail()[r];
                                 }
                                 return sum;
                             },
                             logits,
                             1e-3);
-            Run run =
-                    run(reference, Tensor.of(arena, DType.F64, logits, 2, 6), ofRows, options, up);
-            Expect.near("gradient", slopes, run.gradient, 1e-8, 1e-9);
+            LabelsRun run =
+                    LabelsRun.run(
+                            reference,
+                            Tensor.of(arena, DType.F64, logits, 2, 6),
+                            ofRows,
+                            options,
+                            up);
+            Expect.near("gradient", slopes, run.gradient(), 1e-8, 1e-9);
         }
     }
 }

@@ -17,6 +17,7 @@ import org.junit.jupiter.params.provider.Arguments;
 import org.junit.jupiter.params.provider.MethodSource;
 
 import java.lang.foreign.Arena;
+import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
 import java.util.Random;
@@ -36,19 +37,15 @@ class UnpairedStepTest {
     }
 
     static Stream<Arguments> variants() {
-        return backends()
-                .flatMap(
-                        backend ->
-                                losses().stream()
-                                        .flatMap(
-                                                loss ->
-                                                        Stream.of(Reduction.values())
-                                                                .map(
-                                                                        reduction ->
-                                                                                Arguments.of(
-                                                                                        backend,
-                                                                                        loss,
-                                                                                        reduction))));
+        List<Arguments> variants = new ArrayList<>();
+        for (Backend backend : backends().toList()) {
+            for (Loss.Unpaired loss : losses()) {
+                for (Reduction reduction : Reduction.values()) {
+                    variants.add(Arguments.of(backend, loss, reduction));
+                }
+            }
+        }
+        return variants.stream();
     }
 
     /** Two examples of one token over two words: everything can be written down. */

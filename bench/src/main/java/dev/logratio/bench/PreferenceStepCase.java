@@ -17,9 +17,9 @@ import java.util.Optional;
 import java.util.stream.LongStream;
 
 /**
- * preference_step in place: DPO on logits [2P,T,V], or packed [2PT,V], with losses, logps and metrics. libtorch's side
- * is the trainers' chain: log_softmax, gather, sum over tokens, -log sigmoid, backward, without the
- * metrics.
+ * preference_step in place: DPO on logits [2P,T,V], or packed [2PT,V], with losses, logps and
+ * metrics. libtorch's side is the trainers' chain: log_softmax, gather, sum over tokens, -log
+ * sigmoid, backward, without the metrics.
  */
 final class PreferenceStepCase implements Case {
     private static final int MOST_SEQUENCES = 8;
@@ -41,8 +41,7 @@ final class PreferenceStepCase implements Case {
      * Rows are those of all sequences together: up to 8, an even number of them, or a multiple of
      * 8; libtorch's parts are whole pairs.
      */
-    PreferenceStepCase(
-            boolean isPacked, DType dtype, int rows, int columns, int libtorchParts) {
+    PreferenceStepCase(boolean isPacked, DType dtype, int rows, int columns, int libtorchParts) {
         parts = libtorchParts;
         sequences = Math.min(MOST_SEQUENCES, rows);
         int tokens = rows / sequences;

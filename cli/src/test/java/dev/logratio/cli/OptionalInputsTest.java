@@ -98,7 +98,7 @@ class OptionalInputsTest {
                 evaluate(backend, options).of("loss"), evaluate(backend, mixed).of("loss"));
     }
 
-    /** Of pair_loss and of the step, whose loss is the mean. */
+    /** The losses of pair_loss, and that of the step, which is their mean. */
     @ParameterizedTest
     @ValueSource(strings = {"reference", "cpu"})
     void everyPairMayHaveItsOwn(String backend) throws IOException {

@@ -6,10 +6,11 @@ package dev.logratio.loss;
  * @since 0.1.0
  */
 public enum Normalise {
-    /** By the sums of the tokens' weights, tail weight included. */
+    /** Divides by the sums of the tokens' weights, tail weight included. */
     ON,
     /**
-     * By the counts before the tail weight, in a preference step; where counts are given, by these.
+     * Divides by the counts before the tail weight, in a preference step; where counts are given,
+     * by these.
      */
     FULL,
     /** Not at all. */

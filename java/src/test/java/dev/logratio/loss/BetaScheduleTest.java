@@ -17,7 +17,7 @@ import java.util.Random;
 class BetaScheduleTest {
     private static final double[] GAPS = {1, 2, 3, 6};
 
-    /** By hand: the mean is 3, the squares off it add up to 14. */
+    /** Here the mean is 3, the squares off it add up to 14. */
     @Test
     void twoBatchesByHand() {
         BetaSchedule schedule = new BetaSchedule(.1, .6, .9, 1, 7);

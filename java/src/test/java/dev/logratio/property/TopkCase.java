@@ -119,7 +119,7 @@ record TopkCase(
         return exact ? withSlack(all) : all;
     }
 
-    /** As of divergences of whole rows: what is left where terms of both signs cancel. */
+    /** With whole rows' slack: what is left where terms of both signs cancel. */
     private List<Output> withSlack(List<Output> all) {
         double[] values = all.getFirst().values();
         double[] weights = new double[values.length];

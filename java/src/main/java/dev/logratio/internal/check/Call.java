@@ -6,7 +6,6 @@ import dev.logratio.Tensor;
 import dev.logratio.internal.tensor.Overlap;
 import dev.logratio.internal.tensor.StridedTensor;
 
-import java.util.Arrays;
 import java.util.List;
 import java.util.Objects;
 import java.util.concurrent.atomic.AtomicLong;
@@ -19,7 +18,6 @@ import java.util.concurrent.atomic.AtomicLong;
  */
 public final class Call {
     private static final AtomicLong STAMPS = new AtomicLong();
-    private static final int EVERY_FORM = (1 << Operand.Declaration.MOST_FORMS) - 1;
 
     private final Signature signature;
     private final List<Operand> operands;
@@ -30,10 +28,7 @@ public final class Call {
     private StepMetrics metrics;
 
     // What the checks found.
-    private final long[] sizes = new long[Shape.SYMBOLS];
-    private int derived; // letter that follows from another's size, and that other; -1 for none
-    private int derivedFrom;
-    private int forms; // bit k: the tensors so far may be those of form k
+    private final Sizes sizes = new Sizes(this);
     private int held;
     private Engine approvedFor; // null while an argument is unchecked
     private long stamp;
@@ -273,15 +268,13 @@ public final class Call {
                 requireDtype(operands.get(i), tensors[i], reference);
             }
         }
-        Arrays.fill(sizes, -1);
-        derived = -1;
-        forms = EVERY_FORM;
+        sizes.forget();
         for (int i = 0; i < tensors.length; i++) {
             if (tensors[i] != null) {
                 requireShape(operands.get(i), tensors[i]);
             }
             if (i == 0) {
-                Packed.check(this, form() == 1);
+                Packed.check(this, sizes.form() == 1);
                 signature.rules().sizes(this);
             }
         }
@@ -309,11 +302,7 @@ public final class Call {
 
     private void requireShape(Operand operand, StridedTensor tensor) {
         Operand.Declaration declared = operand.declaration();
-        narrowForms(operand, tensor);
-        Shape shape = declared.form(form());
-        if (!shape.matches(tensor.sizes(), sizes)) {
-            throw wrongShape(operand, tensor, shape);
-        }
+        Shape shape = sizes.require(operand, tensor);
         int last = tensor.rank() - 1;
         if (shape.hasVocabulary()) {
             if (tensor.sizes()[last] < 1) {
@@ -328,29 +317,6 @@ public final class Call {
         if (declared.isOutput()) {
             requireWritable(operand, tensor);
         }
-    }
-
-    private int form() {
-        return Integer.numberOfTrailingZeros(forms);
-    }
-
-    /**
-     * Leaves the forms in which the operand has the tensor's rank. Where none is left, the first of
-     * those that there were says what was expected.
-     */
-    private void narrowForms(Operand operand, StridedTensor tensor) {
-        Operand.Declaration declared = operand.declaration();
-        if (declared.forms().size() == 1) {
-            return;
-        }
-        int left = 0;
-        for (int i = 0; i < Operand.Declaration.MOST_FORMS; i++) {
-            left |= declared.form(i).rank() == tensor.rank() ? forms & 1 << i : 0;
-        }
-        if (left == 0 && forms == EVERY_FORM) {
-            throw mismatch(operand, "shape " + Shape.names(declared.forms()));
-        }
-        forms = left == 0 ? forms : left;
     }
 
     private static void requireWritable(Operand operand, StridedTensor tensor) {
@@ -374,14 +340,12 @@ public final class Call {
 
     /** The size that a letter stands for, -1 while no shape had it. */
     public long size(char symbol) {
-        return sizes[symbol - 'A'];
+        return sizes.of(symbol);
     }
 
     /** Says that a letter stands for so many times the size of another, which is known. */
     void derive(char symbol, long times, char from) {
-        derived = symbol - 'A';
-        derivedFrom = from - 'A';
-        sizes[derived] = times * sizes[derivedFrom];
+        sizes.derive(symbol, times, from);
     }
 
     // ---- Messages ----
@@ -399,60 +363,12 @@ public final class Call {
 
     /** "NAME is F32 [4], expected ...". */
     IllegalArgumentException mismatch(Operand operand, String expected) {
-        return new IllegalArgumentException(wrong(operand, get(operand)) + expected);
+        return new IllegalArgumentException(
+                operand.id() + " is " + get(operand) + ", expected " + expected);
     }
 
-    private static String wrong(Operand operand, StridedTensor tensor) {
-        return operand.id() + " is " + tensor + ", expected ";
-    }
-
-    private static String asIs(Operand source, StridedTensor tensor) {
+    /** ", as NAME is F32 [4]": what something was expected for. */
+    static String asIs(Operand source, StridedTensor tensor) {
         return ", as " + source.id() + " is " + tensor;
-    }
-
-    private IllegalArgumentException wrongShape(
-            Operand operand, StridedTensor tensor, Shape shape) {
-        if (tensor.rank() == shape.rank() && tensor.rank() > 0) {
-            for (int d = 0; d < shape.rank(); d++) {
-                if (tensor.sizes()[d] % shape.factor(d) != 0
-                        && shape.symbol(d) >= 0
-                        && shape.addend(d) == 0) {
-                    return mismatch(operand, "an even first dimension, chosen before rejected");
-                }
-            }
-        }
-        if (operand.declaration().gradientOf() != null) {
-            Operand of = operand.declaration().gradientOf();
-            return mismatch(operand, get(of) + ", as " + of.id());
-        }
-        Operand source = source(operand, shape);
-        if (source == null) {
-            boolean isKnown = shape.isKnownAnywhere(sizes);
-            return mismatch(operand, "shape " + (isKnown ? shape.withKnown(sizes) : shape));
-        }
-        return mismatch(operand, "shape " + shape.withKnown(sizes) + asIs(source, get(source)));
-    }
-
-    /** The operand that a shape's sizes are known by: one of the same shape, or of its letters. */
-    private Operand source(Operand operand, Shape shape) {
-        Operand source = null;
-        for (int i = 0; i < operand.ordinal(); i++) {
-            Shape other = operands.get(i).declaration().form(form());
-            if (tensors[i] != null && other.equals(shape)) {
-                return operands.get(i);
-            }
-            boolean shares = (letters(other) & letters(shape)) != 0;
-            if (tensors[i] != null && source == null && shares) {
-                source = operands.get(i);
-            }
-        }
-        return source;
-    }
-
-    /** One bit for each letter; a derived one brings along the one that it is derived from. */
-    private int letters(Shape shape) {
-        int letters = shape.letters();
-        boolean isDerived = derived >= 0 && (letters & 1 << derived) != 0;
-        return isDerived ? letters | 1 << derivedFrom : letters;
     }
 }

@@ -13,7 +13,7 @@ final class PairGradients {
     final double[] referenceChosen;
     final double[] referenceRejected;
 
-    // By each pair's parameters, [P]; 0 where the loss has no such option.
+    // Those by each pair's parameters, [P]; 0 where the loss has no such option.
     final double[] beta;
     final double[] mix;
     final double[] tau;

@@ -11,7 +11,7 @@ import java.util.Arrays;
  * @param starts of each sequence, and where the last one ends
  */
 record Spans(int[] starts) {
-    /** Of sequences [B,T], or of packed ones, whose ends are given. */
+    /** The spans of sequences [B,T], or of packed ones, whose ends are given. */
     static Spans of(StridedTensor tokens, StridedTensor cuSeqlens) {
         if (cuSeqlens == null) {
             int[] starts = new int[Math.toIntExact(tokens.size(0)) + 1];

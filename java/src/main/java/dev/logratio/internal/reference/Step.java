@@ -181,7 +181,7 @@ final class Step {
     /** Means over the pairs, and the share of pairs whose chosen reward is larger. */
     private record Rewards(double chosen, double rejected, double accuracy) {}
 
-    /** Of the first loss that has a beta; none without one, unless a reference is there. */
+    /** Their beta is that of the first loss that has one; else 0, or .1 with a reference. */
     private Rewards rewards(Pairs batch) {
         double[] beta = rewardBetas();
         double[] chosen = batch.chosenRatios();

@@ -1,7 +1,6 @@
 package dev.logratio.internal.reference;
 
 import static dev.logratio.internal.reference.Numbers.load;
-import static dev.logratio.internal.reference.Numbers.loadLong;
 import static dev.logratio.internal.reference.Numbers.rowStarts;
 import static dev.logratio.internal.reference.Numbers.store;
 import static dev.logratio.internal.reference.Numbers.storeRow;
@@ -245,7 +244,7 @@ final class TokenRow {
         return gradient;
     }
 
-    /** By a label's z: of its own log-prob, and of the others'. */
+    /** The gradient by a label's z: that of its own log-prob, and of the others'. */
     private static double ofLabel(double[] upstream, int label, double logProb) {
         double others = 0;
         for (int i = 0; i < upstream.length; i++) {

@@ -49,7 +49,7 @@ class BothBordersOptionsTest {
     }
 
     @ParameterizedTest
-    @MethodSource("dev.logratio.internal.ffm.BothBordersTest#calls")
+    @MethodSource("dev.logratio.internal.ffm.ValidCalls#all")
     void rangesAreSaidAlike(ValidCall call) {
         List<Class<?>> types = call.signature().options();
         for (int i = 0; i < types.size(); i++) {
@@ -66,7 +66,7 @@ class BothBordersOptionsTest {
             ValidCall call =
                     switch (loss) {
                         case Loss.OfStep ofStep ->
-                                BothBordersTest.step(ofStep)
+                                ValidCalls.step(ofStep)
                                         .without(
                                                 PreferenceStepOperand.REFERENCE_LOGPS,
                                                 PreferenceStepOperand.REFERENCE_TOKEN_LOGPS);
@@ -106,7 +106,7 @@ class BothBordersOptionsTest {
 
     @Test
     void optionsThatDoNotGoTogetherAreSaidAlike() {
-        ValidCall divergence = BothBordersTest.onLogits(DivergenceOptions.of(DivergenceKind.JS));
+        ValidCall divergence = ValidCalls.onLogits(DivergenceOptions.of(DivergenceKind.JS));
         ValidCall rule = ValidCall.of(Signature.SCORING_RULE, ScoringRuleOptions.DEFAULT);
         ValidCall sequence = ValidCall.of(Signature.SEQUENCE_LOGPS, SequenceOptions.DEFAULT);
         requireSaidAlike(
@@ -120,7 +120,7 @@ class BothBordersOptionsTest {
                 "w2",
                 Double.doubleToRawLongBits(1e-4));
         requireSaidAlike(
-                BothBordersTest.onLogits(DivergenceOptions.of(DivergenceKind.TVD)),
+                ValidCalls.onLogits(DivergenceOptions.of(DivergenceKind.TVD)),
                 () -> DivergenceOptions.of(DivergenceKind.TVD).withJsWeight(.25),
                 "js_weight",
                 Double.doubleToRawLongBits(.25));
