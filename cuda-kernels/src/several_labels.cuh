@@ -125,9 +125,10 @@ __global__ void __launch_bounds__(kBlockThreads)
       count_up(rows.bad_values, bad);
     if (figures.found_tails == nullptr)
       return;
-    double tail = bad > 0                                                ? math::kNaN
-                  : math::labels_hold_little(held) || math::is_nan(held) ? math::log_of_tail(held)
-                                                                         : kUnknownTail;
+    double tail = bad > 0 ? math::kNaN
+                  : math::labels_hold_little(held) || math::is_nan(held)
+                      ? math::log_of_tail(held, norm)
+                      : kUnknownTail;
     if (figures.given.present) {
       const double given = read_double(figures.given, r);
       tail = math::tail_serves(given, figures.given_epsilon) ? given : tail;
@@ -328,8 +329,8 @@ __global__ void __launch_bounds__(kBlockThreads)
     });
     some_label = with_label == 0 ? -1 : __shfl_sync(kAllLanes, some_label, first_bit(with_label));
     if (lane == 0)
-      upstream.rest[r] =
-          is_zero ? math::RowUpstream{-1, {}, 0, 0, 0} : math::rest_upstream(up, some_label);
+      upstream.rest[r] = is_zero ? math::RowUpstream{-1, {}, 0, 0, 0}
+                                 : math::rest_upstream(up, some_label, temperature);
   });
 }
 

@@ -233,7 +233,7 @@ class Backward {
       gradients_[k] =
           math::label_gradient(up, values_[k], grad_logps_[k], others, temperature, slopes_[k]);
     }
-    rest_[r] = math::rest_upstream(up, label);
+    rest_[r] = math::rest_upstream(up, label, temperature);
   }
 
   const op::TokenLogprobsBackward& call_;

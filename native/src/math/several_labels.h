@@ -16,7 +16,10 @@ LR_FORCE_INLINE LR_HD double probability(double logp) { return ::exp(logp); }
 
 // Whether the tail follows from the probability that the labels hold: less than half.
 LR_FORCE_INLINE LR_HD bool labels_hold_little(double held) { return held < 0.5; }
-LR_FORCE_INLINE LR_HD double log_of_tail(double held) { return held == 0 ? 0 : ::log1p(-held); }
+// NaN where the row has no probabilities, though it may have no label to show that.
+LR_FORCE_INLINE LR_HD double log_of_tail(double held, const RowNorm& norm) {
+  return is_nan(norm.pivot + norm.log_sum) ? kNaN : held == 0 ? 0 : ::log1p(-held);
+}
 // Else it does from the other columns' sum of exp((softcap(x) - pivot) / temperature).
 LR_FORCE_INLINE LR_HD double log_of_tail(double sum, double pivot, const RowNorm& norm,
                                          double temperature) {
@@ -43,12 +46,18 @@ struct SeveralUpstream {
 };
 
 // What columns other than the labels see, as if of a single label elsewhere; `label` is any column.
-LR_FORCE_INLINE LR_HD RowUpstream rest_upstream(const SeveralUpstream& up, int64_t label) {
+LR_FORCE_INLINE LR_HD RowUpstream rest_upstream(const SeveralUpstream& up, int64_t label,
+                                                double temperature) {
   RowUpstream rest{label, up.norm, up.entropy, up.grad_logps - up.grad_lse, up.grad_entropy, 0};
   if (up.has_tail()) {
-    // Their exponents are of the shares that they have of the tail, which may be next to nothing.
+    // Their exponents are of the shares that they have of the tail, which may be next to nothing:
+    // the pivot is in their midst, as far below the labels as that may be.
     const double tail = ::exp(up.tail);
-    rest.norm = {up.norm.pivot, up.norm.log_sum + up.tail, -kInfinity};
+    double pivot = up.norm.pivot + (up.norm.log_sum + up.tail) * temperature;
+    // So far from 0 that rounding is not small beside the temperature, it is their largest value.
+    if (abs(pivot) > 0x1p45 * temperature)
+      pivot = static_cast<float>(pivot);
+    rest.norm = {pivot, 0, -kInfinity};
     rest.grad_logp = vanishing_product(tail, up.grad_logps - up.grad_lse) +
                      vanishing_product(up.grad_tail, ::expm1(up.tail));
     rest.entropy = up.entropy + up.tail;

@@ -364,7 +364,7 @@ class Forward {
     }
     if (several.tails != nullptr) {
       several.tails[k] = math::labels_hold_little(held) || held != held
-                             ? math::log_of_tail(held)
+                             ? math::log_of_tail(held, norm)
                              : log_of_rest(x, several, k, norm, tiles);
     }
   }

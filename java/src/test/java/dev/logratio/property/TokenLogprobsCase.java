@@ -6,6 +6,7 @@ import dev.logratio.Tensor;
 import dev.logratio.TokenLogprobs;
 
 import java.util.ArrayList;
+import java.util.Arrays;
 import java.util.List;
 
 /** The forward of per-token log-probs. */
@@ -47,7 +48,8 @@ record TokenLogprobsCase(Draw draw, TokenRows rows, KeptSets kept) implements Pr
         }
         call.run(backend);
         List<Output> all = new ArrayList<>();
-        all.add(new Output("logp", outputs[0]));
+        Output logp = new Output("logp", outputs[0]);
+        all.add(exact ? logp.withSlack(slack(logp.values())) : logp);
         all.add(new Output("lse", outputs[1]));
         all.add(new Output("lse2", outputs[2]));
         all.add(new Output("entropy", outputs[3]));
@@ -58,6 +60,20 @@ record TokenLogprobsCase(Draw draw, TokenRows rows, KeptSets kept) implements Pr
         }
         all.add(new Output("outside", outside));
         return all;
+    }
+
+    /**
+     * How far log-probs may be off beside a token that has most of the probability and is not
+     * certain. Its 1 is in a float32 sum, whose last place is rounded with each of the others that
+     * one lane adds to it, and values that are all alike are all rounded the same way.
+     */
+    private double[] slack(double[] logps) {
+        final double likely = -.7;
+        final double certain = -0x1p-6;
+        double ofSum = 0x1p-26 * Math.min(rows.taking(), 2048) / 8;
+        return Arrays.stream(logps)
+                .map(logp -> logp > likely && logp < certain ? ofSum : 0)
+                .toArray();
     }
 
     /** Log-probs are of labels, the first output, and all else is of rows. */
