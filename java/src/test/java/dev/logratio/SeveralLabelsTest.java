@@ -337,7 +337,9 @@ class SeveralLabelsTest {
                         double[] tail = one.tail;
                         assertEquals(0, tail[1]);
                         assertEquals(Math.log1p(-Math.exp(plain.logp[2])), tail[2], 1e-6);
-                        assertTrue(tail[0] < -20 && Double.isNaN(tail[3]), Arrays.toString(tail));
+                        double left = -Math.expm1(plain.logp[0]);
+                        assertEquals(Math.log(left), tail[0], 1e-4);
+                        assertTrue(Double.isNaN(tail[3]), Arrays.toString(tail));
                     }
                 }
             }
@@ -349,7 +351,7 @@ class SeveralLabelsTest {
     @ParameterizedTest
     @MethodSource("backends")
     void tailNearZero(Backend backend) {
-        for (double away : new double[] {5, 20, 40, 90}) {
+        for (double away : new double[] {5, 20, 40, 80}) {
             double[] logits = {0, 1, -.5, -away, -away - 1, 0};
             long[] labels = {3, 4};
             Row row = new Row(rounded(logits), labels, TokenOptions.DEFAULT);
@@ -377,7 +379,7 @@ class SeveralLabelsTest {
     @MethodSource("backends")
     void tailFarBelow(Backend backend) {
         for (double away : new double[] {3, 15, 60, 300, 2000}) {
-            for (int columns : new int[] {9, 3000, 40_000}) {
+            for (int columns : new int[] {11, 3000, 40_000}) {
                 double[] logits = of(-away - 40, columns);
                 long[] labels = {4, columns - 1};
                 logits[4] = 1;
