@@ -171,5 +171,29 @@ TEST(SteepGradient, IsThatOfDoubles) {
   }
 }
 
+// Logits so large that float32's places are some temperatures apart: a column has a gradient where
+// its probability is not 0 in double, for a loss that is not finite.
+TEST(SteepGradient, IsThatOfDoublesFarFromZero) {
+  for (double temperature : {.111, 1.0}) {
+    for (double pivot : {-0x1p27, -0x1p28, -0x1p30, -0x1p31, -0x1p32, -0x1p33, -0x1p34, 0x1p32}) {
+      const auto top = static_cast<float>(pivot * temperature);
+      for (double upstream : {static_cast<double>(kInf), static_cast<double>(NAN)}) {
+        const RowScale scale = row_scale(top, 0, upstream, temperature, -1);
+        const auto from = static_cast<float>(scale.pivot);
+        for (float x = top; (x - top) / temperature > -3000;
+             x = std::nextafterf(x, -static_cast<float>(kInf))) {
+          const double log_p = (static_cast<double>(x) - top) / temperature;
+          if (std::fabs(log_p + 745.14) < 35)  // the last place may be on either side
+            continue;
+          const float g = std::exp(static_cast<float>((x - from) / temperature)) *
+                          static_cast<float>(scale.upstream);
+          EXPECT_EQ(std::isfinite(g), std::exp(log_p) == 0)
+              << temperature << " " << pivot << " " << upstream << " " << log_p;
+        }
+      }
+    }
+  }
+}
+
 }  // namespace
 }  // namespace logratio::math

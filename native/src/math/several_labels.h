@@ -50,14 +50,17 @@ LR_FORCE_INLINE LR_HD RowUpstream rest_upstream(const SeveralUpstream& up, int64
                                                 double temperature) {
   RowUpstream rest{label, up.norm, up.entropy, up.grad_logps - up.grad_lse, up.grad_entropy, 0};
   if (up.has_tail()) {
-    // Their exponents are of the shares that they have of the tail, which may be next to nothing:
-    // the pivot is in their midst, as far below the labels as that may be.
+    // Their exponents are of the shares that they have of the tail. Where that is next to nothing,
+    // the pivot goes to their midst, as far below the labels as that may be.
     const double tail = ::exp(up.tail);
-    double pivot = up.norm.pivot + (up.norm.log_sum + up.tail) * temperature;
-    // So far from 0 that rounding is not small beside the temperature, it is their largest value.
-    if (abs(pivot) > 0x1p45 * temperature)
-      pivot = static_cast<float>(pivot);
-    rest.norm = {pivot, 0, -kInfinity};
+    rest.norm = {up.norm.pivot, up.norm.log_sum + up.tail, -kInfinity};
+    if (up.tail < -40) {
+      double pivot = up.norm.pivot + rest.norm.log_sum * temperature;
+      // So far from 0 that rounding is not small beside the temperature, it is their largest value.
+      if (abs(pivot) > 0x1p45 * temperature)
+        pivot = static_cast<float>(pivot);
+      rest.norm = {pivot, 0, -kInfinity};
+    }
     rest.grad_logp = vanishing_product(tail, up.grad_logps - up.grad_lse) +
                      vanishing_product(up.grad_tail, ::expm1(up.tail));
     rest.entropy = up.entropy + up.tail;

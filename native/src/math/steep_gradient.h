@@ -18,6 +18,18 @@ struct RowScale {
   bool steep;  // the upstream went into the pivot
 };
 
+// Where the exponents of a row are taken from whose upstream is infinite or NaN and whose logits
+// lie so far from 0 that float32's places are some temperatures apart: such that every place whose
+// probability is above 0 in double is more than kOverflows above it, and no other one is.
+// `vanishing` is the logit whose probability is 0 there, `beyond` what would do without places.
+LR_FORCE_INLINE LR_HD double pivot_of_places(double vanishing, double beyond, double spread) {
+  auto place = static_cast<float>(vanishing);
+  if (place > vanishing)
+    place = nextafterf(place, -static_cast<float>(kInfinity));
+  const double next = nextafterf(place, static_cast<float>(kInfinity));
+  return next - place > spread ? place : beyond;
+}
+
 // `others` is 1, or the probability that a certain label leaves. Then the exponents are of the
 // shares that the other columns have of it: their probabilities, and all the more their squares,
 // may vanish in float32. The label's own gradient is apart.
@@ -37,12 +49,18 @@ LR_FORCE_INLINE LR_HD RowScale row_scale(double pivot, double log_sum, double up
   if (abs(pivot) > 0x1p28 * temperature) {
     // So far from 0, exponentials are 1 or next to nothing, and the pivot moves by whole places of
     // a float32, if there is one below.
-    const auto below = static_cast<float>(pivot - kOverflows * temperature);
-    beyond = nextafterf(below, -static_cast<float>(kInfinity));
-    if (abs(upstream) <= kLargest || beyond < -kLargest)
+    const auto near = static_cast<float>(pivot - kOverflows * temperature);
+    const double below = nextafterf(near, -static_cast<float>(kInfinity));
+    if (abs(upstream) <= kLargest || below < -kLargest)
       return {pivot, upstream, true};
-    if (!is_nan(upstream))
+    if (abs(upstream) < kInfinity) {
       upstream = upstream > 0 ? kInfinity : -kInfinity;
+      beyond = below;
+    } else {
+      const double place =
+          pivot_of_places(beyond + kOverflows * temperature, beyond, kOverflows * temperature);
+      beyond = place < below && place >= -kLargest ? place : below;
+    }
   }
   if (is_nan(upstream))
     return {beyond, 0, true};

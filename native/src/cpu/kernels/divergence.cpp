@@ -159,15 +159,19 @@ class Run {
            (T::to_float(rows_.b[column]) - sums_.max_b) * unit < kUnderflow;
   }
 
+  static int64_t whole_steps(int64_t columns) { return (columns + kStep - 1) / kStep * kStep; }
+
   SecondSums second(int64_t begin, int64_t row_end, double distance) {
     SecondSums sums{};
     const int64_t end = row_end < live_ ? row_end : live_;
     if constexpr (kForm == TwoRowsForm::transport) {
       if (begin < end)
         transport_rows(shared_->scale, norm_, distance, rows_, begin, end, kept_, &sums);
-      // Behind the last probability any count will do, but always the same one.
+      // Behind the last probability any count will do, but always the same one. Whole steps of it:
+      // in the order of loads, the row's last columns may lie behind its end.
       const int64_t last = begin > end ? begin : end;
-      for (int64_t k = (last + kStep - 1) / kStep * kStep; kept_ != nullptr && k < row_end; ++k)
+      const int64_t stop = whole_steps(row_end);
+      for (int64_t k = whole_steps(last); kept_ != nullptr && k < stop; ++k)
         kept_[k] = 0;
     } else {
       with_far([&](auto far) {

@@ -25,7 +25,7 @@ class LabelsTailTest {
     @ParameterizedTest
     @MethodSource("backends")
     void tailNearZero(Backend backend) {
-        for (double away : new double[] {5, 20, 40, 90}) {
+        for (double away : new double[] {5, 20, 40, 80}) {
             double[] logits = {0, 1, -.5, -away, -away - 1, 0};
             long[] labels = {3, 4};
             LabelsRow row = new LabelsRow(rounded(logits), labels, TokenOptions.DEFAULT);
@@ -53,7 +53,7 @@ class LabelsTailTest {
     @MethodSource("backends")
     void tailFarBelow(Backend backend) {
         for (double away : new double[] {3, 15, 60, 300, 2000}) {
-            for (int columns : new int[] {9, 3000, 40_000}) {
+            for (int columns : new int[] {11, 3000, 40_000}) {
                 double[] logits = filled(-away - 40, columns);
                 long[] labels = {4, columns - 1};
                 logits[4] = 1;

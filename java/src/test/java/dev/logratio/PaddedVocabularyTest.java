@@ -168,7 +168,7 @@ class PaddedVocabularyTest {
                 TokenOptions options = TokenOptions.DEFAULT.withVocab(size[1]);
                 List<double[]> actual = step(backend, arena, rows.padded(), options);
                 double norm = expected.removeLast()[0];
-                assertEquals(norm, actual.removeLast()[0], 1e-9 * norm, "norm");
+                assertEquals(norm, actual.removeLast()[0], 1e-7 * norm, "norm");
                 equal(expected, actual, "step");
             }
         }

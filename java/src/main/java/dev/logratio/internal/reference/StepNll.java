@@ -94,7 +94,8 @@ final class StepNll {
             double own = scale * wpo[i] * pairWeights[i];
             losses[i] += Functions.product(own, sums[i] / lengths[i]);
             for (int t = 0; t < covered[i].length; t++) {
-                gradient[i][t] -= own / pairs * covered[i][t] / lengths[i];
+                gradient[i][t] -=
+                        covered[i][t] > 0 ? own / pairs * covered[i][t] / lengths[i] : 0;
             }
         }
     }
@@ -109,7 +110,10 @@ final class StepNll {
         for (int i = 0; i < sums.length; i++) {
             losses[i] += Functions.product(scale * wpo[i], sum / divisor);
             for (int t = 0; t < covered[i].length; t++) {
-                gradient[i][t] -= ofMean * pairWeights[i] * covered[i][t] / divisor;
+                gradient[i][t] -=
+                        covered[i][t] > 0
+                                ? ofMean * pairWeights[i] * covered[i][t] / divisor
+                                : 0;
             }
         }
     }
