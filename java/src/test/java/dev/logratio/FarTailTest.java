@@ -18,8 +18,8 @@ class FarTailTest {
     }
 
     /**
-     * Two columns share a tail that is next to nothing. Whatever else comes from upstream, they have
-     * its gradient in the shares that they have of it, and the labels that of the rest.
+     * Two columns share a tail that is next to nothing. Whatever else comes from upstream, its
+     * gradient is theirs by their shares of it, and the labels have that of the rest.
      */
     @ParameterizedTest
     @MethodSource("backends")
