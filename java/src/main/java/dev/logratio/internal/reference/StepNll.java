@@ -94,8 +94,7 @@ final class StepNll {
             double own = scale * wpo[i] * pairWeights[i];
             losses[i] += Functions.product(own, sums[i] / lengths[i]);
             for (int t = 0; t < covered[i].length; t++) {
-                gradient[i][t] -=
-                        covered[i][t] > 0 ? own / pairs * covered[i][t] / lengths[i] : 0;
+                gradient[i][t] -= covered[i][t] > 0 ? own / pairs * covered[i][t] / lengths[i] : 0;
             }
         }
     }
@@ -111,9 +110,7 @@ final class StepNll {
             losses[i] += Functions.product(scale * wpo[i], sum / divisor);
             for (int t = 0; t < covered[i].length; t++) {
                 gradient[i][t] -=
-                        covered[i][t] > 0
-                                ? ofMean * pairWeights[i] * covered[i][t] / divisor
-                                : 0;
+                        covered[i][t] > 0 ? ofMean * pairWeights[i] * covered[i][t] / divisor : 0;
             }
         }
     }
