@@ -115,7 +115,7 @@ class OptionsTest {
     void optionsOfRecords() {
         assertEquals(
                 "ignore_index -100 an integer; temperature 1.0 a finite number > 0; softcap 0.0 a"
-                        + " finite number >= 0",
+                        + " finite number >= 0; vocab 0 an integer",
                 text(TokenOptions.class));
         assertEquals(
                 "reduction sum sum|mean; tail_weight 1.0 a number in [0,1]; align completion"
