@@ -304,7 +304,7 @@ class OptionMistakesTest {
         all.add(
                 CaseFile.pair().option("loss", "ipo").option("normalise", "true"),
                 "normalise is \"true\"",
-                "on|off");
+                "on|full|off");
         return all.onEachBackend();
     }
 
