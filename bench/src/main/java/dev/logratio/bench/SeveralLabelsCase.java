@@ -139,7 +139,8 @@ final class SeveralLabelsCase implements Case {
             long checked = Math.min(rows, CHECKED_ROWS);
             var leaf = Torch.leaf(torchLogits.narrow(0, 0, checked).to(ScalarType.Double));
             var picked = logps(leaf, torchLabels.narrow(0, 0, checked));
-            var rest = picked.exp().sum(-1).rsub(new org.bytedeco.pytorch.Scalar(1.0)).log();
+            var one = new org.bytedeco.pytorch.Scalar(1.0);
+            var rest = picked.exp().sum(-1).neg().add(one).log();
             picked.sum().backward();
             ours();
             Guard.requireClose(
