@@ -34,8 +34,10 @@ final class Cases {
         specs.add(pairLoss());
         for (DType dtype : List.of(DType.F32, DType.BF16)) {
             for (int perRow : LABELS_PER_ROW) {
-                specs.add(severalLabels(perRow, false, dtype));
-                specs.add(severalLabels(perRow, true, dtype));
+                for (boolean hasTail : new boolean[] {false, true}) {
+                    specs.add(severalLabels(perRow, hasTail, false, dtype));
+                    specs.add(severalLabels(perRow, hasTail, true, dtype));
+                }
             }
             specs.add(
                     new CaseSpec(
@@ -66,17 +68,20 @@ final class Cases {
         return specs;
     }
 
-    private static CaseSpec severalLabels(int perRow, boolean hasBackward, DType dtype) {
+    private static CaseSpec severalLabels(
+            int perRow, boolean hasTail, boolean hasBackward, DType dtype) {
         return new CaseSpec(
-                "token_logprobs of %d labels and their tail %s %s"
+                "token_logprobs of K=%d labels%s %s %s"
                         .formatted(
                                 perRow,
+                                hasTail ? " and their tail" : "",
                                 hasBackward ? "forward + backward in place" : "forward",
                                 suffix(dtype, LARGE_VOCABULARY)),
                 hasBackward ? Limit.READ_THEN_UPDATE : Limit.READ,
                 new LogitShape(dtype, 1, 1, LARGE_VOCABULARY),
                 (rows, columns, parts) ->
-                        new SeveralLabelsCase(perRow, hasBackward, dtype, rows, columns, parts));
+                        new SeveralLabelsCase(
+                                perRow, hasTail, hasBackward, dtype, rows, columns, parts));
     }
 
     private static CaseSpec preferenceStep(String name, boolean isPacked, DType dtype) {
