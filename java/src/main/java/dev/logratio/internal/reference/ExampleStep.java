@@ -1,9 +1,7 @@
 package dev.logratio.internal.reference;
 
 import static dev.logratio.internal.reference.Numbers.load;
-import static dev.logratio.internal.reference.Numbers.rowStarts;
 import static dev.logratio.internal.reference.Numbers.store;
-import static dev.logratio.internal.reference.Numbers.storeRow;
 
 import dev.logratio.SequenceOptions;
 import dev.logratio.SequenceOptions.Reduction;
@@ -20,14 +18,9 @@ import dev.logratio.loss.Loss;
 final class ExampleStep {
     private final Call call;
     private final Loss.Unpaired loss;
-    private final TokenOptions tokenOptions;
     private final Reduction reduction;
-    private final StridedTensor logits;
-    private final StridedTensor labels;
-    private final StridedTensor starts;
-    private final StridedTensor gradLogits;
-    private final StridedTensor gradStarts;
     private final Spans spans;
+    private final StepRows rows;
     private final int examples;
 
     /** Weights by the mask and the labels, of each example: a token of weight above 0 counts. */
@@ -36,8 +29,6 @@ final class ExampleStep {
     private final Side chosen = new Side();
     private final Side rejected = new Side();
     private double lossSum;
-    private double squaredNorm;
-    private long nonfinite;
 
     /** Sums over the examples of one side and their counted tokens. */
     private static final class Side {
@@ -52,23 +43,20 @@ final class ExampleStep {
     ExampleStep(Call call) {
         this.call = call;
         loss = call.option(Loss.Unpaired.class);
-        tokenOptions = call.option(TokenOptions.class);
         reduction = call.option(SequenceOptions.class).reduction();
-        logits = call.get(UnpairedStepOperand.LOGITS);
-        labels = call.get(UnpairedStepOperand.LABELS);
-        starts = rowStarts(logits);
-        gradLogits = call.get(UnpairedStepOperand.GRAD_LOGITS);
-        gradStarts = gradLogits == null ? null : rowStarts(gradLogits);
+        StridedTensor labels = call.get(UnpairedStepOperand.LABELS);
         spans = Spans.of(labels, call.get(UnpairedStepOperand.CU_SEQLENS));
+        rows =
+                new StepRows(
+                        call.option(TokenOptions.class),
+                        call.get(UnpairedStepOperand.LOGITS),
+                        labels,
+                        call.get(UnpairedStepOperand.GRAD_LOGITS),
+                        spans);
         examples = spans.sequences();
         StridedTensor mask = call.get(UnpairedStepOperand.MASK);
         weights = mask == null ? spans.ones() : Sequence.weights(mask, spans);
-        for (int b = 0; b < examples; b++) {
-            for (int t = 0; t < spans.length(b); t++) {
-                boolean ignored = weights[b][t] > 0 && label(b, t) == tokenOptions.ignoreIndex();
-                weights[b][t] = ignored ? 0 : weights[b][t];
-            }
-        }
+        rows.leaveOutIgnored(weights);
     }
 
     StepMetrics run() {
@@ -92,8 +80,8 @@ final class ExampleStep {
                 mean(chosen.rightTokens, chosen.tokens),
                 mean(chosen.logits, chosen.tokens),
                 mean(rejected.logits, rejected.tokens),
-                Math.sqrt(squaredNorm),
-                nonfinite);
+                rows.gradNorm(),
+                rows.nonfinite());
     }
 
     private void run(int b, double kl) {
@@ -112,8 +100,8 @@ final class ExampleStep {
         side.examples++;
         side.rewards += reward;
         lossSum += value;
-        countNonfinite(value);
-        if (gradLogits != null) {
+        rows.countNonfinite(value);
+        if (rows.wantsGradient()) {
             double gradLoss = load(call.get(UnpairedStepOperand.GRAD_LOSS), 0, 1);
             double upstream = Functions.product(gradLoss, weight / examples);
             backward(b, Functions.product(upstream, result.slope()));
@@ -125,12 +113,12 @@ final class ExampleStep {
         double[] logps = new double[spans.length(b)];
         for (int t = 0; t < spans.length(b); t++) {
             if (weights[b][t] > 0) {
-                TokenRow row = row(b, t);
-                logps[t] = row.logProb((int) label(b, t));
+                TokenRow row = rows.row(b, t);
+                logps[t] = row.logProb((int) rows.label(b, t));
                 side.tokens++;
                 side.entropy += row.entropy();
                 side.logits += row.meanRaw();
-                side.rightTokens += row.argmax() == label(b, t) ? 1 : 0;
+                side.rightTokens += row.argmax() == rows.label(b, t) ? 1 : 0;
             }
         }
         return logps;
@@ -146,30 +134,8 @@ final class ExampleStep {
     private void backward(int b, double gradLogp) {
         double ofToken = gradLogp / Sequence.divisor(weights[b], reduction);
         for (int t = 0; t < spans.length(b); t++) {
-            double coefficient = weights[b][t] > 0 ? ofToken * weights[b][t] : 0;
-            double[] gradient =
-                    coefficient == 0
-                            ? new double[Math.toIntExact(logits.size(logits.rank() - 1))]
-                            : row(b, t).gradientOfLogProb((int) label(b, t), coefficient);
-            long start = gradStarts.offsetOf(spans.number(b, t));
-            storeRow(gradLogits, start, gradient);
-            for (int k = 0; k < gradient.length; k++) {
-                squaredNorm += gradient[k] * gradient[k];
-                countNonfinite(gradLogits.loadDouble(start + k));
-            }
+            rows.writeGradient(b, t, weights[b][t] > 0 ? ofToken * weights[b][t] : 0);
         }
-    }
-
-    private TokenRow row(int b, int t) {
-        return new TokenRow(logits, starts.offsetOf(spans.number(b, t)), tokenOptions);
-    }
-
-    private long label(int b, int t) {
-        return labels.loadLong(labels.offsetOf(spans.number(b, t)));
-    }
-
-    private void countNonfinite(double value) {
-        nonfinite += Double.isFinite(value) ? 0 : 1;
     }
 
     private static double mean(double sum, long count) {

@@ -1,9 +1,7 @@
 package dev.logratio.internal.reference;
 
 import static dev.logratio.internal.reference.Numbers.load;
-import static dev.logratio.internal.reference.Numbers.rowStarts;
 import static dev.logratio.internal.reference.Numbers.store;
-import static dev.logratio.internal.reference.Numbers.storeRow;
 
 import dev.logratio.SequenceOptions;
 import dev.logratio.SequenceOptions.Reduction;
@@ -26,15 +24,11 @@ import java.util.Arrays;
 final class Step {
     private final Call call;
     private final StepOptions options;
-    private final TokenOptions tokenOptions;
     private final SequenceOptions sequenceOptions;
-    private final StridedTensor logits;
-    private final StridedTensor labels;
-    private final StridedTensor gradLogits;
     private final Spans spans;
+    private final StepRows rows;
     private final int sequences;
     private final int pairs;
-    private final StridedTensor starts;
 
     /** Weights by the mask and the labels, of each sequence: a token of weight above 0 counts. */
     private final double[][] counted;
@@ -66,18 +60,20 @@ final class Step {
     private double rightTokens;
     private long chosenTokens;
     private long rejectedTokens;
-    private double squaredNorm;
-    private long nonfinite;
 
     Step(Call call) {
         this.call = call;
         options = call.option(StepOptions.class);
-        tokenOptions = call.option(TokenOptions.class);
         sequenceOptions = call.option(SequenceOptions.class);
-        logits = call.get(PreferenceStepOperand.LOGITS);
-        labels = call.get(PreferenceStepOperand.LABELS);
-        gradLogits = call.get(PreferenceStepOperand.GRAD_LOGITS);
+        StridedTensor labels = call.get(PreferenceStepOperand.LABELS);
         spans = Spans.of(labels, call.get(PreferenceStepOperand.CU_SEQLENS));
+        rows =
+                new StepRows(
+                        call.option(TokenOptions.class),
+                        call.get(PreferenceStepOperand.LOGITS),
+                        labels,
+                        call.get(PreferenceStepOperand.GRAD_LOGITS),
+                        spans);
         sequences = spans.sequences();
         pairs = sequences / 2;
         losses = new double[pairs];
@@ -86,29 +82,20 @@ final class Step {
         Arrays.setAll(gradTokens, b -> new double[spans.length(b)]);
         pairWeights = Numbers.doubles(call.get(PreferenceStepOperand.PAIR_WEIGHTS), pairs, 1);
         upstreamOfLoss = load(call.get(PreferenceStepOperand.GRAD_LOSS), 0, 1);
-        starts = rowStarts(logits);
         StridedTensor mask = call.get(PreferenceStepOperand.MASK);
         counted = mask == null ? spans.ones() : Sequence.weights(mask, spans);
-        leaveOutIgnored(counted);
+        rows.leaveOutIgnored(counted);
         StridedTensor nllMask = call.get(PreferenceStepOperand.NLL_MASK);
         nllWeights =
                 nllMask == null ? null : Arrays.copyOf(Sequence.weights(nllMask, spans), pairs);
         if (nllMask != null) {
-            leaveOutIgnored(nllWeights);
+            rows.leaveOutIgnored(nllWeights);
         }
         weights = new double[sequences][];
         for (int b = 0; b < sequences; b++) {
             weights[b] = counted[b].clone();
         }
         Sequence.applyTailWeight(weights, sequenceOptions);
-    }
-
-    private void leaveOutIgnored(double[][] ofTokens) {
-        for (int b = 0; b < ofTokens.length; b++) {
-            for (int t = 0; t < ofTokens[b].length; t++) {
-                ofTokens[b][t] = label(b, t) == tokenOptions.ignoreIndex() ? 0 : ofTokens[b][t];
-            }
-        }
     }
 
     StepMetrics run() {
@@ -159,9 +146,9 @@ final class Step {
         Rewards rewards = rewards(batch);
         for (int i = 0; i < pairs; i++) {
             store(call.get(PreferenceStepOperand.LOSSES), i, losses[i]);
-            countNonfinite(losses[i]);
+            rows.countNonfinite(losses[i]);
         }
-        if (gradLogits != null) {
+        if (rows.wantsGradient()) {
             backward();
         }
         return new StepMetrics(
@@ -174,8 +161,8 @@ final class Step {
                 mean(rightTokens, chosenTokens),
                 mean(chosenLogits, chosenTokens),
                 mean(rejectedLogits, rejectedTokens),
-                Math.sqrt(squaredNorm),
-                nonfinite);
+                rows.gradNorm(),
+                rows.nonfinite());
     }
 
     /** Means over the pairs, and the share of pairs whose chosen reward is larger. */
@@ -305,8 +292,8 @@ final class Step {
         long count = 0;
         for (int t = 0; t < spans.length(b); t++) {
             if (counted[b][t] > 0) {
-                TokenRow row = row(b, t);
-                sum += row.logProb((int) label(b, t)) - row.logCollision();
+                TokenRow row = rows.row(b, t);
+                sum += row.logProb((int) rows.label(b, t)) - row.logCollision();
                 count++;
             }
         }
@@ -333,8 +320,8 @@ final class Step {
             if (!(counted[b][t] > 0) && !ofNll) {
                 continue;
             }
-            TokenRow row = row(b, t);
-            logps[t] = row.logProb((int) label(b, t));
+            TokenRow row = rows.row(b, t);
+            logps[t] = row.logProb((int) rows.label(b, t));
             if (!(counted[b][t] > 0)) {
                 continue;
             }
@@ -342,7 +329,7 @@ final class Step {
             if (b < pairs) {
                 chosenTokens++;
                 chosenLogits += row.meanRaw();
-                rightTokens += row.argmax() == label(b, t) ? 1 : 0;
+                rightTokens += row.argmax() == rows.label(b, t) ? 1 : 0;
             } else {
                 rejectedTokens++;
                 rejectedLogits += row.meanRaw();
@@ -359,38 +346,15 @@ final class Step {
     }
 
     private void backward() {
-        StridedTensor targetStarts = rowStarts(gradLogits);
-        int vocabulary = Math.toIntExact(logits.size(logits.rank() - 1));
         for (int b = 0; b < sequences; b++) {
             double upstream =
                     gradLogps[b] / Sequence.divisor(weights[b], sequenceOptions.reduction());
             for (int t = 0; t < spans.length(b); t++) {
                 double coefficient = weights[b][t] > 0 ? upstream * weights[b][t] : 0;
                 coefficient += b < pairs ? gradTokens[b][t] : 0;
-                double[] gradient =
-                        coefficient == 0
-                                ? new double[vocabulary]
-                                : row(b, t).gradientOfLogProb((int) label(b, t), coefficient);
-                long start = targetStarts.offsetOf(spans.number(b, t));
-                storeRow(gradLogits, start, gradient);
-                for (int k = 0; k < vocabulary; k++) {
-                    squaredNorm += gradient[k] * gradient[k];
-                    countNonfinite(gradLogits.loadDouble(start + k));
-                }
+                rows.writeGradient(b, t, coefficient);
             }
         }
-    }
-
-    private TokenRow row(int b, int t) {
-        return new TokenRow(logits, starts.offsetOf(spans.number(b, t)), tokenOptions);
-    }
-
-    private long label(int b, int t) {
-        return labels.loadLong(labels.offsetOf(spans.number(b, t)));
-    }
-
-    private void countNonfinite(double value) {
-        nonfinite += Double.isFinite(value) ? 0 : 1;
     }
 
     private static double mean(double sum, long count) {
