@@ -47,25 +47,15 @@ math::DivergenceOptions check_options(const lr_divergence_options& options) {
         "js_weight", options.js_weight, options.js_weight == .5,
         (std::string("0.5 as ") + kNames[options.divergence] + " has no such option").c_str());
   }
-  if (options.vocab < 0) {
-    invalid("vocab is " + std::to_string(options.vocab) +
-            ", expected a number >= 1, or 0 for all columns");
-  }
+  check_vocab_option(options.vocab);
   return {static_cast<math::Divergence>(options.divergence), options.w1, options.w2,
           options.temperature, options.js_weight};
 }
 
 // From the vocabulary on, the columns take no part: the rows end before them.
-void cut_columns(const lr_divergence_args& a, int64_t columns, op::Divergence* call) {
-  if (a.options.vocab > columns) {
-    invalid("vocab is " + std::to_string(a.options.vocab) + ", expected at most the " +
-            std::to_string(columns) + " columns of p_logits");
-  }
-  call->columns = columns;
-  if (a.options.vocab == 0)
-    return;
+void cut_columns(int64_t vocab, op::Divergence* call) {
   for (op::LogitRows* rows : {&call->p, &call->q, &call->grad_p, &call->grad_q})
-    rows->columns = std::min(rows->columns, a.options.vocab);
+    limit_columns(rows, vocab);
 }
 
 // Demands of which operands are there.
@@ -242,8 +232,9 @@ lr_status lr_divergence(const lr_divergence_args* args) {
     call.count = a.p_rows != nullptr ? operands.size('K') : call.p_count;
     call.models = a.q_model_weights != nullptr ? operands.size('R') : 0;
     check_sides(a, operands, call);
-    cut_columns(a, operands.size('V'), &call);
-    const int64_t columns = a.options.vocab == 0 ? call.columns : a.options.vocab;
+    call.columns = operands.size('V');
+    const int64_t columns = check_vocab(a.options.vocab, call.columns, "p_logits");
+    cut_columns(columns, &call);
     check_known(a, operands, columns);
     operands.check_apart();
     if (placement.on_device())

@@ -205,10 +205,10 @@ op::RowTransform check_token_options(const lr_token_options& options) {
   return {options.temperature, options.softcap};
 }
 
-int64_t check_vocab(int64_t vocab, int64_t columns) {
+int64_t check_vocab(int64_t vocab, int64_t columns, const char* logits) {
   if (vocab > columns) {
     invalid("vocab is " + std::to_string(vocab) + ", expected at most the " +
-            std::to_string(columns) + " columns of logits");
+            std::to_string(columns) + " columns of " + logits);
   }
   return vocab == 0 ? columns : vocab;
 }

@@ -34,7 +34,7 @@ void check_number(const char* name, double value, bool valid, const char* expect
 void check_vocab_option(int64_t vocab);
 op::RowTransform check_token_options(const lr_token_options& options);
 // The columns that take part: the first `vocab` of them, or all where that is 0.
-int64_t check_vocab(int64_t vocab, int64_t columns);
+int64_t check_vocab(int64_t vocab, int64_t columns, const char* logits = "logits");
 // The same of rows whose tensors are checked.
 void limit_columns(op::LogitRows* logits, int64_t vocab);
 void check_sequence_options(const lr_sequence_options& options);

@@ -1,7 +1,5 @@
 #include "cpu/unpaired_step.h"
 
-#include <vector>
-
 #include "abi/device.h"
 #include "abi/errors.h"
 #include "abi/operands.h"
@@ -71,7 +69,7 @@ lr_status lr_unpaired_step(const lr_unpaired_step_args* args) {
     check_kl(a.kl_policy_logps, loss);
     operands.check_tensors();
     call.sequences = operands.size('B');
-    // Of no padded sequence there may be 2^62 tokens.
+    // Where there is no padded sequence, there may be 2^62 tokens in each.
     call.length = call.cu_seqlens ? math::kPacked : call.sequences == 0 ? 0 : operands.size('T');
     check_has_sequences(operands[a.cu_seqlens], call.rows());
     const int64_t vocab = check_vocab(a.token_options.vocab, operands.size('V'));
@@ -82,9 +80,8 @@ lr_status lr_unpaired_step(const lr_unpaired_step_args* args) {
       return placement.run(&device::Table::unpaired_step, call);
     }
     check_cu_seqlens(operands[a.cu_seqlens], call.cu_seqlens, call.rows());
-    const std::vector<double> counted =
-        call.mask ? cpu::read_mask(call.mask, call.rows()) : std::vector<double>();
-    check_labels(operands[a.labels], call.labels, vocab, call.mask ? counted.data() : nullptr);
+    check_labels(operands[a.labels], call.labels, vocab,
+                 cpu::read_mask(call.mask, call.rows()).data());
     check_weights(operands[a.mask], call.mask);
     check_weights(operands[a.weights], call.weights);
     cpu::unpaired_step(call);

@@ -9,6 +9,7 @@
 #include "cpu/elements.h"
 #include "cpu/isa.h"
 #include "cpu/row_tasks.h"
+#include "math/softcap.h"
 
 namespace logratio::cpu {
 namespace {
@@ -130,9 +131,9 @@ class KeptRows {
 
   // From the caller's lse, or from the row once more where that has too few digits.
   RowNorm norm(const op::LogitRows& row, int64_t label, double lse, double epsilon) const {
-    const double x = load_logit(row.type, row.base, label), softcap = transform_.softcap,
-                 value = softcap == 0 ? x : softcap * std::tanh(x / softcap);
-    const RowNorm norm = math::norm_of_lse(lse, value, transform_.temperature);
+    const double x = load_logit(row.type, row.base, label);
+    const RowNorm norm = math::norm_of_lse(lse, math::softcap_value_at(x, transform_.softcap),
+                                           transform_.temperature);
     return math::lse_serves(lse, epsilon, norm.logp) ? norm : figures(row, false, label).norm;
   }
 

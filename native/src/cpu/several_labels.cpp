@@ -4,7 +4,6 @@
 #include "cpu/several_labels.h"
 
 #include <algorithm>
-#include <cmath>
 #include <vector>
 
 #include "cpu/elements.h"
@@ -172,7 +171,7 @@ class Backward {
       if (labels_.of[k] < 0)
         continue;
       const float x = load_logit(call_.logits.type, row, labels_.of[k]);
-      values_[k] = softcap == 0 ? x : softcap * std::tanh(x / softcap);
+      values_[k] = math::softcap_value_at(x, softcap);
       slopes_[k] = math::softcap_slope_at(x, softcap);
       highest = std::max(highest, values_[k]);
     }

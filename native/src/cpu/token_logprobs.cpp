@@ -1,6 +1,5 @@
 #include "cpu/token_logprobs.h"
 
-#include <cmath>
 #include <vector>
 
 #include "cpu/elements.h"
@@ -8,6 +7,7 @@
 #include "cpu/kept_rows.h"
 #include "cpu/row_tasks.h"
 #include "cpu/several_labels.h"
+#include "math/softcap.h"
 
 namespace logratio::cpu {
 
@@ -51,17 +51,15 @@ namespace {
 // Rows whose lse does not serve are summed again, before any of them is overwritten.
 void find_norms(const op::TokenLogprobsBackward& call, std::vector<RowUpstream>& upstream) {
   const std::vector<double> lse = read_all(call.lse, call.rows(), 0);
-  const double temperature = call.transform.temperature, softcap = call.transform.softcap,
-               epsilon = op::epsilon_of(call.lse.type);
+  const double epsilon = op::epsilon_of(call.lse.type);
   std::vector<int64_t> rows, labels;
   for (int64_t r = 0; r < call.rows(); ++r) {
     RowUpstream& up = upstream[r];
     if (up.is_zero())
       continue;
-    const double x = load_logit(call.logits.type, row_address(call.logits, r), up.label),
-                 value = softcap == 0 ? x : softcap * std::tanh(x / softcap),
-                 pivot = lse[r] * temperature;
-    up.norm = {pivot, 0, (value - pivot) / temperature};
+    const double x = load_logit(call.logits.type, row_address(call.logits, r), up.label);
+    up.norm = math::norm_of_lse(lse[r], math::softcap_value_at(x, call.transform.softcap),
+                                call.transform.temperature);
     if (!math::lse_serves(lse[r], epsilon, up.norm.logp)) {
       rows.push_back(r);
       labels.push_back(up.label);

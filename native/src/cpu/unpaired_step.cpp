@@ -31,9 +31,7 @@ class Examples : public StepLayer {
     std::vector<SequenceFigures>& sequences = told.figures;
     const int64_t count = call_.sequences;
     const std::vector<double> weights = read_all(call_.weights, count, 1);
-    double grad_loss = 1;
-    if (call_.grad_loss)
-      read(call_.grad_loss, 0, 1, &grad_loss);
+    const double grad_loss = read_all(call_.grad_loss, 1, 1).front();
     std::vector<double> upstream(weights);
     for (double& value : upstream)
       value = math::vanishing_product(grad_loss, value / static_cast<double>(count));

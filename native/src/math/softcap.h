@@ -40,7 +40,10 @@ LR_FORCE_INLINE LR_HD Real softcap_slope(Real decay) {
   return divide(Real(4.0f) * decay, sum * sum);
 }
 
-// The same at one column, in double.
+// The same two at one column, in double; a softcap of 0 is none.
+LR_FORCE_INLINE LR_HD double softcap_value_at(double x, double softcap) {
+  return softcap == 0 ? x : softcap * ::tanh(x / softcap);
+}
 LR_FORCE_INLINE LR_HD double softcap_slope_at(double x, double softcap) {
   if (softcap == 0)
     return 1;

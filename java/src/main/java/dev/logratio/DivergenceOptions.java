@@ -79,10 +79,7 @@ public record DivergenceOptions(
         require("w1", w1, 1, "1", divergence == DivergenceKind.SCE, divergence);
         require("w2", w2, 1, "1", divergence == DivergenceKind.SCE, divergence);
         require("js_weight", jsWeight, .5, "0.5", divergence == DivergenceKind.JS, divergence);
-        if (vocab < 0) {
-            throw new IllegalArgumentException(
-                    "vocab is " + vocab + ", expected a number >= 1, or 0 for all columns");
-        }
+        Options.checkVocab(vocab);
     }
 
     /**

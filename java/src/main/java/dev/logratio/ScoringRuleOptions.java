@@ -104,10 +104,7 @@ public record ScoringRuleOptions(
                             + rule.id()
                             + " has no such option");
         }
-        if (vocab < 0) {
-            throw new IllegalArgumentException(
-                    "vocab is " + vocab + ", expected a number >= 1, or 0 for all columns");
-        }
+        Options.checkVocab(vocab);
     }
 
     /**

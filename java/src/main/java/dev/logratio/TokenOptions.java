@@ -30,10 +30,7 @@ public record TokenOptions(
      */
     public TokenOptions {
         Options.check(TokenOptions.class, ignoreIndex, temperature, softcap, vocab);
-        if (vocab < 0) {
-            throw new IllegalArgumentException(
-                    "vocab is " + vocab + ", expected a number >= 1, or 0 for all columns");
-        }
+        Options.checkVocab(vocab);
     }
 
     /**

@@ -57,6 +57,19 @@ public final class Options {
     }
 
     /**
+     * Refuses a number of columns below 0; the compact constructors of records with one call it.
+     *
+     * @param vocab how many columns take part; 0: all
+     * @throws IllegalArgumentException if it is below 0
+     */
+    public static void checkVocab(long vocab) {
+        if (vocab < 0) {
+            throw new IllegalArgumentException(
+                    "vocab is " + vocab + ", expected a number >= 1, or 0 for all columns");
+        }
+    }
+
+    /**
      * The options of a record.
      *
      * @param type the record's

@@ -73,18 +73,11 @@ public enum DivergenceOperand implements Operand {
                                         + p
                                         + " without p_rows and q_rows");
                     }
-                    if (vocab(call) > call.size('V')) {
-                        throw new IllegalArgumentException(
-                                "vocab is "
-                                        + vocab(call)
-                                        + ", expected at most the "
-                                        + call.size('V')
-                                        + " columns of p_logits");
-                    }
-                    if (call.has(Q_TOPK_IDS) && call.size('J') > vocab(call)) {
+                    long columns = vocab(call);
+                    if (call.has(Q_TOPK_IDS) && call.size('J') > columns) {
                         throw call.mismatch(
                                 Q_TOPK_IDS,
-                                "at most " + vocab(call) + " ids in a row, one for each column");
+                                "at most " + columns + " ids in a row, one for each column");
                     }
                 }
 
@@ -143,8 +136,7 @@ public enum DivergenceOperand implements Operand {
 
     /** The columns that take part. */
     public static long vocab(Call call) {
-        long vocab = call.option(DivergenceOptions.class).vocab();
-        return vocab == 0 ? call.size('V') : vocab;
+        return Values.columns(call, call.option(DivergenceOptions.class).vocab(), P_LOGITS.id());
     }
 
     private static void requireLive(Call call, Operand gradient, boolean isDetached) {

@@ -58,6 +58,11 @@ final class Values {
 
     /** The columns of logits that take part: the first {@code vocab}, or all where that is 0. */
     static long columns(Call call, long vocab) {
+        return columns(call, vocab, "logits");
+    }
+
+    /** The same of logits of another name. */
+    static long columns(Call call, long vocab, String logits) {
         long columns = call.size('V');
         if (vocab > columns) {
             throw new IllegalArgumentException(
@@ -65,7 +70,8 @@ final class Values {
                             + vocab
                             + ", expected at most the "
                             + columns
-                            + " columns of logits");
+                            + " columns of "
+                            + logits);
         }
         return vocab == 0 ? columns : vocab;
     }
