@@ -29,8 +29,8 @@ struct DivergenceCall {
   double* values;   // in double
   ListMemory list;  // of the rows that meet
   int64_t* bad_values;
-  // Of several models: `values` has one for each model of each pair, side by side, and the
-  // gradients follow from the plans.
+  // Where there are several models, `values` has one for each model of each pair, side by side, and
+  // the gradients follow from the plans.
   int64_t models;                // 1: q's logits are those of one
   ModelPlan* plans;              // NULL: of one
   TransportStart* model_starts;  // transport: by plan, part and warp

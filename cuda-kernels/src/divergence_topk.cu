@@ -23,7 +23,7 @@ struct TopkScratch {
   BlockScratch sums;
 };
 
-// By a whole block. NaN is left out.
+// The largest value of a block, called by all of its threads. NaN is left out.
 __device__ inline float block_max(float value, float* of_warps) {
   __syncthreads();  // the maximum before has been read
   const float own = warp_max(value);

@@ -53,7 +53,7 @@ struct KeptUpstream {
   }
 };
 
-// As take_norms does it for whole rows. A thread per row.
+// What take_norms does for whole rows. A thread per row.
 template <class T, class Cap>
 __global__ void __launch_bounds__(kBlockThreads)
     kept_norms(const LR_PARAMETER KeptBackward rows, const LR_PARAMETER KeptUpstream source,

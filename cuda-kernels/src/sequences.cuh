@@ -70,8 +70,8 @@ struct Candidate {
   }
 };
 
-// By a thread: how many of tokens [begin, end) of a sequence are candidates, of those that are its
-// own.
+// How many of tokens [begin, end) of a sequence are candidates, among those that belong to the
+// calling thread.
 __device__ inline int64_t count_candidates(const Sequences& s, int64_t sequence, int64_t begin,
                                            int64_t end) {
   const Candidate candidate(s, sequence);

@@ -55,7 +55,7 @@ struct KeptCall {
       EXPECT_EQ(gradient.get(row * 9 + k), 0) << row << " " << k;
   }
 
-  // As a call of a row that has these columns alone.
+  // The same as a call of a row that has these columns alone.
   void expect_good(int64_t row, const std::vector<int64_t>& columns) const {
     std::vector<double> kept;
     for (const int64_t column : columns)

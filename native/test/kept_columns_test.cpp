@@ -13,7 +13,7 @@ struct Sets {
   std::vector<std::vector<int64_t>> columns;
 };
 
-// Of `sizes[r]` columns of row r.
+// Sets with `sizes[r]` columns of row r.
 Sets random_sets(const std::vector<int64_t>& sizes, int64_t vocabulary, uint32_t seed) {
   std::mt19937 random(seed);
   std::vector<double> offsets{0}, ids;

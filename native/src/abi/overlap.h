@@ -29,7 +29,7 @@ inline Region region_of(const op::TensorView& view) {
           view.inner_stride * size,      size,       1,          0};
 }
 
-// Of several elements per row: a piece where they lie side by side.
+// The same with several elements per row, which are one piece where they lie side by side.
 inline Region region_of(const op::TensorView& view, const op::Columns& columns) {
   Region region = region_of(view);
   if (columns.step == 1 && columns.count > 0) {

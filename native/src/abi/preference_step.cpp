@@ -80,7 +80,7 @@ void check_presence(const lr_preference_step_args& a, const std::vector<op::Weig
   }
 }
 
-// Of the first loss that has one.
+// The beta of the first loss that has one.
 double reward_beta(const std::vector<op::WeightedLoss>& losses, bool has_reference) {
   for (const op::WeightedLoss& loss : losses) {
     if (info_of(loss).reward_beta != nullptr)

@@ -87,7 +87,7 @@ class PairLayer : public StepLayer {
 
   const StepLosses& losses() const override { return losses_; }
 
-  // Of the negative log-likelihoods.
+  // What the negative log-likelihoods add.
   double own_gradient(int64_t pair, int64_t row) const override {
     if (!call_.nll_mask)
       return by_nll_token_[pair];
@@ -127,7 +127,7 @@ class PairLayer : public StepLayer {
     }
   }
 
-  // Of the reference whether or not a loss looks at it.
+  // Rewards are against the reference whether or not a loss looks at it.
   void find_rewards() {
     const TensorView& own = call_.parameters.values[math::kScale];
     const std::vector<double> betas = read_all(own, call_.pairs, call_.reward_beta);
@@ -190,15 +190,15 @@ class PairLayer : public StepLayer {
   }
 
   const op::PreferenceStep& call_;
-  // Of the chosen tokens that negative log-likelihoods cover; empty where the mask says it.
+  // Weights of the chosen tokens that negative log-likelihoods cover; empty where the mask says it.
   std::vector<double> nll_weights_;
   std::vector<double> pair_weights_;
   double upstream_;
   StepSequences* sequences_ = nullptr;
   std::vector<NllFigures> nll_;
   std::vector<double> chosen_rewards_, rejected_rewards_;
-  // Of the negative log-likelihoods, by the log-prob of each token that they cover and by the
-  // weighted sum of these.
+  // Gradients of the negative log-likelihoods by the log-prob of each token that they cover, and by
+  // the weighted sum of these.
   std::vector<double> by_nll_token_, by_nll_sum_;
   StepLosses losses_;
 };

@@ -33,7 +33,7 @@ class StepLayer {
   virtual void evaluate(StepSequences& sequences) = 0;
   // After that.
   virtual const StepLosses& losses() const = 0;
-  // By a chosen token's log-prob, beside what its sequence hands on.
+  // The gradient by a chosen token's log-prob, beside what its sequence hands on.
   virtual double own_gradient(int64_t /*sequence*/, int64_t /*row*/) const { return 0; }
   virtual lr_step_metrics metrics(const math::StepSums& sums) const = 0;  // but the gradient's
 };

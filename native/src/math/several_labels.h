@@ -66,7 +66,7 @@ LR_FORCE_INLINE LR_HD RowUpstream rest_upstream(const SeveralUpstream& up, int64
     rest.entropy = up.entropy + up.tail;
     rest.grad_entropy = up.grad_entropy == 0 ? 0 : up.grad_entropy * tail;
   } else {
-    // Of what certain labels leave, as far as float64 tells it.
+    // What certain labels leave, as far as float64 tells it.
     const double left = 1 - up.held;
     rest.norm.logp =
         !(left < kOthersOfCertain) ? -kInfinity : ::log1p(left > 0x1p-40 ? -left : -0x1p-40);

@@ -1,7 +1,7 @@
 package dev.logratio.loss;
 
 /**
- * By which token counts {@link SigmoidNorm} divides the scores of sequences.
+ * Which token counts {@link SigmoidNorm} divides the scores of sequences by.
  *
  * @since 0.1.0
  */
