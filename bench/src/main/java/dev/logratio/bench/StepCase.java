@@ -12,6 +12,7 @@ import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.util.Locale;
 import java.util.Optional;
+import java.util.stream.IntStream;
 
 /**
  * A step in place, on logits [B,T,V], with losses, logps and metrics. libtorch's side is the
@@ -20,6 +21,7 @@ import java.util.Optional;
  */
 abstract class StepCase implements Case {
     private static final int MOST_SEQUENCES = 8;
+    private static final double TOLERANCE = 1e-4;
 
     final Arena arena = Arena.ofShared();
     final Backend cpu = Backend.cpu();
@@ -53,16 +55,21 @@ abstract class StepCase implements Case {
         torchLogits = Torch.view(logits);
         torchLabels = Torch.view(labels);
         torchReference = Torch.view(reference);
-        try (PointerScope scope = new PointerScope()) {
-            for (int i = 0; i < sequences; i++) {
-                var sequence = torchLogits.select(0, i).to(ScalarType.Float);
-                double logp =
-                        TorchFormulas.tokenLogps(sequence, torchLabels.select(0, i))
-                                .sum()
-                                .item_double();
-                reference.setDouble(logp + apart * i, i);
-            }
+        for (int i = 0; i < sequences; i++) {
+            reference.setDouble(logp(i) + apart * i, i);
         }
+    }
+
+    /** The log-prob of a sequence, in float64: what thousands of float32 ones lack shows in it. */
+    private double logp(int sequence) {
+        try (PointerScope scope = new PointerScope()) {
+            var rows = torchLogits.select(0, sequence).to(ScalarType.Double);
+            return logp(rows, sequence).item_double();
+        }
+    }
+
+    private org.bytedeco.pytorch.Tensor logp(org.bytedeco.pytorch.Tensor rows, int sequence) {
+        return TorchFormulas.tokenLogps(rows, torchLabels.select(0, sequence)).sum();
     }
 
     /** What {@link #losses()} holds, in words: "pairs" or "examples". */
@@ -112,29 +119,35 @@ abstract class StepCase implements Case {
         return parts;
     }
 
-    /** Compares the losses, and the gradient of the first and of the last sequence. */
+    /** Compares the losses, and the gradient of the first and of the last sequence, in float64. */
     @Override
     public void verify() {
         try (PointerScope scope = new PointerScope()) {
-            var leaf = Torch.leaf(torchLogits.to(ScalarType.Float));
-            var expected = libtorchLosses(leaf);
+            double[] values = IntStream.range(0, sequences).mapToDouble(this::logp).toArray();
+            var logps = Torch.leaf(Torch.view(Tensor.of(arena, DType.F64, values, sequences)));
+            var expected = libtorchLosses(logps, torchReference);
             expected.mean().backward();
+            int last = sequences - 1;
+            var ofFirst = gradient(0, logps.grad());
+            var ofLast = gradient(last, logps.grad());
             ours();
-            // libtorch adds float32 log-probs to thousands of nats, exact to about 1e-4 of loss and
-            // coefficient.
-            double relative = 1e-4;
-            Guard.requireClose(name + " losses", Torch.view(losses()), expected, relative, 0);
-            double gradRelative =
-                    relative + (logits.dtype() == DType.BF16 ? Guard.BF16_ROUNDING : 0);
-            for (int sequence : new int[] {0, sequences - 1}) {
-                Guard.requireClose(
-                        name + " grad_logits",
-                        torchLogits.select(0, sequence),
-                        leaf.grad().select(0, sequence),
-                        gradRelative,
-                        1e-9);
-            }
+            Guard.requireClose(name + " losses", Torch.view(losses()), expected, TOLERANCE, 0);
+            requireGradient(0, ofFirst);
+            requireGradient(last, ofLast);
         }
+    }
+
+    private org.bytedeco.pytorch.Tensor gradient(
+            int sequence, org.bytedeco.pytorch.Tensor byLogps) {
+        var rows = Torch.leaf(torchLogits.select(0, sequence).to(ScalarType.Double));
+        logp(rows, sequence).mul(byLogps.select(0, sequence)).backward();
+        return rows.grad();
+    }
+
+    private void requireGradient(int sequence, org.bytedeco.pytorch.Tensor expected) {
+        double relative = TOLERANCE + (logits.dtype() == DType.BF16 ? Guard.BF16_ROUNDING : 0);
+        Guard.requireClose(
+                name + " grad_logits", torchLogits.select(0, sequence), expected, relative, 1e-9);
     }
 
     @Override

@@ -135,7 +135,8 @@ class TokenLogprobsParityTest {
 
     /** A probability of 1/V; F16 below 6e-5 has an absolute spacing of 6e-8. */
     private static double smallest(DType dtype, int columns) {
-        return dtype == DType.F16 ? 0x1p-13 : 1.0 / columns;
+        double probability = 1.0 / columns;
+        return dtype == DType.F16 ? Math.max(probability, 0x1p-13) : probability;
     }
 
     private static org.bytedeco.pytorch.Tensor transformed(
