@@ -1,0 +1,65 @@
+"""What the library is and what it runs on."""
+
+from __future__ import annotations
+
+import ctypes
+from dataclasses import dataclass
+
+from ._abi import DeviceInfo, DLDeviceType
+from ._errors import LogratioError
+from ._library import check, last_error, library
+
+
+@dataclass(frozen=True)
+class Backend:
+    """A kind of device: what it is, or why it cannot run."""
+
+    name: str
+    available: bool
+    detail: str
+
+
+@dataclass(frozen=True)
+class Info:
+    """What :func:`info` tells."""
+
+    version: str
+    path: str
+    instruction_set: str
+    threads: int
+    backends: tuple[Backend, ...]
+
+
+def version() -> str:
+    """The library's version, such as ``"0.1.0"``."""
+    return library().lr_version().decode()
+
+
+def info() -> Info:
+    """The library's version and path, its backends with reasons, instruction set and threads."""
+    return Info(
+        version=version(),
+        path=library()._name,
+        instruction_set=_instruction_set(),
+        threads=library().lr_threads(),
+        backends=(_cpu(), _cuda()),
+    )
+
+
+def _instruction_set() -> str:
+    name = library().lr_cpu_instruction_set()
+    return name.decode() if name else "none"
+
+
+def _cpu() -> Backend:
+    name = library().lr_cpu_instruction_set()
+    return Backend("cpu", name is not None, name.decode() if name else last_error())
+
+
+def _cuda() -> Backend:
+    device = DeviceInfo(size=ctypes.sizeof(DeviceInfo))
+    try:
+        check(library().lr_device(DLDeviceType.kDLCUDA, 0, device))
+    except LogratioError as error:
+        return Backend("cuda", False, str(error))
+    return Backend("cuda", True, device.name.decode())

@@ -1,0 +1,146 @@
+"""Losses by name: their options, as the library describes them, and the struct that holds them."""
+
+from __future__ import annotations
+
+import ctypes
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
+from typing import Any
+
+from ._abi import LossInfo, LossKind, LossOptions
+from ._errors import InvalidArgumentError
+from ._library import check, library
+
+#: Parameters of a loss that may be arrays, [1] or [P].
+LEARNED = ("beta", "beta_kl", "beta_mix", "tau")
+
+#: A name, or a name and options: ``"sigmoid"``, ``("dlrml", {"beta_kl": 0.05})``.
+LossLike = str | tuple[str, Mapping[str, Any]]
+
+
+@dataclass(frozen=True)
+class Option:
+    """An option of a loss: its default, and for a choice the names of its values."""
+
+    default: float | str
+    values: tuple[str, ...] = ()
+    has_gradient: bool = False
+
+
+@dataclass(frozen=True)
+class LossDescription:
+    """A loss, as the library tells of it (``lr_loss_describe``)."""
+
+    name: str
+    aliases: tuple[str, ...]
+    options: Mapping[str, Option]
+    kind: LossKind
+    losses_per_pair: int
+    of_ranks: bool
+    divides_by_length: bool
+    has_rewards: bool
+    uses_kl: bool
+
+    @property
+    def is_reference_free(self) -> bool:
+        return self.kind == LossKind.LR_LOSS_REFERENCE_FREE
+
+
+@cache
+def losses() -> Mapping[str, LossDescription]:
+    """All losses, by their names and aliases."""
+    described = {}
+    for number in range(1, library().lr_loss_count() + 1):
+        info = LossInfo(size=ctypes.sizeof(LossInfo))
+        check(library().lr_loss_describe(number, info))
+        loss = _description(info)
+        described |= {name: loss for name in (loss.name, *loss.aliases)}
+    return described
+
+
+def _description(info: LossInfo) -> LossDescription:
+    options = {}
+    for option in info.options[: info.option_count]:
+        values = tuple(value.decode() for value in option.values[: option.value_count])
+        default = values[0] if values else option.default_value
+        options[option.name.decode()] = Option(default, values, bool(option.has_gradient))
+    return LossDescription(
+        name=info.name.decode(),
+        aliases=tuple(alias.decode() for alias in info.aliases[: info.alias_count]),
+        options=options,
+        kind=LossKind(info.kind),
+        losses_per_pair=info.losses_per_pair,
+        of_ranks=bool(info.of_ranks),
+        divides_by_length=bool(info.divides_by_length),
+        has_rewards=bool(info.has_rewards),
+        uses_kl=bool(info.uses_kl),
+    )
+
+
+@dataclass(frozen=True)
+class Losses:
+    """One loss or several, ready for a call."""
+
+    names: tuple[str, ...]
+    #: Array of LossOptions, one per loss.
+    options: Any
+    #: Parameters that were given as arrays, by name.
+    learned: Mapping[str, Any]
+
+    @property
+    def descriptions(self) -> tuple[LossDescription, ...]:
+        return tuple(losses()[name] for name in self.names)
+
+
+def parse(loss: LossLike | Sequence[LossLike]) -> Losses:
+    """Reads a loss: a name, a (name, options) pair, or a list of them.
+
+    Raises InvalidArgumentError for a name or an option that the library does not have.
+    """
+    several = [loss] if isinstance(loss, str) or _is_pair(loss) else list(loss)
+    if not several:
+        raise InvalidArgumentError("loss: expected a name, a (name, options) pair or a list of them")
+    options = (LossOptions * len(several))()
+    names, learned = [], {}
+    for struct, one in zip(options, several):
+        name, given = (one, {}) if isinstance(one, str) else one
+        names.append(name)
+        struct.size = ctypes.sizeof(LossOptions)
+        check(library().lr_loss_init(str(name).encode(), struct))
+        for key, value in given.items():
+            if key in LEARNED and not isinstance(value, (int, float)):
+                if len(several) > 1:
+                    raise InvalidArgumentError(
+                        f"{key}: expected a number where there are several losses"
+                    )
+                learned[key] = value
+            _set(struct, name, key, value, is_array=key in learned)
+    return Losses(tuple(names), options, learned)
+
+
+def _is_pair(loss: Any) -> bool:
+    return (
+        isinstance(loss, tuple)
+        and len(loss) == 2
+        and isinstance(loss[0], str)
+        and isinstance(loss[1], Mapping)
+    )
+
+
+def _set(struct: LossOptions, name: str, key: str, value: Any, is_array: bool) -> None:
+    description = losses()[name]
+    option = description.options.get(key)
+    if option is None:
+        known = ", ".join(description.options) or "none"
+        raise InvalidArgumentError(f"{key}: {name} has no such option; it has {known}")
+    if is_array:
+        return
+    if not option.values:
+        setattr(struct, key, float(value))
+    elif value in option.values:
+        setattr(struct, key, option.values.index(value))
+    else:
+        raise InvalidArgumentError(
+            f"{key}: expected {' or '.join(option.values)}, got {value!r}"
+        )
