@@ -30,6 +30,7 @@ class TestReport {
                     "bindings",
                     "java",
                     "cli",
+                    "trainers/metrics",
                     "trainers/djl",
                     "trainers/quickstart",
                     "bench",

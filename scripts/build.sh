@@ -70,7 +70,7 @@ is_stale() {
 # A module, and before it those of the checkout that it needs.
 modules_of() {
   case $1 in
-    trainers/quickstart) echo bindings java trainers/djl "$1" ;;
+    trainers/quickstart) echo bindings java trainers/metrics trainers/djl "$1" ;;
     *) echo bindings java "$1" ;;
   esac
 }

@@ -1,6 +1,7 @@
 import ai.djl.Device;
 import ai.djl.Model;
 import ai.djl.engine.Engine;
+import ai.djl.metric.Metrics;
 import ai.djl.ndarray.NDArray;
 import ai.djl.ndarray.NDList;
 import ai.djl.ndarray.types.Shape;
@@ -15,6 +16,8 @@ import ai.djl.training.TrainingResult;
 import ai.djl.training.dataset.Batch;
 import ai.djl.training.listener.EpochTrainingListener;
 import ai.djl.training.listener.EvaluatorTrainingListener;
+import ai.djl.training.listener.LoggingTrainingListener;
+import ai.djl.training.listener.TrainingListener;
 import ai.djl.training.listener.TrainingListenerAdapter;
 import ai.djl.training.optimizer.Optimizer;
 import ai.djl.training.tracker.Tracker;
@@ -22,7 +25,13 @@ import ai.djl.training.tracker.Tracker;
 import dev.logratio.Backend;
 import dev.logratio.loss.Sigmoid;
 import dev.logratio.trainers.djl.PreferenceLoss;
+import dev.logratio.trainers.djl.StepMetricsListener;
+import dev.logratio.trainers.metrics.JsonLinesSink;
+import dev.logratio.trainers.metrics.MetricsSink;
+import dev.logratio.trainers.metrics.TensorBoardSink;
 
+import java.nio.file.Files;
+import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
 
@@ -33,11 +42,29 @@ public final class TrainOnPairs {
 
     private TrainOnPairs() {}
 
-    /** Trains, and prints the losses of every epoch. */
+    /** Trains, prints the losses of every epoch and writes the metrics of every step. */
     public static void main(String[] args) throws Exception {
+        Path folder = args.length > 0 ? Path.of(args[0]) : Files.createTempDirectory("djl-metrics");
         Engine.getInstance().setRandomSeed(1);
         PreferenceLoss loss = new PreferenceLoss(new Sigmoid(), Backend.cpu());
         PrintedLosses losses = new PrintedLosses();
+        try (MetricsSink sink =
+                MetricsSink.all(
+                        JsonLinesSink.open(folder.resolve("metrics.jsonl")),
+                        TensorBoardSink.open(folder))) {
+            StepMetricsListener steps = new StepMetricsListener(loss, sink);
+            train(loss, losses, steps);
+            System.out.printf(
+                    "%.1f %% of a step is the loss; metrics are in %s%n",
+                    100 * steps.lossShare(), folder);
+        }
+        if (!losses.fellEveryEpoch()) {
+            throw new IllegalStateException("the loss did not fall in every epoch");
+        }
+        System.out.println("The training loss fell in every epoch.");
+    }
+
+    private static void train(PreferenceLoss loss, TrainingListener... listeners) throws Exception {
         DefaultTrainingConfig config =
                 new DefaultTrainingConfig(loss)
                         .optDevices(new Device[] {Device.cpu()})
@@ -45,13 +72,18 @@ public final class TrainOnPairs {
                                 Optimizer.adam()
                                         .optLearningRateTracker(Tracker.fixed(0.03f))
                                         .build())
+                        // Stands in DJL's progress bar, beside the loss.
+                        .addEvaluator(loss.evaluator("rewards/accuracies"))
                         .addTrainingListeners(
                                 new EpochTrainingListener(),
-                                new EvaluatorTrainingListener(),
-                                losses);
+                                // Every batch: an epoch has but three.
+                                new EvaluatorTrainingListener(1),
+                                new LoggingTrainingListener())
+                        .addTrainingListeners(listeners);
         try (Model model = Model.newInstance("tiny", Device.cpu())) {
             model.setBlock(languageModel());
             try (Trainer trainer = model.newTrainer(config)) {
+                trainer.setMetrics(new Metrics());
                 trainer.initialize(new Shape(2 * BATCH, 1));
                 // The model as it is before training is the reference.
                 CountingPairs training =
@@ -61,10 +93,6 @@ public final class TrainOnPairs {
                 EasyTrain.fit(trainer, EPOCHS, training, validation);
             }
         }
-        if (!losses.fellEveryEpoch()) {
-            throw new IllegalStateException("the loss did not fall in every epoch");
-        }
-        System.out.println("The training loss fell in every epoch.");
     }
 
     /** Tokens [B,T] to logits [B,T,V], each from the one token before. */

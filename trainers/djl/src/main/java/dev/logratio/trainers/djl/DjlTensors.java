@@ -2,6 +2,7 @@ package dev.logratio.trainers.djl;
 
 import ai.djl.Device;
 import ai.djl.ndarray.NDArray;
+import ai.djl.ndarray.NDList;
 import ai.djl.ndarray.index.NDIndex;
 import ai.djl.ndarray.types.DataType;
 import ai.djl.ndarray.types.Shape;
@@ -43,8 +44,9 @@ public final class DjlTensors {
                     name
                             + " lies on "
                             + array.getDevice()
-                            + "; expected an array on the CPU (array.toDevice(Device.cpu(), false)"
-                            + " makes one)");
+                            + "; expected an array on the CPU, as DJL hands out no device pointers:"
+                            + " array.toDevice(Device.cpu(), false) makes one, and logratio-pytorch"
+                            + " works on the GPU");
         }
         DType dtype = dtype(name, array.getDataType());
         long[] shape = array.getShape().getShape();
@@ -104,17 +106,59 @@ public final class DjlTensors {
         };
     }
 
-    static void checkLogits(NDArray logits, NDArray labels) {
-        Objects.requireNonNull(logits, "logits");
-        Objects.requireNonNull(labels, "labels");
+    /** A float array as [N,V] rows; null of null. */
+    static Tensor rows(String name, NDArray array) {
+        if (array == null) {
+            return null;
+        }
+        long columns = array.getShape().getLastDimension();
+        return view(name, array).reshape(columns == 0 ? 0 : array.size() / columns, columns);
+    }
+
+    /** An array as one dimension; null of null. */
+    static Tensor flat(String name, NDArray array) {
+        return array == null ? null : view(name, array).reshape(array.size());
+    }
+
+    static NDArray emptyLike(NDArray logits) {
+        return logits.getManager().create(logits.getShape(), logits.getDataType());
+    }
+
+    static NDArray only(String name, NDList list) {
+        if (list.size() != 1) {
+            throw new IllegalArgumentException(
+                    name + " hold " + list.size() + " arrays; expected one");
+        }
+        return list.singletonOrThrow();
+    }
+
+    static void checkRows(String name, NDArray logits) {
+        Objects.requireNonNull(logits, name);
+        checkType(name, "is", logits);
+        if (logits.getShape().dimension() < 2) {
+            throw new IllegalArgumentException(
+                    name + " has shape " + logits.getShape() + "; expected [N,V] or [B,T,V]");
+        }
+    }
+
+    private static void checkType(String name, String is, NDArray logits) {
         switch (logits.getDataType()) {
             case FLOAT32, FLOAT16 -> {}
             default ->
                     throw new IllegalArgumentException(
-                            "logits are of type "
+                            name
+                                    + " "
+                                    + is
+                                    + " of type "
                                     + logits.getDataType()
                                     + "; expected FLOAT32 or FLOAT16");
         }
+    }
+
+    static void checkLogits(NDArray logits, NDArray labels) {
+        Objects.requireNonNull(logits, "logits");
+        Objects.requireNonNull(labels, "labels");
+        checkType("logits", "are", logits);
         long[] rows = logits.getShape().getShape();
         if (rows.length < 2
                 || !Arrays.equals(

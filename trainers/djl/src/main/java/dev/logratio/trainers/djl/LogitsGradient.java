@@ -19,7 +19,8 @@ public final class LogitsGradient {
     /**
      * Makes a scalar to call {@code GradientCollector.backward} on: its value is {@code loss}, its
      * gradient with respect to the logits is {@code gradient}. It works with any trainer, at the
-     * price of a few more passes over the logits.
+     * price of one more pass over logits and gradient each way; of a few more where the logits are
+     * FLOAT16 or one is infinite.
      *
      * @param logits of any floating-point type and shape, part of the graph that the current
      *     gradient collector records
@@ -31,6 +32,14 @@ public final class LogitsGradient {
     public static NDArray surrogate(NDArray logits, NDArray gradient, double loss) {
         Objects.requireNonNull(logits, "logits");
         Objects.requireNonNull(gradient, "gradient");
+        if (logits.getDataType() == DataType.FLOAT32
+                && gradient.getDataType() == DataType.FLOAT32) {
+            // One pass each way, and no array of the logits' size in between.
+            NDArray product = logits.flatten().dot(gradient.flatten());
+            if (Float.isFinite(product.getFloat())) {
+                return product.sub(product.stopGradient()).add((float) loss);
+            }
+        }
         // An infinite logit has gradient 0, but would make the product 0 * inf = NaN.
         NDArray finite = NDArrays.where(logits.isInfinite(), logits.zerosLike(), logits);
         // The FLOAT32 factor makes the product FLOAT32; DJL's toType of the logits would cut the

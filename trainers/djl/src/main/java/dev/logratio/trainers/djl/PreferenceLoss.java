@@ -13,6 +13,7 @@ import dev.logratio.Tensor;
 import dev.logratio.TokenLogprobs;
 import dev.logratio.TokenOptions;
 import dev.logratio.loss.Loss;
+import dev.logratio.trainers.metrics.StepValues;
 
 import java.util.Objects;
 
@@ -26,8 +27,6 @@ import java.util.Objects;
  * with the same options: {@link #sequenceLogps} of its logits. A loss that needs none, or that is
  * told so by {@link #referenceFree}, takes the labels alone. {@link ChosenFirstBatchifier} makes
  * batches of this form.
- *
- * <p>An instance belongs to one thread at a time.
  *
  * @since 0.1.0
  */
@@ -138,6 +137,7 @@ public final class PreferenceLoss extends ExternalLoss {
      * @throws NullPointerException if logits or labels are null; the message names them
      */
     public Step step(NDArray logits, NDArray labels, NDArray reference, boolean wantGradient) {
+        long start = System.nanoTime();
         DjlTensors.checkLogits(logits, labels);
         if (reference == null && needsReference()) {
             throw new IllegalArgumentException(
@@ -145,20 +145,20 @@ public final class PreferenceLoss extends ExternalLoss {
                             + loss.id()
                             + ", or referenceFree()");
         }
-        NDArray gradient =
-                wantGradient
-                        ? logits.getManager().create(logits.getShape(), logits.getDataType())
-                        : null;
+        NDArray gradient = wantGradient ? DjlTensors.emptyLike(logits) : null;
         try (Tensor x = DjlTensors.view("logits", logits);
                 Tensor y = DjlTensors.view("labels", labels);
                 Tensor r = reference == null ? null : DjlTensors.view("reference", reference);
-                Tensor g = gradient == null ? null : DjlTensors.view("gradient", gradient)) {
+                Tensor g = gradient == null ? null : DjlTensors.view("gradient", gradient);
+                Tensor logps = Tensor.zeros(DType.F64, logits.size(0))) {
             PreferenceStep step =
                     PreferenceStep.of(loss, x, y)
                             .tokenOptions(tokenOptions)
                             .sequenceOptions(sequenceOptions)
+                            .logps(logps)
                             .gradLogits(g);
             metrics = (r == null ? step.referenceFree() : step.referenceLogps(r)).run(backend);
+            measured(logits, wantGradient, StepValues.of(metrics, logps.toDoubles()), start);
         }
         return new Step(metrics, gradient);
     }
@@ -180,7 +180,8 @@ public final class PreferenceLoss extends ExternalLoss {
     }
 
     @Override
-    Value value(NDList labels, NDArray logits, boolean wantGradient) {
+    Value value(NDList labels, NDList predictions, boolean wantGradient) {
+        NDArray logits = onlyLogits(predictions);
         if (labels.size() < 1 || labels.size() > 2) {
             throw new IllegalArgumentException(
                     "labels hold "
@@ -194,6 +195,6 @@ public final class PreferenceLoss extends ExternalLoss {
                         labels.get(0),
                         labels.size() == 2 ? labels.get(1) : null,
                         wantGradient);
-        return new Value(step.metrics().loss(), step.gradient());
+        return Value.of(step.metrics().loss(), step.gradient());
     }
 }

@@ -10,6 +10,7 @@ import dev.logratio.TokenLogprobs;
 import dev.logratio.TokenLogprobsBackward;
 import dev.logratio.TokenOptions;
 
+import java.util.Map;
 import java.util.Objects;
 
 /**
@@ -18,8 +19,6 @@ import java.util.Objects;
  * <p>The predictions are one array, {@code logits} [N,V] or [B,T,V] (FLOAT32 or FLOAT16, on the
  * CPU), the labels one of INT64 or INT32 of shape [N] or [B,T], the ignore index where a token does
  * not count. If none counts the loss is 0.
- *
- * <p>An instance belongs to one thread at a time.
  *
  * @since 0.1.0
  */
@@ -71,12 +70,10 @@ public final class TokenLogprobLoss extends ExternalLoss {
      * @throws NullPointerException if an array is null; the message names it
      */
     public Step step(NDArray logits, NDArray labels, boolean wantGradient) {
+        long start = System.nanoTime();
         DjlTensors.checkLogits(logits, labels);
         long[] shape = labels.getShape().getShape();
-        NDArray gradient =
-                wantGradient
-                        ? logits.getManager().create(logits.getShape(), logits.getDataType())
-                        : null;
+        NDArray gradient = wantGradient ? DjlTensors.emptyLike(logits) : null;
         try (Tensor x = DjlTensors.view("logits", logits);
                 Tensor y = DjlTensors.view("labels", labels);
                 Tensor logp = Tensor.zeros(DType.F64, shape);
@@ -98,7 +95,9 @@ public final class TokenLogprobLoss extends ExternalLoss {
                             .run(backend);
                 }
             }
-            return new Step(counted == 0 ? 0 : -sum / counted, gradient);
+            double loss = counted == 0 ? 0 : -sum / counted;
+            measured(logits, wantGradient, Map.of("loss", loss), start);
+            return new Step(loss, gradient);
         }
     }
 
@@ -113,12 +112,8 @@ public final class TokenLogprobLoss extends ExternalLoss {
     }
 
     @Override
-    Value value(NDList labels, NDArray logits, boolean wantGradient) {
-        if (labels.size() != 1) {
-            throw new IllegalArgumentException(
-                    "labels hold " + labels.size() + " arrays; expected one");
-        }
-        Step step = step(logits, labels.singletonOrThrow(), wantGradient);
-        return new Value(step.loss(), step.gradient());
+    Value value(NDList labels, NDList predictions, boolean wantGradient) {
+        Step step = step(onlyLogits(predictions), DjlTensors.only("labels", labels), wantGradient);
+        return Value.of(step.loss(), step.gradient());
     }
 }

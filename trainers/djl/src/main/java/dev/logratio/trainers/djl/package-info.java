@@ -8,7 +8,11 @@
  * gradient that was computed outside to DJL's autograd instead: through a surrogate scalar whose
  * value and gradient are exactly the given ones, or, in a training loop of one's own, directly.
  *
- * <p>Each call computes its loss anew from the arrays and options as they are then; nothing is kept
- * between calls.
+ * <p>DJL hands out no device pointers, so that arrays must lie in the CPU's memory; {@code
+ * logratio-pytorch} works on a GPU. {@link dev.logratio.trainers.djl.StepMetricsListener} hands
+ * what a loss measured to DJL's metrics and to files, {@link
+ * dev.logratio.trainers.djl.ExternalLoss#evaluator} to DJL's progress bar.
+ *
+ * <p>Each call computes its loss anew from the arrays and options as they are then.
  */
 package dev.logratio.trainers.djl;

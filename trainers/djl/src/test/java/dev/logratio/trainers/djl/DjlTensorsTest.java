@@ -102,8 +102,9 @@ class DjlTensorsTest {
                 assertThrows(IllegalArgumentException.class, () -> DjlTensors.view("logits", onGpu))
                         .getMessage();
         assertEquals(
-                "logits lies on gpu(1); expected an array on the CPU (array.toDevice(Device.cpu(),"
-                        + " false) makes one)",
+                "logits lies on gpu(1); expected an array on the CPU, as DJL hands out no device"
+                        + " pointers: array.toDevice(Device.cpu(), false) makes one, and"
+                        + " logratio-pytorch works on the GPU",
                 message);
     }
 

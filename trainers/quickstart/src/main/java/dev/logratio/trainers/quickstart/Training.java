@@ -76,7 +76,7 @@ record Training(Backend backend, int batchSize, long seed) {
         for (int step = 0; step < steps; step++) {
             List<ScoredPair> batch = batches.next();
             long start = System.nanoTime();
-            LossTime lossTime = new LossTime();
+            double lossStart = preferenceLoss.seconds();
             try (NDManager scope = model.newScope()) {
                 TokenBatch tokens =
                         TokenBatch.ofPairs(scope, batch.stream().map(ScoredPair::pair).toList());
@@ -96,10 +96,8 @@ record Training(Backend backend, int batchSize, long seed) {
                         optimizer,
                         tokens.tokens(),
                         logits -> {
-                            long lossStart = System.nanoTime();
                             PreferenceLoss.Step result =
                                     preferenceLoss.step(logits, tokens.labels(), reference, true);
-                            lossTime.seconds = (System.nanoTime() - lossStart) / NANOSECONDS;
                             LogitsGradient.backward(logits, result.gradient());
                         });
             }
@@ -107,14 +105,10 @@ record Training(Backend backend, int batchSize, long seed) {
                     record(
                             preferenceLoss.metrics(),
                             (System.nanoTime() - start) / NANOSECONDS,
-                            lossTime.seconds));
+                            preferenceLoss.seconds() - lossStart));
             progress.step("margin %.3f".formatted(preferenceLoss.metrics().rewardsMargin()));
         }
         return records;
-    }
-
-    private static final class LossTime {
-        double seconds;
     }
 
     private static StepRecord record(StepMetrics metrics, double seconds, double lossSeconds) {
