@@ -64,7 +64,7 @@ public abstract sealed class ExternalLoss extends Loss
         nanoseconds += System.nanoTime() - start;
         Map<String, Double> kept = new LinkedHashMap<>(values);
         if (!withGradient) {
-            kept.remove("logits/grad_norm");
+            kept.remove("grad_norm");
         }
         last = new Call(new WeakReference<>(logits), Collections.unmodifiableMap(kept));
         if (withGradient) {
@@ -129,7 +129,7 @@ public abstract sealed class ExternalLoss extends Loss
 
     /**
      * Returns what the last call measured, under TRL's names ({@link
-     * dev.logratio.trainers.metrics.StepValues}). {@code logits/grad_norm} is among them where that
+     * dev.logratio.trainers.metrics.StepValues}). {@code grad_norm} is among them where that
      * call computed a gradient.
      *
      * @return by name, unmodifiable; empty before the first call

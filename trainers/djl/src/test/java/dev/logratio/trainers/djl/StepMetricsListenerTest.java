@@ -129,11 +129,11 @@ class StepMetricsListenerTest {
                         "logits/rejected",
                         "entropy",
                         "mean_token_accuracy",
-                        "logits/grad_norm",
+                        "grad_norm",
                         "nonfinite");
         assertEquals(expected, training().getFirst().values().keySet());
         for (Logged line : training()) {
-            assertTrue(line.values().get("logits/grad_norm") > 0, "of the call with a gradient");
+            assertTrue(line.values().get("grad_norm") > 0, "of the call with a gradient");
             Map<String, Double> values = line.values();
             assertEquals(
                     values.get("rewards/chosen") - values.get("rewards/rejected"),

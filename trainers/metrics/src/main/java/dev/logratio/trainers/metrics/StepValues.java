@@ -13,9 +13,9 @@ import java.util.Objects;
  * rewards/accuracies}, {@code rewards/margins}, {@code logps/chosen}, {@code logps/rejected},
  * {@code logits/chosen}, {@code logits/rejected}, {@code entropy} and {@code mean_token_accuracy}.
  *
- * <p>Two are this library's own. {@code logits/grad_norm} is the norm of the logits' gradient;
- * {@code grad_norm} stays free for that of the parameters' gradient, which trainers log by this
- * name. {@code nonfinite} counts the infinite and NaN values in losses and gradient.
+ * <p>Two mean something of this library's own. {@code grad_norm} is the norm of the logits'
+ * gradient; a trainer that logs the norm of its parameters' gradient by this name, as TRL does, puts
+ * that in its place. {@code nonfinite} counts the infinite and NaN values in losses and gradient.
  *
  * <p>Maps are new ones in a fixed order; a trainer adds its learning rate, KTO's {@code kl} and the
  * like to them.
@@ -46,7 +46,7 @@ public final class StepValues {
         values.put("logits/rejected", metrics.logitsRejected());
         values.put("entropy", metrics.entropy());
         values.put("mean_token_accuracy", metrics.tokenAccuracy());
-        values.put("logits/grad_norm", metrics.gradNorm());
+        values.put("grad_norm", metrics.gradNorm());
         values.put("nonfinite", (double) metrics.nonfinite());
         return values;
     }
@@ -126,7 +126,7 @@ public final class StepValues {
             values.put("rewards/margins", metrics.rewardsMargin());
         }
         values.put("entropy", metrics.entropy());
-        values.put("logits/grad_norm", metrics.gradNorm());
+        values.put("grad_norm", metrics.gradNorm());
         values.put("nonfinite", (double) metrics.nonfinite());
         return values;
     }

@@ -130,7 +130,7 @@ class StepValuesTest {
 
     private static void assertValues(Map<String, Double> expected, Map<String, Double> actual) {
         expected.forEach((name, value) -> assertEquals(value, actual.get(name), ROUNDING, name));
-        assertTrue(actual.get("logits/grad_norm") > 0);
+        assertTrue(actual.get("grad_norm") > 0);
         assertEquals(0, actual.get("nonfinite"));
     }
 
@@ -182,7 +182,7 @@ class StepValuesTest {
                         "logits/chosen",
                         "mean_token_accuracy",
                         "entropy",
-                        "logits/grad_norm",
+                        "grad_norm",
                         "nonfinite");
         boolean[] all = new boolean[SEQUENCES];
         Arrays.fill(all, true);
@@ -194,7 +194,7 @@ class StepValuesTest {
                         "logps/rejected",
                         "logits/rejected",
                         "entropy",
-                        "logits/grad_norm",
+                        "grad_norm",
                         "nonfinite"),
                 unpaired(new boolean[SEQUENCES]).keySet());
     }
