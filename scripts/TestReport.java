@@ -31,6 +31,7 @@ class TestReport {
                     "java",
                     "cli",
                     "trainers/djl",
+                    "trainers/pytorch",
                     "trainers/quickstart",
                     "bench",
                     "packaging");
