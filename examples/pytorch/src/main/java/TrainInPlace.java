@@ -29,6 +29,7 @@ public final class TrainInPlace {
         try (PointerScope scope = new PointerScope();
                 TokenLogps tokens =
                         TokenLogps.of(model.logits(pairs.tokens()).detach(), pairs.labels())) {
+            // Retained, it outlives the scope.
             reference = tokens.logp().detach().sum(1).retainReference();
         }
     }

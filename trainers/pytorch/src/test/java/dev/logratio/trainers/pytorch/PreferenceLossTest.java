@@ -302,6 +302,17 @@ class PreferenceLossTest {
     }
 
     @Test
+    void noPairsGiveNoLoss() {
+        Identity model = Identity.of(batch.logits().narrow(0, 0, 0));
+        StepMetrics metrics =
+                PreferenceLoss.of(new Sigmoid(), model.logits(), batch.labels().narrow(0, 0, 0))
+                        .referenceLogps(batch.reference().narrow(0, 0, 0))
+                        .backwardInPlace();
+        assertEquals(0, metrics.loss());
+        assertEquals(0, model.leaf().grad().numel());
+    }
+
+    @Test
     void evaluationNeedsNoGraphAndChangesNothing() {
         Tensor values = batch.logits().detach();
         double[] before = values(values);

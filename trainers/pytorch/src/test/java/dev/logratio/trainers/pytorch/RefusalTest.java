@@ -10,6 +10,8 @@ import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
+import dev.logratio.DType;
+import dev.logratio.Device;
 import dev.logratio.PreferenceStep;
 import dev.logratio.loss.Kto;
 import dev.logratio.loss.Sigmoid;
@@ -196,6 +198,26 @@ class RefusalTest {
         assertFalse(batch.head().grad().defined());
         loss(logits).backwardInPlace();
         assertTrue(batch.head().grad().abs().max().item_double() > 0);
+    }
+
+    @Test
+    void tensorsOnTwoDevices() {
+        // There is no GPU here: the address is never read.
+        try (dev.logratio.Tensor onDevice =
+                dev.logratio.Tensor.ofAddress(
+                        Device.cuda(0),
+                        4096,
+                        DType.F32,
+                        new long[] {Batch.ROWS, Batch.TIME},
+                        null)) {
+            assertBad(
+                    "mask is F32 [6, 5] on CUDA 0, expected host memory for the backend cpu: copy"
+                            + " it there first, with CudaTensors.toHost",
+                    () ->
+                            loss(batch.logits())
+                                    .options(step -> step.mask(onDevice))
+                                    .backwardInPlace());
+        }
     }
 
     @Test
