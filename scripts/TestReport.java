@@ -32,6 +32,7 @@ class TestReport {
                     "cli",
                     "trainers/metrics",
                     "trainers/djl",
+                    "trainers/pytorch",
                     "trainers/quickstart",
                     "bench",
                     "packaging");

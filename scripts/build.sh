@@ -71,6 +71,7 @@ is_stale() {
 modules_of() {
   case $1 in
     trainers/quickstart) echo bindings java trainers/metrics trainers/djl "$1" ;;
+    bench) echo bindings java trainers/pytorch "$1" ;;
     *) echo bindings java "$1" ;;
   esac
 }

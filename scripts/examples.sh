@@ -11,6 +11,9 @@ run_examples() {
       # It also prints DJL's progress, and ends with whether the loss fell.
       run_java_example djl TrainOnPairs "$(class_path trainers/quickstart)" -Dai.djl.offline=true |
       tail -n 1 | diff -u "$examples/djl/expected.txt" - &&
+      # It also prints times, and ends with whether gradients agree and the loss fell.
+      run_java_example pytorch TrainInPlace "$(class_path bench)" |
+      tail -n 1 | diff -u "$examples/pytorch/expected.txt" - &&
       build_c_example &&
       "$state/c-example/example" | diff -u "$examples/c/expected.txt" -
   } >"$log" 2>&1; then

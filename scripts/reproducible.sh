@@ -7,7 +7,7 @@ root=$(cd "$(dirname "$(readlink -f "${BASH_SOURCE[0]}")")/.." && pwd)
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 export CCACHE_DISABLE=1 # it would hand the first build's objects to the second
-jars=(bindings java cli trainers/metrics trainers/djl trainers/quickstart)
+jars=(bindings java cli trainers/metrics trainers/djl trainers/pytorch trainers/quickstart)
 
 # build FOLDER JAVA_HOME
 build() {
