@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -98,25 +99,53 @@ def parse(loss: LossLike | Sequence[LossLike]) -> Losses:
 
     Raises InvalidArgumentError for a name or an option that the library does not have.
     """
-    several = [loss] if isinstance(loss, str) or _is_pair(loss) else list(loss)
+    several, learned = split(loss)
+    return Losses(*_read(several), learned)
+
+
+def split(
+    loss: LossLike | Sequence[LossLike],
+) -> tuple[list[tuple[str, dict[str, Any]]], dict[str, Any]]:
+    """Losses with their options, None where one is an array, and those arrays by name."""
+    several, learned = [], {}
+    for one in [loss] if isinstance(loss, str) or _is_pair(loss) else loss:
+        name, given = (one, {}) if isinstance(one, str) else one
+        options = {}
+        for key, value in given.items():
+            is_array = key in LEARNED and not isinstance(value, (int, float))
+            options[key] = None if is_array else value
+            if is_array:
+                learned[key] = value
+        several.append((name, options))
+    return several, learned
+
+
+def encode(several: Sequence[tuple[str, Mapping[str, Any]]]) -> str:
+    """The losses of :func:`split` as text, for operators that take no structs."""
+    _read(several)
+    return json.dumps(several)
+
+
+@cache
+def decode(text: str) -> Losses:
+    """Losses of a text from :func:`encode`, without their arrays."""
+    return Losses(*_read(json.loads(text)), {})
+
+
+def _read(several: Sequence[tuple[str, Mapping[str, Any]]]) -> tuple[tuple[str, ...], Any]:
     if not several:
         raise InvalidArgumentError("loss: expected a name, a (name, options) pair or a list of them")
-    options = (LossOptions * len(several))()
-    names, learned = [], {}
-    for struct, one in zip(options, several):
-        name, given = (one, {}) if isinstance(one, str) else one
-        names.append(name)
+    structs = (LossOptions * len(several))()
+    for struct, (name, options) in zip(structs, several):
         struct.size = ctypes.sizeof(LossOptions)
         check(library().lr_loss_init(str(name).encode(), struct))
-        for key, value in given.items():
-            if key in LEARNED and not isinstance(value, (int, float)):
-                if len(several) > 1:
-                    raise InvalidArgumentError(
-                        f"{key}: expected a number where there are several losses"
-                    )
-                learned[key] = value
-            _set(struct, name, key, value, is_array=key in learned)
-    return Losses(tuple(names), options, learned)
+        for key, value in options.items():
+            if value is None and len(several) > 1:
+                raise InvalidArgumentError(
+                    f"{key}: expected a number where there are several losses"
+                )
+            _set(struct, name, key, value)
+    return tuple(name for name, _ in several), structs
 
 
 def _is_pair(loss: Any) -> bool:
@@ -128,13 +157,13 @@ def _is_pair(loss: Any) -> bool:
     )
 
 
-def _set(struct: LossOptions, name: str, key: str, value: Any, is_array: bool) -> None:
+def _set(struct: LossOptions, name: str, key: str, value: Any) -> None:
     description = losses()[name]
     option = description.options.get(key)
     if option is None:
         known = ", ".join(description.options) or "none"
         raise InvalidArgumentError(f"{key}: {name} has no such option; it has {known}")
-    if is_array:
+    if value is None:
         return
     if not option.values:
         setattr(struct, key, float(value))
