@@ -47,6 +47,11 @@ class LossDescription:
     def is_reference_free(self) -> bool:
         return self.kind == LossKind.LR_LOSS_REFERENCE_FREE
 
+    @property
+    def needs_reference(self) -> bool:
+        """Whether it is a paired loss of log-ratios, which takes none only if told so."""
+        return self.kind in (LossKind.LR_LOSS_OF_MARGIN, LossKind.LR_LOSS_OF_LOG_RATIOS)
+
 
 @cache
 def losses() -> Mapping[str, LossDescription]:
@@ -120,9 +125,18 @@ def split(
     return several, learned
 
 
-def encode(several: Sequence[tuple[str, Mapping[str, Any]]]) -> str:
-    """The losses of :func:`split` as text, for operators that take no structs."""
-    _read(several)
+def encode(several: Sequence[tuple[str, Mapping[str, Any]]], has_reference: bool = True) -> str:
+    """The losses of :func:`split` as text, for operators that take no structs.
+
+    Raises InvalidArgumentError for what :func:`parse` does, and for a loss that needs a reference
+    where there is none.
+    """
+    names, _ = _read(several)
+    for name in names:
+        if losses()[name].needs_reference and not has_reference:
+            raise InvalidArgumentError(
+                f"loss: {name} needs the reference's log-probabilities, or reference_free=True"
+            )
     return json.dumps(several)
 
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 from ._abi import DivergenceOptions, RuleOptions, SequenceOptions, StepMetrics, TokenOptions
 from ._errors import InvalidArgumentError
 
@@ -40,66 +43,50 @@ def wpo_choice(value: str | bool) -> str:
     return {False: "off", True: "on"}[value] if isinstance(value, bool) else value
 
 
-def token_options(
-    ignore_index: int, temperature: float, softcap: float, vocab: int
-) -> TokenOptions:
-    """How logits become log-probabilities; vocab 0 is all columns."""
-    return TokenOptions(ignore_index, temperature, softcap, vocab)
+def positive(name: str, value: float | None) -> float:
+    """A number above 0 as the structs have it, where 0 stands for None.
+
+    Raises InvalidArgumentError for a number that is not above 0.
+    """
+    if value is None:
+        return 0
+    if value <= 0:
+        raise InvalidArgumentError(f"{name}: expected a number > 0, got {value}")
+    return value
 
 
-def sequence_options(
-    reduction: str, align: str, tail_weight: float, keep_fraction: float
-) -> SequenceOptions:
+def token_options(given: Mapping[str, Any]) -> TokenOptions:
+    """How logits become log-probabilities; a vocab of 0 is all columns."""
+    return _struct(TokenOptions, given)
+
+
+def sequence_options(given: Mapping[str, Any]) -> SequenceOptions:
     """How log-probabilities of tokens become those of sequences."""
-    return SequenceOptions(
-        choice("reduction", reduction, REDUCTIONS),
-        choice("align", align, ALIGNMENTS),
-        tail_weight,
-        keep_fraction,
-    )
+    return _struct(SequenceOptions, given, reduction=REDUCTIONS, align=ALIGNMENTS)
 
 
-def divergence_options(
-    divergence: str,
-    reduction: str,
-    detach: str,
-    w1: float,
-    w2: float,
-    temperature: float,
-    js_weight: float,
-    vocab: int,
-) -> DivergenceOptions:
+def divergence_options(given: Mapping[str, Any]) -> DivergenceOptions:
     """Which divergence, between what, and how its values are reduced."""
-    return DivergenceOptions(
-        choice("divergence", divergence, DIVERGENCES),
-        choice("reduction", reduction, DIVERGENCE_REDUCTIONS),
-        choice("detach", detach, DETACHED),
-        0,
-        w1,
-        w2,
-        temperature,
-        js_weight,
-        vocab,
+    return _struct(
+        DivergenceOptions,
+        given,
+        divergence=DIVERGENCES,
+        reduction=DIVERGENCE_REDUCTIONS,
+        detach=DETACHED,
     )
 
 
-def rule_options(
-    rule: str,
-    normalisation: str,
-    masked_log: bool,
-    alpha: float,
-    epsilon: float,
-    vocab: int,
-    ignore_index: int,
-) -> RuleOptions:
+def rule_options(given: Mapping[str, Any]) -> RuleOptions:
     """Which scoring rule, and how it is smoothed."""
-    return RuleOptions(
-        choice("rule", rule, RULES),
-        choice("normalisation", normalisation, NORMALISATIONS),
-        int(masked_log),
-        0,
-        alpha,
-        epsilon,
-        vocab,
-        ignore_index,
-    )
+    return _struct(RuleOptions, given, rule=RULES, normalisation=NORMALISATIONS)
+
+
+def _struct(kind: type[Any], given: Mapping[str, Any], **choices: tuple[str, ...]) -> Any:
+    """A struct of options by their names; what is named in `choices` is given as text."""
+    struct = kind()
+    for name, _ in kind._fields_:
+        if name in choices:
+            setattr(struct, name, choice(name, given[name], choices[name]))
+        elif name != "reserved":
+            setattr(struct, name, given[name])
+    return struct

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ctypes
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
 from typing import Any
 
@@ -74,8 +74,6 @@ def run(function: str, args: ctypes.Structure, tensors: Mapping[str, Tensor | No
     for name, tensor in tensors.items():
         if tensor is None:
             continue
-        if not isinstance(tensor, Tensor):
-            raise InvalidArgumentError(f"{name}: expected a tensor, got {type(tensor).__name__}")
         device = device or tensor.device
         if tensor.device != device:
             raise InvalidArgumentError(
@@ -86,11 +84,28 @@ def run(function: str, args: ctypes.Structure, tensors: Mapping[str, Tensor | No
         call(function, args, ARRAYS, tensors)
 
 
+def new(like: Tensor, shape: Sequence[int], dtype: torch.dtype = torch.float32) -> Tensor:
+    """Contiguous memory on the device of another tensor."""
+    return like.new_empty(shape, dtype=dtype)
+
+
 def absent(like: Tensor) -> Tensor:
     """The empty tensor that an operator returns for an output that is not wanted."""
-    return like.new_empty(0, dtype=torch.float32)
+    return new(like, (0,))
 
 
-def output(like: Tensor, shape: Any, dtype: torch.dtype = torch.float32) -> Tensor:
-    """Contiguous memory for an output, on the device of another tensor."""
-    return like.new_empty(shape, dtype=dtype)
+def new_gradient(of: Tensor | None, like: Tensor) -> Tensor:
+    """Memory for the gradient of a tensor, of its dtype; empty where there is no such tensor."""
+    return absent(like) if of is None else new(of, of.shape, of.dtype)
+
+
+def figures_dtype(of: Tensor) -> torch.dtype:
+    """What the figures of log-probabilities are in: float32, or float64 where those are."""
+    return torch.float64 if of.dtype == torch.float64 else torch.float32
+
+
+def check_tensors(**tensors: object) -> None:
+    """Raises InvalidArgumentError for an argument that is neither a tensor nor None."""
+    for name, tensor in tensors.items():
+        if tensor is not None and not isinstance(tensor, Tensor):
+            raise InvalidArgumentError(f"{name}: expected a tensor, got {type(tensor).__name__}")

@@ -2,49 +2,81 @@
 
 from __future__ import annotations
 
+import ctypes
 from collections.abc import Sequence
 from typing import Any
 
 import torch
 from torch import Tensor
 
+from .._abi import StepMetrics
+from .._errors import InvalidArgumentError
 from .._losses import LEARNED, LossLike, encode, split
-from ._arrays import absent, output
-
-Learned = tuple[Tensor | None, Tensor | None, Tensor | None, Tensor | None]
+from .._options import STEP_METRICS
+from ._arrays import check_tensors, new
+from ._operator import Inputs
 
 # A compiled function has the text as a constant, so that nothing of it is traced.
 _encode = torch.compiler.assume_constant_result(encode)
 
 
-def spec(loss: LossLike | Sequence[LossLike]) -> tuple[str, Learned]:
-    """The text of a loss, and its beta, beta_kl, beta_mix and tau where they are tensors."""
+def loss_inputs(
+    loss: LossLike | Sequence[LossLike], has_reference: bool, reference_free: bool
+) -> Inputs:
+    """The operators' input ``loss``, and beta, beta_kl, beta_mix and tau where they are tensors.
+
+    Args:
+        has_reference: whether there is one, which a loss of log-ratios needs unless it is told to
+            be reference-free.
+    """
+    if reference_free and has_reference:
+        raise InvalidArgumentError(
+            "reference_free: expected False where the reference's log-probabilities are given"
+        )
     several, learned = split(loss)
-    return _encode(several), tuple(_vector(learned.get(name)) for name in LEARNED)
+    check_tensors(**learned)
+    parameters = {name: _vector(learned.get(name)) for name in LEARNED}
+    return {"loss": _encode(several, has_reference or reference_free), **parameters}
 
 
-def _vector(parameter: Any) -> Tensor | None:
-    if isinstance(parameter, Tensor) and parameter.dim() == 0:
-        return parameter.reshape(1)
-    return parameter
+def single_loss(loss: LossLike) -> str:
+    """The operators' input ``loss`` of one loss whose options are all numbers and choices."""
+    several, learned = split(loss)
+    check_single(several)
+    for name in learned:
+        raise InvalidArgumentError(f"{name}: expected a number, got a tensor")
+    return _encode(several)
 
 
-def learned_inputs(parameters: Learned) -> dict[str, Tensor]:
+def check_single(several: Sequence[Any]) -> None:
+    """Raises InvalidArgumentError for several losses where one is expected."""
+    if len(several) != 1:
+        raise InvalidArgumentError(f"loss: expected one loss, got {len(several)}")
+
+
+def _vector(parameter: Tensor | None) -> Tensor | None:
+    return parameter.reshape(1) if parameter is not None and parameter.dim() == 0 else parameter
+
+
+def learned(inputs: Inputs) -> dict[str, Tensor]:
     """Parameters that are tensors, by the names of their fields."""
-    return {name: one for name, one in zip(LEARNED, parameters) if one is not None}
+    return {name: inputs[name] for name in LEARNED if inputs[name] is not None}
 
 
-def learned_gradients(parameters: Learned, like: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """Memory for the gradients of the parameters that are tensors, empty for the others."""
-    return tuple(
-        absent(like) if one is None else output(like, one.shape, one.dtype) for one in parameters
-    )
+def metrics_memory(like: Tensor) -> tuple[Tensor, Any]:
+    """Memory for lr_step_metrics where the C functions write it, and its address."""
+    memory = new(like, (len(STEP_METRICS),), torch.float64)
+    return memory, ctypes.cast(memory.data_ptr(), ctypes.POINTER(StepMetrics))
 
 
-def present(parameters: Learned, gradients: Sequence[Tensor]) -> dict[str, Tensor]:
-    """Gradients of the parameters that are tensors, by the names of their fields."""
-    return {
-        f"grad_{name}": gradient
-        for name, one, gradient in zip(LEARNED, parameters, gradients)
-        if one is not None
-    }
+def write_metrics(memory: Tensor, loss: Tensor, metrics: Tensor) -> None:
+    """Rounds the figures of a step once; the struct's first is the loss, its last an integer."""
+    loss.copy_(memory[0])
+    metrics.copy_(memory)
+    metrics[-1:].copy_(memory[-1:].view(torch.int64))
+
+
+def named_metrics(metrics: Tensor, without: tuple[str, ...] = ()) -> dict[str, Tensor]:
+    """Figures by name, each a 0-dim tensor."""
+    figures = dict(zip(STEP_METRICS, metrics.unbind()))
+    return {name: x for name, x in figures.items() if name not in ("loss", *without)}

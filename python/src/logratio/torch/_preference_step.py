@@ -6,211 +6,108 @@ import ctypes
 from collections.abc import Sequence
 from typing import NamedTuple
 
-import torch
 from torch import Tensor
-from torch.autograd.function import once_differentiable
 
 from .._abi import PreferenceStepArgs
 from .._losses import LossLike, decode
-from .._options import WPO, choice, sequence_options, token_options, wpo_choice
-from ._arrays import absent, output, run
-from ._inplace import check_fresh, check_writable, overwritten
-from ._losses import learned_gradients, learned_inputs, present, spec
-from ._metrics import metrics_memory, named, rounded
-from ._upstream import at_upstream, expected_upstream
+from .._options import (
+    STEP_METRICS,
+    WPO,
+    choice,
+    positive,
+    sequence_options,
+    token_options,
+    wpo_choice,
+)
+from ._arrays import check_tensors, new, run
+from ._losses import learned, loss_inputs, metrics_memory, named_metrics, write_metrics
+from ._operator import Inputs, Outputs
+from ._step import Step
+from ._upstream import expected_upstream
 
-Outputs = tuple[
-    Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor
-]
-
-#: Inputs of the operator that may have a gradient: logits, beta, beta_kl, beta_mix and tau.
-_LEARNED = slice(9, 13)
-_INPUTS = 26
+_TENSORS = (
+    "labels",
+    "mask",
+    "reference_logps",
+    "reference_token_logps",
+    "pair_weights",
+    "nll_mask",
+    "cu_seqlens",
+    "grad_loss",
+)
+_WRITTEN = ("losses", "logps", "counts", "chosen_rewards", "rejected_rewards")
 
 
 class PreferenceStep(NamedTuple):
-    """What :func:`preference_step` returns; only the loss has a gradient."""
+    """What :func:`preference_step` returns. The loss alone has a gradient."""
 
+    #: Mean over the pairs, a 0-dim tensor.
     loss: Tensor
+    #: Per pair, [P].
     losses: Tensor
+    #: Log-probabilities of the sequences, [2P].
     logps: Tensor
+    #: Sums of their tokens' weights, [2P].
     counts: Tensor
+    #: Rewards, [P].
     chosen_rewards: Tensor
     rejected_rewards: Tensor
+    #: Each a 0-dim tensor: ``rewards_chosen``, ``rewards_rejected``, ``rewards_margin``,
+    #: ``rewards_accuracy``, ``entropy``, ``token_accuracy``, ``logits_chosen``,
+    #: ``logits_rejected``, ``grad_norm``, ``nonfinite``.
     metrics: dict[str, Tensor]
 
 
-def _outputs(logits: Tensor, cu_seqlens: Tensor | None) -> tuple[Tensor, ...]:
-    """Memory for losses, logps, counts and the two rewards."""
+def _memory(inputs: Inputs) -> Outputs:
+    logits, cu_seqlens = inputs["logits"], inputs["cu_seqlens"]
     sequences = logits.shape[0] if cu_seqlens is None else cu_seqlens.shape[0] - 1
     pairs = sequences // 2
-    return tuple(output(logits, (n,)) for n in (pairs, sequences, sequences, pairs, pairs))
+    return {
+        "loss": new(logits, ()),
+        "losses": new(logits, (pairs,)),
+        "logps": new(logits, (sequences,)),
+        "counts": new(logits, (sequences,)),
+        "chosen_rewards": new(logits, (pairs,)),
+        "rejected_rewards": new(logits, (pairs,)),
+        "metrics": new(logits, (len(STEP_METRICS),)),
+    }
 
 
-def _run(inputs: tuple, grad_logits: Tensor | None) -> tuple[Tensor, ...]:
-    """Calls the C function; all outputs of the operator but grad_logits."""
-    (
-        logits,
-        labels,
-        mask,
-        reference_logps,
-        reference_token_logps,
-        pair_weights,
-        nll_mask,
-        cu_seqlens,
-        grad_loss,
-        *rest,
-    ) = inputs
-    learned, rest = tuple(rest[:4]), rest[4:]
-    _, loss, loss_weights, wpo, token_count, reduction, align, tail_weight, keep_fraction, *token = rest
-    losses = decode(loss)
-    memory, address = metrics_memory(logits)
+def _run(inputs: Inputs, outputs: Outputs, gradients: Outputs) -> None:
+    losses = decode(inputs["loss"])
+    memory, address = metrics_memory(inputs["logits"])
     args = PreferenceStepArgs(
         loss_options=losses.options,
         loss_count=len(losses.names),
-        token_options=token_options(*token),
-        sequence_options=sequence_options(reduction, align, tail_weight, keep_fraction),
+        token_options=token_options(inputs),
+        sequence_options=sequence_options(inputs),
         metrics=address,
-        wpo=choice("wpo", wpo, WPO),
-        token_count=token_count,
+        wpo=choice("wpo", inputs["wpo"], WPO),
+        token_count=inputs["token_count"],
     )
-    if loss_weights is not None:
-        args.loss_weights = (ctypes.c_double * len(loss_weights))(*loss_weights)
-    outputs = _outputs(logits, cu_seqlens)
-    names = ("losses", "logps", "counts", "chosen_rewards", "rejected_rewards")
-    gradients = learned_gradients(learned, logits)
-    tensors = {
-        "logits": logits,
-        "labels": labels,
-        "mask": mask,
-        "reference_logps": reference_logps,
-        "reference_token_logps": reference_token_logps,
-        "pair_weights": pair_weights,
-        "nll_mask": nll_mask,
-        "cu_seqlens": cu_seqlens,
-        "grad_loss": grad_loss,
-        "grad_logits": grad_logits,
-    }
-    tensors |= learned_inputs(learned) | present(learned, gradients) | dict(zip(names, outputs))
-    run("lr_preference_step", args, tensors)
-    figures = rounded(memory)
-    return figures[0].clone(), *outputs, figures, *gradients
+    weights = inputs["loss_weights"]
+    if weights is not None:
+        args.loss_weights = (ctypes.c_double * len(weights))(*weights)
+    tensors = {name: inputs[name] for name in ("logits", *_TENSORS)}
+    written = {name: outputs[name] for name in _WRITTEN}
+    run("lr_preference_step", args, tensors | learned(inputs) | written | gradients)
+    write_metrics(memory, outputs["loss"], outputs["metrics"])
 
 
-@torch.library.custom_op("logratio::preference_step", mutates_args=())
-def _preference_step(
-    logits: Tensor,
-    labels: Tensor,
-    mask: Tensor | None,
-    reference_logps: Tensor | None,
-    reference_token_logps: Tensor | None,
-    pair_weights: Tensor | None,
-    nll_mask: Tensor | None,
-    cu_seqlens: Tensor | None,
-    grad_loss: Tensor | None,
-    beta: Tensor | None,
-    beta_kl: Tensor | None,
-    beta_mix: Tensor | None,
-    tau: Tensor | None,
-    want_grad: bool,
-    loss: str,
-    loss_weights: Sequence[float] | None,
-    wpo: str,
-    token_count: float,
-    reduction: str,
-    align: str,
-    tail_weight: float,
-    keep_fraction: float,
-    ignore_index: int,
-    temperature: float,
-    softcap: float,
-    vocab: int,
-) -> Outputs:
-    inputs = (
-        logits,
-        labels,
-        mask,
-        reference_logps,
-        reference_token_logps,
-        pair_weights,
-        nll_mask,
-        cu_seqlens,
-        grad_loss,
-        beta,
-        beta_kl,
-        beta_mix,
-        tau,
-        want_grad,
-        loss,
-        loss_weights,
-        wpo,
-        token_count,
-        reduction,
-        align,
-        tail_weight,
-        keep_fraction,
-        ignore_index,
-        temperature,
-        softcap,
-        vocab,
-    )
-    grad_logits = output(logits, logits.shape, logits.dtype) if want_grad else None
-    *outputs, g0, g1, g2, g3 = _run(inputs, grad_logits)
-    return *outputs, absent(logits) if grad_logits is None else grad_logits, g0, g1, g2, g3
-
-
-@_preference_step.register_fake
-def _(*inputs: object) -> Outputs:
-    logits, cu_seqlens, want_grad = inputs[0], inputs[7], inputs[13]
-    return (
-        output(logits, ()),
-        *_outputs(logits, cu_seqlens),
-        output(logits, (11,)),
-        output(logits, logits.shape, logits.dtype) if want_grad else absent(logits),
-        *learned_gradients(inputs[_LEARNED], logits),
-    )
-
-
-def _setup(ctx, inputs, output: Outputs) -> None:
-    _save(ctx, inputs, output[8:], output[7] if inputs[13] else None)
-    ctx.mark_non_differentiable(*output[1:])
-
-
-def _save(ctx, inputs: tuple, learned: Sequence[Tensor], grad_logits: Tensor | None) -> None:
-    ctx.set_materialize_grads(False)
-    wanted = [None if one is None else gradient for one, gradient in zip(inputs[_LEARNED], learned)]
-    ctx.save_for_backward(inputs[8], grad_logits, *wanted)
-
-
-def _gradients(ctx, upstream: Tensor | None) -> tuple:
-    expected, *computed = ctx.saved_tensors
-    grad_logits, *learned = at_upstream(computed, upstream, expected)
-    return grad_logits, *[None] * 8, *learned, *[None] * (_INPUTS - 13)
-
-
-@once_differentiable
-def _backward(ctx, upstream: Tensor | None, *_: object):
-    return _gradients(ctx, upstream)
-
-
-_preference_step.register_autograd(_backward, setup_context=_setup)
-
-
-class _PreferenceStepInPlace(torch.autograd.Function):
-    """The same, with the gradient written over the logits."""
-
-    @staticmethod
-    def forward(ctx, *inputs):
-        logits = inputs[0]
-        *outputs, g0, g1, g2, g3 = _run(inputs, logits)
-        _save(ctx, inputs, (g0, g1, g2, g3), overwritten(logits))
-        ctx.mark_non_differentiable(*outputs[1:])
-        return tuple(outputs)
-
-    @staticmethod
-    @once_differentiable
-    def backward(ctx, upstream: Tensor | None, *_: object):
-        return _gradients(ctx, upstream)
+_STEP = Step(
+    "preference_step",
+    "Tensor logits, Tensor labels, Tensor? mask, Tensor? reference_logps, "
+    "Tensor? reference_token_logps, Tensor? pair_weights, Tensor? nll_mask, Tensor? cu_seqlens, "
+    "Tensor? grad_loss, Tensor? beta, Tensor? beta_kl, Tensor? beta_mix, Tensor? tau, str wanted, "
+    "str loss, float[]? loss_weights, str wpo, float token_count, str reduction, str align, "
+    "float tail_weight, float keep_fraction, int ignore_index, float temperature, float softcap, "
+    "int vocab",
+    logits=("logits",),
+    memory=_memory,
+    run=_run,
+    results=7,
+    learned=True,
+)
 
 
 def preference_step(
@@ -221,6 +118,7 @@ def preference_step(
     mask: Tensor | None = None,
     reference_logps: Tensor | None = None,
     reference_token_logps: Tensor | None = None,
+    reference_free: bool = False,
     loss_weights: Sequence[float] | None = None,
     pair_weights: Tensor | None = None,
     nll_mask: Tensor | None = None,
@@ -238,37 +136,87 @@ def preference_step(
     vocab: int | None = None,
     inplace: bool = False,
 ) -> PreferenceStep:
-    check_fresh("logits", logits)
-    text, learned = spec(loss)
-    want_grad = logits.requires_grad and torch.is_grad_enabled()
-    inputs = (
-        logits,
-        labels,
-        mask,
-        reference_logps,
-        reference_token_logps,
-        pair_weights,
-        nll_mask,
-        cu_seqlens,
-        expected_upstream(grad_loss, logits),
-        *learned,
-        want_grad,
-        text,
-        loss_weights,
-        wpo_choice(wpo),
-        token_count or 0.0,
-        reduction,
-        align,
-        tail_weight,
-        keep_fraction,
-        ignore_index,
-        temperature,
-        softcap,
-        vocab or 0,
-    )
-    if inplace and want_grad:
-        check_writable("logits", logits)
-        outputs = _PreferenceStepInPlace.apply(*inputs)
-    else:
-        outputs = _preference_step(*inputs)
-    return PreferenceStep(*outputs[:6], named(outputs[6]))
+    """The whole way from logits to a preference loss, with its gradient and its metrics.
+
+    The logits are read once forward, and read and written once for the gradient, which is computed
+    along with the loss wherever autograd will want it. Tokens that do not count are not read, and
+    their gradient is 0.
+
+    Args:
+        logits: [2P,T,V], float32, bfloat16 or float16, of any strides but for a contiguous last
+            dimension. Sequences 0 to P-1 are chosen, P to 2P-1 rejected. They are shifted already:
+            ``logits[:, t]`` predicts ``labels[:, t]``.
+        labels: [2P,T], int64 or int32.
+        loss: a name of :func:`logratio.losses`; a name and its options, such as
+            ``("sigmoid", {"beta": 0.1})``; or a list of them, which add up. The options beta,
+            beta_kl, beta_mix and tau of a single loss may be tensors, 0-dim, [1] or [P], and then
+            have gradients.
+        mask: [2P,T], bool, uint8, int32 or int64, or float32 weights: the tokens that count, less
+            those whose label is ignore_index. Default: all.
+        reference_logps: [2P], any float: the reference's log-probabilities, reduced with the same
+            mask and options. A constant.
+        reference_token_logps: [2P,T], in place of reference_logps.
+        reference_free: takes the reference as 0; the two tensors must then be absent. Losses that
+            never have a reference do not need it.
+        loss_weights: one per loss; default 1.
+        pair_weights: [P], any float, finite and >= 0: each pair's weight.
+        nll_mask: [2P,T]: the chosen tokens that the negative log-likelihood of sft, orpo and cpo
+            covers; default the mask.
+        token_count: divisor of sft and of ``nll="token"``, such as the tokens of all micro-batches;
+            default the batch's own count.
+        cu_seqlens: [2P+1], int64 or int32, for packed sequences: 0, and then where each ends. The
+            logits are then [N,V], and tensors [2P,T] are [N].
+        grad_loss: the upstream gradient of the loss that backward is expected to bring, a number
+            or a tensor of one; default 1. Any other is right as well, at the price of one more
+            pass: a loss that is divided by the number of micro-batches should be announced here.
+            ``grad_norm`` is for this upstream, and so is the rounding of a float16 gradient, which
+            a loss scale keeps from underflow.
+        reduction: of tokens to sequences, ``"sum"`` or ``"mean"``.
+        tail_weight: weight of the tokens past the pair's shared ones, 0 (POET) to 1; between the
+            two it is LD-DPO's.
+        align: ``"completion"`` or ``"absolute"``: which tokens of a pair are shared.
+        keep_fraction: share of the shared tokens that are kept; needs a tail_weight below 1.
+        wpo: ``"off"``, ``"on"`` or ``"capped"``, False or True: weights of WPO, without gradient.
+        ignore_index: the label of tokens to ignore.
+        temperature: what logits are divided by, after the softcap.
+        softcap: ``c * tanh(logits / c)`` for a value c above 0.
+        vocab: number of columns that are no padding; default all.
+        inplace: writes the gradient over the logits, which must not be used afterwards, instead of
+            allocating one. Without a gradient to compute nothing is written. Not for
+            torch.compile.
+
+    Raises:
+        InvalidArgumentError: (a ValueError) an argument is wrong; the sentence names it.
+        UnavailableError, FailedError: (RuntimeErrors) the library or a device failed.
+
+    Papers and trainers that each loss comes from are in ``docs/losses.md``.
+    """
+    has_reference = reference_logps is not None or reference_token_logps is not None
+    tensors = {
+        "logits": logits,
+        "labels": labels,
+        "mask": mask,
+        "reference_logps": reference_logps,
+        "reference_token_logps": reference_token_logps,
+        "pair_weights": pair_weights,
+        "nll_mask": nll_mask,
+        "cu_seqlens": cu_seqlens,
+    }
+    check_tensors(**tensors)
+    options = {
+        "grad_loss": expected_upstream(grad_loss, logits),
+        "loss_weights": loss_weights,
+        "wpo": wpo_choice(wpo),
+        "token_count": positive("token_count", token_count),
+        "reduction": reduction,
+        "align": align,
+        "tail_weight": tail_weight,
+        "keep_fraction": keep_fraction,
+        "ignore_index": ignore_index,
+        "temperature": temperature,
+        "softcap": softcap,
+        "vocab": positive("vocab", vocab),
+    }
+    losses = loss_inputs(loss, has_reference, reference_free)
+    *outputs, metrics = _STEP(tensors | options | losses, inplace)
+    return PreferenceStep(*outputs, named_metrics(metrics))

@@ -1,209 +1,145 @@
-"""Log-probabilities of labels, and what else one read of the logits gives."""
+"""Log-probabilities of labels, and what else one read of the logits gives.
+
+The operator reads the logits once. Its backward reads them once more and writes the gradient, with
+all upstream gradients taken in on the way.
+"""
 
 from __future__ import annotations
+
+from typing import Any
 
 import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 from .._abi import TokenLogprobsArgs, TokenLogprobsBackwardArgs
-from .._options import token_options
-from ._arrays import absent, output, run
+from .._options import positive, token_options
+from ._arrays import absent, check_tensors, new, run
 from ._inplace import check_fresh, check_writable, overwritten
+from ._operator import Inputs, Operator, Outputs
 
-#: Outputs of the operator after logp and lse, in its order, and their dtypes.
-EXTRAS = {
-    "lse2": torch.float32,
+_OPTIONS = "int ignore_index, float temperature, float softcap, int vocab"
+_KEPT = ("kept_offsets", "kept_ids")
+
+#: Outputs, in the operator's order, and their dtypes. What backward needs again is float64.
+_OUTPUTS = {
+    "logp": torch.float32,
+    "lse": torch.float64,
     "entropy": torch.float32,
+    "tail": torch.float64,
+    "lse2": torch.float32,
     "argmax": torch.int64,
     "mean_logit": torch.float32,
-    "tail": torch.float64,
     "outside": torch.int64,
 }
-#: Outputs that have a gradient.
-DIFFERENTIABLE = ("logp", "lse", "entropy", "tail")
-
-Outputs = tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor]
+_ALWAYS = ("logp", "lse")
+_DIFFERENTIABLE = ("logp", "lse", "entropy", "tail")
 
 
-def _outputs(logits: Tensor, labels: Tensor, wanted: str) -> dict[str, Tensor]:
-    """Memory for all outputs, by name; empty for those not wanted."""
-    rows = logits.shape[:-1]
-    outputs = {
-        "logp": output(logits, labels.shape),
-        "lse": output(logits, rows, torch.float64),
+def _wanted(inputs: Inputs) -> list[str]:
+    named = inputs["wanted"].split(",")
+    return [name for name in _OUTPUTS if name in _ALWAYS or name in named]
+
+
+def _memory(inputs: Inputs) -> Outputs:
+    logits, labels = inputs["logits"], inputs["labels"]
+    shapes = {"logp": labels.shape, "outside": (1,)}
+    wanted = _wanted(inputs)
+    return {
+        name: new(logits, shapes.get(name, logits.shape[:-1]), dtype)
+        if name in wanted
+        else absent(logits)
+        for name, dtype in _OUTPUTS.items()
     }
-    names = wanted.split(",")
-    for name, dtype in EXTRAS.items():
-        if name in names:
-            outputs[name] = output(logits, (1,) if name == "outside" else rows, dtype)
-        else:
-            outputs[name] = absent(logits)
-    return outputs
 
 
-def _present(wanted: str, outputs: dict[str, Tensor]) -> dict[str, Tensor]:
-    names = ("logp", "lse", *wanted.split(","))
-    return {name: tensor for name, tensor in outputs.items() if name in names}
+def _run(inputs: Inputs, outputs: Outputs) -> None:
+    args = TokenLogprobsArgs(options=token_options(inputs))
+    tensors = {name: inputs[name] for name in ("logits", "labels", *_KEPT)}
+    run("lr_token_logprobs", args, tensors | {name: outputs[name] for name in _wanted(inputs)})
 
 
-@torch.library.custom_op("logratio::token_logprobs", mutates_args=())
-def _token_logprobs(
-    logits: Tensor,
-    labels: Tensor,
-    kept_offsets: Tensor | None,
-    kept_ids: Tensor | None,
-    wanted: str,
-    ignore_index: int,
-    temperature: float,
-    softcap: float,
-    vocab: int,
-) -> Outputs:
-    args = TokenLogprobsArgs(options=token_options(ignore_index, temperature, softcap, vocab))
-    outputs = _outputs(logits, labels, wanted)
-    inputs = {
-        "logits": logits,
-        "labels": labels,
-        "kept_offsets": kept_offsets,
-        "kept_ids": kept_ids,
-    }
-    run("lr_token_logprobs", args, inputs | _present(wanted, outputs))
-    return tuple(outputs.values())
+_FORWARD = Operator(
+    "token_logprobs",
+    f"Tensor logits, Tensor labels, Tensor? kept_offsets, Tensor? kept_ids, str wanted, {_OPTIONS}",
+    len(_OUTPUTS),
+    _memory,
+    _run,
+)
+
+_SAVED = ("logits", "labels", *_KEPT, "lse", "entropy", "tail")
+_UPSTREAM = tuple(f"grad_{name}" for name in _DIFFERENTIABLE)
 
 
-@_token_logprobs.register_fake
-def _(
-    logits: Tensor,
-    labels: Tensor,
-    kept_offsets: Tensor | None,
-    kept_ids: Tensor | None,
-    wanted: str,
-    ignore_index: int,
-    temperature: float,
-    softcap: float,
-    vocab: int,
-) -> Outputs:
-    return tuple(_outputs(logits, labels, wanted).values())
+def _gradient_memory(inputs: Inputs) -> Outputs:
+    logits = inputs["logits"]
+    return {"grad_logits": new(logits, logits.shape, logits.dtype)}
 
 
-def _backward_into(
-    grad_logits: Tensor,
-    logits: Tensor,
-    labels: Tensor,
-    saved: dict[str, Tensor | None],
-    upstream: dict[str, Tensor | None],
-    options: tuple[int, float, float, int],
-) -> None:
-    args = TokenLogprobsBackwardArgs(options=token_options(*options))
-    tensors = {"logits": logits, "labels": labels, "grad_logits": grad_logits}
-    run("lr_token_logprobs_backward", args, tensors | saved | upstream)
+def _run_backward(inputs: Inputs, outputs: Outputs) -> None:
+    args = TokenLogprobsBackwardArgs(options=token_options(inputs))
+    run("lr_token_logprobs_backward", args, {n: inputs[n] for n in _SAVED + _UPSTREAM} | outputs)
 
 
-@torch.library.custom_op("logratio::token_logprobs_backward", mutates_args=())
-def _token_logprobs_backward(
-    logits: Tensor,
-    labels: Tensor,
-    lse: Tensor,
-    entropy: Tensor | None,
-    tail: Tensor | None,
-    kept_offsets: Tensor | None,
-    kept_ids: Tensor | None,
-    grad_logp: Tensor | None,
-    grad_lse: Tensor | None,
-    grad_entropy: Tensor | None,
-    grad_tail: Tensor | None,
-    ignore_index: int,
-    temperature: float,
-    softcap: float,
-    vocab: int,
-) -> Tensor:
-    grad_logits = output(logits, logits.shape, logits.dtype)
-    saved = {
-        "lse": lse,
-        "entropy": entropy,
-        "tail": tail,
-        "kept_offsets": kept_offsets,
-        "kept_ids": kept_ids,
-    }
-    upstream = {
-        "grad_logp": grad_logp,
-        "grad_lse": grad_lse,
-        "grad_entropy": grad_entropy,
-        "grad_tail": grad_tail,
-    }
-    options = (ignore_index, temperature, softcap, vocab)
-    _backward_into(grad_logits, logits, labels, saved, upstream, options)
-    return grad_logits
+_BACKWARD = Operator(
+    "token_logprobs_backward",
+    "Tensor logits, Tensor labels, Tensor? kept_offsets, Tensor? kept_ids, Tensor lse, "
+    "Tensor? entropy, Tensor? tail, Tensor? grad_logp, Tensor? grad_lse, Tensor? grad_entropy, "
+    f"Tensor? grad_tail, {_OPTIONS}",
+    1,
+    _gradient_memory,
+    _run_backward,
+)
 
 
-@_token_logprobs_backward.register_fake
-def _(logits: Tensor, *_: object) -> Tensor:
-    return output(logits, logits.shape, logits.dtype)
-
-
-def _setup(ctx, inputs, output: Outputs) -> None:
-    logits, labels, kept_offsets, kept_ids, wanted, *ctx.options = inputs
-    _, lse, lse2, entropy, argmax, mean_logit, tail, outside = output
+def _setup(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, ...]) -> None:
+    given, outputs = _FORWARD.named(inputs), dict(zip(_OUTPUTS, output))
+    wanted = _wanted(given)
+    ctx.options = inputs[-4:]
     ctx.set_materialize_grads(False)
-    wanted = wanted.split(",")
-    absent = [x for name, x in (("entropy", entropy), ("tail", tail)) if name not in wanted]
-    ctx.mark_non_differentiable(lse2, argmax, mean_logit, outside, *absent)
-    ctx.save_for_backward(
-        logits,
-        labels,
-        lse,
-        entropy if "entropy" in wanted else None,
-        tail if "tail" in wanted else None,
-        kept_offsets,
-        kept_ids,
+    ctx.mark_non_differentiable(
+        *(x for name, x in outputs.items() if name not in _DIFFERENTIABLE or name not in wanted)
     )
+    saved = given | {name: x if name in wanted else None for name, x in outputs.items()}
+    ctx.save_for_backward(*(saved[name] for name in _SAVED))
+
+
+def _gradients(ctx: Any, upstreams: tuple[Tensor | None, ...], inplace: bool) -> tuple[Any, ...]:
+    upstreams = upstreams[: len(_DIFFERENTIABLE)]
+    gradient = None
+    if any(upstream is not None for upstream in upstreams):
+        values = (*ctx.saved_tensors, *upstreams, *ctx.options)
+        if inplace:
+            inputs = _BACKWARD.named(values)
+            check_fresh("logits", inputs["logits"])
+            _run_backward(inputs, {"grad_logits": inputs["logits"]})
+            gradient = overwritten(inputs["logits"])
+        else:
+            gradient = _BACKWARD.op(*values)
+    return gradient, *[None] * (len(_FORWARD.names) - 1)
 
 
 @once_differentiable
-def _backward(ctx, *grads: Tensor | None):
-    grad_logp, grad_lse, _, grad_entropy, _, _, grad_tail, _ = grads
-    upstream = (grad_logp, grad_lse, grad_entropy, grad_tail)
-    grad_logits = None
-    if ctx.needs_input_grad[0] and any(one is not None for one in upstream):
-        grad_logits = _token_logprobs_backward(*ctx.saved_tensors, *upstream, *ctx.options)
-    return grad_logits, *[None] * 8
+def _backward(ctx: Any, *upstreams: Tensor | None) -> tuple[Any, ...]:
+    return _gradients(ctx, upstreams, inplace=False)
 
 
-_token_logprobs.register_autograd(_backward, setup_context=_setup)
+_FORWARD.op.register_autograd(_backward, setup_context=_setup)
 
 
-class _TokenLogprobsInPlace(torch.autograd.Function):
-    """The same; backward writes the gradient over the logits."""
+class _InPlace(torch.autograd.Function):
+    """The same, with the gradient written over the logits when backward comes."""
 
     @staticmethod
-    def forward(ctx, *inputs):
-        outputs = _token_logprobs(*inputs)
+    def forward(ctx: Any, *inputs: Any) -> tuple[Tensor, ...]:
+        outputs = _FORWARD.op(*inputs)
         _setup(ctx, inputs, outputs)
         return outputs
 
     @staticmethod
     @once_differentiable
-    def backward(ctx, *grads: Tensor | None):
-        grad_logp, grad_lse, _, grad_entropy, _, _, grad_tail, _ = grads
-        logits, labels, lse, entropy, tail, kept_offsets, kept_ids = ctx.saved_tensors
-        check_fresh("logits", logits)
-        saved = {
-            "lse": lse,
-            "entropy": entropy,
-            "tail": tail,
-            "kept_offsets": kept_offsets,
-            "kept_ids": kept_ids,
-        }
-        upstream = {
-            "grad_logp": grad_logp,
-            "grad_lse": grad_lse,
-            "grad_entropy": grad_entropy,
-            "grad_tail": grad_tail,
-        }
-        if all(one is None for one in upstream.values()):
-            return (None,) * 9
-        _backward_into(logits, logits, labels, saved, upstream, ctx.options)
-        return overwritten(logits), *[None] * 8
+    def backward(ctx: Any, *upstreams: Tensor | None) -> tuple[Any, ...]:
+        return _gradients(ctx, upstreams, inplace=True)
 
 
 def token_logprobs(
@@ -225,7 +161,46 @@ def token_logprobs(
     vocab: int | None = None,
     inplace: bool = False,
 ) -> Tensor | tuple[Tensor, ...]:
-    wanted = {
+    """Log-probability of a label per row of logits, differentiable.
+
+    ``z`` is ``softcap(logits) / temperature`` below. Logits of -inf have probability 0; a row that
+    is all -inf, or holds +inf or NaN, gives NaN in that row only.
+
+    Args:
+        logits: [..,V], float32, bfloat16 or float16, of any strides but for a contiguous last
+            dimension, so that ``logits[:, :-1]`` is not copied.
+        labels: [..], int64 or int32, in [0,vocab) or ignore_index; or [..,K], up to 1024 labels per
+            row that differ from each other.
+        entropy: also returns the entropy of softmax(z) in nats, differentiable.
+        lse: also returns log-sum-exp(z), differentiable (a z-loss).
+        lse2: also returns log-sum-exp(2 z).
+        argmax: also returns the int64 column of the largest logit, the lowest of equal ones.
+        mean_logit: also returns the mean of z over the columns where it is not -inf.
+        tail: of K labels: also returns the log of the probability that they leave, differentiable.
+        outside: with kept columns: also returns how many rows have their label not among them, a
+            0-dim int64 tensor.
+        kept_offsets: [N+1], int64 or int32, with kept_ids: [M]: the columns that top-k or top-p
+            sampling kept, row after row and ascending in each; N is the number of rows. All
+            figures are then of the softmax over these columns.
+        kept_ids: [M], int64 or int32.
+        ignore_index: the label of rows to ignore; their log-probability and gradient are 0.
+        temperature: what logits are divided by, after the softcap.
+        softcap: ``c * tanh(logits / c)`` for a value c above 0.
+        vocab: number of columns that are no padding; default all.
+        inplace: backward writes the gradient over the logits, which must not be used afterwards,
+            instead of allocating one. Not for torch.compile.
+
+    Returns:
+        logp, float32 of the labels' shape; where more is asked for, a tuple of logp and then, in
+        the order of the arguments above, float32 tensors [..] but for argmax and outside.
+
+    Raises:
+        InvalidArgumentError: (a ValueError) an argument is wrong; the sentence names it.
+        UnavailableError, FailedError: (RuntimeErrors) the library or a device failed.
+    """
+    check_tensors(logits=logits, labels=labels, kept_offsets=kept_offsets, kept_ids=kept_ids)
+    check_fresh("logits", logits)
+    asked = {
         "entropy": entropy,
         "lse": lse,
         "lse2": lse2,
@@ -234,36 +209,72 @@ def token_logprobs(
         "tail": tail,
         "outside": outside,
     }
-    names = [name for name, is_wanted in wanted.items() if is_wanted]
+    extras = [name for name, is_wanted in asked.items() if is_wanted]
+    rows, of_labels = logits.shape[:-1], labels.shape
+    if logits.dim() not in (2, 3):
+        labels = labels.reshape(-1, *of_labels[len(rows) :])
+        logits = logits.reshape(-1, logits.shape[-1])
     inputs = (
         logits,
         labels,
         kept_offsets,
         kept_ids,
-        ",".join(names),
+        ",".join(extras),
         ignore_index,
         temperature,
         softcap,
-        vocab or 0,
+        positive("vocab", vocab),
     )
-    check_fresh("logits", logits)
     if inplace and logits.requires_grad and torch.is_grad_enabled():
         check_writable("logits", logits)
-        outputs = _TokenLogprobsInPlace.apply(*inputs)
+        outputs = _InPlace.apply(*inputs)
     else:
-        outputs = _token_logprobs(*inputs)
-    named = dict(zip(("logp", "lse", *EXTRAS), outputs))
-    if not names:
-        return named["logp"]
-    results = (named[name] for name in ("logp", *names))
-    return tuple(x.float() if x.dtype == torch.float64 else x for x in results)
+        outputs = _FORWARD.op(*inputs)
+    shapes = {"logp": of_labels, "outside": ()}
+    named = dict(zip(_OUTPUTS, outputs))
+    results = []
+    for name in ("logp", *extras):
+        result = named[name].view(shapes.get(name, rows))
+        results.append(result.float() if result.is_floating_point() else result)
+    return tuple(results) if extras else results[0]
 
 
 def entropy_from_logits(logits: Tensor, chunk_size: int | None = None) -> Tensor:
-    labels = torch.zeros((), dtype=torch.int64, device=logits.device).expand(logits.shape[:-1])
-    _, entropy = token_logprobs(logits, labels, entropy=True)
+    """Entropy in nats per row of logits, differentiable.
+
+    Args:
+        logits: [..,V], float32, bfloat16 or float16, as in :func:`token_logprobs`.
+        chunk_size: not used; TRL's function of the same name has it, to hold less memory.
+
+    Returns:
+        float32 [..].
+    """
+    check_tensors(logits=logits)
+    first = torch.zeros((), dtype=torch.int64, device=logits.device)
+    _, entropy = token_logprobs(logits, first.expand(logits.shape[:-1]), entropy=True)
     return entropy
 
 
 def selective_log_softmax(logits: Tensor, index: Tensor) -> Tensor:
-    return token_logprobs(logits, index)
+    """Log-probabilities of chosen columns, by TRL's name and signature, differentiable.
+
+    Args:
+        logits: [..,V], float32, bfloat16 or float16, as in :func:`token_logprobs`.
+        index: [..] or [..,K], int64 or int32, in [0,V); -100 gives 0. A column may stand in a row
+            more than once.
+
+    Returns:
+        float32 of index's shape, whatever dtype the logits have.
+    """
+    check_tensors(logits=logits, index=index)
+    if index.dim() < logits.dim() or index.shape[-1] < 2:
+        return token_logprobs(logits, index)
+    # The C function takes labels that differ, so a column is asked for where it stands first in
+    # the sorted row, and the others have their number from there.
+    ascending, order = index.sort(dim=-1)
+    repeats = torch.zeros_like(ascending, dtype=torch.bool)
+    repeats[..., 1:] = ascending[..., 1:] == ascending[..., :-1]
+    places = torch.arange(index.shape[-1], device=index.device)
+    firsts = places.masked_fill(repeats, 0).cummax(dim=-1).values
+    logp = token_logprobs(logits, ascending.masked_fill(repeats, -100)).gather(-1, firsts)
+    return torch.empty_like(logp).scatter(-1, order, logp)
