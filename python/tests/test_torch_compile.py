@@ -54,7 +54,9 @@ def logps(x: torch.Tensor) -> dict[str, torch.Tensor]:
 FUNCTIONS: dict[str, tuple[Callable[[torch.Tensor], torch.Tensor], tuple[int, ...]]] = {
     "token_logprobs": (lambda x: token_logprobs(x, LABELS).sum(), (4, 3, 40)),
     "token_logprobs with extras": (
-        lambda x: sum(y.sum() for y in token_logprobs(x, LABELS, entropy=True, lse=True, lse2=True)),
+        lambda x: sum(
+            y.sum() for y in token_logprobs(x, LABELS, entropy=True, lse=True, lse2=True)
+        ),
         (4, 3, 40),
     ),
     "selective_log_softmax": (lambda x: selective_log_softmax(x, LABELS).sum(), (4, 3, 40)),
@@ -71,26 +73,30 @@ FUNCTIONS: dict[str, tuple[Callable[[torch.Tensor], torch.Tensor], tuple[int, ..
     ),
     "unpaired_loss": (lambda x: unpaired_loss(x, REFERENCE, CHOSEN, "kto").loss.sum(), (4,)),
     "preference_step": (
-        lambda x: preference_step(
-            x, LABELS, ("sigmoid", {"beta": 0.2}), mask=MASK, reference_logps=REFERENCE
-        ).loss,
+        lambda x: (
+            preference_step(
+                x, LABELS, ("sigmoid", {"beta": 0.2}), mask=MASK, reference_logps=REFERENCE
+            ).loss
+        ),
         (4, 3, 40),
     ),
     "preference_step with everything": (
-        lambda x: preference_step(
-            x.view(12, 40),
-            LABELS.view(12),
-            [("sigmoid", {"label_smoothing": 0.1}), "sft"],
-            loss_weights=[1.0, 0.5],
-            reference_token_logps=REFERENCE.repeat(3),
-            pair_weights=torch.tensor([0.5, 2.0]),
-            cu_seqlens=PACKED,
-            token_count=30,
-            grad_loss=0.5,
-            wpo=True,
-            softcap=5.0,
-        ).loss
-        * 0.5,
+        lambda x: (
+            preference_step(
+                x.view(12, 40),
+                LABELS.view(12),
+                [("sigmoid", {"label_smoothing": 0.1}), "sft"],
+                loss_weights=[1.0, 0.5],
+                reference_token_logps=REFERENCE.repeat(3),
+                pair_weights=torch.tensor([0.5, 2.0]),
+                cu_seqlens=PACKED,
+                token_count=30,
+                grad_loss=0.5,
+                wpo=True,
+                softcap=5.0,
+            ).loss
+            * 0.5
+        ),
         (4, 3, 40),
     ),
     "unpaired_step": (
@@ -213,19 +219,37 @@ OPERATORS: list[tuple[Any, dict[str, Any]]] = [
     (
         _unpaired_step._STEP.operator,
         {"logits": tensor(4, 3, 40), "labels": LABELS, "chosen": CHOSEN}
-        | {"reference_logps": REFERENCE, "wanted": "logits", "private": False, "loss": '[["bco", {}]]'}
+        | {
+            "reference_logps": REFERENCE,
+            "wanted": "logits",
+            "private": False,
+            "loss": '[["bco", {}]]',
+        }
         | {"reduction": "mean"}
         | TOKEN,
     ),
     (
         _divergence._STEP.operator,
         {"p_logits": tensor(4, 40), "q_logits": 2 * tensor(4, 40), "wanted": "p_logits,q_logits"}
-        | {"private": False, "divergence": "js", "reduction": "mean", "detach": "none", "w1": 1.0, "w2": 1.0}
+        | {
+            "private": False,
+            "divergence": "js",
+            "reduction": "mean",
+            "detach": "none",
+            "w1": 1.0,
+            "w2": 1.0,
+        }
         | {"temperature": 1.0, "js_weight": 0.5, "vocab": 0},
     ),
     (
         _scoring_rule._STEP.operator,
-        {"logits": tensor(4, 3, 40), "labels": LABELS, "wanted": "logits", "private": False, "per_row": False}
+        {
+            "logits": tensor(4, 3, 40),
+            "labels": LABELS,
+            "wanted": "logits",
+            "private": False,
+            "per_row": False,
+        }
         | {"rule": "brier", "normalisation": "selten", "masked_log": False, "alpha": 2.0}
         | {"epsilon": 0.0, "vocab": 0, "ignore_index": -100},
     ),

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 import torch
-from torch_oracle import ROUNDING, close, divergence as formula, double
+from torch_oracle import ROUNDING, close, double
+from torch_oracle import divergence as formula
 
 from logratio.torch import divergence
 
@@ -23,9 +24,7 @@ def test_values_and_gradients(name: str, dtype: torch.dtype, inplace: bool) -> N
     p, q = rows(1, 4, 333, dtype=dtype), rows(2, 4, 333, dtype=dtype)
     oracle = double(p), double(q)
     weights = torch.tensor([1.0, 0.5, 0, 2])
-    result = divergence(
-        p * 1, q * 1, name, row_weights=weights, temperature=1.5, inplace=inplace
-    )
+    result = divergence(p * 1, q * 1, name, row_weights=weights, temperature=1.5, inplace=inplace)
     values = formula(name, *((x / 1.5).log_softmax(-1) for x in oracle))
     loss = (weights * values).sum() / 3.5
     close(result.values, values, 1e-5)

@@ -178,5 +178,3 @@ def test_reentrant_checkpoint() -> None:
         other = leaf()
         preference(other).backward()
         close(logits.grad, other.grad)
-
-

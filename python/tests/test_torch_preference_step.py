@@ -99,7 +99,10 @@ def test_figures_and_metrics() -> None:
     batch = Batch()
     policy, reference = batch.sums()
     result = preference_step(
-        batch.logits, batch.labels, ("sigmoid", {"beta": 0.3}), mask=batch.mask,
+        batch.logits,
+        batch.labels,
+        ("sigmoid", {"beta": 0.3}),
+        mask=batch.mask,
         reference_logps=reference,
     )
     close(result.logps, policy)
@@ -168,7 +171,9 @@ def test_pair_weights_and_token_count() -> None:
         token_count=40,
         **batch.given("sigmoid"),
     )
-    loss = (weights * batch.values("sigmoid", {})).mean() - (weights * batch.sums()[0][:P]).sum() / 40
+    loss = (weights * batch.values("sigmoid", {})).mean() - (
+        weights * batch.sums()[0][:P]
+    ).sum() / 40
     close(result.loss, loss)
     result.loss.backward()
     loss.backward()
@@ -257,7 +262,9 @@ def test_packed(inplace: bool) -> None:
 @pytest.mark.parametrize("inplace", [False, True])
 @pytest.mark.parametrize("shape", [(), (P,)])
 def test_learned_parameters(name: str, inplace: bool, shape: tuple[int, ...]) -> None:
-    names = {"dlrml": ("beta_kl", "beta_mix", "tau"), "discopop": ("beta", "tau")}.get(name, ("beta",))
+    names = {"dlrml": ("beta_kl", "beta_mix", "tau"), "discopop": ("beta", "tau")}.get(
+        name, ("beta",)
+    )
     learned = {key: torch.full(shape, 0.3).requires_grad_() for key in names}
     batch = Batch()
     result = preference_step(
@@ -358,7 +365,11 @@ def test_unpaired(case: tuple[str, dict[str, Any]], inplace: bool) -> None:
     values.mean().backward()
     close(batch.logits.grad, batch.oracle.grad)
     for side, of_side in (("chosen", chosen), ("rejected", ~chosen)):
-        close(result.metrics[f"rewards_{side}"], rewards[of_side].mean(), scale=rewards.abs().max().item())
+        close(
+            result.metrics[f"rewards_{side}"],
+            rewards[of_side].mean(),
+            scale=rewards.abs().max().item(),
+        )
     close(result.metrics["grad_norm"], batch.oracle.grad.norm())
     assert "rewards_accuracy" not in result.metrics and result.kl.shape == ()
 

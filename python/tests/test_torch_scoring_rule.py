@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 import torch
-from torch_oracle import ROUNDING, close, double, scoring_rule as formula
+from torch_oracle import ROUNDING, close, double
+from torch_oracle import scoring_rule as formula
 
 from logratio.torch import scoring_rule
 

@@ -30,8 +30,12 @@ def weights(mask: torch.Tensor, tail_weight: float, keep_fraction: float = 1.0) 
 
 @pytest.mark.parametrize("dtype", [torch.float64, torch.float32, torch.bfloat16])
 @pytest.mark.parametrize("reduction", ["sum", "mean"])
-@pytest.mark.parametrize("options", [{}, {"tail_weight": 0.3}, {"tail_weight": 0.0, "keep_fraction": 0.5}])
-def test_values_and_gradients(dtype: torch.dtype, reduction: str, options: dict[str, float]) -> None:
+@pytest.mark.parametrize(
+    "options", [{}, {"tail_weight": 0.3}, {"tail_weight": 0.0, "keep_fraction": 0.5}]
+)
+def test_values_and_gradients(
+    dtype: torch.dtype, reduction: str, options: dict[str, float]
+) -> None:
     logps, mask = case(dtype)
     weight = weights(mask, options.get("tail_weight", 1.0), options.get("keep_fraction", 1.0))
     result = sequence_logps(logps, mask, reduction=reduction, **options)

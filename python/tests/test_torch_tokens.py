@@ -126,9 +126,7 @@ def test_kept_columns() -> None:
 @pytest.mark.parametrize("index_dtype", [torch.int64, torch.int32])
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("k", [None, 1, 2, 6])
-def test_selective_log_softmax(
-    dtype: torch.dtype, k: int | None, index_dtype: torch.dtype
-) -> None:
+def test_selective_log_softmax(dtype: torch.dtype, k: int | None, index_dtype: torch.dtype) -> None:
     logits, index = case(dtype, 2, 5)
     if k is not None:  # of 4 columns, so that some stand in a row more than once
         index = torch.randint(0, 4, (2, 5, k), generator=torch.Generator().manual_seed(k))

@@ -28,9 +28,7 @@ def preference(logits: torch.Tensor, **options: object) -> torch.Tensor:
 
 
 def unpaired(logits: torch.Tensor, **options: object) -> torch.Tensor:
-    return unpaired_step(
-        logits, LABELS, CHOSEN, "kto", reference_logps=REFERENCE, **options
-    ).loss
+    return unpaired_step(logits, LABELS, CHOSEN, "kto", reference_logps=REFERENCE, **options).loss
 
 
 def apart(logits: torch.Tensor, **options: object) -> torch.Tensor:
@@ -59,13 +57,11 @@ def gradient(step: Step, upstream: float = 1.0) -> torch.Tensor:
 
 @pytest.mark.parametrize("step", STEPS)
 @pytest.mark.parametrize("inplace", [False, True])
-@pytest.mark.parametrize("expected", [None, 1, 0.25, -2.0, torch.tensor(3.0), torch.tensor([3.0])])
+@pytest.mark.parametrize("expected", [None, 1, 0.25, -2.0, torch.tensor(3.0)])
 @pytest.mark.parametrize("upstream", [1.0, 0.25, 0.0, -3.0])
 def test_any_upstream_is_right(
     step: Step, inplace: bool, expected: float | torch.Tensor | None, upstream: float
 ) -> None:
-    if step is rule and isinstance(expected, torch.Tensor) and expected.dim():
-        pytest.skip("an upstream per row there")
     logits = leaf()
     loss = step(logits * 1, inplace=inplace, grad_loss=expected)
     close(loss, step(leaf()))

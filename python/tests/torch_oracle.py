@@ -246,12 +246,10 @@ PAIRED: dict[str, Callable[[Pairs, dict[str, Any]], Tensor]] = {
     "sppo_hard": sppo_hard,
     "aot": aot,
     "aot_unpaired": aot_unpaired,
-    "apo_zero": lambda p, o: 1
-    - S(o.get("beta", 0.1) * p.dw)
-    + S(o.get("beta", 0.1) * p.dl),
-    "apo_down": lambda p, o: S(o.get("beta", 0.1) * p.dw)
-    + 1
-    - S(o.get("beta", 0.1) * (p.dw - p.dl)),
+    "apo_zero": lambda p, o: 1 - S(o.get("beta", 0.1) * p.dw) + S(o.get("beta", 0.1) * p.dl),
+    "apo_down": lambda p, o: (
+        S(o.get("beta", 0.1) * p.dw) + 1 - S(o.get("beta", 0.1) * (p.dw - p.dl))
+    ),
     "sigmoid_norm": sigmoid_norm,
     "kto_pair": kto_pair,
     "dbaql": dbaql,

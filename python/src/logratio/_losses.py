@@ -113,7 +113,12 @@ def split(
 ) -> tuple[list[tuple[str, dict[str, Any]]], dict[str, Any]]:
     """Losses with their options, None where one is an array, and those arrays by name."""
     several, learned = [], {}
-    for one in [loss] if isinstance(loss, str) or _is_pair(loss) else loss:
+    is_one = not isinstance(loss, (list, tuple)) or _is_pair(loss)
+    for one in [loss] if is_one else loss:
+        if not isinstance(one, str) and not _is_pair(one):
+            raise InvalidArgumentError(
+                "loss: expected a name, a (name, options) pair or a list of them"
+            )
         name, given = (one, {}) if isinstance(one, str) else one
         options = {}
         for key, value in given.items():
@@ -148,7 +153,9 @@ def decode(text: str) -> Losses:
 
 def _read(several: Sequence[tuple[str, Mapping[str, Any]]]) -> tuple[tuple[str, ...], Any]:
     if not several:
-        raise InvalidArgumentError("loss: expected a name, a (name, options) pair or a list of them")
+        raise InvalidArgumentError(
+            "loss: expected a name, a (name, options) pair or a list of them"
+        )
     structs = (LossOptions * len(several))()
     for struct, (name, options) in zip(structs, several):
         struct.size = ctypes.sizeof(LossOptions)
@@ -184,6 +191,4 @@ def _set(struct: LossOptions, name: str, key: str, value: Any) -> None:
     elif value in option.values:
         setattr(struct, key, option.values.index(value))
     else:
-        raise InvalidArgumentError(
-            f"{key}: expected {' or '.join(option.values)}, got {value!r}"
-        )
+        raise InvalidArgumentError(f"{key}: expected {' or '.join(option.values)}, got {value!r}")

@@ -13,6 +13,8 @@ from __future__ import annotations
 try:
     import torch as _torch  # noqa: F401
 except ModuleNotFoundError as error:
+    if error.name != "torch":
+        raise
     raise ModuleNotFoundError(
         "logratio.torch needs PyTorch, which pip install torch installs", name="torch"
     ) from error

@@ -5,7 +5,6 @@ from __future__ import annotations
 import ctypes
 from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -66,21 +65,12 @@ ARRAYS = TorchArrays()
 
 
 def run(function: str, args: ctypes.Structure, tensors: Mapping[str, Tensor | None]) -> None:
-    """Runs a C function on tensors, by the names of its struct's fields; None is absent.
+    """Runs a C function on tensors of one device, by the names of its struct's fields.
 
-    Raises InvalidArgumentError for tensors on two devices, and what the library finds wrong.
+    None is an absent one. Raises InvalidArgumentError for what the library finds wrong.
     """
-    device = None
-    for name, tensor in tensors.items():
-        if tensor is None:
-            continue
-        device = device or tensor.device
-        if tensor.device != device:
-            raise InvalidArgumentError(
-                f"{name}: expected a tensor on {device}, got one on {tensor.device}"
-            )
-    is_cuda = device is not None and device.type == "cuda"
-    with torch.cuda.device(device) if is_cuda else nullcontext():
+    device = next(tensor.device for tensor in tensors.values() if tensor is not None)
+    with torch.cuda.device(device) if device.type == "cuda" else nullcontext():
         call(function, args, ARRAYS, tensors)
 
 
@@ -105,7 +95,33 @@ def figures_dtype(of: Tensor) -> torch.dtype:
 
 
 def check_tensors(**tensors: object) -> None:
-    """Raises InvalidArgumentError for an argument that is neither a tensor nor None."""
+    """Checks tensors of a call, the first of which has to be there; None is an absent one.
+
+    Raises InvalidArgumentError for what is no tensor, and for tensors on two devices: of those one
+    might be a meta tensor, which would make a fake of the call.
+    """
+    device = None
     for name, tensor in tensors.items():
-        if tensor is not None and not isinstance(tensor, Tensor):
+        if tensor is None and device is not None:
+            continue
+        if not isinstance(tensor, Tensor):
             raise InvalidArgumentError(f"{name}: expected a tensor, got {type(tensor).__name__}")
+        device = tensor.device if device is None else device
+        if tensor.device != device:
+            raise InvalidArgumentError(
+                f"{name}: expected a tensor on {device}, got one on {tensor.device}"
+            )
+
+
+def length(name: str, tensor: Tensor) -> int:
+    """The first dimension of a tensor; raises InvalidArgumentError for a scalar."""
+    if tensor.dim() == 0:
+        raise InvalidArgumentError(f"{name}: expected a tensor with a dimension, got a scalar")
+    return tensor.shape[0]
+
+
+def sequence_count(name: str, tensor: Tensor, cu_seqlens: Tensor | None) -> int:
+    """How many sequences there are: as many as the tensor has rows, or cu_seqlens ends."""
+    if cu_seqlens is None:
+        return length(name, tensor)
+    return max(0, length("cu_seqlens", cu_seqlens) - 1)

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from .._abi import DivergenceArgs
 from .._options import divergence_options, positive
-from ._arrays import check_tensors, new, run
+from ._arrays import check_tensors, length, new, run
 from ._operator import Inputs, Outputs
 from ._step import Step
 from ._upstream import expected_upstream
@@ -38,8 +38,8 @@ class Divergence(NamedTuple):
 
 def _memory(inputs: Inputs) -> Outputs:
     logits = inputs["p_logits"]
-    rows = logits if inputs["p_rows"] is None else inputs["p_rows"]
-    return {"loss": new(logits, ()), "values": new(logits, (rows.shape[0],))}
+    side = "p_logits" if inputs["p_rows"] is None else "p_rows"
+    return {"loss": new(logits, ()), "values": new(logits, (length(side, inputs[side]),))}
 
 
 def _run(inputs: Inputs, outputs: Outputs, gradients: Outputs) -> None:
@@ -53,8 +53,9 @@ _STEP = Step(
     "divergence",
     "Tensor p_logits, Tensor? q_logits, Tensor? q_weights, Tensor? q_topk_ids, "
     "Tensor? q_topk_logps, Tensor? q_model_weights, Tensor? p_rows, Tensor? q_rows, "
-    "Tensor? row_weights, Tensor? grad_loss, str wanted, bool private, str divergence, str reduction, "
-    "str detach, float w1, float w2, float temperature, float js_weight, int vocab",
+    "Tensor? row_weights, Tensor? grad_loss, str wanted, bool private, "
+    "str divergence, str reduction, str detach, float w1, float w2, float temperature, "
+    "float js_weight, int vocab",
     logits=("p_logits", "q_logits"),
     memory=_memory,
     run=_run,

@@ -48,6 +48,8 @@ def check_fresh(name: str, tensor: Tensor) -> None:
     """Raises InvalidArgumentError for a tensor that a gradient was written over."""
     if torch.compiler.is_compiling() or not _written or type(tensor) is not Tensor:
         return
+    if tensor.layout != torch.strided:
+        return
     entry = _entry(tensor)
     if entry is None:
         return
@@ -60,8 +62,9 @@ def check_fresh(name: str, tensor: Tensor) -> None:
 
 def overwritten(tensor: Tensor) -> Tensor:
     """Tells autograd and later calls that a tensor was overwritten; returns it, detached."""
-    for key in [key for key, entry in _written.items() if entry.storage.expired()]:
-        del _written[key]
+    for key, old in list(_written.items()):
+        if old.storage.expired():
+            _written.pop(key, None)
     entry = _entry(tensor)
     if entry is None:
         storage = tensor.untyped_storage()

@@ -13,7 +13,7 @@ from .._abi import StepMetrics
 from .._errors import InvalidArgumentError
 from .._losses import LEARNED, LossLike, encode, split
 from .._options import STEP_METRICS
-from ._arrays import check_tensors, new
+from ._arrays import new
 from ._operator import Inputs
 
 # A compiled function has the text as a constant, so that nothing of it is traced.
@@ -21,20 +21,29 @@ _encode = torch.compiler.assume_constant_result(encode)
 
 
 def loss_inputs(
-    loss: LossLike | Sequence[LossLike], has_reference: bool, reference_free: bool
+    loss: LossLike | Sequence[LossLike],
+    has_reference: bool,
+    reference_free: bool,
+    is_single: bool = False,
 ) -> Inputs:
     """The operators' input ``loss``, and beta, beta_kl, beta_mix and tau where they are tensors.
 
     Args:
         has_reference: whether there is one, which a loss of log-ratios needs unless it is told to
             be reference-free.
+        is_single: whether there may be no more than one.
     """
     if reference_free and has_reference:
         raise InvalidArgumentError(
             "reference_free: expected False where the reference's log-probabilities are given"
         )
     several, learned = split(loss)
-    check_tensors(**learned)
+    if is_single:
+        _check_single(several)
+    for name, parameter in learned.items():
+        if not isinstance(parameter, Tensor):
+            got = type(parameter).__name__
+            raise InvalidArgumentError(f"{name}: expected a number or a tensor, got {got}")
     parameters = {name: _vector(learned.get(name)) for name in LEARNED}
     return {"loss": _encode(several, has_reference or reference_free), **parameters}
 
@@ -42,14 +51,13 @@ def loss_inputs(
 def single_loss(loss: LossLike) -> str:
     """The operators' input ``loss`` of one loss whose options are all numbers and choices."""
     several, learned = split(loss)
-    check_single(several)
+    _check_single(several)
     for name in learned:
         raise InvalidArgumentError(f"{name}: expected a number, got a tensor")
     return _encode(several)
 
 
-def check_single(several: Sequence[Any]) -> None:
-    """Raises InvalidArgumentError for several losses where one is expected."""
+def _check_single(several: Sequence[Any]) -> None:
     if len(several) != 1:
         raise InvalidArgumentError(f"loss: expected one loss, got {len(several)}")
 

@@ -8,6 +8,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from ._arrays import check_tensors
+
 Inputs = dict[str, Any]
 
 #: Outputs of the C functions, by the names of their fields.
@@ -33,7 +35,9 @@ class Operator:
         memory: Callable[[Inputs], Outputs],
         run: Callable[[Inputs, Outputs], None],
     ) -> None:
-        self.names = tuple(argument.split()[-1] for argument in arguments.split(","))
+        declared = [argument.split() for argument in arguments.split(",")]
+        self.names = tuple(name for _, name in declared)
+        self._tensors = tuple(name for kind, name in declared if kind.startswith("Tensor"))
         self.memory = memory
         self.run = run
         returned = "Tensor" if results == 1 else f"({', '.join(['Tensor'] * results)})"
@@ -44,6 +48,15 @@ class Operator:
             schema=f"({arguments}) -> {returned}",
         )
         self.op.register_fake(self._fake)
+
+    def __call__(self, inputs: Inputs) -> tuple[Tensor, ...]:
+        """Calls it with inputs by name; raises InvalidArgumentError for tensors on two devices."""
+        return self.op(*self.ordered(inputs))
+
+    def ordered(self, inputs: Inputs) -> tuple[Any, ...]:
+        """Inputs in the schema's order, of checked tensors."""
+        check_tensors(**{name: inputs[name] for name in self._tensors})
+        return tuple(inputs[name] for name in self.names)
 
     def named(self, values: tuple[Any, ...]) -> Inputs:
         """Inputs by name, of inputs in the schema's order."""

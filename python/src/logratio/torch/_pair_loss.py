@@ -8,8 +8,8 @@ from torch import Tensor
 
 from .._abi import PairLossArgs
 from .._losses import LEARNED, LossLike, decode
-from ._arrays import check_tensors, figures_dtype, new, new_gradient, run
-from ._losses import check_single, learned, loss_inputs
+from ._arrays import figures_dtype, length, new, new_gradient, run
+from ._losses import learned, loss_inputs
 from ._operator import Inputs, Operator, Outputs
 from ._upstream import differentiable_once
 
@@ -40,7 +40,7 @@ def _tensors(inputs: Inputs) -> dict[str, Tensor | None]:
 def _memory(inputs: Inputs) -> Outputs:
     logps = inputs["policy_chosen"]
     (loss,) = decode(inputs["loss"]).descriptions
-    pairs, dtype = logps.shape[0], figures_dtype(logps)
+    pairs, dtype = length("policy_chosen", logps), figures_dtype(logps)
     return {
         "loss": new(logps, (pairs * loss.losses_per_pair,), dtype),
         "chosen_rewards": new(logps, (pairs,), dtype),
@@ -144,8 +144,6 @@ def pair_loss(
         "chosen_counts": chosen_counts,
         "rejected_counts": rejected_counts,
     }
-    check_tensors(**tensors)
     has_reference = reference_chosen is not None or reference_rejected is not None
-    check_single([loss] if isinstance(loss, (str, tuple)) else loss)
-    inputs = tensors | loss_inputs(loss, has_reference, reference_free)
-    return PairLoss(*_FORWARD.op(*(inputs[name] for name in _FORWARD.names)))
+    inputs = tensors | loss_inputs(loss, has_reference, reference_free, is_single=True)
+    return PairLoss(*_FORWARD(inputs))

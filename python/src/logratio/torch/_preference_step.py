@@ -9,6 +9,7 @@ from typing import NamedTuple
 from torch import Tensor
 
 from .._abi import PreferenceStepArgs
+from .._errors import InvalidArgumentError
 from .._losses import LossLike, decode
 from .._options import (
     STEP_METRICS,
@@ -19,7 +20,7 @@ from .._options import (
     token_options,
     wpo_choice,
 )
-from ._arrays import check_tensors, new, run
+from ._arrays import check_tensors, new, run, sequence_count
 from ._losses import learned, loss_inputs, metrics_memory, named_metrics, write_metrics
 from ._operator import Inputs, Outputs
 from ._step import Step
@@ -59,8 +60,8 @@ class PreferenceStep(NamedTuple):
 
 
 def _memory(inputs: Inputs) -> Outputs:
-    logits, cu_seqlens = inputs["logits"], inputs["cu_seqlens"]
-    sequences = logits.shape[0] if cu_seqlens is None else cu_seqlens.shape[0] - 1
+    logits = inputs["logits"]
+    sequences = sequence_count("logits", logits, inputs["cu_seqlens"])
     pairs = sequences // 2
     return {
         "loss": new(logits, ()),
@@ -87,6 +88,10 @@ def _run(inputs: Inputs, outputs: Outputs, gradients: Outputs) -> None:
     )
     weights = inputs["loss_weights"]
     if weights is not None:
+        if len(weights) != len(losses.names):
+            raise InvalidArgumentError(
+                f"loss_weights: expected one per loss, {len(losses.names)}, got {len(weights)}"
+            )
         args.loss_weights = (ctypes.c_double * len(weights))(*weights)
     tensors = {name: inputs[name] for name in ("logits", *_TENSORS)}
     written = {name: outputs[name] for name in _WRITTEN}
@@ -98,8 +103,8 @@ _STEP = Step(
     "preference_step",
     "Tensor logits, Tensor labels, Tensor? mask, Tensor? reference_logps, "
     "Tensor? reference_token_logps, Tensor? pair_weights, Tensor? nll_mask, Tensor? cu_seqlens, "
-    "Tensor? grad_loss, Tensor? beta, Tensor? beta_kl, Tensor? beta_mix, Tensor? tau, str wanted, bool private, "
-    "str loss, float[]? loss_weights, str wpo, float token_count, str reduction, str align, "
+    "Tensor? grad_loss, Tensor? beta, Tensor? beta_kl, Tensor? beta_mix, Tensor? tau, str wanted, "
+    "bool private, str loss, float[]? loss_weights, str wpo, float token_count, str reduction, str align, "
     "float tail_weight, float keep_fraction, int ignore_index, float temperature, float softcap, "
     "int vocab",
     logits=("logits",),
@@ -219,4 +224,4 @@ def preference_step(
     }
     losses = loss_inputs(loss, has_reference, reference_free)
     *outputs, metrics = _STEP(tensors | options | losses, inplace)
-    return PreferenceStep(*outputs, named_metrics(metrics))
+    return PreferenceStep._make((*outputs, named_metrics(metrics)))

@@ -41,8 +41,9 @@ def _run(inputs: Inputs, outputs: Outputs, gradients: Outputs) -> None:
 
 _STEP = Step(
     "scoring_rule",
-    "Tensor logits, Tensor labels, Tensor? grad_loss, str wanted, bool private, bool per_row, str rule, "
-    "str normalisation, bool masked_log, float alpha, float epsilon, int vocab, int ignore_index",
+    "Tensor logits, Tensor labels, Tensor? grad_loss, str wanted, bool private, "
+    "bool per_row, str rule, str normalisation, bool masked_log, float alpha, float epsilon, "
+    "int vocab, int ignore_index",
     logits=("logits",),
     memory=_memory,
     run=_run,
@@ -89,11 +90,14 @@ def scoring_rule(
         InvalidArgumentError: (a ValueError) an argument is wrong; the sentence names it.
     """
     check_tensors(logits=logits, labels=labels)
-    per_row = isinstance(grad_loss, Tensor) and grad_loss.dim() > 0
+    if isinstance(grad_loss, Tensor) and grad_loss.dim() > 0:
+        per_row, expected = True, grad_loss.detach()
+    else:
+        per_row, expected = False, expected_upstream(grad_loss, logits)
     inputs = {
         "logits": logits,
         "labels": labels,
-        "grad_loss": grad_loss.detach() if per_row else expected_upstream(grad_loss, logits),
+        "grad_loss": expected,
         "per_row": per_row,
         "rule": rule,
         "normalisation": normalisation,

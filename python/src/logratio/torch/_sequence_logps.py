@@ -8,7 +8,7 @@ from torch import Tensor
 
 from .._abi import SequenceLogpsArgs
 from .._options import sequence_options
-from ._arrays import check_tensors, figures_dtype, new, run
+from ._arrays import figures_dtype, new, run, sequence_count
 from ._operator import Inputs, Operator, Outputs
 from ._upstream import differentiable_once
 
@@ -25,8 +25,8 @@ class SequenceLogps(NamedTuple):
 
 
 def _memory(inputs: Inputs) -> Outputs:
-    tokens, cu_seqlens = inputs["token_logps"], inputs["cu_seqlens"]
-    sequences = tokens.shape[0] if cu_seqlens is None else cu_seqlens.shape[0] - 1
+    tokens = inputs["token_logps"]
+    sequences = sequence_count("token_logps", tokens, inputs["cu_seqlens"])
     dtype = figures_dtype(tokens)
     return {name: new(tokens, (sequences,), dtype) for name in ("logps", "counts")}
 
@@ -114,6 +114,13 @@ def sequence_logps(
     Raises:
         InvalidArgumentError: (a ValueError) an argument is wrong; the sentence names it.
     """
-    check_tensors(token_logps=token_logps, mask=mask, cu_seqlens=cu_seqlens)
-    options = (reduction, align, tail_weight, keep_fraction)
-    return SequenceLogps(*_FORWARD.op(token_logps, mask, cu_seqlens, *options))
+    inputs = {
+        "token_logps": token_logps,
+        "mask": mask,
+        "cu_seqlens": cu_seqlens,
+        "reduction": reduction,
+        "align": align,
+        "tail_weight": tail_weight,
+        "keep_fraction": keep_fraction,
+    }
+    return SequenceLogps(*_FORWARD(inputs))

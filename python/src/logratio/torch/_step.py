@@ -41,7 +41,7 @@ class Step:
         arguments: str,
         logits: tuple[str, ...],
         memory: Callable[[Inputs], Outputs],
-        run: Callable[[Inputs, Outputs, dict[str, Tensor | None]], None],
+        run: Callable[[Inputs, Outputs, Outputs], None],
         results: int,
         learned: bool = False,
     ) -> None:
@@ -57,7 +57,9 @@ class Step:
             self._all_memory,
             self._run_functional,
         )
-        self.operator.op.register_autograd(differentiable_once(self.backward), setup_context=self._setup)
+        self.operator.op.register_autograd(
+            differentiable_once(self.backward), setup_context=self._setup
+        )
 
     def __call__(self, inputs: Inputs, inplace: bool) -> tuple[Tensor, ...]:
         """Outputs without the gradients, of all inputs but ``wanted`` and ``private``."""
@@ -70,17 +72,15 @@ class Step:
             if logits.requires_grad and torch.is_grad_enabled():
                 wanted.append(name)
         inputs = inputs | {"wanted": ",".join(wanted), "private": True}
-        values = [inputs[name] for name in self.operator.names]
         if inplace and wanted:
-            return self._write_over(wanted, values)
-        return self.operator.op(*values)[: self.results]
+            return self._write_over(wanted, inputs)
+        return self.operator(inputs)[: self.results]
 
     @untraced
-    def _write_over(self, wanted: list[str], values: list[Any]) -> tuple[Tensor, ...]:
-        inputs = self.operator.named(tuple(values))
+    def _write_over(self, wanted: list[str], inputs: Inputs) -> tuple[Tensor, ...]:
         for name in wanted:
             check_writable(name, inputs[name])
-        return _InPlace.apply(self, *values)
+        return _InPlace.apply(self, *self.operator.ordered(inputs))
 
     def _all_memory(self, inputs: Inputs) -> Outputs:
         like = inputs[self.logits[0]]

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from .._abi import TokenLogprobsArgs, TokenLogprobsBackwardArgs
 from .._options import positive, token_options
-from ._arrays import absent, check_tensors, new, run
+from ._arrays import absent, check_tensors, length, new, run
 from ._inplace import check_fresh, check_writable, overwritten, untraced
 from ._operator import Inputs, Operator, Outputs
 from ._upstream import differentiable_once
@@ -204,8 +204,6 @@ def token_logprobs(
         InvalidArgumentError: (a ValueError) an argument is wrong; the sentence names it.
         UnavailableError, FailedError: (RuntimeErrors) the library or a device failed.
     """
-    check_tensors(logits=logits, labels=labels, kept_offsets=kept_offsets, kept_ids=kept_ids)
-    check_fresh("logits", logits)
     asked = {
         "entropy": entropy,
         "lse": lse,
@@ -216,21 +214,33 @@ def token_logprobs(
         "outside": outside,
     }
     extras = [name for name, is_wanted in asked.items() if is_wanted]
+    options = (ignore_index, temperature, softcap, positive("vocab", vocab))
+    figures = _figures(logits, labels, extras, kept_offsets, kept_ids, options, inplace)
+    return figures if extras else figures[0]
+
+
+#: Options of a plain call, in the operators' order.
+_DEFAULTS = (-100, 1.0, 0.0, 0)
+
+
+def _figures(
+    logits: Tensor,
+    labels: Tensor,
+    extras: list[str],
+    kept_offsets: Tensor | None = None,
+    kept_ids: Tensor | None = None,
+    options: tuple[Any, ...] = _DEFAULTS,
+    inplace: bool = False,
+) -> tuple[Tensor, ...]:
+    """logp and the extras, of logits and labels of any leading dimensions."""
+    check_tensors(logits=logits, labels=labels, kept_offsets=kept_offsets, kept_ids=kept_ids)
+    length("logits", logits)
+    check_fresh("logits", logits)
     rows, of_labels = logits.shape[:-1], labels.shape
     if logits.dim() not in (2, 3):
         labels = labels.reshape(-1, *of_labels[len(rows) :])
         logits = logits.reshape(-1, logits.shape[-1])
-    inputs = (
-        logits,
-        labels,
-        kept_offsets,
-        kept_ids,
-        ",".join(extras),
-        ignore_index,
-        temperature,
-        softcap,
-        positive("vocab", vocab),
-    )
+    inputs = (logits, labels, kept_offsets, kept_ids, ",".join(extras), *options)
     if inplace and logits.requires_grad and torch.is_grad_enabled():
         outputs = _write_over(inputs)
     else:
@@ -241,7 +251,7 @@ def token_logprobs(
     for name in ("logp", *extras):
         result = named[name].view(shapes.get(name, rows))
         results.append(result.float() if result.is_floating_point() else result)
-    return tuple(results) if extras else results[0]
+    return tuple(results)
 
 
 def entropy_from_logits(logits: Tensor, chunk_size: int | None = None) -> Tensor:
@@ -255,9 +265,9 @@ def entropy_from_logits(logits: Tensor, chunk_size: int | None = None) -> Tensor
         float32 [..].
     """
     check_tensors(logits=logits)
+    length("logits", logits)
     first = torch.zeros((), dtype=torch.int64, device=logits.device)
-    _, entropy = token_logprobs(logits, first.expand(logits.shape[:-1]), entropy=True)
-    return entropy
+    return _figures(logits, first.expand(logits.shape[:-1]), ["entropy"])[1]
 
 
 def selective_log_softmax(logits: Tensor, index: Tensor) -> Tensor:
@@ -273,7 +283,7 @@ def selective_log_softmax(logits: Tensor, index: Tensor) -> Tensor:
     """
     check_tensors(logits=logits, index=index)
     if index.dim() < logits.dim() or index.shape[-1] < 2:
-        return token_logprobs(logits, index)
+        return _figures(logits, index, [])[0]
     # The C function takes labels that differ, so a column is asked for where it stands first in
     # the sorted row, and the others have their number from there.
     ascending, order = index.sort(dim=-1)
@@ -281,5 +291,6 @@ def selective_log_softmax(logits: Tensor, index: Tensor) -> Tensor:
     repeats[..., 1:] = ascending[..., 1:] == ascending[..., :-1]
     places = torch.arange(index.shape[-1], device=index.device)
     firsts = places.masked_fill(repeats, 0).cummax(dim=-1).values
-    logp = token_logprobs(logits, ascending.masked_fill(repeats, -100)).gather(-1, firsts)
+    distinct = _figures(logits, ascending.masked_fill(repeats, -100), [])[0]
+    logp = distinct.gather(-1, firsts)
     return torch.empty_like(logp).scatter(-1, order, logp)

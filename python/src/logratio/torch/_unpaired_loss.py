@@ -8,7 +8,7 @@ from torch import Tensor
 
 from .._abi import UnpairedLossArgs
 from .._losses import LossLike, decode
-from ._arrays import check_tensors, figures_dtype, new, new_gradient, run
+from ._arrays import figures_dtype, new, new_gradient, run
 from ._losses import single_loss
 from ._operator import Inputs, Operator, Outputs
 from ._upstream import differentiable_once
@@ -122,6 +122,5 @@ def unpaired_loss(
         "kl_policy_logps": kl_policy_logps,
         "kl_reference_logps": kl_reference_logps,
     }
-    check_tensors(**tensors)
-    outputs = _FORWARD.op(*tensors.values(), single_loss(loss))
-    return UnpairedLoss(*outputs[:2], outputs[2][0])
+    loss_of_examples, rewards, kl = _FORWARD(tensors | {"loss": single_loss(loss)})
+    return UnpairedLoss(loss_of_examples, rewards, kl[0])

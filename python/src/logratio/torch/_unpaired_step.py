@@ -9,7 +9,7 @@ from torch import Tensor
 from .._abi import UnpairedStepArgs
 from .._losses import LossLike, decode
 from .._options import STEP_METRICS, positive, sequence_options, token_options
-from ._arrays import check_tensors, new, run
+from ._arrays import check_tensors, length, new, run
 from ._losses import metrics_memory, named_metrics, single_loss, write_metrics
 from ._operator import Inputs, Outputs
 from ._step import Step
@@ -50,8 +50,8 @@ class UnpairedStep(NamedTuple):
 
 
 def _memory(inputs: Inputs) -> Outputs:
-    logits, chosen = inputs["logits"], inputs["chosen"]
-    examples = {name: new(logits, (chosen.shape[0],)) for name in _WRITTEN if name != "kl"}
+    logits, count = inputs["logits"], length("chosen", inputs["chosen"])
+    examples = {name: new(logits, (count,)) for name in _WRITTEN if name != "kl"}
     return {
         "loss": new(logits, ()),
         **examples,
@@ -79,8 +79,8 @@ _STEP = Step(
     "unpaired_step",
     "Tensor logits, Tensor labels, Tensor chosen, Tensor? mask, Tensor? reference_logps, "
     "Tensor? reference_token_logps, Tensor? kl_policy_logps, Tensor? kl_reference_logps, "
-    "Tensor? weights, Tensor? cu_seqlens, Tensor? grad_loss, str wanted, bool private, str loss, str reduction, "
-    "int ignore_index, float temperature, float softcap, int vocab",
+    "Tensor? weights, Tensor? cu_seqlens, Tensor? grad_loss, str wanted, bool private, "
+    "str loss, str reduction, int ignore_index, float temperature, float softcap, int vocab",
     logits=("logits",),
     memory=_memory,
     run=_run,
@@ -147,4 +147,5 @@ def unpaired_step(
         "vocab": positive("vocab", vocab),
     }
     *results, kl, metrics = _STEP(tensors | options | {"loss": single_loss(loss)}, inplace)
-    return UnpairedStep(*results, kl[0], named_metrics(metrics, without=("rewards_accuracy",)))
+    figures = named_metrics(metrics, without=("rewards_accuracy",))
+    return UnpairedStep._make((*results, kl[0], figures))

@@ -18,6 +18,9 @@ def expected_upstream(grad_loss: float | Tensor | None, like: Tensor) -> Tensor 
         return grad_loss.detach().reshape(-1)
     if grad_loss is None or grad_loss == 1:
         return None
+    if not isinstance(grad_loss, (int, float)):
+        got = type(grad_loss).__name__
+        raise InvalidArgumentError(f"grad_loss: expected a number or a tensor, got {got}")
     if grad_loss == 0:
         raise InvalidArgumentError("grad_loss: expected a number other than 0")
     return torch.full((1,), grad_loss, dtype=torch.float32, device=like.device)
@@ -42,7 +45,9 @@ def at_upstream(
     if upstream is None:
         return [None] * len(gradients)
     factor = upstream if expected is None else _ratio(upstream, expected.reshape(upstream.shape))
-    if factor.dim():
+    # A CPU kernel multiplies half precision by a 0-dim float32 as it is; a CUDA kernel would round
+    # that to half precision first, but not a tensor with a dimension.
+    if factor.dim() or not factor.is_cpu:
         factor = factor.unsqueeze(-1)
     if type(upstream) is not Tensor:  # traced: no value is known, and nothing may be overwritten
         return [(gradient * factor).to(gradient.dtype) for gradient in gradients]
