@@ -104,9 +104,9 @@ _STEP = Step(
     "Tensor logits, Tensor labels, Tensor? mask, Tensor? reference_logps, "
     "Tensor? reference_token_logps, Tensor? pair_weights, Tensor? nll_mask, Tensor? cu_seqlens, "
     "Tensor? grad_loss, Tensor? beta, Tensor? beta_kl, Tensor? beta_mix, Tensor? tau, str wanted, "
-    "bool private, str loss, float[]? loss_weights, str wpo, float token_count, str reduction, str align, "
-    "float tail_weight, float keep_fraction, int ignore_index, float temperature, float softcap, "
-    "int vocab",
+    "bool private, str loss, float[]? loss_weights, str wpo, float token_count, str reduction, "
+    "str align, float tail_weight, float keep_fraction, int ignore_index, float temperature, "
+    "float softcap, int vocab",
     logits=("logits",),
     memory=_memory,
     run=_run,
