@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import ctypes
 from collections.abc import Mapping
+from functools import cache
 from typing import Any, Protocol
 
-from ._abi import Cuda, DLDevice, DLDeviceType, DLTensor
+from ._abi import Cuda, DLDataType, DLDevice, DLDeviceType, DLTensor
 from ._library import check, library
 
 
@@ -39,15 +40,20 @@ def view(
         dtype: DLPack's type code, and the bits of an element.
         strides: in elements; None is contiguous.
     """
-    tensor = DLTensor()
-    tensor.data = address
-    tensor.device = device
-    tensor.ndim = len(shape)
-    tensor.dtype.code, tensor.dtype.bits, tensor.dtype.lanes = *dtype, 1
-    tensor.shape = (ctypes.c_int64 * len(shape))(*shape)
-    if strides is not None:
-        tensor.strides = (ctypes.c_int64 * len(shape))(*strides)
-    return tensor
+    rank = len(shape)
+    numbers = _numbers(rank)
+    steps = None if strides is None else numbers(*strides)
+    return DLTensor(address, device, rank, _data_type(*dtype), numbers(*shape), steps, 0)
+
+
+@cache
+def _numbers(rank: int) -> type[ctypes.Array[ctypes.c_int64]]:
+    return ctypes.c_int64 * rank
+
+
+@cache
+def _data_type(code: int, bits: int) -> DLDataType:
+    return DLDataType(code, bits, 1)
 
 
 def call(

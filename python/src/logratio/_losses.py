@@ -188,6 +188,8 @@ def _set(struct: LossOptions, name: str, key: str, value: Any) -> None:
         raise InvalidArgumentError(f"{key}: {name} has no such option; it has {known}")
     if value is None:
         return
+    if isinstance(value, bool) and "on" in option.values:
+        value = "on" if value else "off"
     if not option.values:
         setattr(struct, key, float(value))
     elif value in option.values:
