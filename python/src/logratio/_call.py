@@ -10,6 +10,9 @@ from typing import Any, Protocol
 from ._abi import Cuda, DLDataType, DLDevice, DLDeviceType, DLTensor
 from ._library import check, library
 
+#: Devices whose calls take a stream and a workspace: CUDA's, and the emulator of its kernels.
+QUEUED = (DLDeviceType.kDLCUDA, DLDeviceType.kDLExtDev)
+
 
 class Arrays(Protocol):
     """How the arrays of a framework, such as NumPy or torch, are seen by the C functions."""
@@ -81,7 +84,7 @@ def call(
             continue
         tensor = arrays.tensor(name, array)
         setattr(args, name, ctypes.pointer(tensor))
-        if tensor.device.device_type == DLDeviceType.kDLCUDA:
+        if tensor.device.device_type in QUEUED:
             device = tensor.device
     run = getattr(library(), function)
     if device is None:
