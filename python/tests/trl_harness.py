@@ -18,7 +18,7 @@ WORDS = [f"w{i}" for i in range(94)]
 VOCAB = len(SPECIAL) + len(WORDS)
 
 #: What differs between two trainers by design or by chance: times.
-TIMES = ("runtime", "per_second", "total_flos")
+TIMES = ("runtime", "per_second", "total_flos", "step_time")
 
 History = list[dict[str, float]]
 
@@ -65,7 +65,7 @@ def pairs(count: int = 24, seed: int = 1) -> Dataset:
     return Dataset.from_list(rows)
 
 
-def config(folder: Any, kind: type[DPOConfig] = DPOConfig, **options: Any) -> Any:
+def config(folder: Any, kind: type = DPOConfig, **options: Any) -> Any:
     """Options of a short run on the CPU that logs every step and writes nothing else."""
     defaults = {
         "output_dir": str(folder),
@@ -82,8 +82,9 @@ def config(folder: Any, kind: type[DPOConfig] = DPOConfig, **options: Any) -> An
         "gradient_checkpointing": False,
         "dataloader_pin_memory": False,
         "disable_tqdm": True,
-        "beta": 0.5,
     }
+    if issubclass(kind, DPOConfig):
+        defaults["beta"] = 0.5
     return kind(**(defaults | options))
 
 

@@ -1,21 +1,22 @@
 """TRL's DPO training with the losses, gradients and metrics of this library.
 
 ``LogratioDPOTrainer`` takes the place of TRL's ``DPOTrainer``, ``LogratioDPOConfig`` that of its
-``DPOConfig``. ``patch()`` gives TRL's other trainers faster log-probabilities and entropies.
+``DPOConfig``. ``patch()`` gives TRL's other trainers this library's log-probabilities and
+entropies.
 """
 
 from __future__ import annotations
 
-from importlib.metadata import PackageNotFoundError, version
+from importlib import metadata
 
 try:
-    _trl = version("trl")
-except PackageNotFoundError:
+    _installed = metadata.version("trl")
+except metadata.PackageNotFoundError:
     raise ModuleNotFoundError(
-        "logratio.trl needs TRL 1: pip install 'trl>=1.13,<2'", name="trl"
+        "logratio.trl needs TRL 1, which pip install 'trl>=1.13,<2' installs", name="trl"
     ) from None
-if _trl.split(".")[0] != "1":
-    raise ImportError(f"logratio.trl needs TRL 1: expected trl>=1.13,<2, got trl {_trl}")
+if _installed.split(".")[0] != "1" or int(_installed.split(".")[1]) < 13:
+    raise ImportError(f"logratio.trl needs TRL 1 from 1.13 on, got trl {_installed}", name="trl")
 
 from ._config import LogratioDPOConfig  # noqa: E402
 from ._patch import Patch, patch  # noqa: E402

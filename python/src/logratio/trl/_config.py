@@ -86,19 +86,9 @@ class LogratioDPOConfig(DPOConfig):
 
 def check(args: DPOConfig) -> None:
     """Raises InvalidArgumentError for losses and settings that this trainer cannot honour."""
-    names = ", ".join(args.loss_type)
     described = [_described(name) for name in args.loss_type]
     for option in EXTRA:
-        value = getattr(args, option, None)
-        having = [loss for loss in described if option in loss.options]
-        if value is not None and not having:
-            raise InvalidArgumentError(f"{option}: expected a loss that has it, got {names}")
-        for loss in having:
-            values = loss.options[option].values
-            if value is not None and values and value not in values:
-                raise InvalidArgumentError(
-                    f"{option}: expected {' or '.join(values)} for {loss.name}, got {value!r}"
-                )
+        _check_extra(option, getattr(args, option, None), described)
     if args.f_divergence_type not in F_DIVERGENCES:
         raise InvalidArgumentError(
             f"f_divergence_type: expected {' or '.join(F_DIVERGENCES)}, "
@@ -119,6 +109,25 @@ def check(args: DPOConfig) -> None:
         raise InvalidArgumentError(
             "padding_free: expected False, for DPOTrainer of TRL 1 pads its batches"
         )
+
+
+def _check_extra(option: str, value: float | str | None, given: list[LossDescription]) -> None:
+    if value is None:
+        return
+    having = [loss for loss in given if option in loss.options]
+    if option == "tau" and any(loss.name == "discopop" for loss in having):
+        raise InvalidArgumentError(
+            f"tau: expected discopop_tau in its place for discopop, got {value}"
+        )
+    if not having:
+        names = ", ".join(loss.name for loss in given)
+        raise InvalidArgumentError(f"{option}: expected a loss that has it, got {names}")
+    for loss in having:
+        values = loss.options[option].values
+        if values and value not in values:
+            raise InvalidArgumentError(
+                f"{option}: expected {' or '.join(values)} for {loss.name}, got {value!r}"
+            )
 
 
 def losses_of(args: DPOConfig) -> list[tuple[str, dict[str, Any]]]:

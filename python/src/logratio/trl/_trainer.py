@@ -72,7 +72,8 @@ class LogratioDPOTrainer(DPOTrainer):
         if self.precompute_ref_logps:
             reference = inputs["ref_chosen_logps"], inputs["ref_rejected_logps"]
         else:
-            reference = self.compute_ref_log_probs(self.ref_model or self.model, inputs)
+            reference_model = self.model if self.ref_model is None else self.ref_model
+            reference = self.compute_ref_log_probs(reference_model, inputs)
         reference_logps = torch.cat(reference)
 
         keep_output_dtype(self.accelerator.unwrap_model(model, keep_torch_compile=False))

@@ -1,0 +1,39 @@
+"""Runs in one process of several: the folder, its file of figures, steps to accumulate."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+
+import datasets
+import trl_harness as harness
+from trl import DPOTrainer
+
+from logratio.trl import LogratioDPOTrainer
+
+KINDS = {"theirs": DPOTrainer, "ours": LogratioDPOTrainer}
+
+
+def main(folder: str, figures: str, accumulation: str) -> None:
+    datasets.disable_progress_bars()
+    found = {}
+    for name, kind in KINDS.items():
+        args = harness.config(
+            folder,
+            max_steps=6,
+            gradient_accumulation_steps=int(accumulation),
+            eval_strategy="steps",
+            eval_steps=3,
+        )
+        # Seven pairs in batches of three: the processes share the last batch unevenly.
+        trainer = harness.trainer(kind, args, eval_dataset=harness.pairs(7, seed=2))
+        trainer.train()
+        found[name] = harness.history(trainer)
+    found["processes"] = trainer.accelerator.num_processes
+    if trainer.accelerator.is_main_process:
+        Path(figures).write_text(json.dumps(found))
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
