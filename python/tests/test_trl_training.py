@@ -240,3 +240,21 @@ def test_adapter_is_its_own_reference(is_wrapped: bool, tmp_path: Path) -> None:
     assert harness.history(runs[0])[0]["rewards/margins"] == pytest.approx(0, abs=SAME)
     assert harness.history(runs[0])[5]["rewards/margins"] != pytest.approx(0, abs=SAME)
     assert_same(*runs)
+
+
+def test_scaled_loss_needs_no_second_pass(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # An fp16 run scales its loss; gradients of float16 logits would be 0 without it.
+    spy = Spy(monkeypatch)
+    trainer = harness.trainer(LogratioDPOTrainer, harness.config(tmp_path))
+    inputs = next(iter(trainer.get_train_dataloader()))
+    trainer.model.train()
+    gradients = []
+    for scaler in (None, torch.amp.GradScaler("cpu", init_scale=1024.0)):
+        trainer.accelerator.scaler = scaler
+        trainer.model.zero_grad()
+        trainer.accelerator.backward(trainer.compute_loss(trainer.model, inputs))
+        gradients.append(trainer.model.lm_head.weight.grad)
+    assert spy.expected == spy.upstream == [1.0, 1024.0]
+    assert torch.equal(1024 * gradients[0], gradients[1])

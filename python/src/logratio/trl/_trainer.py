@@ -55,14 +55,15 @@ class LogratioDPOTrainer(DPOTrainer):
     def compute_ref_log_probs(
         self, model: nn.Module, inputs: dict[str, Any]
     ) -> tuple[Tensor, Tensor]:
-        """The reference's log-probabilities of the chosen and rejected answers, each [P]."""
+        """The reference's log-probabilities of chosen and rejected answers: [P] each, float64."""
         keep_output_dtype(self.accelerator.unwrap_model(model, keep_torch_compile=False))
         checkpointing = self.args.gradient_checkpointing_kwargs
         with torch.no_grad(), disable_gradient_checkpointing(self.model, checkpointing):
             with self._reference_adapter():
                 logits = model(**_model_inputs(inputs)).logits
             labels, mask = _targets(inputs)
-            token_logps = token_logprobs(logits, labels)
+            # In float64, for float32 has steps of 2e-4 at a long answer's log-probability of -3000.
+            token_logps = token_logprobs(logits, labels).double()
             logps, _ = sequence_logps(token_logps, mask, tail_weight=self._tail_weight)
         return logps.chunk(2)
 
