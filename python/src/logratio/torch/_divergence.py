@@ -53,7 +53,7 @@ _STEP = Step(
     "divergence",
     "Tensor p_logits, Tensor? q_logits, Tensor? q_weights, Tensor? q_topk_ids, "
     "Tensor? q_topk_logps, Tensor? q_model_weights, Tensor? p_rows, Tensor? q_rows, "
-    "Tensor? row_weights, Tensor? grad_loss, str wanted, str divergence, str reduction, "
+    "Tensor? row_weights, Tensor? grad_loss, str wanted, bool private, str divergence, str reduction, "
     "str detach, float w1, float w2, float temperature, float js_weight, int vocab",
     logits=("p_logits", "q_logits"),
     memory=_memory,

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -26,10 +28,14 @@ class _Written:
 _written: dict[int, _Written] = {}
 
 
+def untraced(function: Callable[..., Any]) -> Callable[..., Any]:
+    """A function that torch.compile calls as it is, with a break in the graph."""
+    reason = "inplace=True writes over the logits: it is not for torch.compile's fullgraph"
+    return torch.compiler.disable(function, reason=reason)
+
+
 def check_writable(name: str, tensor: Tensor) -> None:
     """Raises InvalidArgumentError for a tensor that autograd lets nobody overwrite."""
-    if torch.compiler.is_compiling():
-        raise InvalidArgumentError("inplace: expected False under torch.compile")
     base = tensor if tensor._base is None else tensor._base
     if base.is_leaf and base.requires_grad:
         raise InvalidArgumentError(

@@ -5,13 +5,13 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 from torch import Tensor
-from torch.autograd.function import once_differentiable
 
 from .._abi import PairLossArgs
 from .._losses import LEARNED, LossLike, decode
 from ._arrays import check_tensors, figures_dtype, new, new_gradient, run
 from ._losses import check_single, learned, loss_inputs
 from ._operator import Inputs, Operator, Outputs
+from ._upstream import differentiable_once
 
 _LOGPS = ("policy_chosen", "policy_rejected", "reference_chosen", "reference_rejected")
 _COUNTS = ("chosen_counts", "rejected_counts")
@@ -85,7 +85,7 @@ def _setup(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, ...]) -> Non
     ctx.save_for_backward(*tensors)
 
 
-@once_differentiable
+@differentiable_once
 def _backward(ctx: Any, grad_loss: Tensor | None, *_: None) -> tuple[Any, ...]:
     if grad_loss is None:
         return (None,) * len(_FORWARD.names)

@@ -98,7 +98,7 @@ _STEP = Step(
     "preference_step",
     "Tensor logits, Tensor labels, Tensor? mask, Tensor? reference_logps, "
     "Tensor? reference_token_logps, Tensor? pair_weights, Tensor? nll_mask, Tensor? cu_seqlens, "
-    "Tensor? grad_loss, Tensor? beta, Tensor? beta_kl, Tensor? beta_mix, Tensor? tau, str wanted, "
+    "Tensor? grad_loss, Tensor? beta, Tensor? beta_kl, Tensor? beta_mix, Tensor? tau, str wanted, bool private, "
     "str loss, float[]? loss_weights, str wpo, float token_count, str reduction, str align, "
     "float tail_weight, float keep_fraction, int ignore_index, float temperature, float softcap, "
     "int vocab",

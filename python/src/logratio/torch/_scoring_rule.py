@@ -41,7 +41,7 @@ def _run(inputs: Inputs, outputs: Outputs, gradients: Outputs) -> None:
 
 _STEP = Step(
     "scoring_rule",
-    "Tensor logits, Tensor labels, Tensor? grad_loss, str wanted, bool per_row, str rule, "
+    "Tensor logits, Tensor labels, Tensor? grad_loss, str wanted, bool private, bool per_row, str rule, "
     "str normalisation, bool masked_log, float alpha, float epsilon, int vocab, int ignore_index",
     logits=("logits",),
     memory=_memory,

@@ -5,12 +5,12 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 from torch import Tensor
-from torch.autograd.function import once_differentiable
 
 from .._abi import SequenceLogpsArgs
 from .._options import sequence_options
 from ._arrays import check_tensors, figures_dtype, new, run
 from ._operator import Inputs, Operator, Outputs
+from ._upstream import differentiable_once
 
 _OPTIONS = "str reduction, str align, float tail_weight, float keep_fraction"
 
@@ -74,7 +74,7 @@ def _setup(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, ...]) -> Non
     ctx.save_for_backward(mask, cu_seqlens)
 
 
-@once_differentiable
+@differentiable_once
 def _backward(ctx: Any, grad_logps: Tensor | None, _: None) -> tuple[Any, ...]:
     if grad_logps is None:
         return (None,) * len(_FORWARD.names)

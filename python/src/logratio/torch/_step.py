@@ -12,13 +12,12 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.autograd.function import once_differentiable
 
 from .._losses import LEARNED
 from ._arrays import absent, new_gradient
-from ._inplace import check_fresh, check_writable, overwritten
+from ._inplace import check_fresh, check_writable, overwritten, untraced
 from ._operator import Inputs, Operator, Outputs
-from ._upstream import at_upstream
+from ._upstream import at_upstream, differentiable_once
 
 
 class Step:
@@ -26,8 +25,9 @@ class Step:
 
     Args:
         name: of the operation.
-        arguments: its schema; ``wanted`` among them names the logits whose gradient is wanted,
-            ``grad_loss`` the upstream that is expected.
+        arguments: its schema. Among them ``grad_loss`` is the upstream that is expected,
+            ``wanted`` names the logits whose gradient is wanted, and ``private`` tells that nobody
+            but backward will have the gradients, which may then be scaled where they lie.
         logits: names of the inputs that are logits.
         memory: allocates the outputs, the loss first.
         run: calls the C function, which writes the outputs and the gradients that it is given.
@@ -57,10 +57,10 @@ class Step:
             self._all_memory,
             self._run_functional,
         )
-        self.operator.op.register_autograd(once_differentiable(self.backward), setup_context=self._setup)
+        self.operator.op.register_autograd(differentiable_once(self.backward), setup_context=self._setup)
 
     def __call__(self, inputs: Inputs, inplace: bool) -> tuple[Tensor, ...]:
-        """Outputs of the operation without the gradients; `inputs` lack ``wanted``."""
+        """Outputs without the gradients, of all inputs but ``wanted`` and ``private``."""
         wanted = []
         for name in self.logits:
             logits = inputs[name]
@@ -69,13 +69,18 @@ class Step:
             check_fresh(name, logits)
             if logits.requires_grad and torch.is_grad_enabled():
                 wanted.append(name)
-                if inplace:
-                    check_writable(name, logits)
-        inputs = inputs | {"wanted": ",".join(wanted)}
+        inputs = inputs | {"wanted": ",".join(wanted), "private": True}
         values = [inputs[name] for name in self.operator.names]
         if inplace and wanted:
-            return _InPlace.apply(self, *values)
+            return self._write_over(wanted, values)
         return self.operator.op(*values)[: self.results]
+
+    @untraced
+    def _write_over(self, wanted: list[str], values: list[Any]) -> tuple[Tensor, ...]:
+        inputs = self.operator.named(tuple(values))
+        for name in wanted:
+            check_writable(name, inputs[name])
+        return _InPlace.apply(self, *values)
 
     def _all_memory(self, inputs: Inputs) -> Outputs:
         like = inputs[self.logits[0]]
@@ -124,6 +129,7 @@ class Step:
         """Keeps what backward hands over; the loss alone has a gradient, or values by rows."""
         ctx.set_materialize_grads(False)
         ctx.names = self._given(inputs)
+        ctx.is_private = inputs["private"]
         ctx.differentiable = self._differentiable(inputs)
         others = [x for i, x in enumerate(outputs) if i != ctx.differentiable]
         ctx.mark_non_differentiable(*others)
@@ -137,7 +143,8 @@ class Step:
     def backward(self, ctx: Any, *upstreams: Tensor | None) -> tuple[Any, ...]:
         """Gradients of all inputs, in their order."""
         expected, *computed = ctx.saved_tensors
-        scaled = at_upstream(computed, upstreams[ctx.differentiable], expected)
+        upstream = upstreams[ctx.differentiable]
+        scaled = at_upstream(computed, upstream, expected, ctx.is_private)
         by_name = dict(zip(ctx.names, scaled))
         return tuple(by_name.get(name) for name in self.operator.names)
 
@@ -155,6 +162,6 @@ class _InPlace(torch.autograd.Function):
         return tensors
 
     @staticmethod
-    @once_differentiable
+    @differentiable_once
     def backward(ctx: Any, *upstreams: Tensor | None) -> tuple[Any, ...]:
         return None, *ctx.step.backward(ctx, *upstreams)

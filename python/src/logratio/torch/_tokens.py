@@ -10,13 +10,13 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.autograd.function import once_differentiable
 
 from .._abi import TokenLogprobsArgs, TokenLogprobsBackwardArgs
 from .._options import positive, token_options
 from ._arrays import absent, check_tensors, new, run
-from ._inplace import check_fresh, check_writable, overwritten
+from ._inplace import check_fresh, check_writable, overwritten, untraced
 from ._operator import Inputs, Operator, Outputs
+from ._upstream import differentiable_once
 
 _OPTIONS = "int ignore_index, float temperature, float softcap, int vocab"
 _KEPT = ("kept_offsets", "kept_ids")
@@ -119,7 +119,7 @@ def _gradients(ctx: Any, upstreams: tuple[Tensor | None, ...], inplace: bool) ->
     return gradient, *[None] * (len(_FORWARD.names) - 1)
 
 
-@once_differentiable
+@differentiable_once
 def _backward(ctx: Any, *upstreams: Tensor | None) -> tuple[Any, ...]:
     return _gradients(ctx, upstreams, inplace=False)
 
@@ -137,9 +137,15 @@ class _InPlace(torch.autograd.Function):
         return outputs
 
     @staticmethod
-    @once_differentiable
+    @differentiable_once
     def backward(ctx: Any, *upstreams: Tensor | None) -> tuple[Any, ...]:
         return _gradients(ctx, upstreams, inplace=True)
+
+
+@untraced
+def _write_over(inputs: tuple[Any, ...]) -> tuple[Tensor, ...]:
+    check_writable("logits", inputs[0])
+    return _InPlace.apply(*inputs)
 
 
 def token_logprobs(
@@ -226,8 +232,7 @@ def token_logprobs(
         positive("vocab", vocab),
     )
     if inplace and logits.requires_grad and torch.is_grad_enabled():
-        check_writable("logits", logits)
-        outputs = _InPlace.apply(*inputs)
+        outputs = _write_over(inputs)
     else:
         outputs = _FORWARD.op(*inputs)
     shapes = {"logp": of_labels, "outside": ()}

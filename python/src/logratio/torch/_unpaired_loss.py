@@ -5,13 +5,13 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 from torch import Tensor
-from torch.autograd.function import once_differentiable
 
 from .._abi import UnpairedLossArgs
 from .._losses import LossLike, decode
 from ._arrays import check_tensors, figures_dtype, new, new_gradient, run
 from ._losses import single_loss
 from ._operator import Inputs, Operator, Outputs
+from ._upstream import differentiable_once
 
 _TENSORS = ("policy_logps", "reference_logps", "chosen", "kl_policy_logps", "kl_reference_logps")
 _ARGUMENTS = (
@@ -76,7 +76,7 @@ def _setup(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, ...]) -> Non
     ctx.save_for_backward(*tensors)
 
 
-@once_differentiable
+@differentiable_once
 def _backward(ctx: Any, grad_loss: Tensor | None, *_: None) -> tuple[Any, ...]:
     gradients = (None, None)
     if grad_loss is not None:

@@ -79,7 +79,7 @@ _STEP = Step(
     "unpaired_step",
     "Tensor logits, Tensor labels, Tensor chosen, Tensor? mask, Tensor? reference_logps, "
     "Tensor? reference_token_logps, Tensor? kl_policy_logps, Tensor? kl_reference_logps, "
-    "Tensor? weights, Tensor? cu_seqlens, Tensor? grad_loss, str wanted, str loss, str reduction, "
+    "Tensor? weights, Tensor? cu_seqlens, Tensor? grad_loss, str wanted, bool private, str loss, str reduction, "
     "int ignore_index, float temperature, float softcap, int vocab",
     logits=("logits",),
     memory=_memory,

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import wraps
+from typing import Any
+
 import torch
 from torch import Tensor
 
@@ -20,7 +24,10 @@ def expected_upstream(grad_loss: float | Tensor | None, like: Tensor) -> Tensor 
 
 
 def at_upstream(
-    gradients: list[Tensor], upstream: Tensor | None, expected: Tensor | None
+    gradients: list[Tensor],
+    upstream: Tensor | None,
+    expected: Tensor | None,
+    is_private: bool,
 ) -> list[Tensor | None]:
     """Gradients for `upstream`, of gradients that were computed for `expected`.
 
@@ -30,6 +37,7 @@ def at_upstream(
     Args:
         upstream: of a loss, or one number per row of the gradients; None is no gradient at all.
         expected: as many numbers; None is 1.
+        is_private: whether nobody else has the gradients.
     """
     if upstream is None:
         return [None] * len(gradients)
@@ -38,11 +46,11 @@ def at_upstream(
         factor = factor.unsqueeze(-1)
     if type(upstream) is not Tensor:  # traced: no value is known, and nothing may be overwritten
         return [(gradient * factor).to(gradient.dtype) for gradient in gradients]
-    if _is_retained():
+    if not is_private or _is_retained():
         return [gradient.clone().mul_(factor) for gradient in gradients]
     if upstream.is_cpu and bool((factor == 1).all()):
         return gradients
-    # Nobody else has this memory, so the change need not be seen by the saved tensors.
+    # Nobody else has this memory, so that the change need not be seen by the saved tensors.
     return [gradient.data.mul_(factor) for gradient in gradients]
 
 
@@ -57,3 +65,35 @@ def _ratio(upstream: Tensor, expected: Tensor) -> Tensor:
 
 def _is_retained() -> bool:
     return torch._C._autograd._get_current_graph_task_keep_graph()
+
+
+class _Undifferentiable(torch.autograd.Function):
+    """Hands gradients on; their own gradient is an error, instead of a zero."""
+
+    @staticmethod
+    def forward(ctx: Any, *gradients: Tensor | None) -> tuple[Tensor | None, ...]:
+        return tuple(None if x is None else x.view_as(x) for x in gradients)
+
+    @staticmethod
+    def backward(ctx: Any, *_: Tensor | None) -> None:
+        raise RuntimeError("gradients of logratio's operations have no gradient of their own")
+
+
+def differentiable_once(backward: Callable[..., tuple[Any, ...]]) -> Callable[..., tuple[Any, ...]]:
+    """A backward function whose results cannot be differentiated.
+
+    torch's once_differentiable says so only where an upstream gradient requires one itself; these
+    gradients are functions of the logits whatever the upstream is.
+    """
+
+    @wraps(backward)
+    def wrapper(ctx: Any, *upstreams: Tensor | None) -> tuple[Any, ...]:
+        with torch.no_grad():
+            gradients = backward(ctx, *upstreams)
+        if not torch.is_grad_enabled():
+            return gradients
+        return _Undifferentiable.apply(
+            *(None if x is None else x.detach().requires_grad_() for x in gradients)
+        )
+
+    return wrapper
