@@ -11,7 +11,7 @@ import textwrap
 from collections.abc import Callable
 from copy import copy
 from dataclasses import dataclass, field, replace
-from math import isfinite
+from math import isfinite, log
 from types import SimpleNamespace
 from typing import Any
 
@@ -84,7 +84,7 @@ class Case:
 def cases() -> list[Case]:
     found = []
     for name in LOSSES:
-        options = {"loss_type": [name]}
+        options: dict[str, Any] = {"loss_type": [name]}
         if name in SMOOTHED:
             options["label_smoothing"] = 0.1
         case = Case(name, options)
@@ -123,10 +123,16 @@ def cases() -> list[Case]:
         fails = name == "hinge"
         found.append(Case(f"{name}-wpo", options, fails=fails))
         found.append(Case(f"{name}-wpo-ld", options | {"ld_alpha": 0.3}, fails=fails))
-    mixed = {"loss_type": ["sigmoid", "bco_pair", "sft"], "loss_weights": [0.8, 0.2, 1.0]}
+    mixed: dict[str, Any] = {
+        "loss_type": ["sigmoid", "bco_pair", "sft"],
+        "loss_weights": [0.8, 0.2, 1.0],
+    }
     found.append(Case("mpo", mixed))
     found.append(Case("mpo-ld", mixed | {"ld_alpha": 0.5}))
-    ranked = {"loss_type": ["aot", "ipo", "discopop"], "loss_weights": [0.5, -0.25, 2.0]}
+    ranked: dict[str, Any] = {
+        "loss_type": ["aot", "ipo", "discopop"],
+        "loss_weights": [0.5, -0.25, 2.0],
+    }
     found.append(Case("ranked", ranked))
     found.append(Case("tau", {"loss_type": ["discopop"], "discopop_tau": 0.4}))
     found.append(Case("beta", {"loss_type": ["sigmoid_norm"], "beta": 3.0}))
@@ -226,6 +232,7 @@ def run(trainer: Any, options: dict[str, Any], given: Batch) -> Result:
     loss = trainer.compute_loss(Given(leaf.clone()), given.inputs)
     loss.backward()
     metrics = {name: sum(x) / len(x) for name, x in trainer._metrics["train"].items()}
+    assert leaf.grad is not None
     return Result(loss.item(), leaf.grad, metrics)
 
 
@@ -249,7 +256,11 @@ def in_float64() -> type[DPOTrainer]:
 @pytest.fixture(scope="module")
 def trainers(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     folder = tmp_path_factory.mktemp("losses")
-    kinds = {"ours": LogratioDPOTrainer, "theirs": DPOTrainer, "oracle": in_float64()}
+    kinds: dict[str, type] = {
+        "ours": LogratioDPOTrainer,
+        "theirs": DPOTrainer,
+        "oracle": in_float64(),
+    }
     args = harness.config(folder, LogratioDPOConfig)
     trainers = {name: harness.trainer(kind, args) for name, kind in kinds.items()}
     for trainer in trainers.values():
@@ -412,6 +423,7 @@ def check_other(
     loss = formula(logps).mean()
     loss.backward()
     assert error(ours.loss, loss.item()) <= TOLERANCE
+    assert leaf.grad is not None
     assert gradient_error(ours.gradient, leaf.grad) <= TOLERANCE
     beta = options.get("beta", trainers["ours"].unchanged_args.beta)
     margin = beta * logps.margin.mean().item()
@@ -482,3 +494,13 @@ def test_wpo_leaves_sft_as_it_is(trainers: dict[str, Any]) -> None:
         run(trainers["theirs"], weighted, given)
     exact = logps_of(given.logits.double(), given).nll("token").mean().item()
     assert error(run(trainers["ours"], weighted, given).loss, exact) <= TOLERANCE
+
+
+def test_equal_models_have_no_rewards(trainers: dict[str, Any]) -> None:
+    for options in ({}, {"ld_alpha": 0.3}, {"use_weighting": True}):
+        given = batch("plain")
+        ours = run(trainers["ours"], options, replace(given, reference=given.logits))
+        rewards = [x for name, x in ours.metrics.items() if name.startswith("rewards/")]
+        assert rewards == [0.0] * 4
+        if "use_weighting" not in options:
+            assert ours.loss == pytest.approx(log(2), abs=1e-7)

@@ -9,13 +9,15 @@ import torch
 import torch.nn.functional as F
 from accelerate.utils import is_peft_model
 from torch import Tensor, nn
+from transformers import PreTrainedModel
 from trl import DPOConfig, DPOTrainer
 from trl.models.utils import disable_gradient_checkpointing
 from trl.trainer.utils import use_adapter
 
-from ..torch import PreferenceStep, preference_step, sequence_logps, token_logprobs
+from ..torch import PreferenceStep, preference_step
 from ._config import check, losses_of, unseen_divergence
 from ._forward import keep_output_dtype
+from ._reference import answer_logps
 
 _NOT_OF_THE_MODEL = ("completion_mask", "ref_chosen_logps", "ref_rejected_logps")
 _IGNORED = -100
@@ -38,10 +40,14 @@ class LogratioDPOTrainer(DPOTrainer):
             and for settings that cannot be honoured.
     """
 
+    args: DPOConfig
+    model: PreTrainedModel
+    ref_model: PreTrainedModel | None
+
     def __init__(
         self,
-        model: str | nn.Module,
-        ref_model: nn.Module | None = None,
+        model: str | PreTrainedModel,
+        ref_model: PreTrainedModel | None = None,
         args: DPOConfig | None = None,
         *positional: Any,
         **named: Any,
@@ -57,15 +63,16 @@ class LogratioDPOTrainer(DPOTrainer):
     ) -> tuple[Tensor, Tensor]:
         """The reference's log-probabilities of chosen and rejected answers: [P] each, float64."""
         keep_output_dtype(self.accelerator.unwrap_model(model, keep_torch_compile=False))
-        checkpointing = self.args.gradient_checkpointing_kwargs
-        with torch.no_grad(), disable_gradient_checkpointing(self.model, checkpointing):
+        checkpointing = disable_gradient_checkpointing(
+            self.model, self.args.gradient_checkpointing_kwargs
+        )
+        with torch.no_grad(), checkpointing:
             with self._reference_adapter():
                 logits = model(**_model_inputs(inputs)).logits
             labels, mask = _targets(inputs)
-            # In float64, for float32 has steps of 2e-4 at a long answer's log-probability of -3000.
-            token_logps = token_logprobs(logits, labels).double()
-            logps, _ = sequence_logps(token_logps, mask, tail_weight=self._tail_weight)
-        return logps.chunk(2)
+            logps = answer_logps(logits, labels, mask, self._tail_weight, _IGNORED)
+        chosen, rejected = logps.chunk(2)
+        return chosen, rejected
 
     def _compute_loss(
         self, model: nn.Module, inputs: dict[str, Any], return_outputs: bool
@@ -100,7 +107,8 @@ class LogratioDPOTrainer(DPOTrainer):
             aux_loss = self.accelerator.gather_for_metrics(outputs.aux_loss.detach())
             metrics["aux_loss"].append(aux_loss.mean().item())
         self._log_tokens(metrics, step, mask, inputs["attention_mask"])
-        self._log_sequences(metrics, step.logps, reference_logps)
+        # Rounded as the policy's are: equal ones are to have rewards of 0.
+        self._log_sequences(metrics, step.logps, reference_logps.float())
         return (loss, outputs) if return_outputs else loss
 
     @property
