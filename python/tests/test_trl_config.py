@@ -35,8 +35,15 @@ REFUSED = [
     ),
     (
         {"loss_type": "cpo", "nll": "tokens"},
-        r"nll: expected pair or token for cpo, got 'tokens'",
+        r"nll: expected pair or token, got 'tokens'",
     ),
+    ({"beta": 0.0}, r"beta is 0.0, expected a finite number > 0"),
+    (
+        {"loss_type": ["sft", "robust"], "label_smoothing": 0.5},
+        r"label_smoothing is 0.5, expected a number in \[0,0.5\)",
+    ),
+    ({"loss_type": "exo_pair"}, r"label_smoothing is 0.0, expected a number in \(0,0.5\)"),
+    ({"ld_alpha": 1.5}, r"ld_alpha: expected a number in \[0,1\], got 1.5"),
     (
         {"f_divergence_type": "js"},
         r"f_divergence_type: expected reverse_kl or forward_kl or .*, got 'js'",

@@ -504,3 +504,31 @@ def test_equal_models_have_no_rewards(trainers: dict[str, Any]) -> None:
         assert rewards == [0.0] * 4
         if "use_weighting" not in options:
             assert ours.loss == pytest.approx(log(2), abs=1e-7)
+
+
+@pytest.mark.parametrize("name", ["sigmoid", "hinge", "sigmoid_norm"])
+def test_forward_kl_does_not_overflow(name: str, trainers: dict[str, Any]) -> None:
+    # Exponents are clamped at 80, beyond which the gradient is 0; TRL's exp is infinite.
+    options = {"loss_type": [name], "f_divergence_type": "forward_kl"}
+    given = batch("mistaken")
+    theirs, ours = (run(trainers[kind], options, given) for kind in ("theirs", "ours"))
+    assert not isfinite(theirs.loss) or not theirs.gradient.isfinite().all()
+    assert isfinite(ours.loss) and ours.gradient.isfinite().all()
+
+
+@pytest.mark.parametrize("name", ["ipo", "sigmoid_norm"])
+def test_length_is_that_of_predicted_tokens(name: str, trainers: dict[str, Any]) -> None:
+    given = batch("plain")
+    given.inputs["completion_mask"] = given.inputs["attention_mask"]
+    x = logps_of(given.logits.double(), given)
+    chosen = (x.chosen - x.reference_chosen) / x.chosen_counts
+    rejected = (x.rejected - x.reference_rejected) / x.rejected_counts
+    beta = trainers["ours"].unchanged_args.beta
+    if name == "ipo":
+        exact = (chosen - rejected - 1 / (2 * beta)).square().mean().item()
+    else:
+        exact = smoothed(beta * (chosen - rejected), 0).mean().item()
+    options = {"loss_type": [name]}
+    assert error(run(trainers["ours"], options, given).loss, exact) <= TOLERANCE
+    # TRL divides by one token more, the first, which nothing predicts.
+    assert error(run(trainers["theirs"], options, given).loss, exact) > 100 * TOLERANCE

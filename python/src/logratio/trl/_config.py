@@ -7,11 +7,13 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
+import torch
 from trl import DPOConfig
 
 from .._abi import LossKind
 from .._errors import InvalidArgumentError
 from .._losses import LossDescription, losses
+from ..torch import pair_loss
 
 #: Options of losses that DPOConfig lacks; None leaves the loss its own default.
 EXTRA = (
@@ -101,6 +103,8 @@ def check(args: DPOConfig) -> None:
                 f"f_divergence_type: expected reverse_kl for {loss.name}, "
                 f"got {args.f_divergence_type!r}"
             )
+    if args.ld_alpha is not None and not 0 <= args.ld_alpha <= 1:
+        raise InvalidArgumentError(f"ld_alpha: expected a number in [0,1], got {args.ld_alpha}")
     if args.use_liger_kernel:
         raise InvalidArgumentError(
             "use_liger_kernel: expected False, for the loss would be Liger's and not this one"
@@ -109,6 +113,9 @@ def check(args: DPOConfig) -> None:
         raise InvalidArgumentError(
             "padding_free: expected False, for DPOTrainer of TRL 1 pads its batches"
         )
+    for loss, (name, options) in zip(described, losses_of(args)):
+        if loss.kind != LossKind.LR_LOSS_AUXILIARY:
+            _check_values(loss, name, options)
 
 
 def _check_extra(option: str, value: float | str | None, given: list[LossDescription]) -> None:
@@ -122,12 +129,15 @@ def _check_extra(option: str, value: float | str | None, given: list[LossDescrip
     if not having:
         names = ", ".join(loss.name for loss in given)
         raise InvalidArgumentError(f"{option}: expected a loss that has it, got {names}")
-    for loss in having:
-        values = loss.options[option].values
-        if values and value not in values:
-            raise InvalidArgumentError(
-                f"{option}: expected {' or '.join(values)} for {loss.name}, got {value!r}"
-            )
+
+
+def _check_values(loss: LossDescription, name: str, options: dict[str, Any]) -> None:
+    """Asks the library about the options of a loss, for a pair whose log-probabilities are 0."""
+    logp = torch.zeros(1)
+    reference = None if loss.is_reference_free else logp
+    pair_loss(
+        logp, logp, (name, options), reference_chosen=reference, reference_rejected=reference
+    )
 
 
 def losses_of(args: DPOConfig) -> list[tuple[str, dict[str, Any]]]:
