@@ -132,7 +132,7 @@ class Spy:
 def test_gradient_needs_no_second_pass(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     spy = Spy(monkeypatch)
     run(LogratioDPOTrainer, tmp_path, max_steps=3, gradient_accumulation_steps=5)
-    # Of the 12 batches of an epoch the last step has 2.
+    # An epoch has 12 batches, and so its last step 2.
     assert spy.expected == [1 / 5] * 10 + [1 / 2] * 2
     assert spy.upstream == pytest.approx(spy.expected, rel=1e-7)
     assert all(spy.inplace)
