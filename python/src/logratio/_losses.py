@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -45,6 +46,11 @@ class LossDescription:
     @property
     def is_reference_free(self) -> bool:
         return self.kind == LossKind.LR_LOSS_REFERENCE_FREE
+
+    @property
+    def needs_reference(self) -> bool:
+        """Whether it is a paired loss of log-ratios, which takes none only if told so."""
+        return self.kind in (LossKind.LR_LOSS_OF_MARGIN, LossKind.LR_LOSS_OF_LOG_RATIOS)
 
 
 @cache
@@ -98,25 +104,69 @@ def parse(loss: LossLike | Sequence[LossLike]) -> Losses:
 
     Raises InvalidArgumentError for a name or an option that the library does not have.
     """
-    several = [loss] if isinstance(loss, str) or _is_pair(loss) else list(loss)
-    if not several:
-        raise InvalidArgumentError("loss: expected a name, a (name, options) pair or a list of them")
-    options = (LossOptions * len(several))()
-    names, learned = [], {}
-    for struct, one in zip(options, several):
+    several, learned = split(loss)
+    return Losses(*_read(several), learned)
+
+
+def split(
+    loss: LossLike | Sequence[LossLike],
+) -> tuple[list[tuple[str, dict[str, Any]]], dict[str, Any]]:
+    """Losses with their options, None where one is an array, and those arrays by name."""
+    several, learned = [], {}
+    is_one = not isinstance(loss, (list, tuple)) or _is_pair(loss)
+    for one in [loss] if is_one else loss:
+        if not isinstance(one, str) and not _is_pair(one):
+            raise InvalidArgumentError(
+                "loss: expected a name, a (name, options) pair or a list of them"
+            )
         name, given = (one, {}) if isinstance(one, str) else one
-        names.append(name)
+        options = {}
+        for key, value in given.items():
+            is_array = key in LEARNED and not isinstance(value, (int, float))
+            options[key] = None if is_array else value
+            if is_array:
+                learned[key] = value
+        several.append((name, options))
+    return several, learned
+
+
+def encode(several: Sequence[tuple[str, Mapping[str, Any]]], has_reference: bool = True) -> str:
+    """The losses of :func:`split` as text, for operators that take no structs.
+
+    Raises InvalidArgumentError for what :func:`parse` does, and for a loss that needs a reference
+    where there is none.
+    """
+    names, _ = _read(several)
+    for name in names:
+        if losses()[name].needs_reference and not has_reference:
+            raise InvalidArgumentError(
+                f"loss: {name} needs the reference's log-probabilities, or reference_free=True"
+            )
+    return json.dumps(several)
+
+
+@cache
+def decode(text: str) -> Losses:
+    """Losses of a text from :func:`encode`, without their arrays."""
+    return Losses(*_read(json.loads(text)), {})
+
+
+def _read(several: Sequence[tuple[str, Mapping[str, Any]]]) -> tuple[tuple[str, ...], Any]:
+    if not several:
+        raise InvalidArgumentError(
+            "loss: expected a name, a (name, options) pair or a list of them"
+        )
+    structs = (LossOptions * len(several))()
+    for struct, (name, options) in zip(structs, several):
         struct.size = ctypes.sizeof(LossOptions)
         check(library().lr_loss_init(str(name).encode(), struct))
-        for key, value in given.items():
-            if key in LEARNED and not isinstance(value, (int, float)):
-                if len(several) > 1:
-                    raise InvalidArgumentError(
-                        f"{key}: expected a number where there are several losses"
-                    )
-                learned[key] = value
-            _set(struct, name, key, value, is_array=key in learned)
-    return Losses(tuple(names), options, learned)
+        for key, value in options.items():
+            if value is None and len(several) > 1:
+                raise InvalidArgumentError(
+                    f"{key}: expected a number where there are several losses"
+                )
+            _set(struct, name, key, value)
+    return tuple(name for name, _ in several), structs
 
 
 def _is_pair(loss: Any) -> bool:
@@ -128,19 +178,17 @@ def _is_pair(loss: Any) -> bool:
     )
 
 
-def _set(struct: LossOptions, name: str, key: str, value: Any, is_array: bool) -> None:
+def _set(struct: LossOptions, name: str, key: str, value: Any) -> None:
     description = losses()[name]
     option = description.options.get(key)
     if option is None:
         known = ", ".join(description.options) or "none"
         raise InvalidArgumentError(f"{key}: {name} has no such option; it has {known}")
-    if is_array:
+    if value is None:
         return
     if not option.values:
         setattr(struct, key, float(value))
     elif value in option.values:
         setattr(struct, key, option.values.index(value))
     else:
-        raise InvalidArgumentError(
-            f"{key}: expected {' or '.join(option.values)}, got {value!r}"
-        )
+        raise InvalidArgumentError(f"{key}: expected {' or '.join(option.values)}, got {value!r}")
