@@ -152,7 +152,15 @@ def test_compiled_by_inductor() -> None:
 
 def test_changing_options_and_errors_under_compile() -> None:
     def function(x: torch.Tensor, temperature: float, count: float) -> torch.Tensor:
-        step = preference_step(x, LABELS, "sft", temperature=temperature, token_count=count)
+        losses = ["sft", ("simpo", {"beta": temperature, "gamma": count})]
+        step = preference_step(
+            x,
+            LABELS,
+            losses,
+            loss_weights=[1.0, temperature],
+            temperature=temperature,
+            token_count=count,
+        )
         return step.loss
 
     compiled = torch.compile(function, fullgraph=True, backend="aot_eager")

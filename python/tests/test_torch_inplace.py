@@ -71,9 +71,9 @@ def test_a_second_use_is_refused() -> None:
         lambda x: preference_step(x[:2], LABELS[:2], "simpo"),
     ]
     for use in uses:
-        with pytest.raises(ValueError, match="^logits: expected values, got memory"):
+        with pytest.raises(ValueError, match=r"^logits: expected values, got memory"):
             use(logits)
-    with pytest.raises(ValueError, match="^logits: expected values, got memory"):
+    with pytest.raises(ValueError, match=r"^logits: expected values, got memory"):
         preference(logits.detach())
 
 
@@ -96,7 +96,7 @@ def test_halves_of_one_memory() -> None:
         preference_step(half, labels, "simpo").loss.backward()
     close(source.grad, other.grad)
     for half in halves:
-        with pytest.raises(ValueError, match="^logits: expected values, got memory"):
+        with pytest.raises(ValueError, match=r"^logits: expected values, got memory"):
             preference_step(half, LABELS[:2], "simpo", inplace=True)
 
 

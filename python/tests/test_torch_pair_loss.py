@@ -138,6 +138,18 @@ def test_published_values_of_discopop() -> None:
         assert loss.mean().item() == pytest.approx(mean, rel=1e-14)
 
 
+def test_off_and_on_may_be_false_and_true() -> None:
+    inputs = batch(3, torch.float32)
+    for is_on, word in ((True, "on"), (False, "off")):
+        ours = pair_loss(**inputs, loss=("kto_pair", {"detach": is_on})).loss
+        ours.sum().backward()
+        gradient = inputs["policy_chosen"].grad.clone()
+        inputs["policy_chosen"].grad = None
+        pair_loss(**inputs, loss=("kto_pair", {"detach": word})).loss.sum().backward()
+        assert torch.equal(inputs["policy_chosen"].grad, gradient)
+        inputs["policy_chosen"].grad = None
+
+
 def test_rewards_have_no_gradient() -> None:
     inputs = batch(3, torch.float32)
     result = pair_loss(**inputs, loss=("sigmoid", {"beta": 0.3}))

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import ctypes
 from collections.abc import Mapping
+from functools import cache
 from typing import Any, Protocol
 
-from ._abi import Cuda, DLDevice, DLDeviceType, DLTensor
+from ._abi import Cuda, DLDataType, DLDevice, DLDeviceType, DLTensor
 from ._library import check, library
+
+#: Devices whose calls take a stream and a workspace: CUDA's, and the emulator of its kernels.
+QUEUED = (DLDeviceType.kDLCUDA, DLDeviceType.kDLExtDev)
 
 
 class Arrays(Protocol):
@@ -39,15 +43,20 @@ def view(
         dtype: DLPack's type code, and the bits of an element.
         strides: in elements; None is contiguous.
     """
-    tensor = DLTensor()
-    tensor.data = address
-    tensor.device = device
-    tensor.ndim = len(shape)
-    tensor.dtype.code, tensor.dtype.bits, tensor.dtype.lanes = *dtype, 1
-    tensor.shape = (ctypes.c_int64 * len(shape))(*shape)
-    if strides is not None:
-        tensor.strides = (ctypes.c_int64 * len(shape))(*strides)
-    return tensor
+    rank = len(shape)
+    numbers = _numbers(rank)
+    steps = None if strides is None else numbers(*strides)
+    return DLTensor(address, device, rank, _data_type(*dtype), numbers(*shape), steps, 0)
+
+
+@cache
+def _numbers(rank: int) -> type[ctypes.Array[ctypes.c_int64]]:
+    return ctypes.c_int64 * rank
+
+
+@cache
+def _data_type(code: int, bits: int) -> DLDataType:
+    return DLDataType(code, bits, 1)
 
 
 def call(
@@ -75,7 +84,7 @@ def call(
             continue
         tensor = arrays.tensor(name, array)
         setattr(args, name, ctypes.pointer(tensor))
-        if tensor.device.device_type == DLDeviceType.kDLCUDA:
+        if tensor.device.device_type in QUEUED:
             device = tensor.device
     run = getattr(library(), function)
     if device is None:

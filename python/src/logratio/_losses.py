@@ -56,7 +56,7 @@ class LossDescription:
 @cache
 def losses() -> Mapping[str, LossDescription]:
     """All losses, by their names and aliases."""
-    described = {}
+    described: dict[str, LossDescription] = {}
     for number in range(1, library().lr_loss_count() + 1):
         info = LossInfo(size=ctypes.sizeof(LossInfo))
         check(library().lr_loss_describe(number, info))
@@ -112,15 +112,17 @@ def split(
     loss: LossLike | Sequence[LossLike],
 ) -> tuple[list[tuple[str, dict[str, Any]]], dict[str, Any]]:
     """Losses with their options, None where one is an array, and those arrays by name."""
-    several, learned = [], {}
+    several: list[tuple[str, dict[str, Any]]] = []
+    learned: dict[str, Any] = {}
     is_one = not isinstance(loss, (list, tuple)) or _is_pair(loss)
-    for one in [loss] if is_one else loss:
+    losses_given: Any = [loss] if is_one else loss
+    for one in losses_given:
         if not isinstance(one, str) and not _is_pair(one):
             raise InvalidArgumentError(
                 "loss: expected a name, a (name, options) pair or a list of them"
             )
         name, given = (one, {}) if isinstance(one, str) else one
-        options = {}
+        options: dict[str, Any] = {}
         for key, value in given.items():
             is_array = key in LEARNED and not isinstance(value, (int, float))
             options[key] = None if is_array else value
@@ -186,6 +188,8 @@ def _set(struct: LossOptions, name: str, key: str, value: Any) -> None:
         raise InvalidArgumentError(f"{key}: {name} has no such option; it has {known}")
     if value is None:
         return
+    if isinstance(value, bool) and "on" in option.values:
+        value = "on" if value else "off"
     if not option.values:
         setattr(struct, key, float(value))
     elif value in option.values:

@@ -28,7 +28,7 @@ RULES = ("log", "brier", "spherical", "power", "pseudo_spherical")
 NORMALISATIONS = ("selten", "jnw")
 
 #: Names of lr_step_metrics, in its order.
-STEP_METRICS = tuple(name for name, _ in StepMetrics._fields_)
+STEP_METRICS = tuple(field[0] for field in StepMetrics._fields_)
 
 
 def choice(name: str, value: str, values: tuple[str, ...]) -> int:

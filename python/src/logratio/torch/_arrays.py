@@ -5,6 +5,7 @@ from __future__ import annotations
 import ctypes
 from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
+from functools import cache
 
 import torch
 from torch import Tensor
@@ -46,7 +47,7 @@ class TorchArrays:
             raise InvalidArgumentError(f"{name}: expected a tensor without a pending negation")
         return view(
             array.data_ptr(),
-            DLDevice(DEVICES[array.device.type], array.device.index or 0),
+            _device(array.device),
             DTYPES[array.dtype],
             tuple(array.shape),
             array.stride(),
@@ -59,6 +60,11 @@ class TorchArrays:
         # The allocator gives the memory again only to later work of the current stream.
         owner = torch.empty(size, dtype=torch.uint8, device=f"cuda:{device.device_id}")
         return owner, owner.data_ptr()
+
+
+@cache
+def _device(device: torch.device) -> DLDevice:
+    return DLDevice(DEVICES[device.type], device.index or 0)
 
 
 ARRAYS = TorchArrays()

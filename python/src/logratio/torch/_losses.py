@@ -45,7 +45,7 @@ def loss_inputs(
             got = type(parameter).__name__
             raise InvalidArgumentError(f"{name}: expected a number or a tensor, got {got}")
     parameters = {name: _vector(learned.get(name)) for name in LEARNED}
-    return {"loss": _encode(several, has_reference or reference_free), **parameters}
+    return {"loss": _encode(_constants(several), has_reference or reference_free), **parameters}
 
 
 def single_loss(loss: LossLike) -> str:
@@ -54,7 +54,24 @@ def single_loss(loss: LossLike) -> str:
     _check_single(several)
     for name in learned:
         raise InvalidArgumentError(f"{name}: expected a number, got a tensor")
-    return _encode(several)
+    return _encode(_constants(several))
+
+
+def _constants(several: list[tuple[str, dict[str, Any]]]) -> list[tuple[str, dict[str, Any]]]:
+    """The same losses; numbers that torch.compile has made symbols are constants again."""
+    if not torch.compiler.is_compiling():
+        return several
+    return [
+        (
+            name,
+            {
+                # A symbol has no text, and gives one of its value alone by hex().
+                key: float.fromhex(value.hex()) if isinstance(value, float) else value
+                for key, value in options.items()
+            },
+        )
+        for name, options in several
+    ]
 
 
 def _check_single(several: Sequence[Any]) -> None:

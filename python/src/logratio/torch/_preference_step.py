@@ -104,9 +104,9 @@ _STEP = Step(
     "Tensor logits, Tensor labels, Tensor? mask, Tensor? reference_logps, "
     "Tensor? reference_token_logps, Tensor? pair_weights, Tensor? nll_mask, Tensor? cu_seqlens, "
     "Tensor? grad_loss, Tensor? beta, Tensor? beta_kl, Tensor? beta_mix, Tensor? tau, str wanted, "
-    "bool private, str loss, float[]? loss_weights, str wpo, float token_count, str reduction, str align, "
-    "float tail_weight, float keep_fraction, int ignore_index, float temperature, float softcap, "
-    "int vocab",
+    "bool private, str loss, float[]? loss_weights, str wpo, float token_count, str reduction, "
+    "str align, float tail_weight, float keep_fraction, int ignore_index, float temperature, "
+    "float softcap, int vocab",
     logits=("logits",),
     memory=_memory,
     run=_run,
@@ -155,7 +155,7 @@ def preference_step(
         loss: a name of :func:`logratio.losses`; a name and its options, such as
             ``("sigmoid", {"beta": 0.1})``; or a list of them, which add up. The options beta,
             beta_kl, beta_mix and tau of a single loss may be tensors, 0-dim, [1] or [P], and then
-            have gradients.
+            have gradients. torch.compile compiles again for another number, not for another tensor.
         mask: [2P,T], bool, uint8, int32 or int64, or float32 weights: the tokens that count, less
             those whose label is ignore_index. Default: all.
         reference_logps: [2P], any float: the reference's log-probabilities, reduced with the same

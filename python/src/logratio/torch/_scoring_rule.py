@@ -90,6 +90,7 @@ def scoring_rule(
         InvalidArgumentError: (a ValueError) an argument is wrong; the sentence names it.
     """
     check_tensors(logits=logits, labels=labels)
+    expected: Tensor | None
     if isinstance(grad_loss, Tensor) and grad_loss.dim() > 0:
         per_row, expected = True, grad_loss.detach()
     else:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import wraps
 from typing import Any
 
@@ -27,11 +27,11 @@ def expected_upstream(grad_loss: float | Tensor | None, like: Tensor) -> Tensor 
 
 
 def at_upstream(
-    gradients: list[Tensor],
+    gradients: Sequence[Tensor],
     upstream: Tensor | None,
     expected: Tensor | None,
     is_private: bool,
-) -> list[Tensor | None]:
+) -> Sequence[Tensor | None]:
     """Gradients for `upstream`, of gradients that were computed for `expected`.
 
     Where the two are equal the gradients are returned as they are. Otherwise they are scaled where

@@ -48,6 +48,7 @@ public final class TrainOnPairs {
         Engine.getInstance().setRandomSeed(1);
         PreferenceLoss loss = new PreferenceLoss(new Sigmoid(), Backend.cpu());
         PrintedLosses losses = new PrintedLosses();
+        // @start region=sinks
         try (MetricsSink sink =
                 MetricsSink.all(
                         JsonLinesSink.open(folder.resolve("metrics.jsonl")),
@@ -58,6 +59,7 @@ public final class TrainOnPairs {
                     "%.1f %% of a step is the loss; metrics are in %s%n",
                     100 * steps.lossShare(), folder);
         }
+        // @end
         if (!losses.fellEveryEpoch()) {
             throw new IllegalStateException("the loss did not fall in every epoch");
         }
@@ -65,6 +67,7 @@ public final class TrainOnPairs {
     }
 
     private static void train(PreferenceLoss loss, TrainingListener... listeners) throws Exception {
+        // @start region=config
         DefaultTrainingConfig config =
                 new DefaultTrainingConfig(loss)
                         .optDevices(new Device[] {Device.cpu()})
@@ -80,6 +83,7 @@ public final class TrainOnPairs {
                                 new EvaluatorTrainingListener(1),
                                 new LoggingTrainingListener())
                         .addTrainingListeners(listeners);
+        // @end
         try (Model model = Model.newInstance("tiny", Device.cpu())) {
             model.setBlock(languageModel());
             try (Trainer trainer = model.newTrainer(config)) {

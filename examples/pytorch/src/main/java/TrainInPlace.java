@@ -62,6 +62,7 @@ public final class TrainInPlace {
         }
     }
 
+    // @start region=step
     /** One training step; what PyTorch makes on the way is freed at once. */
     private double step(ToDoubleFunction<Tensor> lossAndBackward) {
         try (PointerScope scope = new PointerScope()) {
@@ -79,6 +80,8 @@ public final class TrainInPlace {
                 .backwardInPlace()
                 .loss();
     }
+
+    // @end
 
     /** The same in PyTorch's operations. */
     private double inOperations(Tensor logits) {

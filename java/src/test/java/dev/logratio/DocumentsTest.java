@@ -27,7 +27,20 @@ import java.util.stream.Stream;
 @Tag("build")
 class DocumentsTest {
     private static final Path ROOT = Path.of("..");
+    private static final Path CUDA_EXAMPLE =
+            Path.of("java/src/test/java/dev/logratio/CudaExample.java");
+    private static final Pattern SOURCE = Pattern.compile(".*\\.(java|c|py)");
     private static final Pattern LINK = Pattern.compile("]\\(([^)#]+)[^)]*\\)");
+
+    /** The sources of the examples, without what builds and runs have left there. */
+    private static List<Path> examples() throws IOException {
+        try (Stream<Path> files = Files.walk(ROOT.resolve("examples"))) {
+            return files.map(ROOT::relativize)
+                    .filter(file -> SOURCE.matcher(file.toString()).matches())
+                    .filter(file -> !file.toString().contains("/target/"))
+                    .toList();
+        }
+    }
 
     private static List<Path> documents() throws IOException {
         List<Path> documents = new ArrayList<>(List.of(Path.of("README.md")));
@@ -44,14 +57,14 @@ class DocumentsTest {
     @ParameterizedTest
     @MethodSource("documents")
     void showsCodeThatRuns(Path document) throws IOException {
-        List<String> java = new ArrayList<>(regions("examples/java/src/main/java/Examples.java"));
-        java.addAll(regions("java/src/test/java/dev/logratio/CudaExample.java"));
-        for (String block : blocks(document, "java")) {
-            assertTrue(java.contains(block), () -> document + " shows other code:\n" + block);
+        List<String> shown = new ArrayList<>(regions(CUDA_EXAMPLE));
+        for (Path example : examples()) {
+            shown.addAll(regions(example));
         }
-        List<String> c = regions("examples/c/main.c");
-        for (String block : blocks(document, "c")) {
-            assertTrue(c.contains(block), () -> document + " shows other code:\n" + block);
+        for (String language : List.of("java", "c", "python")) {
+            for (String block : blocks(document, language)) {
+                assertTrue(shown.contains(block), () -> document + " shows other code:\n" + block);
+            }
         }
     }
 
@@ -74,7 +87,8 @@ class DocumentsTest {
         "README.md,java",
         "docs/losses.md,java",
         "docs/gpu.md,java",
-        "docs/c-and-python.md,c"
+        "docs/c-and-python.md,c",
+        "docs/trainers.md,java"
     })
     void hasCode(Path document, String language) throws IOException {
         assertFalse(blocks(document, language).isEmpty());
@@ -95,9 +109,9 @@ class DocumentsTest {
                 .toList();
     }
 
-    private static List<String> regions(String source) throws IOException {
+    private static List<String> regions(Path source) throws IOException {
         return Pattern.compile("(?ms)@start region=[^\n]*\n(.*?)\n[^\n]*@end")
-                .matcher(text(Path.of(source)))
+                .matcher(text(source))
                 .results()
                 .map(region -> region.group(1).stripIndent())
                 .toList();
