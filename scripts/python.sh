@@ -13,7 +13,7 @@ make_environment() {
   no_python=$(lacks_environment)
   if [ -n "$no_python" ]; then
     return
-  elif ! pip_install torch==2.13.0 || ! pip_install pytest numpy tensorboard hypothesis scikit-build-core wheel; then
+  elif ! pip_install torch==2.13.0 || ! pip_install pytest numpy ml_dtypes tensorboard hypothesis scikit-build-core wheel; then
     no_python="pip could not install torch and what the tests need; see $log"
   elif ! pip_install trl==1.13.0 peft --only-binary :all:; then
     no_trl="pip could not install trl and peft; see $log"
@@ -44,7 +44,8 @@ run_python_tests() {
   if ! {
     pack_wheel "$state/wheel" &&
       pip_install --force-reinstall --no-deps "$state"/wheel/*.whl &&
-      HF_HUB_OFFLINE=1 "$state/python/bin/python" -m pytest -q "$root/python/tests" "${without[@]}" \
+      LOGRATIO_EMULATOR=$root/bindings/target/emulator/liblogratio_emulator.so HF_HUB_OFFLINE=1 \
+        "$state/python/bin/python" -m pytest -q "$root/python/tests" "${without[@]}" \
         -o cache_dir="$state/pytest" --junit-xml="$state/python-tests.xml"
   } >"$log" 2>&1; then
     tail -n 40 "$log" >&2

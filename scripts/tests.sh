@@ -23,7 +23,7 @@ run_tests() {
 
 # run_tests_locked SANITIZE REPRODUCE PYTHON [MAVEN-ARGUMENT]...
 run_tests_locked() {
-  local failed=() reports=("bindings/target/ctest.xml=GoogleTest") no_python='' no_trl=''
+  local failed=() reports=("bindings/target/ctest.xml=GoogleTest") no_python='' no_trl='' sanitized
   require_packages tests
   if [ "$3" = yes ]; then
     install_venv
@@ -33,6 +33,10 @@ run_tests_locked() {
   fi
   # Reports of an earlier run must not count.
   rm -rf "$root"/{*,trainers/*}/target/surefire-reports "$root/bindings/target/ctest.xml" "$state"/{sanitize,python-tests}.xml
+  if [ "$1" = yes ]; then
+    build_sanitized_tests >"$state/sanitize.log" 2>&1 &
+    sanitized=$!
+  fi
   echo "logratio: form of the sources" >&2
   check_format >&2 || failed+=("form of the sources (./logratio format)")
   echo "logratio: mvn verify (log: $state/test.log)" >&2
@@ -48,7 +52,7 @@ run_tests_locked() {
   fi
   run_examples || failed+=("examples")
   if [ "$1" = yes ]; then
-    run_sanitized_tests || failed+=("native tests with sanitizers")
+    run_sanitized_tests "$sanitized" || failed+=("native tests with sanitizers")
     reports+=(".logratio/sanitize.xml=GoogleTest with sanitizers")
   fi
   if [ "$3" = yes ] && [ -z "$no_python" ]; then
@@ -68,15 +72,22 @@ run_tests_locked() {
 }
 
 # The native tests once more, with AddressSanitizer and UndefinedBehaviorSanitizer, in a build folder of their own.
-run_sanitized_tests() {
-  local build=$state/sanitized log=$state/sanitize.log generator=()
+# They are compiled beside all that comes before, on what that leaves of the processors.
+build_sanitized_tests() {
+  local build=$state/sanitized generator=()
   [ -e "$build/CMakeCache.txt" ] || ! command -v ninja >/dev/null || generator=(-G Ninja)
+  cmake -S "$root" --preset sanitize -B "$build" "${generator[@]}" &&
+    nice -n 19 cmake --build "$build" --parallel 2
+}
+
+# run_sanitized_tests BUILD: waits for the process that builds them.
+run_sanitized_tests() {
+  local log=$state/sanitize.log
   echo "logratio: native tests with sanitizers (log: $log)" >&2
   if ! {
-    cmake -S "$root" --preset sanitize -B "$build" "${generator[@]}" &&
-      cmake --build "$build" --parallel 2 &&
-      ctest --test-dir "$build" --parallel 2 --output-on-failure --no-tests=error --output-junit "$state/sanitize.xml"
-  } >"$log" 2>&1; then
+    wait "$1" &&
+      ctest --test-dir "$state/sanitized" --parallel 2 --output-on-failure --no-tests=error --output-junit "$state/sanitize.xml"
+  } >>"$log" 2>&1; then
     tail -n 40 "$log" >&2
     echo "logratio: native tests with sanitizers failed; see $log" >&2
     return 1
