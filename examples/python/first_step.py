@@ -9,5 +9,21 @@ step = preference_step(logits, labels, "sigmoid", reference_logps=torch.tensor([
 step.loss.backward()
 # @end
 
+# @start region=info
+import logratio
+
+info = logratio.info()
+print(info.version, info.path, info.instruction_set, info.threads)
+for backend in info.backends:
+    print(backend.name, backend.available, backend.detail)
+# @end
+
+# @start region=errors
+try:
+    preference_step(logits, labels + 2, ("sigmoid", {"beta": 0.2}), reference_free=True)
+except logratio.InvalidArgumentError as error:  # a ValueError; labels[0, 1] is 3
+    print(error)
+# @end
+
 loss, gradient = step.loss.item(), logits.grad[0, 0, 0].item()
 print(f"loss {loss:.4f}, its gradient for the first logit {gradient:.4f}")

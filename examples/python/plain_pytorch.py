@@ -47,9 +47,7 @@ def train_step(model, optimizer, tokens, labels, reference):
     step.loss.backward()
     optimizer.step()
     return step.loss.item()
-
-
-# @end
+    # @end
 
 
 def seconds(run) -> float:
