@@ -80,6 +80,7 @@ public final class TrainInPlace {
                 .backwardInPlace()
                 .loss();
     }
+
     // @end
 
     /** The same in PyTorch's operations. */
