@@ -80,7 +80,6 @@ public final class TrainInPlace {
                 .backwardInPlace()
                 .loss();
     }
-
     // @end
 
     /** The same in PyTorch's operations. */
