@@ -114,7 +114,7 @@ class DocumentsTest {
                 .matcher(text(source))
                 .results()
                 // The formatter has an empty line before a comment that ends a class's region.
-                .map(region -> region.group(1).stripIndent().stripTrailing())
+                .map(region -> region.group(1).stripTrailing().stripIndent())
                 .toList();
     }
 
