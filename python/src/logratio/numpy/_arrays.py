@@ -54,6 +54,8 @@ class NumpyArrays:
 
     def tensor(self, name: str, array: Array) -> DLTensor:
         dtype = _dtype(name, array)
+        if array.flags.c_contiguous and array.flags.aligned:  # an empty array has strides of 0
+            return view(array.ctypes.data, _HOST, dtype, array.shape)
         size = array.dtype.itemsize
         if not array.flags.aligned or any(stride % size for stride in array.strides):
             raise InvalidArgumentError(

@@ -7,6 +7,7 @@ from typing import NamedTuple
 import numpy as np
 
 from .._abi import TokenLogprobsArgs, TokenLogprobsBackwardArgs
+from .._errors import InvalidArgumentError
 from .._options import positive, token_options
 from ._arrays import (
     Array,
@@ -114,6 +115,8 @@ def token_logprobs(
     rows = logits.shape[:-1]
     is_kept = any(array is not None for array in kept.values())
     has_tail = labels.ndim == logits.ndim
+    if grad_tail is not None and not has_tail:
+        raise InvalidArgumentError("grad_tail: expected labels [N,K] or [B,T,K], several per row")
     logp = figures(*labels.shape)
     lse, lse2, entropy, mean_logit = (figures(*rows) for _ in range(4))
     argmax = np.empty(rows, np.int64)
