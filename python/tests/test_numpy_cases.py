@@ -22,10 +22,9 @@ def test_every_case_is_one_of_an_operation() -> None:
     operations = [file.metadata["op"] for file in files.values()]
     assert [op for op in operations if op not in cases.OPERATIONS] == []
     assert len(files) == 63
-    float64_logits = [
-        name for name, file in files.items() if "F64" in map(file.dtypes.get, ("logits", "p_logits"))
-    ]
-    assert float64_logits == []
+    dtypes = [file.dtypes.get(key) for file in files.values() for key in ("logits", "p_logits")]
+    # F64 logits would have to be rounded first.
+    assert set(dtypes) - {None} == {"F32", "BF16", "F16"}
 
 
 def agrees(name: str, file: cases.File, tensors: dict[str, np.ndarray]) -> None:
