@@ -17,12 +17,12 @@ import java.util.stream.Stream;
 import javax.xml.parsers.DocumentBuilderFactory;
 
 /**
- * Counts the tests of a run from the XML that Surefire and CTest wrote, and exits with 1 unless all
- * passed. What has tests but no report counts as one failure, and so does a step that failed while
- * no test did.
+ * Counts the tests of a run from the XML that Surefire, CTest and pytest wrote, and exits with 1
+ * unless all passed. What has tests but no report counts as one failure, and so does a step that
+ * failed while no test did.
  *
- * <p>Arguments: the project's root, then FILE=LABEL for every report of CTest, relative to the
- * root, and the name of every step that failed.
+ * <p>Arguments: the project's root, then FILE=LABEL for every report of CTest and pytest, relative
+ * to the root, and the name of every step that failed.
  */
 class TestReport {
     private static final List<String> MODULES =

@@ -26,6 +26,13 @@ install_packages() {
   apt-get -q update && apt-get -q -y --no-install-recommends install "$@" </dev/null
 }
 
+# What `test --all` likes to have, and goes without where it cannot be installed.
+install_venv() {
+  ! python3 -c 'import ensurepip, venv' 2>/dev/null && [ "$(id -u)" -eq 0 ] && command -v apt-get >/dev/null || return 0
+  echo "logratio: installing python3-venv (log: $state/packages.log)" >&2
+  install_packages python3-venv >"$state/packages.log" 2>&1 || true
+}
+
 # The Debian packages of what is not found, on one line.
 missing_packages() {
   local packages=()

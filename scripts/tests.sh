@@ -2,10 +2,11 @@
 # Sourced by the launcher. Runs every test of every module and counts what the test frameworks reported.
 
 run_tests() {
-  local sanitize=no reproduce=no seed=()
+  local sanitize=no reproduce=no python=no seed=()
   while [ $# -gt 0 ]; do
     case $1 in
-      --all | --sanitize) sanitize=yes ;;
+      --all) sanitize=yes python=yes ;;
+      --sanitize) sanitize=yes ;;
       --reproducible) reproduce=yes ;;
       --seed)
         [[ ${2:-} =~ ^-?[0-9]+$ ]] || fail "--seed takes a whole number, not '${2:-}'" 2
@@ -17,20 +18,30 @@ run_tests() {
     shift
   done
   find_jdk
-  with_lock run_tests_locked "$sanitize" "$reproduce" "${seed[@]}"
+  with_lock run_tests_locked "$sanitize" "$reproduce" "$python" "${seed[@]}"
 }
 
-# run_tests_locked SANITIZE REPRODUCE [MAVEN-ARGUMENT]...
+# run_tests_locked SANITIZE REPRODUCE PYTHON [MAVEN-ARGUMENT]...
 run_tests_locked() {
-  local failed=() native=("bindings/target/ctest.xml=GoogleTest")
+  local failed=() reports=("bindings/target/ctest.xml=GoogleTest") no_python='' no_trl='' sanitized
   require_packages tests
+  if [ "$3" = yes ]; then
+    install_venv
+    make_environment
+    # For tests in Java that ask a Python package whether it can read what they wrote.
+    [ -n "$no_python" ] || export LOGRATIO_PYTHON=$state/python/bin/python
+  fi
   # Reports of an earlier run must not count.
-  rm -rf "$root"/{*,trainers/*}/target/surefire-reports "$root/bindings/target/ctest.xml" "$state/sanitize.xml"
+  rm -rf "$root"/{*,trainers/*}/target/surefire-reports "$root/bindings/target/ctest.xml" "$state"/{sanitize,python-tests}.xml
+  if [ "$1" = yes ]; then
+    build_sanitized_tests >"$state/sanitize.log" 2>&1 &
+    sanitized=$!
+  fi
   echo "logratio: form of the sources" >&2
   check_format >&2 || failed+=("form of the sources (./logratio format)")
   echo "logratio: mvn verify (log: $state/test.log)" >&2
   # The style is looked at after it: a bad word shall not keep tests of other modules from running.
-  if ! run_maven -Pexamples "${@:3}" -Dcheckstyle.skip -fae verify >"$state/test.log" 2>&1; then
+  if ! run_maven -Pexamples "${@:4}" -Dcheckstyle.skip -fae verify >"$state/test.log" 2>&1; then
     grep -E '^\[ERROR\]|^The following tests FAILED|^[[:space:]]+[0-9]+ - .*\(Failed|\[  FAILED  \]' "$state/test.log" | head -n 60 >&2 || true
     echo "logratio: mvn verify failed; see $state/test.log" >&2
     failed+=("mvn verify")
@@ -41,8 +52,12 @@ run_tests_locked() {
   fi
   run_examples || failed+=("examples")
   if [ "$1" = yes ]; then
-    run_sanitized_tests || failed+=("native tests with sanitizers")
-    native+=(".logratio/sanitize.xml=GoogleTest with sanitizers")
+    run_sanitized_tests "$sanitized" || failed+=("native tests with sanitizers")
+    reports+=(".logratio/sanitize.xml=GoogleTest with sanitizers")
+  fi
+  if [ "$3" = yes ] && [ -z "$no_python" ]; then
+    run_python_tests || failed+=("Python tests")
+    reports+=(".logratio/python-tests.xml=Python")
   fi
   if [ "$2" = yes ]; then
     echo "logratio: two builds give the same jars (log: $state/reproducible.log)" >&2
@@ -51,19 +66,28 @@ run_tests_locked() {
       failed+=("reproducible jars")
     fi
   fi
-  "$jdk/bin/java" "$root/scripts/TestReport.java" "$root" "${native[@]}" "${failed[@]}"
+  [ -z "$no_python" ] || echo "Python: not run ($no_python)"
+  [ -z "$no_python$no_trl" ] || echo "TRL: not run (${no_trl:-$no_python})"
+  "$jdk/bin/java" "$root/scripts/TestReport.java" "$root" "${reports[@]}" "${failed[@]}"
 }
 
 # The native tests once more, with AddressSanitizer and UndefinedBehaviorSanitizer, in a build folder of their own.
-run_sanitized_tests() {
-  local build=$state/sanitized log=$state/sanitize.log generator=()
+# They are compiled beside all that comes before, on what that leaves of the processors.
+build_sanitized_tests() {
+  local build=$state/sanitized generator=()
   [ -e "$build/CMakeCache.txt" ] || ! command -v ninja >/dev/null || generator=(-G Ninja)
+  cmake -S "$root" --preset sanitize -B "$build" "${generator[@]}" &&
+    nice -n 19 cmake --build "$build" --parallel 2
+}
+
+# run_sanitized_tests BUILD: waits for the process that builds them.
+run_sanitized_tests() {
+  local log=$state/sanitize.log
   echo "logratio: native tests with sanitizers (log: $log)" >&2
   if ! {
-    cmake -S "$root" --preset sanitize -B "$build" "${generator[@]}" &&
-      cmake --build "$build" --parallel 2 &&
-      ctest --test-dir "$build" --parallel 2 --output-on-failure --no-tests=error --output-junit "$state/sanitize.xml"
-  } >"$log" 2>&1; then
+    wait "$1" &&
+      ctest --test-dir "$state/sanitized" --parallel 2 --output-on-failure --no-tests=error --output-junit "$state/sanitize.xml"
+  } >>"$log" 2>&1; then
     tail -n 40 "$log" >&2
     echo "logratio: native tests with sanitizers failed; see $log" >&2
     return 1

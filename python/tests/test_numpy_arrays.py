@@ -1,10 +1,13 @@
-"""What arrays may be, and what is returned."""
+"""Arrays of every layout, values by formula, and what is refused."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
 import numpy as np
 import pytest
-
+from logratio import InvalidArgumentError
 from logratio.numpy import (
     divergence,
     pair_loss,
@@ -16,126 +19,147 @@ from logratio.numpy import (
     unpaired_step,
 )
 
-RANDOM = np.random.default_rng(3)
-LOGITS = RANDOM.standard_normal((4, 3, 7)).astype(np.float32)
-LABELS = RANDOM.integers(0, 7, (4, 3))
-MASK = np.asarray([[1, 1, 0], [0, 1, 1], [1, 0, 1], [1, 1, 1]], bool)
-CHOSEN = np.asarray([True, False, False, True])
-REFERENCE = RANDOM.standard_normal((4, 3)) - 2
+RANDOM = np.random.default_rng(1)
+LOGITS = RANDOM.normal(0, 2, (4, 6, 11)).astype(np.float32)
+LABELS = RANDOM.integers(0, 11, (4, 6))
 
 
-@pytest.mark.parametrize("dtype", ["float32", "float16"])
-def test_figures_are_float64_and_gradients_the_logits(dtype: str) -> None:
-    logits = LOGITS.astype(dtype)
-    token = token_logprobs(logits, LABELS, grad_logp=REFERENCE)
-    step = preference_step(logits, LABELS, ("simpo", {"beta": np.float32(2)}), mask=MASK)
-    rows = logits[:, 0]
-    apart = divergence(rows, rows + 1, "l2")
-    rule = scoring_rule(logits, LABELS, "brier")
-    for logit_gradient in (token.grad_logits, step.grad_logits, apart.grad_q_logits):
-        assert logit_gradient.dtype == dtype
-    for array in (token.logp, token.lse, token.entropy, step.losses, step.grad_beta, rule.values):
-        assert array.dtype == np.float64
-    assert token.argmax.dtype == np.int64 and token.tail is None and token.outside is None
-    assert all(isinstance(x, float) for x in (step.loss, apart.loss, rule.loss))
+def log_softmax(x: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+    x = x.astype(np.float64)
+    return x - np.log(np.exp(x).sum(-1, keepdims=True))
 
 
-def test_gradients_that_are_not_wanted_are_none() -> None:
-    logps, rows = REFERENCE[:, 0], LOGITS[:, 0]
-    results = [
-        token_logprobs(LOGITS, LABELS),
-        sequence_logps(REFERENCE, MASK),
-        pair_loss(logps, logps, "dlrml", reference_free=True, grad=False),
-        unpaired_loss(logps, logps, CHOSEN, "kto", grad=False),
-        preference_step(LOGITS, LABELS, ("simpo", {"beta": np.ones(2)}), grad=False),
-        unpaired_step(LOGITS, LABELS, CHOSEN, "kto", reference_logps=logps, grad=False),
-        divergence(rows, rows, "l2", grad=False),
-        scoring_rule(LOGITS, LABELS, "log", grad=False),
-    ]
-    for result in results:
-        gradients = {k: x for k, x in result._asdict().items() if k.startswith("grad_")}
-        assert gradients and all(gradient is None for gradient in gradients.values())
-    detached = divergence(rows, rows + 1, "js", detach="p")
-    assert detached.grad_p_logits is None and detached.grad_q_logits is not None
+def sigmoid(x: Any) -> Any:
+    return 1 / (1 + np.exp(-x))
 
 
-def test_views_give_the_bits_of_copies_and_are_not_written() -> None:
-    memory = np.full((3, 5, 9), np.nan, np.float32)
-    logits = memory.transpose(1, 0, 2)[:4, ::-1, 1:8]
-    logits[...] = LOGITS
-    labels = np.asfortranarray(LABELS.astype(np.int32))
-    mask = np.repeat(MASK, 2, 1).astype(np.uint8)[:, ::2]
-    weights = np.broadcast_to(np.float32(2), 2)
-    before = memory.copy()
-    memory.flags.writeable = False
-    reference = REFERENCE[::-1].copy()[::-1]
-    arguments = {"reference_token_logps": reference, "pair_weights": weights, "grad_loss": 2}
-    viewed = preference_step(logits, labels, "sigmoid", mask=mask, **arguments)
-    plain = preference_step(
-        LOGITS,
-        LABELS,
+def test_views_are_read_where_they_lie() -> None:
+    whole = np.zeros((4, 9, 11), np.float32)
+    whole[:, 1:7] = LOGITS
+    of_view = token_logprobs(whole[:, 1:7], LABELS[::-1][::-1])
+    expected = np.take_along_axis(log_softmax(LOGITS), LABELS[..., None], -1)[..., 0]
+    np.testing.assert_allclose(of_view.logp, expected, rtol=1e-5)
+    backwards = token_logprobs(LOGITS[::-1], LABELS[::-1])
+    np.testing.assert_array_equal(backwards.logp[::-1], of_view.logp)
+
+
+def test_lists_are_arrays() -> None:
+    of_lists = pair_loss(
+        [-1.0, -2.5],
+        [-2.0, -2.0],
         "sigmoid",
-        mask=MASK,
-        reference_token_logps=REFERENCE,
-        pair_weights=np.asarray([2.0, 2.0]),
-        grad_loss=np.asarray([2.0]),
+        reference_chosen=[-1.5, -2.0],
+        reference_rejected=[-2.0, -3.0],
     )
-    assert viewed.loss == plain.loss and viewed.metrics == plain.metrics
-    np.testing.assert_array_equal(viewed.grad_logits, plain.grad_logits)
-    np.testing.assert_array_equal(memory, before)
+    margin = 0.1 * np.array([0.5 - 0.0, -0.5 - 1.0])
+    np.testing.assert_allclose(of_lists.loss, np.log1p(np.exp(-margin)), rtol=1e-12)
+    np.testing.assert_allclose(of_lists.grad_policy_chosen, -0.05 * sigmoid(-margin), rtol=1e-12)
+    np.testing.assert_array_equal(of_lists.grad_policy_chosen, -of_lists.grad_policy_rejected)
+    assert of_lists.grad_beta is None
 
 
-@pytest.mark.parametrize("dtype", [bool, np.uint8, np.int32, np.int64, np.float32])
-def test_masks_of_every_dtype(dtype: type) -> None:
-    got = sequence_logps(REFERENCE, MASK.astype(dtype), grad_logps=np.ones(4))
-    np.testing.assert_allclose(got.logps, (REFERENCE * MASK).sum(1), rtol=1e-14)
-    np.testing.assert_array_equal(got.counts, MASK.sum(1))
-    np.testing.assert_array_equal(got.grad_token_logps, MASK)
-
-
-def test_ml_dtypes_bfloat16_is_the_float32_of_its_bits() -> None:
-    bfloat16 = pytest.importorskip("ml_dtypes").bfloat16
-    logits = LOGITS.astype(bfloat16)
-    half = token_logprobs(logits, LABELS, grad_logp=REFERENCE.astype(bfloat16))
-    full = token_logprobs(
-        logits.astype(np.float32),
-        LABELS,
-        grad_logp=REFERENCE.astype(bfloat16).astype(np.float32),
-    )
-    np.testing.assert_allclose(half.logp, full.logp, rtol=1e-6)
-    assert half.grad_logits.dtype == bfloat16
-    np.testing.assert_allclose(
-        half.grad_logits.astype(np.float32), full.grad_logits, rtol=2**-8, atol=1e-6
-    )
-
-
-def test_an_empty_batch() -> None:
-    nothing = np.empty(0)
-    pairs = pair_loss(nothing, nothing, "simpo")
-    assert pairs.loss.shape == pairs.grad_policy_chosen.shape == (0,)
-    step = preference_step(np.empty((0, 3, 7), np.float32), np.empty((0, 3), np.int64), "simpo")
-    assert step.loss == 0 and step.grad_logits.shape == (0, 3, 7)
-    assert set(step.metrics.values()) == {0}
-
-
-def test_unpaired_loss_is_its_formula() -> None:
-    policy, reference = RANDOM.standard_normal((2, 4))
-    kl_policy, kl_reference = np.asarray([1.0, 2.0]), np.asarray([0.5, 0.5])
-    got = unpaired_loss(
+def test_kto_by_its_formula() -> None:
+    policy, reference = RANDOM.normal(-9, 2, 6), RANDOM.normal(-9, 2, 6)
+    chosen = np.array([1, 0, 1, 1, 0, 0], bool)
+    kl_policy, kl_reference = np.array([-8.0, -7.0]), np.array([-9.5, -8.0])
+    result = unpaired_loss(
         policy,
         reference,
-        CHOSEN,
-        ("kto", {"beta": 0.3, "desirable_weight": 1.5}),
+        chosen,
+        ("kto", {"beta": 0.3, "undesirable_weight": 0.5}),
         kl_policy_logps=kl_policy,
         kl_reference_logps=kl_reference,
     )
-    # https://arxiv.org/abs/2402.01306, equation 8, with KTO's KL of 1.
-    side = np.where(CHOSEN, 1, -1)
-    sigmoid = 1 / (1 + np.exp(-side * 0.3 * (policy - reference - 1)))
-    weight = np.where(CHOSEN, 1.5, 1)
-    assert got.kl == 1
-    np.testing.assert_allclose(got.loss, weight * (1 - sigmoid), rtol=1e-14)
-    np.testing.assert_allclose(got.rewards, 0.3 * (policy - reference), rtol=1e-14)
-    gradient = -side * weight * 0.3 * sigmoid * (1 - sigmoid) / 4
-    np.testing.assert_allclose(got.grad_policy_logps, gradient, rtol=1e-13)
-    np.testing.assert_allclose(got.grad_reference_logps, -gradient, rtol=1e-13)
+    kl = max(0, (kl_policy - kl_reference).mean())
+    ratio = policy - reference
+    x = 0.3 * np.where(chosen, ratio - kl, kl - ratio)
+    weight = np.where(chosen, 1, 0.5)
+    assert result.kl == pytest.approx(kl, rel=1e-12)
+    np.testing.assert_allclose(result.loss, weight * (1 - sigmoid(x)), rtol=1e-12)
+    np.testing.assert_allclose(result.rewards, 0.3 * ratio, rtol=1e-12)
+    slope = -weight * sigmoid(x) * sigmoid(-x) * 0.3 * np.where(chosen, 1, -1) / 6
+    np.testing.assert_allclose(result.grad_policy_logps, slope, rtol=1e-12)
+    np.testing.assert_allclose(result.grad_reference_logps, -slope, rtol=1e-12)
+
+
+def test_half_precision_gradients_have_the_logits_dtype() -> None:
+    single = scoring_rule(LOGITS[0], LABELS[0], "brier")
+    half = scoring_rule(LOGITS[0].astype(np.float16), LABELS[0], "brier")
+    assert half.grad_logits is not None and half.grad_logits.dtype == np.float16
+    np.testing.assert_allclose(half.grad_logits, single.grad_logits, atol=2e-3)
+
+
+def test_without_gradient_there_is_none() -> None:
+    with_it = preference_step(LOGITS, LABELS, "sigmoid", reference_free=True)
+    without = preference_step(LOGITS, LABELS, "sigmoid", reference_free=True, grad=False)
+    assert without.grad_logits is None and with_it.grad_logits is not None
+    assert without.metrics["grad_norm"] == 0 and with_it.metrics["grad_norm"] > 0
+    assert without.loss == with_it.loss
+    assert token_logprobs(LOGITS, LABELS).grad_logits is None
+    assert sequence_logps(np.ones((2, 3)), np.ones((2, 3), bool)).grad_token_logps is None
+
+
+def test_the_gradient_of_a_step_by_differences() -> None:
+    reference = RANDOM.normal(-12, 1, 4)
+
+    def loss(x: np.ndarray[Any, Any]) -> float:
+        logps = np.take_along_axis(log_softmax(x), LABELS[..., None], -1)[..., 0].sum(1) - reference
+        return float(np.log1p(np.exp(-0.2 * (logps[:2] - logps[2:]))).mean())
+
+    step = preference_step(LOGITS, LABELS, ("sigmoid", {"beta": 0.2}), reference_logps=reference)
+    assert step.loss == pytest.approx(loss(LOGITS), rel=1e-6)
+    gradient = step.grad_logits
+    assert gradient is not None
+    for at in [(0, 0, 0), (1, 5, 10), (2, 3, 4), (3, 1, 7)]:
+        up, down = LOGITS.astype(np.float64), LOGITS.astype(np.float64)
+        up[at] += 1e-5
+        down[at] -= 1e-5
+        assert gradient[at] == pytest.approx((loss(up) - loss(down)) / 2e-5, rel=1e-4, abs=1e-7)
+
+
+def test_parameters_as_arrays() -> None:
+    step = preference_step(
+        LOGITS, LABELS, ("sigmoid", {"beta": np.array([0.1, 0.3])}), reference_free=True
+    )
+    first = preference_step(LOGITS, LABELS, ("sigmoid", {"beta": 0.1}), reference_free=True)
+    assert step.losses[0] == first.losses[0]
+    assert step.grad_parameters["beta"].shape == (2,)
+
+
+@pytest.mark.parametrize(
+    ("call", "sentence"),
+    [
+        (
+            lambda: token_logprobs(LOGITS.astype(">f4"), LABELS),
+            "logits: expected a float, an integer or a mask in this machine's byte order, got >f4",
+        ),
+        (lambda: token_logprobs(LOGITS.astype(np.float64), LABELS), "logits"),
+        (lambda: token_logprobs(np.asfortranarray(LOGITS), LABELS), "logits"),
+        (lambda: token_logprobs(LOGITS[0, 0], LABELS), "logits: expected an array of at least 2"),
+        (lambda: token_logprobs(LOGITS, LABELS + 6), "labels"),
+        (lambda: token_logprobs(LOGITS, LABELS, vocab=0), "vocab: expected a number > 0, got 0"),
+        (lambda: preference_step(LOGITS, LABELS, "sigmoid"), "needs the reference's"),
+        (
+            lambda: preference_step(
+                LOGITS, LABELS, "sigmoid", reference_logps=np.zeros(4), reference_free=True
+            ),
+            "reference_free: expected False",
+        ),
+        (
+            lambda: preference_step(LOGITS, LABELS, ["sft", "simpo"], loss_weights=[1]),
+            "loss_weights: expected one per loss, 2, got 1",
+        ),
+        (lambda: preference_step(LOGITS, LABELS, ("simpo", {"tau": 1})), "tau: simpo has no such"),
+        (lambda: pair_loss([1.0], [1.0], ["simpo", "cpo"]), "loss: expected one loss, got 2"),
+        (lambda: unpaired_step(LOGITS, LABELS, None, "kto"), "chosen: expected an array, got None"),
+        (lambda: unpaired_step(LOGITS, LABELS, np.ones(4, bool), "kto"), "reference"),
+        (lambda: divergence(LOGITS[0], LOGITS[1], "kl"), "divergence: expected sce or"),
+        (lambda: scoring_rule(LOGITS, LABELS, "log", epsilon=1), "epsilon"),
+        (lambda: sequence_logps([[1.0]], [[True]], align="left"), "align: expected completion or"),
+    ],
+)
+def test_mistakes_are_named(call: Callable[[], object], sentence: str) -> None:
+    with pytest.raises(InvalidArgumentError) as raised:
+        call()
+    assert sentence in str(raised.value)
+    assert "\n" not in str(raised.value)

@@ -32,7 +32,8 @@ class Info:
 
 def version() -> str:
     """The library's version, such as ``"0.1.0"``."""
-    return library().lr_version().decode()
+    text: bytes = library().lr_version()
+    return text.decode()
 
 
 def info() -> Info:

@@ -46,7 +46,8 @@ def library() -> ctypes.CDLL:
 
 def last_error() -> str:
     """The last error of the calling thread, in the library's words."""
-    return library().lr_last_error().decode()
+    text: bytes = library().lr_last_error()
+    return text.decode()
 
 
 def check(status: int) -> None:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import ctypes
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, TypeVar
 
 from ._abi import DivergenceOptions, RuleOptions, SequenceOptions, StepMetrics, TokenOptions
 from ._errors import InvalidArgumentError
@@ -26,6 +27,8 @@ DIVERGENCE_REDUCTIONS = ("mean", "sum")
 DETACHED = ("none", "p", "q")
 RULES = ("log", "brier", "spherical", "power", "pseudo_spherical")
 NORMALISATIONS = ("selten", "jnw")
+
+_Struct = TypeVar("_Struct", bound=ctypes.Structure)
 
 #: Names of lr_step_metrics, in its order.
 STEP_METRICS = tuple(field[0] for field in StepMetrics._fields_)
@@ -81,10 +84,10 @@ def rule_options(given: Mapping[str, Any]) -> RuleOptions:
     return _struct(RuleOptions, given, rule=RULES, normalisation=NORMALISATIONS)
 
 
-def _struct(kind: type[Any], given: Mapping[str, Any], **choices: tuple[str, ...]) -> Any:
+def _struct(kind: type[_Struct], given: Mapping[str, Any], **choices: tuple[str, ...]) -> _Struct:
     """A struct of options by their names; what is named in `choices` is given as text."""
     struct = kind()
-    for name, _ in kind._fields_:
+    for name, *_ in kind._fields_:
         if name in choices:
             setattr(struct, name, choice(name, given[name], choices[name]))
         elif name != "reserved":

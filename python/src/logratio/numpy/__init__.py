@@ -1,35 +1,31 @@
-"""The operations on NumPy arrays, on the CPU: values and gradients are returned.
+"""The operations on NumPy arrays, with values and gradients returned.
 
-Without autograd, a gradient is computed along with the values. An operation that ends in a loss
-returns its gradients for the upstream ``grad_loss``, whose default is that of the mean loss, unless
-``grad=False`` is given; :func:`token_logprobs` and :func:`sequence_logps` return one where an
-upstream gradient is given.
-
-Arrays are read as they lie in memory, of any strides, but native byte order; logits have a
-contiguous last dimension. float16, float32 and, for all but logits, float64 are taken, and
-``ml_dtypes.bfloat16``. The gradient of logits has their dtype; all other figures are float64. A
-name, an option and its default are those of the command ``logratio eval``.
+Lists are taken as arrays; arrays are not copied, whatever their strides. Figures come back in
+float64, and the gradient of logits in their dtype.
 """
 
 from __future__ import annotations
 
 try:
-    import numpy as _numpy  # noqa: F401
+    import numpy  # noqa: F401
 except ModuleNotFoundError as error:
     if error.name != "numpy":
         raise
     raise ModuleNotFoundError(
-        "logratio.numpy needs NumPy, which pip install numpy installs", name="numpy"
-    ) from error
+        "logratio.numpy needs NumPy: pip install numpy", name="numpy"
+    ) from None
 
-from ._divergence import Divergence, divergence
-from ._pair_loss import PairLoss, pair_loss
-from ._preference_step import PreferenceStep, preference_step
-from ._scoring_rule import ScoringRule, scoring_rule
-from ._sequence_logps import SequenceLogps, sequence_logps
-from ._token_logprobs import TokenLogprobs, token_logprobs
-from ._unpaired_loss import UnpairedLoss, unpaired_loss
-from ._unpaired_step import UnpairedStep, unpaired_step
+from ._rows import Divergence, ScoringRule, divergence, scoring_rule
+from ._sequences import (
+    PairLoss,
+    SequenceLogps,
+    UnpairedLoss,
+    pair_loss,
+    sequence_logps,
+    unpaired_loss,
+)
+from ._steps import PreferenceStep, UnpairedStep, preference_step, unpaired_step
+from ._tokens import TokenLogprobs, token_logprobs
 
 __all__ = [
     "Divergence",

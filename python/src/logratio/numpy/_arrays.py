@@ -3,149 +3,101 @@
 from __future__ import annotations
 
 import ctypes
-from collections.abc import Mapping, Sequence
-from numbers import Integral, Real
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, DTypeLike, NDArray
 
-from .._abi import DLDataTypeCode, DLDevice, DLDeviceType, DLTensor
+from .._abi import DLDataTypeCode, DLDevice, DLDeviceType, DLTensor, StepMetrics
 from .._call import call, view
 from .._errors import InvalidArgumentError
+from .._options import STEP_METRICS
 
-#: An array whose dtype the docstrings tell, which for bfloat16 is none of NumPy's own.
 Array = NDArray[Any]
-Float64s = NDArray[np.float64]
-Int64s = NDArray[np.int64]
 
-#: DLPack's type code and the bits of the dtypes that the C functions may take, by NumPy's kind and
-#: size. Widths matter alone: int64 is long here and long long elsewhere.
+#: DLPack's type code and the bits of the dtypes that the C functions may take, by their names:
+#: bfloat16 is a dtype of packages such as ml_dtypes.
 _DTYPES = {
-    ("f", 8): (DLDataTypeCode.kDLFloat, 64),
-    ("f", 4): (DLDataTypeCode.kDLFloat, 32),
-    ("f", 2): (DLDataTypeCode.kDLFloat, 16),
-    ("i", 8): (DLDataTypeCode.kDLInt, 64),
-    ("i", 4): (DLDataTypeCode.kDLInt, 32),
-    ("u", 1): (DLDataTypeCode.kDLUInt, 8),
-    ("b", 1): (DLDataTypeCode.kDLBool, 8),
+    "float64": (DLDataTypeCode.kDLFloat, 64),
+    "float32": (DLDataTypeCode.kDLFloat, 32),
+    "float16": (DLDataTypeCode.kDLFloat, 16),
+    "bfloat16": (DLDataTypeCode.kDLBfloat, 16),
+    "int64": (DLDataTypeCode.kDLInt, 64),
+    "int32": (DLDataTypeCode.kDLInt, 32),
+    "uint8": (DLDataTypeCode.kDLUInt, 8),
+    "bool": (DLDataTypeCode.kDLBool, 8),
 }
-_BFLOAT16 = (DLDataTypeCode.kDLBfloat, 16)
-
-_DEFAULT_NONE = ("vocab", "token_count")
-
-_HOST = DLDevice(DLDeviceType.kDLCPU, 0)
-
-
-def _dtype(name: str, array: Array) -> tuple[int, int]:
-    # ml_dtypes need not be imported to know its bfloat16, whose kind is none of a float.
-    dtype = array.dtype
-    is_bfloat16 = dtype.name == "bfloat16"
-    known = _BFLOAT16 if is_bfloat16 else _DTYPES.get((dtype.kind, dtype.itemsize))
-    if known is None:
-        raise InvalidArgumentError(f"{name}: expected a float, an integer or a mask, got {dtype}")
-    if not dtype.isnative:
-        raise InvalidArgumentError(f"{name}: expected native byte order, got {dtype.str}")
-    return known
+_CPU = DLDevice(DLDeviceType.kDLCPU, 0)
 
 
 class NumpyArrays:
-    """Arrays by their address and strides; all of them lie in the host's memory."""
+    """Arrays by their address and strides. They lie in the CPU's memory, always."""
 
     def tensor(self, name: str, array: Array) -> DLTensor:
-        dtype = _dtype(name, array)
-        if array.flags.c_contiguous and array.flags.aligned:  # an empty array has strides of 0
-            return view(array.ctypes.data, _HOST, dtype, array.shape)
-        size = array.dtype.itemsize
-        if not array.flags.aligned or any(stride % size for stride in array.strides):
+        dtype = array.dtype
+        if dtype.name not in _DTYPES or not dtype.isnative:
             raise InvalidArgumentError(
-                f"{name}: expected elements at multiples of their {size} bytes"
+                f"{name}: expected a float, an integer or a mask in this machine's byte order, "
+                f"got {dtype}"
             )
-        strides = tuple(stride // size for stride in array.strides)
-        return view(array.ctypes.data, _HOST, dtype, array.shape, strides)
+        if any(step % dtype.itemsize for step in array.strides):
+            raise InvalidArgumentError(f"{name}: expected strides of whole elements")
+        strides = tuple(step // dtype.itemsize for step in array.strides)
+        return view(array.ctypes.data, _CPU, _DTYPES[dtype.name], array.shape, strides)
 
     def stream(self, device: DLDevice) -> int | None:
-        raise NotImplementedError("NumPy has no arrays on a device")
+        raise AssertionError("NumPy has no streams")
 
     def workspace(self, device: DLDevice, size: int) -> tuple[Any, int]:
-        raise NotImplementedError("NumPy has no arrays on a device")
+        raise AssertionError("NumPy has no device memory")
 
 
 _ARRAYS = NumpyArrays()
 
 
 def run(function: str, args: ctypes.Structure, arrays: Mapping[str, Array | None]) -> None:
-    """Runs a C function on arrays by the names of its struct's fields; None is an absent one.
-
-    Raises InvalidArgumentError for what the library finds wrong.
-    """
+    """Runs a C function on arrays, by the names of its struct's fields; None is an absent one."""
     call(function, args, _ARRAYS, arrays)
 
 
-def figures(*shape: int) -> Float64s:
-    """Memory for figures that are as many as rows or fewer."""
-    return np.empty(shape, np.float64)
+def given(**arrays: ArrayLike | None) -> dict[str, Array | None]:
+    """Arrays by name: themselves where they are arrays, new ones of lists, None where absent."""
+    return {name: None if array is None else np.asarray(array) for name, array in arrays.items()}
 
 
-def gradient_of(logits: Array) -> Array:
-    """Contiguous memory for the gradient of logits, of their dtype."""
-    return np.empty(logits.shape, logits.dtype)
+def required(name: str, array: ArrayLike | None, least: int = 1) -> Array:
+    """An array that has to be there, of at least so many dimensions."""
+    if array is None:
+        raise InvalidArgumentError(f"{name}: expected an array, got None")
+    as_array = np.asarray(array)
+    if as_array.ndim < least:
+        raise InvalidArgumentError(
+            f"{name}: expected an array of at least {least} dimensions, got {as_array.ndim}"
+        )
+    return as_array
 
 
-def check_arrays(required: Sequence[str], arrays: Mapping[str, object]) -> None:
-    """Checks that arrays are such; only one that is not required may be None.
-
-    Raises InvalidArgumentError for a list or a scalar, whose dtype would be a guess, and for a
-    masked array, whose mask nothing here would read.
-    """
-    for name, array in arrays.items():
-        if array is None and name not in required:
-            continue
-        if not isinstance(array, np.ndarray) or isinstance(array, np.ma.MaskedArray):
-            raise InvalidArgumentError(f"{name}: expected an array, got {type(array).__name__}")
+def new(shape: int | tuple[int, ...], dtype: DTypeLike = np.float64) -> Array:
+    """Memory for an output."""
+    return np.empty(shape, dtype)
 
 
-def check_numbers(integers: Mapping[str, object], reals: Mapping[str, object]) -> None:
-    """Checks options that are numbers, or None where that is the default.
-
-    Raises InvalidArgumentError for what is none.
-    """
-    for kind, article, options in ((Integral, "an integer", integers), (Real, "a number", reals)):
-        for name, value in options.items():
-            is_default = value is None and name in _DEFAULT_NONE
-            if not is_default and not isinstance(value, kind):
-                got = type(value).__name__
-                raise InvalidArgumentError(f"{name}: expected {article}, got {got}")
+def gradient_of(array: Array) -> Array:
+    """Contiguous memory for the gradient of an array, of its dtype."""
+    return np.empty(array.shape, array.dtype)
 
 
-def length(name: str, array: Array) -> int:
-    """The first dimension of an array; raises InvalidArgumentError for one without dimensions."""
-    if array.ndim == 0:
-        raise InvalidArgumentError(f"{name}: expected an array with a dimension, got a scalar")
-    return int(array.shape[0])
+def upstream(grad_loss: ArrayLike | None) -> Array | None:
+    """The upstream gradient of a loss, [1]; None is 1."""
+    return None if grad_loss is None else np.asarray(grad_loss, np.float64).reshape(1)
 
 
-def sequence_count(name: str, array: Array, cu_seqlens: Array | None) -> int:
+def sequence_count(array: Array, cu_seqlens: Array | None) -> int:
     """How many sequences there are: as many as the array has rows, or cu_seqlens ends."""
-    if cu_seqlens is None:
-        return length(name, array)
-    return max(0, length("cu_seqlens", cu_seqlens) - 1)
+    return len(array) if cu_seqlens is None else max(0, cu_seqlens.size - 1)
 
 
-def vector(name: str, parameter: Any) -> Array:
-    """An array of a parameter that may also be a number: [1] of that, or of a 0-dim array.
-
-    Raises InvalidArgumentError for what is neither.
-    """
-    if isinstance(parameter, Real):
-        return np.full(1, parameter, np.float64)
-    if not isinstance(parameter, np.ndarray):
-        got = type(parameter).__name__
-        raise InvalidArgumentError(f"{name}: expected a number or an array, got {got}")
-    check_arrays([name], {name: parameter})
-    return parameter.reshape(1) if parameter.ndim == 0 else parameter
-
-
-def upstream(grad_loss: float | Array | None) -> Array | None:
-    """The upstream gradient of a loss that is one number: [1], or None for 1."""
-    return None if grad_loss is None else vector("grad_loss", grad_loss)
+def metrics_of(memory: StepMetrics, without: tuple[str, ...] = ()) -> dict[str, float]:
+    """The figures of a step by name; the loss is returned by itself."""
+    return {name: getattr(memory, name) for name in STEP_METRICS if name not in ("loss", *without)}

@@ -129,8 +129,8 @@ public abstract sealed class ExternalLoss extends Loss
 
     /**
      * Returns what the last call measured, under TRL's names ({@link
-     * dev.logratio.trainers.metrics.StepValues}). {@code grad_norm} is among them where that
-     * call computed a gradient.
+     * dev.logratio.trainers.metrics.StepValues}). {@code grad_norm} is among them where that call
+     * computed a gradient.
      *
      * @return by name, unmodifiable; empty before the first call
      */

@@ -14,8 +14,9 @@ import java.util.Objects;
  * {@code logits/chosen}, {@code logits/rejected}, {@code entropy} and {@code mean_token_accuracy}.
  *
  * <p>Two mean something of this library's own. {@code grad_norm} is the norm of the logits'
- * gradient; a trainer that logs the norm of its parameters' gradient by this name, as TRL does, puts
- * that in its place. {@code nonfinite} counts the infinite and NaN values in losses and gradient.
+ * gradient; a trainer that logs the norm of its parameters' gradient by this name, as TRL does,
+ * puts that in its place. {@code nonfinite} counts the infinite and NaN values in losses and
+ * gradient.
  *
  * <p>Maps are new ones in a fixed order; a trainer adds its learning rate, KTO's {@code kl} and the
  * like to them.

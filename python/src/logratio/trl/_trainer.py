@@ -1,0 +1,193 @@
+"""TRL's DPOTrainer with the loss, its gradient and its metrics from this library."""
+
+from __future__ import annotations
+
+from contextlib import nullcontext
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from accelerate.utils import is_peft_model
+from torch import Tensor, nn
+from transformers import PreTrainedModel
+from trl import DPOConfig, DPOTrainer
+from trl.models.utils import disable_gradient_checkpointing
+from trl.trainer.utils import use_adapter
+
+from ..torch import PreferenceStep, preference_step
+from ._config import check, losses_of, unseen_divergence
+from ._forward import keep_output_dtype
+from ._reference import answer_logps
+
+_NOT_OF_THE_MODEL = ("completion_mask", "ref_chosen_logps", "ref_rejected_logps")
+_IGNORED = -100
+
+
+class LogratioDPOTrainer(DPOTrainer):
+    """TRL's ``DPOTrainer`` on this library's ``preference_step``.
+
+    It takes what ``DPOTrainer`` takes and logs the same keys. ``args`` may be a ``DPOConfig``, for
+    TRL's losses, or a :class:`~logratio.trl.LogratioDPOConfig`, for every paired loss.
+
+    In training, the gradient is written over the logits, which are bfloat16 in a bf16 run; the
+    reference model runs first, so that its logits are gone when the policy's come. Evaluation and
+    ``return_outputs=True`` leave the logits as the model gave them.
+
+    Rewards are logged with ``args.beta`` whatever the loss.
+
+    Raises:
+        ValueError: for a loss that is not a paired one, for an option that none of the losses has,
+            and for settings that cannot be honoured.
+    """
+
+    args: DPOConfig
+    model: PreTrainedModel
+    ref_model: PreTrainedModel | None
+
+    def __init__(
+        self,
+        model: str | PreTrainedModel,
+        ref_model: PreTrainedModel | None = None,
+        args: DPOConfig | None = None,
+        *positional: Any,
+        **named: Any,
+    ) -> None:
+        if args is not None:
+            check(args)
+        with nullcontext() if args is None else unseen_divergence(args):
+            super().__init__(model, ref_model, args, *positional, **named)
+        self.f_divergence_type = self.args.f_divergence_type
+
+    def compute_ref_log_probs(
+        self, model: nn.Module, inputs: dict[str, Any]
+    ) -> tuple[Tensor, Tensor]:
+        """The reference's log-probabilities of chosen and rejected answers: [P] each, float64."""
+        keep_output_dtype(self.accelerator.unwrap_model(model, keep_torch_compile=False))
+        checkpointing = disable_gradient_checkpointing(
+            self.model, self.args.gradient_checkpointing_kwargs
+        )
+        with torch.no_grad(), checkpointing:
+            with self._reference_adapter():
+                logits = model(**_model_inputs(inputs)).logits
+            labels, mask = _targets(inputs)
+            logps = answer_logps(logits, labels, mask, self._tail_weight, _IGNORED)
+        chosen, rejected = logps.chunk(2)
+        return chosen, rejected
+
+    def _compute_loss(
+        self, model: nn.Module, inputs: dict[str, Any], return_outputs: bool
+    ) -> Tensor | tuple[Tensor, Any]:
+        if self.precompute_ref_logps:
+            reference = inputs["ref_chosen_logps"], inputs["ref_rejected_logps"]
+        else:
+            reference_model = self.model if self.ref_model is None else self.ref_model
+            reference = self.compute_ref_log_probs(reference_model, inputs)
+        reference_logps = torch.cat(reference)
+
+        keep_output_dtype(self.accelerator.unwrap_model(model, keep_torch_compile=False))
+        router = {"output_router_logits": True} if self.aux_loss_enabled else {}
+        outputs = model(**_model_inputs(inputs), **router)
+        labels, mask = _targets(inputs)
+        step = preference_step(
+            outputs.logits,
+            labels,
+            losses_of(self.args),
+            mask=mask,
+            reference_logps=reference_logps,
+            loss_weights=self.loss_weights,
+            tail_weight=self._tail_weight,
+            wpo=self.use_weighting,
+            grad_loss=self._upstream(),
+            inplace=not return_outputs,
+        )
+        loss = step.loss
+        metrics = self._metrics["train" if self.model.training else "eval"]
+        if self.aux_loss_enabled:
+            loss = loss + self.router_aux_loss_coef * outputs.aux_loss
+            aux_loss = self.accelerator.gather_for_metrics(outputs.aux_loss.detach())
+            metrics["aux_loss"].append(aux_loss.mean().item())
+        self._log_tokens(metrics, step, mask, inputs["attention_mask"])
+        # Rounded as the policy's are: equal ones are to have rewards of 0.
+        self._log_sequences(metrics, step.logps, reference_logps.float())
+        return (loss, outputs) if return_outputs else loss
+
+    @property
+    def _tail_weight(self) -> float:
+        return 1.0 if self.ld_alpha is None else self.ld_alpha
+
+    def _reference_adapter(self) -> Any:
+        """The adapter of the reference where the policy's own model is the reference's, too."""
+        if self.ref_model is not None or not is_peft_model(self.model):
+            return nullcontext()
+        model = self.accelerator.unwrap_model(self.model)
+        return use_adapter(model, adapter_name="ref" if "ref" in model.peft_config else None)
+
+    def _upstream(self) -> float:
+        """The gradient that backward will bring to the loss, so that it need not be scaled."""
+        scaler = self.accelerator.scaler
+        scale = 1.0 if scaler is None else scaler.get_scale()
+        return scale / getattr(self, "current_gradient_accumulation_steps", 1)
+
+    def _log_tokens(
+        self,
+        metrics: dict[str, list[float]],
+        step: PreferenceStep,
+        mask: Tensor,
+        attention_mask: Tensor,
+    ) -> None:
+        """Logs means over the tokens of all processes, which one call gathers as sums."""
+        chosen, rejected = mask.double().sum(1).view(2, -1).sum(1)
+        own = step.metrics
+        sums = torch.stack(
+            (
+                chosen,
+                rejected,
+                own["entropy"] * (chosen + rejected),
+                own["logits_chosen"] * chosen,
+                own["logits_rejected"] * rejected,
+                own["token_accuracy"] * chosen,
+                attention_mask.sum().double(),
+            )
+        )
+        sums = self.accelerator.gather_for_metrics(sums[None]).sum(0).tolist()
+        chosen, rejected, entropy, logits_chosen, logits_rejected, correct, tokens = sums
+        if self.model.training:
+            self._total_train_tokens += int(tokens) // self._tp_size
+        metrics["entropy"].append(_ratio(entropy, chosen + rejected))
+        metrics["num_tokens"] = [self._total_train_tokens]
+        metrics["logits/chosen"].append(_ratio(logits_chosen, chosen))
+        metrics["logits/rejected"].append(_ratio(logits_rejected, rejected))
+        metrics["mean_token_accuracy"].append(_ratio(correct, chosen))
+
+    def _log_sequences(
+        self, metrics: dict[str, list[float]], logps: Tensor, reference_logps: Tensor
+    ) -> None:
+        """Logs means over the pairs of all processes, which one call gathers."""
+        chosen, rejected = (self.beta * (logps - reference_logps)).chunk(2)
+        figures = {
+            "rewards/chosen": chosen,
+            "rewards/rejected": rejected,
+            "rewards/accuracies": (chosen > rejected).float(),
+            "rewards/margins": chosen - rejected,
+            "logps/chosen": logps.chunk(2)[0],
+            "logps/rejected": logps.chunk(2)[1],
+        }
+        gathered = self.accelerator.gather(torch.stack(tuple(figures.values()), 1))
+        for name, mean in zip(figures, gathered.mean(0).tolist()):
+            metrics[name].append(mean)
+
+
+def _model_inputs(inputs: dict[str, Any]) -> dict[str, Any]:
+    of_the_model = {name: x for name, x in inputs.items() if name not in _NOT_OF_THE_MODEL}
+    return of_the_model | {"use_cache": False}
+
+
+def _targets(inputs: dict[str, Any]) -> tuple[Tensor, Tensor]:
+    """The next token at each position, and which of them count; none follows the last position."""
+    mask = F.pad(inputs["completion_mask"][:, 1:], (0, 1))
+    labels = F.pad(inputs["input_ids"][:, 1:], (0, 1), value=_IGNORED)
+    return labels.masked_fill(mask == 0, _IGNORED), mask
+
+
+def _ratio(total: float, count: float) -> float:
+    return total / count if count else 0.0

@@ -1,0 +1,41 @@
+"""Runs in one process of several: the folder, its file of figures, steps to accumulate."""
+
+from __future__ import annotations
+
+import json
+import sys
+from itertools import product
+from pathlib import Path
+
+import datasets
+import trl_harness as harness
+from trl import DPOTrainer
+
+from logratio.trl import LogratioDPOTrainer
+
+KINDS = {"theirs": DPOTrainer, "ours": LogratioDPOTrainer}
+
+
+def main(folder: str, figures: str, accumulation: str) -> None:
+    datasets.disable_progress_bars()
+    found = {}
+    for (name, kind), bf16 in product(KINDS.items(), (False, True)):
+        args = harness.config(
+            folder,
+            max_steps=6,
+            gradient_accumulation_steps=int(accumulation),
+            eval_strategy="steps",
+            eval_steps=3,
+            bf16=bf16,
+        )
+        # Seven pairs in batches of three: the processes share the last batch unevenly.
+        trainer = harness.trainer(kind, args, eval_dataset=harness.pairs(7, seed=2))
+        trainer.train()
+        found[name + "_bf16" * bf16] = harness.history(trainer)
+    found["processes"] = trainer.accelerator.num_processes
+    if trainer.accelerator.is_main_process:
+        Path(figures).write_text(json.dumps(found))
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
