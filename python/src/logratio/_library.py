@@ -23,7 +23,7 @@ def library() -> ctypes.CDLL:
     named = os.environ.get("LOGRATIO_LIBRARY")
     path = Path(named) if named else CARRIED
     if not path.is_file():
-        origin = "LOGRATIO_LIBRARY names" if named else "this installation lacks"
+        origin = "LOGRATIO_LIBRARY names" if named else "this installation should have"
         raise UnavailableError(f"{origin} {path}, which is not there")
     try:
         opened = ctypes.CDLL(str(path))
