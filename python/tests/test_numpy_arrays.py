@@ -82,6 +82,42 @@ def test_kto_by_its_formula() -> None:
     np.testing.assert_allclose(result.grad_reference_logps, -slope, rtol=1e-12)
 
 
+def test_an_option_that_is_a_scalar_of_numpy() -> None:
+    """A scalar is no array to be learned, and no reason to fall back on the default."""
+    logps, chosen = np.array([-3.0, -4.0]), np.array([True, False])
+    for beta in (0.5, np.float32(0.5), np.array(0.5)):
+        result = unpaired_loss(logps, 0 * logps, chosen, ("kto", {"beta": beta}))
+        np.testing.assert_array_equal(result.rewards, 0.5 * logps)
+        step = unpaired_step(
+            LOGITS[:2], LABELS[:2], chosen, ("bco", {"beta": beta}), reference_logps=0 * logps
+        )
+        np.testing.assert_array_equal(step.rewards, 0.5 * step.logps)
+
+
+@pytest.mark.parametrize("dtype", [bool, np.uint8, np.int32, np.int64, np.float32])
+def test_masks_of_every_dtype(dtype: type) -> None:
+    mask, logps = LABELS % 2, RANDOM.normal(-2, 1, LABELS.shape)
+    result = sequence_logps(logps, mask.astype(dtype), grad_logps=np.ones(4))
+    np.testing.assert_allclose(result.logps, (logps * mask).sum(1), rtol=1e-14)
+    np.testing.assert_array_equal(result.counts, mask.sum(1))
+    np.testing.assert_array_equal(result.grad_token_logps, mask)
+
+
+def test_an_empty_batch() -> None:
+    pairs = pair_loss(np.empty(0), np.empty(0), "simpo")
+    assert pairs.loss.shape == pairs.grad_policy_chosen.shape == (0,)
+    step = preference_step(np.empty((0, 3, 7), np.float32), np.empty((0, 3), np.int64), "simpo")
+    assert step.loss == 0 and step.grad_logits is not None and step.grad_logits.shape == (0, 3, 7)
+    assert set(step.metrics.values()) == {0}
+
+
+def test_inputs_are_not_written() -> None:
+    logits, labels = LOGITS.copy(), LABELS.copy()
+    logits.flags.writeable = labels.flags.writeable = False
+    preference_step(logits, labels, "sigmoid", reference_free=True)
+    np.testing.assert_array_equal(logits, LOGITS)
+
+
 def test_half_precision_gradients_have_the_logits_dtype() -> None:
     single = scoring_rule(LOGITS[0], LABELS[0], "brier")
     half = scoring_rule(LOGITS[0].astype(np.float16), LABELS[0], "brier")

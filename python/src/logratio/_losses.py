@@ -191,7 +191,10 @@ def _set(struct: LossOptions, name: str, key: str, value: Any) -> None:
     if isinstance(value, bool) and "on" in option.values:
         value = "on" if value else "off"
     if not option.values:
-        setattr(struct, key, float(value))
+        try:
+            setattr(struct, key, float(value))
+        except (TypeError, ValueError):
+            raise InvalidArgumentError(f"{key}: expected a number, got {value!r}") from None
     elif value in option.values:
         setattr(struct, key, option.values.index(value))
     else:

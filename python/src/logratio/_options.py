@@ -91,5 +91,14 @@ def _struct(kind: type[_Struct], given: Mapping[str, Any], **choices: tuple[str,
         if name in choices:
             setattr(struct, name, choice(name, given[name], choices[name]))
         elif name != "reserved":
-            setattr(struct, name, given[name])
+            _set_number(struct, name, given[name])
     return struct
+
+
+def _set_number(struct: ctypes.Structure, name: str, value: Any) -> None:
+    """Sets a field; raises InvalidArgumentError for a value that is not of its kind of number."""
+    try:
+        setattr(struct, name, value)
+    except TypeError:
+        expected = "a number" if isinstance(getattr(struct, name), float) else "an integer"
+        raise InvalidArgumentError(f"{name}: expected {expected}, got {value!r}") from None

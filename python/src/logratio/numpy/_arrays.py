@@ -41,8 +41,12 @@ class NumpyArrays:
                 f"{name}: expected a float, an integer or a mask in this machine's byte order, "
                 f"got {dtype}"
             )
-        if any(step % dtype.itemsize for step in array.strides):
-            raise InvalidArgumentError(f"{name}: expected strides of whole elements")
+        if not array.flags.aligned or any(step % dtype.itemsize for step in array.strides):
+            raise InvalidArgumentError(
+                f"{name}: expected elements at multiples of their {dtype.itemsize} bytes"
+            )
+        if array.flags.c_contiguous:  # an empty array has strides of 0
+            return view(array.ctypes.data, _CPU, _DTYPES[dtype.name], array.shape)
         strides = tuple(step // dtype.itemsize for step in array.strides)
         return view(array.ctypes.data, _CPU, _DTYPES[dtype.name], array.shape, strides)
 
@@ -63,19 +67,33 @@ def run(function: str, args: ctypes.Structure, arrays: Mapping[str, Array | None
 
 def given(**arrays: ArrayLike | None) -> dict[str, Array | None]:
     """Arrays by name: themselves where they are arrays, new ones of lists, None where absent."""
-    return {name: None if array is None else np.asarray(array) for name, array in arrays.items()}
+    return {name: None if x is None else as_array(name, x) for name, x in arrays.items()}
+
+
+def as_array(name: str, value: ArrayLike) -> Array:
+    """The array itself, or a new one of a number or of a list of numbers.
+
+    Raises InvalidArgumentError for what holds no numbers, and for a masked array, whose mask
+    nothing here would read.
+    """
+    array = np.asarray(value)
+    if isinstance(value, np.ma.MaskedArray) or array.dtype.kind in "OSU":
+        got = type(value).__name__
+        raise InvalidArgumentError(f"{name}: expected an array of numbers, got {got}")
+    return array
 
 
 def required(name: str, array: ArrayLike | None, least: int = 1) -> Array:
     """An array that has to be there, of at least so many dimensions."""
     if array is None:
         raise InvalidArgumentError(f"{name}: expected an array, got None")
-    as_array = np.asarray(array)
-    if as_array.ndim < least:
+    result = as_array(name, array)
+    if result.ndim < least:
+        dimensions = "dimension" if least == 1 else "dimensions"
         raise InvalidArgumentError(
-            f"{name}: expected an array of at least {least} dimensions, got {as_array.ndim}"
+            f"{name}: expected an array of at least {least} {dimensions}, got {result.ndim}"
         )
-    return as_array
+    return result
 
 
 def new(shape: int | tuple[int, ...], dtype: DTypeLike = np.float64) -> Array:
@@ -90,7 +108,16 @@ def gradient_of(array: Array) -> Array:
 
 def upstream(grad_loss: ArrayLike | None) -> Array | None:
     """The upstream gradient of a loss, [1]; None is 1."""
-    return None if grad_loss is None else np.asarray(grad_loss, np.float64).reshape(1)
+    if grad_loss is None:
+        return None
+    array = vector("grad_loss", grad_loss)
+    return array.astype(np.float64) if array.dtype.kind == "i" else array
+
+
+def vector(name: str, value: ArrayLike) -> Array:
+    """An array with a dimension, [1] where it is a number."""
+    array = as_array(name, value)
+    return array.reshape(1) if array.ndim == 0 else array
 
 
 def sequence_count(array: Array, cu_seqlens: Array | None) -> int:

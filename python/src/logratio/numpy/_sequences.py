@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
-import numpy as np
 from numpy.typing import ArrayLike
 
 from .._abi import PairLossArgs, SequenceLogpsArgs, UnpairedLossArgs
 from .._errors import InvalidArgumentError
 from .._losses import LEARNED, LossLike, Losses, parse
 from .._options import sequence_options
-from ._arrays import Array, given, new, required, run, sequence_count
+from ._arrays import Array, as_array, given, new, required, run, sequence_count, vector
 
 
 class SequenceLogps(NamedTuple):
@@ -186,7 +185,7 @@ def unpaired_loss(
         policy_logps: [B], any float.
         reference_logps: [B], any float.
         chosen: [B], bool or uint8: whether an example is a desirable one.
-        loss: its name, or its name and options.
+        loss: its name, or its name and options, which are numbers.
         kl_policy_logps: [C] with kl_reference_logps: [C], any float, of kto: its KL is the mean of
             their differences, at least 0 and without a gradient; 0 without them.
         grad_loss: [B], any float: the upstream gradient; default 1/B.
@@ -197,7 +196,7 @@ def unpaired_loss(
     kto is from https://arxiv.org/abs/2402.01306, bco from https://arxiv.org/abs/2404.04656 and
     apo_zero_unpaired from https://arxiv.org/abs/2408.06266.
     """
-    losses = one_loss(loss)
+    losses = unpaired(loss)
     policy = required("policy_logps", policy_logps)
     inputs = given(
         policy_logps=policy,
@@ -221,6 +220,16 @@ def one_loss(loss: LossLike) -> Losses:
     return losses
 
 
+def unpaired(loss: LossLike) -> Losses:
+    """Reads a loss of examples, whose options are all numbers; one may be a scalar of NumPy."""
+    losses = one_loss(loss)
+    for name, value in losses.learned.items():
+        if as_array(name, value).ndim:
+            raise InvalidArgumentError(f"{name}: expected a number, got an array")
+        setattr(losses.options[0], name, float(value))
+    return losses
+
+
 def check_reference(losses: Losses, reference_free: bool, *references: Array | None) -> None:
     """Raises InvalidArgumentError for a reference beside reference_free, or for lack of one."""
     has_reference = any(reference is not None for reference in references)
@@ -237,8 +246,7 @@ def check_reference(losses: Losses, reference_free: bool, *references: Array | N
 
 def learned_arrays(losses: Losses) -> dict[str, Array]:
     """The parameters that are arrays, [1] or [P]; one without dimensions becomes [1]."""
-    arrays = {name: np.asarray(array) for name, array in losses.learned.items()}
-    return {name: x.reshape(1) if x.ndim == 0 else x for name, x in arrays.items()}
+    return {name: vector(name, array) for name, array in losses.learned.items()}
 
 
 def parameter_gradients(losses: Losses, parameters: dict[str, Array]) -> dict[str, Array | None]:

@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike
 
 from .._abi import PreferenceStepArgs, StepMetrics, UnpairedStepArgs
 from .._errors import InvalidArgumentError
-from .._losses import LossLike, parse
+from .._losses import LossLike, Losses, parse
 from .._options import WPO, choice, positive, sequence_options, token_options, wpo_choice
 from ._arrays import (
     Array,
@@ -23,7 +23,7 @@ from ._arrays import (
     sequence_count,
     upstream,
 )
-from ._sequences import check_reference, learned_arrays, one_loss
+from ._sequences import check_reference, learned_arrays, unpaired
 
 
 class PreferenceStep(NamedTuple):
@@ -158,11 +158,7 @@ def preference_step(
         token_count=positive("token_count", token_count),
     )
     if loss_weights is not None:
-        if len(loss_weights) != len(losses.names):
-            raise InvalidArgumentError(
-                f"loss_weights: expected one per loss, {len(losses.names)}, got {len(loss_weights)}"
-            )
-        args.loss_weights = (ctypes.c_double * len(loss_weights))(*loss_weights)
+        args.loss_weights = _weights(losses, loss_weights)
     sequences = sequence_count(logits, inputs["cu_seqlens"])
     pairs = sequences // 2
     outputs = {
@@ -183,6 +179,15 @@ def preference_step(
         grad_logits=grad_logits,
         grad_parameters=by_name,
     )
+
+
+def _weights(losses: Losses, loss_weights: Sequence[float]) -> ctypes.Array[ctypes.c_double]:
+    weights = required("loss_weights", loss_weights)
+    if weights.shape != (len(losses.names),):
+        raise InvalidArgumentError(
+            f"loss_weights: expected one per loss, {len(losses.names)}, got {weights.size}"
+        )
+    return (ctypes.c_double * weights.size)(*weights)
 
 
 class UnpairedStep(NamedTuple):
@@ -229,7 +234,7 @@ def unpaired_step(
     Args:
         logits: [B,T,V], labels and mask: [B,T], as in :func:`preference_step`.
         chosen: [B], bool or uint8: whether an example is a desirable one.
-        loss: its name, or its name and options.
+        loss: its name, or its name and options, which are numbers.
         reference_logps: [B], or reference_token_logps: [B,T], any float; one of the two.
         kl_policy_logps: [C] with kl_reference_logps: [C], any float, of kto: its KL is the mean of
             their differences, at least 0 and without a gradient; 0 without them.
@@ -240,7 +245,7 @@ def unpaired_step(
     https://arxiv.org/abs/2402.01306, bco from https://arxiv.org/abs/2404.04656 and
     apo_zero_unpaired from https://arxiv.org/abs/2408.06266.
     """
-    losses = one_loss(loss)
+    losses = unpaired(loss)
     logits = required("logits", logits, 2)
     inputs = given(
         logits=logits,

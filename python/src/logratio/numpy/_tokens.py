@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from .._abi import TokenLogprobsArgs, TokenLogprobsBackwardArgs
+from .._errors import InvalidArgumentError
 from .._options import positive, token_options
 from ._arrays import Array, given, gradient_of, new, required, run
 
@@ -78,6 +79,9 @@ def token_logprobs(
     }
     inputs = given(logits=logits, labels=labels, kept_offsets=kept_offsets, kept_ids=kept_ids)
     rows = logits.shape[:-1]
+    has_tail = labels.ndim == logits.ndim
+    if grad_tail is not None and not has_tail:
+        raise InvalidArgumentError("grad_tail: expected labels [N,K] or [B,T,K], several per row")
     outputs: dict[str, Any] = {
         "logp": new(labels.shape),
         "lse": new(rows),
@@ -85,7 +89,7 @@ def token_logprobs(
         "entropy": new(rows),
         "argmax": new(rows, np.int64),
         "mean_logit": new(rows),
-        "tail": new(rows) if labels.ndim == logits.ndim else None,
+        "tail": new(rows) if has_tail else None,
         "outside": None if kept_ids is None else new(1, np.int64),
     }
     run("lr_token_logprobs", TokenLogprobsArgs(options=token_options(options)), inputs | outputs)
