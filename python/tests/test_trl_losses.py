@@ -477,9 +477,7 @@ def test_options_reach_the_loss(
 def test_every_paired_loss_is_tested() -> None:
     tested = {*LOSSES, *(formula.__name__ for formula, _ in OTHERS), *(name for name, *_ in NAMED)}
     paired = {
-        name
-        for name, loss in logratio.losses().items()
-        if loss.kind != LossKind.LR_LOSS_UNPAIRED
+        name for name, loss in logratio.losses().items() if loss.kind != LossKind.LR_LOSS_UNPAIRED
     }
     assert paired == tested
     options = {option for name in paired for option in logratio.losses()[name].options}

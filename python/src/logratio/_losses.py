@@ -186,7 +186,7 @@ def _set(struct: LossOptions, name: str, key: str, value: Any) -> None:
     if option is None:
         known = ", ".join(description.options) or "none"
         raise InvalidArgumentError(f"{key}: {name} has no such option; it has {known}")
-    if value is None:
+    if value is None and key in LEARNED:
         return
     if isinstance(value, bool) and "on" in option.values:
         value = "on" if value else "off"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 from collections.abc import Mapping
+from numbers import Real
 from typing import Any, TypeVar
 
 from ._abi import DivergenceOptions, RuleOptions, SequenceOptions, StepMetrics, TokenOptions
@@ -53,8 +54,8 @@ def positive(name: str, value: float | None) -> float:
     """
     if value is None:
         return 0
-    if value <= 0:
-        raise InvalidArgumentError(f"{name}: expected a number > 0, got {value}")
+    if not isinstance(value, Real) or value <= 0:
+        raise InvalidArgumentError(f"{name}: expected a number > 0, got {value!r}")
     return value
 
 

@@ -135,9 +135,7 @@ def _check_values(loss: LossDescription, name: str, options: dict[str, Any]) -> 
     """Asks the library about the options of a loss, for a pair whose log-probabilities are 0."""
     logp = torch.zeros(1)
     reference = None if loss.is_reference_free else logp
-    pair_loss(
-        logp, logp, (name, options), reference_chosen=reference, reference_rejected=reference
-    )
+    pair_loss(logp, logp, (name, options), reference_chosen=reference, reference_rejected=reference)
 
 
 def losses_of(args: DPOConfig) -> list[tuple[str, dict[str, Any]]]:

@@ -5,13 +5,14 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable
 from types import TracebackType
+from typing import Any
 
 import trl.trainer.utils
 
 from ..torch import entropy_from_logits, selective_log_softmax
 
 #: TRL's functions and what stands in for them.
-_REPLACED: dict[Callable, Callable] = {
+_REPLACED: dict[Callable[..., Any], Callable[..., Any]] = {
     trl.trainer.utils.selective_log_softmax: selective_log_softmax,
     trl.trainer.utils.entropy_from_logits: entropy_from_logits,
 }
@@ -57,7 +58,7 @@ def patch() -> Patch:
     return standing
 
 
-def _replace(replacements: dict[Callable, Callable]) -> None:
+def _replace(replacements: dict[Callable[..., Any], Callable[..., Any]]) -> None:
     for name, module in list(sys.modules.items()):
         if name.partition(".")[0] != "trl":
             continue

@@ -63,9 +63,9 @@ class LogratioDPOTrainer(DPOTrainer):
     ) -> tuple[Tensor, Tensor]:
         """The reference's log-probabilities of chosen and rejected answers: [P] each, float64."""
         keep_output_dtype(self.accelerator.unwrap_model(model, keep_torch_compile=False))
-        checkpointing = disable_gradient_checkpointing(
-            self.model, self.args.gradient_checkpointing_kwargs
-        )
+        # A string of them, which a command line gives, has become a dict by now.
+        options: Any = self.args.gradient_checkpointing_kwargs
+        checkpointing = disable_gradient_checkpointing(self.model, options)
         with torch.no_grad(), checkpointing:
             with self._reference_adapter():
                 logits = model(**_model_inputs(inputs)).logits
