@@ -29,11 +29,15 @@ pack_wheel() {
 }
 
 # needed_glibc LIBRARY...: prints the newest version of glibc that one of them names. Fails if one
-# needs more than the C library.
+# cannot be read, or needs more than the C library.
 needed_glibc() {
-  local library needed newest=''
+  local library told needed newest=''
   for library in "$@"; do
-    for needed in $(readelf -dW "$library" | sed -n 's/.*(NEEDED).*\[\(.*\)\]/\1/p'); do
+    if ! told=$(readelf -dVW "$library"); then
+      echo "readelf, of Debian's binutils, cannot read $library" >&2
+      return 1
+    fi
+    for needed in $(sed -n 's/.*(NEEDED).*\[\(.*\)\]/\1/p' <<<"$told"); do
       case $needed in
         libc.so.6 | libm.so.6 | ld-linux-x86-64.so.2) ;;
         *)
@@ -45,9 +49,13 @@ needed_glibc() {
     newest=$(
       {
         echo "$newest"
-        readelf -VW "$library" | grep -oE 'GLIBC_[0-9.]+' | cut -d _ -f 2
+        grep -oE 'GLIBC_[0-9.]+' <<<"$told" | cut -d _ -f 2 || true
       } | sort -V | tail -n 1
     )
   done
+  if [ -z "$newest" ]; then
+    echo "$* names no version of glibc, expected one" >&2
+    return 1
+  fi
   echo "$newest"
 }
