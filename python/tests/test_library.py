@@ -21,6 +21,13 @@ def carried(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
     return file
 
 
+def compile_library(file: Path, version: int) -> None:
+    """A library that has nothing but the version of an ABI."""
+    source = f"unsigned lr_abi_version(void) {{ return {version}; }}"
+    command = ["cc", "-shared", "-fPIC", "-x", "c", "-", "-o", str(file)]
+    subprocess.run(command, input=source, text=True, check=True)
+
+
 def refusal() -> str:
     """What opening the library raises, which is tried anew, whatever is open already."""
     with pytest.raises(UnavailableError) as raised:
@@ -36,7 +43,11 @@ def test_a_wheel_without_its_library(carried: Path) -> None:
 @pytest.mark.skipif(shutil.which("cc") is None, reason="there is no C compiler")
 @pytest.mark.parametrize("version", [ABI_VERSION - 1, ABI_VERSION + 1])
 def test_a_wheel_of_an_older_or_newer_abi(version: int, carried: Path) -> None:
-    source = f"unsigned lr_abi_version(void) {{ return {version}; }}"
-    command = ["cc", "-shared", "-fPIC", "-x", "c", "-", "-o", str(carried)]
-    subprocess.run(command, input=source, text=True, check=True)
+    compile_library(carried, version)
     assert refusal() == f"{carried} has ABI version {version}, this package needs {ABI_VERSION}"
+
+
+@pytest.mark.skipif(shutil.which("cc") is None, reason="there is no C compiler")
+def test_a_library_that_lacks_a_function(carried: Path) -> None:
+    compile_library(carried, ABI_VERSION)
+    assert refusal() == f"{carried} is older than this package: it lacks lr_version"

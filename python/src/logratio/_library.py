@@ -39,7 +39,9 @@ def library() -> ctypes.CDLL:
             f"{path} has ABI version {version}, this package needs {ABI_VERSION}"
         )
     for name, (returned, arguments) in FUNCTIONS.items():
-        declared = getattr(opened, name)
+        declared = getattr(opened, name, None)
+        if declared is None:
+            raise UnavailableError(f"{path} is older than this package: it lacks {name}")
         declared.restype, declared.argtypes = returned, arguments
     return opened
 
