@@ -22,6 +22,7 @@ from torch_oracle import (
     unpaired,
 )
 
+from logratio import losses
 from logratio.torch import preference_step, token_logprobs, unpaired_step
 
 P, T, V = 3, 6, 211
@@ -76,7 +77,9 @@ def test_every_loss(case: tuple[str, dict[str, Any]]) -> None:
     close(result.losses, of_pairs)
     result.loss.backward()
     values.mean().backward()
-    close(batch.logits.grad, batch.oracle.grad, 5e-6)
+    # A gate multiplies what float32 leaves of the log-probabilities by 1 / tau.
+    tolerance = 2e-5 if "tau" in losses()[name].options else 5e-6
+    close(batch.logits.grad, batch.oracle.grad, tolerance)
 
 
 @pytest.mark.parametrize("dtype", ROUNDING)
