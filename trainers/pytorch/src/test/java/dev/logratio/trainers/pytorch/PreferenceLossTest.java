@@ -23,13 +23,10 @@ import dev.logratio.loss.Sft;
 import dev.logratio.loss.Sigmoid;
 import dev.logratio.loss.WeightedLoss;
 
-import org.bytedeco.javacpp.PointerScope;
 import org.bytedeco.pytorch.Scalar;
 import org.bytedeco.pytorch.Tensor;
 import org.bytedeco.pytorch.global.torch;
 import org.bytedeco.pytorch.global.torch.ScalarType;
-import org.junit.jupiter.api.AfterEach;
-import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.EnumSource;
@@ -45,23 +42,9 @@ import java.util.stream.Stream;
  * The loss against the library's own call, to the bit, and against PyTorch's autograd of the
  * formulas in Double.
  */
-class PreferenceLossTest {
+class PreferenceLossTest extends BatchTest {
     /** Half a unit in the last place of a BFloat16, which has 8 digits, of its smallest value. */
     private static final double BF16_ROUNDING = 0x1p-8;
-
-    private PointerScope scope;
-    private Batch batch;
-
-    @BeforeEach
-    void open() {
-        scope = new PointerScope();
-        batch = Batch.random();
-    }
-
-    @AfterEach
-    void close() {
-        scope.close();
-    }
 
     enum Place {
         OVER(PreferenceLoss::backwardInPlace),

@@ -23,8 +23,6 @@ import org.bytedeco.pytorch.Scalar;
 import org.bytedeco.pytorch.Tensor;
 import org.bytedeco.pytorch.global.torch;
 import org.bytedeco.pytorch.global.torch.ScalarType;
-import org.junit.jupiter.api.AfterEach;
-import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.ValueSource;
@@ -34,7 +32,7 @@ import java.util.Map;
 import java.util.function.UnaryOperator;
 
 /** What a loss refuses, and in what words; and what it leaves behind. */
-class RefusalTest {
+class RefusalTest extends BatchTest {
     private static final String OVERWRITTEN =
             "logits hold the gradient that an earlier call wrote over them; expected those of a new"
                     + " forward pass";
@@ -47,20 +45,6 @@ class RefusalTest {
             "logits are kept by an operation for its own backward pass, such as the tanh that made"
                     + " them, and the gradient is written over them; expected the output of one"
                     + " that keeps none, such as a linear layer, or backward()";
-
-    private PointerScope scope;
-    private Batch batch;
-
-    @BeforeEach
-    void open() {
-        scope = new PointerScope();
-        batch = Batch.random();
-    }
-
-    @AfterEach
-    void close() {
-        scope.close();
-    }
 
     private PreferenceLoss loss(Tensor logits) {
         return loss(logits, batch.labels());

@@ -14,29 +14,13 @@ import org.bytedeco.pytorch.Scalar;
 import org.bytedeco.pytorch.Tensor;
 import org.bytedeco.pytorch.global.torch;
 import org.bytedeco.pytorch.global.torch.ScalarType;
-import org.junit.jupiter.api.AfterEach;
-import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.ValueSource;
 
 /** Losses in PyTorch's operations over our log-probs, against autograd of the whole in Double. */
-class TokenLogpsTest {
+class TokenLogpsTest extends BatchTest {
     private static final double TEMPERATURE = 1.5;
-
-    private PointerScope scope;
-    private Batch batch;
-
-    @BeforeEach
-    void open() {
-        scope = new PointerScope();
-        batch = Batch.random();
-    }
-
-    @AfterEach
-    void close() {
-        scope.close();
-    }
 
     /**
      * A saturated policy loss with an entropy bonus and a z-loss, of [B,T] each, over the tokens

@@ -13,12 +13,10 @@ import dev.logratio.loss.Kto;
 import dev.logratio.loss.Loss;
 import dev.logratio.loss.Losses;
 
-import org.bytedeco.javacpp.PointerScope;
 import org.bytedeco.pytorch.Scalar;
 import org.bytedeco.pytorch.Tensor;
 import org.bytedeco.pytorch.global.torch;
 import org.bytedeco.pytorch.global.torch.ScalarType;
-import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
@@ -28,21 +26,12 @@ import java.util.Map;
 import java.util.stream.Stream;
 
 /** The loss of single examples, as {@link PreferenceLossTest} has that of pairs. */
-class UnpairedLossTest {
-    private PointerScope scope;
-    private Batch batch;
+class UnpairedLossTest extends BatchTest {
     private Tensor chosen;
 
     @BeforeEach
-    void open() {
-        scope = new PointerScope();
-        batch = Batch.random();
+    void mark() {
         chosen = torch.arange(new Scalar(Batch.ROWS)).lt(new Scalar(4));
-    }
-
-    @AfterEach
-    void close() {
-        scope.close();
     }
 
     static Stream<Loss.Unpaired> losses() {
