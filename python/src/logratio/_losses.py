@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from typing import Any
@@ -132,18 +132,31 @@ def split(
     return several, learned
 
 
-def encode(several: Sequence[tuple[str, Mapping[str, Any]]], has_reference: bool = True) -> str:
-    """The losses of :func:`split` as text, for operators that take no structs.
+def check_single(several: Sequence[Any]) -> None:
+    """Raises InvalidArgumentError unless there is one loss."""
+    if len(several) != 1:
+        raise InvalidArgumentError(f"loss: expected one loss, got {len(several)}")
 
-    Raises InvalidArgumentError for what :func:`parse` does, and for a loss that needs a reference
-    where there is none.
-    """
-    names, _ = _read(several)
+
+def check_reference(names: Iterable[str], has_reference: bool, reference_free: bool) -> None:
+    """Raises InvalidArgumentError for a reference beside reference_free, or for lack of one."""
+    if reference_free and has_reference:
+        raise InvalidArgumentError(
+            "reference_free: expected False where the reference's log-probabilities are given"
+        )
     for name in names:
-        if losses()[name].needs_reference and not has_reference:
+        if losses()[name].needs_reference and not has_reference and not reference_free:
             raise InvalidArgumentError(
                 f"loss: {name} needs the reference's log-probabilities, or reference_free=True"
             )
+
+
+def encode(several: Sequence[tuple[str, Mapping[str, Any]]]) -> str:
+    """The losses of :func:`split` as text, for operators that take no structs.
+
+    Raises InvalidArgumentError for what :func:`parse` does.
+    """
+    _read(several)
     return json.dumps(several)
 
 

@@ -64,6 +64,10 @@ def token_options(given: Mapping[str, Any]) -> TokenOptions:
     return _struct(TokenOptions, given)
 
 
+#: Sequences of which none shares tokens with another.
+WHOLE_SEQUENCES = {"align": "completion", "tail_weight": 1.0, "keep_fraction": 1.0}
+
+
 def sequence_options(given: Mapping[str, Any]) -> SequenceOptions:
     """How log-probabilities of tokens become those of sequences."""
     return _struct(SequenceOptions, given, reduction=REDUCTIONS, align=ALIGNMENTS)

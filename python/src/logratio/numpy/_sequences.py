@@ -8,7 +8,7 @@ from numpy.typing import ArrayLike
 
 from .._abi import PairLossArgs, SequenceLogpsArgs, UnpairedLossArgs
 from .._errors import InvalidArgumentError
-from .._losses import LEARNED, LossLike, Losses, parse
+from .._losses import LEARNED, LossLike, Losses, check_reference, check_single, parse
 from .._options import sequence_options
 from ._arrays import Array, as_array, given, new, required, run, sequence_count, vector
 
@@ -137,9 +137,8 @@ def pair_loss(
     counts = given(
         chosen_counts=chosen_counts, rejected_counts=rejected_counts, grad_loss=grad_loss
     )
-    check_reference(
-        losses, reference_free, inputs["reference_chosen"], inputs["reference_rejected"]
-    )
+    has_reference = reference_chosen is not None or reference_rejected is not None
+    check_reference(losses.names, has_reference, reference_free)
     parameters = learned_arrays(losses)
     pairs = len(required("policy_chosen", policy_chosen))
     outputs: dict[str, Any] = {
@@ -215,8 +214,7 @@ def unpaired_loss(
 def one_loss(loss: LossLike) -> Losses:
     """Reads a loss of which there may be but one."""
     losses = parse(loss)
-    if len(losses.names) != 1:
-        raise InvalidArgumentError(f"loss: expected one loss, got {len(losses.names)}")
+    check_single(losses.names)
     return losses
 
 
@@ -228,20 +226,6 @@ def unpaired(loss: LossLike) -> Losses:
             raise InvalidArgumentError(f"{name}: expected a number, got an array")
         setattr(losses.options[0], name, float(value))
     return losses
-
-
-def check_reference(losses: Losses, reference_free: bool, *references: Array | None) -> None:
-    """Raises InvalidArgumentError for a reference beside reference_free, or for lack of one."""
-    has_reference = any(reference is not None for reference in references)
-    if has_reference and reference_free:
-        raise InvalidArgumentError(
-            "reference_free: expected False where the reference's log-probabilities are given"
-        )
-    for loss in losses.descriptions:
-        if loss.needs_reference and not has_reference and not reference_free:
-            raise InvalidArgumentError(
-                f"loss: {loss.name} needs the reference's log-probabilities, or reference_free=True"
-            )
 
 
 def learned_arrays(losses: Losses) -> dict[str, Array]:

@@ -10,8 +10,16 @@ from numpy.typing import ArrayLike
 
 from .._abi import PreferenceStepArgs, StepMetrics, UnpairedStepArgs
 from .._errors import InvalidArgumentError
-from .._losses import LossLike, Losses, parse
-from .._options import WPO, choice, positive, sequence_options, token_options, wpo_choice
+from .._losses import LossLike, Losses, check_reference, parse
+from .._options import (
+    WHOLE_SEQUENCES,
+    WPO,
+    choice,
+    positive,
+    sequence_options,
+    token_options,
+    wpo_choice,
+)
 from ._arrays import (
     Array,
     given,
@@ -23,7 +31,7 @@ from ._arrays import (
     sequence_count,
     upstream,
 )
-from ._sequences import check_reference, learned_arrays, unpaired
+from ._sequences import learned_arrays, unpaired
 
 
 class PreferenceStep(NamedTuple):
@@ -129,9 +137,8 @@ def preference_step(
         cu_seqlens=cu_seqlens,
         grad_loss=upstream(grad_loss),
     )
-    check_reference(
-        losses, reference_free, inputs["reference_logps"], inputs["reference_token_logps"]
-    )
+    has_reference = reference_logps is not None or reference_token_logps is not None
+    check_reference(losses.names, has_reference, reference_free)
     parameters = learned_arrays(losses)
     metrics = StepMetrics()
     args = PreferenceStepArgs(
@@ -271,14 +278,7 @@ def unpaired_step(
                 "vocab": positive("vocab", vocab),
             }
         ),
-        sequence_options=sequence_options(
-            {
-                "reduction": reduction,
-                "tail_weight": 1.0,
-                "align": "completion",
-                "keep_fraction": 1.0,
-            }
-        ),
+        sequence_options=sequence_options({"reduction": reduction, **WHOLE_SEQUENCES}),
         metrics=ctypes.pointer(metrics),
     )
     sequences = sequence_count(logits, inputs["cu_seqlens"])

@@ -11,13 +11,22 @@ from torch import Tensor
 
 from .._abi import StepMetrics
 from .._errors import InvalidArgumentError
-from .._losses import LEARNED, LossLike, encode, split
+from .._losses import LEARNED, LossLike, check_reference, check_single, encode, split
 from .._options import STEP_METRICS
 from ._arrays import new
 from ._operator import Inputs
 
+
+def _text(
+    several: list[tuple[str, dict[str, Any]]], has_reference: bool, reference_free: bool
+) -> str:
+    text = encode(several)
+    check_reference((name for name, _ in several), has_reference, reference_free)
+    return text
+
+
 # A compiled function has the text as a constant, so that nothing of it is traced.
-_encode = torch.compiler.assume_constant_result(encode)
+_constant_text = torch.compiler.assume_constant_result(_text)
 
 
 def loss_inputs(
@@ -33,28 +42,27 @@ def loss_inputs(
             be reference-free.
         is_single: whether there may be no more than one.
     """
-    if reference_free and has_reference:
-        raise InvalidArgumentError(
-            "reference_free: expected False where the reference's log-probabilities are given"
-        )
     several, learned = split(loss)
     if is_single:
-        _check_single(several)
+        check_single(several)
     for name, parameter in learned.items():
         if not isinstance(parameter, Tensor):
             got = type(parameter).__name__
             raise InvalidArgumentError(f"{name}: expected a number or a tensor, got {got}")
     parameters = {name: _vector(learned.get(name)) for name in LEARNED}
-    return {"loss": _encode(_constants(several), has_reference or reference_free), **parameters}
+    return {
+        "loss": _constant_text(_constants(several), has_reference, reference_free),
+        **parameters,
+    }
 
 
 def single_loss(loss: LossLike) -> str:
     """The operators' input ``loss`` of one loss whose options are all numbers and choices."""
     several, learned = split(loss)
-    _check_single(several)
+    check_single(several)
     for name in learned:
         raise InvalidArgumentError(f"{name}: expected a number, got a tensor")
-    return _encode(_constants(several))
+    return _constant_text(_constants(several), True, False)
 
 
 def _constants(several: list[tuple[str, dict[str, Any]]]) -> list[tuple[str, dict[str, Any]]]:
@@ -72,11 +80,6 @@ def _constants(several: list[tuple[str, dict[str, Any]]]) -> list[tuple[str, dic
         )
         for name, options in several
     ]
-
-
-def _check_single(several: Sequence[Any]) -> None:
-    if len(several) != 1:
-        raise InvalidArgumentError(f"loss: expected one loss, got {len(several)}")
 
 
 def _vector(parameter: Tensor | None) -> Tensor | None:

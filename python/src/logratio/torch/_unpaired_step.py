@@ -8,7 +8,13 @@ from torch import Tensor
 
 from .._abi import UnpairedStepArgs
 from .._losses import LossLike, decode
-from .._options import STEP_METRICS, positive, sequence_options, token_options
+from .._options import (
+    STEP_METRICS,
+    WHOLE_SEQUENCES,
+    positive,
+    sequence_options,
+    token_options,
+)
 from ._arrays import check_tensors, length, new, run
 from ._losses import metrics_memory, named_metrics, single_loss, write_metrics
 from ._operator import Inputs, Outputs
@@ -62,11 +68,10 @@ def _memory(inputs: Inputs) -> Outputs:
 
 def _run(inputs: Inputs, outputs: Outputs, gradients: Outputs) -> None:
     memory, address = metrics_memory(inputs["logits"])
-    pairless = {"align": "completion", "tail_weight": 1.0, "keep_fraction": 1.0}
     args = UnpairedStepArgs(
         loss_options=decode(inputs["loss"]).options,
         token_options=token_options(inputs),
-        sequence_options=sequence_options(inputs | pairless),
+        sequence_options=sequence_options(inputs | WHOLE_SEQUENCES),
         metrics=address,
     )
     tensors = {name: inputs[name] for name in ("logits", *_TENSORS)}
