@@ -42,7 +42,7 @@ import java.util.stream.Stream;
  * The loss against the library's own call, to the bit, and against PyTorch's autograd of the
  * formulas in Double.
  */
-class PreferenceLossTest extends BatchTest {
+class PreferenceLossTest extends WithBatch {
     /** Half a unit in the last place of a BFloat16, which has 8 digits, of its smallest value. */
     private static final double BF16_ROUNDING = 0x1p-8;
 

@@ -32,7 +32,7 @@ import java.util.Map;
 import java.util.function.UnaryOperator;
 
 /** What a loss refuses, and in what words; and what it leaves behind. */
-class RefusalTest extends BatchTest {
+class RefusalTest extends WithBatch {
     private static final String OVERWRITTEN =
             "logits hold the gradient that an earlier call wrote over them; expected those of a new"
                     + " forward pass";

@@ -19,7 +19,7 @@ import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.ValueSource;
 
 /** Losses in PyTorch's operations over our log-probs, against autograd of the whole in Double. */
-class TokenLogpsTest extends BatchTest {
+class TokenLogpsTest extends WithBatch {
     private static final double TEMPERATURE = 1.5;
 
     /**

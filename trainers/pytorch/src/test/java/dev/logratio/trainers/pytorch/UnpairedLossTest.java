@@ -26,7 +26,7 @@ import java.util.Map;
 import java.util.stream.Stream;
 
 /** The loss of single examples, as {@link PreferenceLossTest} has that of pairs. */
-class UnpairedLossTest extends BatchTest {
+class UnpairedLossTest extends WithBatch {
     private Tensor chosen;
 
     @BeforeEach

@@ -5,7 +5,7 @@ import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.BeforeEach;
 
 /** Tests that each have a batch of their own, in a scope that frees what PyTorch makes. */
-abstract class BatchTest {
+abstract class WithBatch {
     Batch batch;
     private PointerScope scope;
 
