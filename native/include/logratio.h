@@ -738,6 +738,222 @@ typedef struct lr_unpaired_step_args {
 } lr_unpaired_step_args;
 LR_API lr_status lr_unpaired_step(const lr_unpaired_step_args* args);
 
+/* ---- The fused linear operations: hidden states and the head's weight in place of logits ---- */
+
+/*
+ * logits = hidden weight^T + bias are float32 products that are rounded nowhere, and nothing of
+ * them is held but a tile in the cache and what budget_bytes allows; results do not depend on it.
+ *   hidden [..,H]   float32, bfloat16 or float16; a row for each token, in the place of a row of
+ *                   logits. H is contiguous, the others of any stride
+ *   weight [V,H]    of the same dtype; H contiguous. Rows from vocab on are not read
+ *   bias [V]        float32, bfloat16 or float16; optional
+ *   grad_hidden     as hidden, grad_weight as weight, grad_bias as bias: of the dtype of what they
+ *                   are the gradients of, or float32. Nothing that is read may share their memory
+ * Rows whose token does not count are packed out before a product: they are not read, cost nothing
+ * and their gradient is 0. Where the products are made of bfloat16 (lr_gemm tells), gradients of
+ * logits are rounded to bfloat16 on their way to them, as a stored gradient of bfloat16 logits is.
+ * A row whose logits hold +inf or NaN gives NaN in that row only, and in the gradients of weight
+ * and bias, to which it adds.
+ */
+typedef enum lr_frozen {
+  LR_FROZEN_NONE = 0,
+  LR_FROZEN_WEIGHT = 1, /* weight and bias have no gradient */
+  LR_FROZEN_HIDDEN = 2
+} lr_frozen;
+
+typedef struct lr_linear_options {
+  uint64_t budget_bytes; /* for logits that are kept from the forward to the backward, and for the
+                            threads' tiles; 0 means LR_BUDGET_BYTES. At least 4 vocab bytes, the
+                            logits of a row */
+  int32_t frozen;        /* lr_frozen: that gradient must not be asked for */
+  int32_t accumulate;    /* 1: grad_weight and grad_bias are added to, not written */
+} lr_linear_options;
+#define LR_BUDGET_BYTES 268435456
+
+typedef enum lr_linear_method {
+  LR_LINEAR_FORWARD = 0, /* no gradient is wanted: 2 MHV operations */
+  LR_LINEAR_ONLINE = 1,  /* the weight has no gradient: sums of the weight's rows by their
+                            probabilities follow the forward tile by tile, and are scaled when the
+                            upstream is known: 4 MHV */
+  LR_LINEAR_SWEEP = 2    /* the backward follows the forward as soon as a block's upstream is known:
+                            6 MHV where its logits were kept, 8 MHV where they are multiplied
+                            again */
+} lr_linear_method;
+
+/* What a call chose to do: M rows that count, V columns, H the size of a hidden state. */
+typedef struct lr_linear_plan {
+  int32_t method;           /* lr_linear_method */
+  int32_t reserved;
+  int64_t rows;             /* M */
+  int64_t kept_rows;        /* whose logits the backward found kept */
+  int64_t recomputed_rows;  /* whose logits it multiplied again */
+  int64_t block_rows;       /* of a product's tile */
+  int64_t block_columns;
+  double operations;        /* multiplications and additions of all products, over M H V */
+  uint64_t kept_bytes;      /* of logits, at most */
+  uint64_t accumulator_bytes; /* float32 sums of gradients that are narrower */
+  uint64_t scratch_bytes;   /* of all threads */
+  char gemm[64];            /* the library that made the products, as lr_gemm names it */
+} lr_linear_plan;
+
+/* ---- linear_token_logprobs: lr_token_logprobs and its backward in one call ---- */
+
+/*
+ *   hidden [N,H] or [B,T,H], labels [N] or [B,T]
+ *   grad_logp, grad_entropy, grad_lse   float, as labels; needed with grad_hidden, grad_weight or
+ *                                       grad_bias: at least one of the three
+ *   outputs: those of lr_token_logprobs, float as labels (argmax int), and the gradients
+ * An ignored row's logp and gradient are 0; it is read if an output beside logp is wanted.
+ */
+typedef struct lr_linear_token_logprobs_args {
+  uint64_t size;
+  char* error;
+  uint64_t error_capacity;
+  const DLTensor* hidden;
+  const DLTensor* weight;
+  const DLTensor* bias;
+  const DLTensor* labels;
+  lr_token_options token_options;
+  lr_linear_options linear_options;
+  const DLTensor* grad_logp;
+  const DLTensor* grad_entropy;
+  const DLTensor* grad_lse;
+  const DLTensor* logp;
+  const DLTensor* lse;
+  const DLTensor* lse2;
+  const DLTensor* entropy;
+  const DLTensor* argmax;
+  const DLTensor* mean_logit;
+  const DLTensor* grad_hidden;
+  const DLTensor* grad_weight;
+  const DLTensor* grad_bias;
+  lr_linear_plan* plan; /* in host memory; NULL: not wanted */
+  lr_cuda* cuda;        /* needed with CUDA tensors, NULL otherwise */
+} lr_linear_token_logprobs_args;
+LR_API lr_status lr_linear_token_logprobs(const lr_linear_token_logprobs_args* args);
+
+/* ---- linear_preference_step ---- */
+
+/*
+ *   hidden [2P,T,H], or [N,H] where cu_seqlens is given
+ *   reference_hidden [2P,T,H] or [N,H], reference_weight [V,H], reference_bias [V]
+ *                     of hidden's dtype: the reference model's, whose token log-probs are computed
+ *                     in the same call with the same options, in place of reference_logps and
+ *                     reference_token_logps; the first two both or none, reference_bias with them
+ * All else is as in lr_preference_step; of the metrics, grad_norm is that of the gradient of the
+ * logits, and nonfinite counts the losses and it.
+ */
+typedef struct lr_linear_preference_step_args {
+  uint64_t size;
+  char* error;
+  uint64_t error_capacity;
+  const lr_loss_options* loss_options;
+  lr_token_options token_options;
+  lr_sequence_options sequence_options;
+  lr_linear_options linear_options;
+  const DLTensor* hidden;
+  const DLTensor* weight;
+  const DLTensor* bias;
+  const DLTensor* labels;
+  const DLTensor* mask;
+  const DLTensor* reference_logps;
+  const DLTensor* reference_token_logps;
+  const DLTensor* reference_hidden;
+  const DLTensor* reference_weight;
+  const DLTensor* reference_bias;
+  const DLTensor* losses;
+  const DLTensor* logps;
+  const DLTensor* counts;
+  const DLTensor* chosen_rewards;
+  const DLTensor* rejected_rewards;
+  const DLTensor* grad_hidden;
+  const DLTensor* grad_weight;
+  const DLTensor* grad_bias;
+  lr_step_metrics* metrics;
+  int64_t loss_count;         /* 0 means 1; at most 16 on a device */
+  const double* loss_weights; /* [loss_count], finite; NULL: ones */
+  int32_t wpo;                /* lr_wpo */
+  lr_linear_plan* plan;       /* in host memory; NULL: not wanted */
+  lr_cuda* cuda;              /* needed with CUDA tensors, NULL otherwise */
+  const DLTensor* pair_weights;
+  const DLTensor* grad_loss;
+  const DLTensor* nll_mask;
+  double token_count;
+  const DLTensor* beta;
+  const DLTensor* beta_kl;
+  const DLTensor* beta_mix;
+  const DLTensor* tau;
+  const DLTensor* grad_beta;
+  const DLTensor* grad_beta_kl;
+  const DLTensor* grad_beta_mix;
+  const DLTensor* grad_tau;
+  const DLTensor* cu_seqlens;
+} lr_linear_preference_step_args;
+LR_API lr_status lr_linear_preference_step(const lr_linear_preference_step_args* args);
+
+/* ---- linear_unpaired_step ---- */
+
+/* hidden [B,T,H], or [N,H] where cu_seqlens is given; all else is as in lr_unpaired_step. */
+typedef struct lr_linear_unpaired_step_args {
+  uint64_t size;
+  char* error;
+  uint64_t error_capacity;
+  const lr_loss_options* loss_options;
+  lr_token_options token_options;
+  lr_sequence_options sequence_options;
+  lr_linear_options linear_options;
+  const DLTensor* hidden;
+  const DLTensor* weight;
+  const DLTensor* bias;
+  const DLTensor* labels;
+  const DLTensor* mask;
+  const DLTensor* chosen;
+  const DLTensor* reference_logps;
+  const DLTensor* reference_token_logps;
+  const DLTensor* kl_policy_logps;
+  const DLTensor* kl_reference_logps;
+  const DLTensor* weights;
+  const DLTensor* grad_loss;
+  const DLTensor* losses;
+  const DLTensor* logps;
+  const DLTensor* counts;
+  const DLTensor* rewards;
+  const DLTensor* kl;
+  const DLTensor* grad_hidden;
+  const DLTensor* grad_weight;
+  const DLTensor* grad_bias;
+  lr_step_metrics* metrics;
+  lr_linear_plan* plan; /* in host memory; NULL: not wanted */
+  lr_cuda* cuda;        /* needed with CUDA tensors, NULL otherwise */
+  const DLTensor* cu_seqlens;
+} lr_linear_unpaired_step_args;
+LR_API lr_status lr_linear_unpaired_step(const lr_linear_unpaired_step_args* args);
+
+/* ---- The library of matrix products ---- */
+
+/* What makes the products of the fused linear operations. */
+typedef struct lr_gemm_info {
+  uint64_t size;
+  char library[64]; /* "oneDNN 3.13.0", "OpenBLAS 0.3.31", "cuBLASLt 13.1.0", "Logratio" */
+  char path[1024];  /* "" for the library's own products */
+  int32_t bfloat16; /* 1: bfloat16 is multiplied as it is, 0: it is widened to float32 first */
+  int32_t reserved;
+} lr_gemm_info;
+/*
+ * The products on the CPU. The first call, of this or of an operation, opens the library that the
+ * environment variable LOGRATIO_BLAS names (a path, or "own"), else the one that lr_gemm_offer
+ * offered, else libdnnl or libopenblas from the loader's path; where there is none, the library's
+ * own products stand in. A library of another name or kind, or one whose bits depend on the
+ * place of a row in a product, is LR_UNAVAILABLE where LOGRATIO_BLAS names it, and is passed over
+ * otherwise. Each of lr_threads() threads makes products of its own, on one thread.
+ */
+LR_API lr_status lr_gemm(lr_gemm_info* info);
+/* Names a library for lr_gemm to try first, unless one is open already; the path is absolute. */
+LR_API lr_status lr_gemm_offer(const char* path);
+/* The products on a device: cuBLASLt of CUDA 12 or 13, of the path that the environment variable
+ * LOGRATIO_CUBLAS names or the loader's; the emulator has its own. */
+LR_API lr_status lr_device_gemm(DLDeviceType device_type, int32_t device_id, lr_gemm_info* info);
+
 /* ---- divergence: how far two rows of probabilities are apart ---- */
 
 typedef enum lr_divergence_kind {

@@ -1,0 +1,58 @@
+// The fused linear operations as a side runs them: those on logits, with a head before them.
+#pragma once
+
+#include "op/logit_rows.h"
+#include "op/preference_step.h"
+#include "op/tensor_view.h"
+#include "op/unpaired_step.h"
+
+namespace logratio::op {
+
+// A row of logits is weight * (a row of hidden) + bias.
+struct Head {
+  LogitRows hidden;  // columns: H
+  LogitRows weight;  // of the same type, [V,H]
+  TensorView bias;   // [V]; may be absent
+
+  explicit operator bool() const { return weight.base != nullptr; }
+};
+
+// The head of a model in training. Gradients that are not wanted have no memory; others have the
+// type of what they are of, or f32.
+struct TrainedHead : Head {
+  int64_t vocab;           // columns of the logits; the weight's rows beyond have gradient 0
+  LogitRows grad_hidden;
+  LogitRows grad_weight;
+  TensorView grad_bias;
+  bool accumulate;         // adds to the gradients of weight and bias
+  uint64_t budget_bytes;
+  lr_linear_plan* plan;    // in host memory; null: not wanted
+
+  bool wants_hidden() const { return grad_hidden.base != nullptr; }
+  bool wants_weight() const { return grad_weight.base != nullptr || grad_bias.present; }
+  bool wants_gradient() const { return wants_hidden() || wants_weight(); }
+};
+
+struct LinearTokenLogprobs {
+  TrainedHead head;
+  RowTransform transform;
+  Labels labels;
+  TensorView grad_logp;
+  TensorView grad_entropy;
+  TensorView grad_lse;
+  TensorView outputs[math::kTokenOutputs];
+
+  int64_t rows() const { return labels.values.size(); }
+};
+
+// Their steps have no logits and no gradient of them.
+struct LinearPreferenceStep : PreferenceStep {
+  TrainedHead head;
+  Head reference_head;  // in place of the two references; may be absent
+};
+
+struct LinearUnpairedStep : UnpairedStep {
+  TrainedHead head;
+};
+
+}  // namespace logratio::op
