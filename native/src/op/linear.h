@@ -10,17 +10,19 @@ namespace logratio::op {
 
 // A row of logits is weight * (a row of hidden) + bias.
 struct Head {
+  bool present;
   LogitRows hidden;  // columns: H
   LogitRows weight;  // of the same type, [V,H]
   TensorView bias;   // [V]; may be absent
 
-  explicit operator bool() const { return weight.base != nullptr; }
+  explicit operator bool() const { return present; }
 };
 
-// The head of a model in training. Gradients that are not wanted have no memory; others have the
-// type of what they are of, or f32.
+// The head of a model in training. Gradients have the type of what they are of, or f32.
 struct TrainedHead : Head {
   int64_t vocab;           // columns of the logits; the weight's rows beyond have gradient 0
+  bool wants_hidden;       // its gradient
+  bool wants_weight;
   LogitRows grad_hidden;
   LogitRows grad_weight;
   TensorView grad_bias;
@@ -28,9 +30,7 @@ struct TrainedHead : Head {
   uint64_t budget_bytes;
   lr_linear_plan* plan;    // in host memory; null: not wanted
 
-  bool wants_hidden() const { return grad_hidden.base != nullptr; }
-  bool wants_weight() const { return grad_weight.base != nullptr || grad_bias.present; }
-  bool wants_gradient() const { return wants_hidden() || wants_weight(); }
+  bool wants_gradient() const { return wants_hidden || wants_weight || grad_bias; }
 };
 
 struct LinearTokenLogprobs {
