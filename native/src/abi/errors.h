@@ -102,6 +102,18 @@ struct Published<lr_scoring_rule_args> {
   static constexpr uint64_t size = 128;
 };
 template <>
+struct Published<lr_linear_token_logprobs_args> {
+  static constexpr uint64_t size = sizeof(lr_linear_token_logprobs_args);
+};
+template <>
+struct Published<lr_linear_preference_step_args> {
+  static constexpr uint64_t size = sizeof(lr_linear_preference_step_args);
+};
+template <>
+struct Published<lr_linear_unpaired_step_args> {
+  static constexpr uint64_t size = sizeof(lr_linear_unpaired_step_args);
+};
+template <>
 struct Published<lr_cuda> {
   static constexpr uint64_t size = 40;
 };

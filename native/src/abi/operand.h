@@ -161,6 +161,11 @@ constexpr Operand out(const char* name, const DLTensor* const& field, const Type
                       OptionMember option = nullptr) {
   return {name, &field, &types, &shapes, &view, nullptr, presence, true, nullptr, option};
 }
+// Rows of a matrix.
+constexpr Operand out(const char* name, const DLTensor* const& field, const Types& types,
+                      const Shapes& shapes, op::LogitRows& rows, Presence presence = {}) {
+  return {name, &field, &types, &shapes, nullptr, &rows, presence, true, nullptr, nullptr};
+}
 // The same of tensors that may have several elements per row.
 constexpr Operand with_columns(Operand operand, op::Columns& columns) {
   operand.columns = &columns;

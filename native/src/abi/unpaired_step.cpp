@@ -4,6 +4,7 @@
 #include "abi/errors.h"
 #include "abi/operands.h"
 #include "abi/options.h"
+#include "abi/unpaired_checks.h"
 #include "abi/values.h"
 #include "cpu/elements.h"
 #include "math/sequence_spans.h"
@@ -15,15 +16,6 @@ namespace {
 
 constexpr const Shapes& kRows = shape<"B,T,V", "N,V">;
 constexpr const Shapes& kEachRow = shape<"B,T", "N">;
-
-void check_one_reference(const lr_unpaired_step_args& a) {
-  const bool of_sequences = a.reference_logps != nullptr,
-             of_tokens = a.reference_token_logps != nullptr;
-  if (of_sequences && of_tokens)
-    invalid("reference_logps and reference_token_logps are both given, expected one of them");
-  if (!of_sequences && !of_tokens)
-    invalid("reference_logps or reference_token_logps is missing, expected one of them");
-}
 
 }  // namespace
 
@@ -61,9 +53,7 @@ lr_status lr_unpaired_step(const lr_unpaired_step_args* args) {
     call.labels.ignore_index = a.token_options.ignore_index;
     call.metrics = a.metrics;
     call.wants_gradient = a.grad_logits != nullptr;
-    check_sequence_options(a.sequence_options);
-    check_number("tail_weight", a.sequence_options.tail_weight, a.sequence_options.tail_weight == 1,
-                 "1 as examples are not paired");
+    check_unpaired_sequence_options(a.sequence_options);
     operands.check_presence();
     check_one_reference(a);
     check_kl(a.kl_policy_logps, loss);

@@ -4,9 +4,11 @@
 #include "cpu/preference_step.h"
 
 #include <algorithm>
+#include <optional>
 #include <vector>
 
 #include "cpu/elements.h"
+#include "cpu/linear/head_source.h"
 #include "cpu/pair_loss.h"
 #include "cpu/sequence_logps.h"
 #include "cpu/step.h"
@@ -61,6 +63,23 @@ class PairLayer : public StepLayer {
 
   bool is_chosen(int64_t sequence) const override { return sequence < call_.pairs; }
 
+  int64_t companions() const override { return 2; }
+
+  // Statistics and ranks are of the whole batch. So is the mean of WPO's weights beside a mean over
+  // all tokens, and the number of these where a mask of their own has to be read for it.
+  bool is_coupled() const override {
+    return std::any_of(call_.losses, call_.losses + call_.loss_count, [&](const WeightedLoss& loss) {
+      const math::LossInfo& info = info_of(loss);
+      const bool of_tokens = is_sft(loss) || loss.options.nll == LR_NLL_TOKEN;
+      if (is_sft(loss) || call_.adds_nll_of(loss.options, info)) {
+        return of_tokens && ((call_.nll_mask && call_.token_count == 0) ||
+                             (!is_sft(loss) && call_.wpo != LR_WPO_OFF));
+      }
+      return info.sorting != math::Sorting::none ||
+             (info.means > 0 && (!info.has_nll() || of_tokens));
+    });
+  }
+
   bool covers(int64_t row) const override {
     return row < static_cast<int64_t>(nll_weights_.size()) && math::counts(nll_weights_[row]);
   }
@@ -71,6 +90,8 @@ class PairLayer : public StepLayer {
 
   void evaluate(StepSequences& sequences) override {
     sequences_ = &sequences;
+    for (std::vector<double>* sum : {&losses_.loss, &losses_.gradient, &by_nll_token_, &by_nll_sum_})
+      std::fill(sum->begin(), sum->end(), 0);
     if (!call_.nll_mask) {
       for (int64_t k = 0; k < call_.pairs; ++k)
         nll_[k] = math::nll_figures(figures(k), call_.sequence);
@@ -210,11 +231,28 @@ int64_t chosen_rows(const op::PreferenceStep& call) {
   return read_spans(call.sequences, call.length, call.cu_seqlens, &offsets).begin(call.pairs);
 }
 
-void preference_step(const op::PreferenceStep& call) {
+namespace {
+
+StepNeeds needs_of(const op::PreferenceStep& call) {
   const bool sft = std::any_of(call.losses, call.losses + call.loss_count, is_sft),
              wpo = call.wpo != LR_WPO_OFF;
+  return {wpo || sft, wpo};
+}
+
+}  // namespace
+
+void preference_step(const op::PreferenceStep& call) {
   PairLayer pairs(call);
-  run_step(call, {wpo || sft, wpo}, pairs);
+  run_step(call, needs_of(call), pairs);
+}
+
+void linear_preference_step(const op::LinearPreferenceStep& call) {
+  PairLayer pairs(call);
+  HeadSource source(call.head, call.transform, call.rows(), true, call.metrics != nullptr);
+  std::optional<HeadSource> reference;
+  if (call.reference_head)
+    reference.emplace(call.reference_head, call.head.vocab, call.transform);
+  run_step(call, needs_of(call), pairs, source, reference ? &*reference : nullptr);
 }
 
 }  // namespace logratio::cpu

@@ -1,13 +1,12 @@
-// The rows of the vocabulary are read once forward, and read and written once backward; everything
-// between is a few doubles per token. Rows that do not count are skipped forward and get zeros
-// backward, without being read.
+// Rows and what is summed of them: the rows come from a source, and everything between its forward
+// and its backward is a few doubles per token. Rows that do not count are not listed.
 #include "cpu/step.h"
 
 #include <cmath>
 #include <numeric>
 
 #include "cpu/elements.h"
-#include "cpu/isa.h"
+#include "cpu/logit_source.h"
 #include "cpu/sequence_logps.h"
 #include "math/sequence.h"
 
@@ -15,14 +14,9 @@ namespace logratio::cpu {
 namespace {
 
 using math::RowFigures;
+using math::SequenceFigures;
 
-// A row that was read, and what was found in it.
-struct CountedRows {
-  std::vector<int64_t> rows, labels;
-  std::vector<RowFigures> figures;
-};
-
-class Step {
+class Step : public RowUser {
  public:
   Step(const op::Step& call, StepNeeds needs, StepLayer& layer)
       : call_(call),
@@ -30,25 +24,31 @@ class Step {
         layer_(layer),
         spans_(read_spans(call.sequences, call.length, call.cu_seqlens, &offsets_)),
         labels_(read_labels(call.labels)),
-        mask_(read_mask(call.mask, call.rows())) {
+        mask_(read_mask(call.mask, call.rows())),
+        token_logps_(mask_.size()),
+        first_(static_cast<size_t>(call.sequences)),
+        last_(first_.size()),
+        tokens_(first_.size()) {
     for (size_t row = 0; row < mask_.size(); ++row) {
       if (labels_[row] < 0)
         mask_[row] = 0;
     }
     weights_ = mask_;
     apply_tail_weight(call.sequence, spans_, weights_.data());
+    sequences_.figures.resize(first_.size());
+    sequences_.full_counts.resize(first_.size());
   }
 
-  void run() {
-    read_rows();
-    sum_sequences();
-    layer_.evaluate(sequences_);
-    GradientTotals totals{0, 0};
-    if (call_.wants_gradient)
-      write_gradient(&totals);
+  void run(RowSource& source, RowSource* reference) {
+    list_rows(source.prefers_companions());
+    read_references(reference);
+    figures_.resize(list_.rows.size());
+    const GradientTotals totals =
+        source.run(list_, wants_everything(), figures_.data(), *this);
+    evaluate();
     if (call_.losses_out)
       write(call_.losses_out, 0, call_.losses_out.size(), layer_.losses().loss.data());
-    const std::vector<math::SequenceFigures>& figures = sequences_.figures;
+    const std::vector<SequenceFigures>& figures = sequences_.figures;
     if (call_.logps)
       write_each(call_.logps, call_.sequences, [&](int64_t b) { return figures[b].logp; });
     if (call_.counts)
@@ -57,97 +57,125 @@ class Step {
       *call_.metrics = metrics(totals);
   }
 
- private:
-  // The loss alone needs the tokens whose weight the tail left above 0; all else is about every
-  // token that the mask counts.
-  void read_rows() {
-    const bool every_token = call_.metrics != nullptr || needs_.every_token;
-    const std::vector<double>& weights = every_token ? mask_ : weights_;
-    for (size_t row = 0; row < weights.size(); ++row) {
-      if (!math::counts(weights[row]) && !layer_.covers(static_cast<int64_t>(row)))
-        continue;
-      counted_.rows.push_back(static_cast<int64_t>(row));
-      counted_.labels.push_back(labels_[row]);
-    }
-    counted_.figures.resize(counted_.rows.size());
-    Scratch scratch;
-    kernels().token_forward(
-        {call_.logits, call_.transform, call_.metrics != nullptr || needs_.every_figure,
-         static_cast<int64_t>(counted_.rows.size()), counted_.rows.data(), counted_.labels.data(),
-         counted_.figures.data()},
-        scratch);
-  }
-
-  // That of a row which comes after those of the sequence.
-  int64_t sequence_of(int64_t row, int64_t sequence) const {
-    while (row >= spans_.end(sequence))
-      ++sequence;
-    return sequence;
-  }
-
-  void sum_sequences() {
-    std::vector<math::SequenceFigures>& sequences = sequences_.figures;
-    sequences.resize(static_cast<size_t>(call_.sequences));
-    sequences_.full_counts.resize(sequences.size());
-    std::vector<double> token_logps(mask_.size());
-    int64_t sequence = 0;
-    for (size_t k = 0; k < counted_.rows.size(); ++k) {
-      const int64_t row = counted_.rows[k];
-      const RowFigures& figures = counted_.figures[k];
-      token_logps[row] = figures.norm.logp;
-      sequence = sequence_of(row, sequence);
+  void take(int64_t first, int64_t last) override {
+    for (int64_t k = first; k < last; ++k) {
+      const int64_t row = list_.rows[k], sequence = sequence_of_[k];
+      const RowFigures& figures = figures_[k];
+      token_logps_[row] = figures.norm.logp;
       if (layer_.covers(row))
         layer_.see(sequence, row, figures.norm.logp);
       if (!math::counts(mask_[row]))
         continue;
-      const bool right = figures.of[math::kArgmax] == static_cast<double>(counted_.labels[k]);
-      sequences[sequence].add(math::token_figures(figures, right));
+      const bool right = figures.of[math::kArgmax] == static_cast<double>(list_.labels[k]);
+      sequences_.figures[sequence].add(math::token_figures(figures, right));
     }
-    const std::vector<double> reference = read_all(call_.reference_logps, call_.sequences, 0),
-                              reference_tokens =
-                                  read_all(call_.reference_token_logps,
-                                           call_.reference_token_logps ? call_.rows() : 0, 0);
-    for (int64_t b = 0; b < call_.sequences; ++b) {
-      const int64_t first = spans_.begin(b);
-      const auto reduced = [&](const std::vector<double>& logps) {
-        return reduce_sequence(call_.sequence, spans_.size(b), weights_.data() + first,
-                               logps.empty() ? nullptr : logps.data() + first);
-      };
-      const SequenceSum sum = reduced(token_logps);
-      sequences[b].logp = sum.logp;
-      sequences[b].count = sum.count;
-      sequences[b].divisor = sum.divisor;
-      sequences[b].reference =
-          call_.reference_token_logps ? reduced(reference_tokens).logp : reference[b];
-      sequences_.full_counts[b] =
-          std::accumulate(mask_.begin() + first, mask_.begin() + spans_.end(b), 0.0);
-      sequences_.sums.add(sequences[b], layer_.is_chosen(b));
-    }
+    taken_ = last;
   }
 
-  void write_gradient(GradientTotals* totals) const {
-    const StepLosses& losses = layer_.losses();
-    std::vector<math::RowUpstream> upstream(mask_.size(), {-1, {}, 0, 0, 0});
-    int64_t sequence = 0;
-    for (size_t k = 0; k < counted_.rows.size(); ++k) {
-      const int64_t row = counted_.rows[k];
-      sequence = sequence_of(row, sequence);
+  void hand_back(int64_t first, int64_t last, math::RowUpstream* upstream) override {
+    evaluate();
+    for (int64_t k = first; k < last; ++k) {
+      const int64_t row = list_.rows[k], sequence = sequence_of_[k];
       const bool is_chosen = layer_.is_chosen(sequence);
-      upstream[row] = {
-          counted_.labels[k], counted_.figures[k].norm, 0,
-          math::token_gradient(losses.gradient[sequence], weights_[row],
+      upstream[k - first] = {
+          list_.labels[k], figures_[k].norm, 0,
+          math::token_gradient(layer_.losses().gradient[sequence], weights_[row],
                                sequences_.figures[sequence].divisor,
                                is_chosen ? layer_.own_gradient(sequence, row) : 0, is_chosen),
           0};
     }
-    Scratch scratch;
-    kernels().token_backward({call_.logits, call_.gradient, call_.transform, call_.rows(),
-                              upstream.data(), call_.metrics != nullptr ? totals : nullptr},
-                             scratch);
+  }
+
+ private:
+  bool wants_everything() const { return call_.metrics != nullptr || needs_.every_figure; }
+
+  // The loss alone needs the tokens whose weight the tail left above 0; all else is about every
+  // token that the mask counts.
+  void list_rows(bool companions_together) {
+    const bool every_token = call_.metrics != nullptr || needs_.every_token;
+    const std::vector<double>& weights = every_token ? mask_ : weights_;
+    const int64_t groups = companions_together ? call_.sequences / layer_.companions()
+                                               : call_.sequences;
+    for (int64_t group = 0; group < groups; ++group) {
+      for (int64_t b = group; b < call_.sequences; b += groups)
+        list_sequence(b, weights);
+      list_.complete.resize(list_.rows.size(), list_.size());
+    }
+    if (!companions_together || layer_.is_coupled())
+      list_.complete.assign(list_.rows.size(), list_.size());
+  }
+
+  void list_sequence(int64_t sequence, const std::vector<double>& weights) {
+    first_[sequence] = list_.size();
+    for (int64_t row = spans_.begin(sequence); row < spans_.end(sequence); ++row) {
+      if (!math::counts(weights[row]) && !layer_.covers(row))
+        continue;
+      list_.rows.push_back(row);
+      list_.labels.push_back(labels_[row]);
+      sequence_of_.push_back(sequence);
+      tokens_[sequence] += math::counts(mask_[row]) ? 1 : 0;
+    }
+    last_[sequence] = list_.size();
+  }
+
+  // Of tokens, from the call or another model's rows, or of sequences as they are.
+  void read_references(RowSource* source) {
+    std::vector<double> of_tokens;
+    if (source != nullptr) {
+      of_tokens.resize(mask_.size());
+      std::vector<RowFigures> figures(list_.rows.size());
+      struct Nobody : RowUser {
+        void take(int64_t, int64_t) override {}
+        void hand_back(int64_t, int64_t, math::RowUpstream*) override {}
+      } nobody;
+      source->run(list_, false, figures.data(), nobody);
+      for (size_t k = 0; k < figures.size(); ++k)
+        of_tokens[list_.rows[k]] = figures[k].norm.logp;
+    } else if (call_.reference_token_logps) {
+      of_tokens = read_all(call_.reference_token_logps, call_.rows(), 0);
+    }
+    const std::vector<double> of_sequences = read_all(call_.reference_logps, call_.sequences, 0);
+    for (int64_t b = 0; b < call_.sequences; ++b) {
+      const int64_t begin = spans_.begin(b);
+      sequences_.figures[b].reference =
+          of_tokens.empty() ? of_sequences[b] : reduced(b, of_tokens).logp;
+      sequences_.full_counts[b] =
+          std::accumulate(mask_.begin() + begin, mask_.begin() + spans_.end(b), 0.0);
+    }
+  }
+
+  SequenceSum reduced(int64_t sequence, const std::vector<double>& logps) const {
+    const int64_t begin = spans_.begin(sequence);
+    return reduce_sequence(call_.sequence, spans_.size(sequence), weights_.data() + begin,
+                           logps.empty() ? nullptr : logps.data() + begin);
+  }
+
+  // The losses of what has been taken. A sequence of which nothing or a part was taken has its
+  // number of tokens already, which is all that another's gradient may look at; its own log-prob
+  // means nothing yet.
+  void evaluate() {
+    if (evaluated_ == taken_)
+      return;
+    for (int64_t b = 0; b < call_.sequences; ++b) {
+      const bool is_new = evaluated_ < 0 || (evaluated_ < last_[b] && first_[b] < taken_);
+      if (!is_new)
+        continue;
+      SequenceFigures& figures = sequences_.figures[b];
+      const SequenceSum sum = reduced(b, token_logps_);
+      figures.logp = sum.logp;
+      figures.count = sum.count;
+      figures.divisor = sum.divisor;
+      figures.tokens = static_cast<double>(tokens_[b]);
+    }
+    layer_.evaluate(sequences_);
+    evaluated_ = taken_;
   }
 
   lr_step_metrics metrics(const GradientTotals& totals) const {
-    lr_step_metrics metrics = layer_.metrics(sequences_.sums);
+    math::StepSums sums{};
+    for (int64_t b = 0; b < call_.sequences; ++b)
+      sums.add(sequences_.figures[b], layer_.is_chosen(b));
+    lr_step_metrics metrics = layer_.metrics(sums);
     metrics.grad_norm = std::sqrt(totals.squares);
     metrics.nonfinite += totals.nonfinite;
     return metrics;
@@ -161,14 +189,28 @@ class Step {
   std::vector<int64_t> labels_;
   std::vector<double> mask_;     // 0 where the label is ignored
   std::vector<double> weights_;  // of tokens in their sums, after the tail weight
-  CountedRows counted_;
+  RowList list_;
+  std::vector<RowFigures> figures_;   // of the list
+  std::vector<int64_t> sequence_of_;  // of the list
+  std::vector<double> token_logps_;   // of all rows
+  std::vector<int64_t> first_, last_;  // each sequence's part of the list
+  std::vector<int64_t> tokens_;        // of each sequence
+  int64_t taken_ = 0;                  // of the list
+  int64_t evaluated_ = -1;             // as taken_, when the layer last made its losses
   StepSequences sequences_{};
 };
 
 }  // namespace
 
 void run_step(const op::Step& call, StepNeeds needs, StepLayer& layer) {
-  Step(call, needs, layer).run();
+  LogitSource source(call.logits, call.transform, call.rows(),
+                     call.wants_gradient ? &call.gradient : nullptr, call.metrics != nullptr);
+  run_step(call, needs, layer, source, nullptr);
+}
+
+void run_step(const op::Step& call, StepNeeds needs, StepLayer& layer, RowSource& source,
+              RowSource* reference) {
+  Step(call, needs, layer).run(source, reference);
 }
 
 }  // namespace logratio::cpu

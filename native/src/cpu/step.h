@@ -1,10 +1,11 @@
-// The chain of a step on the CPU, logits to gradient and metrics, around a middle layer that makes
+// The chain of a step on the CPU, rows to gradient and metrics, around a middle layer that makes
 // losses of sequences: of pairs in preference_step, of examples in unpaired_step.
 #pragma once
 
 #include <cstdint>
 #include <vector>
 
+#include "cpu/rows.h"
 #include "math/step.h"
 #include "op/step.h"
 
@@ -14,7 +15,6 @@ namespace logratio::cpu {
 struct StepSequences {
   std::vector<math::SequenceFigures> figures;
   std::vector<double> full_counts;  // sums of the mask's weights, before the tail weight
-  math::StepSums sums;
 };
 
 // What a middle layer makes of the sequences.
@@ -27,9 +27,14 @@ class StepLayer {
  public:
   virtual ~StepLayer() = default;
   virtual bool is_chosen(int64_t sequence) const = 0;
+  // Sequences k, k + n, ... make a loss together, n the number of all over this.
+  virtual int64_t companions() const = 0;
+  // Whether a gradient by one of them looks at the log-probs of others than these.
+  virtual bool is_coupled() const = 0;
   // Tokens that the layer sees for itself, whether or not the mask counts them.
   virtual bool covers(int64_t /*row*/) const { return false; }
   virtual void see(int64_t /*sequence*/, int64_t /*row*/, double /*logp*/) {}
+  // Called again when more sequences have their log-probs.
   virtual void evaluate(StepSequences& sequences) = 0;
   // After that.
   virtual const StepLosses& losses() const = 0;
@@ -44,7 +49,12 @@ struct StepNeeds {
   bool every_figure = false;
 };
 
+// On the call's logits.
 void run_step(const op::Step& call, StepNeeds needs, StepLayer& layer);
+// On a source's rows; the token log-probs of `reference`, if there is one, take the place of the
+// call's references.
+void run_step(const op::Step& call, StepNeeds needs, StepLayer& layer, RowSource& source,
+              RowSource* reference);
 
 // Elements of memory as a tensor.
 inline op::TensorView view_of(double* values, int64_t count, int64_t stride = 1) {

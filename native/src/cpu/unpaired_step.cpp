@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "cpu/elements.h"
+#include "cpu/linear/head_source.h"
 #include "cpu/pair_loss.h"
 #include "cpu/step.h"
 #include "math/functions.h"
@@ -26,6 +27,11 @@ class Examples : public StepLayer {
   }
 
   bool is_chosen(int64_t sequence) const override { return chosen_[sequence] > 0; }
+
+  int64_t companions() const override { return 1; }
+
+  // KTO's estimate of the KL divergence comes from elsewhere, and is a constant.
+  bool is_coupled() const override { return false; }
 
   void evaluate(StepSequences& told) override {
     std::vector<SequenceFigures>& sequences = told.figures;
@@ -75,6 +81,12 @@ class Examples : public StepLayer {
 void unpaired_step(const op::UnpairedStep& call) {
   Examples examples(call);
   run_step(call, {}, examples);
+}
+
+void linear_unpaired_step(const op::LinearUnpairedStep& call) {
+  Examples examples(call);
+  HeadSource source(call.head, call.transform, call.rows(), true, call.metrics != nullptr);
+  run_step(call, {}, examples, source, nullptr);
 }
 
 }  // namespace logratio::cpu

@@ -66,6 +66,46 @@ struct RowSums {
   LR_FORCE_INLINE LR_HD double e() const { return ones + others.e; }
 };
 
+// A part of a row, such as a tile of columns, or some of them together.
+struct RowPart {
+  RowSums sums;
+  double maximum;  // of the raw logits, and where it stands; NaN where there is one
+  int64_t argmax;
+  double label_value;  // softcap(x) of the label, -inf where it is elsewhere
+
+  // Nothing but columns of -inf.
+  LR_FORCE_INLINE LR_HD static RowPart none() {
+    return {{0, 0, {0, 0, 0}, 0, 0, 0}, -kInfinity, 0, -kInfinity};
+  }
+
+  // Adds the part that follows; its columns count from the same one.
+  LR_FORCE_INLINE LR_HD void add(const RowPart& next, double temperature) {
+    if (!is_nan(maximum) && !(next.maximum <= maximum)) {
+      maximum = next.maximum;
+      argmax = next.argmax;
+    }
+    if (next.label_value != -kInfinity)
+      label_value = next.label_value;
+    const double z = sums.z + next.sums.z, raw = sums.raw + next.sums.raw,
+                 finite = sums.finite + next.sums.finite;
+    if (sums.e() == 0) {
+      sums = next.sums;
+    } else if (next.sums.e() != 0) {
+      RowSums below = next.sums;
+      if (below.pivot > sums.pivot) {
+        below = sums;
+        sums = next.sums;
+      }
+      below.others.add({below.ones, below.ones, 0});
+      below.others.move(below.pivot, sums.pivot, temperature);
+      sums.others.add(below.others);
+    }
+    sums.z = z;
+    sums.raw = raw;
+    sums.finite = finite;
+  }
+};
+
 // What a row's probabilities are, and its label's: p = exp((softcap(x) - pivot) / temperature -
 // log_sum).
 struct RowNorm {
@@ -125,6 +165,14 @@ LR_FORCE_INLINE LR_HD RowFigures finish_row(const RowSums& row, double label_val
   figures.of[kLse2] = 2 * pivot_z + log_sum2;
   figures.of[kEntropy] = log_sum - row.others.ed / row.e() / temperature;
   figures.of[kMeanLogit] = row.z / row.finite / temperature;
+  return figures;
+}
+
+LR_FORCE_INLINE LR_HD RowFigures finish_row(const RowPart& row, int64_t label, double temperature) {
+  RowFigures figures = finish_row(row.sums, row.label_value, temperature);
+  if (label < 0)
+    figures.norm.logp = figures.of[kLogp] = 0;
+  figures.of[kArgmax] = static_cast<double>(row.argmax);
   return figures;
 }
 

@@ -18,6 +18,7 @@ struct Step {
   TensorView mask;             // the same shape; may be absent
   TensorView reference_logps;  // at most one of the two references is present
   TensorView reference_token_logps;
+  bool has_reference_head = false;  // whose token log-probs the same call makes
   TensorView losses_out;  // of pairs or examples
   TensorView logps;       // [sequences]
   TensorView counts;      // [sequences]
@@ -26,7 +27,9 @@ struct Step {
   lr_step_metrics* metrics;  // null: not wanted; on a device it lies in its memory
 
   int64_t rows() const { return labels.values.size(); }
-  bool has_reference() const { return reference_logps.present || reference_token_logps.present; }
+  bool has_reference() const {
+    return reference_logps.present || reference_token_logps.present || has_reference_head;
+  }
 };
 
 }  // namespace logratio::op

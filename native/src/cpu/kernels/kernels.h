@@ -34,6 +34,7 @@ struct TokenForward {
   const int64_t* labels;  // of these rows; < 0: none, logp is 0. Unused with several per row
   math::RowFigures* figures;
   const ForwardLabels* several = nullptr;
+  math::RowPart* parts = nullptr;  // of rows that are parts of longer ones, in place of the figures
 };
 
 struct GradientTotals {
@@ -59,6 +60,8 @@ struct TokenBackward {
   const math::RowUpstream* upstream;  // rows whose upstream is zero get 0 and are not read
   GradientTotals* totals;             // of all rows; null: not wanted, as with several labels
   const BackwardLabels* several = nullptr;
+  int64_t first_column = 0;  // of rows that are parts of longer ones: which column is their first
+  GradientTotals* row_totals = nullptr;  // of each row; null: not wanted
 };
 
 // Rows p and q of the two sides, which meet.

@@ -24,6 +24,10 @@ LR_KERNEL(void, evaluate_examples,
           (const lr_loss_options& options, double kl, int64_t count, const ExampleBlock& in,
            ExampleValues* out))
 
+// Between float32 and narrower types, in memory without gaps.
+LR_KERNEL(void, widen_row, (op::ElementType type, const void* from, int64_t count, float* to))
+LR_KERNEL(void, narrow_row, (op::ElementType type, const float* from, int64_t count, void* to))
+
 // Between blocks and float32 in memory without gaps.
 LR_KERNEL(void, widen, (const float* from, int64_t count, double* to))
 LR_KERNEL(void, narrow, (const double* from, int64_t count, float* to))

@@ -40,7 +40,8 @@ class Backward {
         columns_(call.logits.columns),
         temperature_(call.transform.temperature),
         scale_(exp2_scale(temperature_)),
-        softcap_(static_cast<float>(call.transform.softcap)) {}
+        softcap_(static_cast<float>(call.transform.softcap)),
+        wants_totals_(call.totals != nullptr || call.row_totals != nullptr) {}
 
   void run(Scratch& scratch) const {
     const RowPlan plan = plan_rows(call_.count, columns_, columns_ * int64_t{sizeof(Element)});
@@ -49,6 +50,8 @@ class Backward {
       const GradientTotals result = finish(r, row, squares);
       if (call_.totals != nullptr)
         totals[r] = result;
+      if (call_.row_totals != nullptr)
+        call_.row_totals[r] = result;
     };
     if (!plan.by_segment) {
       for_row_runs(call_.count, plan.rows_per_task, [&](int64_t first, int64_t last) {
@@ -106,7 +109,10 @@ class Backward {
     const RowUpstream& up = call_.upstream[r];
     if (up.is_zero())
       return {true, -1, 0, {}};
-    const float x = T::to_float(logits(r)[up.label]);
+    // The label is in this part of the row, or in another one.
+    const int64_t label = up.label - call_.first_column;
+    const bool is_here = label >= 0 && label < columns_;
+    const float x = is_here ? T::to_float(logits(r)[label]) : 0;
     const math::RowScale fitted = math::row_scale(up, temperature_);
     const Pivot pivot = pivot_at(fitted.pivot + up.norm.log_sum * temperature_, scale_);
     const double slope = math::softcap_slope_at(x, call_.transform.softcap);
@@ -115,9 +121,9 @@ class Backward {
     };
     const RowGradient row = about(pivot.value);
     const double size = __builtin_fabs(row.scale);
-    const int64_t apart = call_.several == nullptr ? up.label : -1;
+    const int64_t apart = call_.several == nullptr && is_here ? label : -1;
     const bool fast = up.grad_entropy == 0 && pivot.is_near && !fitted.steep &&
-                      size <= kLargestFactor && (call_.totals == nullptr || size >= kLeastFactor);
+                      size <= kLargestFactor && (!wants_totals_ || size >= kLeastFactor);
     if (fast)
       return {
           false, apart, row.label_value, {pivot.scaled, static_cast<float>(row.scale), 0, true}};
@@ -145,7 +151,7 @@ class Backward {
       const RowCoefficients& c = row.coefficients;
       if (!c.fast) {
         squares = columns_of(general(cap, c), x, g, begin, end, row.label) * c.scale * c.scale;
-      } else if (call_.totals == nullptr) {
+      } else if (!wants_totals_) {
         columns_of(plain<false>(cap, c), x, g, begin, end, row.label);
       } else {
         squares = columns_of(plain<true>(cap, c), x, g, begin, end, row.label);
@@ -231,10 +237,12 @@ class Backward {
     }
     if (row.zero)
       return {0, 0};
-    store_logit(call_.gradient.type, g, row.label, row.label_value);
-    if (call_.totals == nullptr)
+    if (row.label >= 0) {
+      store_logit(call_.gradient.type, g, row.label, row.label_value);
+      squares += row.label_value * row.label_value;
+    }
+    if (!wants_totals_)
       return {0, 0};
-    squares += row.label_value * row.label_value;
     // No value can exceed the square root of the sum of squares: only a row beyond the type's range
     // is looked at again.
     const double limit = call_.gradient.type == op::ElementType::f16 ? 65504.0 : 0x1p127;
@@ -251,6 +259,7 @@ class Backward {
   const double temperature_;
   const float scale_;
   const float softcap_;
+  const bool wants_totals_;
 };
 
 }  // namespace

@@ -327,6 +327,10 @@ class Forward {
       row.others = sums_without(x, argmax, part, highest);
       row.pivot = highest;
     }
+    if (call_.parts != nullptr) {
+      call_.parts[k] = {row, kEverything ? T::to_float(x[argmax]) : -kInfinity, argmax, label_value};
+      return;
+    }
     RowFigures& figures = call_.figures[k];
     figures = math::finish_row(row, label_value, temperature_);
     if (label < 0)

@@ -1,0 +1,31 @@
+#include "cpu/linear/kept_tiles.h"
+
+#include <algorithm>
+
+namespace logratio::cpu {
+
+KeptTiles::KeptTiles(int64_t capacity, const Tiles& tiles)
+    : windows_(tiles.windows()),
+      tile_(static_cast<size_t>(tiles.blocks())),
+      count_(static_cast<size_t>(tiles.blocks())) {
+  const int64_t floats = tiles.block_rows() * kWindow;
+  memory_ = std::make_unique_for_overwrite<float[]>(static_cast<size_t>(capacity * floats));
+  for (int64_t k = capacity - 1; k >= 0; --k)
+    free_.push_back(memory_.get() + k * floats);
+}
+
+void KeptTiles::reserve(int64_t block) {
+  std::vector<float*>& tiles = tile_[block];
+  while (!free_.empty() && static_cast<int64_t>(tiles.size()) < windows_) {
+    tiles.push_back(free_.back());
+    free_.pop_back();
+  }
+  count_[block] = static_cast<int64_t>(tiles.size());
+}
+
+void KeptTiles::release(int64_t block) {
+  free_.insert(free_.end(), tile_[block].begin(), tile_[block].end());
+  tile_[block].clear();
+}
+
+}  // namespace logratio::cpu

@@ -1,0 +1,33 @@
+// Tiles of logits that are kept from the forward to the backward, as many as there is room for.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <vector>
+
+#include "cpu/linear/tiles.h"
+
+namespace logratio::cpu {
+
+class KeptTiles {
+ public:
+  KeptTiles(int64_t capacity, const Tiles& tiles);
+
+  // Gives the block's first windows what room there is.
+  void reserve(int64_t block);
+  // nullptr: not kept.
+  float* at(int64_t block, int64_t window) const {
+    return window < count_[block] ? tile_[block][window] : nullptr;
+  }
+  int64_t count(int64_t block) const { return count_[block]; }
+  void release(int64_t block);
+
+ private:
+  const int64_t windows_;
+  std::unique_ptr<float[]> memory_;
+  std::vector<float*> free_;
+  std::vector<std::vector<float*>> tile_;  // of each block
+  std::vector<int64_t> count_;             // of each block's tiles
+};
+
+}  // namespace logratio::cpu
