@@ -5,6 +5,7 @@
 #include <cstdint>
 
 #include "cpu/kernels/pair_block.h"
+#include "cpu/linear/gemm_shape.h"
 #include "cpu/scratch.h"
 #include "math/divergence.h"
 #include "math/scoring_rule.h"

@@ -8,6 +8,11 @@ LR_KERNEL(void, divergence, (const Divergence& call, Scratch& scratch))
 LR_KERNEL(void, divergence_topk, (const DivergenceTopk& call, Scratch& scratch))
 LR_KERNEL(void, scoring_rule, (const ScoringRule& call, Scratch& scratch))
 
+// c = a b, or c += a b, all of float32.
+LR_KERNEL(void, multiply,
+          (const GemmShape& shape, const Matrix& a, const Matrix& b, bool accumulate,
+           const Matrix& c))
+
 // Losses, over blocks of pairs. features: of a loss of the whole batch. pull_back adds to the four
 // gradients of `out` what the statistics carry back; `d` holds the derivatives of the whole by
 // them.

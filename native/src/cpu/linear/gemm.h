@@ -5,27 +5,10 @@
 #include <cstdint>
 #include <string>
 
+#include "cpu/linear/gemm_shape.h"
 #include "op/element_type.h"
 
 namespace logratio::cpu {
-
-// A row-major matrix whose rows start `stride` elements apart.
-struct Matrix {
-  void* data;
-  int64_t stride;
-};
-
-// How the two factors lie. c [rows,columns] is
-enum class GemmForm {
-  nt,  // a [rows,depth] * b [columns,depth]^T: logits
-  nn,  // a [rows,depth] * b [depth,columns]: the gradient of hidden states
-  tn,  // a [depth,rows]^T * b [depth,columns]: the gradient of the weight
-};
-
-struct GemmShape {
-  GemmForm form;
-  int64_t rows, columns, depth;  // at least 1 each
-};
 
 // A library, or the own products.
 class Gemm {
@@ -40,8 +23,8 @@ class Gemm {
   // Whether products of bf16 matrices are made as they are. Those of f32 always are.
   virtual bool takes_bfloat16() const = 0;
 
-  // c = a b, or c += a b. a and b are of `type`, f32 or, where taken, bf16; c is f32, summed in f32.
-  // The calling thread makes it alone, whatever the library would do otherwise.
+  // c = a b, or c += a b. a and b are of `type`, f32 or, where taken, bf16; c is f32, summed in
+  // f32. The calling thread makes it alone, whatever the library would do otherwise.
   virtual void multiply(op::ElementType type, const GemmShape& shape, const Matrix& a,
                         const Matrix& b, bool accumulate, const Matrix& c) const = 0;
 };
