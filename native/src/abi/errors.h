@@ -110,6 +110,10 @@ struct Published<lr_device_info> {
   static constexpr uint64_t size = 288;
 };
 template <>
+struct Published<lr_gemm_info> {
+  static constexpr uint64_t size = 1104;
+};
+template <>
 struct Published<lr_loss_info> {
   static constexpr uint64_t size = 72;
 };
