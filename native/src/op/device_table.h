@@ -11,6 +11,7 @@
 #include "logratio.h"
 #include "op/bandwidth.h"
 #include "op/divergence.h"
+#include "op/linear.h"
 #include "op/pair_loss.h"
 #include "op/preference_step.h"
 #include "op/scoring_rule.h"
@@ -20,7 +21,7 @@
 
 namespace logratio::device {
 
-inline constexpr uint32_t kTableVersion = 7;  // raised whenever anything below changes
+inline constexpr uint32_t kTableVersion = 8;  // raised whenever anything below changes
 inline constexpr char kTableSymbol[] = "logratio_device_table";
 
 // How a call runs, and the text of its failure.
@@ -70,6 +71,10 @@ struct Table {
   lr_status (*unpaired_loss)(Execution* execution, const op::UnpairedLoss* call);
   lr_status (*preference_step)(Execution* execution, const op::PreferenceStep* call);
   lr_status (*unpaired_step)(Execution* execution, const op::UnpairedStep* call);
+  lr_status (*linear_token_logprobs)(Execution* execution, const op::LinearTokenLogprobs* call);
+  lr_status (*linear_preference_step)(Execution* execution, const op::LinearPreferenceStep* call);
+  lr_status (*linear_unpaired_step)(Execution* execution, const op::LinearUnpairedStep* call);
+  lr_status (*gemm)(Execution* execution, lr_gemm_info* info);  // but for its size
   lr_status (*divergence)(Execution* execution, const op::Divergence* call);
   lr_status (*scoring_rule)(Execution* execution, const op::ScoringRule* call);
   lr_status (*bandwidth_probe)(Execution* execution, const op::BandwidthProbe* call);
