@@ -1,6 +1,7 @@
 // The fused linear operations as a side runs them: those on logits, with a head before them.
 #pragma once
 
+#include "math/token_row.h"
 #include "op/logit_rows.h"
 #include "op/preference_step.h"
 #include "op/tensor_view.h"
