@@ -427,6 +427,166 @@ class UnpairedStepArgs(Structure):
     ]
 
 
+class Frozen(IntEnum):
+    LR_FROZEN_NONE = 0
+    LR_FROZEN_WEIGHT = 1
+    LR_FROZEN_HIDDEN = 2
+
+
+class LinearOptions(Structure):
+    _fields_ = [
+        ("budget_bytes", c_uint64),
+        ("frozen", c_int32),
+        ("accumulate", c_int32),
+    ]
+
+
+class LinearMethod(IntEnum):
+    LR_LINEAR_FORWARD = 0
+    LR_LINEAR_ONLINE = 1
+    LR_LINEAR_SWEEP = 2
+
+
+class LinearPlan(Structure):
+    _fields_ = [
+        ("method", c_int32),
+        ("reserved", c_int32),
+        ("rows", c_int64),
+        ("kept_rows", c_int64),
+        ("recomputed_rows", c_int64),
+        ("block_rows", c_int64),
+        ("block_columns", c_int64),
+        ("operations", c_double),
+        ("kept_bytes", c_uint64),
+        ("accumulator_bytes", c_uint64),
+        ("scratch_bytes", c_uint64),
+        ("gemm", c_char * 64),
+    ]
+
+
+class LinearTokenLogprobsArgs(Structure):
+    _fields_ = [
+        ("size", c_uint64),
+        ("error", c_void_p),
+        ("error_capacity", c_uint64),
+        ("hidden", POINTER(DLTensor)),
+        ("weight", POINTER(DLTensor)),
+        ("bias", POINTER(DLTensor)),
+        ("labels", POINTER(DLTensor)),
+        ("token_options", TokenOptions),
+        ("linear_options", LinearOptions),
+        ("grad_logp", POINTER(DLTensor)),
+        ("grad_entropy", POINTER(DLTensor)),
+        ("grad_lse", POINTER(DLTensor)),
+        ("logp", POINTER(DLTensor)),
+        ("lse", POINTER(DLTensor)),
+        ("lse2", POINTER(DLTensor)),
+        ("entropy", POINTER(DLTensor)),
+        ("argmax", POINTER(DLTensor)),
+        ("mean_logit", POINTER(DLTensor)),
+        ("grad_hidden", POINTER(DLTensor)),
+        ("grad_weight", POINTER(DLTensor)),
+        ("grad_bias", POINTER(DLTensor)),
+        ("plan", POINTER(LinearPlan)),
+        ("cuda", POINTER(Cuda)),
+    ]
+
+
+class LinearPreferenceStepArgs(Structure):
+    _fields_ = [
+        ("size", c_uint64),
+        ("error", c_void_p),
+        ("error_capacity", c_uint64),
+        ("loss_options", POINTER(LossOptions)),
+        ("token_options", TokenOptions),
+        ("sequence_options", SequenceOptions),
+        ("linear_options", LinearOptions),
+        ("hidden", POINTER(DLTensor)),
+        ("weight", POINTER(DLTensor)),
+        ("bias", POINTER(DLTensor)),
+        ("labels", POINTER(DLTensor)),
+        ("mask", POINTER(DLTensor)),
+        ("reference_logps", POINTER(DLTensor)),
+        ("reference_token_logps", POINTER(DLTensor)),
+        ("reference_hidden", POINTER(DLTensor)),
+        ("reference_weight", POINTER(DLTensor)),
+        ("reference_bias", POINTER(DLTensor)),
+        ("losses", POINTER(DLTensor)),
+        ("logps", POINTER(DLTensor)),
+        ("counts", POINTER(DLTensor)),
+        ("chosen_rewards", POINTER(DLTensor)),
+        ("rejected_rewards", POINTER(DLTensor)),
+        ("grad_hidden", POINTER(DLTensor)),
+        ("grad_weight", POINTER(DLTensor)),
+        ("grad_bias", POINTER(DLTensor)),
+        ("metrics", POINTER(StepMetrics)),
+        ("loss_count", c_int64),
+        ("loss_weights", POINTER(c_double)),
+        ("wpo", c_int32),
+        ("plan", POINTER(LinearPlan)),
+        ("cuda", POINTER(Cuda)),
+        ("pair_weights", POINTER(DLTensor)),
+        ("grad_loss", POINTER(DLTensor)),
+        ("nll_mask", POINTER(DLTensor)),
+        ("token_count", c_double),
+        ("beta", POINTER(DLTensor)),
+        ("beta_kl", POINTER(DLTensor)),
+        ("beta_mix", POINTER(DLTensor)),
+        ("tau", POINTER(DLTensor)),
+        ("grad_beta", POINTER(DLTensor)),
+        ("grad_beta_kl", POINTER(DLTensor)),
+        ("grad_beta_mix", POINTER(DLTensor)),
+        ("grad_tau", POINTER(DLTensor)),
+        ("cu_seqlens", POINTER(DLTensor)),
+    ]
+
+
+class LinearUnpairedStepArgs(Structure):
+    _fields_ = [
+        ("size", c_uint64),
+        ("error", c_void_p),
+        ("error_capacity", c_uint64),
+        ("loss_options", POINTER(LossOptions)),
+        ("token_options", TokenOptions),
+        ("sequence_options", SequenceOptions),
+        ("linear_options", LinearOptions),
+        ("hidden", POINTER(DLTensor)),
+        ("weight", POINTER(DLTensor)),
+        ("bias", POINTER(DLTensor)),
+        ("labels", POINTER(DLTensor)),
+        ("mask", POINTER(DLTensor)),
+        ("chosen", POINTER(DLTensor)),
+        ("reference_logps", POINTER(DLTensor)),
+        ("reference_token_logps", POINTER(DLTensor)),
+        ("kl_policy_logps", POINTER(DLTensor)),
+        ("kl_reference_logps", POINTER(DLTensor)),
+        ("weights", POINTER(DLTensor)),
+        ("grad_loss", POINTER(DLTensor)),
+        ("losses", POINTER(DLTensor)),
+        ("logps", POINTER(DLTensor)),
+        ("counts", POINTER(DLTensor)),
+        ("rewards", POINTER(DLTensor)),
+        ("kl", POINTER(DLTensor)),
+        ("grad_hidden", POINTER(DLTensor)),
+        ("grad_weight", POINTER(DLTensor)),
+        ("grad_bias", POINTER(DLTensor)),
+        ("metrics", POINTER(StepMetrics)),
+        ("plan", POINTER(LinearPlan)),
+        ("cuda", POINTER(Cuda)),
+        ("cu_seqlens", POINTER(DLTensor)),
+    ]
+
+
+class GemmInfo(Structure):
+    _fields_ = [
+        ("size", c_uint64),
+        ("library", c_char * 64),
+        ("path", c_char * 1024),
+        ("bfloat16", c_int32),
+        ("reserved", c_int32),
+    ]
+
+
 class DivergenceKind(IntEnum):
     LR_SCE = 0
     LR_JEFFREYS = 1
@@ -577,6 +737,12 @@ FUNCTIONS = {
     "lr_unpaired_loss": (c_int, [POINTER(UnpairedLossArgs)]),
     "lr_preference_step": (c_int, [POINTER(PreferenceStepArgs)]),
     "lr_unpaired_step": (c_int, [POINTER(UnpairedStepArgs)]),
+    "lr_linear_token_logprobs": (c_int, [POINTER(LinearTokenLogprobsArgs)]),
+    "lr_linear_preference_step": (c_int, [POINTER(LinearPreferenceStepArgs)]),
+    "lr_linear_unpaired_step": (c_int, [POINTER(LinearUnpairedStepArgs)]),
+    "lr_gemm": (c_int, [POINTER(GemmInfo)]),
+    "lr_gemm_offer": (c_int, [c_char_p]),
+    "lr_device_gemm": (c_int, [c_int, c_int32, POINTER(GemmInfo)]),
     "lr_divergence": (c_int, [POINTER(DivergenceArgs)]),
     "lr_scoring_rule": (c_int, [POINTER(ScoringRuleArgs)]),
     "lr_bandwidth_probe": (c_int, [c_int32, c_void_p, c_void_p, c_uint64, POINTER(c_double)]),
