@@ -782,18 +782,18 @@ typedef enum lr_linear_method {
 
 /* What a call chose to do: M rows that count, V columns, H the size of a hidden state. */
 typedef struct lr_linear_plan {
-  int32_t method;           /* lr_linear_method */
+  int32_t method; /* lr_linear_method */
   int32_t reserved;
-  int64_t rows;             /* M */
-  int64_t kept_rows;        /* whose logits the backward found kept */
-  int64_t recomputed_rows;  /* whose logits it multiplied again */
-  int64_t block_rows;       /* of a product's tile */
+  int64_t rows;            /* M */
+  int64_t kept_rows;       /* whose logits the backward found kept */
+  int64_t recomputed_rows; /* whose logits it multiplied again */
+  int64_t block_rows;      /* of a product's tile */
   int64_t block_columns;
-  double operations;        /* multiplications and additions of all products, over M H V */
-  uint64_t kept_bytes;      /* of logits, at most */
+  double operations;          /* multiplications and additions of all products, over M H V */
+  uint64_t kept_bytes;        /* of logits, at most */
   uint64_t accumulator_bytes; /* float32 sums of gradients that are narrower */
-  uint64_t scratch_bytes;   /* of all threads */
-  char gemm[64];            /* the library that made the products, as lr_gemm names it */
+  uint64_t scratch_bytes;     /* of all threads */
+  char gemm[64];              /* the library that made the products, as lr_gemm names it */
 } lr_linear_plan;
 
 /* ---- linear_token_logprobs: lr_token_logprobs and its backward in one call ---- */

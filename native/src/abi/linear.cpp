@@ -26,8 +26,8 @@ void check_gradient_type(const Operands& operands, const DLTensor* const& gradie
     return;
   const op::ElementType type = type_of(operands[gradient]), own = type_of(operands[of]);
   if (type != own && type != op::ElementType::f32) {
-    mismatch(operands[gradient], "F32 or " + text_of(operands[of].tensor()->dtype) + " as " +
-                                     operands[of].name);
+    mismatch(operands[gradient],
+             "F32 or " + text_of(operands[of].tensor()->dtype) + " as " + operands[of].name);
   }
 }
 

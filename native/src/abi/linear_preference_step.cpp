@@ -22,11 +22,11 @@ constexpr const Shapes& kEachRow = shape<"2P,T", "N">;
 
 // A reference is of sequences, of tokens, or a model.
 void check_one_reference(const lr_linear_preference_step_args& a) {
-  for (const char* other : {a.reference_logps == nullptr ? nullptr : "reference_logps",
-                            a.reference_token_logps == nullptr ? nullptr : "reference_token_logps"}) {
+  for (const char* other :
+       {a.reference_logps == nullptr ? nullptr : "reference_logps",
+        a.reference_token_logps == nullptr ? nullptr : "reference_token_logps"}) {
     if (other != nullptr && a.reference_hidden != nullptr) {
-      invalid(std::string(other) +
-              " and reference_hidden are both given, expected one of them");
+      invalid(std::string(other) + " and reference_hidden are both given, expected one of them");
     }
   }
 }
@@ -66,8 +66,7 @@ lr_status lr_linear_preference_step(const lr_linear_preference_step_args* args) 
             out("logps", a.logps, kFloats, shape<"2P">, call.logps),
             out("counts", a.counts, kFloats, shape<"2P">, call.counts),
             out("chosen_rewards", a.chosen_rewards, kFloats, shape<"P">, call.chosen_rewards),
-            out("rejected_rewards", a.rejected_rewards, kFloats, shape<"P">,
-                call.rejected_rewards),
+            out("rejected_rewards", a.rejected_rewards, kFloats, shape<"P">, call.rejected_rewards),
             out("grad_hidden", a.grad_hidden, kLogits, kHidden, head.grad_hidden),
             out("grad_weight", a.grad_weight, kLogits, shape<"V,H">, head.grad_weight),
             out("grad_bias", a.grad_bias, kLogits, shape<"V">, head.grad_bias),
@@ -89,9 +88,9 @@ lr_status lr_linear_preference_step(const lr_linear_preference_step_args* args) 
         call.wpo = a.wpo;
         call.token_count = a.token_count;
         call.has_reference_head = a.reference_hidden != nullptr;
-        call.reward_beta = reward_beta(losses, a.reference_logps != nullptr ||
-                                                   a.reference_token_logps != nullptr ||
-                                                   call.has_reference_head);
+        call.reward_beta =
+            reward_beta(losses, a.reference_logps != nullptr ||
+                                    a.reference_token_logps != nullptr || call.has_reference_head);
         call.sequence = a.sequence_options;
         call.transform = check_token_options(a.token_options);
         call.labels.ignore_index = a.token_options.ignore_index;

@@ -88,7 +88,7 @@ inline double reward_beta(const std::vector<op::WeightedLoss>& losses, bool has_
 
 // Labels are looked at where their token counts, or a negative log-likelihood covers it.
 inline void check_counted_labels(const Operand& operand, const op::PreferenceStep& call,
-                          int64_t vocabulary) {
+                                 int64_t vocabulary) {
   if (!call.mask)
     return check_labels(operand, call.labels, vocabulary);
   std::vector<double> weights = cpu::read_mask(call.mask, call.rows());
@@ -101,7 +101,7 @@ inline void check_counted_labels(const Operand& operand, const op::PreferenceSte
 }
 
 inline void check_reduction(const lr_sequence_options& options,
-                     const std::vector<op::WeightedLoss>& losses) {
+                            const std::vector<op::WeightedLoss>& losses) {
   for (const op::WeightedLoss& loss : losses) {
     const bool divides =
         info_of(loss).divides_by_length && loss.options.normalise != LR_NORMALISE_OFF;
@@ -112,7 +112,8 @@ inline void check_reduction(const lr_sequence_options& options,
   }
 }
 
-inline void check_for_device(const std::vector<op::WeightedLoss>& losses, const lr_step_metrics* metrics) {
+inline void check_for_device(const std::vector<op::WeightedLoss>& losses,
+                             const lr_step_metrics* metrics) {
   if (losses.size() > op::kMaxStepLosses) {
     invalid("loss_count is " + std::to_string(losses.size()) + ", expected at most " +
             std::to_string(op::kMaxStepLosses) + " on a device");

@@ -9,9 +9,9 @@ namespace logratio::cpu {
 GradientTotals LogitSource::run(const RowList& list, bool everything, math::RowFigures* figures,
                                 RowUser& user) {
   Scratch scratch;
-  kernels().token_forward({logits_, transform_, everything, list.size(), list.rows.data(),
-                           list.labels.data(), figures},
-                          scratch);
+  kernels().token_forward(
+      {logits_, transform_, everything, list.size(), list.rows.data(), list.labels.data(), figures},
+      scratch);
   user.take(0, list.size());
   GradientTotals totals{0, 0};
   if (gradient_ == nullptr)
@@ -21,9 +21,9 @@ GradientTotals LogitSource::run(const RowList& list, bool everything, math::RowF
   user.hand_back(0, list.size(), listed.data());
   for (size_t k = 0; k < listed.size(); ++k)
     upstream[list.rows[k]] = listed[k];
-  kernels().token_backward({logits_, *gradient_, transform_, count_, upstream.data(),
-                            wants_totals_ ? &totals : nullptr},
-                           scratch);
+  kernels().token_backward(
+      {logits_, *gradient_, transform_, count_, upstream.data(), wants_totals_ ? &totals : nullptr},
+      scratch);
   return totals;
 }
 

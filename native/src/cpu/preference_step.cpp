@@ -68,16 +68,17 @@ class PairLayer : public StepLayer {
   // Statistics and ranks are of the whole batch. So is the mean of WPO's weights beside a mean over
   // all tokens, and the number of these where a mask of their own has to be read for it.
   bool is_coupled() const override {
-    return std::any_of(call_.losses, call_.losses + call_.loss_count, [&](const WeightedLoss& loss) {
-      const math::LossInfo& info = info_of(loss);
-      const bool of_tokens = is_sft(loss) || loss.options.nll == LR_NLL_TOKEN;
-      if (is_sft(loss) || call_.adds_nll_of(loss.options, info)) {
-        return of_tokens && ((call_.nll_mask && call_.token_count == 0) ||
-                             (!is_sft(loss) && call_.wpo != LR_WPO_OFF));
-      }
-      return info.sorting != math::Sorting::none ||
-             (info.means > 0 && (!info.has_nll() || of_tokens));
-    });
+    return std::any_of(call_.losses, call_.losses + call_.loss_count,
+                       [&](const WeightedLoss& loss) {
+                         const math::LossInfo& info = info_of(loss);
+                         const bool of_tokens = is_sft(loss) || loss.options.nll == LR_NLL_TOKEN;
+                         if (is_sft(loss) || call_.adds_nll_of(loss.options, info)) {
+                           return of_tokens && ((call_.nll_mask && call_.token_count == 0) ||
+                                                (!is_sft(loss) && call_.wpo != LR_WPO_OFF));
+                         }
+                         return info.sorting != math::Sorting::none ||
+                                (info.means > 0 && (!info.has_nll() || of_tokens));
+                       });
   }
 
   bool covers(int64_t row) const override {
@@ -90,7 +91,8 @@ class PairLayer : public StepLayer {
 
   void evaluate(StepSequences& sequences) override {
     sequences_ = &sequences;
-    for (std::vector<double>* sum : {&losses_.loss, &losses_.gradient, &by_nll_token_, &by_nll_sum_})
+    for (std::vector<double>* sum :
+         {&losses_.loss, &losses_.gradient, &by_nll_token_, &by_nll_sum_})
       std::fill(sum->begin(), sum->end(), 0);
     if (!call_.nll_mask) {
       for (int64_t k = 0; k < call_.pairs; ++k)

@@ -43,8 +43,7 @@ class Step : public RowUser {
     list_rows(source.prefers_companions());
     read_references(reference);
     figures_.resize(list_.rows.size());
-    const GradientTotals totals =
-        source.run(list_, wants_everything(), figures_.data(), *this);
+    const GradientTotals totals = source.run(list_, wants_everything(), figures_.data(), *this);
     evaluate();
     if (call_.losses_out)
       write(call_.losses_out, 0, call_.losses_out.size(), layer_.losses().loss.data());
@@ -94,8 +93,8 @@ class Step : public RowUser {
   void list_rows(bool companions_together) {
     const bool every_token = call_.metrics != nullptr || needs_.every_token;
     const std::vector<double>& weights = every_token ? mask_ : weights_;
-    const int64_t groups = companions_together ? call_.sequences / layer_.companions()
-                                               : call_.sequences;
+    const int64_t groups =
+        companions_together ? call_.sequences / layer_.companions() : call_.sequences;
     for (int64_t group = 0; group < groups; ++group) {
       for (int64_t b = group; b < call_.sequences; b += groups)
         list_sequence(b, weights);
@@ -190,9 +189,9 @@ class Step : public RowUser {
   std::vector<double> mask_;     // 0 where the label is ignored
   std::vector<double> weights_;  // of tokens in their sums, after the tail weight
   RowList list_;
-  std::vector<RowFigures> figures_;   // of the list
-  std::vector<int64_t> sequence_of_;  // of the list
-  std::vector<double> token_logps_;   // of all rows
+  std::vector<RowFigures> figures_;    // of the list
+  std::vector<int64_t> sequence_of_;   // of the list
+  std::vector<double> token_logps_;    // of all rows
   std::vector<int64_t> first_, last_;  // each sequence's part of the list
   std::vector<int64_t> tokens_;        // of each sequence
   int64_t taken_ = 0;                  // of the list

@@ -19,9 +19,9 @@ struct Step {
   TensorView reference_logps;  // at most one of the two references is present
   TensorView reference_token_logps;
   bool has_reference_head = false;  // whose token log-probs the same call makes
-  TensorView losses_out;  // of pairs or examples
-  TensorView logps;       // [sequences]
-  TensorView counts;      // [sequences]
+  TensorView losses_out;            // of pairs or examples
+  TensorView logps;                 // [sequences]
+  TensorView counts;                // [sequences]
   bool wants_gradient;
   LogitRows gradient;        // may be the logits; columns that these lack become 0
   lr_step_metrics* metrics;  // null: not wanted; on a device it lies in its memory

@@ -328,7 +328,8 @@ class Forward {
       row.pivot = highest;
     }
     if (call_.parts != nullptr) {
-      call_.parts[k] = {row, kEverything ? T::to_float(x[argmax]) : -kInfinity, argmax, label_value};
+      call_.parts[k] = {row, kEverything ? T::to_float(x[argmax]) : -kInfinity, argmax,
+                        label_value};
       return;
     }
     RowFigures& figures = call_.figures[k];

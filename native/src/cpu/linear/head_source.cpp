@@ -23,9 +23,9 @@ class Run {
       bool everything, bool has_only_logps, bool wants_totals)
       : head_(head),
         tiles_(head, head.vocab, list),
-        plan_(plan_head(head, tiles_,
-                        has_only_logps && head.wants_hidden && !head.wants_weight &&
-                            !head.grad_bias)),
+        plan_(plan_head(
+            head, tiles_,
+            has_only_logps && head.wants_hidden && !head.wants_weight && !head.grad_bias)),
         workers_(tiles_),
         kept_(plan_.kept_tiles, tiles_),
         sweep_(tiles_, workers_, transform, everything,
@@ -83,8 +83,8 @@ class Run {
     if (plan_.method == LR_LINEAR_ONLINE)
       return online_.backward(first, last, upstream.data(), head_, totals);
     for (int64_t block = first; block < last; ++block) {
-      const double share = static_cast<double>(kept_.count(block)) /
-                           static_cast<double>(tiles_.windows());
+      const double share =
+          static_cast<double>(kept_.count(block)) / static_cast<double>(tiles_.windows());
       kept_rows_ += share * static_cast<double>(tiles_.rows(block));
       kept_tiles_now_ += kept_.count(block);
     }
@@ -108,12 +108,12 @@ class Run {
     plan.operations = 2.0 * static_cast<double>(1 + products);
     if (sweeps && rows > 0)
       plan.operations += 2 * (rows - kept_rows_) / rows;
-    plan.kept_bytes = static_cast<uint64_t>(plan_.kept_tiles * tiles_.block_rows() * kWindow) *
-                      sizeof(float);
+    plan.kept_bytes =
+        static_cast<uint64_t>(plan_.kept_tiles * tiles_.block_rows() * kWindow) * sizeof(float);
     plan.accumulator_bytes = static_cast<uint64_t>(weight_gradient_.accumulator_bytes()) +
                              static_cast<uint64_t>(online_.most_bytes());
-    plan.scratch_bytes = static_cast<uint64_t>(
-        thread_count() * Tiles::space_bytes(head_, tiles_.block_rows()));
+    plan.scratch_bytes =
+        static_cast<uint64_t>(thread_count() * Tiles::space_bytes(head_, tiles_.block_rows()));
     std::snprintf(plan.gemm, sizeof plan.gemm, "%s", tiles_.products().name().c_str());
   }
 
@@ -135,8 +135,8 @@ class Run {
 GradientTotals HeadSource::run(const RowList& list, bool everything, math::RowFigures* figures,
                                RowUser& user) {
   if (head_.wants_hidden) {
-    const auto bytes = static_cast<size_t>(head_.hidden.columns *
-                                           op::bytes_of(head_.grad_hidden.type));
+    const auto bytes =
+        static_cast<size_t>(head_.hidden.columns * op::bytes_of(head_.grad_hidden.type));
     for (int64_t row = 0; row < count_; ++row)
       std::memset(row_address(head_.grad_hidden, row), 0, bytes);
   }

@@ -134,9 +134,8 @@ void Online::finish_row(int64_t block, int64_t r, const RowUpstream& upstream,
   const double temperature = transform_.temperature,
                pivot = b.pivots[r] == -math::kInfinity ? 0 : b.pivots[r],
                slope = math::softcap_slope_at(b.labels[r], transform_.softcap);
-  const math::RowGradient gradient =
-      math::row_gradient(upstream, {upstream.norm.pivot, upstream.of_others(), false}, pivot,
-                         temperature, slope);
+  const math::RowGradient gradient = math::row_gradient(
+      upstream, {upstream.norm.pivot, upstream.of_others(), false}, pivot, temperature, slope);
   const double of_sums = -gradient.scale * temperature;
   kernels().widen_row(head.weight.type, row_address(head.weight, upstream.label), size, weight_row);
   for (int64_t k = 0; k < size; ++k)

@@ -24,8 +24,8 @@ void add_window(const Tiles& tiles, int64_t block, int64_t window, bool everythi
     const int64_t label = tiles.list().labels[tiles.first(block) + r] - begin;
     labels[r] = label >= 0 && label < columns ? label : -1;
   }
-  TokenForward call{tiles.tile_rows(window, tile), transform, everything, rows, nullptr, labels,
-                    nullptr};
+  TokenForward call{
+      tiles.tile_rows(window, tile), transform, everything, rows, nullptr, labels, nullptr};
   call.parts = found;
   kernels().token_forward(call, scratch);
   for (int64_t r = 0; r < rows; ++r) {

@@ -74,7 +74,8 @@ void Tiles::make_logits(int64_t window, const TileSpace& space, const Matrix& we
   if (head_.bias) {
     double bias[kWindow];
     read(head_.bias, window * kWindow, count, bias);
-    std::transform(bias, bias + count, tile, [](double value) { return static_cast<float>(value); });
+    std::transform(bias, bias + count, tile,
+                   [](double value) { return static_cast<float>(value); });
     for (int64_t r = 1; r < block_rows_; ++r)
       std::memcpy(tile + r * count, tile, static_cast<size_t>(count * kFloat));
   }

@@ -19,11 +19,11 @@ inline constexpr int64_t kWindow = 512;  // columns
 
 // The memory of a thread.
 struct TileSpace {
-  void* hidden;      // [block_rows, H], of the products' type
-  float* weight;     // [kWindow, H]: where weights are widened
-  float* logits;     // [block_rows, kWindow]
-  void* narrow;      // the same, of the products' type where that is not f32
-  float* gradient;   // [block_rows, H]: of hidden states
+  void* hidden;     // [block_rows, H], of the products' type
+  float* weight;    // [kWindow, H]: where weights are widened
+  float* logits;    // [block_rows, kWindow]
+  void* narrow;     // the same, of the products' type where that is not f32
+  float* gradient;  // [block_rows, H]: of hidden states
 };
 
 class Tiles {
@@ -58,8 +58,7 @@ class Tiles {
   // The window's rows of the weight, where they lie or widened in the space.
   Matrix weight(int64_t window, const TileSpace& space) const;
   // The tile [block_rows, columns] of the hidden states that the space holds.
-  void make_logits(int64_t window, const TileSpace& space, const Matrix& weight,
-                   float* tile) const;
+  void make_logits(int64_t window, const TileSpace& space, const Matrix& weight, float* tile) const;
   // A tile as a factor of products: itself, or narrowed in the space.
   Matrix factor(int64_t window, float* tile, const TileSpace& space) const;
   // Rows of a tile as a kernel takes them.

@@ -28,7 +28,7 @@ class Upstream : public RowUser {
     for (int64_t k = first; k < last; ++k) {
       const int64_t row = list_.rows[k];
       const math::RowFigures& figures = figures_[k];
-      upstream[k - first] = {list_.labels[k],   figures.norm,       figures.of[math::kEntropy],
+      upstream[k - first] = {list_.labels[k], figures.norm,       figures.of[math::kEntropy],
                              grad_logp_[row], grad_entropy_[row], grad_lse_[row]};
     }
   }
