@@ -29,6 +29,9 @@ int32_t multiprocessors(int32_t) { return kMultiprocessors; }
 
 void load_kernels(int32_t) {}
 
+OutsideCaptures::OutsideCaptures() = default;
+OutsideCaptures::~OutsideCaptures() { mode_ = 0; }
+
 // Work is done when a call returns, so there is nothing to wait for; tests see that it was asked
 // for.
 bool is_captured(void*) { return emulator::capturing; }

@@ -17,7 +17,7 @@ constexpr int kForwardBlocks = 4;  // on a multiprocessor: 64 KiB of loads under
 
 struct ForwardRows {
   op::LogitRows logits;
-  int64_t count;
+  int64_t begin, count;  // rows of the view
   Segments segments;
   int64_t run;  // consecutive segments, of one row and the next, that a team sums
   Transform transform;

@@ -114,8 +114,8 @@ __global__ void __launch_bounds__(kBlockThreads, short_row_blocks(kChunks, kWant
   const int warp = static_cast<int>(threadIdx.x) / kWarp,
             lane = static_cast<int>(threadIdx.x) % kWarp;
   const int64_t columns = rows.logits.columns;
-  const int64_t first = (int64_t{blockIdx.x} * kRowsPerBlock + warp) * rows.run,
-                last = std::min(first + rows.run, rows.count);
+  const int64_t first = rows.begin + (int64_t{blockIdx.x} * kRowsPerBlock + warp) * rows.run,
+                last = std::min(first + rows.run, rows.begin + rows.count);
   ShortRow& own = of_rows[threadIdx.x];  // not a register for each of its fields
   for (int64_t batch = first; batch < last; batch += kWarp) {
     const int64_t r = batch + lane;

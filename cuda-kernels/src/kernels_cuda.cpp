@@ -41,18 +41,6 @@ class DriverFunction {
   Function function_ = nullptr;
 };
 
-// Lets this thread do what is no part of a capture, its own or another thread's, while it lives.
-class OutsideCaptures {
- public:
-  OutsideCaptures() { check(cudaThreadExchangeStreamCaptureMode(&mode_)); }
-  ~OutsideCaptures() { cudaThreadExchangeStreamCaptureMode(&mode_); }
-  OutsideCaptures(const OutsideCaptures&) = delete;
-  OutsideCaptures& operator=(const OutsideCaptures&) = delete;
-
- private:
-  cudaStreamCaptureMode mode_ = cudaStreamCaptureModeRelaxed;
-};
-
 void load_all() {
   const OutsideCaptures outside;
   const DriverFunction<PFN_cuFuncGetModule_v11000> module_of("cuFuncGetModule", 11000);

@@ -1,4 +1,5 @@
 // The one symbol of the library: its table of operations.
+#include "gemm.h"
 #include "operations.h"
 #include "resources.h"
 #include "runtime.h"
@@ -8,6 +9,10 @@ namespace {
 
 lr_status describe_device(Execution* execution, lr_device_info* info) {
   return run(execution, [&] { describe(execution->device, info); });
+}
+
+lr_status describe_gemm(Execution* execution, lr_gemm_info* info) {
+  return run(execution, [&] { gemm::describe(execution->device, info); });
 }
 
 template <class... Arguments>
@@ -41,10 +46,10 @@ constexpr Table kTable = {
     .unpaired_loss = unpaired_loss,
     .preference_step = preference_step,
     .unpaired_step = unpaired_step,
-    .linear_token_logprobs = nullptr,
-    .linear_preference_step = nullptr,
-    .linear_unpaired_step = nullptr,
-    .gemm = nullptr,
+    .linear_token_logprobs = linear_token_logprobs,
+    .linear_preference_step = linear_preference_step,
+    .linear_unpaired_step = linear_unpaired_step,
+    .gemm = describe_gemm,
     .divergence = divergence,
     .scoring_rule = scoring_rule,
     .bandwidth_probe = bandwidth_probe,

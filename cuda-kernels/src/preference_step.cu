@@ -20,200 +20,20 @@
 //             pass over the tokens is needed for it. With metrics it leaves each row's sum of
 //             squares and number of non-finite values behind
 //   norm      only with metrics and a gradient: a grid adds these up, in a fixed order
+//
+// The fused linear steps are the same chain. Forward and backward come once per block of rows that
+// linear_head.h makes, and the reference model's rows, if its head is there, before the tokens.
+#include <optional>
+
+#include "linear_head.h"
 #include "operations.h"
 #include "step_examples.cuh"
 #include "step_nll.cuh"
 #include "step_pairs.cuh"
-#include "token_backward.cuh"
-#include "token_forward.cuh"
+#include "step_rows.cuh"
 
 namespace logratio::device {
 namespace {
-
-// ---- Forward: a token's figures to the workspace ----
-
-struct FigureStore {
-  Mask mask;
-  const double* weights;  // of tokens, where the mask alone does not decide; of weight 0 are those
-                          // that are not read
-  math::RowNorm* norms;
-  math::TokenFigures* figures;  // null where nobody needs them
-
-  static constexpr bool takes(Wanted wanted) { return wanted != Wanted::entropy; }
-  __device__ __forceinline__ bool reads(int64_t r) const {
-    return math::counts(weights != nullptr ? weights[r] : mask_weight(mask, r));
-  }
-  // Tokens that the tail weight leaves nothing of have labels, those beside the mask have none.
-  __device__ __forceinline__ bool has_label(int64_t r, bool is_read) const {
-    return is_read || (weights != nullptr && math::counts(mask_weight(mask, r)));
-  }
-  template <Wanted kWanted>
-  __device__ void take(int64_t r, int64_t label, math::RowFigures row, int64_t argmax) const {
-    if (label < 0)
-      row.norm.logp = math::kNaN;
-    norms[r] = row.norm;
-    if (figures == nullptr)
-      return;
-    if constexpr (kWanted == Wanted::everything) {
-      figures[r] = math::token_figures(row, argmax == label);
-    } else {
-      figures[r] = {row.norm.logp, 0, 0, 0, 0};
-    }
-  }
-};
-
-// ---- Backward: a token's coefficient from the workspace ----
-
-struct RowTotals {
-  double squares;
-  double nonfinite;
-};
-
-// Sum of squares of what is written, in units of the row's scale so that it stays within float32,
-// and the number of values that are stored as inf or NaN. The label's value is added apart.
-struct Totals {
-  static constexpr float kAlwaysFinite = 65504;  // what every type of logits can hold
-  static constexpr float kLargest = 3.402823466e38f;
-
-  float scale;
-  float of_chunk = 0;
-  double squares = 0;
-  double label_square = 0;
-  int nonfinite = 0;
-
-  __device__ explicit Totals(const RowPlan& plan) : scale(plan.scale) {}
-
-  template <class T>
-  __device__ __forceinline__ void see(const float* y, int label) {
-    if (label >= 0 && label < T::kPerVector) {
-#pragma unroll
-      for (int k = 0; k < T::kPerVector; ++k)
-        of_chunk = k == label ? of_chunk : fused(y[k], y[k], of_chunk);
-      return;
-    }
-#pragma unroll
-    for (int k = 0; k < T::kPerVector; ++k)
-      of_chunk = fused(y[k], y[k], of_chunk);
-  }
-  template <class T, class Chunk>
-  __device__ __forceinline__ void see_stored(const Vector* v, const Chunk& chunk, int64_t label) {
-    squares += of_chunk;
-    const float limit = kAlwaysFinite / scale;
-    if (fabsf(scale) > kAlwaysFinite || !(of_chunk < limit * limit))
-      count(v, chunk, label);
-    of_chunk = 0;
-  }
-  template <class T, int kCount, int kStep>
-  __device__ __forceinline__ void count(const Vector* v, const Chunk<T, kCount, kStep>& chunk,
-                                        int64_t label) {
-    for_columns<T, kCount, kStep>(v, [&](float x, int k) {
-      const int64_t column = chunk.first + k;
-      nonfinite += column >= 0 && k < chunk.left && column != label && !(fabsf(x) <= kLargest);
-    });
-  }
-  template <class T>
-  __device__ __forceinline__ void see_label(double value) {
-    label_square = value * value;
-    nonfinite += fabsf(T::widen(T::narrow(value))) <= kLargest ? 0 : 1;
-  }
-  __device__ RowTotals of_warp() const {
-    return {warp_sum(squares * scale * scale + label_square),
-            static_cast<double>(warp_sum(nonfinite))};
-  }
-};
-
-template <class Watcher>
-struct StepUpstream {
-  using Watch = Watcher;
-  static constexpr bool kHasEntropy = false;
-
-  Mask mask;
-  int64_t columns;
-  int64_t chosen;              // sequences, the first ones
-  int64_t length;              // of a sequence, where they are padded
-  const int64_t* sequence_of;  // of each row, where they are packed; or null
-  const double* weights;       // of tokens in their sums; null: those of the mask
-  const math::RowNorm* norms;
-  const math::SequenceFigures* sequences;
-  const double* sequence_gradient;
-  const double* chosen_token_gradient;
-  const double* row_gradient;  // of each row, in place of the above; or null
-  RowTotals* totals;           // of each warp's part of each piece of each row
-
-  __device__ __forceinline__ math::RowUpstream upstream(int64_t r) const {
-    math::RowUpstream up{read_label(mask.labels, r, columns), {}, 0, 0, 0};
-    if (row_gradient != nullptr) {
-      up.grad_logp = row_gradient[r];
-    } else {
-      const double weight = mask_weight(mask, r);
-      if (!math::counts(weight))
-        return up;
-      const int64_t sequence = sequence_of != nullptr ? sequence_of[r] : r / length;
-      up.grad_logp = math::token_gradient(
-          sequence_gradient[sequence], weights != nullptr ? weights[r] : weight,
-          sequences[sequence].divisor, *chosen_token_gradient, sequence < chosen);
-    }
-    if (!up.is_zero())
-      up.norm = norms[r];
-    return up;
-  }
-
-  __device__ __forceinline__ void watched(int64_t, const Unwatched&) const {}
-
-  __device__ __forceinline__ void watched(int64_t part, const Totals& seen) const {
-    const RowTotals all = seen.of_warp();
-    if (threadIdx.x % kWarp == 0)
-      totals[part] = all;
-  }
-};
-
-// The norm of the gradient: by parts of sequences of some hundred totals each, by sequence, and
-// then over the sequences.
-struct StepNorm {
-  Cut cut;
-  int64_t totals_each;  // of a row
-  const RowTotals* totals;
-  RowTotals* of_parts;
-  uint32_t* arrivals;  // 0 before and after
-  lr_step_metrics* metrics;
-};
-
-inline Cut cut_for_norm(const math::SequenceSpans& spans, int64_t rows, int64_t totals_each) {
-  return cut_sequences(spans, rows, std::max<int64_t>(kPartTokens / totals_each, 1));
-}
-
-__global__ void __launch_bounds__(kListThreads) step_norm(const LR_PARAMETER StepNorm call) {
-  LR_SHARED(BlockScratch, scratch, 1);
-  for (int64_t b = blockIdx.x; b < call.cut.parts; b += gridDim.x) {
-    const Part part(call.cut, b);
-    const RowTotals* const totals = call.totals + (part.row + part.begin) * call.totals_each;
-    const int64_t count = (part.end - part.begin) * call.totals_each;
-    RowTotals own{};
-    for (int64_t k = threadIdx.x; k < count; k += kListThreads)
-      own = sum_of(own, totals[k]);
-    own = block_sum_of(own, scratch);
-    if (threadIdx.x == 0)
-      call.of_parts[b] = own;
-  }
-  if (!last_of_grid(call.arrivals, scratch))
-    return;
-  // A thread takes a sequence, or a warp where there are few of them.
-  const int64_t sequences = call.cut.spans.count, team = sequences < kListThreads ? kWarp : 1;
-  RowTotals all{};
-  for (int64_t b = threadIdx.x / team; b < sequences; b += kListThreads / team) {
-    const int64_t end = call.cut.first_part(b + 1);
-    RowTotals own{};
-    for (int64_t p = call.cut.first_part(b) + threadIdx.x % team; p < end; p += team)
-      own = sum_of(own, call.of_parts[p]);
-    all = sum_of(all, own);
-  }
-  const RowTotals sums = block_sum_of(all, scratch);
-  if (threadIdx.x != 0)
-    return;
-  lr_step_metrics* const metrics = call.metrics;
-  metrics->grad_norm = sqrt(sums.squares);
-  metrics->nonfinite += static_cast<int64_t>(sums.nonfinite);
-}
 
 // What a chain is asked for besides the figures that its call has views of.
 struct StepNeeds {
@@ -222,45 +42,52 @@ struct StepNeeds {
   int64_t chosen;     // the first sequences, with a gradient of their own for each token
 };
 
-template <class Watch, class Layer>
-void launch_step_backward(const op::Step& step, const StepNeeds& needs, const BackwardRows& rows,
-                          const Layer& layer, const double* row_gradient, RowTotals* totals,
-                          const Machine& machine) {
-  const StepSequences& sequences = layer.sequences;
-  const StepUpstream<Watch> upstream{
-      sequences.shape.mask,  step.logits.columns,         needs.chosen,    step.length,
-      sequences.sequence_of, sequences.weights,           sequences.norms, sequences.of,
-      layer.total_gradient,  layer.chosen_token_gradient, row_gradient,    totals};
-  launch_backward(rows, upstream, false, machine);
-}
+// The heads that make the rows, where they are not held.
+struct StepHeads {
+  const op::TrainedHead* policy = nullptr;
+  const op::Head* reference = nullptr;
+};
 
 // Layer is StepPairs or StepExamples, with the kernel that takes it; plan(workspace, has_backward,
 // layer) fills in what is its own, and returns what few steps need beside.
 template <class Layer, class Plan>
-lr_status run_step(Execution* execution, const op::Step* step, const StepNeeds& needs,
-                   std::initializer_list<const op::TensorView*> outputs, void (*kernel)(Layer),
-                   Plan&& plan) {
+lr_status run_step(Execution* execution, const op::Step& step, const StepHeads& heads,
+                   const StepNeeds& needs, std::initializer_list<const op::TensorView*> outputs,
+                   void (*kernel)(Layer), Plan&& plan) {
   return run(execution, [&] {
     const Machine machine(*execution);
-    const int64_t sequences = step->sequences, rows = step->rows();
-    const bool metrics = step->metrics != nullptr, everything = metrics || needs.every_figure,
-               has_backward = step->wants_gradient && rows > 0;
+    const int64_t sequences = step.sequences, rows = step.rows();
+    const bool metrics = step.metrics != nullptr, everything = metrics || needs.every_figure,
+               has_backward = step.wants_gradient && rows > 0;
     const bool wants_figures = everything || needs.every_token,
-               drops_rows = step->sequence.tail_weight == 0 && !wants_figures;
+               drops_rows = step.sequence.tail_weight == 0 && !wants_figures;
 
     Workspace workspace(*execution);
     const auto take = [&]<class T>(bool wanted, int64_t count) {
       return wanted ? workspace.take<T>(count) : nullptr;
     };
+    HeldRows held(step.logits, step.gradient, rows);
+    std::optional<LinearHead> head, reference;
+    if (heads.policy != nullptr) {
+      head.emplace(*execution, *heads.policy, rows,
+                   step.wants_gradient ? UpstreamComes::later : UpstreamComes::never, workspace);
+    }
+    if (heads.reference != nullptr)
+      reference.emplace(*head, *heads.reference, workspace);
+    RowSource& source = head ? static_cast<RowSource&>(*head) : held;
+    const bool scales = head && head->scales();
+
     Layer layer{};
-    layer.metrics = step->metrics;
-    int64_t* const offsets = take_offsets(workspace, step->cu_seqlens, sequences);
-    const math::SequenceSpans spans{sequences, step->length, offsets};
-    const bool packed = step->cu_seqlens.present;
+    layer.metrics = step.metrics;
+    int64_t* const offsets = take_offsets(workspace, step.cu_seqlens, sequences);
+    const math::SequenceSpans spans{sequences, step.length, offsets};
+    const bool packed = step.cu_seqlens.present;
     const Sequences shape{
-        step->sequence, {step->mask, step->labels}, cut_sequences(spans, rows, kPartTokens)};
+        step.sequence, {step.mask, step.labels}, cut_sequences(spans, rows, kPartTokens)};
     const bool has_parts = !shape.cut.is_whole();
     math::RowNorm* const norms = workspace.take<math::RowNorm>(rows);
+    math::RowNorm* const reference_norms =
+        take.template operator()<math::RowNorm>(reference.has_value(), rows);
     math::TokenFigures* const figures =
         take.template operator()<math::TokenFigures>(wants_figures, rows);
     const int64_t parts = shape.cut.parts;
@@ -269,28 +96,36 @@ lr_status run_step(Execution* execution, const op::Step* step, const StepNeeds& 
                        take.template operator()<int64_t>(shape.has_tails() && has_parts, parts),
                        norms,
                        figures,
-                       step->reference_logps,
-                       step->reference_token_logps,
+                       step.reference_logps,
+                       step.reference_token_logps,
                        take.template operator()<math::SequenceFigures>(has_parts, parts),
                        workspace.take<math::SequenceFigures>(sequences),
-                       step->logps,
-                       step->counts,
+                       step.logps,
+                       step.counts,
                        take.template operator()<int64_t>(packed && has_backward, rows),
                        execution->bad_values};
+    if (reference)
+      layer.sequences.reference_token_logps.data = &reference_norms->logp;
     const StepExtras extras = plan(workspace, has_backward, &layer);
 
-    const ForwardRows forward = forward_rows_of(step->logits, rows, step->transform, step->labels,
-                                                metrics, execution->bad_values, machine);
-    Partial* const partials = take_partials(forward, workspace);
-    const BackwardRows backward =
-        backward_rows_of(step->logits, step->gradient, rows, forward.transform, machine);
-    const int64_t totals_each = backward.parts_per_row();
+    const auto forward_of = [&](const RowBlock& block, bool argmax, int64_t* bad_values) {
+      return forward_rows_of(block.logits, block.count, step.transform, step.labels, argmax,
+                             bad_values, machine, block.begin);
+    };
+    const auto backward_of = [&](const RowBlock& block) {
+      return backward_rows_of(block.logits, block.gradient, block.count,
+                              make_transform(step.transform), machine, block.begin);
+    };
+    Partial* const partials = take_partials(forward_of(source.first_block(), false, nullptr),
+                                            forward_of(source.last_block(), false, nullptr),
+                                            workspace);
+    const int64_t totals_each = backward_of(source.first_block()).parts_per_row();
     StepNorm norm{cut_for_norm(spans, rows, totals_each),
                   totals_each,
                   nullptr,
                   nullptr,
                   nullptr,
-                  step->metrics};
+                  step.metrics};
     RowTotals* const totals =
         take.template operator()<RowTotals>(has_backward && metrics, rows * totals_each);
     if (has_backward && metrics) {
@@ -299,67 +134,162 @@ lr_status run_step(Execution* execution, const op::Step* step, const StepNeeds& 
       norm.arrivals = workspace.take<uint32_t>(1);
     }
     layer.cleared = norm.arrivals;
+    if (reference) {
+      head->tell_plan({&*reference}, workspace.bytes());
+    } else if (head) {
+      head->tell_plan({}, workspace.bytes());
+    }
     if (!workspace.ready())
       return;
 
-    for (const op::TensorView* output : {&step->losses_out, &step->logps, &step->counts})
+    for (const op::TensorView* output : {&step.losses_out, &step.logps, &step.counts})
       poison(*output);
     for (const op::TensorView* output : outputs)
       poison(*output);
-    if (has_backward && step->gradient.base != step->logits.base)
-      poison(step->gradient, rows);
-    launch_copy(step->cu_seqlens, sequences, rows, offsets, execution->bad_values, machine.stream);
+    if (!head && has_backward && step.gradient.base != step.logits.base)
+      poison(step.gradient, rows);
+    if (head)
+      head->start();
+    if (reference)
+      reference->start();
+    launch_copy(step.cu_seqlens, sequences, rows, offsets, execution->bad_values, machine.stream);
     const StepSequences& tokens = layer.sequences;
-    if (rows > 0) {
-      if (shape.has_tails())
-        launch_weights(tokens, machine.stream);
+    if (rows > 0 && shape.has_tails())
+      launch_weights(tokens, machine.stream);
+    if (rows > 0)
       launch_marks(extras, drops_rows, machine.stream);
-      const double* const weights = extras.reads != nullptr ? extras.reads
-                                    : drops_rows            ? tokens.weights
-                                                            : nullptr;
-      launch_forward(forward, FigureStore{shape.mask, weights, norms, figures},
-                     everything ? Wanted::everything : Wanted::logp, partials, machine);
+    const FigureStore store{shape.mask,
+                            extras.reads != nullptr ? extras.reads
+                            : drops_rows            ? tokens.weights
+                                                    : nullptr,
+                            norms, figures};
+    const dim3 row_grid = grid_of((rows + kListThreads - 1) / kListThreads);
+    if (head)
+      launch(mark_reads, row_grid, kListThreads, 0, machine.stream, store, rows, head->reads());
+
+    const auto upstream_of = [&]<class Watch>(const double* row_gradient) {
+      return StepUpstream<Watch>{shape.mask,
+                                 step.logits.columns,
+                                 needs.chosen,
+                                 step.length,
+                                 tokens.sequence_of,
+                                 tokens.weights,
+                                 norms,
+                                 tokens.of,
+                                 layer.total_gradient,
+                                 layer.chosen_token_gradient,
+                                 row_gradient,
+                                 totals};
+    };
+    const Differentiate differentiate = [&](const RowBlock& block, const double* upstream) {
+      const double* const by_row = upstream != nullptr ? upstream : extras.row_gradient;
+      if (metrics) {
+        launch_backward(backward_of(block), upstream_of.template operator()<Totals>(by_row), false,
+                        machine);
+      } else {
+        launch_backward(backward_of(block), upstream_of.template operator()<Unwatched>(by_row),
+                        false, machine);
+      }
+    };
+    source.forward(
+        [&](const RowBlock& block) {
+          launch_forward(forward_of(block, metrics, execution->bad_values), store,
+                         everything ? Wanted::everything : Wanted::logp, partials, machine);
+        },
+        differentiate);
+    if (reference) {
+      reference->forward(
+          [&](const RowBlock& block) {
+            launch_forward(forward_of(block, false, nullptr),
+                           FigureStore{shape.mask, store.weights, reference_norms, nullptr},
+                           Wanted::logp, partials, machine);
+          },
+          nullptr);
     }
     launch(step_tokens, grid_of(parts), kListThreads, 0, machine.stream, tokens);
     launch_extras(extras, machine.stream);
     launch(kernel, 1, kListThreads, 0, machine.stream, layer);
-    if (!has_backward)
+    if (!step.wants_gradient)
       return;
     launch_row_gradients(extras, machine.stream);
-    if (metrics) {
-      launch_step_backward<Totals>(*step, needs, backward, layer, extras.row_gradient, totals,
-                                   machine);
-      launch(step_norm, grid_of(norm.cut.parts), kListThreads, 0, machine.stream, norm);
-    } else {
-      launch_step_backward<Unwatched>(*step, needs, backward, layer, extras.row_gradient, nullptr,
-                                      machine);
+    if (head) {
+      launch(find_upstream, row_grid, kListThreads, 0, machine.stream,
+             upstream_of.template operator()<Unwatched>(extras.row_gradient), rows,
+             head->upstream());
     }
+    source.backward(differentiate);
+    if (!has_backward || !metrics)
+      return;
+    if (scales) {
+      launch(scale_totals, grid_of((rows * totals_each + kListThreads - 1) / kListThreads),
+             kListThreads, 0, machine.stream, head->upstream(), rows, totals_each,
+             step.logits.columns, totals);
+    }
+    launch(step_norm, grid_of(norm.cut.parts), kListThreads, 0, machine.stream, norm);
   });
+}
+
+lr_status run_preference(Execution* execution, const op::PreferenceStep& step,
+                         const StepHeads& heads) {
+  const bool sft = std::any_of(step.losses, step.losses + step.loss_count, [](const auto& l) {
+    return math::loss_info(l.options.loss)->kind == LR_LOSS_AUXILIARY;
+  });
+  const op::TensorView* const gradients = step.parameters.gradients;
+  return run_step(
+      execution, step, heads, {step.wpo != LR_WPO_OFF, sft, step.pairs},
+      {&step.chosen_rewards, &step.rejected_rewards, gradients, gradients + 1, gradients + 2},
+      step.parameters.none() ? step_pairs<false> : step_pairs<true>,
+      [&](Workspace& workspace, bool has_backward, StepPairs* pairs) {
+        plan_pairs(step, workspace, pairs);
+        return plan_extras(step, workspace, sft, has_backward, pairs);
+      });
+}
+
+lr_status run_unpaired(Execution* execution, const op::UnpairedStep& step, const StepHeads& heads) {
+  return run_step(execution, step, heads, {false, false, 0}, {&step.rewards, &step.kl},
+                  step_examples, [&](Workspace& workspace, bool, StepExamples* examples) {
+                    plan_examples(step, workspace, examples);
+                    return StepExtras{};
+                  });
+}
+
+// The same step, as if its logits lay somewhere.
+template <class Step>
+Step on_head(const Step& call, const op::TrainedHead& head) {
+  Step step = call;
+  step.logits = {nullptr, op::ElementType::f32, step.rows(), 0, head.vocab, head.vocab};
+  step.gradient = step.logits;
+  step.wants_gradient = head.wants_gradient();
+  return step;
 }
 
 }  // namespace
 
 lr_status preference_step(Execution* execution, const op::PreferenceStep* step) {
-  const bool sft = std::any_of(step->losses, step->losses + step->loss_count, [](const auto& l) {
-    return math::loss_info(l.options.loss)->kind == LR_LOSS_AUXILIARY;
-  });
-  const op::TensorView* const gradients = step->parameters.gradients;
-  return run_step(
-      execution, step, {step->wpo != LR_WPO_OFF, sft, step->pairs},
-      {&step->chosen_rewards, &step->rejected_rewards, gradients, gradients + 1, gradients + 2},
-      step->parameters.none() ? step_pairs<false> : step_pairs<true>,
-      [&](Workspace& workspace, bool has_backward, StepPairs* pairs) {
-        plan_pairs(*step, workspace, pairs);
-        return plan_extras(*step, workspace, sft, has_backward, pairs);
-      });
+  return run_preference(execution, *step, {});
 }
 
 lr_status unpaired_step(Execution* execution, const op::UnpairedStep* step) {
-  return run_step(execution, step, {false, false, 0}, {&step->rewards, &step->kl}, step_examples,
-                  [&](Workspace& workspace, bool, StepExamples* examples) {
-                    plan_examples(*step, workspace, examples);
-                    return StepExtras{};
-                  });
+  return run_unpaired(execution, *step, {});
+}
+
+lr_status linear_preference_step(Execution* execution, const op::LinearPreferenceStep* call) {
+  auto step = on_head<op::PreferenceStep>(*call, call->head);
+  if (!call->reference_head)
+    return run_preference(execution, step, {&call->head});
+  // Of the reference model's rows, where the workspace has what is known of them.
+  step.reference_token_logps = {true,
+                                op::ElementType::f64,
+                                nullptr,
+                                1,
+                                step.rows(),
+                                0,
+                                sizeof(math::RowNorm) / sizeof(double)};
+  return run_preference(execution, step, {&call->head, &call->reference_head});
+}
+
+lr_status linear_unpaired_step(Execution* execution, const op::LinearUnpairedStep* call) {
+  return run_unpaired(execution, on_head<op::UnpairedStep>(*call, call->head), {&call->head});
 }
 
 }  // namespace logratio::device

@@ -77,6 +77,18 @@ void describe(int32_t device, lr_device_info* info);
 // Queues writing a byte's value to each byte of device memory.
 void fill(void* memory, uint8_t value, uint64_t bytes, void* stream);
 
+// Lets this thread do what is no part of a capture, its own or another thread's, while it lives.
+class OutsideCaptures {
+ public:
+  OutsideCaptures();
+  ~OutsideCaptures();
+  OutsideCaptures(const OutsideCaptures&) = delete;
+  OutsideCaptures& operator=(const OutsideCaptures&) = delete;
+
+ private:
+  int mode_ = 0;
+};
+
 // Streams and marks in their work. A mark is an event without a time, of the current device.
 bool is_captured(void* stream);
 uint64_t id_of(void* stream);  // no other stream ever has it
@@ -100,6 +112,9 @@ class Workspace {
     used_ += (static_cast<uint64_t>(count) * sizeof(T) + kAlignment - 1) / kAlignment * kAlignment;
     return piece;
   }
+
+  // Of all pieces so far.
+  uint64_t bytes() const { return used_; }
 
   // After the last take(): false if the call only asked how much there is to take.
   bool ready() {

@@ -114,6 +114,18 @@ void fill(void* memory, uint8_t value, uint64_t bytes, void* stream) {
         "device memory could not be filled");
 }
 
+OutsideCaptures::OutsideCaptures() {
+  cudaStreamCaptureMode mode = cudaStreamCaptureModeRelaxed;
+  check(cudaThreadExchangeStreamCaptureMode(&mode),
+        "a thread's way of capturing could not be changed");
+  mode_ = mode;
+}
+
+OutsideCaptures::~OutsideCaptures() {
+  auto mode = static_cast<cudaStreamCaptureMode>(mode_);
+  cudaThreadExchangeStreamCaptureMode(&mode);
+}
+
 bool is_captured(void* stream) {
   cudaStreamCaptureStatus status;
   check(cudaStreamIsCapturing(static_cast<cudaStream_t>(stream), &status),

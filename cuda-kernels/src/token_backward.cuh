@@ -26,7 +26,7 @@ constexpr int kBackwardBlocks = 3;
 struct BackwardRows {
   op::LogitRows logits;
   op::LogitRows gradient;
-  int64_t count;
+  int64_t begin, count;  // rows of both views
   Pieces pieces;  // of a row
   int64_t run;    // consecutive pieces, of one row and the next, that a team writes
   Transform transform;
@@ -37,11 +37,15 @@ struct BackwardRows {
 
 inline BackwardRows backward_rows_of(const op::LogitRows& logits, const op::LogitRows& gradient,
                                      int64_t count, const Transform& transform,
-                                     const Machine& machine) {
+                                     const Machine& machine, int64_t begin = 0) {
   const Pieces pieces = cut_backward(logits);
-  return {
-      logits,   gradient, count, pieces, machine.run(count, logits, pieces.count, kBackwardBlocks),
-      transform};
+  return {logits,
+          gradient,
+          begin,
+          count,
+          pieces,
+          machine.run(count, logits, pieces.count, kBackwardBlocks),
+          transform};
 }
 
 // A row's gradient as its loop takes it: e * (scale + entropy_scale * exponent) * slope of the
@@ -194,8 +198,9 @@ __global__ void __launch_bounds__(kBlockThreads, kBackwardBlocks)
   constexpr int kTeams = kBlockThreads / kThreads;
   const int lane = static_cast<int>(threadIdx.x) % kWarp;
   const int64_t pieces = kThreads == kWarp ? 1 : rows.pieces.count;
-  const int64_t first = (int64_t{blockIdx.x} * kTeams + threadIdx.x / kThreads) * rows.run,
-                last = std::min(first + rows.run, rows.count * pieces);
+  const int64_t first = rows.begin * pieces +
+                        (int64_t{blockIdx.x} * kTeams + threadIdx.x / kThreads) * rows.run,
+                last = std::min(first + rows.run, (rows.begin + rows.count) * pieces);
   if (first >= last)
     return;
   int64_t r = (last - 1) / pieces;

@@ -17,9 +17,11 @@ namespace logratio::device {
 
 inline ForwardRows forward_rows_of(const op::LogitRows& logits, int64_t count,
                                    const op::RowTransform& transform, const op::Labels& labels,
-                                   bool wants_argmax, int64_t* bad_values, const Machine& machine) {
+                                   bool wants_argmax, int64_t* bad_values, const Machine& machine,
+                                   int64_t begin = 0) {
   const Segments segments = cut(logits.columns);
   return {logits,
+          begin,
           count,
           segments,
           machine.run(count, logits, segments.count, kForwardBlocks),
@@ -29,11 +31,18 @@ inline ForwardRows forward_rows_of(const op::LogitRows& logits, int64_t count,
           bad_values};
 }
 
-// One per segment of every row where runs cut rows apart, else null.
+inline bool are_cut_apart(const ForwardRows& rows) { return rows.run % rows.segments.count != 0; }
+
+// One per segment of every row where runs cut rows apart, else null. Rows that come in blocks are
+// as many as the most that a block has, or as the last one.
+inline Partial* take_partials(const ForwardRows& rows, const ForwardRows& last,
+                              Workspace& workspace) {
+  return are_cut_apart(rows) || are_cut_apart(last)
+             ? workspace.take<Partial>(rows.count * rows.segments.count)
+             : nullptr;
+}
 inline Partial* take_partials(const ForwardRows& rows, Workspace& workspace) {
-  return rows.run % rows.segments.count == 0
-             ? nullptr
-             : workspace.take<Partial>(rows.count * rows.segments.count);
+  return take_partials(rows, rows, workspace);
 }
 
 __device__ __forceinline__ Partial empty_partial() { return {{}, -kInfinity, kNoColumn}; }
@@ -164,8 +173,8 @@ __global__ void __launch_bounds__(kBlockThreads, kForwardBlocks)
   const int lane = static_cast<int>(threadIdx.x) % kWarp;
   const bool first_warp = threadIdx.x < kWarp;
   const int64_t segments = rows.segments.count;
-  const int64_t first = int64_t{blockIdx.x} * rows.run,
-                last = std::min(first + rows.run, rows.count * segments);
+  const int64_t first = rows.begin * segments + int64_t{blockIdx.x} * rows.run,
+                last = std::min(first + rows.run, (rows.begin + rows.count) * segments);
   int turn = 0;
   int64_t r = first / segments;
   int from = static_cast<int>(first - r * segments);
@@ -204,8 +213,9 @@ template <class T, class Cap, Wanted kWanted, class Sink>
 __global__ void __launch_bounds__(kWarp)
     forward_merge(const LR_PARAMETER ForwardRows rows, const LR_PARAMETER Sink sink,
                   const Partial* partials) {
-  const int64_t segments = rows.segments.count, place = (blockIdx.x + 1) * rows.run,
-                r = place / segments, begin = r * segments;
+  const int64_t segments = rows.segments.count,
+                place = rows.begin * segments + (blockIdx.x + 1) * rows.run, r = place / segments,
+                begin = r * segments;
   if (place == begin || place - rows.run > begin)
     return;  // no row lies in both, or it does so before, too
   const bool read = sink.reads(r);
@@ -215,9 +225,11 @@ __global__ void __launch_bounds__(kWarp)
   finish_rows<T, Cap, kWanted>(rows, sink, r, own, own && read, part);
 }
 
+// `partials` is not needed where rows are not cut apart.
 template <class Sink>
 void launch_forward(const ForwardRows& rows, const Sink& sink, Wanted wanted, Partial* partials,
                     const Machine& machine) {
+  partials = are_cut_apart(rows) ? partials - rows.begin * rows.segments.count : nullptr;
   const int64_t runs = (rows.count * rows.segments.count + rows.run - 1) / rows.run;
   const auto start = [&]<class T, class Cap, Wanted kWanted>() {
     constexpr int64_t kChunkColumns = kWarp * kChunkVectors * T::kPerVector;

@@ -4,8 +4,10 @@
 //
 // A small launch before the backward looks whether the caller's lse has the digits for it; where
 // not, the forward sums the row again. With several labels per row the same kernels have those of
-// several_labels.cuh around them.
+// several_labels.cuh around them. linear_token_logprobs runs both on each block of rows that
+// linear_head.h makes: what the backward takes of a row the forward has left in the workspace.
 #include "kept_rows.h"
+#include "linear_head.h"
 #include "operations.h"
 #include "runtime.h"
 #include "several_labels.cuh"
@@ -45,6 +47,14 @@ struct OutputTensors {
     }
   }
 };
+
+Wanted wanted_of(const op::TensorView* outputs) {
+  const bool most = outputs[math::kLse2].present || outputs[math::kMeanLogit].present ||
+                    outputs[math::kArgmax].present;
+  return most                              ? Wanted::everything
+         : outputs[math::kEntropy].present ? Wanted::entropy
+                                           : Wanted::logp;
+}
 
 // ---- Backward ----
 
@@ -131,6 +141,28 @@ void launch_norms(const ForwardRows& rows, const UpstreamTensors& upstream, math
   launch_forward(rows, MissingNorms{norms}, Wanted::logp, partials, machine);
 }
 
+// ---- Rows that a head makes ----
+
+// Which rows are read, and which have a gradient: not 0 in their place.
+__global__ void __launch_bounds__(kBlockThreads)
+    mark_rows(const LR_PARAMETER UpstreamTensors upstream, int64_t count, bool all, double* reads,
+              double* differentiated) {
+  for (int64_t r = int64_t{blockIdx.x} * kBlockThreads + threadIdx.x; r < count;
+       r += int64_t{gridDim.x} * kBlockThreads) {
+    const int64_t label = read_label(upstream.labels, r, upstream.columns);
+    reads[r] = all || label != kIgnored ? 1 : 0;
+    if (differentiated != nullptr)
+      differentiated[r] = upstream.has_gradient(r, label) ? 1 : 0;
+  }
+}
+
+__global__ void __launch_bounds__(kBlockThreads)
+    write_numbers(const double* numbers, int64_t count, const LR_PARAMETER op::TensorView output) {
+  for (int64_t r = int64_t{blockIdx.x} * kBlockThreads + threadIdx.x; r < count;
+       r += int64_t{gridDim.x} * kBlockThreads)
+    write(output, r, numbers[r]);
+}
+
 // ---- Several labels per row ----
 
 LabelRows label_rows_of(const ForwardRows& rows, const op::Labels& labels,
@@ -157,11 +189,7 @@ lr_status token_logprobs_of_several(Execution* execution, const op::TokenLogprob
     for (const op::TensorView& output : outputs.of)
       poison(output);
     poison(forward->tail);
-    launch_forward(rows, outputs,
-                   forward->wants_everything()                ? Wanted::everything
-                   : forward->outputs[math::kEntropy].present ? Wanted::entropy
-                                                              : Wanted::logp,
-                   partials, machine);
+    launch_forward(rows, outputs, wanted_of(forward->outputs), partials, machine);
     launch_label_figures(
         label_rows_of(rows, forward->labels, forward->label_columns, execution->bad_values),
         {outputs.norms,
@@ -251,11 +279,7 @@ lr_status token_logprobs(Execution* execution, const op::TokenLogprobs* forward)
       return;
     for (const op::TensorView& output : outputs.of)
       poison(output);
-    launch_forward(rows, outputs,
-                   forward->wants_everything()                ? Wanted::everything
-                   : forward->outputs[math::kEntropy].present ? Wanted::entropy
-                                                              : Wanted::logp,
-                   partials, machine);
+    launch_forward(rows, outputs, wanted_of(forward->outputs), partials, machine);
   });
 }
 
@@ -287,6 +311,67 @@ lr_status token_logprobs_backward(Execution* execution, const op::TokenLogprobsB
     launch_norms(again, upstream, norms, partials, machine);
     launch_backward(backward_rows_of(logits, backward->gradient, count, again.transform, machine),
                     upstream, backward->grad_entropy.present, machine);
+  });
+}
+
+lr_status linear_token_logprobs(Execution* execution, const op::LinearTokenLogprobs* call) {
+  return run(execution, [&] {
+    const Machine machine(*execution);
+    const int64_t count = call->rows();
+    const bool has_gradient = call->head.wants_gradient();
+    Workspace workspace(*execution);
+    LinearHead head(*execution, call->head, count,
+                    has_gradient ? UpstreamComes::known : UpstreamComes::never, workspace);
+    const auto forward_of = [&](const RowBlock& block) {
+      return forward_rows_of(block.logits, block.count, call->transform, call->labels,
+                             call->outputs[math::kArgmax].present, execution->bad_values, machine,
+                             block.begin);
+    };
+    OutputTensors outputs;
+    std::copy_n(call->outputs, math::kTokenOutputs, outputs.of);
+    outputs.norms = has_gradient ? workspace.take<math::RowNorm>(count) : nullptr;
+    const bool by_entropy = has_gradient && call->grad_entropy.present;
+    double* const entropies = by_entropy ? workspace.take<double>(count) : nullptr;
+    if (by_entropy)
+      outputs.of[math::kEntropy] = {true, op::ElementType::f64, entropies, 1, count, 0, 1};
+    Partial* const partials =
+        take_partials(forward_of(head.first_block()), forward_of(head.last_block()), workspace);
+    head.tell_plan({}, workspace.bytes());
+    if (!workspace.ready())
+      return;
+
+    for (const op::TensorView& output : call->outputs)
+      poison(output);
+    head.start();
+    const UpstreamTensors upstream{{call->grad_logp,
+                                    call->grad_entropy,
+                                    call->grad_lse,
+                                    {},
+                                    outputs.of[math::kEntropy]},
+                                   call->labels,
+                                   call->head.vocab,
+                                   0,
+                                   outputs.norms,
+                                   nullptr};
+    const dim3 row_grid = machine.blocks((count + kBlockThreads - 1) / kBlockThreads);
+    const bool reads_all = std::any_of(call->outputs + 1, call->outputs + math::kTokenOutputs,
+                                       [](const op::TensorView& output) { return output.present; });
+    launch(mark_rows, row_grid, kBlockThreads, 0, machine.stream, upstream, count, reads_all,
+           head.reads(), head.upstream());
+    head.forward(
+        [&](const RowBlock& block) {
+          launch_forward(forward_of(block), outputs, wanted_of(outputs.of), partials, machine);
+        },
+        [&](const RowBlock& block, const double*) {
+          launch_backward(backward_rows_of(block.logits, block.gradient, block.count,
+                                           make_transform(call->transform), machine, block.begin),
+                          upstream, call->grad_entropy.present, machine);
+        });
+    if (has_gradient)
+      head.backward(nullptr);
+    if (by_entropy && call->outputs[math::kEntropy].present)
+      launch(write_numbers, row_grid, kBlockThreads, 0, machine.stream, entropies, count,
+             call->outputs[math::kEntropy]);
   });
 }
 
