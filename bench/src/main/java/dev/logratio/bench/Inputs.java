@@ -29,7 +29,12 @@ final class Inputs {
         private final MemorySegment table;
 
         LogitRows(Arena arena, DType dtype, int columns) {
-            double[] values = normal(SEED, 0, LOGIT_SPREAD, TABLE_STARTS + columns);
+            this(arena, dtype, columns, LOGIT_SPREAD);
+        }
+
+        /** With another standard deviation. */
+        LogitRows(Arena arena, DType dtype, int columns, double spread) {
+            double[] values = normal(SEED, 0, spread, TABLE_STARTS + columns);
             this.dtype = dtype;
             this.rowBytes = (long) columns * dtype.bytes();
             this.table = Tensor.of(arena, dtype, values, values.length).segment();

@@ -109,6 +109,7 @@ public final class Main implements Callable<Integer> {
                     case MEMORY -> memory();
                     case SWEEP -> sweep();
                     case PAGES -> pages();
+                    case LINEAR -> linear();
                     case README -> readme();
                 };
         return holds ? CommandLine.ExitCode.OK : CommandLine.ExitCode.SOFTWARE;
@@ -190,6 +191,13 @@ public final class Main implements Callable<Integer> {
     private boolean pages() throws IOException {
         try (Progress progress = Progress.of(PagesRun.steps())) {
             finish(new PagesRun(progress).run());
+            return true;
+        }
+    }
+
+    private boolean linear() throws IOException {
+        try (Progress progress = Progress.of(LinearRun.steps())) {
+            finish(new LinearRun(progress).run());
             return true;
         }
     }

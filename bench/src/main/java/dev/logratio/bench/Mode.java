@@ -15,18 +15,19 @@ enum Mode {
     MEMORY,
     SWEEP,
     PAGES,
+    LINEAR,
     README;
 
     private static final Set<Mode> WITH_LOOP = EnumSet.of(FULL, LOOP);
     private static final Set<Mode> WITH_CASES = EnumSet.of(FULL, LOOP, LIST);
-    private static final Set<Mode> WITH_FILES = EnumSet.of(FULL, LOOP, QUICK, SWEEP, PAGES);
+    private static final Set<Mode> WITH_FILES = EnumSet.of(FULL, LOOP, QUICK, SWEEP, PAGES, LINEAR);
     private static final Set<Mode> WITH_CHART = EnumSet.of(FULL, LOOP, QUICK, SWEEP);
 
     /** The options that choose it. */
     static final class Options {
         static final String EXCLUSIVE =
-                "--loop, --quick, --memory, --list, --sweep, --pages and --readme exclude each"
-                        + " other";
+                "--loop, --quick, --memory, --list, --sweep, --pages, --linear and --readme"
+                        + " exclude each other";
 
         @Option(names = "--quick", description = "Only the headline figures, in less than 50 s.")
         private boolean quick;
@@ -62,6 +63,13 @@ enum Mode {
         private boolean pages;
 
         @Option(
+                names = "--linear",
+                description =
+                        "linear_preference_step with each of its plans, beside plain products and"
+                                + " libtorch (about 5 minutes and 7 GB).")
+        private boolean linear;
+
+        @Option(
                 names = "--readme",
                 description =
                         "Measure nothing: bring the figures in README.md, docs and bench/results up"
@@ -77,6 +85,7 @@ enum Mode {
             add(given, list, LIST);
             add(given, sweep, SWEEP);
             add(given, pages, PAGES);
+            add(given, linear, LINEAR);
             add(given, readme, README);
             add(given, given.isEmpty(), FULL);
             return given.size() == 1 ? given.stream().findFirst() : Optional.empty();
@@ -100,7 +109,7 @@ enum Mode {
         if (!files.given().isEmpty() && !WITH_FILES.contains(mode)) {
             return Optional.of(
                     files.given().keySet().iterator().next()
-                            + " goes with a full run, --loop, --quick, --sweep or --pages");
+                            + " goes with a full run, --loop, --quick, --sweep, --pages or --linear");
         }
         if (files.hasChart() && !WITH_CHART.contains(mode)) {
             return Optional.of("--png goes with a full run, --loop, --quick or --sweep");
