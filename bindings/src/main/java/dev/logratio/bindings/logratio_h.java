@@ -50,6 +50,15 @@ public class logratio_h extends logratio_h$shared {
     public static int LR_DEVICE_ALIGNMENT() {
         return LR_DEVICE_ALIGNMENT;
     }
+    private static final int LR_BUDGET_BYTES = (int)268435456L;
+    /**
+     * {@snippet lang=c :
+     * #define LR_BUDGET_BYTES 268435456
+     * }
+     */
+    public static int LR_BUDGET_BYTES() {
+        return LR_BUDGET_BYTES;
+    }
     private static final int kDLCPU = (int)1L;
     /**
      * {@snippet lang=c :
@@ -2818,6 +2827,422 @@ public class logratio_h extends logratio_h$shared {
                 traceDowncall("lr_unpaired_step", args);
             }
             return (int)mh$.invokeExact(args);
+        } catch (Error | RuntimeException ex) {
+           throw ex;
+        } catch (Throwable ex$) {
+           throw new AssertionError("should not reach here", ex$);
+        }
+    }
+    private static final int LR_FROZEN_NONE = (int)0L;
+    /**
+     * {@snippet lang=c :
+     * enum lr_frozen.LR_FROZEN_NONE = 0
+     * }
+     */
+    public static int LR_FROZEN_NONE() {
+        return LR_FROZEN_NONE;
+    }
+    private static final int LR_FROZEN_WEIGHT = (int)1L;
+    /**
+     * {@snippet lang=c :
+     * enum lr_frozen.LR_FROZEN_WEIGHT = 1
+     * }
+     */
+    public static int LR_FROZEN_WEIGHT() {
+        return LR_FROZEN_WEIGHT;
+    }
+    private static final int LR_FROZEN_HIDDEN = (int)2L;
+    /**
+     * {@snippet lang=c :
+     * enum lr_frozen.LR_FROZEN_HIDDEN = 2
+     * }
+     */
+    public static int LR_FROZEN_HIDDEN() {
+        return LR_FROZEN_HIDDEN;
+    }
+    private static final int LR_LINEAR_FORWARD = (int)0L;
+    /**
+     * {@snippet lang=c :
+     * enum lr_linear_method.LR_LINEAR_FORWARD = 0
+     * }
+     */
+    public static int LR_LINEAR_FORWARD() {
+        return LR_LINEAR_FORWARD;
+    }
+    private static final int LR_LINEAR_ONLINE = (int)1L;
+    /**
+     * {@snippet lang=c :
+     * enum lr_linear_method.LR_LINEAR_ONLINE = 1
+     * }
+     */
+    public static int LR_LINEAR_ONLINE() {
+        return LR_LINEAR_ONLINE;
+    }
+    private static final int LR_LINEAR_SWEEP = (int)2L;
+    /**
+     * {@snippet lang=c :
+     * enum lr_linear_method.LR_LINEAR_SWEEP = 2
+     * }
+     */
+    public static int LR_LINEAR_SWEEP() {
+        return LR_LINEAR_SWEEP;
+    }
+
+    private static class lr_linear_token_logprobs {
+        public static final FunctionDescriptor DESC = FunctionDescriptor.of(
+            logratio_h.C_INT,
+            logratio_h.C_POINTER
+        );
+
+        public static final MemorySegment ADDR = SYMBOL_LOOKUP.findOrThrow("lr_linear_token_logprobs");
+
+        public static final MethodHandle HANDLE = Linker.nativeLinker().downcallHandle(ADDR, DESC);
+    }
+
+    /**
+     * Function descriptor for:
+     * {@snippet lang=c :
+     * lr_status lr_linear_token_logprobs(const lr_linear_token_logprobs_args *args)
+     * }
+     */
+    public static FunctionDescriptor lr_linear_token_logprobs$descriptor() {
+        return lr_linear_token_logprobs.DESC;
+    }
+
+    /**
+     * Downcall method handle for:
+     * {@snippet lang=c :
+     * lr_status lr_linear_token_logprobs(const lr_linear_token_logprobs_args *args)
+     * }
+     */
+    public static MethodHandle lr_linear_token_logprobs$handle() {
+        return lr_linear_token_logprobs.HANDLE;
+    }
+
+    /**
+     * Address for:
+     * {@snippet lang=c :
+     * lr_status lr_linear_token_logprobs(const lr_linear_token_logprobs_args *args)
+     * }
+     */
+    public static MemorySegment lr_linear_token_logprobs$address() {
+        return lr_linear_token_logprobs.ADDR;
+    }
+
+    /**
+     * {@snippet lang=c :
+     * lr_status lr_linear_token_logprobs(const lr_linear_token_logprobs_args *args)
+     * }
+     */
+    public static int lr_linear_token_logprobs(MemorySegment args) {
+        var mh$ = lr_linear_token_logprobs.HANDLE;
+        try {
+            if (TRACE_DOWNCALLS) {
+                traceDowncall("lr_linear_token_logprobs", args);
+            }
+            return (int)mh$.invokeExact(args);
+        } catch (Error | RuntimeException ex) {
+           throw ex;
+        } catch (Throwable ex$) {
+           throw new AssertionError("should not reach here", ex$);
+        }
+    }
+
+    private static class lr_linear_preference_step {
+        public static final FunctionDescriptor DESC = FunctionDescriptor.of(
+            logratio_h.C_INT,
+            logratio_h.C_POINTER
+        );
+
+        public static final MemorySegment ADDR = SYMBOL_LOOKUP.findOrThrow("lr_linear_preference_step");
+
+        public static final MethodHandle HANDLE = Linker.nativeLinker().downcallHandle(ADDR, DESC);
+    }
+
+    /**
+     * Function descriptor for:
+     * {@snippet lang=c :
+     * lr_status lr_linear_preference_step(const lr_linear_preference_step_args *args)
+     * }
+     */
+    public static FunctionDescriptor lr_linear_preference_step$descriptor() {
+        return lr_linear_preference_step.DESC;
+    }
+
+    /**
+     * Downcall method handle for:
+     * {@snippet lang=c :
+     * lr_status lr_linear_preference_step(const lr_linear_preference_step_args *args)
+     * }
+     */
+    public static MethodHandle lr_linear_preference_step$handle() {
+        return lr_linear_preference_step.HANDLE;
+    }
+
+    /**
+     * Address for:
+     * {@snippet lang=c :
+     * lr_status lr_linear_preference_step(const lr_linear_preference_step_args *args)
+     * }
+     */
+    public static MemorySegment lr_linear_preference_step$address() {
+        return lr_linear_preference_step.ADDR;
+    }
+
+    /**
+     * {@snippet lang=c :
+     * lr_status lr_linear_preference_step(const lr_linear_preference_step_args *args)
+     * }
+     */
+    public static int lr_linear_preference_step(MemorySegment args) {
+        var mh$ = lr_linear_preference_step.HANDLE;
+        try {
+            if (TRACE_DOWNCALLS) {
+                traceDowncall("lr_linear_preference_step", args);
+            }
+            return (int)mh$.invokeExact(args);
+        } catch (Error | RuntimeException ex) {
+           throw ex;
+        } catch (Throwable ex$) {
+           throw new AssertionError("should not reach here", ex$);
+        }
+    }
+
+    private static class lr_linear_unpaired_step {
+        public static final FunctionDescriptor DESC = FunctionDescriptor.of(
+            logratio_h.C_INT,
+            logratio_h.C_POINTER
+        );
+
+        public static final MemorySegment ADDR = SYMBOL_LOOKUP.findOrThrow("lr_linear_unpaired_step");
+
+        public static final MethodHandle HANDLE = Linker.nativeLinker().downcallHandle(ADDR, DESC);
+    }
+
+    /**
+     * Function descriptor for:
+     * {@snippet lang=c :
+     * lr_status lr_linear_unpaired_step(const lr_linear_unpaired_step_args *args)
+     * }
+     */
+    public static FunctionDescriptor lr_linear_unpaired_step$descriptor() {
+        return lr_linear_unpaired_step.DESC;
+    }
+
+    /**
+     * Downcall method handle for:
+     * {@snippet lang=c :
+     * lr_status lr_linear_unpaired_step(const lr_linear_unpaired_step_args *args)
+     * }
+     */
+    public static MethodHandle lr_linear_unpaired_step$handle() {
+        return lr_linear_unpaired_step.HANDLE;
+    }
+
+    /**
+     * Address for:
+     * {@snippet lang=c :
+     * lr_status lr_linear_unpaired_step(const lr_linear_unpaired_step_args *args)
+     * }
+     */
+    public static MemorySegment lr_linear_unpaired_step$address() {
+        return lr_linear_unpaired_step.ADDR;
+    }
+
+    /**
+     * {@snippet lang=c :
+     * lr_status lr_linear_unpaired_step(const lr_linear_unpaired_step_args *args)
+     * }
+     */
+    public static int lr_linear_unpaired_step(MemorySegment args) {
+        var mh$ = lr_linear_unpaired_step.HANDLE;
+        try {
+            if (TRACE_DOWNCALLS) {
+                traceDowncall("lr_linear_unpaired_step", args);
+            }
+            return (int)mh$.invokeExact(args);
+        } catch (Error | RuntimeException ex) {
+           throw ex;
+        } catch (Throwable ex$) {
+           throw new AssertionError("should not reach here", ex$);
+        }
+    }
+
+    private static class lr_gemm {
+        public static final FunctionDescriptor DESC = FunctionDescriptor.of(
+            logratio_h.C_INT,
+            logratio_h.C_POINTER
+        );
+
+        public static final MemorySegment ADDR = SYMBOL_LOOKUP.findOrThrow("lr_gemm");
+
+        public static final MethodHandle HANDLE = Linker.nativeLinker().downcallHandle(ADDR, DESC);
+    }
+
+    /**
+     * Function descriptor for:
+     * {@snippet lang=c :
+     * lr_status lr_gemm(lr_gemm_info *info)
+     * }
+     */
+    public static FunctionDescriptor lr_gemm$descriptor() {
+        return lr_gemm.DESC;
+    }
+
+    /**
+     * Downcall method handle for:
+     * {@snippet lang=c :
+     * lr_status lr_gemm(lr_gemm_info *info)
+     * }
+     */
+    public static MethodHandle lr_gemm$handle() {
+        return lr_gemm.HANDLE;
+    }
+
+    /**
+     * Address for:
+     * {@snippet lang=c :
+     * lr_status lr_gemm(lr_gemm_info *info)
+     * }
+     */
+    public static MemorySegment lr_gemm$address() {
+        return lr_gemm.ADDR;
+    }
+
+    /**
+     * {@snippet lang=c :
+     * lr_status lr_gemm(lr_gemm_info *info)
+     * }
+     */
+    public static int lr_gemm(MemorySegment info) {
+        var mh$ = lr_gemm.HANDLE;
+        try {
+            if (TRACE_DOWNCALLS) {
+                traceDowncall("lr_gemm", info);
+            }
+            return (int)mh$.invokeExact(info);
+        } catch (Error | RuntimeException ex) {
+           throw ex;
+        } catch (Throwable ex$) {
+           throw new AssertionError("should not reach here", ex$);
+        }
+    }
+
+    private static class lr_gemm_offer {
+        public static final FunctionDescriptor DESC = FunctionDescriptor.of(
+            logratio_h.C_INT,
+            logratio_h.C_POINTER
+        );
+
+        public static final MemorySegment ADDR = SYMBOL_LOOKUP.findOrThrow("lr_gemm_offer");
+
+        public static final MethodHandle HANDLE = Linker.nativeLinker().downcallHandle(ADDR, DESC);
+    }
+
+    /**
+     * Function descriptor for:
+     * {@snippet lang=c :
+     * lr_status lr_gemm_offer(const char *path)
+     * }
+     */
+    public static FunctionDescriptor lr_gemm_offer$descriptor() {
+        return lr_gemm_offer.DESC;
+    }
+
+    /**
+     * Downcall method handle for:
+     * {@snippet lang=c :
+     * lr_status lr_gemm_offer(const char *path)
+     * }
+     */
+    public static MethodHandle lr_gemm_offer$handle() {
+        return lr_gemm_offer.HANDLE;
+    }
+
+    /**
+     * Address for:
+     * {@snippet lang=c :
+     * lr_status lr_gemm_offer(const char *path)
+     * }
+     */
+    public static MemorySegment lr_gemm_offer$address() {
+        return lr_gemm_offer.ADDR;
+    }
+
+    /**
+     * {@snippet lang=c :
+     * lr_status lr_gemm_offer(const char *path)
+     * }
+     */
+    public static int lr_gemm_offer(MemorySegment path) {
+        var mh$ = lr_gemm_offer.HANDLE;
+        try {
+            if (TRACE_DOWNCALLS) {
+                traceDowncall("lr_gemm_offer", path);
+            }
+            return (int)mh$.invokeExact(path);
+        } catch (Error | RuntimeException ex) {
+           throw ex;
+        } catch (Throwable ex$) {
+           throw new AssertionError("should not reach here", ex$);
+        }
+    }
+
+    private static class lr_device_gemm {
+        public static final FunctionDescriptor DESC = FunctionDescriptor.of(
+            logratio_h.C_INT,
+            logratio_h.C_INT,
+            logratio_h.C_INT,
+            logratio_h.C_POINTER
+        );
+
+        public static final MemorySegment ADDR = SYMBOL_LOOKUP.findOrThrow("lr_device_gemm");
+
+        public static final MethodHandle HANDLE = Linker.nativeLinker().downcallHandle(ADDR, DESC);
+    }
+
+    /**
+     * Function descriptor for:
+     * {@snippet lang=c :
+     * lr_status lr_device_gemm(DLDeviceType device_type, int32_t device_id, lr_gemm_info *info)
+     * }
+     */
+    public static FunctionDescriptor lr_device_gemm$descriptor() {
+        return lr_device_gemm.DESC;
+    }
+
+    /**
+     * Downcall method handle for:
+     * {@snippet lang=c :
+     * lr_status lr_device_gemm(DLDeviceType device_type, int32_t device_id, lr_gemm_info *info)
+     * }
+     */
+    public static MethodHandle lr_device_gemm$handle() {
+        return lr_device_gemm.HANDLE;
+    }
+
+    /**
+     * Address for:
+     * {@snippet lang=c :
+     * lr_status lr_device_gemm(DLDeviceType device_type, int32_t device_id, lr_gemm_info *info)
+     * }
+     */
+    public static MemorySegment lr_device_gemm$address() {
+        return lr_device_gemm.ADDR;
+    }
+
+    /**
+     * {@snippet lang=c :
+     * lr_status lr_device_gemm(DLDeviceType device_type, int32_t device_id, lr_gemm_info *info)
+     * }
+     */
+    public static int lr_device_gemm(int device_type, int device_id, MemorySegment info) {
+        var mh$ = lr_device_gemm.HANDLE;
+        try {
+            if (TRACE_DOWNCALLS) {
+                traceDowncall("lr_device_gemm", device_type, device_id, info);
+            }
+            return (int)mh$.invokeExact(device_type, device_id, info);
         } catch (Error | RuntimeException ex) {
            throw ex;
         } catch (Throwable ex$) {
