@@ -10,7 +10,8 @@
 module dev.logratio {
     requires dev.logratio.bindings;
     requires static org.jspecify;
-    // JCuda is optional.
+    // Netlib and JCuda are optional.
+    requires static dev.ludovic.netlib.blas;
     requires static java.logging; // of JCuda, whose jar names no module that it needs
     requires static jcuda;
 

@@ -9,7 +9,8 @@ import java.io.UncheckedIOException;
 import java.nio.charset.StandardCharsets;
 
 /**
- * The library: its version, what its native part runs on, and how many threads that uses.
+ * The library: its version, what its native part runs on, how many threads that uses, and what
+ * makes its matrix products.
  *
  * @since 0.1.0
  */
@@ -65,6 +66,32 @@ public final class Logratio {
      */
     public static void setThreads(int threads) {
         CpuBackend.instance().setThreads(threads);
+    }
+
+    /**
+     * What makes the CPU backend's matrix products, of the linear operations. The first call, or
+     * the first such operation, opens it: the library that the environment variable {@code
+     * LOGRATIO_BLAS} names by its path ({@code own} for none), else oneDNN or OpenBLAS from a jar
+     * of Bytedeco on the class path, else the system's.
+     *
+     * @return the library; where none was found, the own products
+     * @throws BackendUnavailableException if the CPU backend cannot run here, or {@code
+     *     LOGRATIO_BLAS} names what cannot serve
+     */
+    public static GemmInfo gemm() {
+        return CpuBackend.instance().gemm();
+    }
+
+    /**
+     * What makes the matrix products of the linear operations on a CUDA device.
+     *
+     * @param index from 0
+     * @return the library: cuBLASLt
+     * @throws BackendUnavailableException if the device or the library cannot be used; the message
+     *     says what is missing
+     */
+    public static GemmInfo cudaGemm(int index) {
+        return CudaBackend.gemm(index);
     }
 
     /**

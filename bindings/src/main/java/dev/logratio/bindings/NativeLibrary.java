@@ -122,7 +122,8 @@ public final class NativeLibrary {
         }
     }
 
-    private static Path install(NativeBundle bundle) throws IOException {
+    /** Copies libraries to where they can be loaded from; the folder that they are in. */
+    static synchronized Path install(NativeBundle bundle) throws IOException {
         Optional<LibraryCache.Root> root = LibraryCache.root();
         if (root.isPresent()) {
             try {

@@ -108,9 +108,8 @@ final class Case {
         }
         checkNoneUnknown(known);
         checkOneOf(operation.alternatives(), "", true);
-        for (List<String> pair : operation.pairs()) {
-            checkBothOrNone(pair.getFirst(), pair.getLast());
-            checkBothOrNone(pair.getLast(), pair.getFirst());
+        for (List<String> need : operation.needs()) {
+            checkNeeded(need.getFirst(), need.getLast());
         }
         return given;
     }
@@ -175,7 +174,7 @@ final class Case {
         }
     }
 
-    private void checkBothOrNone(String one, String other) throws CaseException {
+    private void checkNeeded(String one, String other) throws CaseException {
         if (layout.containsKey(one) && !layout.containsKey(other)) {
             throw new CaseException(
                     "tensor " + other + " is missing, expected it as " + one + " is there");
@@ -270,16 +269,13 @@ final class Case {
 
     private Map<String, Tensor> allocate(Map<String, Tensor> inputs, List<Loss> losses) {
         DType values = reference ? DType.F64 : DType.F32;
-        String detached = "grad_" + settings.text("detach") + "_logits";
         Map<String, Tensor> outputs = new LinkedHashMap<>();
         for (Output output : operation.outputs()) {
             boolean isHad =
                     hasSeveralLabels || !operation.ofSeveralLabels().contains(output.name());
             // Steps have gradients by tensors alone.
             List<Loss> withGradients = operation.hasMetrics() ? List.of() : losses;
-            if (isHad
-                    && output.isWanted(inputs, withGradients)
-                    && !output.name().equals(detached)) {
+            if (isHad && output.isWanted(inputs, withGradients) && !isConstant(output)) {
                 long[] shape =
                         output.kind() == Output.Kind.OPTION_GRADIENT
                                 ? shapeOfOption(inputs.get(output.source()))
@@ -289,6 +285,17 @@ final class Case {
             }
         }
         return outputs;
+    }
+
+    /** Whether it is the gradient of what an option says is detached, or frozen. */
+    private boolean isConstant(Output output) {
+        List<String> constant =
+                switch (settings.text("frozen")) {
+                    case "weight" -> List.of("weight", "bias");
+                    case "hidden" -> List.of("hidden");
+                    default -> List.of(settings.text("detach") + "_logits");
+                };
+        return output.kind() == Output.Kind.GRADIENT && constant.contains(output.source());
     }
 
     private static long[] shapeOfOption(Tensor tensor) {

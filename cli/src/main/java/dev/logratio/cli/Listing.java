@@ -24,8 +24,9 @@ final class Listing {
 
     void print() {
         out.println(
-                "N rows, V >= 1 vocabulary, B sequences of T tokens, P pairs: row 0..P-1 of a batch"
-                        + " of 2P is chosen, the rest rejected. L losses: P, or 2P with "
+                "N rows, V >= 1 vocabulary, H size of a hidden state, B sequences of T tokens, P"
+                    + " pairs: row 0..P-1 of a batch of 2P is chosen, the rest rejected. L losses:"
+                    + " P, or 2P with "
                         + withTwoLosses()
                         + ", chosen first.");
         out.println(

@@ -22,7 +22,7 @@ final class Operation {
     private final LinkedHashMap<String, Input> inputs = new LinkedHashMap<>();
     private final LinkedHashMap<String, Output> outputs = new LinkedHashMap<>();
     private final List<Setting> settings = new ArrayList<>();
-    private final List<List<String>> pairs = new ArrayList<>();
+    private final List<List<String>> needs = new ArrayList<>();
     private Class<? extends Loss> lossKind;
     private boolean takesSeveralLosses;
     private boolean hasMetrics;
@@ -90,6 +90,12 @@ final class Operation {
         return this;
     }
 
+    /** This operation without an option. */
+    Operation withoutOption(String option) {
+        settings.removeIf(setting -> setting.name().equals(option));
+        return this;
+    }
+
     /** This operation with metrics, whose loss comes first. */
     Operation measuring(Class<? extends Record> metrics) {
         hasMetrics = true;
@@ -112,7 +118,12 @@ final class Operation {
 
     /** This operation with two inputs that are both there or both absent. */
     Operation bothOrNone(String first, String second) {
-        pairs.add(List.of(first, second));
+        return needing(first, second).needing(second, first);
+    }
+
+    /** This operation with an input that is there beside another alone. */
+    Operation needing(String input, String other) {
+        needs.add(List.of(input, other));
         return this;
     }
 
@@ -184,9 +195,9 @@ final class Operation {
         return ofSeveralLabels;
     }
 
-    /** Pairs of inputs that are both there or both absent. */
-    List<List<String>> pairs() {
-        return pairs;
+    /** Inputs, each with one that must be there where it is. */
+    List<List<String>> needs() {
+        return needs;
     }
 
     boolean isRequired(Setting setting) {

@@ -1,6 +1,9 @@
 package dev.logratio.cli;
 
 import static dev.logratio.internal.check.Signature.DIVERGENCE;
+import static dev.logratio.internal.check.Signature.LINEAR_PREFERENCE_STEP;
+import static dev.logratio.internal.check.Signature.LINEAR_TOKEN_LOGPROBS;
+import static dev.logratio.internal.check.Signature.LINEAR_UNPAIRED_STEP;
 import static dev.logratio.internal.check.Signature.PAIR_LOSS;
 import static dev.logratio.internal.check.Signature.PREFERENCE_STEP;
 import static dev.logratio.internal.check.Signature.SCORING_RULE;
@@ -16,6 +19,9 @@ import java.util.List;
 
 /** Every operation that {@code eval} knows. */
 final class Operations {
+    /** A file has no gradients that others could be added to. */
+    private static final String ACCUMULATE = "accumulate";
+
     static final List<Operation> ALL =
             List.of(
                     new Operation(TOKEN_LOGPROBS, TOKEN_LOGPROBS_BACKWARD)
@@ -28,6 +34,16 @@ final class Operations {
                             .bothOrNone("kl_policy_logps", "kl_reference_logps"),
                     new Operation(PREFERENCE_STEP),
                     new Operation(UNPAIRED_STEP)
+                            .measuring(UnpairedStepMetrics.class)
+                            .oneOf("reference_logps", "reference_token_logps")
+                            .bothOrNone("kl_policy_logps", "kl_reference_logps"),
+                    new Operation(LINEAR_TOKEN_LOGPROBS).withoutOption(ACCUMULATE),
+                    new Operation(LINEAR_PREFERENCE_STEP)
+                            .withoutOption(ACCUMULATE)
+                            .bothOrNone("reference_hidden", "reference_weight")
+                            .needing("reference_bias", "reference_weight"),
+                    new Operation(LINEAR_UNPAIRED_STEP)
+                            .withoutOption(ACCUMULATE)
                             .measuring(UnpairedStepMetrics.class)
                             .oneOf("reference_logps", "reference_token_logps")
                             .bothOrNone("kl_policy_logps", "kl_reference_logps"),

@@ -2,7 +2,6 @@ package dev.logratio.cli;
 
 import dev.logratio.internal.Interval;
 import dev.logratio.internal.Option;
-import dev.logratio.internal.check.PreferenceStepOperand;
 
 import java.util.Arrays;
 import java.util.List;
@@ -18,12 +17,7 @@ record Setting(String name, String defaultText, String expected, Predicate<Strin
     static final Setting REFERENCE_FREE = flag("reference_free");
     static final Setting WPO = of(new Option("wpo", List.of("off", "on", "capped"), null, "off"));
     static final Setting TOKEN_COUNT =
-            of(
-                    new Option(
-                            "token_count",
-                            List.of(),
-                            PreferenceStepOperand.POSITIVE,
-                            "the batch's own"));
+            of(new Option("token_count", List.of(), StepOptions.TOKEN_COUNT, "the batch's own"));
 
     /** One number for each of several losses. */
     static final Setting LOSS_WEIGHTS =

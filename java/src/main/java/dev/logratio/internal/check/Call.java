@@ -1,6 +1,7 @@
 package dev.logratio.internal.check;
 
 import dev.logratio.Backend;
+import dev.logratio.LinearPlan;
 import dev.logratio.StepMetrics;
 import dev.logratio.Tensor;
 import dev.logratio.internal.tensor.Overlap;
@@ -26,6 +27,7 @@ public final class Call {
     private boolean referenceFree;
     private boolean wantsMetrics;
     private StepMetrics metrics;
+    private LinearPlan plan;
 
     // What the checks found.
     private final Sizes sizes = new Sizes(this);
@@ -53,6 +55,16 @@ public final class Call {
 
     public Signature signature() {
         return signature;
+    }
+
+    /** The operand of a name. */
+    public Operand operand(String id) {
+        for (Operand operand : operands) {
+            if (operand.id().equals(id)) {
+                return operand;
+            }
+        }
+        throw new AssertionError(signature + " has no " + id);
     }
 
     /** Sets the tensor of an operand; null takes it away. */
@@ -123,6 +135,19 @@ public final class Call {
     /** Gives the metrics. */
     public void metrics(StepMetrics given) {
         metrics = given;
+    }
+
+    /** What the last run of a linear operation chose to do. */
+    public LinearPlan plan() {
+        if (plan == null) {
+            throw new IllegalStateException(signature.id() + " has no plan before it has run");
+        }
+        return plan;
+    }
+
+    /** Gives the plan. */
+    public void plan(LinearPlan given) {
+        plan = given;
     }
 
     // ---- Running ----
@@ -304,9 +329,9 @@ public final class Call {
         Operand.Declaration declared = operand.declaration();
         Shape shape = sizes.require(operand, tensor);
         int last = tensor.rank() - 1;
-        if (shape.hasVocabulary()) {
+        if (shape.row() != null) {
             if (tensor.sizes()[last] < 1) {
-                throw mismatch(operand, "a vocabulary of at least 1");
+                throw mismatch(operand, "a " + shape.row() + " of at least 1");
             }
             if (tensor.sizes()[last] > 1 && tensor.steps()[last] != 1) {
                 throw mismatch(

@@ -36,12 +36,15 @@ final class References {
             }
         }
         List<String> names = choices.stream().map(Operand::id).toList();
-        long choicesGiven = choices.stream().filter(call::has).count();
-        if (choicesGiven > 1) {
+        List<String> namesGiven = choices.stream().filter(call::has).map(Operand::id).toList();
+        if (namesGiven.size() > 1) {
             throw new IllegalArgumentException(
-                    String.join(" and ", names) + " are both given, expected one of them");
+                    namesGiven.get(0)
+                            + " and "
+                            + namesGiven.get(1)
+                            + " are both given, expected one of them");
         }
-        if (choicesGiven == 0 && !choices.isEmpty() && takesReference) {
+        if (namesGiven.isEmpty() && !choices.isEmpty() && takesReference) {
             throw new IllegalArgumentException(
                     Types.alternatives(names)
                             + " is missing, expected one of them, or referenceFree()");
@@ -68,7 +71,7 @@ final class References {
     }
 
     private static boolean takesReference(Call call) {
-        return call.signature() == Signature.PREFERENCE_STEP
+        return call.signature().options().contains(StepOptions.class)
                 ? call.option(StepOptions.class).takesReference()
                 : StepOptions.takesReference(call.option(Loss.class));
     }

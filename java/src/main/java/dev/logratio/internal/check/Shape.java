@@ -48,9 +48,16 @@ public final class Shape {
         return factors.length;
     }
 
-    /** Whether the last dimension is the vocabulary, whose elements must lie side by side. */
-    public boolean hasVocabulary() {
-        return symbols[rank() - 1] == 'V' - 'A';
+    /**
+     * What the rows consist of that it is of, whose elements lie side by side: "vocabulary" of
+     * logits, "hidden size" of hidden states; null where it is of neither.
+     */
+    public String row() {
+        int last = symbols[rank() - 1];
+        if (rank() > 1 && last == 'V' - 'A') {
+            return "vocabulary";
+        }
+        return rank() > 1 && last == 'H' - 'A' ? "hidden size" : null;
     }
 
     /** A dimension's number, or the factor before its letter. */

@@ -1,6 +1,7 @@
 package dev.logratio.internal.check;
 
 import dev.logratio.Wpo;
+import dev.logratio.internal.Interval;
 import dev.logratio.loss.Cpo;
 import dev.logratio.loss.Loss;
 import dev.logratio.loss.Nll;
@@ -18,6 +19,10 @@ import java.util.List;
  * @param tokenCount what means over the batch's chosen tokens are divided by; 0 for their number
  */
 public record StepOptions(List<WeightedLoss> losses, Wpo wpo, double tokenCount) {
+    /** What a count of tokens may be. */
+    public static final Interval TOKEN_COUNT =
+            new Interval(0, Double.POSITIVE_INFINITY, false, false);
+
     /** Losses alone. */
     public StepOptions(List<WeightedLoss> losses) {
         this(losses, Wpo.OFF, 0);

@@ -4,11 +4,7 @@ import static dev.logratio.internal.check.Operand.Declaration.gradient;
 import static dev.logratio.internal.check.Operand.Declaration.in;
 import static dev.logratio.internal.check.Operand.Declaration.out;
 
-import dev.logratio.SequenceOptions;
-import dev.logratio.TokenOptions;
 import dev.logratio.internal.check.Operand.Presence;
-import dev.logratio.internal.tensor.StridedTensor;
-import dev.logratio.loss.Loss;
 
 /** The operands of {@code unpaired_step}. */
 public enum UnpairedStepOperand implements Operand {
@@ -31,41 +27,15 @@ public enum UnpairedStepOperand implements Operand {
     GRAD_LOGITS(gradient(LOGITS));
 
     static final Rules RULES =
-            new Rules() {
-                @Override
-                public void options(Call call) {
-                    double tailWeight = call.option(SequenceOptions.class).tailWeight();
-                    if (tailWeight != 1) {
-                        throw new IllegalArgumentException(
-                                "tail_weight is "
-                                        + tailWeight
-                                        + ", expected 1 as examples are not paired");
-                    }
-                }
-
-                @Override
-                public void presence(Call call) {
-                    Values.bothOrNone(call, KL_POLICY_LOGPS, KL_REFERENCE_LOGPS);
-                    Values.exactlyOne(call, REFERENCE_LOGPS, REFERENCE_TOKEN_LOGPS);
-                    Values.klWithItsLoss(call, KL_POLICY_LOGPS, call.option(Loss.Unpaired.class));
-                }
-
-                @Override
-                public void shapes(Call call) {
-                    Values.hasSequences(CU_SEQLENS, call, call.get(LABELS).elementCount());
-                    Values.columns(call, call.option(TokenOptions.class).vocab());
-                }
-
-                @Override
-                public void values(Call call) {
-                    long tokens = call.get(LABELS).elementCount();
-                    Values.cuSeqlens(CU_SEQLENS, call.get(CU_SEQLENS), tokens);
-                    StridedTensor mask = call.get(MASK);
-                    Values.labels(call, LABELS, number -> Values.counts(mask, number));
-                    Values.weights(MASK, mask);
-                    Values.weights(WEIGHTS, call.get(WEIGHTS));
-                }
-            };
+            new ExampleRules(
+                    CU_SEQLENS,
+                    LABELS,
+                    MASK,
+                    REFERENCE_LOGPS,
+                    REFERENCE_TOKEN_LOGPS,
+                    KL_POLICY_LOGPS,
+                    KL_REFERENCE_LOGPS,
+                    WEIGHTS);
 
     private final Declaration declaration;
 

@@ -1,6 +1,7 @@
 package dev.logratio.internal.ffm;
 
 import dev.logratio.BackendUnavailableException;
+import dev.logratio.GemmInfo;
 import dev.logratio.bindings.logratio_h;
 
 import java.lang.foreign.MemorySegment;
@@ -51,6 +52,11 @@ public final class CpuBackend extends NativeBackend {
         NativeStatus.check(logratio_h.lr_set_threads(threads));
     }
 
+    /** What makes the matrix products of linear operations. */
+    public GemmInfo gemm() {
+        return Gemm.ofCpu();
+    }
+
     /** The library looks at labels and masks itself: once is enough. */
     @Override
     public boolean checksValues() {
@@ -60,6 +66,11 @@ public final class CpuBackend extends NativeBackend {
     @Override
     Staging staging() {
         return null;
+    }
+
+    @Override
+    void prepareProducts() {
+        Gemm.open();
     }
 
     @Override

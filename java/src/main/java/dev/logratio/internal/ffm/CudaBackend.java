@@ -2,6 +2,7 @@ package dev.logratio.internal.ffm;
 
 import dev.logratio.DType;
 import dev.logratio.DeviceInfo;
+import dev.logratio.GemmInfo;
 import dev.logratio.Tensor;
 import dev.logratio.bindings.NativeMemory;
 import dev.logratio.bindings.logratio_h;
@@ -56,6 +57,12 @@ public final class CudaBackend extends DeviceBackend {
     public static DeviceInfo info(int index) {
         loadLibrary("cuda");
         return info(logratio_h.kDLCUDA(), index);
+    }
+
+    /** What makes the matrix products of linear operations on a CUDA device. */
+    public static GemmInfo gemm(int index) {
+        loadLibrary("cuda");
+        return Gemm.ofDevice(logratio_h.kDLCUDA(), index);
     }
 
     private static String version(int number) {

@@ -1,9 +1,11 @@
 package dev.logratio.internal.ffm;
 
 import dev.logratio.BackendUnavailableException;
+import dev.logratio.LinearPlan;
 import dev.logratio.StepMetrics;
 import dev.logratio.bindings.NativeLibrary;
 import dev.logratio.bindings.NativeLibraryException;
+import dev.logratio.bindings.lr_linear_plan;
 import dev.logratio.bindings.lr_step_metrics;
 import dev.logratio.internal.check.Call;
 import dev.logratio.internal.check.Engine;
@@ -45,6 +47,9 @@ abstract sealed class NativeBackend extends Engine permits CpuBackend, DeviceBac
     /** What takes a call's host tensors to the device, null where they are used where they are. */
     abstract Staging staging();
 
+    /** Gets ready for the matrix products of a call, which is of a linear operation. */
+    void prepareProducts() {}
+
     /** Runs a call whose arguments are written. */
     abstract void run(NativeCall args);
 
@@ -57,6 +62,9 @@ abstract sealed class NativeBackend extends Engine permits CpuBackend, DeviceBac
     /** The block is the one that the last call left, unless another call is at work with it. */
     @Override
     public final void execute(Call call) {
+        if (call.signature().isLinear()) {
+            prepareProducts();
+        }
         NativeCall left = spare.getAndSet(null);
         NativeCall args = left == null ? new NativeCall(deviceType) : left;
         try {
@@ -68,6 +76,9 @@ abstract sealed class NativeBackend extends Engine permits CpuBackend, DeviceBac
                 call.metrics(metrics(args.part(metrics, lr_step_metrics.sizeof())));
             } else {
                 run(args);
+            }
+            if (args.plan() != null) {
+                call.plan(plan(args.plan()));
             }
         } finally {
             args.done();
@@ -81,9 +92,27 @@ abstract sealed class NativeBackend extends Engine permits CpuBackend, DeviceBac
         if (staging() != null) {
             return super.bind(call);
         }
+        if (call.signature().isLinear()) {
+            prepareProducts();
+        }
         NativeCall args = new NativeCall(deviceType);
         args.write(call, null);
         return () -> run(args);
+    }
+
+    private static LinearPlan plan(MemorySegment struct) {
+        return new LinearPlan(
+                LinearPlan.Method.values()[lr_linear_plan.method(struct)],
+                lr_linear_plan.rows(struct),
+                lr_linear_plan.kept_rows(struct),
+                lr_linear_plan.recomputed_rows(struct),
+                lr_linear_plan.block_rows(struct),
+                lr_linear_plan.block_columns(struct),
+                lr_linear_plan.operations(struct),
+                lr_linear_plan.kept_bytes(struct),
+                lr_linear_plan.accumulator_bytes(struct),
+                lr_linear_plan.scratch_bytes(struct),
+                lr_linear_plan.gemm(struct).getString(0));
     }
 
     private static StepMetrics metrics(MemorySegment struct) {

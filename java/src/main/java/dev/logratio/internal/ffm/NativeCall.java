@@ -8,8 +8,8 @@ import dev.logratio.DType;
 import dev.logratio.bindings.DLTensor;
 import dev.logratio.bindings.logratio_h;
 import dev.logratio.bindings.lr_cuda;
+import dev.logratio.bindings.lr_linear_plan;
 import dev.logratio.bindings.lr_loss_options;
-import dev.logratio.bindings.lr_preference_step_args;
 import dev.logratio.internal.check.Call;
 import dev.logratio.internal.check.StepOptions;
 import dev.logratio.internal.tensor.StridedTensor;
@@ -41,7 +41,7 @@ final class NativeCall {
             Arrays.stream(DType.values()).mapToLong(NativeCall::dtypeFields).toArray();
 
     /** Twice what the largest operation takes; a write past it is an exception. */
-    private static final long BLOCK_BYTES = 4096;
+    private static final long BLOCK_BYTES = 8192;
 
     private final int deviceType;
     private final MemorySegment memory = Arena.ofAuto().allocate(BLOCK_BYTES, Long.BYTES);
@@ -49,6 +49,7 @@ final class NativeCall {
     private NativeOperation operation;
     private Staging staging; // null where the tensors are on the device already
     private MemorySegment terms; // a step's losses where they do not fit the block, kept reachable
+    private long plan; // where a linear operation's is; 0 for none
     private long end;
     private long stamp; // of the call that is written down; 0 for one that is to be written anew
 
@@ -86,6 +87,7 @@ final class NativeCall {
                 tensor(i, tensor);
             }
         }
+        plan = operation.plan() < 0 ? 0 : pointTo(operation.plan(), lr_linear_plan.sizeof());
         stamp = call.wantsMetrics() || staging != null ? 0 : call.stamp();
     }
 
@@ -110,12 +112,12 @@ final class NativeCall {
     private void step(StepOptions step) {
         List<WeightedLoss> losses = step.losses();
         int count = losses.size();
-        memory.set(JAVA_INT, lr_preference_step_args.wpo$offset(), step.wpo().ordinal());
-        memory.set(JAVA_DOUBLE, lr_preference_step_args.token_count$offset(), step.tokenCount());
-        memory.set(JAVA_LONG, lr_preference_step_args.loss_count$offset(), count);
-        long field = lr_preference_step_args.loss_options$offset();
+        NativeOperation.StepFields fields = operation.step();
+        memory.set(JAVA_INT, fields.wpo(), step.wpo().ordinal());
+        memory.set(JAVA_DOUBLE, fields.tokenCount(), step.tokenCount());
+        memory.set(JAVA_LONG, fields.lossCount(), count);
         if (count == 1 && losses.getFirst().weight() == 1) {
-            options(field, losses.getFirst().loss());
+            options(fields.losses(), losses.getFirst().loss());
             return;
         }
         long bytes = lr_loss_options.sizeof();
@@ -124,11 +126,8 @@ final class NativeCall {
             OptionsStruct.write(losses.get(k).loss(), terms, k * bytes);
             terms.set(JAVA_DOUBLE, count * bytes + k * Double.BYTES, losses.get(k).weight());
         }
-        memory.set(JAVA_LONG, field, terms.address());
-        memory.set(
-                JAVA_LONG,
-                lr_preference_step_args.loss_weights$offset(),
-                terms.address() + count * bytes);
+        memory.set(JAVA_LONG, fields.losses(), terms.address());
+        memory.set(JAVA_LONG, fields.lossWeights(), terms.address() + count * bytes);
     }
 
     // ---- Tensors ----
@@ -204,6 +203,11 @@ final class NativeCall {
     /** The field that points to the metrics. */
     long metrics() {
         return operation.metrics();
+    }
+
+    /** The plan that a call of a linear operation wrote, an {@code lr_linear_plan}; else null. */
+    MemorySegment plan() {
+        return plan == 0 ? null : part(plan, lr_linear_plan.sizeof());
     }
 
     void put(long field, long value) {

@@ -2,6 +2,9 @@ package dev.logratio.internal.ffm;
 
 import dev.logratio.bindings.logratio_h;
 import dev.logratio.bindings.lr_divergence_args;
+import dev.logratio.bindings.lr_linear_preference_step_args;
+import dev.logratio.bindings.lr_linear_token_logprobs_args;
+import dev.logratio.bindings.lr_linear_unpaired_step_args;
 import dev.logratio.bindings.lr_pair_loss_args;
 import dev.logratio.bindings.lr_preference_step_args;
 import dev.logratio.bindings.lr_scoring_rule_args;
@@ -35,15 +38,21 @@ final class NativeOperation {
         int call(MemorySegment args);
     }
 
+    /** Where a step of pairs has what its {@link StepOptions} say. */
+    record StepFields(long losses, long lossCount, long lossWeights, long wpo, long tokenCount) {}
+
     /** In place of an offset, where options are no single struct. */
     static final long SPREAD = -1;
 
-    private static final long NONE = -2;
+    /** In place of an offset that there is not. */
+    static final long NONE = -2;
 
     private final GroupLayout layout;
     private final Function function;
     private final long cuda;
     private final long metrics;
+    private final long plan;
+    private final StepFields step;
     private final long[] operands;
     private final boolean[] isOutput;
     private final long[] options;
@@ -53,6 +62,8 @@ final class NativeOperation {
         function = function(signature);
         cuda = offset("cuda");
         metrics = fields().contains("metrics") ? offset("metrics") : NONE;
+        plan = fields().contains("plan") ? offset("plan") : NONE;
+        step = fields().contains("loss_count") ? stepFields() : null;
         operands = signature.operands().stream().map(Operand::id).mapToLong(this::offset).toArray();
         isOutput = new boolean[operands.length];
         for (int i = 0; i < operands.length; i++) {
@@ -75,6 +86,9 @@ final class NativeOperation {
             case UNPAIRED_LOSS -> lr_unpaired_loss_args.layout();
             case PREFERENCE_STEP -> lr_preference_step_args.layout();
             case UNPAIRED_STEP -> lr_unpaired_step_args.layout();
+            case LINEAR_TOKEN_LOGPROBS -> lr_linear_token_logprobs_args.layout();
+            case LINEAR_PREFERENCE_STEP -> lr_linear_preference_step_args.layout();
+            case LINEAR_UNPAIRED_STEP -> lr_linear_unpaired_step_args.layout();
             case DIVERGENCE -> lr_divergence_args.layout();
             case SCORING_RULE -> lr_scoring_rule_args.layout();
         };
@@ -89,9 +103,21 @@ final class NativeOperation {
             case UNPAIRED_LOSS -> logratio_h::lr_unpaired_loss;
             case PREFERENCE_STEP -> logratio_h::lr_preference_step;
             case UNPAIRED_STEP -> logratio_h::lr_unpaired_step;
+            case LINEAR_TOKEN_LOGPROBS -> logratio_h::lr_linear_token_logprobs;
+            case LINEAR_PREFERENCE_STEP -> logratio_h::lr_linear_preference_step;
+            case LINEAR_UNPAIRED_STEP -> logratio_h::lr_linear_unpaired_step;
             case DIVERGENCE -> logratio_h::lr_divergence;
             case SCORING_RULE -> logratio_h::lr_scoring_rule;
         };
+    }
+
+    private StepFields stepFields() {
+        return new StepFields(
+                offset("loss_options"),
+                offset("loss_count"),
+                offset("loss_weights"),
+                offset("wpo"),
+                offset("token_count"));
     }
 
     private List<String> fields() {
@@ -131,6 +157,16 @@ final class NativeOperation {
     /** The field that points to the {@code lr_step_metrics}, of an operation that has them. */
     long metrics() {
         return metrics;
+    }
+
+    /** The field that points to the {@code lr_linear_plan}, or {@link #NONE}. */
+    long plan() {
+        return plan;
+    }
+
+    /** The fields of a step of pairs. */
+    StepFields step() {
+        return step;
     }
 
     /** The number of operands. */

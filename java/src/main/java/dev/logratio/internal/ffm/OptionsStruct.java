@@ -5,11 +5,13 @@ import static java.lang.foreign.ValueLayout.JAVA_INT;
 import static java.lang.foreign.ValueLayout.JAVA_LONG;
 
 import dev.logratio.DivergenceOptions;
+import dev.logratio.LinearOptions;
 import dev.logratio.ScoringRuleOptions;
 import dev.logratio.SequenceOptions;
 import dev.logratio.TokenOptions;
 import dev.logratio.bindings.logratio_h;
 import dev.logratio.bindings.lr_divergence_options;
+import dev.logratio.bindings.lr_linear_options;
 import dev.logratio.bindings.lr_loss_options;
 import dev.logratio.bindings.lr_rule_options;
 import dev.logratio.bindings.lr_sequence_options;
@@ -59,6 +61,8 @@ final class OptionsStruct {
             return lr_token_options.layout();
         } else if (type == SequenceOptions.class) {
             return lr_sequence_options.layout();
+        } else if (type == LinearOptions.class) {
+            return lr_linear_options.layout();
         } else if (type == DivergenceOptions.class) {
             return lr_divergence_options.layout();
         } else if (type == ScoringRuleOptions.class) {

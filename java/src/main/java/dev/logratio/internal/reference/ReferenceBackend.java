@@ -36,6 +36,8 @@ public final class ReferenceBackend extends Engine {
             case UNPAIRED_LOSS -> UnpairedLosses.run(call);
             case PREFERENCE_STEP -> call.metrics(new Step(call).run());
             case UNPAIRED_STEP -> call.metrics(new ExampleStep(call).run());
+            case LINEAR_TOKEN_LOGPROBS, LINEAR_PREFERENCE_STEP, LINEAR_UNPAIRED_STEP ->
+                    call.metrics(Linear.run(call));
             case DIVERGENCE -> Divergence.run(call);
             case SCORING_RULE -> ScoringRule.run(call);
         }

@@ -1,0 +1,59 @@
+package dev.logratio.internal.check;
+
+import static dev.logratio.internal.check.Operand.Declaration.in;
+import static dev.logratio.internal.check.Operand.Declaration.out;
+
+import dev.logratio.internal.check.LinearRules.Head;
+import dev.logratio.internal.check.Operand.Presence;
+
+/** The operands of {@code linear_preference_step}. */
+public enum LinearPreferenceStepOperand implements Operand {
+    HIDDEN(in(Types.LOGITS, "2P,T,H", "N,H").required()),
+    WEIGHT(in(Types.LOGITS, "V,H").required()),
+    BIAS(in(Types.LOGITS, "V").orElse("0")),
+    CU_SEQLENS(in(Types.INT, "2P+1").when(Presence.PACKED)),
+    LABELS(in(Types.INT, "2P,T", "N").required()),
+    MASK(in(Types.MASK, "2P,T", "N").orElse("1 where the label is not the ignore_index")),
+    REFERENCE_LOGPS(in(Types.FLOAT, "2P").when(Presence.ONE_REFERENCE)),
+    REFERENCE_TOKEN_LOGPS(in(Types.FLOAT, "2P,T", "N").when(Presence.ONE_REFERENCE)),
+    REFERENCE_HIDDEN(in(Types.LOGITS, "2P,T,H", "N,H").when(Presence.ONE_REFERENCE)),
+    REFERENCE_WEIGHT(in(Types.LOGITS, "V,H")),
+    REFERENCE_BIAS(in(Types.LOGITS, "V").orElse("0")),
+    PAIR_WEIGHTS(in(Types.FLOAT, "P").orElse("1")),
+    GRAD_LOSS(in(Types.FLOAT, "1").orElse("1")),
+    NLL_MASK(in(Types.MASK, "2P,T", "N").orElse("the mask")),
+    BETA(in(Types.FLOAT, "1|P").when(Presence.OPTION)),
+    BETA_KL(in(Types.FLOAT, "1|P").when(Presence.OPTION)),
+    BETA_MIX(in(Types.FLOAT, "1|P").when(Presence.OPTION)),
+    TAU(in(Types.FLOAT, "1|P").when(Presence.OPTION)),
+    LOSSES(out(Types.FLOAT, "P")),
+    LOGPS(out(Types.FLOAT, "2P")),
+    COUNTS(out(Types.FLOAT, "2P")),
+    CHOSEN_REWARDS(out(Types.FLOAT, "P")),
+    REJECTED_REWARDS(out(Types.FLOAT, "P")),
+    GRAD_HIDDEN(out(Types.LOGITS, "2P,T,H", "N,H")),
+    GRAD_WEIGHT(out(Types.LOGITS, "V,H")),
+    GRAD_BIAS(out(Types.LOGITS, "V")),
+    GRAD_BETA(out(Types.FLOAT, "1|P").when(Presence.OPTION_GRADIENT)),
+    GRAD_BETA_KL(out(Types.FLOAT, "1|P").when(Presence.OPTION_GRADIENT)),
+    GRAD_BETA_MIX(out(Types.FLOAT, "1|P").when(Presence.OPTION_GRADIENT)),
+    GRAD_TAU(out(Types.FLOAT, "1|P").when(Presence.OPTION_GRADIENT));
+
+    static final Rules RULES =
+            new LinearRules(
+                    new Head(HIDDEN, WEIGHT, BIAS),
+                    new Head(GRAD_HIDDEN, GRAD_WEIGHT, GRAD_BIAS),
+                    new Head(REFERENCE_HIDDEN, REFERENCE_WEIGHT, REFERENCE_BIAS),
+                    new StepRules(HIDDEN, CU_SEQLENS, LABELS, MASK, PAIR_WEIGHTS, NLL_MASK));
+
+    private final Declaration declaration;
+
+    LinearPreferenceStepOperand(Declaration declaration) {
+        this.declaration = declaration;
+    }
+
+    @Override
+    public Declaration declaration() {
+        return declaration;
+    }
+}
