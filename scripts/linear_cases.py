@@ -56,8 +56,9 @@ class Rows:
         self.logits = self.logits + self.bias[open_columns]
         if self.logits.requires_grad:
             self.logits.retain_grad()
-        softcap, temperature = (float(options.get(k, d)) for k, d in
-                                (("softcap", "0"), ("temperature", "1")))
+        softcap, temperature = (
+            float(options.get(k, d)) for k, d in (("softcap", "0"), ("temperature", "1"))
+        )
         capped = softcap * torch.tanh(self.logits / softcap) if softcap else self.logits
         self.z = capped / temperature
         self.lse = torch.logsumexp(self.z, -1)
@@ -84,7 +85,12 @@ def sums(values: Tensor, starts: list[int]) -> Tensor:
     return torch.stack([values[a:b].sum() for a, b in zip(starts, starts[1:])])
 
 
-def paired_loss(name: str, margin: Tensor, beta: float) -> Tensor:
+def paired_loss(name: str, ratios: Tensor, counts: Tensor, beta: float) -> Tensor:
+    """Of sigmoid, or of ipo, whose log-ratios are means over the tokens."""
+    if name == "ipo":
+        ratios = ratios / counts.clamp(min=1)
+    chosen, rejected = ratios.chunk(2)
+    margin = chosen - rejected
     return -logsigmoid(beta * margin) if name == "sigmoid" else (margin - 1 / (2 * beta)) ** 2
 
 
@@ -110,9 +116,7 @@ def preference_step(case: dict[str, Tensor], options: dict[str, str]) -> dict[st
     pairs = len(logps) // 2
     ratios = logps - reference
     beta = float(options.get("beta", "0.1"))
-    losses = paired_loss(
-        options["loss"].split(",")[0], ratios[:pairs] - ratios[pairs:], beta
-    )
+    losses = paired_loss(options["loss"].split(",")[0], ratios, counts, beta)
     if options["loss"].endswith(",sft"):
         chosen = counted[: starts[pairs]]
         sft = -(token_logps[: starts[pairs]]).sum() / chosen.sum()
@@ -185,8 +189,9 @@ def token_logprobs(case: dict[str, Tensor], options: dict[str, str]) -> dict[str
     }
 
 
-def head(random: torch.Generator, *rows: int, dtype: torch.dtype = torch.float32,
-         prefix: str = "") -> dict[str, Tensor]:
+def head(
+    random: torch.Generator, *rows: int, dtype: torch.dtype = torch.float32, prefix: str = ""
+) -> dict[str, Tensor]:
     return {
         f"{prefix}hidden": normal(random, *rows, H, dtype=dtype),
         f"{prefix}weight": normal(random, V, H, dtype=dtype),
@@ -222,21 +227,33 @@ def write(name: str, op: str, case: dict[str, Tensor], options: dict[str, str]) 
 
 def main() -> None:
     step = "linear_preference_step"
-    write("linear_1_frozen_weight", step, pairs(1),
-          {"loss": "sigmoid", "frozen": "weight", "temperature": "1.5"})
+    write(
+        "linear_1_frozen_weight",
+        step,
+        pairs(1),
+        {"loss": "sigmoid", "frozen": "weight", "temperature": "1.5"},
+    )
     case = pairs(2)
     del case["bias"]
     write("linear_2_frozen_hidden", step, case, {"loss": "ipo", "frozen": "hidden"})
-    write("linear_3_bf16", step, pairs(3, torch.bfloat16),
-          {"loss": "sigmoid", "beta": "0.3", "budget_bytes": str(4 * V)})
+    write(
+        "linear_3_bf16",
+        step,
+        pairs(3, torch.bfloat16),
+        {"loss": "sigmoid", "beta": "0.3", "budget_bytes": str(4 * V)},
+    )
 
     # Columns that are padding, in which nothing is read, and one that a bias takes out.
     case = pairs(4, below=29)
     case["labels"][case["labels"] == 7] = 8
     case["bias"][7] = float("-inf")
     case["weight"][30:] = float("nan")
-    write("linear_4_softcap_vocab", step, case,
-          {"loss": "sigmoid", "softcap": "2.5", "temperature": "0.8", "vocab": "30"})
+    write(
+        "linear_4_softcap_vocab",
+        step,
+        case,
+        {"loss": "sigmoid", "softcap": "2.5", "temperature": "0.8", "vocab": "30"},
+    )
 
     random = seeded(5)
     case = {
