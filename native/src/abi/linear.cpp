@@ -26,8 +26,9 @@ void check_gradient_type(const Operands& operands, const DLTensor* const& gradie
     return;
   const op::ElementType type = type_of(operands[gradient]), own = type_of(operands[of]);
   if (type != own && type != op::ElementType::f32) {
-    mismatch(operands[gradient],
-             "F32 or " + text_of(operands[of].tensor()->dtype) + " as " + operands[of].name);
+    const std::string also =
+        own == op::ElementType::f32 ? "" : " or " + text_of(operands[of].tensor()->dtype);
+    mismatch(operands[gradient], "F32" + also + " as " + operands[of].name);
   }
 }
 
@@ -58,6 +59,8 @@ void check_same_type(const Operand& operand, const Operand& other) {
 void check_head(const Operands& operands, const HeadFields& fields,
                 const lr_linear_options& options, int64_t vocab, lr_linear_plan* plan,
                 op::TrainedHead* head) {
+  if (vocab < 1)
+    mismatch(operands[fields.weight], "a vocabulary of at least 1");
   check_same_type(operands[fields.weight], operands[fields.hidden]);
   check_gradient_type(operands, fields.grad_hidden, fields.hidden);
   check_gradient_type(operands, fields.grad_weight, fields.weight);

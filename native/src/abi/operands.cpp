@@ -220,8 +220,10 @@ void Operands::check_shape(int number) {
   if (!has_vocabulary(operand))
     return;
   const int last = tensor.ndim - 1;
-  if (tensor.shape[last] < 1)
-    mismatch(operand, "a vocabulary of at least 1");
+  if (tensor.shape[last] < 1) {
+    const bool is_hidden = pattern.letters[last] == 'H' - 'A' + 1;
+    mismatch(operand, is_hidden ? "a hidden size of at least 1" : "a vocabulary of at least 1");
+  }
   if (tensor.shape[last] > 1 && stride_of(tensor, last) != 1)
     mismatch(operand, "a contiguous last dimension, not a stride of " +
                           std::to_string(stride_of(tensor, last)));

@@ -2,6 +2,7 @@ package dev.logratio.cli;
 
 import dev.logratio.internal.Interval;
 import dev.logratio.internal.Option;
+import dev.logratio.internal.check.StepOptions;
 
 import java.util.Arrays;
 import java.util.List;

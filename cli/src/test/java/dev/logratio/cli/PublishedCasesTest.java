@@ -88,7 +88,16 @@ class PublishedCasesTest {
                     "step_betas_sigmoid",
                     "step_betas_kto_pair",
                     "step_betas_dlrml",
-                    "step_betas_simpo");
+                    "step_betas_simpo",
+                    "linear_0_dlrml",
+                    "linear_1_frozen_weight",
+                    "linear_2_frozen_hidden",
+                    "linear_3_bf16",
+                    "linear_4_softcap_vocab",
+                    "linear_5_packed_sft",
+                    "linear_6_reference_model",
+                    "linear_7_kto",
+                    "linear_8_tokens");
 
     @TempDir Path folder;
 

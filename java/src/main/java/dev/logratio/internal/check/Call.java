@@ -279,6 +279,7 @@ public final class Call {
                 throw missing(operand, "");
             }
         }
+        signature.rules().together(this);
         References.check(this);
         signature.rules().presence(this);
         for (int i = 0; i < tensors.length; i++) {

@@ -25,17 +25,17 @@ record LinearRules(Head head, Head gradients, Head reference, Rules rest) implem
     }
 
     @Override
-    public void presence(Call call) {
-        rest.presence(call);
+    public void together(Call call) {
         if (reference != null) {
             Values.bothOrNone(call, reference.hidden, reference.weight);
-            if (call.has(reference.bias) && !call.has(reference.hidden)) {
-                throw call.missing(reference.hidden, ", as " + reference.bias.id() + " is given");
-            }
         }
-        if (call.has(gradients.bias) && !call.has(head.bias)) {
-            throw new IllegalArgumentException(
-                    gradients.bias.id() + " is wanted, expected " + head.bias.id() + " with it");
+    }
+
+    @Override
+    public void presence(Call call) {
+        rest.presence(call);
+        if (reference != null && call.has(reference.bias) && !call.has(reference.hidden)) {
+            throw call.missing(reference.hidden, ", as " + reference.bias.id() + " is given");
         }
         switch (call.option(LinearOptions.class).frozen()) {
             case NONE -> {}
@@ -44,6 +44,9 @@ record LinearRules(Head head, Head gradients, Head reference, Rules rest) implem
                 requireAbsent(call, gradients.bias);
             }
             case HIDDEN -> requireAbsent(call, gradients.hidden);
+        }
+        if (call.has(gradients.bias) && !call.has(head.bias)) {
+            throw call.missing(head.bias, ", as " + gradients.bias.id() + " is wanted");
         }
     }
 
@@ -59,19 +62,20 @@ record LinearRules(Head head, Head gradients, Head reference, Rules rest) implem
 
     @Override
     public void shapes(Call call) {
-        if (call.size('V') < 1) {
+        rest.shapes(call);
+        long columns = Values.columns(call, call.option(TokenOptions.class).vocab());
+        if (columns < 1) {
             throw call.mismatch(head.weight, "a vocabulary of at least 1");
         }
         requireTypeOfHidden(call, head.weight);
+        requireTypeOf(call, gradients.hidden, head.hidden);
+        requireTypeOf(call, gradients.weight, head.weight);
+        requireTypeOf(call, gradients.bias, head.bias);
+        requireBudget(call, columns);
         if (reference != null) {
             requireTypeOfHidden(call, reference.hidden);
             requireTypeOfHidden(call, reference.weight);
         }
-        requireTypeOf(call, gradients.hidden, head.hidden);
-        requireTypeOf(call, gradients.weight, head.weight);
-        requireTypeOf(call, gradients.bias, head.bias);
-        rest.shapes(call);
-        requireBudget(call);
     }
 
     private void requireTypeOfHidden(Call call, Operand operand) {
@@ -89,14 +93,13 @@ record LinearRules(Head head, Head gradients, Head reference, Rules rest) implem
         }
         DType dtype = call.get(of).dtype();
         if (tensor.dtype() != dtype) {
-            String either = dtype == DType.F32 ? "F32" : dtype + " or F32";
+            String either = dtype == DType.F32 ? "F32" : "F32 or " + dtype;
             throw call.mismatch(gradient, either + " as " + of.id());
         }
     }
 
     /** The columns that take part, of one row, fit. */
-    private static void requireBudget(Call call) {
-        long columns = Values.columns(call, call.option(TokenOptions.class).vocab());
+    private static void requireBudget(Call call, long columns) {
         long row = columns * Float.BYTES;
         long budget = call.option(LinearOptions.class).budgetBytes();
         if (budget < row) {
@@ -105,7 +108,7 @@ record LinearRules(Head head, Head gradients, Head reference, Rules rest) implem
                             + budget
                             + ", expected at least "
                             + row
-                            + ", the logits of one row");
+                            + ", the logits of a row");
         }
     }
 

@@ -5,6 +5,9 @@ interface Rules {
     /** Demands of options beside each other, where each by itself is right. */
     default void options(Call call) {}
 
+    /** Demands of operands that go together, before it is seen which of several are there. */
+    default void together(Call call) {}
+
     /** Demands of which operands are there. */
     default void presence(Call call) {}
 

@@ -238,7 +238,8 @@ class BothBordersTest {
     void rulesAreSaidAlike() {
         SequenceOptions means =
                 SequenceOptions.DEFAULT.withReduction(SequenceOptions.Reduction.MEAN);
-        List<ValidCall> mistaken =
+        List<ValidCall> mistaken = new ArrayList<>(LinearCalls.mistaken());
+        mistaken.addAll(
                 List.of(
                         ValidCall.of(Signature.PAIR_LOSS, new Aqfl())
                                 .size('P', 1)
@@ -341,7 +342,7 @@ class BothBordersTest {
                                         SequenceOptions.DEFAULT)
                                 .without(PreferenceStepOperand.REFERENCE_LOGPS),
                         tokens(2).size('K', 6),
-                        tokens(3).size('K', 0));
+                        tokens(3).size('K', 0)));
         for (ValidCall call : mistaken) {
             String said = java(call.attempt().call());
             assertNotEquals(ACCEPTED, said, call.name());

@@ -14,6 +14,7 @@ import java.lang.foreign.MemorySegment;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.HashMap;
+import java.util.HashSet;
 import java.util.List;
 import java.util.Map;
 import java.util.Set;
@@ -41,8 +42,8 @@ record ValidCall(
     static ValidCall of(Signature signature, Object... options) {
         Map<Character, Long> sizes =
                 Map.of(
-                        'B', 4L, 'C', 3L, 'K', 3L, 'L', 2L, 'M', 7L, 'N', 6L, 'P', 2L, 'T', 3L, 'V',
-                        5L);
+                        'B', 4L, 'C', 3L, 'H', 2L, 'K', 3L, 'L', 2L, 'M', 7L, 'N', 6L, 'P', 2L, 'T',
+                        3L, 'V', 5L);
         String name = signature.id() + " " + Arrays.toString(options);
         return new ValidCall(name, signature, List.of(options), 0, sizes, Set.of());
     }
@@ -58,13 +59,15 @@ record ValidCall(
     }
 
     ValidCall without(Operand... operands) {
+        Set<Operand> all = new HashSet<>(without);
+        all.addAll(List.of(operands));
         return new ValidCall(
                 name + " without " + Arrays.toString(operands),
                 signature,
                 options,
                 form,
                 sizes,
-                Set.of(operands));
+                all);
     }
 
     List<Operand> operands() {

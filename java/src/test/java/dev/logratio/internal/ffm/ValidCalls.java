@@ -37,6 +37,10 @@ final class ValidCalls {
     private ValidCalls() {}
 
     static Stream<ValidCall> all() {
+        return Stream.concat(onLogitsAndSequences(), LinearCalls.all());
+    }
+
+    private static Stream<ValidCall> onLogitsAndSequences() {
         ValidCall step = step(new Dlrml());
         ValidCall divergence =
                 ValidCall.of(Signature.DIVERGENCE, DivergenceOptions.of(DivergenceKind.JS));
