@@ -754,6 +754,10 @@ LR_API lr_status lr_unpaired_step(const lr_unpaired_step_args* args);
  * logits are rounded to bfloat16 on their way to them, as a stored gradient of bfloat16 logits is.
  * A row whose logits hold +inf or NaN gives NaN in that row only, and in the gradients of weight
  * and bias, to which it adds.
+ * On a device the host does not know which tokens count: all rows are multiplied, those that do not
+ * count as zeros, in blocks of the plan's block_rows, and one block of logits is held even where
+ * budget_bytes is less. The plan is told with the size of the workspace, too. Gradients of logits
+ * are rounded to the dtype of hidden and weight, float16 included.
  */
 typedef enum lr_frozen {
   LR_FROZEN_NONE = 0,
@@ -951,7 +955,8 @@ LR_API lr_status lr_gemm(lr_gemm_info* info);
 /* Names a library for lr_gemm to try first, unless one is open already; the path is absolute. */
 LR_API lr_status lr_gemm_offer(const char* path);
 /* The products on a device: cuBLASLt of CUDA 12 or 13, of the path that the environment variable
- * LOGRATIO_CUBLAS names or the loader's; the emulator has its own. */
+ * LOGRATIO_CUBLAS names or the loader's; the emulator has its own. Float32 matrices are multiplied
+ * as such, or as TF32 where the environment variable LOGRATIO_TF32 is 1. */
 LR_API lr_status lr_device_gemm(DLDeviceType device_type, int32_t device_id, lr_gemm_info* info);
 
 /* ---- divergence: how far two rows of probabilities are apart ---- */
