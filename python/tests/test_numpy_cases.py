@@ -52,8 +52,8 @@ def test_agrees_on_views(case: str) -> None:
 
 
 def apart(name: str, array: Array) -> Array:
-    """Logits whose rows lie apart and upwards; of anything else every second element."""
-    if name.endswith("logits"):
+    """Logits and what makes them, rows apart and upwards; of anything else every second element."""
+    if name.endswith(("logits", "hidden", "weight")):
         columns = array.shape[-1]
         memory = np.full((*array.shape[:-1], columns + 3), np.nan, array.dtype)
         view = memory[::-1, ..., :columns]
@@ -105,7 +105,7 @@ def read_option(name: str, text: str) -> Any:
         return [float(weight) for weight in text.split(",")]
     if name == "masked_log":
         return text == "on"
-    if name in ("vocab", "ignore_index"):
+    if name in ("vocab", "ignore_index", "budget_bytes"):
         return int(text)
     try:
         return float(text)

@@ -11,6 +11,9 @@ from torch_oracle import close
 
 from logratio.torch import (
     _divergence,
+    _linear_preference_step,
+    _linear_tokens,
+    _linear_unpaired_step,
     _pair_loss,
     _preference_step,
     _scoring_rule,
@@ -20,6 +23,9 @@ from logratio.torch import (
     _unpaired_step,
     divergence,
     entropy_from_logits,
+    linear_preference_step,
+    linear_token_logprobs,
+    linear_unpaired_step,
     pair_loss,
     preference_step,
     scoring_rule,
@@ -36,6 +42,7 @@ REFERENCE = torch.tensor([-7.0, -8, -9, -7])
 CHOSEN = torch.tensor([True, False, True, False])
 BETA = torch.tensor([0.3])
 PACKED = torch.tensor([0, 3, 5, 9, 12])
+WEIGHT = torch.randn(40, 8, generator=torch.Generator().manual_seed(10))
 
 
 def tensor(*shape: int) -> torch.Tensor:
@@ -102,6 +109,50 @@ FUNCTIONS: dict[str, tuple[Callable[[torch.Tensor], torch.Tensor], tuple[int, ..
     "unpaired_step": (
         lambda x: unpaired_step(x, LABELS, CHOSEN, "bco", reference_logps=REFERENCE).loss,
         (4, 3, 40),
+    ),
+    "linear_preference_step": (
+        lambda x: (
+            linear_preference_step(
+                x,
+                x[0, 0] * WEIGHT,
+                LABELS,
+                ("sigmoid", {"beta": BETA}),
+                bias=WEIGHT[:, 0],
+                mask=MASK,
+                reference_hidden=x.detach(),
+                reference_weight=WEIGHT,
+                grad_loss=0.5,
+                budget_bytes=4000,
+            ).loss
+            * 0.5
+        ),
+        (4, 3, 8),
+    ),
+    "linear_unpaired_step": (
+        lambda x: (
+            linear_unpaired_step(
+                x, WEIGHT, LABELS, CHOSEN, "bco", reference_logps=REFERENCE, frozen="weight"
+            ).loss
+        ),
+        (4, 3, 8),
+    ),
+    "linear_token_logprobs": (
+        lambda x: linear_token_logprobs(x, WEIGHT, LABELS).square().sum(),
+        (4, 3, 8),
+    ),
+    "linear_token_logprobs with extras": (
+        lambda x: sum(
+            y.sum()
+            for y in linear_token_logprobs(x, x[0, 0] * WEIGHT, LABELS, entropy=True, lse2=True)
+        ),
+        (4, 3, 8),
+    ),
+    "a plan": (
+        lambda x: (
+            (step := linear_preference_step(x, WEIGHT, LABELS, "simpo")).loss
+            * step.plan["operations"].float()
+        ),
+        (4, 3, 8),
     ),
     "divergence": (lambda x: divergence(x[0], x[1], "js").loss, (4, 3, 40)),
     "scoring_rule": (lambda x: scoring_rule(x, LABELS, "spherical").loss * 2, (4, 3, 40)),
@@ -179,6 +230,7 @@ LOSS = {"loss": '[["sigmoid", {}]]', "beta": BETA.clone().requires_grad_()} | di
     ("beta_kl", "beta_mix", "tau")
 )
 TOKEN = {"ignore_index": -100, "temperature": 1.0, "softcap": 0.0, "vocab": 0}
+LINEAR = {"budget_bytes": 0, "frozen": "none"}
 SEQUENCE = {"reduction": "sum", "align": "completion", "tail_weight": 1.0, "keep_fraction": 1.0}
 
 #: Inputs of each operator; what is not named is None.
@@ -234,6 +286,48 @@ OPERATORS: list[tuple[Any, dict[str, Any]]] = [
             "loss": '[["bco", {}]]',
         }
         | {"reduction": "mean"}
+        | TOKEN,
+    ),
+    *(
+        (
+            _linear_preference_step._STEP.operator,
+            {"hidden": tensor(4, 3, 8), "weight": tensor(40, 8), "bias": tensor(40)}
+            | {"labels": LABELS, "reference_logps": REFERENCE, "wanted": wanted}
+            | {"private": False, "wpo": "off", "token_count": 0.0}
+            | LINEAR
+            | LOSS
+            | TOKEN
+            | SEQUENCE,
+        )
+        for wanted in ("hidden", "hidden,weight,bias")
+    ),
+    (
+        _linear_unpaired_step._STEP.operator,
+        {"hidden": tensor(4, 3, 8), "weight": tensor(40, 8), "labels": LABELS, "chosen": CHOSEN}
+        | {"reference_logps": REFERENCE, "wanted": "hidden,weight", "private": False}
+        | {"loss": '[["bco", {}]]', "reduction": "mean"}
+        | LINEAR
+        | TOKEN,
+    ),
+    (
+        _linear_tokens._FORWARD,
+        {"hidden": tensor(4, 3, 8), "weight": tensor(40, 8), "labels": LABELS}
+        | {"wanted": "entropy,argmax", "slope": False, "private": False}
+        | LINEAR
+        | TOKEN,
+    ),
+    (
+        _linear_tokens._FORWARD,
+        {"hidden": tensor(4, 3, 8), "weight": WEIGHT, "labels": LABELS}
+        | {"wanted": "", "slope": True, "private": False}
+        | LINEAR
+        | TOKEN,
+    ),
+    (
+        _linear_tokens._BACKWARD,
+        {"hidden": tensor(4, 3, 8).detach(), "weight": WEIGHT, "labels": LABELS}
+        | {"grad_lse": torch.ones(4, 3), "trained": "weight"}
+        | LINEAR
         | TOKEN,
     ),
     (

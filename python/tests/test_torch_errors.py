@@ -14,6 +14,9 @@ import logratio
 from logratio.torch import (
     divergence,
     entropy_from_logits,
+    linear_preference_step,
+    linear_token_logprobs,
+    linear_unpaired_step,
     pair_loss,
     preference_step,
     scoring_rule,
@@ -28,6 +31,8 @@ X = torch.randn(2, 1, 9, generator=torch.Generator().manual_seed(0))
 Y = torch.tensor([[1], [2]])
 ROW = X[:, 0]
 ONE = torch.ones(1)
+W = torch.ones(40, 9)
+LEARNED = W.clone().requires_grad_()
 
 WRONG: dict[str, tuple[Callable[[], object], str]] = {
     "float64 logits": (lambda: token_logprobs(X.double(), Y), "logits is F64"),
@@ -135,6 +140,72 @@ WRONG: dict[str, tuple[Callable[[], object], str]] = {
     "kept columns alone": (
         lambda: token_logprobs(X, Y, kept_ids=Y[0]),
         "kept_offsets is missing",
+    ),
+    "another H": (
+        lambda: linear_preference_step(X, W[:, :-1], Y, "simpo"),
+        "weight is F32 [40, 8], expected shape [40, 9], as hidden is F32 [2, 1, 9]",
+    ),
+    "a weight's dtype": (
+        lambda: linear_token_logprobs(X, W.bfloat16(), Y),
+        "weight is BF16 [40, 9], expected F32 as hidden",
+    ),
+    "a bias's shape": (
+        lambda: linear_token_logprobs(X, W, Y, bias=W[0]),
+        "bias is F32 [9], expected shape [40]",
+    ),
+    "hidden states apart": (
+        lambda: linear_token_logprobs(X.expand(2, 1, 9)[..., ::2], W[:, :5], Y),
+        "hidden is F32 [2, 1, 5], expected a contiguous last dimension",
+    ),
+    "too small a budget": (
+        lambda: linear_unpaired_step(
+            X, W, Y, ONE.bool().expand(2), "bco", reference_logps=ONE.expand(2), budget_bytes=159
+        ),
+        "budget_bytes is 159, expected at least 160, the logits of a row",
+    ),
+    "no budget": (
+        lambda: linear_token_logprobs(X, W, Y, budget_bytes=0),
+        "budget_bytes: expected a number > 0, got 0",
+    ),
+    "no such frozen": (
+        lambda: linear_token_logprobs(X, W, Y, frozen="head"),
+        "frozen: expected none or weight or hidden, got 'head'",
+    ),
+    "a frozen weight that learns": (
+        lambda: linear_token_logprobs(X, LEARNED, Y, frozen="weight"),
+        "frozen: expected a weight that requires no gradient where it is 'weight'",
+    ),
+    "a frozen bias that learns": (
+        lambda: linear_preference_step(X, W, Y, "simpo", bias=LEARNED[:, 0], frozen="weight"),
+        "frozen: expected a bias that requires no gradient where it is 'weight'",
+    ),
+    "half a reference model": (
+        lambda: linear_preference_step(X, W, Y, "sigmoid", reference_hidden=X),
+        "reference_weight is missing",
+    ),
+    "two references of a head": (
+        lambda: linear_preference_step(
+            X,
+            W,
+            Y,
+            "sigmoid",
+            reference_hidden=X,
+            reference_weight=W,
+            reference_logps=ONE.expand(2),
+        ),
+        "reference_logps and reference_hidden are both given, expected one of them",
+    ),
+    "no reference of a head": (
+        lambda: linear_preference_step(X, W, Y, "sigmoid"),
+        "loss: sigmoid needs the reference",
+    ),
+    "several labels of a head": (
+        lambda: linear_token_logprobs(X, W, Y.expand(2, 3)),
+        "labels is I64 [2, 3], expected",
+    ),
+    "a head's device": (
+        lambda: linear_token_logprobs(X, W.to("meta"), Y),
+        "weight: expected a tensor on cpu, got one on meta",
     ),
     "index's shape": (lambda: selective_log_softmax(X, Y[:1]), "labels is I64 [1, 1]"),
 }

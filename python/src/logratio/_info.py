@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from ._abi import DeviceInfo, DLDeviceType
 from ._errors import LogratioError
+from ._gemm import gemm
 from ._library import check, last_error, library
 
 
@@ -28,6 +29,8 @@ class Info:
     instruction_set: str
     threads: int
     backends: tuple[Backend, ...]
+    #: What makes the matrix products of the fused linear operations on each of them.
+    gemms: tuple[Backend, ...]
 
 
 def version() -> str:
@@ -37,13 +40,17 @@ def version() -> str:
 
 
 def info() -> Info:
-    """The library's version and path, its backends with reasons, instruction set and threads."""
+    """The library's version and path, instruction set and threads, and its backends with reasons.
+
+    The first call opens the libraries of matrix products, as :func:`logratio.gemm` does.
+    """
     return Info(
         version=version(),
         path=library()._name,
         instruction_set=_instruction_set(),
         threads=library().lr_threads(),
         backends=(_cpu(), _cuda()),
+        gemms=(_gemm("cpu"), _gemm("cuda")),
     )
 
 
@@ -64,3 +71,11 @@ def _cuda() -> Backend:
     except LogratioError as error:
         return Backend("cuda", False, str(error))
     return Backend("cuda", True, device.name.decode())
+
+
+def _gemm(device: str) -> Backend:
+    try:
+        found = gemm(device)
+    except LogratioError as error:
+        return Backend(device, False, str(error))
+    return Backend(device, True, " ".join(filter(None, (found.library, found.path))))

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from ._abi import ABI_VERSION, FUNCTIONS, Status
 from ._errors import UnavailableError, error_of
+from ._offers import gemm_on_cpu, name_cublas
 
 CARRIED = Path(__file__).parent / "lib" / "liblogratio.so"
 
@@ -43,7 +44,15 @@ def library() -> ctypes.CDLL:
         if declared is None:
             raise UnavailableError(f"{path} is older than this package: it lacks {name}")
         declared.restype, declared.argtypes = returned, arguments
+    _offer_products(opened)
     return opened
+
+
+def _offer_products(opened: ctypes.CDLL) -> None:
+    """Tells the library what Python's environment has for matrix products."""
+    name_cublas()
+    if path := gemm_on_cpu():
+        opened.lr_gemm_offer(os.fsencode(path))
 
 
 def last_error() -> str:

@@ -7,7 +7,14 @@ from collections.abc import Mapping
 from numbers import Real
 from typing import Any, TypeVar
 
-from ._abi import DivergenceOptions, RuleOptions, SequenceOptions, StepMetrics, TokenOptions
+from ._abi import (
+    DivergenceOptions,
+    LinearOptions,
+    RuleOptions,
+    SequenceOptions,
+    StepMetrics,
+    TokenOptions,
+)
 from ._errors import InvalidArgumentError
 
 REDUCTIONS = ("sum", "mean")
@@ -28,6 +35,7 @@ DIVERGENCE_REDUCTIONS = ("mean", "sum")
 DETACHED = ("none", "p", "q")
 RULES = ("log", "brier", "spherical", "power", "pseudo_spherical")
 NORMALISATIONS = ("selten", "jnw")
+FROZEN = ("none", "weight", "hidden")
 
 _Struct = TypeVar("_Struct", bound=ctypes.Structure)
 
@@ -71,6 +79,11 @@ WHOLE_SEQUENCES = {"align": "completion", "tail_weight": 1.0, "keep_fraction": 1
 def sequence_options(given: Mapping[str, Any]) -> SequenceOptions:
     """How log-probabilities of tokens become those of sequences."""
     return _struct(SequenceOptions, given, reduction=REDUCTIONS, align=ALIGNMENTS)
+
+
+def linear_options(given: Mapping[str, Any]) -> LinearOptions:
+    """How a fused linear operation makes its products; a budget of 0 is the library's own."""
+    return _struct(LinearOptions, {**given, "accumulate": 0}, frozen=FROZEN)
 
 
 def divergence_options(given: Mapping[str, Any]) -> DivergenceOptions:

@@ -1,7 +1,7 @@
 """The operations on NumPy arrays, with values and gradients returned.
 
 Lists are taken as arrays; arrays are not copied, whatever their strides. Figures come back in
-float64, and the gradient of logits in their dtype.
+float64, and the gradients of logits, hidden states and weights in their dtype.
 """
 
 from __future__ import annotations
@@ -15,6 +15,13 @@ except ModuleNotFoundError as error:
         "logratio.numpy needs NumPy: pip install numpy", name="numpy"
     ) from None
 
+from ._linear_steps import (
+    LinearPreferenceStep,
+    LinearUnpairedStep,
+    linear_preference_step,
+    linear_unpaired_step,
+)
+from ._linear_tokens import LinearTokenLogprobs, linear_token_logprobs
 from ._rows import Divergence, ScoringRule, divergence, scoring_rule
 from ._sequences import (
     PairLoss,
@@ -29,6 +36,9 @@ from ._tokens import TokenLogprobs, token_logprobs
 
 __all__ = [
     "Divergence",
+    "LinearPreferenceStep",
+    "LinearTokenLogprobs",
+    "LinearUnpairedStep",
     "PairLoss",
     "PreferenceStep",
     "ScoringRule",
@@ -37,6 +47,9 @@ __all__ = [
     "UnpairedLoss",
     "UnpairedStep",
     "divergence",
+    "linear_preference_step",
+    "linear_token_logprobs",
+    "linear_unpaired_step",
     "pair_loss",
     "preference_step",
     "scoring_rule",

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import ctypes
-from collections.abc import Sequence
-from typing import NamedTuple
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
 
 from numpy.typing import ArrayLike
 
@@ -142,39 +142,25 @@ def preference_step(
     parameters = learned_arrays(losses)
     metrics = StepMetrics()
     args = PreferenceStepArgs(
-        loss_options=losses.options,
-        loss_count=len(losses.names),
-        token_options=token_options(
+        **pair_fields(
+            losses,
+            metrics,
             {
-                "ignore_index": ignore_index,
-                "temperature": temperature,
-                "softcap": softcap,
-                "vocab": positive("vocab", vocab),
-            }
-        ),
-        sequence_options=sequence_options(
-            {
+                "loss_weights": loss_weights,
+                "token_count": token_count,
+                "wpo": wpo,
                 "reduction": reduction,
                 "tail_weight": tail_weight,
                 "align": align,
                 "keep_fraction": keep_fraction,
-            }
-        ),
-        metrics=ctypes.pointer(metrics),
-        wpo=choice("wpo", wpo_choice(wpo), WPO),
-        token_count=positive("token_count", token_count),
+                "ignore_index": ignore_index,
+                "temperature": temperature,
+                "softcap": softcap,
+                "vocab": vocab,
+            },
+        )
     )
-    if loss_weights is not None:
-        args.loss_weights = _weights(losses, loss_weights)
-    sequences = sequence_count(logits, inputs["cu_seqlens"])
-    pairs = sequences // 2
-    outputs = {
-        "losses": new(pairs),
-        "logps": new(sequences),
-        "counts": new(sequences),
-        "chosen_rewards": new(pairs),
-        "rejected_rewards": new(pairs),
-    }
+    outputs = pair_outputs(sequence_count(logits, inputs["cu_seqlens"]))
     grad_logits = gradient_of(logits) if grad else None
     by_name = {name: new(array.shape) for name, array in parameters.items() if grad}
     gradients = {"grad_logits": grad_logits} | {f"grad_{name}": x for name, x in by_name.items()}
@@ -186,6 +172,34 @@ def preference_step(
         grad_logits=grad_logits,
         grad_parameters=by_name,
     )
+
+
+def pair_fields(losses: Losses, metrics: StepMetrics, given: Mapping[str, Any]) -> dict[str, Any]:
+    """Fields of a step of pairs that are no tensors, of the options as they are given."""
+    fields = {
+        "loss_options": losses.options,
+        "loss_count": len(losses.names),
+        "token_options": token_options({**given, "vocab": positive("vocab", given["vocab"])}),
+        "sequence_options": sequence_options(given),
+        "metrics": ctypes.pointer(metrics),
+        "wpo": choice("wpo", wpo_choice(given["wpo"]), WPO),
+        "token_count": positive("token_count", given["token_count"]),
+    }
+    if given["loss_weights"] is not None:
+        fields["loss_weights"] = _weights(losses, given["loss_weights"])
+    return fields
+
+
+def pair_outputs(sequences: int) -> dict[str, Array]:
+    """Memory for what a step of pairs returns beside its gradients."""
+    pairs = sequences // 2
+    return {
+        "losses": new(pairs),
+        "logps": new(sequences),
+        "counts": new(sequences),
+        "chosen_rewards": new(pairs),
+        "rejected_rewards": new(pairs),
+    }
 
 
 def _weights(losses: Losses, loss_weights: Sequence[float]) -> ctypes.Array[ctypes.c_double]:
@@ -269,20 +283,19 @@ def unpaired_step(
     )
     metrics = StepMetrics()
     args = UnpairedStepArgs(
-        loss_options=losses.options,
-        token_options=token_options(
+        **example_fields(
+            losses,
+            metrics,
             {
+                "reduction": reduction,
                 "ignore_index": ignore_index,
                 "temperature": temperature,
                 "softcap": softcap,
-                "vocab": positive("vocab", vocab),
-            }
-        ),
-        sequence_options=sequence_options({"reduction": reduction, **WHOLE_SEQUENCES}),
-        metrics=ctypes.pointer(metrics),
+                "vocab": vocab,
+            },
+        )
     )
-    sequences = sequence_count(logits, inputs["cu_seqlens"])
-    outputs = {name: new(sequences) for name in ("losses", "logps", "counts", "rewards")}
+    outputs = example_outputs(sequence_count(logits, inputs["cu_seqlens"]))
     kl = new(1)
     grad_logits = gradient_of(logits) if grad else None
     run("lr_unpaired_step", args, inputs | outputs | {"kl": kl, "grad_logits": grad_logits})
@@ -293,3 +306,20 @@ def unpaired_step(
         metrics=metrics_of(metrics, without=("rewards_accuracy",)),
         grad_logits=grad_logits,
     )
+
+
+def example_fields(
+    losses: Losses, metrics: StepMetrics, given: Mapping[str, Any]
+) -> dict[str, Any]:
+    """Fields of a step of examples that are no tensors, of the options as they are given."""
+    return {
+        "loss_options": losses.options,
+        "token_options": token_options({**given, "vocab": positive("vocab", given["vocab"])}),
+        "sequence_options": sequence_options({**given, **WHOLE_SEQUENCES}),
+        "metrics": ctypes.pointer(metrics),
+    }
+
+
+def example_outputs(sequences: int) -> dict[str, Array]:
+    """Memory for what a step of examples returns beside its KL and its gradients."""
+    return {name: new(sequences) for name in ("losses", "logps", "counts", "rewards")}

@@ -20,6 +20,9 @@ except ModuleNotFoundError as error:
     ) from error
 
 from ._divergence import Divergence, divergence
+from ._linear_preference_step import LinearPreferenceStep, linear_preference_step
+from ._linear_tokens import linear_token_logprobs
+from ._linear_unpaired_step import LinearUnpairedStep, linear_unpaired_step
 from ._pair_loss import PairLoss, pair_loss
 from ._preference_step import PreferenceStep, preference_step
 from ._scoring_rule import ScoringRule, scoring_rule
@@ -30,6 +33,8 @@ from ._unpaired_step import UnpairedStep, unpaired_step
 
 __all__ = [
     "Divergence",
+    "LinearPreferenceStep",
+    "LinearUnpairedStep",
     "PairLoss",
     "PreferenceStep",
     "ScoringRule",
@@ -38,6 +43,9 @@ __all__ = [
     "UnpairedStep",
     "divergence",
     "entropy_from_logits",
+    "linear_preference_step",
+    "linear_token_logprobs",
+    "linear_unpaired_step",
     "pair_loss",
     "preference_step",
     "scoring_rule",

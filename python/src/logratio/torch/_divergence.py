@@ -56,7 +56,7 @@ _STEP = Step(
     "Tensor? row_weights, Tensor? grad_loss, str wanted, bool private, "
     "str divergence, str reduction, str detach, float w1, float w2, float temperature, "
     "float js_weight, int vocab",
-    logits=("p_logits", "q_logits"),
+    trained=("p_logits", "q_logits"),
     memory=_memory,
     run=_run,
     results=2,

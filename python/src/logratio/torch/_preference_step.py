@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ctypes
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from torch import Tensor
 
@@ -59,55 +59,78 @@ class PreferenceStep(NamedTuple):
     metrics: dict[str, Tensor]
 
 
-def _memory(inputs: Inputs) -> Outputs:
-    logits = inputs["logits"]
-    sequences = sequence_count("logits", logits, inputs["cu_seqlens"])
+def pair_memory(source: str, inputs: Inputs) -> Outputs:
+    """Memory for what a step of pairs returns; `source` names the logits or hidden states."""
+    like = inputs[source]
+    sequences = sequence_count(source, like, inputs["cu_seqlens"])
     pairs = sequences // 2
     return {
-        "loss": new(logits, ()),
-        "losses": new(logits, (pairs,)),
-        "logps": new(logits, (sequences,)),
-        "counts": new(logits, (sequences,)),
-        "chosen_rewards": new(logits, (pairs,)),
-        "rejected_rewards": new(logits, (pairs,)),
-        "metrics": new(logits, (len(STEP_METRICS),)),
+        "loss": new(like, ()),
+        "losses": new(like, (pairs,)),
+        "logps": new(like, (sequences,)),
+        "counts": new(like, (sequences,)),
+        "chosen_rewards": new(like, (pairs,)),
+        "rejected_rewards": new(like, (pairs,)),
+        "metrics": new(like, (len(STEP_METRICS),)),
     }
 
 
-def _run(inputs: Inputs, outputs: Outputs, gradients: Outputs) -> None:
-    losses = decode(inputs["loss"])
-    memory, address = metrics_memory(inputs["logits"])
-    args = PreferenceStepArgs(
-        loss_options=losses.options,
-        loss_count=len(losses.names),
-        token_options=token_options(inputs),
-        sequence_options=sequence_options(inputs),
-        metrics=address,
-        wpo=choice("wpo", inputs["wpo"], WPO),
-        token_count=inputs["token_count"],
-    )
-    weights = inputs["loss_weights"]
+def pair_fields(inputs: Inputs) -> dict[str, Any]:
+    """Fields of a step of pairs that are no tensors, but for the metrics."""
+    losses, weights = decode(inputs["loss"]), inputs["loss_weights"]
+    fields = {
+        "loss_options": losses.options,
+        "loss_count": len(losses.names),
+        "token_options": token_options(inputs),
+        "sequence_options": sequence_options(inputs),
+        "wpo": choice("wpo", inputs["wpo"], WPO),
+        "token_count": inputs["token_count"],
+    }
     if weights is not None:
         if len(weights) != len(losses.names):
             raise InvalidArgumentError(
                 f"loss_weights: expected one per loss, {len(losses.names)}, got {len(weights)}"
             )
-        args.loss_weights = (ctypes.c_double * len(weights))(*weights)
-    tensors = {name: inputs[name] for name in ("logits", *_TENSORS)}
-    written = {name: outputs[name] for name in _WRITTEN}
-    run("lr_preference_step", args, tensors | learned(inputs) | written | gradients)
+        fields["loss_weights"] = (ctypes.c_double * len(weights))(*weights)
+    return fields
+
+
+def pair_tensors(inputs: Inputs) -> dict[str, Tensor | None]:
+    """Tensors of a step of pairs beside its logits or hidden states."""
+    return {name: inputs[name] for name in _TENSORS} | learned(inputs)
+
+
+def pair_outputs(outputs: Outputs) -> Outputs:
+    """What the C function writes beside the metrics and the gradients."""
+    return {name: outputs[name] for name in _WRITTEN}
+
+
+def _memory(inputs: Inputs) -> Outputs:
+    return pair_memory("logits", inputs)
+
+
+def _run(inputs: Inputs, outputs: Outputs, gradients: Outputs) -> None:
+    memory, address = metrics_memory(inputs["logits"])
+    args = PreferenceStepArgs(metrics=address, **pair_fields(inputs))
+    tensors = {"logits": inputs["logits"]} | pair_tensors(inputs) | pair_outputs(outputs)
+    run("lr_preference_step", args, tensors | gradients)
     write_metrics(memory, outputs["loss"], outputs["metrics"])
 
 
+#: Arguments of an operator of a step of pairs behind its logits or hidden states and their like.
+PAIR_ARGUMENTS = (
+    "Tensor labels, Tensor? mask, Tensor? reference_logps, Tensor? reference_token_logps, "
+    "Tensor? pair_weights, Tensor? nll_mask, Tensor? cu_seqlens, Tensor? grad_loss, "
+    "Tensor? beta, Tensor? beta_kl, Tensor? beta_mix, Tensor? tau, str wanted, bool private, "
+    "str loss, float[]? loss_weights, str wpo, float token_count, str reduction, str align, "
+    "float tail_weight, float keep_fraction, int ignore_index, float temperature, float softcap, "
+    "int vocab"
+)
+
 _STEP = Step(
     "preference_step",
-    "Tensor logits, Tensor labels, Tensor? mask, Tensor? reference_logps, "
-    "Tensor? reference_token_logps, Tensor? pair_weights, Tensor? nll_mask, Tensor? cu_seqlens, "
-    "Tensor? grad_loss, Tensor? beta, Tensor? beta_kl, Tensor? beta_mix, Tensor? tau, str wanted, "
-    "bool private, str loss, float[]? loss_weights, str wpo, float token_count, str reduction, "
-    "str align, float tail_weight, float keep_fraction, int ignore_index, float temperature, "
-    "float softcap, int vocab",
-    logits=("logits",),
+    f"Tensor logits, {PAIR_ARGUMENTS}",
+    trained=("logits",),
     memory=_memory,
     run=_run,
     results=7,

@@ -44,7 +44,7 @@ _STEP = Step(
     "Tensor logits, Tensor labels, Tensor? grad_loss, str wanted, bool private, "
     "bool per_row, str rule, str normalisation, bool masked_log, float alpha, float epsilon, "
     "int vocab, int ignore_index",
-    logits=("logits",),
+    trained=("logits",),
     memory=_memory,
     run=_run,
     results=2,

@@ -26,9 +26,9 @@ class Step:
     Args:
         name: of the operation.
         arguments: its schema. Among them ``grad_loss`` is the upstream that is expected,
-            ``wanted`` names the logits whose gradient is wanted, and ``private`` tells that nobody
+            ``wanted`` names those whose gradient is wanted, and ``private`` tells that nobody
             but backward will have the gradients, which may then be scaled where they lie.
-        logits: names of the inputs that are logits.
+        trained: names of the inputs whose gradient autograd may want, such as logits.
         memory: allocates the outputs, the loss first.
         run: calls the C function, which writes the outputs and the gradients that it is given.
         results: how many outputs there are besides gradients.
@@ -39,13 +39,13 @@ class Step:
         self,
         name: str,
         arguments: str,
-        logits: tuple[str, ...],
+        trained: tuple[str, ...],
         memory: Callable[[Inputs], Outputs],
         run: Callable[[Inputs, Outputs, Outputs], None],
         results: int,
         learned: bool = False,
     ) -> None:
-        self.logits = logits
+        self.trained = trained
         self.learned = LEARNED if learned else ()
         self.results = results
         self._memory = memory
@@ -53,7 +53,7 @@ class Step:
         self.operator = Operator(
             name,
             arguments,
-            results + len(self.logits) + len(self.learned),
+            results + len(self.trained) + len(self.learned),
             self._all_memory,
             self._run_functional,
         )
@@ -64,12 +64,12 @@ class Step:
     def __call__(self, inputs: Inputs, inplace: bool) -> tuple[Tensor, ...]:
         """Outputs without the gradients, of all inputs but ``wanted`` and ``private``."""
         wanted = []
-        for name in self.logits:
-            logits = inputs[name]
-            if logits is None:
+        for name in self.trained:
+            tensor = inputs[name]
+            if tensor is None:
                 continue
-            check_fresh(name, logits)
-            if logits.requires_grad and torch.is_grad_enabled():
+            check_fresh(name, tensor)
+            if tensor.requires_grad and torch.is_grad_enabled():
                 wanted.append(name)
         inputs = inputs | {"wanted": ",".join(wanted), "private": True}
         if inplace and wanted:
@@ -83,23 +83,23 @@ class Step:
         return _InPlace.apply(self, *self.operator.ordered(inputs))
 
     def _all_memory(self, inputs: Inputs) -> Outputs:
-        like = inputs[self.logits[0]]
+        like = inputs[self.trained[0]]
         wanted = inputs["wanted"].split(",")
         gradients = {
             f"grad_{name}": new_gradient(inputs[name], like) if name in wanted else absent(like)
-            for name in self.logits
+            for name in self.trained
         }
         return self._memory(inputs) | gradients | self._learned_memory(inputs)
 
     def _learned_memory(self, inputs: Inputs) -> Outputs:
-        like = inputs[self.logits[0]]
+        like = inputs[self.trained[0]]
         return {f"grad_{name}": new_gradient(inputs[name], like) for name in self.learned}
 
     def _given(self, inputs: Inputs) -> list[str]:
         """Names of the inputs whose gradient is computed."""
         wanted = inputs["wanted"].split(",")
         given = [name for name in self.learned if inputs[name] is not None]
-        return [name for name in self.logits if name in wanted] + given
+        return [name for name in self.trained if name in wanted] + given
 
     def _run_functional(self, inputs: Inputs, outputs: Outputs) -> None:
         gradients = {f"grad_{name}": outputs[f"grad_{name}"] for name in self._given(inputs)}
@@ -108,7 +108,7 @@ class Step:
     def run_in_place(self, inputs: Inputs) -> tuple[Outputs, Outputs]:
         """Outputs and gradients; those of the logits lie over the logits."""
         outputs, learned = self._memory(inputs), self._learned_memory(inputs)
-        over = {name: inputs[name] for name in self._given(inputs) if name in self.logits}
+        over = {name: inputs[name] for name in self._given(inputs) if name in self.trained}
         gradients = {f"grad_{name}": logits for name, logits in over.items()}
         for name in self._given(inputs):
             if name in self.learned:
@@ -120,7 +120,7 @@ class Step:
 
     def _setup(self, ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, ...]) -> None:
         names = self.operator.named(inputs)
-        gradients = dict(zip(self.logits + self.learned, output[self.results :]))
+        gradients = dict(zip(self.trained + self.learned, output[self.results :]))
         self.save(ctx, names, output, {f"grad_{name}": x for name, x in gradients.items()})
 
     def save(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from torch import Tensor
 
@@ -55,38 +55,61 @@ class UnpairedStep(NamedTuple):
     metrics: dict[str, Tensor]
 
 
-def _memory(inputs: Inputs) -> Outputs:
-    logits, count = inputs["logits"], length("chosen", inputs["chosen"])
-    examples = {name: new(logits, (count,)) for name in _WRITTEN if name != "kl"}
+def example_memory(source: str, inputs: Inputs) -> Outputs:
+    """Memory for what a step of examples returns; `source` names the logits or hidden states."""
+    like, count = inputs[source], length("chosen", inputs["chosen"])
+    examples = {name: new(like, (count,)) for name in _WRITTEN if name != "kl"}
     return {
-        "loss": new(logits, ()),
+        "loss": new(like, ()),
         **examples,
-        "kl": new(logits, (1,)),
-        "metrics": new(logits, (len(STEP_METRICS),)),
+        "kl": new(like, (1,)),
+        "metrics": new(like, (len(STEP_METRICS),)),
     }
+
+
+def example_fields(inputs: Inputs) -> dict[str, Any]:
+    """Fields of a step of examples that are no tensors, but for the metrics."""
+    return {
+        "loss_options": decode(inputs["loss"]).options,
+        "token_options": token_options(inputs),
+        "sequence_options": sequence_options(inputs | WHOLE_SEQUENCES),
+    }
+
+
+def example_tensors(inputs: Inputs) -> dict[str, Tensor | None]:
+    """Tensors of a step of examples beside its logits or hidden states."""
+    return {name: inputs[name] for name in _TENSORS}
+
+
+def example_outputs(outputs: Outputs) -> Outputs:
+    """What the C function writes beside the metrics and the gradients."""
+    return {name: outputs[name] for name in _WRITTEN}
+
+
+def _memory(inputs: Inputs) -> Outputs:
+    return example_memory("logits", inputs)
 
 
 def _run(inputs: Inputs, outputs: Outputs, gradients: Outputs) -> None:
     memory, address = metrics_memory(inputs["logits"])
-    args = UnpairedStepArgs(
-        loss_options=decode(inputs["loss"]).options,
-        token_options=token_options(inputs),
-        sequence_options=sequence_options(inputs | WHOLE_SEQUENCES),
-        metrics=address,
-    )
-    tensors = {name: inputs[name] for name in ("logits", *_TENSORS)}
-    written = {name: outputs[name] for name in _WRITTEN}
-    run("lr_unpaired_step", args, tensors | written | gradients)
+    args = UnpairedStepArgs(metrics=address, **example_fields(inputs))
+    tensors = {"logits": inputs["logits"]} | example_tensors(inputs) | example_outputs(outputs)
+    run("lr_unpaired_step", args, tensors | gradients)
     write_metrics(memory, outputs["loss"], outputs["metrics"])
 
 
-_STEP = Step(
-    "unpaired_step",
-    "Tensor logits, Tensor labels, Tensor chosen, Tensor? mask, Tensor? reference_logps, "
+#: As PAIR_ARGUMENTS, of a step of examples.
+EXAMPLE_ARGUMENTS = (
+    "Tensor labels, Tensor chosen, Tensor? mask, Tensor? reference_logps, "
     "Tensor? reference_token_logps, Tensor? kl_policy_logps, Tensor? kl_reference_logps, "
     "Tensor? weights, Tensor? cu_seqlens, Tensor? grad_loss, str wanted, bool private, "
-    "str loss, str reduction, int ignore_index, float temperature, float softcap, int vocab",
-    logits=("logits",),
+    "str loss, str reduction, int ignore_index, float temperature, float softcap, int vocab"
+)
+
+_STEP = Step(
+    "unpaired_step",
+    f"Tensor logits, {EXAMPLE_ARGUMENTS}",
+    trained=("logits",),
     memory=_memory,
     run=_run,
     results=7,
