@@ -110,7 +110,8 @@ const Library* open_library() {
       return library;
   }
   unavailable(
-      "libcublasLt.so.13 and libcublasLt.so.12 are not on the loader's path: install cuBLAS of CUDA "
+      "libcublasLt.so.13 and libcublasLt.so.12 are not on the loader's path: install cuBLAS of "
+      "CUDA "
       "12 or 13, or name libcublasLt by the environment variable LOGRATIO_CUBLAS");
 }
 
@@ -261,9 +262,9 @@ Algorithm ask(const Library& library, Handle handle, const Operation& operation,
       handle, operation.description.get(), operation.a.get(), operation.b.get(), operation.c.get(),
       operation.c.get(), made, 1, &result, &found);
   if (status != kSuccess || found < 1 || result.status != kSuccess) {
-    throw Failure(LR_UNAVAILABLE, "cuBLASLt " + library.version_text() + " has no algorithm for a " +
-                                      std::to_string(shape.rows) + " x " +
-                                      std::to_string(shape.columns) + " x " +
+    throw Failure(LR_UNAVAILABLE, "cuBLASLt " + library.version_text() +
+                                      " has no algorithm for a " + std::to_string(shape.rows) +
+                                      " x " + std::to_string(shape.columns) + " x " +
                                       std::to_string(shape.depth) + " product: status " +
                                       std::to_string(status != kSuccess ? status : result.status));
   }

@@ -116,9 +116,9 @@ lr_status run_step(Execution* execution, const op::Step& step, const StepHeads& 
       return backward_rows_of(block.logits, block.gradient, block.count,
                               make_transform(step.transform), machine, block.begin);
     };
-    Partial* const partials = take_partials(forward_of(source.first_block(), false, nullptr),
-                                            forward_of(source.last_block(), false, nullptr),
-                                            workspace);
+    Partial* const partials =
+        take_partials(forward_of(source.first_block(), false, nullptr),
+                      forward_of(source.last_block(), false, nullptr), workspace);
     const int64_t totals_each = backward_of(source.first_block()).parts_per_row();
     StepNorm norm{cut_for_norm(spans, rows, totals_each),
                   totals_each,

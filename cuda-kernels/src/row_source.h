@@ -1,5 +1,5 @@
-// Where an operation's rows of logits come from: they lie in memory (HeldRows), or are made block by
-// block of hidden states (linear_head.h). The operation brings what is done to rows, and sees of
+// Where an operation's rows of logits come from: they lie in memory (HeldRows), or are made block
+// by block of hidden states (linear_head.h). The operation brings what is done to rows, and sees of
 // each only its place among all rows.
 #pragma once
 
@@ -18,8 +18,8 @@ struct RowBlock {
 };
 
 using Figures = std::function<void(const RowBlock&)>;
-// Writes the gradient. `upstream` has each row's gradient by its log-prob; null: the operation knows
-// it.
+// Writes the gradient. `upstream` has each row's gradient by its log-prob; null: the operation
+// knows it.
 using Differentiate = std::function<void(const RowBlock&, const double* upstream)>;
 
 class RowSource {

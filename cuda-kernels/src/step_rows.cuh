@@ -1,5 +1,5 @@
-// The two ends of a step's chain: from a row's figures to the workspace, and from there to the row's
-// coefficient in the backward, with the norm of what that writes.
+// The two ends of a step's chain: from a row's figures to the workspace, and from there to the
+// row's coefficient in the backward, with the norm of what that writes.
 #pragma once
 
 #include "step_tokens.cuh"

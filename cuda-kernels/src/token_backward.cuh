@@ -27,8 +27,8 @@ struct BackwardRows {
   op::LogitRows logits;
   op::LogitRows gradient;
   int64_t begin, count;  // rows of both views
-  Pieces pieces;  // of a row
-  int64_t run;    // consecutive pieces, of one row and the next, that a team writes
+  Pieces pieces;         // of a row
+  int64_t run;           // consecutive pieces, of one row and the next, that a team writes
   Transform transform;
 
   // Warps that write a part each of every piece.
@@ -39,12 +39,8 @@ inline BackwardRows backward_rows_of(const op::LogitRows& logits, const op::Logi
                                      int64_t count, const Transform& transform,
                                      const Machine& machine, int64_t begin = 0) {
   const Pieces pieces = cut_backward(logits);
-  return {logits,
-          gradient,
-          begin,
-          count,
-          pieces,
-          machine.run(count, logits, pieces.count, kBackwardBlocks),
+  return {logits,   gradient, begin,
+          count,    pieces,   machine.run(count, logits, pieces.count, kBackwardBlocks),
           transform};
 }
 

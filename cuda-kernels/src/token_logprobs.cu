@@ -343,16 +343,13 @@ lr_status linear_token_logprobs(Execution* execution, const op::LinearTokenLogpr
     for (const op::TensorView& output : call->outputs)
       poison(output);
     head.start();
-    const UpstreamTensors upstream{{call->grad_logp,
-                                    call->grad_entropy,
-                                    call->grad_lse,
-                                    {},
-                                    outputs.of[math::kEntropy]},
-                                   call->labels,
-                                   call->head.vocab,
-                                   0,
-                                   outputs.norms,
-                                   nullptr};
+    const UpstreamTensors upstream{
+        {call->grad_logp, call->grad_entropy, call->grad_lse, {}, outputs.of[math::kEntropy]},
+        call->labels,
+        call->head.vocab,
+        0,
+        outputs.norms,
+        nullptr};
     const dim3 row_grid = machine.blocks((count + kBlockThreads - 1) / kBlockThreads);
     const bool reads_all = std::any_of(call->outputs + 1, call->outputs + math::kTokenOutputs,
                                        [](const op::TensorView& output) { return output.present; });

@@ -1,6 +1,6 @@
 // The fused linear operations on a device against the unfused ones on the CPU: what a device does
-// otherwise, blocks of rows that are kept or multiplied again, rows that are not packed out, and what
-// device memory alone may hold.
+// otherwise, blocks of rows that are kept or multiplied again, rows that are not packed out, and
+// what device memory alone may hold.
 #include <gtest/gtest.h>
 
 #include <cmath>
@@ -420,8 +420,9 @@ TEST(DeviceLinear, NarrowGradientsAreRoundedOnce) {
 TEST(DeviceLinear, UnpairedSteps) {
   Head head(D::f32, {5, 9}, 5, 41);
   Tensor labels(D::i64, {5, 9}, random_labels(45, 41, 4)), chosen(D::u8, {5}, {1, 0, 1, 1, 0}),
-      reference(D::f64, {5}, {-30, -31, -32, -33, -34}), logits = head.logits(),
-      gradient(D::f32, logits.shape()), losses(D::f64, {5}), expected_losses(D::f64, {5});
+      reference(D::f64, {5}, {-30, -31, -32, -33, -34}),
+      logits = head.logits(), gradient(D::f32, logits.shape()), losses(D::f64, {5}),
+      expected_losses(D::f64, {5});
   for (int64_t k = 0; k < 45; k += 4)
     labels.set(k, -100);
   for (const char* name : {"kto", "bco"}) {

@@ -1,6 +1,6 @@
 // Stands in for libcublasLt where there is no GPU: the functions that gemm_cublas.cpp calls, over
-// host memory and by columns, as cuBLASLt has them. What a call asks for that the real library would
-// refuse, or that splits sums, is an error.
+// host memory and by columns, as cuBLASLt has them. What a call asks for that the real library
+// would refuse, or that splits sums, is an error.
 #include <algorithm>
 #include <cstdlib>
 #include <cstring>

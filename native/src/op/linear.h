@@ -21,15 +21,15 @@ struct Head {
 
 // The head of a model in training. Gradients have the type of what they are of, or f32.
 struct TrainedHead : Head {
-  int64_t vocab;      // columns of the logits; the weight's rows beyond have gradient 0
-  bool wants_hidden;  // its gradient
-  bool wants_weight;
-  LogitRows grad_hidden;
-  LogitRows grad_weight;
-  TensorView grad_bias;
-  bool accumulate;  // adds to the gradients of weight and bias
-  uint64_t budget_bytes;
-  lr_linear_plan* plan;  // in host memory; null: not wanted
+  int64_t vocab;              // columns of the logits; the weight's rows beyond have gradient 0
+  bool wants_hidden = false;  // its gradient
+  bool wants_weight = false;
+  LogitRows grad_hidden = {};
+  LogitRows grad_weight = {};
+  TensorView grad_bias = {};
+  bool accumulate = false;  // adds to the gradients of weight and bias
+  uint64_t budget_bytes = 0;
+  lr_linear_plan* plan = nullptr;  // in host memory; null: not wanted
 
   bool wants_gradient() const { return wants_hidden || wants_weight || grad_bias; }
 };

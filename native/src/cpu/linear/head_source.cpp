@@ -86,7 +86,6 @@ class Run {
       const double share =
           static_cast<double>(kept_.count(block)) / static_cast<double>(tiles_.windows());
       kept_rows_ += share * static_cast<double>(tiles_.rows(block));
-      kept_tiles_now_ += kept_.count(block);
     }
     sweep_.backward(first, last, upstream.data(), head_, weight_gradient_, totals);
   }
@@ -112,8 +111,7 @@ class Run {
         static_cast<uint64_t>(plan_.kept_tiles * tiles_.block_rows() * kWindow) * sizeof(float);
     plan.accumulator_bytes = static_cast<uint64_t>(weight_gradient_.accumulator_bytes()) +
                              static_cast<uint64_t>(online_.most_bytes());
-    plan.scratch_bytes =
-        static_cast<uint64_t>(thread_count() * Tiles::space_bytes(head_, tiles_.block_rows()));
+    plan.scratch_bytes = static_cast<uint64_t>(thread_count() * tiles_.space_bytes());
     std::snprintf(plan.gemm, sizeof plan.gemm, "%s", tiles_.products().name().c_str());
   }
 
@@ -127,7 +125,6 @@ class Run {
   WeightGradient weight_gradient_;
   std::vector<GradientTotals> totals_;
   double kept_rows_ = 0;
-  int64_t kept_tiles_now_ = 0;
 };
 
 }  // namespace

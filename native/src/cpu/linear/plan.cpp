@@ -13,7 +13,7 @@ HeadPlan plan_head(const op::TrainedHead& head, const Tiles& tiles, bool is_onli
   if (is_online)
     return {LR_LINEAR_ONLINE, 0, threads};
   const int64_t tile = tiles.block_rows() * kWindow * int64_t{sizeof(float)};
-  const int64_t spaces = threads * Tiles::space_bytes(head, tiles.block_rows());
+  const int64_t spaces = threads * tiles.space_bytes();
   const int64_t budget = static_cast<int64_t>(std::min<uint64_t>(head.budget_bytes, INT64_MAX));
   const int64_t kept = std::clamp<int64_t>((budget - spaces) / tile, 0, blocks * tiles.windows());
   return {LR_LINEAR_SWEEP, kept, std::max(threads, kept / tiles.windows())};

@@ -13,8 +13,7 @@ struct HeadPlan {
   int64_t ahead;       // blocks that the forward is taken to before the backward begins
 };
 
-// `knows_upstream`: whether the upstream of a row follows from its own figures; `is_online`:
-// whether its gradient is its upstream times what the forward can sum.
+// `is_online`: whether a row's gradient is its upstream times what the forward can sum.
 HeadPlan plan_head(const op::TrainedHead& head, const Tiles& tiles, bool is_online);
 
 }  // namespace logratio::cpu

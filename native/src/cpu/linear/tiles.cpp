@@ -28,19 +28,18 @@ Tiles::Tiles(const op::Head& head, int64_t vocab, const RowList& list)
       block_rows_(gemm_.block_rows()),
       type_(product_type(head, gemm_)) {}
 
-int64_t Tiles::space_bytes(const op::Head& head, int64_t block_rows) {
-  const int64_t size = head.hidden.columns;
-  return kFloat * (2 * block_rows * size + 2 * block_rows * kWindow +
-                   (head.hidden.type == op::ElementType::f32 ? 0 : kWindow * size));
+int64_t Tiles::space_bytes() const {
+  const int64_t element = op::bytes_of(type_);
+  return block_rows_ * size() * (element + kFloat) + (widens() ? kWindow * size() * kFloat : 0) +
+         block_rows_ * kWindow * (kFloat + (narrows() ? element : 0));
 }
 
 TileSpace Tiles::make_space(Scratch& scratch) const {
-  const bool widens = head_.hidden.type != type_, narrows = type_ != op::ElementType::f32;
   return {scratch.take(static_cast<size_t>(block_rows_ * size() * op::bytes_of(type_))),
-          widens ? scratch.array<float>(kWindow * size()) : nullptr,
+          widens() ? scratch.array<float>(kWindow * size()) : nullptr,
           scratch.array<float>(block_rows_ * kWindow),
-          narrows ? scratch.take(static_cast<size_t>(block_rows_ * kWindow * op::bytes_of(type_)))
-                  : nullptr,
+          narrows() ? scratch.take(static_cast<size_t>(block_rows_ * kWindow * op::bytes_of(type_)))
+                    : nullptr,
           scratch.array<float>(block_rows_ * size())};
 }
 

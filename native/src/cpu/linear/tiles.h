@@ -20,7 +20,7 @@ inline constexpr int64_t kWindow = 512;  // columns
 // The memory of a thread.
 struct TileSpace {
   void* hidden;     // [block_rows, H], of the products' type
-  float* weight;    // [kWindow, H]: where weights are widened
+  float* weight;    // [kWindow, H]: where weights are widened, else null
   float* logits;    // [block_rows, kWindow]
   void* narrow;     // the same, of the products' type where that is not f32
   float* gradient;  // [block_rows, H]: of hidden states
@@ -50,7 +50,7 @@ class Tiles {
   const Gemm& products() const { return gemm_; }
   op::ElementType type() const { return type_; }  // of the products' factors
 
-  static int64_t space_bytes(const op::Head& head, int64_t block_rows);
+  int64_t space_bytes() const;  // of a thread
   TileSpace make_space(Scratch& scratch) const;
 
   // The block's hidden states, into the space.
@@ -71,6 +71,9 @@ class Tiles {
   const Gemm& gemm_;
   const int64_t block_rows_;
   const op::ElementType type_;
+
+  bool widens() const { return head_.hidden.type != type_; }
+  bool narrows() const { return type_ != op::ElementType::f32; }
 };
 
 // The type in which a head's products are made.

@@ -128,7 +128,8 @@ final class LinearRun {
             half = Tensor.zeros(arena, DType.U8, 2 * PAIRS, TOKENS);
             half.slice(1, 0, TOKENS / 2).fill(1);
             logits = Tensor.zeros(arena, DType.F32, rows, columns);
-            gradLogits = product == DType.F32 ? logits : Tensor.zeros(arena, product, rows, columns);
+            gradLogits =
+                    product == DType.F32 ? logits : Tensor.zeros(arena, product, rows, columns);
             hiddenSums = Tensor.zeros(arena, DType.F32, rows, SIZE);
             sums = Tensor.zeros(arena, DType.F32, columns, SIZE);
             gradHidden = Tensor.zeros(arena, dtype, 2 * PAIRS, TOKENS, SIZE);
@@ -137,8 +138,7 @@ final class LinearRun {
             calls.put(Step.FORWARD, call());
             calls.put(
                     Step.FROZEN,
-                    call()
-                            .linearOptions(LinearOptions.DEFAULT.withFrozen(Frozen.WEIGHT))
+                    call().linearOptions(LinearOptions.DEFAULT.withFrozen(Frozen.WEIGHT))
                             .gradHidden(gradHidden));
             calls.put(Step.TRAINED, trained());
             calls.put(

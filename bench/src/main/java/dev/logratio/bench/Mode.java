@@ -109,7 +109,8 @@ enum Mode {
         if (!files.given().isEmpty() && !WITH_FILES.contains(mode)) {
             return Optional.of(
                     files.given().keySet().iterator().next()
-                            + " goes with a full run, --loop, --quick, --sweep, --pages or --linear");
+                            + " goes with a full run, --loop, --quick, --sweep, --pages or"
+                            + " --linear");
         }
         if (files.hasChart() && !WITH_CHART.contains(mode)) {
             return Optional.of("--png goes with a full run, --loop, --quick or --sweep");

@@ -56,13 +56,35 @@ final class PlainGemm {
         FunctionDescriptor type =
                 isOneDnn
                         ? FunctionDescriptor.of(
-                                JAVA_INT, JAVA_BYTE, JAVA_BYTE, JAVA_LONG, JAVA_LONG, JAVA_LONG,
-                                JAVA_FLOAT, ADDRESS, JAVA_LONG, ADDRESS, JAVA_LONG, JAVA_FLOAT,
-                                ADDRESS, JAVA_LONG)
+                                JAVA_INT,
+                                JAVA_BYTE,
+                                JAVA_BYTE,
+                                JAVA_LONG,
+                                JAVA_LONG,
+                                JAVA_LONG,
+                                JAVA_FLOAT,
+                                ADDRESS,
+                                JAVA_LONG,
+                                ADDRESS,
+                                JAVA_LONG,
+                                JAVA_FLOAT,
+                                ADDRESS,
+                                JAVA_LONG)
                         : FunctionDescriptor.ofVoid(
-                                JAVA_INT, JAVA_INT, JAVA_INT, JAVA_INT, JAVA_INT, JAVA_INT,
-                                JAVA_FLOAT, ADDRESS, JAVA_INT, ADDRESS, JAVA_INT, JAVA_FLOAT,
-                                ADDRESS, JAVA_INT);
+                                JAVA_INT,
+                                JAVA_INT,
+                                JAVA_INT,
+                                JAVA_INT,
+                                JAVA_INT,
+                                JAVA_INT,
+                                JAVA_FLOAT,
+                                ADDRESS,
+                                JAVA_INT,
+                                ADDRESS,
+                                JAVA_INT,
+                                JAVA_FLOAT,
+                                ADDRESS,
+                                JAVA_INT);
         MethodHandle function =
                 Linker.nativeLinker().downcallHandle(symbols.findOrThrow(name), type);
         return new PlainGemm(function, isOneDnn);
@@ -87,8 +109,19 @@ final class PlainGemm {
                 int status =
                         (int)
                                 function.invokeExact(
-                                        letter(transposeA), letter(transposeB), rows, columns,
-                                        depth, 1f, x, a.size(1), y, b.size(1), 0f, z, columns);
+                                        letter(transposeA),
+                                        letter(transposeB),
+                                        rows,
+                                        columns,
+                                        depth,
+                                        1f,
+                                        x,
+                                        a.size(1),
+                                        y,
+                                        b.size(1),
+                                        0f,
+                                        z,
+                                        columns);
                 if (status != 0) {
                     throw new BenchmarkFailedException("oneDNN's product failed: " + status);
                 }

@@ -22,13 +22,7 @@ import java.util.Locale;
  * @param rows the figures
  */
 public record LinearReport(
-        Machine machine,
-        String gemm,
-        int pairs,
-        int tokens,
-        int size,
-        int columns,
-        List<Row> rows)
+        Machine machine, String gemm, int pairs, int tokens, int size, int columns, List<Row> rows)
         implements Outcome {
     private static final String ROW = "%-5s %-36s %10s %14s %12s %12s %8s %10s%n";
 
@@ -66,8 +60,7 @@ public record LinearReport(
                 size,
                 columns,
                 gemm);
-        out.printf(
-                ROW, "", "", "time", "/ products", "/ libtorch", "/ trained", "MHV", "MB more");
+        out.printf(ROW, "", "", "time", "/ products", "/ libtorch", "/ trained", "MHV", "MB more");
         for (Row row : rows) {
             out.printf(
                     ROW,

@@ -1,0 +1,115 @@
+// What a fused linear operation holds beyond its tensors, against its plan and the formula of
+// docs/numerics.md.
+#include <gtest/gtest.h>
+
+#include <cstdio>
+
+#include "support/tensor.h"
+
+namespace logratio::test {
+namespace {
+
+// A field of this process's status, in bytes.
+int64_t status(const char* field) {
+  int64_t kibibytes = -1;
+  char line[256];
+  FILE* const file = std::fopen("/proc/self/status", "r");
+  const std::string format = std::string(field) + ": %ld kB";
+  while (file != nullptr && std::fgets(line, sizeof line, file) != nullptr &&
+         std::sscanf(line, format.c_str(), &kibibytes) != 1) {
+  }
+  if (file != nullptr)
+    std::fclose(file);
+  return kibibytes * 1024;
+}
+
+// Has the peak of the resident size begin anew.
+bool restart_peak() {
+  FILE* const file = std::fopen("/proc/self/clear_refs", "w");
+  const bool written = file != nullptr && std::fputs("5", file) >= 0;
+  return file != nullptr && std::fclose(file) == 0 && written;
+}
+
+struct Case {
+  const char* name;
+  D type;
+  D gradient;  // of the weight
+  bool frozen;
+  uint64_t budget;
+};
+
+constexpr int64_t kRows = 600, kSize = 256, kColumns = 30000;
+constexpr int64_t kMega = 1 << 20;
+
+lr_linear_plan run(const Case& c, int64_t* growth) {
+  Tensor hidden(c.type, {kRows, kSize}, normal_values(kRows * kSize, 1, 1)),
+      weight(c.type, {kColumns, kSize}), labels(D::i64, {kRows}), grad_logp(D::f32, {kRows}),
+      logp(D::f32, {kRows}), grad_hidden(c.type, {kRows, kSize}),
+      grad_weight(c.gradient, {kColumns, kSize});
+  weight.fill(.01);
+  grad_logp.fill(1);
+  grad_weight.fill(0);
+  auto args = make_args<lr_linear_token_logprobs_args>();
+  args.token_options = default_token_options();
+  args.linear_options = {c.budget, c.frozen ? LR_FROZEN_WEIGHT : LR_FROZEN_NONE, 0};
+  args.hidden = hidden;
+  args.weight = weight;
+  args.labels = labels;
+  args.grad_logp = grad_logp;
+  args.logp = logp;
+  args.grad_hidden = grad_hidden;
+  if (!c.frozen)
+    args.grad_weight = grad_weight;
+  lr_linear_plan plan;
+  args.plan = &plan;
+  const int64_t before = status("VmRSS");
+  EXPECT_TRUE(restart_peak());
+  EXPECT_EQ(lr_linear_token_logprobs(&args), LR_OK) << lr_last_error();
+  *growth = status("VmHWM") - before;
+  return plan;
+}
+
+TEST(LinearMemory, IsThatOfItsPlan) {
+#if defined(__SANITIZE_ADDRESS__)
+  GTEST_SKIP() << "the sanitizer keeps memory of its own";
+#endif
+  lr_gemm_info gemm{};
+  gemm.size = sizeof gemm;
+  ASSERT_EQ(lr_gemm(&gemm), LR_OK);
+  int64_t growth;
+  const Case warm_up{"", D::f32, D::f32, false, 8 * kMega};
+  run(warm_up, &growth);  // the library of products takes its own memory
+  for (const Case& c : {Case{"most kept", D::f32, D::f32, false, 64 * kMega},
+                        Case{"little kept", D::f32, D::f32, false, 16 * kMega},
+                        Case{"nothing kept", D::f32, D::f32, false, kColumns * 4},
+                        Case{"narrow gradient", D::bf16, D::bf16, false, 16 * kMega},
+                        Case{"frozen", D::f32, D::f32, true, 64 * kMega}}) {
+    const lr_linear_plan plan = run(c, &growth);
+    const auto threads = static_cast<uint64_t>(lr_threads());
+    const auto rows = static_cast<uint64_t>(plan.block_rows);
+    const bool is_wide = c.type == D::f32, stays = is_wide || gemm.bfloat16 != 0;
+    const uint64_t element = is_wide || !stays ? 4 : 2;
+    // The hidden states and their gradient, a tile, the same as the products take it, and a window
+    // of the weight where it is widened.
+    EXPECT_EQ(plan.scratch_bytes,
+              threads * (rows * kSize * (element + 4) + rows * 512 * (4 + (element == 4 ? 0 : 2)) +
+                         (stays ? 0 : 512 * kSize * 4)))
+        << c.name;
+    EXPECT_LE(plan.kept_bytes + (c.frozen ? 0 : plan.scratch_bytes),
+              std::max(c.budget, plan.scratch_bytes))
+        << c.name;
+    const uint64_t narrow = c.gradient == D::f32 || c.frozen ? 0 : 4 * kColumns * kSize;
+    const uint64_t online =
+        c.frozen ? 4 * rows * kSize * std::min<uint64_t>(threads, (kRows + rows - 1) / rows) : 0;
+    EXPECT_EQ(plan.accumulator_bytes, narrow + online) << c.name;
+    const auto held =
+        static_cast<int64_t>(plan.kept_bytes + plan.accumulator_bytes + plan.scratch_bytes);
+    EXPECT_LE(growth, held + 4 * kMega) << c.name;
+    EXPECT_GE(growth,
+              static_cast<int64_t>(plan.kept_bytes + plan.accumulator_bytes) * 9 / 10 - kMega)
+        << c.name;
+  }
+}
+
+}  // namespace
+}  // namespace logratio::test
