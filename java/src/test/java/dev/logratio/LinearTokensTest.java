@@ -272,7 +272,7 @@ class LinearTokensTest {
             try (Arena arena = Arena.ofConfined()) {
                 Rows rows = new Rows(arena, dtype, ROWS);
                 Tensor clean = Tensor.zeros(arena, dtype, ROWS, SIZE);
-                runOnHidden(backend, rows, clean, null);
+                runOnHidden(backend, rows, clean, Tensor.zeros(arena, DType.F32, VOCABULARY, SIZE));
                 int bad = 2;
                 rows.hidden.setDouble(value, bad, 3);
                 Tensor gradHidden = Tensor.zeros(arena, dtype, ROWS, SIZE);
@@ -298,10 +298,6 @@ class LinearTokensTest {
         Tensor[] figures = rows.figures();
         LinearTokenLogprobs call =
                 call(rows, figures, TokenOptions.DEFAULT)
-                        .linearOptions(
-                                gradWeight == null
-                                        ? LinearOptions.DEFAULT.withFrozen(Frozen.WEIGHT)
-                                        : LinearOptions.DEFAULT)
                         .gradHidden(gradHidden)
                         .gradWeight(gradWeight);
         upstreams(call, rows, 7);
