@@ -6,6 +6,7 @@ inputs, and one of expectations on the same rounded inputs. linear_0_dlrml is no
 
 from __future__ import annotations
 
+from itertools import pairwise
 from pathlib import Path
 
 import torch
@@ -74,15 +75,22 @@ class Rows:
         picked = self.log_probs.gather(-1, at.clamp(min=0)[..., None])[..., 0]
         return torch.where(labels == IGNORED, 0, picked)
 
+    def grad_norm(self) -> Tensor:
+        assert self.logits.grad is not None
+        norm: Tensor = torch.linalg.vector_norm(self.logits.grad)
+        return norm
+
     def gradients(self, frozen: str) -> dict[str, Tensor]:
         left_out = {"weight": ("weight", "bias"), "hidden": ("hidden",), "none": ()}[frozen]
         return {
-            f"grad_{name}": leaf.grad for name, leaf in self.leaves.items() if name not in left_out
+            f"grad_{name}": torch.zeros(()) if leaf.grad is None else leaf.grad
+            for name, leaf in self.leaves.items()
+            if name not in left_out
         }
 
 
 def sums(values: Tensor, starts: list[int]) -> Tensor:
-    return torch.stack([values[a:b].sum() for a, b in zip(starts, starts[1:])])
+    return torch.stack([values[a:b].sum() for a, b in pairwise(starts)])
 
 
 def paired_loss(name: str, ratios: Tensor, counts: Tensor, beta: float) -> Tensor:
@@ -140,7 +148,7 @@ def preference_step(case: dict[str, Tensor], options: dict[str, str]) -> dict[st
         "token_accuracy": right[in_chosen].double().mean(),
         "logits_chosen": raw[in_chosen].mean(),
         "logits_rejected": raw[in_rejected].mean(),
-        "grad_norm": rows.logits.grad.norm(),
+        "grad_norm": rows.grad_norm(),
         **rows.gradients(options.get("frozen", "none")),
     }
 
@@ -165,7 +173,7 @@ def unpaired_step(case: dict[str, Tensor], options: dict[str, str]) -> dict[str,
         "rewards": beta * ratios.detach(),
         "kl": kl,
         "entropy": rows.entropy.detach()[counted].mean(),
-        "grad_norm": rows.logits.grad.norm(),
+        "grad_norm": rows.grad_norm(),
         **rows.gradients(options.get("frozen", "none")),
     }
 

@@ -1,0 +1,80 @@
+package dev.logratio;
+
+import java.lang.foreign.Arena;
+
+/**
+ * The way of a linear operation in plain loops: logits in float64 from a head, and from the logits'
+ * gradient the head's. Between the two stands the operation's twin on logits.
+ *
+ * @param hidden [..,H]
+ * @param weight [V,H]
+ * @param bias [V] or null
+ */
+record LinearTwin(Tensor hidden, Tensor weight, Tensor bias) {
+    /** Gradients as numbers in row-major order. */
+    record Gradients(double[] hidden, double[] weight, double[] bias) {}
+
+    private int size() {
+        return (int) weight.size(1);
+    }
+
+    private int vocabulary() {
+        return (int) weight.size(0);
+    }
+
+    private int rows() {
+        return (int) (hidden.elementCount() / size());
+    }
+
+    /** F64, of the hidden states' shape but for the last dimension. */
+    Tensor logits(Arena arena) {
+        double[] x = hidden.toDoubles();
+        double[] w = weight.toDoubles();
+        double[] b = bias == null ? new double[vocabulary()] : bias.toDoubles();
+        double[] logits = new double[rows() * vocabulary()];
+        for (int n = 0; n < rows(); n++) {
+            for (int v = 0; v < vocabulary(); v++) {
+                double sum = 0;
+                for (int h = 0; h < size(); h++) {
+                    sum += x[n * size() + h] * w[v * size() + h];
+                }
+                logits[n * vocabulary() + v] = sum + b[v];
+            }
+        }
+        long[] shape = hidden.shape();
+        shape[shape.length - 1] = vocabulary();
+        return Tensor.of(arena, DType.F64, logits, shape);
+    }
+
+    /**
+     * A row whose logits have gradient 0 takes no part; nor has a column from {@code columns} on.
+     */
+    Gradients gradients(Tensor gradLogits, int columns) {
+        double[] x = hidden.toDoubles();
+        double[] w = weight.toDoubles();
+        double[] g = gradLogits.toDoubles();
+        double[] ofHidden = new double[x.length];
+        double[] ofWeight = new double[w.length];
+        double[] ofBias = new double[vocabulary()];
+        for (int n = 0; n < rows(); n++) {
+            for (int v = 0; v < columns && isLive(g, n); v++) {
+                double ofLogit = g[n * vocabulary() + v];
+                ofBias[v] += ofLogit;
+                for (int h = 0; h < size(); h++) {
+                    ofHidden[n * size() + h] += ofLogit * w[v * size() + h];
+                    ofWeight[v * size() + h] += ofLogit * x[n * size() + h];
+                }
+            }
+        }
+        return new Gradients(ofHidden, ofWeight, ofBias);
+    }
+
+    private boolean isLive(double[] g, int row) {
+        for (int v = 0; v < vocabulary(); v++) {
+            if (g[row * vocabulary() + v] != 0) {
+                return true;
+            }
+        }
+        return false;
+    }
+}
