@@ -150,7 +150,7 @@ LinearHead::LinearHead(const Execution& execution, const op::TrainedHead& head, 
     : execution_(execution),
       head_(head),
       rows_(rows),
-      hidden_(head.hidden.columns),
+      hidden_(head.weight.columns),
       vocab_(head.vocab),
       comes_(upstream),
       at_once_(upstream == UpstreamComes::known ||
@@ -159,7 +159,8 @@ LinearHead::LinearHead(const Execution& execution, const op::TrainedHead& head, 
       blocks_((rows + block_rows_ - 1) / block_rows_),
       hidden_stride_(whole_vectors(hidden_)),
       logit_stride_(whole_vectors(vocab_)),
-      block_numbers_(block_rows_ * logit_stride_) {
+      block_numbers_(block_rows_ * logit_stride_),
+      weight_(matrix_of(head.weight, head.weight.inner, "weight")) {
   const bool later = upstream == UpstreamComes::later;
   const auto budget = static_cast<int64_t>(std::min<uint64_t>(head.budget_bytes, INT64_MAX));
   const int64_t most = later && !at_once_ ? budget / (block_numbers_ * int64_t{sizeof(float)}) : 1;
@@ -183,6 +184,8 @@ LinearHead::LinearHead(const Execution& execution, const op::TrainedHead& head, 
   of_hidden_ = take.template operator()<float>(head.wants_hidden, waiting * hidden_stride_);
   const bool has_sums = head.wants_weight && head.grad_weight.type != op::ElementType::f32;
   of_weight_ = take.template operator()<float>(has_sums, vocab_ * hidden_);
+  sums_ = has_sums ? gemm::Matrix{of_weight_, hidden_}
+                   : matrix_of(head.grad_weight, head.weight.inner, "grad_weight");
   of_bias_ = take.template operator()<double>(head.grad_bias.present, vocab_);
   if (scales())
     accumulator_bytes_ += static_cast<uint64_t>(waiting * hidden_stride_) * sizeof(float);
@@ -283,7 +286,7 @@ void LinearHead::make_logits(int64_t b) const {
             vocab_,
             hidden_,
             {gathered_, hidden_stride_},
-            matrix_of(head_.weight, head_.weight.inner, "weight"),
+            weight_,
             bias_,
             false,
             {buffer(b), logit_stride_}});
@@ -321,7 +324,7 @@ void LinearHead::add_gradients(int64_t b, const double* upstream, bool first) co
               hidden_,
               vocab_,
               factor,
-              matrix_of(head_.weight, head_.weight.inner, "weight"),
+              weight_,
               nullptr,
               false,
               {products, hidden_stride_}});
@@ -330,9 +333,6 @@ void LinearHead::add_gradients(int64_t b, const double* upstream, bool first) co
   }
   if (head_.wants_weight) {
     gather(b, upstream);
-    const gemm::Matrix sums =
-        of_weight_ != nullptr ? gemm::Matrix{of_weight_, hidden_}
-                              : matrix_of(head_.grad_weight, head_.weight.inner, "grad_weight");
     multiply({gemm::Form::tn,
               {},
               vocab_,
@@ -342,7 +342,7 @@ void LinearHead::add_gradients(int64_t b, const double* upstream, bool first) co
               {gathered_, hidden_stride_},
               nullptr,
               !first || (head_.accumulate && of_weight_ == nullptr),
-              sums});
+              sums_});
   }
 }
 

@@ -83,6 +83,7 @@ class LinearHead : public RowSource {
   int64_t block_rows_, blocks_;
   int64_t hidden_stride_, logit_stride_, block_numbers_;
   int64_t buffers_;  // of blocks of logits
+  gemm::Matrix weight_;
 
   // In the workspace. Absent ones are null.
   void* gemm_;
@@ -94,6 +95,7 @@ class LinearHead : public RowSource {
   void* rounded_;        // the gradient of a block of logits, of the head's type
   float* of_hidden_;     // the gradient of a block's hidden states; where it is scaled later, of all
   float* of_weight_;     // sums; null also where they are the gradient itself
+  gemm::Matrix sums_;    // what the products add to
   double* of_bias_;
   uint64_t accumulator_bytes_ = 0;
 };
