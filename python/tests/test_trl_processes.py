@@ -27,6 +27,7 @@ def test_two_processes_are_those_of_trl_and_one_that_accumulates(tmp_path: Path)
     assert two["processes"] == 2
     assert harness.largest_difference(two["theirs"], two["ours"])[0] <= SAME
     assert harness.largest_difference(two["theirs_bf16"], two["ours_bf16"])[0] <= SAME
+    assert harness.largest_difference(two["theirs"], two["fused"])[0] <= SAME
 
     trl_process.main(str(tmp_path), str(tmp_path / "one.json"), "2")
     one = json.loads((tmp_path / "one.json").read_text())

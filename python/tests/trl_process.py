@@ -11,24 +11,31 @@ from pathlib import Path
 import datasets
 import torch.distributed as dist
 import trl_harness as harness
-from trl import DPOTrainer
+from trl import DPOConfig, DPOTrainer
 
-from logratio.trl import LogratioDPOTrainer
+from logratio.trl import LogratioDPOConfig, LogratioDPOTrainer
 
-KINDS = {"theirs": DPOTrainer, "ours": LogratioDPOTrainer}
+#: Trainers, their configurations and options of these.
+KINDS = {
+    "theirs": (DPOTrainer, DPOConfig, {}),
+    "ours": (LogratioDPOTrainer, DPOConfig, {}),
+    "fused": (LogratioDPOTrainer, LogratioDPOConfig, {"fused_head": True}),
+}
 
 
 def main(folder: str, figures: str, accumulation: str) -> None:
     datasets.disable_progress_bars()
     found = {}
-    for (name, kind), bf16 in product(KINDS.items(), (False, True)):
+    for (name, (kind, config, options)), bf16 in product(KINDS.items(), (False, True)):
         args = harness.config(
             folder,
+            config,
             max_steps=6,
             gradient_accumulation_steps=int(accumulation),
             eval_strategy="steps",
             eval_steps=3,
             bf16=bf16,
+            **options,
         )
         # Seven pairs in batches of three: the processes share the last batch unevenly.
         trainer = harness.trainer(kind, args, eval_dataset=harness.pairs(7, seed=2))

@@ -63,6 +63,7 @@ class LogratioDPOConfig(DPOConfig):
             ``ld_alpha``, as in TRL, and otherwise on.
         nll: of ``cpo`` and ``orpo``: pair or token.
         detach: of ``kto_pair``: off or on.
+        fused_head: makes the loss of the hidden states and the head's weight, without logits.
 
     Raises:
         ValueError: for a loss that is not a paired one, for an option that none of the losses has,
@@ -80,6 +81,10 @@ class LogratioDPOConfig(DPOConfig):
     normalise: str | None = _option("Lengths that ipo and sigmoid_norm divide by: on, full, off.")
     nll: str | None = _option("Mean that the NLL of cpo and orpo is: pair or token.")
     detach: str | None = _option("Whether kto_pair takes its KL as a constant: off or on.")
+    fused_head: bool = field(
+        default=False,
+        metadata={"help": "Whether the loss is made of hidden states, without logits."},
+    )
 
     def __post_init__(self) -> None:
         super().__post_init__()

@@ -2,10 +2,19 @@
 
 from __future__ import annotations
 
+import ctypes
+from collections.abc import Mapping
+from typing import Any
+
 import torch
 from torch import Tensor
 
-from .._abi import PreferenceStepArgs, SequenceOptions, TokenOptions
+from .._abi import (
+    LinearPreferenceStepArgs,
+    PreferenceStepArgs,
+    SequenceOptions,
+    TokenOptions,
+)
 from .._losses import parse
 from ..torch._arrays import new, run
 from ..torch._losses import metrics_memory
@@ -30,17 +39,40 @@ def answer_logps(
     Returns:
         [2P], without a gradient.
     """
-    logps = new(logits, logits.shape[:1], torch.float64)
+    args = PreferenceStepArgs(token_options=TokenOptions(ignore_index, 1))
+    tensors = {"logits": logits, "labels": labels, "mask": mask}
+    return _logps("lr_preference_step", args, tensors, tail_weight)
+
+
+def linear_answer_logps(
+    head: dict[str, Tensor | None],
+    labels: Tensor,
+    mask: Tensor,
+    tail_weight: float,
+    ignore_index: int,
+    softcap: float,
+) -> Tensor:
+    """The same of ``linear_preference_step``.
+
+    Args:
+        head: hidden [2P,T,H], weight [V,H] and bias [V] or None.
+        softcap: of the logits; 0 is none.
+    """
+    args = LinearPreferenceStepArgs(token_options=TokenOptions(ignore_index, 1, softcap))
+    tensors = head | {"labels": labels, "mask": mask}
+    return _logps("lr_linear_preference_step", args, tensors, tail_weight)
+
+
+def _logps(
+    function: str, args: ctypes.Structure, tensors: Mapping[str, Tensor | None], tail_weight: float
+) -> Tensor:
+    labels: Any = tensors["labels"]
+    logps = new(labels, labels.shape[:1], torch.float64)
     # Nobody asks for the metrics, but with them the kernel goes the way that the policy's goes.
-    memory, metrics = metrics_memory(logits)
-    args = PreferenceStepArgs(
-        metrics=metrics,
-        # Any loss would do: its value is not asked for.
-        loss_options=parse("sigmoid").options,
-        token_options=TokenOptions(ignore_index=ignore_index, temperature=1),
-        sequence_options=SequenceOptions(tail_weight=tail_weight, keep_fraction=1),
-    )
-    tensors = {"logits": logits, "labels": labels, "mask": mask, "logps": logps}
-    run("lr_preference_step", args, tensors)
+    memory, args.metrics = metrics_memory(labels)
+    # Any loss would do: its value is not asked for.
+    args.loss_options = parse("sigmoid").options
+    args.sequence_options = SequenceOptions(tail_weight=tail_weight, keep_fraction=1)
+    run(function, args, {**tensors, "logps": logps})
     del memory
     return logps

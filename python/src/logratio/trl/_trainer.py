@@ -7,20 +7,25 @@ from typing import Any
 
 import torch
 import torch.nn.functional as F
-from accelerate.utils import is_peft_model
+from accelerate.utils import DistributedType, is_peft_model
 from torch import Tensor, nn
 from transformers import PreTrainedModel
 from trl import DPOConfig, DPOTrainer
 from trl.models.utils import disable_gradient_checkpointing
 from trl.trainer.utils import use_adapter
 
-from ..torch import PreferenceStep, preference_step
+from .._errors import InvalidArgumentError
+from ..torch import LinearPreferenceStep, PreferenceStep, linear_preference_step, preference_step
 from ._config import check, losses_of, unseen_divergence
 from ._forward import keep_output_dtype
-from ._reference import answer_logps
+from ._head import Head
+from ._reference import answer_logps, linear_answer_logps
 
 _NOT_OF_THE_MODEL = ("completion_mask", "ref_chosen_logps", "ref_rejected_logps")
 _IGNORED = -100
+
+#: What the head is multiplied in where accelerate's autocast runs a model.
+_AUTOCAST = {"bf16": torch.bfloat16, "fp16": torch.float16}
 
 
 class LogratioDPOTrainer(DPOTrainer):
@@ -32,6 +37,11 @@ class LogratioDPOTrainer(DPOTrainer):
     In training, the gradient is written over the logits, which are bfloat16 in a bf16 run; the
     reference model runs first, so that its logits are gone when the policy's come. Evaluation and
     ``return_outputs=True`` leave the logits as the model gave them.
+
+    With ``args.fused_head`` there are no logits: the model runs up to its head, whose weight goes
+    into ``linear_preference_step`` with the last hidden states. The head has to be a plain linear
+    layer without an adapter, and the logits its product, with Gemma's softcap at most. What needs
+    logits, ``compute_metrics`` and ``return_outputs=True``, is then an error.
 
     Rewards are logged with ``args.beta`` whatever the loss.
 
@@ -52,11 +62,14 @@ class LogratioDPOTrainer(DPOTrainer):
         *positional: Any,
         **named: Any,
     ) -> None:
+        self._heads: dict[nn.Module, Head] = {}
         if args is not None:
             check(args)
         with nullcontext() if args is None else unseen_divergence(args):
             super().__init__(model, ref_model, args, *positional, **named)
         self.f_divergence_type = self.args.f_divergence_type
+        if self._is_fused:
+            self._check_fused()
 
     def compute_ref_log_probs(
         self, model: nn.Module, inputs: dict[str, Any]
@@ -67,10 +80,16 @@ class LogratioDPOTrainer(DPOTrainer):
         options: Any = self.args.gradient_checkpointing_kwargs
         checkpointing = disable_gradient_checkpointing(self.model, options)
         with torch.no_grad(), checkpointing:
+            targets = (*_targets(inputs), self._tail_weight, _IGNORED)
             with self._reference_adapter():
-                logits = model(**_model_inputs(inputs)).logits
-            labels, mask = _targets(inputs)
-            logps = answer_logps(logits, labels, mask, self._tail_weight, _IGNORED)
+                if self._is_fused:
+                    head = self._head(model)
+                    _, hidden = head.states(model, _model_inputs(inputs))
+                    operands = head.operands(hidden, self._autocast_dtype)
+                    logps = linear_answer_logps(operands, *targets, head.softcap)
+                else:
+                    logits = model(**_model_inputs(inputs)).logits
+                    logps = answer_logps(logits, *targets)
         chosen, rejected = logps.chunk(2)
         return chosen, rejected
 
@@ -86,19 +105,8 @@ class LogratioDPOTrainer(DPOTrainer):
 
         keep_output_dtype(self.accelerator.unwrap_model(model, keep_torch_compile=False))
         router = {"output_router_logits": True} if self.aux_loss_enabled else {}
-        outputs = model(**_model_inputs(inputs), **router)
-        labels, mask = _targets(inputs)
-        step = preference_step(
-            outputs.logits,
-            labels,
-            losses_of(self.args),
-            mask=mask,
-            reference_logps=reference_logps,
-            loss_weights=self.loss_weights,
-            tail_weight=self._tail_weight,
-            wpo=self.use_weighting,
-            grad_loss=self._upstream(),
-            inplace=not return_outputs,
+        outputs, step = self._step(
+            model, inputs, _model_inputs(inputs) | router, reference_logps, return_outputs
         )
         loss = step.loss
         metrics = self._metrics["train" if self.model.training else "eval"]
@@ -106,10 +114,73 @@ class LogratioDPOTrainer(DPOTrainer):
             loss = loss + self.router_aux_loss_coef * outputs.aux_loss
             aux_loss = self.accelerator.gather_for_metrics(outputs.aux_loss.detach())
             metrics["aux_loss"].append(aux_loss.mean().item())
-        self._log_tokens(metrics, step, mask, inputs["attention_mask"])
+        self._log_tokens(metrics, step, _targets(inputs)[1], inputs["attention_mask"])
         # Rounded as the policy's are: equal ones are to have rewards of 0.
         self._log_sequences(metrics, step.logps, reference_logps.float())
         return (loss, outputs) if return_outputs else loss
+
+    def _step(
+        self,
+        model: nn.Module,
+        inputs: dict[str, Any],
+        model_inputs: dict[str, Any],
+        reference_logps: Tensor,
+        return_outputs: bool,
+    ) -> tuple[Any, PreferenceStep | LinearPreferenceStep]:
+        """The policy's outputs, and the loss of its logits or of its hidden states."""
+        labels, mask = _targets(inputs)
+        options: dict[str, Any] = {
+            "mask": mask,
+            "reference_logps": reference_logps,
+            "loss_weights": self.loss_weights,
+            "tail_weight": self._tail_weight,
+            "wpo": self.use_weighting,
+            "grad_loss": self._upstream(),
+        }
+        losses = losses_of(self.args)
+        if not self._is_fused:
+            outputs = model(**model_inputs)
+            options["inplace"] = not return_outputs
+            return outputs, preference_step(outputs.logits, labels, losses, **options)
+        if return_outputs:
+            raise InvalidArgumentError(
+                "return_outputs: expected False with fused_head, which makes no logits"
+            )
+        head = self._head(model)
+        outputs, hidden = head.states(model, model_inputs)
+        options |= head.operands(hidden, self._autocast_dtype) | {"softcap": head.softcap}
+        return outputs, linear_preference_step(labels=labels, loss=losses, **options)
+
+    @property
+    def _is_fused(self) -> bool:
+        return getattr(self.args, "fused_head", False)
+
+    def _check_fused(self) -> None:
+        """Raises InvalidArgumentError for what needs logits, and for heads that are in pieces."""
+        if self.compute_metrics is not None:
+            raise InvalidArgumentError(
+                "compute_metrics: expected None with fused_head, which makes no logits"
+            )
+        in_pieces = (DistributedType.DEEPSPEED, DistributedType.FSDP)
+        if self.accelerator.distributed_type in in_pieces or self._tp_size > 1:
+            raise InvalidArgumentError(
+                "fused_head: expected False with DeepSpeed, FSDP or tensor parallelism, which may "
+                "have the head in pieces"
+            )
+        for model in (self.model, self.ref_model):
+            if model is not None:
+                self._head(model)
+
+    def _head(self, model: nn.Module) -> Head:
+        """The head of a model, whatever it is wrapped in; the first call checks it."""
+        bare = self.accelerator.unwrap_model(model, keep_torch_compile=False)
+        if bare not in self._heads:
+            self._heads[bare] = Head(bare)
+        return self._heads[bare]
+
+    @property
+    def _autocast_dtype(self) -> torch.dtype | None:
+        return _AUTOCAST.get(self.accelerator.mixed_precision)
 
     @property
     def _tail_weight(self) -> float:
@@ -131,7 +202,7 @@ class LogratioDPOTrainer(DPOTrainer):
     def _log_tokens(
         self,
         metrics: dict[str, list[float]],
-        step: PreferenceStep,
+        step: PreferenceStep | LinearPreferenceStep,
         mask: Tensor,
         attention_mask: Tensor,
     ) -> None:
