@@ -1,6 +1,5 @@
 // The library as a program meets it that opens it itself: by any path, from any folder, and closes
 // it again.
-#include <dlfcn.h>
 #include <gtest/gtest.h>
 #include <sched.h>
 #include <unistd.h>
@@ -14,6 +13,7 @@
 #include <thread>
 
 #include "cpu/cgroup.h"
+#include "support/library.h"
 #include "support/temporary_folder.h"
 #include "support/tensor.h"
 #include "support/threads.h"
@@ -23,42 +23,15 @@ namespace {
 
 namespace fs = std::filesystem;
 
-class Library {
- public:
-  explicit Library(const std::string& path)
-      : path_(path), handle_(dlopen(path.c_str(), RTLD_NOW | RTLD_LOCAL)) {
-    if (handle_ == nullptr)
-      ADD_FAILURE() << dlerror();
-  }
-  void close() { EXPECT_EQ(dlclose(handle_), 0); }
-  bool is_mapped() const { return dlopen(path_.c_str(), RTLD_NOW | RTLD_NOLOAD) != nullptr; }
-
-  template <class Function>
-  Function* function(const char* name) const {
-    return reinterpret_cast<Function*>(dlsym(handle_, name));
-  }
-  std::string last_error() const { return function<decltype(lr_last_error)>("lr_last_error")(); }
-  lr_status device(DLDeviceType type, lr_device_info* info) const {
-    info->size = sizeof *info;
-    return function<decltype(lr_device)>("lr_device")(type, 0, info);
-  }
-
- private:
-  std::string path_;
-  void* handle_;
-};
-
-// A copy of the built library, so that each test has one that has not been used.
-std::string copy_to(const std::string& folder) {
-  fs::create_directories(folder);
-  fs::copy_file(LR_LIBRARY_FILE, folder + "/liblogratio.so");
-  return folder + "/liblogratio.so";
-}
-
 void write_garbage(const std::string& folder) {
   fs::create_directories(folder);
   for (const char* name : {"/liblogratio_cuda.so", "/liblogratio_emulator.so"})
     std::ofstream(folder + name) << "no library";
+}
+
+lr_status device(const Library& library, DLDeviceType type, lr_device_info* info) {
+  info->size = sizeof *info;
+  return library.function<decltype(lr_device)>("lr_device")(type, 0, info);
 }
 
 TEST(Loading, StaysMappedWhenItIsClosed) {
@@ -94,7 +67,7 @@ TEST(Loading, DeviceLibraryIsFoundBesideTheRealFileForGood) {
   const Library library("./link.so");
   fs::current_path(elsewhere);
   lr_device_info info{};
-  EXPECT_EQ(library.device(kDLExtDev, &info), LR_OK) << library.last_error();
+  EXPECT_EQ(device(library, kDLExtDev, &info), LR_OK) << library.last_error();
   EXPECT_STREQ(info.name, "Logratio's CUDA emulator");
   fs::current_path("/");
 }
@@ -108,17 +81,17 @@ TEST(Loading, NothingIsTakenFromTheCurrentFolder) {
   const Library library("./liblogratio.so");
   fs::current_path(elsewhere);
   lr_device_info info{};
-  EXPECT_EQ(library.device(kDLCUDA, &info), LR_UNAVAILABLE);
+  EXPECT_EQ(device(library, kDLCUDA, &info), LR_UNAVAILABLE);
   EXPECT_EQ(library.last_error(),
             "CUDA is unavailable: liblogratio_cuda.so was found not beside liblogratio.so (" +
                 home + "/liblogratio_cuda.so) and not on the loader's path");
   setenv("LOGRATIO_EMULATOR", "./liblogratio_emulator.so", 1);
-  EXPECT_EQ(library.device(kDLExtDev, &info), LR_UNAVAILABLE);
+  EXPECT_EQ(device(library, kDLExtDev, &info), LR_UNAVAILABLE);
   EXPECT_EQ(library.last_error(),
             "the emulator is unavailable: LOGRATIO_EMULATOR is \"./liblogratio_emulator.so\", "
             "expected an absolute path");
   setenv("LOGRATIO_EMULATOR", LR_EMULATOR_FILE, 1);
-  EXPECT_EQ(library.device(kDLExtDev, &info), LR_OK) << library.last_error();
+  EXPECT_EQ(device(library, kDLExtDev, &info), LR_OK) << library.last_error();
   fs::current_path("/");
 }
 
