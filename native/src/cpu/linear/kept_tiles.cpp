@@ -9,9 +9,9 @@ KeptTiles::KeptTiles(int64_t capacity, const Tiles& tiles)
       tile_(static_cast<size_t>(tiles.blocks())),
       count_(static_cast<size_t>(tiles.blocks())) {
   const int64_t floats = tiles.block_rows() * kWindow;
-  memory_ = std::make_unique_for_overwrite<float[]>(static_cast<size_t>(capacity * floats));
+  memory_ = LargeMemory(static_cast<size_t>(capacity * floats) * sizeof(float));
   for (int64_t k = capacity - 1; k >= 0; --k)
-    free_.push_back(memory_.get() + k * floats);
+    free_.push_back(memory_.floats() + k * floats);
 }
 
 void KeptTiles::reserve(int64_t block) {

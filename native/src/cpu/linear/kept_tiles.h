@@ -2,9 +2,9 @@
 #pragma once
 
 #include <cstdint>
-#include <memory>
 #include <vector>
 
+#include "cpu/large_memory.h"
 #include "cpu/linear/tiles.h"
 
 namespace logratio::cpu {
@@ -24,7 +24,7 @@ class KeptTiles {
 
  private:
   const int64_t windows_;
-  std::unique_ptr<float[]> memory_;
+  LargeMemory memory_;
   std::vector<float*> free_;
   std::vector<std::vector<float*>> tile_;  // of each block
   std::vector<int64_t> count_;             // of each block's tiles

@@ -8,9 +8,9 @@
 #pragma once
 
 #include <cstdint>
-#include <memory>
 #include <vector>
 
+#include "cpu/large_memory.h"
 #include "cpu/linear/sweep.h"
 
 namespace logratio::cpu {
@@ -38,7 +38,7 @@ class Online {
 
  private:
   struct Block {
-    std::unique_ptr<float[]> sums;  // [block_rows, H]
+    LargeMemory sums;            // [block_rows, H]
     std::vector<double> pivots;     // of the rows; -inf while nothing else was seen
     std::vector<double> squares;    // of the logits' gradients, the labels aside
     std::vector<float> labels;      // raw logits

@@ -14,11 +14,11 @@ WeightGradient::WeightGradient(const op::TrainedHead& head, const Tiles& tiles)
     : head_(head), tiles_(tiles) {
   if (head.wants_weight && !is_direct()) {
     const int64_t floats = tiles.vocab() * tiles.size();
-    accumulator_ = std::make_unique_for_overwrite<float[]>(static_cast<size_t>(floats));
+    accumulator_ = LargeMemory(static_cast<size_t>(floats) * sizeof(float));
     accumulator_bytes_ = floats * int64_t{sizeof(float)};
     for (int64_t v = 0; head.accumulate && v < tiles.vocab(); ++v) {
       kernels().widen_row(head.grad_weight.type, row_address(head.grad_weight, v), tiles.size(),
-                          accumulator_.get() + v * tiles.size());
+                          accumulator_.floats() + v * tiles.size());
     }
   }
   if (head.grad_bias)
@@ -29,7 +29,7 @@ Matrix WeightGradient::sums(int64_t window) const {
   const int64_t begin = window * kWindow;
   if (is_direct())
     return {row_address(head_.grad_weight, begin), head_.grad_weight.inner_stride};
-  return {accumulator_.get() + begin * tiles_.size(), tiles_.size()};
+  return {accumulator_.floats() + begin * tiles_.size(), tiles_.size()};
 }
 
 void WeightGradient::add(int64_t block, int64_t window, const float* tile, const Matrix& factor,
@@ -63,7 +63,7 @@ void WeightGradient::finish_weight() const {
                 summed = tiles_.blocks() > 0 ? tiles_.vocab() : 0;
   if (!is_direct()) {
     parallel_for(summed, [&](int64_t v) {
-      kernels().narrow_row(gradient.type, accumulator_.get() + v * size, size,
+      kernels().narrow_row(gradient.type, accumulator_.floats() + v * size, size,
                            row_address(gradient, v));
     });
   }

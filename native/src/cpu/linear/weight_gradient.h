@@ -3,9 +3,9 @@
 #pragma once
 
 #include <cstdint>
-#include <memory>
 #include <vector>
 
+#include "cpu/large_memory.h"
 #include "cpu/linear/tiles.h"
 
 namespace logratio::cpu {
@@ -34,7 +34,7 @@ class WeightGradient {
   const op::TrainedHead& head_;
   const Tiles& tiles_;
   int64_t accumulator_bytes_ = 0;
-  std::unique_ptr<float[]> accumulator_;  // [vocab, H], where the gradient is narrower
+  LargeMemory accumulator_;  // [vocab, H], where the gradient is narrower
   std::vector<float> bias_;               // [vocab]
 };
 
