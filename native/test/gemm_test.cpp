@@ -248,7 +248,7 @@ TEST_P(FoundLibrary, EveryForm) {
     for (const GemmForm form : kForms) {
       for (const bool accumulate : {false, true}) {
         Product(type, {form, 7, 9, 600}, 6).check(*gemm, accumulate);
-        Product(type, {form, gemm->block_rows(), 65, 37}, 7).check(*gemm, accumulate);
+        Product(type, {form, gemm->block_rows(type), 65, 37}, 7).check(*gemm, accumulate);
       }
     }
   }
@@ -256,7 +256,7 @@ TEST_P(FoundLibrary, EveryForm) {
 
 // Rows of a block in another order have the bits that they had.
 TEST_P(FoundLibrary, RowsDoNotDependOnTheirPlace) {
-  const int64_t rows = gemm->block_rows();
+  const int64_t rows = gemm->block_rows(ElementType::f32);
   for (const ElementType type : types) {
     for (const GemmForm form : {GemmForm::nt, GemmForm::nn}) {
       for (const int64_t columns : {512, 200, 37}) {
@@ -282,7 +282,7 @@ TEST_P(FoundLibrary, RowsDoNotDependOnTheirPlace) {
 }
 
 TEST_P(FoundLibrary, InThreadsAndAChild) {
-  const Product product(ElementType::f32, {GemmForm::nt, gemm->block_rows(), 512, 200}, 9);
+  const Product product(ElementType::f32, {GemmForm::nt, gemm->block_rows(ElementType::f32), 512, 200}, 9);
   const std::vector<float> expected = product.result(*gemm, false);
   std::vector<std::vector<float>> results(4);
   std::vector<std::thread> callers;

@@ -64,7 +64,7 @@ class Cblas final : public Gemm {
   const std::string& name() const override { return name_; }
   const std::string& path() const override { return path_; }
   // OpenBLAS is within 3 % of its speed on large matrices from here on.
-  int64_t block_rows() const override { return 512; }
+  int64_t block_rows(op::ElementType) const override { return 512; }
   bool takes_bfloat16() const override { return false; }
 
   void multiply(op::ElementType, const GemmShape& shape, const Matrix& a, const Matrix& b,

@@ -18,8 +18,9 @@ class Gemm {
   // "oneDNN 3.13.0".
   virtual const std::string& name() const = 0;
   virtual const std::string& path() const = 0;  // "" of the own products
-  // Rows of a tile, at which this library is near its speed on large matrices; a multiple of 32.
-  virtual int64_t block_rows() const = 0;
+  // Rows of a tile of factors of this type, at which this library is near its speed on large
+  // matrices; a multiple of 32.
+  virtual int64_t block_rows(op::ElementType type) const = 0;
   // Whether products of bf16 matrices are made as they are. Those of f32 always are.
   virtual bool takes_bfloat16() const = 0;
 

@@ -130,7 +130,7 @@ class Trial {
 }  // namespace
 
 void check_gemm(const Gemm& gemm, op::ElementType type) {
-  const int64_t rows = gemm.block_rows();
+  const int64_t rows = gemm.block_rows(type);
   // A window of the vocabulary is 512 columns wide, and the last one may have any number less;
   // hidden sizes are of any kind.
   constexpr auto nt = GemmForm::nt, nn = GemmForm::nn, tn = GemmForm::tn;

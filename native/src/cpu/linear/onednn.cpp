@@ -40,10 +40,14 @@ class OneDnn final : public Gemm {
 
   const std::string& name() const override { return name_; }
   const std::string& path() const override { return path_; }
-  int64_t block_rows() const override { return block_rows_; }
+  // Products of bfloat16 are so fast that the sums of the weight's gradient, which come and go from
+  // memory for each block, are better met by fewer and larger ones.
+  int64_t block_rows(op::ElementType type) const override {
+    return type == op::ElementType::bf16 ? 512 : float32_rows_;
+  }
   bool takes_bfloat16() const override { return bfloat16_ != nullptr; }
 
-  void take_blocks_of(int64_t rows) { block_rows_ = rows; }
+  void take_blocks_of(int64_t rows) { float32_rows_ = rows; }
   void take_bfloat16(Product<uint16_t>* function) { bfloat16_ = function; }
 
   void multiply(op::ElementType type, const GemmShape& shape, const Matrix& a, const Matrix& b,
@@ -76,7 +80,7 @@ class OneDnn final : public Gemm {
   }
 
   std::string name_, path_;
-  int64_t block_rows_ = 256;
+  int64_t float32_rows_ = 256;
   Product<float>* float32_;
   Product<uint16_t>* bfloat16_ = nullptr;
   OneThread one_thread_;

@@ -9,7 +9,7 @@ class OwnGemm final : public Gemm {
  public:
   const std::string& name() const override { return name_; }
   const std::string& path() const override { return path_; }
-  int64_t block_rows() const override { return 256; }
+  int64_t block_rows(op::ElementType) const override { return 256; }
   bool takes_bfloat16() const override { return false; }
 
   void multiply(op::ElementType, const GemmShape& shape, const Matrix& a, const Matrix& b,

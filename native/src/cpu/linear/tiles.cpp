@@ -25,8 +25,8 @@ Tiles::Tiles(const op::Head& head, int64_t vocab, const RowList& list)
       vocab_(vocab),
       list_(list),
       gemm_(gemm()),
-      block_rows_(gemm_.block_rows()),
-      type_(product_type(head, gemm_)) {}
+      type_(product_type(head, gemm_)),
+      block_rows_(gemm_.block_rows(type_)) {}
 
 int64_t Tiles::space_bytes() const {
   const int64_t element = op::bytes_of(type_);

@@ -15,7 +15,7 @@
 
 namespace logratio::cpu {
 
-inline constexpr int64_t kWindow = 512;  // columns
+inline constexpr int64_t kWindow = 512;
 
 // The memory of a thread.
 struct TileSpace {
@@ -69,8 +69,8 @@ class Tiles {
   const int64_t vocab_;
   const RowList& list_;
   const Gemm& gemm_;
-  const int64_t block_rows_;
   const op::ElementType type_;
+  const int64_t block_rows_;
 
   bool widens() const { return head_.hidden.type != type_; }
   bool narrows() const { return type_ != op::ElementType::f32; }
