@@ -93,7 +93,7 @@ TEST(LinearMemory, IsThatOfItsPlan) {
     // of the weight where it is widened.
     EXPECT_EQ(plan.scratch_bytes,
               threads * (rows * kSize * (element + 4) + rows * 512 * (4 + (element == 4 ? 0 : 2)) +
-                         (stays ? 0 : 512 * kSize * 4)))
+                         (stays ? 0 : 512 * kSize * element)))
         << c.name;
     EXPECT_LE(plan.kept_bytes + (c.frozen ? 0 : plan.scratch_bytes),
               std::max(c.budget, plan.scratch_bytes))

@@ -30,40 +30,45 @@ Tiles::Tiles(const op::Head& head, int64_t vocab, const RowList& list)
 
 int64_t Tiles::space_bytes() const {
   const int64_t element = op::bytes_of(type_);
-  return block_rows_ * size() * (element + kFloat) + (widens() ? kWindow * size() * kFloat : 0) +
+  return block_rows_ * size() * (element + kFloat) + (copies_weight() ? kWindow * size() * element : 0) +
          block_rows_ * kWindow * (kFloat + (narrows() ? element : 0));
 }
 
 TileSpace Tiles::make_space(Scratch& scratch) const {
   return {scratch.take(static_cast<size_t>(block_rows_ * size() * op::bytes_of(type_))),
-          widens() ? scratch.array<float>(kWindow * size()) : nullptr,
+          copies_weight() ? scratch.take(static_cast<size_t>(kWindow * size() * op::bytes_of(type_)))
+                          : nullptr,
           scratch.array<float>(block_rows_ * kWindow),
           narrows() ? scratch.take(static_cast<size_t>(block_rows_ * kWindow * op::bytes_of(type_)))
                     : nullptr,
           scratch.array<float>(block_rows_ * size())};
 }
 
+void Tiles::copy_row(const op::LogitRows& rows, int64_t row, void* to) const {
+  const char* const from = row_address(rows, row);
+  if (rows.type == type_) {
+    std::memcpy(to, from, static_cast<size_t>(size() * op::bytes_of(type_)));
+  } else {
+    kernels().widen_row(rows.type, from, size(), static_cast<float*>(to));
+  }
+}
+
 void Tiles::load_hidden(int64_t block, const TileSpace& space) const {
   const int64_t bytes = size() * op::bytes_of(type_);
   char* to = static_cast<char*>(space.hidden);
-  for (int64_t k = first(block); k < first(block) + rows(block); ++k, to += bytes) {
-    const char* const row = row_address(head_.hidden, list_.rows[k]);
-    if (type_ == head_.hidden.type) {
-      std::memcpy(to, row, static_cast<size_t>(bytes));
-    } else {
-      kernels().widen_row(head_.hidden.type, row, size(), reinterpret_cast<float*>(to));
-    }
-  }
+  for (int64_t k = first(block); k < first(block) + rows(block); ++k, to += bytes)
+    copy_row(head_.hidden, list_.rows[k], to);
   std::memset(to, 0, static_cast<size_t>((block_rows_ - rows(block)) * bytes));
 }
 
 Matrix Tiles::weight(int64_t window, const TileSpace& space) const {
   const int64_t begin = window * kWindow;
-  if (type_ == head_.weight.type)
-    return {row_address(head_.weight, begin), head_.weight.inner_stride};
+  if (!copies_weight())
+    return {row_address(head_.weight, begin),
+            head_.weight.inner > 1 ? head_.weight.inner_stride : size()};
+  const int64_t bytes = size() * op::bytes_of(type_);
   for (int64_t r = 0; r < columns(window); ++r)
-    kernels().widen_row(head_.weight.type, row_address(head_.weight, begin + r), size(),
-                        space.weight + r * size());
+    copy_row(head_.weight, begin + r, static_cast<char*>(space.weight) + r * bytes);
   return {space.weight, size()};
 }
 

@@ -20,7 +20,7 @@ inline constexpr int64_t kWindow = 512;
 // The memory of a thread.
 struct TileSpace {
   void* hidden;     // [block_rows, H], of the products' type
-  float* weight;    // [kWindow, H]: where weights are widened, else null
+  void* weight;     // [kWindow, H], of the products' type: where the weight cannot stay, else null
   float* logits;    // [block_rows, kWindow]
   void* narrow;     // the same, of the products' type where that is not f32
   float* gradient;  // [block_rows, H]: of hidden states
@@ -55,7 +55,7 @@ class Tiles {
 
   // The block's hidden states, into the space.
   void load_hidden(int64_t block, const TileSpace& space) const;
-  // The window's rows of the weight, where they lie or widened in the space.
+  // The window's rows of the weight, where they lie or copied into the space.
   Matrix weight(int64_t window, const TileSpace& space) const;
   // The tile [block_rows, columns] of the hidden states that the space holds.
   void make_logits(int64_t window, const TileSpace& space, const Matrix& weight, float* tile) const;
@@ -65,6 +65,8 @@ class Tiles {
   op::LogitRows tile_rows(int64_t window, float* tile) const;
 
  private:
+  void copy_row(const op::LogitRows& rows, int64_t row, void* to) const;
+
   const op::Head& head_;
   const int64_t vocab_;
   const RowList& list_;
@@ -72,7 +74,11 @@ class Tiles {
   const op::ElementType type_;
   const int64_t block_rows_;
 
-  bool widens() const { return head_.hidden.type != type_; }
+  // Whether the weight is of another type, or its rows lie as no library takes them.
+  bool copies_weight() const {
+    return head_.weight.type != type_ ||
+           (head_.weight.inner > 1 && head_.weight.inner_stride < size());
+  }
   bool narrows() const { return type_ != op::ElementType::f32; }
 };
 

@@ -28,7 +28,8 @@ WeightGradient::WeightGradient(const op::TrainedHead& head, const Tiles& tiles)
 Matrix WeightGradient::sums(int64_t window) const {
   const int64_t begin = window * kWindow;
   if (is_direct())
-    return {row_address(head_.grad_weight, begin), head_.grad_weight.inner_stride};
+    return {row_address(head_.grad_weight, begin),
+            head_.grad_weight.inner > 1 ? head_.grad_weight.inner_stride : tiles_.size()};
   return {accumulator_.floats() + begin * tiles_.size(), tiles_.size()};
 }
 

@@ -26,7 +26,12 @@ class WeightGradient {
   void finish();
 
  private:
-  bool is_direct() const { return head_.grad_weight.type == op::ElementType::f32; }
+  // Whether products may add to the gradient where it lies.
+  bool is_direct() const {
+    const op::LogitRows& gradient = head_.grad_weight;
+    return gradient.type == op::ElementType::f32 &&
+           (gradient.inner == 1 || gradient.inner_stride >= tiles_.size());
+  }
   Matrix sums(int64_t window) const;
   void finish_weight() const;
   void finish_bias() const;
