@@ -1,5 +1,6 @@
 import dev.logratio.Backend;
 import dev.logratio.DType;
+import dev.logratio.LinearPreferenceStep;
 import dev.logratio.PairLoss;
 import dev.logratio.PreferenceStep;
 import dev.logratio.PreparedCall;
@@ -35,6 +36,7 @@ public final class Examples {
         betaMix();
         betaSchedule();
         unpaired();
+        linear();
     }
 
     private static void step() {
@@ -220,6 +222,29 @@ public final class Examples {
                             .run(Backend.cpu());
             print("loss of examples", metrics.loss());
             print("gradient", logits);
+        }
+        // @end
+    }
+
+    private static void linear() {
+        // @start region="linear"
+        try (Arena arena = Arena.ofConfined()) {
+            // One pair of two tokens: their hidden states of two numbers each, and the head of a
+            // vocabulary of three. No logits are given, and none are held.
+            float[] states = {2, 0, 0, 1, /* rejected */ 0, 1, 3, 0};
+            Tensor hidden = Tensor.of(arena, states, 2, 2, 2);
+            Tensor weight = Tensor.of(arena, new float[] {1, 0, 0, 1, -1, 0}, 3, 2);
+            Tensor labels = Tensor.of(arena, new int[] {0, 1, 2, 1}, 2, 2);
+            Tensor gradHidden = Tensor.zeros(arena, DType.F32, 2, 2, 2);
+            Tensor gradWeight = Tensor.zeros(arena, DType.F32, 3, 2);
+            LinearPreferenceStep step =
+                    LinearPreferenceStep.of(new Sigmoid(), hidden, weight, labels)
+                            .referenceLogps(Tensor.of(arena, new float[] {-1.5f, -4}, 2))
+                            .gradHidden(gradHidden)
+                            .gradWeight(gradWeight);
+            print("loss of the head", step.run(Backend.cpu()).loss());
+            print("gradient", gradWeight);
+            print("operations per M*H*V", step.plan().operations());
         }
         // @end
     }

@@ -164,7 +164,7 @@ class LinearDeterminismTest extends SameBits {
         return TestBackends.natives()
                 .flatMap(
                         backend ->
-                                // By pairs, by the batch's variance, and by ranks.
+                                // Losses by pair, by the variance of the batch, and by ranks.
                                 Stream.of(new Sigmoid(), new Dbaql(), new Aot())
                                         .map(loss -> arguments(backend, loss)));
     }

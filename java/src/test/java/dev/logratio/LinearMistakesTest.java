@@ -79,7 +79,7 @@ class LinearMistakesTest {
                         call -> {}),
                 tokens(
                         "weight is F32 [611, 36], expected shape [611, 37], as hidden is F32 [4,"
-                            + " 37]",
+                                + " 37]",
                         hidden,
                         f32(VOCABULARY, 36),
                         call -> {}),

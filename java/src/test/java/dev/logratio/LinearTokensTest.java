@@ -192,7 +192,7 @@ class LinearTokensTest {
         }
     }
 
-    /** Of one sum of log-probs, entropies and log-sum-exps, by each hidden state and weight. */
+    /** Differences of one sum of log-probs, entropies and log-sum-exps. */
     @ParameterizedTest
     @MethodSource("backends")
     void gradientsAreSlopes(Backend backend) {

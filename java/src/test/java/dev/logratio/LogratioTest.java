@@ -46,5 +46,28 @@ class LogratioTest {
         assertEquals(logratio_h.LR_GUARD_CLAMP(), Guard.CLAMP.ordinal());
         assertEquals(logratio_h.LR_VARIANT_REPO(), Variant.REPO.ordinal());
         assertEquals(logratio_h.LR_VARIANT_OLD(), Variant.OLD.ordinal());
+        assertEquals(logratio_h.LR_FROZEN_NONE(), Frozen.NONE.ordinal());
+        assertEquals(logratio_h.LR_FROZEN_WEIGHT(), Frozen.WEIGHT.ordinal());
+        assertEquals(logratio_h.LR_FROZEN_HIDDEN(), Frozen.HIDDEN.ordinal());
+        assertEquals(logratio_h.LR_LINEAR_FORWARD(), LinearPlan.Method.FORWARD.ordinal());
+        assertEquals(logratio_h.LR_LINEAR_ONLINE(), LinearPlan.Method.ONLINE.ordinal());
+        assertEquals(logratio_h.LR_LINEAR_SWEEP(), LinearPlan.Method.SWEEP.ordinal());
+        assertEquals(logratio_h.LR_BUDGET_BYTES(), LinearOptions.DEFAULT.budgetBytes());
+    }
+
+    /** What makes the products is what plans name. */
+    @Test
+    void productsAreMadeByWhatTheLibraryTells() {
+        LinearTokenLogprobs call =
+                LinearTokenLogprobs.of(
+                                Tensor.zeros(DType.F32, 1, 2),
+                                Tensor.zeros(DType.F32, 3, 2),
+                                Tensor.zeros(DType.I64, 1))
+                        .logp(Tensor.zeros(DType.F32, 1));
+        call.run(TestBackends.cpu());
+        GemmInfo gemm = Logratio.gemm();
+        assertEquals(gemm.library(), call.plan().gemm());
+        assertEquals(gemm, Logratio.gemm());
+        assertEquals(gemm.library().equals("Logratio"), gemm.path().isEmpty());
     }
 }

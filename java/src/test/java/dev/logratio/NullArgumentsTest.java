@@ -50,6 +50,12 @@ class NullArgumentsTest {
                                 ::launch,
                         UnpairedStep.of(new Kto(), f32(2, 1, 3), i64(2, 1), f32(2))::run,
                         UnpairedStep.of(new Kto(), f32(2, 1, 3), i64(2, 1), f32(2))::launch,
+                        LinearTokenLogprobs.of(f32(2, 3), f32(4, 3), i64(2))::run,
+                        LinearPreferenceStep.of(new Dlrml(), f32(2, 1, 3), f32(4, 3), i64(2, 1))
+                                        .referenceFree()
+                                ::launch,
+                        LinearUnpairedStep.of(new Kto(), f32(2, 1, 3), f32(4, 3), i64(2, 1), f32(2))
+                                ::run,
                         Divergence.of(f32(2, 3), f32(2, 3))::run,
                         ScoringRule.of(f32(2, 3), i64(2))::run,
                         Feature.ofLogits(maps, maps)::run,
@@ -94,6 +100,31 @@ class NullArgumentsTest {
                                 () ->
                                         UnpairedStep.of(new Kto(), f32(2, 1, 3), i64(2, 1), f32(2))
                                                 .sequenceOptions(null)),
+                        of(
+                                "options",
+                                () ->
+                                        LinearTokenLogprobs.of(f32(2, 3), f32(4, 3), i64(2))
+                                                .linearOptions(null)),
+                        of(
+                                "options",
+                                () ->
+                                        LinearTokenLogprobs.of(f32(2, 3), f32(4, 3), i64(2))
+                                                .tokenOptions(null)),
+                        of(
+                                "options",
+                                () ->
+                                        LinearPreferenceStep.of(
+                                                        new Dlrml(),
+                                                        f32(2, 1, 3),
+                                                        f32(4, 3),
+                                                        i64(2, 1))
+                                                .linearOptions(null)),
+                        of(
+                                "loss",
+                                () ->
+                                        LinearUnpairedStep.of(
+                                                null, f32(2, 1, 3), f32(4, 3), i64(2, 1), f32(2))),
+                        of("frozen", () -> LinearOptions.DEFAULT.withFrozen(null)),
                         of("options", () -> Divergence.of(f32(2, 3), f32(2, 3)).options(null)),
                         of("p", () -> Agreement.of(null, f32(2, 3), Backend.reference())),
                         of("q", () -> Agreement.of(f32(2, 3), null, Backend.reference())),

@@ -240,6 +240,7 @@ class BackendsAgreeTest {
                                             5)
                                     .option("divergence", "l2")));
         }
+        files.addAll(linearFiles());
         return files.stream()
                 .flatMap(
                         file -> {
@@ -248,6 +249,40 @@ class BackendsAgreeTest {
                                     .filter(backend -> !backend.equals("reference"))
                                     .map(backend -> arguments(backend, name, file.get()[1]));
                         });
+    }
+
+    private static List<Arguments> linearFiles() {
+        List<Arguments> files = new ArrayList<>();
+        for (DType dtype : List.of(DType.F32, DType.BF16, DType.F16)) {
+            for (String option :
+                    List.of(
+                            "",
+                            "frozen=weight temperature=0.7",
+                            "frozen=hidden softcap=1.5",
+                            "vocab=5 budget_bytes=20")) {
+                files.add(
+                        arguments(
+                                "linear_token_logprobs " + dtype + " " + option,
+                                with(ofHeads(CaseFile.linearToken(), dtype), option)));
+                files.add(
+                        arguments(
+                                "linear_preference_step " + dtype + " " + option,
+                                with(ofHeads(CaseFile.linearStep(), dtype), option)));
+                files.add(
+                        arguments(
+                                "linear_unpaired_step " + dtype + " " + option,
+                                with(ofHeads(CaseFile.linearUnpairedStep(), dtype), option)));
+            }
+        }
+        for (String loss : Losses.ids(Loss.Paired.class)) {
+            CaseFile file = CaseFile.linearStepOfModel().option("loss", loss);
+            files.add(arguments("linear_preference_step of a model, " + loss, file));
+        }
+        return files;
+    }
+
+    private static CaseFile ofHeads(CaseFile file, DType dtype) {
+        return file.as("hidden", dtype).as("weight", dtype);
     }
 
     private static CaseFile with(CaseFile file, String options) {

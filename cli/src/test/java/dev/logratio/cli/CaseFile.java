@@ -8,6 +8,7 @@ import java.io.IOException;
 import java.io.UncheckedIOException;
 import java.lang.foreign.Arena;
 import java.nio.file.Path;
+import java.util.Arrays;
 import java.util.LinkedHashMap;
 import java.util.Map;
 import java.util.Random;
@@ -113,6 +114,40 @@ final class CaseFile {
                 .labels("cu_seqlens", new long[] {0, 3, 3, 5, 8}, 5);
     }
 
+    /** linear_token_logprobs of 4 rows of 3 numbers over 5 words, with every upstream gradient. */
+    static CaseFile linearToken() {
+        return head(of("linear_token_logprobs"), "", 4)
+                .labels("labels", new long[] {0, 4, -100, 2}, 4)
+                .random("grad_logp", DType.F32, 4)
+                .random("grad_entropy", DType.F32, 4)
+                .random("grad_lse", DType.F32, 4);
+    }
+
+    /** linear_preference_step of 2 pairs of 3 tokens with the reference's token log-probs. */
+    static CaseFile linearStep() {
+        return head(step().option("op", "linear_preference_step").without("logits"), "", 4, 3);
+    }
+
+    /** The same with a reference model in their place. */
+    static CaseFile linearStepOfModel() {
+        return head(linearStep().without("reference_token_logps"), "reference_", 4, 3);
+    }
+
+    /** linear_unpaired_step of 3 examples of 4 tokens with every input but reference_logps. */
+    static CaseFile linearUnpairedStep() {
+        return head(
+                unpairedStep().option("op", "linear_unpaired_step").without("logits"), "", 3, 4);
+    }
+
+    /** Hidden states of 3 numbers for rows, and the weight and bias of a vocabulary of 5. */
+    private static CaseFile head(CaseFile file, String prefix, long... rows) {
+        long[] hidden = Arrays.copyOf(rows, rows.length + 1);
+        hidden[rows.length] = 3;
+        return file.random(prefix + "hidden", DType.F32, hidden)
+                .random(prefix + "weight", DType.F32, 5, 3)
+                .random(prefix + "bias", DType.F32, 5);
+    }
+
     /** divergence of 3 rows with 3 of 5. */
     static CaseFile divergence() {
         return of("divergence")
@@ -176,6 +211,10 @@ final class CaseFile {
     CaseFile shaped(String name, long... shape) {
         tensors.put(name, Tensor.zeros(arena, tensors.get(name).dtype(), shape));
         return this;
+    }
+
+    boolean has(String name) {
+        return tensors.containsKey(name);
     }
 
     CaseFile without(String name) {

@@ -33,7 +33,11 @@ class MistakesTest {
                         CaseFile.pair(),
                         CaseFile.unpaired(),
                         CaseFile.step(),
-                        CaseFile.unpairedStep())) {
+                        CaseFile.unpairedStep(),
+                        CaseFile.linearToken(),
+                        CaseFile.linearStep(),
+                        CaseFile.linearStepOfModel(),
+                        CaseFile.linearUnpairedStep())) {
             Path in = file.write(folder.resolve("in.safetensors"));
             assertEquals(
                     new CommandLineRun(0, "", List.of()),

@@ -273,6 +273,17 @@ class UsageTest {
                                 + " F16; exactly one of reference_logps, reference_token_logps",
                         "  out     rewards_margin          [1]                F32; F64 from the"
                                 + " reference",
+                        "linear_token_logprobs",
+                        "  in      hidden                  [N,H] or [B,T,H]   F64, F32, BF16 or"
+                                + " F16; F64 on the reference only",
+                        "  out     grad_weight             [V,H]              dtype of weight; F64"
+                                + " from the reference; with grad_logp, grad_entropy or grad_lse",
+                        "linear_preference_step",
+                        "  in      reference_weight        [V,H]              F64, F32, BF16 or"
+                                + " F16; F64 on the reference only; optional",
+                        "  option  budget_bytes            268435456          an integer",
+                        "  option  frozen                  none               none|weight|hidden",
+                        "linear_unpaired_step",
                         "divergence",
                         "  in      q_weights               [M,V]              F64, F32, BF16 or"
                                 + " F16; finite, >= 0; exactly one of q_logits, q_weights,"
@@ -326,7 +337,8 @@ class UsageTest {
                         "Backend reference",
                         "Backend cpu",
                         "Instruction set",
-                        "Threads")) {
+                        "Threads",
+                        "Products")) {
             assertTrue(
                     run.out().lines().anyMatch(line -> line.startsWith(name + " ")),
                     name + " in " + run.out());

@@ -7,6 +7,7 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import dev.logratio.DivergenceKind;
 import dev.logratio.DivergenceOptions;
+import dev.logratio.LinearOptions;
 import dev.logratio.ScoringRuleOptions;
 import dev.logratio.SequenceOptions;
 import dev.logratio.TokenOptions;
@@ -132,6 +133,10 @@ class OptionsTest {
                     + " 1; normalisation selten selten|jnw; epsilon 0.0 a number in [0,1);"
                     + " masked_log off off|on; vocab 0 an integer; ignore_index -100 an integer",
                 text(ScoringRuleOptions.class));
+        assertEquals(
+                "budget_bytes 268435456 an integer; frozen none none|weight|hidden; accumulate off"
+                        + " off|on",
+                text(LinearOptions.class));
     }
 
     private static String text(Class<? extends Record> type) {
