@@ -90,8 +90,9 @@ __global__ void __launch_bounds__(kThreads)
 // row.
 template <class T>
 __global__ void __launch_bounds__(kThreads)
-    write_weight_rows(const float* sums, int64_t sum_rows, const LR_PARAMETER op::LogitRows gradient,
-                      int64_t begin, int64_t end, bool accumulate) {
+    write_weight_rows(const float* sums, int64_t sum_rows,
+                      const LR_PARAMETER op::LogitRows gradient, int64_t begin, int64_t end,
+                      bool accumulate) {
   for (int64_t v = begin + blockIdx.x; v < end; v += gridDim.x) {
     typename T::Element* const row = row_address<T>(gradient, v);
     for (int64_t h = threadIdx.x; h < gradient.columns; h += kThreads) {
@@ -104,8 +105,8 @@ __global__ void __launch_bounds__(kThreads)
 __global__ void __launch_bounds__(kThreads)
     write_bias(const double* sums, int64_t sum_count, const LR_PARAMETER op::TensorView gradient,
                bool accumulate) {
-  for (int64_t v = int64_t{blockIdx.x} * kThreads + threadIdx.x; v < gradient.outer * gradient.inner;
-       v += int64_t{gridDim.x} * kThreads) {
+  for (int64_t v = int64_t{blockIdx.x} * kThreads + threadIdx.x;
+       v < gradient.outer * gradient.inner; v += int64_t{gridDim.x} * kThreads) {
     const double sum = v < sum_count ? sums[v] : 0;
     write(gradient, v, accumulate ? read_double(gradient, v) + sum : sum);
   }
@@ -153,8 +154,7 @@ LinearHead::LinearHead(const Execution& execution, const op::TrainedHead& head, 
       hidden_(head.weight.columns),
       vocab_(head.vocab),
       comes_(upstream),
-      at_once_(upstream == UpstreamComes::known ||
-               (upstream == UpstreamComes::later && !trains())),
+      at_once_(upstream == UpstreamComes::known || (upstream == UpstreamComes::later && !trains())),
       block_rows_(gemm::block_rows()),
       blocks_((rows + block_rows_ - 1) / block_rows_),
       hidden_stride_(whole_vectors(hidden_)),
@@ -209,9 +209,9 @@ void LinearHead::tell_plan(std::initializer_list<const LinearHead*> others,
   lr_linear_plan& plan = *head_.plan;
   const bool forward = comes_ == UpstreamComes::never;
   plan = {};
-  plan.method = forward                                  ? LR_LINEAR_FORWARD
+  plan.method = forward                                 ? LR_LINEAR_FORWARD
                 : head_.wants_weight || head_.grad_bias ? LR_LINEAR_SWEEP
-                                                         : LR_LINEAR_ONLINE;
+                                                        : LR_LINEAR_ONLINE;
   plan.rows = rows_;
   plan.kept_rows = forward ? 0 : kept_rows();
   plan.recomputed_rows = forward ? 0 : rows_ - plan.kept_rows;
@@ -240,7 +240,8 @@ void LinearHead::start() const {
     poison(head_.grad_bias);
   }
   if (bias_ != nullptr)
-    launch(widen_bias, blocks_of(vocab_), kThreads, 0, execution_.stream, head_.bias, vocab_, bias_);
+    launch(widen_bias, blocks_of(vocab_), kThreads, 0, execution_.stream, head_.bias, vocab_,
+           bias_);
   const auto clear = [&](void* sums, int64_t bytes) {
     if (sums != nullptr)
       fill(sums, 0, static_cast<uint64_t>(bytes), execution_.stream);
@@ -316,8 +317,7 @@ void LinearHead::add_gradients(int64_t b, const double* upstream, bool first) co
     head_.weight.type == op::ElementType::bf16 ? round(BFloat16{}) : round(Float16{});
   }
   if (head_.wants_hidden) {
-    float* const products =
-        of_hidden_ + (scales() ? b * block_rows_ * hidden_stride_ : int64_t{0});
+    float* const products = of_hidden_ + (scales() ? b * block_rows_ * hidden_stride_ : int64_t{0});
     multiply({gemm::Form::nn,
               {},
               block_rows_,
@@ -346,8 +346,7 @@ void LinearHead::add_gradients(int64_t b, const double* upstream, bool first) co
   }
 }
 
-void LinearHead::write_hidden_rows(int64_t b, const float* products,
-                                   const double* upstream) const {
+void LinearHead::write_hidden_rows(int64_t b, const float* products, const double* upstream) const {
   const RowBlock rows = block(b);
   with_type(head_.grad_hidden.type, [&]<class T>(T) {
     launch(write_hidden<T>, grid_of(rows.count), kThreads, 0, execution_.stream, products,

@@ -8,12 +8,12 @@
 //              heads get a rounded copy of it; two products make of it the gradient of the hidden
 //              states and add to that of the weight
 //
-// Where the upstream comes later, after all rows' forward, and the weight has no gradient, a block's
-// backward follows its forward with an upstream of 1 and waits for the upstream as a row of H
-// numbers: 4 M H V in all. Where the weight has one, the first blocks' logits are kept as far as
+// Where the upstream comes later, after all rows' forward, and the weight has no gradient, a
+// block's backward follows its forward with an upstream of 1 and waits for the upstream as a row of
+// H numbers: 4 M H V in all. Where the weight has one, the first blocks' logits are kept as far as
 // budget_bytes go, and the last block's; the others are multiplied again, 6 to 8 M H V. Blocks have
-// gemm::block_rows() rows whatever there is to keep, and go into the weight's gradient in one order,
-// so that the budget changes no bit.
+// gemm::block_rows() rows whatever there is to keep, and go into the weight's gradient in one
+// order, so that the budget changes no bit.
 //
 // The host does not know which rows count: all of them are multiplied.
 #pragma once
@@ -90,12 +90,12 @@ class LinearHead : public RowSource {
   double* reads_;
   double* upstream_;
   float* bias_;
-  void* gathered_;       // hidden states of a block
-  float* logits_;        // of some blocks, which become their gradient
-  void* rounded_;        // the gradient of a block of logits, of the head's type
-  float* of_hidden_;     // the gradient of a block's hidden states; where it is scaled later, of all
-  float* of_weight_;     // sums; null also where they are the gradient itself
-  gemm::Matrix sums_;    // what the products add to
+  void* gathered_;     // hidden states of a block
+  float* logits_;      // of some blocks, which become their gradient
+  void* rounded_;      // the gradient of a block of logits, of the head's type
+  float* of_hidden_;   // the gradient of a block's hidden states; where it is scaled later, of all
+  float* of_weight_;   // sums; null also where they are the gradient itself
+  gemm::Matrix sums_;  // what the products add to
   double* of_bias_;
   uint64_t accumulator_bytes_ = 0;
 };

@@ -72,9 +72,11 @@ Status destroy(void* made) {
 
 // For tests: how often an algorithm was asked for, and the compute type and least alignment of the
 // last product.
-FAKE int fake_asked = 0;
-FAKE int fake_compute = 0;
-FAKE unsigned fake_alignment = 0;
+extern "C" {
+__attribute__((visibility("default"))) int fake_asked = 0;
+__attribute__((visibility("default"))) int fake_compute = 0;
+__attribute__((visibility("default"))) unsigned fake_alignment = 0;
+}
 
 #ifdef FAKE_OLD
 FAKE size_t cublasLtGetVersion() { return 110904; }

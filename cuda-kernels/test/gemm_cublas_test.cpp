@@ -106,7 +106,6 @@ struct Factors {
   Form form;
   Tensor a, b, c, bias;
   device::Execution execution{};
-  std::vector<char> workspace;
 
   static std::vector<int64_t> shape(bool turned, int64_t rows, int64_t columns) {
     return turned ? std::vector<int64_t>{columns, rows} : std::vector<int64_t>{rows, columns};
@@ -116,11 +115,11 @@ struct Factors {
         a(type, shape(form == Form::tn, kRows, kDepth), normal_values(kRows * kDepth, 1, 1)),
         b(type, shape(form == Form::nt, kDepth, kColumns), normal_values(kColumns * kDepth, 1, 2)),
         c(D::f32, {kRows, kColumns + 1}),
-        bias(D::f32, {kColumns}, normal_values(kColumns, 1, 3)),
-        workspace(gemm::workspace_bytes()) {
+        bias(D::f32, {kColumns}, normal_values(kColumns, 1, 3)) {
     c.fill(.25);
   }
   void multiply(op::ElementType type, bool accumulate, bool has_bias) {
+    static std::vector<char> workspace(gemm::workspace_bytes());
     gemm::multiply(execution, workspace.data(),
                    {form,
                     type,
