@@ -54,6 +54,14 @@ REFUSED = [
     ),
     ({"padding_free": True}, r"padding_free: expected False, .*"),
     ({"use_liger_kernel": True}, r"use_liger_kernel: expected False, .*"),
+    (
+        {"fused_budget_bytes": 1 << 20},
+        r"fused_budget_bytes: expected fused_head=True beside it, got 1048576",
+    ),
+    (
+        {"fused_head": True, "fused_budget_bytes": 0},
+        r"fused_budget_bytes: expected a number > 0, got 0",
+    ),
 ]
 
 

@@ -68,6 +68,16 @@ def test_settings_are_honoured(options: dict[str, Any], tmp_path: Path) -> None:
     assert_same(run(False, tmp_path, **options), run(True, tmp_path, **options))
 
 
+def test_budget_changes_no_figure(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    spy = Spy(monkeypatch)
+    runs = [
+        run(True, tmp_path, max_steps=3, fused_budget_bytes=budget)
+        for budget in (None, 4 * harness.VOCAB)
+    ]
+    assert spy.operations == [6.0] * 3 + [8.0] * 3
+    assert harness.history(runs[0]) == harness.history(runs[1])
+
+
 def tied(seed: int) -> nn.Module:
     torch.manual_seed(seed)
     config = harness.model(seed).config
@@ -115,13 +125,14 @@ def test_evaluation_without_logits(tmp_path: Path) -> None:
 
 
 class Spy:
-    """Records the dtypes that the head is multiplied in, and upstreams."""
+    """Records the dtypes that the head is multiplied in, the plans, and upstreams."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.dtypes: list[tuple[torch.dtype, torch.dtype]] = []
         self.expected: list[float] = []
         self.upstream: list[float] = []
         self.methods: list[float] = []
+        self.operations: list[float] = []
         monkeypatch.setattr(_trainer, "linear_preference_step", self.step)
 
     def step(self, hidden: torch.Tensor, weight: torch.Tensor, **named: Any) -> Any:
@@ -129,6 +140,7 @@ class Spy:
         self.expected.append(named["grad_loss"])
         step = linear_preference_step(hidden, weight, **named)
         self.methods.append(step.plan["method"].item())
+        self.operations.append(step.plan["operations"].item())
         step.loss.register_hook(lambda gradient: self.upstream.append(gradient.item()))
         return step
 

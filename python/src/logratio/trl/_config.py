@@ -13,6 +13,7 @@ from trl import DPOConfig
 from .._abi import LossKind
 from .._errors import InvalidArgumentError
 from .._losses import LossDescription, losses
+from .._options import positive
 from ..torch import pair_loss
 
 #: Options of losses that DPOConfig lacks; None leaves the loss its own default.
@@ -64,6 +65,8 @@ class LogratioDPOConfig(DPOConfig):
         nll: of ``cpo`` and ``orpo``: pair or token.
         detach: of ``kto_pair``: off or on.
         fused_head: makes the loss of the hidden states and the head's weight, without logits.
+        fused_budget_bytes: memory for logits that are kept for their gradient, and not multiplied
+            again; at least 4 bytes per column. By default 256 MiB. It changes no figure.
 
     Raises:
         ValueError: for a loss that is not a paired one, for an option that none of the losses has,
@@ -84,6 +87,10 @@ class LogratioDPOConfig(DPOConfig):
     fused_head: bool = field(
         default=False,
         metadata={"help": "Whether the loss is made of hidden states, without logits."},
+    )
+    fused_budget_bytes: int | None = field(
+        default=None,
+        metadata={"help": "Memory for logits that fused_head keeps. Default: 256 MiB."},
     )
 
     def __post_init__(self) -> None:
@@ -110,6 +117,11 @@ def check(args: DPOConfig) -> None:
             )
     if args.ld_alpha is not None and not 0 <= args.ld_alpha <= 1:
         raise InvalidArgumentError(f"ld_alpha: expected a number in [0,1], got {args.ld_alpha}")
+    budget = getattr(args, "fused_budget_bytes", None)
+    if positive("fused_budget_bytes", budget) and not getattr(args, "fused_head", False):
+        raise InvalidArgumentError(
+            f"fused_budget_bytes: expected fused_head=True beside it, got {budget}"
+        )
     if args.use_liger_kernel:
         raise InvalidArgumentError(
             "use_liger_kernel: expected False, for the loss would be Liger's and not this one"

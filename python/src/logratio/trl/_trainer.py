@@ -148,7 +148,9 @@ class LogratioDPOTrainer(DPOTrainer):
             )
         head = self._head(model)
         outputs, hidden = head.states(model, model_inputs)
-        options |= head.operands(hidden, self._autocast_dtype) | {"softcap": head.softcap}
+        options |= head.operands(hidden, self._autocast_dtype)
+        budget = getattr(self.args, "fused_budget_bytes", None)
+        options |= {"softcap": head.softcap, "budget_bytes": budget}
         return outputs, linear_preference_step(labels=labels, loss=losses, **options)
 
     @property
