@@ -945,11 +945,14 @@ typedef struct lr_gemm_info {
 } lr_gemm_info;
 /*
  * The products on the CPU. The first call, of this or of an operation, opens the library that the
- * environment variable LOGRATIO_BLAS names (a path, or "own"), else the one that lr_gemm_offer
- * offered, else libdnnl or libopenblas from the loader's path; where there is none, the library's
- * own products stand in. A library of another name or kind, or one whose bits depend on the
- * place of a row in a product, is LR_UNAVAILABLE where LOGRATIO_BLAS names it, and is passed over
- * otherwise. Each of lr_threads() threads makes products of its own, on one thread.
+ * environment variable LOGRATIO_BLAS names (an absolute path, a name for the loader, or "own"),
+ * else the one that lr_gemm_offer offered, else libdnnl or libopenblas from the loader's path;
+ * where there is none, the library's own products stand in. oneDNN on OpenMP or one thread will do,
+ * and any library with cblas_sgemm and integers of 32 bits, if its products are right, steady and
+ * the same for a row wherever in a block it stands: what does not is LR_UNAVAILABLE where
+ * LOGRATIO_BLAS names it, and is passed over otherwise. Each of lr_threads() threads makes products
+ * of its own, on one thread: while one runs, an OpenBLAS on threads of its own, whose number the
+ * process shares, has one for all.
  */
 LR_API lr_status lr_gemm(lr_gemm_info* info);
 /* Names a library for lr_gemm to try first, unless one is open already; the path is absolute. */
