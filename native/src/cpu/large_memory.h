@@ -1,28 +1,25 @@
-// Memory of many megabytes for the length of a call, on huge pages where the system has them: the
-// first touch of a page costs as much as many products, and there are 512 times fewer of these.
+// Memory of many megabytes for the length of a call, on huge pages where the system has them. The
+// first touch of memory costs as much as many products, so that what a call gives back stays mapped
+// for the next one; the system may take its pages whenever it lacks some.
 #pragma once
 
 #include <cstddef>
-#include <cstdint>
 
 namespace logratio::cpu {
 
 class LargeMemory {
  public:
   LargeMemory() = default;
-  // Zeros, in pages that are not there before they are touched. Throws bad_alloc.
+  // Uninitialised. Throws bad_alloc.
   explicit LargeMemory(size_t bytes);
-  LargeMemory(LargeMemory&& other) noexcept : memory_(other.memory_), bytes_(other.bytes_) {
-    other.memory_ = nullptr;
-  }
   LargeMemory& operator=(LargeMemory&& other) noexcept;
   ~LargeMemory();
 
   float* floats() const { return static_cast<float*>(memory_); }
 
  private:
+  void* mapping_ = nullptr;
   void* memory_ = nullptr;
-  size_t bytes_ = 0;
 };
 
 }  // namespace logratio::cpu

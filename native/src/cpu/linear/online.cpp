@@ -22,7 +22,7 @@ void Online::forward(int64_t first, int64_t last, math::RowFigures* figures) {
   const auto rows = static_cast<size_t>(tiles_.block_rows());
   const int64_t floats = tiles_.block_rows() * tiles_.size();
   for (int64_t block = first; block < last; ++block) {
-    blocks_[block] = {LargeMemory(static_cast<size_t>(floats) * sizeof(float)),
+    blocks_[block] = {std::vector<float>(static_cast<size_t>(floats)),
                       std::vector<double>(rows, -math::kInfinity), std::vector<double>(rows),
                       std::vector<float>(rows)};
     bytes_ += floats * int64_t{sizeof(float)};
@@ -82,7 +82,7 @@ void Online::take_window(int64_t block, int64_t window, const TileSpace& space,
     if (pivot != b.pivots[r] && b.pivots[r] != -math::kInfinity) {
       const double factor = std::exp((b.pivots[r] - pivot) / transform_.temperature);
       b.squares[r] *= factor * factor;
-      float* const sums = b.sums.floats() + r * size;
+      float* const sums = b.sums.data() + r * size;
       for (int64_t k = 0; k < size; ++k)
         sums[k] *= static_cast<float>(factor);
     }
@@ -100,7 +100,7 @@ void Online::take_window(int64_t block, int64_t window, const TileSpace& space,
     b.squares[r] += totals[r].squares;
   tiles_.products().multiply(tiles_.type(), {GemmForm::nn, rows, size, columns},
                              tiles_.factor(window, space.logits, space), weight, true,
-                             {b.sums.floats(), size});
+                             {b.sums.data(), size});
 }
 
 void Online::backward(int64_t first, int64_t last, const RowUpstream* upstream,
@@ -110,7 +110,7 @@ void Online::backward(int64_t first, int64_t last, const RowUpstream* upstream,
     const int64_t block = first + task;
     Scratch scratch;
     float* const weight_row = scratch.array<float>(size);
-    float* const sums = blocks_[block].sums.floats();
+    float* const sums = blocks_[block].sums.data();
     for (int64_t r = 0; r < tiles_.rows(block); ++r)
       finish_row(block, r, upstream[task * rows + r], head, weight_row, sums + r * size, totals);
     store_gradient(tiles_, head.grad_hidden, block, sums);

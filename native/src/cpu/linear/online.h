@@ -10,7 +10,6 @@
 #include <cstdint>
 #include <vector>
 
-#include "cpu/large_memory.h"
 #include "cpu/linear/sweep.h"
 
 namespace logratio::cpu {
@@ -38,7 +37,7 @@ class Online {
 
  private:
   struct Block {
-    LargeMemory sums;            // [block_rows, H]
+    std::vector<float> sums;     // [block_rows, H]
     std::vector<double> pivots;     // of the rows; -inf while nothing else was seen
     std::vector<double> squares;    // of the logits' gradients, the labels aside
     std::vector<float> labels;      // raw logits
