@@ -256,8 +256,8 @@ TEST_P(FoundLibrary, EveryForm) {
 
 // Rows of a block in another order have the bits that they had.
 TEST_P(FoundLibrary, RowsDoNotDependOnTheirPlace) {
-  const int64_t rows = gemm->block_rows(ElementType::f32);
   for (const ElementType type : types) {
+    const int64_t rows = gemm->block_rows(type);
     for (const GemmForm form : {GemmForm::nt, GemmForm::nn}) {
       for (const int64_t columns : {512, 200, 37}) {
         for (const int64_t depth : {37, 200, 512}) {
@@ -282,7 +282,8 @@ TEST_P(FoundLibrary, RowsDoNotDependOnTheirPlace) {
 }
 
 TEST_P(FoundLibrary, InThreadsAndAChild) {
-  const Product product(ElementType::f32, {GemmForm::nt, gemm->block_rows(ElementType::f32), 512, 200}, 9);
+  const Product product(ElementType::f32,
+                        {GemmForm::nt, gemm->block_rows(ElementType::f32), 512, 200}, 9);
   const std::vector<float> expected = product.result(*gemm, false);
   std::vector<std::vector<float>> results(4);
   std::vector<std::thread> callers;

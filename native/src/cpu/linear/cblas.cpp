@@ -1,6 +1,7 @@
 // Libraries with the C interface of BLAS whose integers have 32 bits: OpenBLAS, MKL, BLIS and
 // others.
 #include <algorithm>
+#include <climits>
 #include <cstring>
 
 #include "cpu/linear/gemms.h"
@@ -67,8 +68,10 @@ class Cblas final : public Gemm {
   int64_t block_rows(op::ElementType) const override { return 512; }
   bool takes_bfloat16() const override { return false; }
 
-  void multiply(op::ElementType, const GemmShape& shape, const Matrix& a, const Matrix& b,
+  void multiply(op::ElementType type, const GemmShape& shape, const Matrix& a, const Matrix& b,
                 bool accumulate, const Matrix& c) const override {
+    if (std::max({a.stride, b.stride, c.stride}) > INT_MAX)
+      return own_gemm().multiply(type, shape, a, b, accumulate, c);
     const auto number = [](int64_t value) { return static_cast<int>(value); };
     one_thread_.run([&] {
       function_(kRowMajor, shape.form == GemmForm::tn ? kTransposed : kPlain,

@@ -5,7 +5,7 @@
 
 namespace logratio::cpu {
 
-// A row-major matrix whose rows start `stride` elements apart.
+// A row-major matrix whose rows start `stride` elements apart, at least as many as a row has.
 struct Matrix {
   void* data;
   int64_t stride;
