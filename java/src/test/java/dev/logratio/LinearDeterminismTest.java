@@ -200,7 +200,10 @@ class LinearDeterminismTest extends SameBits {
                 StepMetrics metrics = step.run(backend);
                 LinearPlan plan = step.plan();
                 assertEquals(plan.rows(), plan.keptRows() + plan.recomputedRows());
-                assertTrue(plan.keptBytes() <= budget, plan::toString);
+                long block = 4L * (VOCABULARY + 63) * plan.blockRows(); // of aligned rows
+                // A device holds a block's logits, whatever the budget.
+                long most = TestBackends.isSlow(backend) ? Math.max(budget, block) : budget;
+                assertTrue(plan.keptBytes() <= most, plan::toString);
                 recomputes |= plan.recomputedRows() > 0;
                 byte[][] outputs = bytes(out);
                 first = first == null ? outputs : first;
@@ -210,7 +213,9 @@ class LinearDeterminismTest extends SameBits {
                     assertArrayEquals(first[i], outputs[i], loss + ", output " + i);
                 }
             }
-            assertTrue(recomputes, "the least budget holds one row alone");
+            assertTrue(
+                    recomputes || TestBackends.isSlow(backend),
+                    "the least budget holds one row alone");
         }
     }
 

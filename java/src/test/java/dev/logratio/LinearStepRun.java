@@ -184,11 +184,11 @@ record LinearStepRun(
         Expect.asPromised(what + " rejected", DType.F32, expected.rejectedRewards, rejectedRewards);
         Expect.asPromised(what + " metrics", DType.F32, numbers(expected), numbers(this));
         if (frozen != Frozen.HIDDEN) {
-            Expect.asPromised(what + " hidden", dtype, expected.gradients.hidden(), ofHidden());
+            LinearTwin.expect(what + " hidden", dtype, expected.gradients.hidden(), ofHidden());
         }
         if (frozen != Frozen.WEIGHT) {
-            Expect.asPromised(what + " weight", dtype, expected.gradients.weight(), ofWeight());
-            Expect.asPromised(what + " bias", dtype, expected.gradients.bias(), ofBias());
+            LinearTwin.expect(what + " weight", dtype, expected.gradients.weight(), ofWeight());
+            LinearTwin.expect(what + " bias", dtype, expected.gradients.bias(), ofBias());
         }
     }
 

@@ -181,14 +181,14 @@ class LinearTokensTest {
         assertArrayEquals(expected[5].toLongs(), actual[5].toLongs(), what);
         LinearTwin.Gradients gradients = twinGradients(rows, logits, expected, upstreams, options);
         if (frozen != Frozen.HIDDEN) {
-            Expect.asPromised(what, dtype, gradients.hidden(), gradHidden.toDoubles());
+            LinearTwin.expect(what, dtype, gradients.hidden(), gradHidden.toDoubles());
             for (double value : gradHidden.reshape(ROWS, SIZE).select(0, IGNORED).toDoubles()) {
                 assertEquals(0, value, "an ignored row");
             }
         }
         if (frozen != Frozen.WEIGHT) {
-            Expect.asPromised(what, dtype, gradients.weight(), gradWeight.toDoubles());
-            Expect.asPromised(what, dtype, gradients.bias(), gradBias.toDoubles());
+            LinearTwin.expect(what, dtype, gradients.weight(), gradWeight.toDoubles());
+            LinearTwin.expect(what, dtype, gradients.bias(), gradBias.toDoubles());
         }
     }
 
@@ -211,12 +211,12 @@ class LinearTokensTest {
             double[] w = rows.weight.toDoubles();
             ToDoubleFunction<double[]> ofHidden = at -> value(rows, at, w);
             ToDoubleFunction<double[]> ofWeight = at -> value(rows, x, at);
-            Expect.asPromised(
+            LinearTwin.expect(
                     "hidden",
                     DType.F32,
                     FiniteDifference.gradient(ofHidden, x, 1e-3),
                     gradHidden.toDoubles());
-            Expect.asPromised(
+            LinearTwin.expect(
                     "weight",
                     DType.F32,
                     FiniteDifference.gradient(ofWeight, w, 1e-3),

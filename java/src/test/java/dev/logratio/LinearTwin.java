@@ -14,6 +14,20 @@ record LinearTwin(Tensor hidden, Tensor weight, Tensor bias) {
     /** Gradients as numbers in row-major order. */
     record Gradients(double[] hidden, double[] weight, double[] bias) {}
 
+    /**
+     * Compares a gradient of hidden states of a dtype or their head. It is a sum of products, whose
+     * terms cancel: made of float32, it is good to 1e-5 of the largest. Gradients of logits may be
+     * rounded to BF16 or F16 on their way to it, by 2^-9 or 2^-12 each.
+     */
+    static void expect(String what, DType dtype, double[] expected, double[] actual) {
+        switch (dtype) {
+            case F32 -> Expect.near(what, expected, actual, 2e-5, 1e-5);
+            case BF16 -> Expect.near(what, expected, actual, 0x1p-7, 5e-3);
+            case F16 -> Expect.near(what, expected, actual, 0x1p-10, 2e-3);
+            default -> throw new AssertionError(dtype);
+        }
+    }
+
     private int size() {
         return (int) weight.size(1);
     }

@@ -40,6 +40,7 @@ class GemmLibraryTest {
     private List<String> run() throws Exception {
         return lines(
                 jvm.start(
+                        "--enable-native-access=ALL-UNNAMED",
                         "-cp",
                         LoadingJvm.classPath() + File.pathSeparator + jars,
                         GemmLibraryProgram.class.getName()));
