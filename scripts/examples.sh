@@ -35,7 +35,7 @@ run_java_example() {
 run_python_examples() {
   local python=$state/python/bin/python program
   "$python" -c 'import numpy, torch' 2>/dev/null || return 0
-  for program in first_step numpy_parity plain_pytorch trl_dpo; do
+  for program in first_step hidden_states numpy_parity plain_pytorch trl_dpo; do
     if [ $program = trl_dpo ] && ! "$python" -c 'import trl' 2>/dev/null; then
       continue
     fi

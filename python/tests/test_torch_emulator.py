@@ -7,7 +7,7 @@ be on its device. It is found by ``LOGRATIO_EMULATOR``, the path of its library.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 import pytest
@@ -16,7 +16,15 @@ from test_torch_upstream import LABELS, STEPS, Step, leaf
 from torch_oracle import close, double, entropies, token_logps
 
 from logratio._abi import DLDevice, DLDeviceType
-from logratio.torch import _arrays, entropy_from_logits, pair_loss, selective_log_softmax
+from logratio.torch import (
+    _arrays,
+    entropy_from_logits,
+    linear_preference_step,
+    linear_token_logprobs,
+    linear_unpaired_step,
+    pair_loss,
+    selective_log_softmax,
+)
 
 pytestmark = pytest.mark.skipif(
     "LOGRATIO_EMULATOR" not in os.environ, reason="LOGRATIO_EMULATOR names no emulator"
@@ -90,3 +98,46 @@ def test_pairs() -> None:
     close(loss, -torch.nn.functional.logsigmoid(torch.tensor([0.3, 0.3])))
     close(chosen.grad, torch.full((2,), -0.3 * torch.sigmoid(torch.tensor(-0.3)).item()))
     close(beta.grad, -2 * torch.sigmoid(torch.tensor(-0.3)))
+
+
+def head(is_trained: bool) -> list[torch.Tensor]:
+    """Hidden states, weight and bias of a head of 40 columns."""
+    generator = torch.Generator().manual_seed(9)
+    shapes = ((4, 3, 16), (40, 16), (40,))
+    tensors = [torch.randn(*shape, generator=generator) for shape in shapes]
+    return [x.requires_grad_(is_trained or i == 0) for i, x in enumerate(tensors)]
+
+
+def linear_pairs(hidden: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor) -> torch.Tensor:
+    reference = {"reference_hidden": hidden.detach() / 2, "reference_weight": weight.detach()}
+    step = linear_preference_step(hidden, weight, LABELS, "sigmoid", bias=bias, **reference)
+    return step.loss
+
+
+def linear_examples(hidden: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor) -> torch.Tensor:
+    chosen = torch.tensor([True, False, True, False])
+    reference = torch.full((4,), -11.0)
+    return linear_unpaired_step(
+        hidden, weight, LABELS, chosen, "kto", bias=bias, reference_logps=reference
+    ).loss
+
+
+def linear_tokens(hidden: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor) -> torch.Tensor:
+    return linear_token_logprobs(hidden, weight, LABELS, bias=bias).square().sum()
+
+
+@pytest.mark.parametrize("function", [linear_pairs, linear_examples, linear_tokens])
+@pytest.mark.parametrize("is_trained", [False, True])
+def test_linear_operations(function: Callable[..., torch.Tensor], is_trained: bool) -> None:
+    on_cpu = head(is_trained)
+    expected = function(*on_cpu)
+    expected.backward()
+    with emulator():
+        tensors = head(is_trained)
+        loss = function(*tensors)
+        loss.backward()
+    close(loss, expected)
+    for tensor, other in zip(tensors, on_cpu):
+        assert tensor.requires_grad == (tensor.grad is not None)
+        if tensor.grad is not None:
+            close(tensor.grad, other.grad, 5e-6)
