@@ -127,7 +127,8 @@ class Step : public RowUser {
         void take(int64_t, int64_t) override {}
         void hand_back(int64_t, int64_t, math::RowUpstream*) override {}
       } nobody;
-      source->run(list_, false, figures.data(), nobody);
+      // By the same loops as the policy, so that the same model has rewards of exactly 0.
+      source->run(list_, wants_everything(), figures.data(), nobody);
       for (size_t k = 0; k < figures.size(); ++k)
         of_tokens[list_.rows[k]] = figures[k].norm.logp;
     } else if (call_.reference_token_logps) {

@@ -41,6 +41,11 @@ struct TokenForward {
 struct GradientTotals {
   double squares;     // of the gradient before it is rounded to its type
   int64_t nonfinite;  // values of the stored gradient that are inf or NaN
+
+  [[gnu::always_inline]] inline void add(const GradientTotals& other) {
+    squares += other.squares;
+    nonfinite += other.nonfinite;
+  }
 };
 
 // The gradients of the columns that K labels per row name, which replace those of the rows' own

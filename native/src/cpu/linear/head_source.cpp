@@ -58,10 +58,8 @@ class Run {
       weight_gradient_.finish();
     tell_plan();
     GradientTotals sum{0, 0};
-    for (const GradientTotals& row : totals_) {
-      sum.squares += row.squares;
-      sum.nonfinite += row.nonfinite;
-    }
+    for (const GradientTotals& row : totals_)
+      sum.add(row);
     return sum;
   }
 
@@ -87,7 +85,8 @@ class Run {
           static_cast<double>(kept_.count(block)) / static_cast<double>(tiles_.windows());
       kept_rows_ += share * static_cast<double>(tiles_.rows(block));
     }
-    sweep_.backward(first, last, upstream.data(), head_, weight_gradient_, totals);
+    hidden_sums_ = std::max(hidden_sums_, sweep_.backward(first, last, upstream.data(), head_,
+                                                         weight_gradient_, totals));
   }
 
   void tell_plan() const {
@@ -109,8 +108,8 @@ class Run {
       plan.operations += 2 * (rows - kept_rows_) / rows;
     plan.kept_bytes =
         static_cast<uint64_t>(plan_.kept_tiles * tiles_.block_rows() * kWindow) * sizeof(float);
-    plan.accumulator_bytes = static_cast<uint64_t>(weight_gradient_.accumulator_bytes()) +
-                             static_cast<uint64_t>(online_.most_bytes());
+    plan.accumulator_bytes = static_cast<uint64_t>(weight_gradient_.accumulator_bytes() + hidden_sums_ +
+                                                   online_.most_bytes());
     plan.scratch_bytes = static_cast<uint64_t>(thread_count() * tiles_.space_bytes());
     std::snprintf(plan.gemm, sizeof plan.gemm, "%s", tiles_.products().name().c_str());
   }
@@ -125,6 +124,7 @@ class Run {
   WeightGradient weight_gradient_;
   std::vector<GradientTotals> totals_;
   double kept_rows_ = 0;
+  int64_t hidden_sums_ = 0;  // bytes, at most
 };
 
 }  // namespace

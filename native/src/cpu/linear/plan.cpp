@@ -16,7 +16,9 @@ HeadPlan plan_head(const op::TrainedHead& head, const Tiles& tiles, bool is_onli
   const int64_t spaces = threads * tiles.space_bytes();
   const int64_t budget = static_cast<int64_t>(std::min<uint64_t>(head.budget_bytes, INT64_MAX));
   const int64_t kept = std::clamp<int64_t>((budget - spaces) / tile, 0, blocks * tiles.windows());
-  return {LR_LINEAR_SWEEP, kept, std::max(threads, kept / tiles.windows())};
+  // Enough for all threads, which have a segment of a block each.
+  const int64_t busy = (threads + tiles.segments() - 1) / tiles.segments();
+  return {LR_LINEAR_SWEEP, kept, std::max(busy, kept / tiles.windows())};
 }
 
 }  // namespace logratio::cpu

@@ -17,8 +17,6 @@ namespace logratio::cpu {
 void add_window(const Tiles& tiles, int64_t block, int64_t window, bool everything,
                 const op::RowTransform& transform, float* tile, math::RowPart* parts);
 
-inline constexpr int64_t kWindowsPerSegment = 64;
-
 class Sweep {
  public:
   // kept: null where no gradient is wanted.
@@ -34,8 +32,8 @@ class Sweep {
   void forward(int64_t first, int64_t last, math::RowFigures* figures) const;
 
   // The gradients of blocks whose rows have their upstream, one per row of each block. `totals`
-  // receives those of the list's entries.
-  void backward(int64_t first, int64_t last, const math::RowUpstream* upstream,
+  // receives those of the list's entries. Returns the bytes of the sums that it held meanwhile.
+  int64_t backward(int64_t first, int64_t last, const math::RowUpstream* upstream,
                 const op::TrainedHead& head, WeightGradient& weight_gradient,
                 GradientTotals* totals) const;
 

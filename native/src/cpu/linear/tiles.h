@@ -15,7 +15,8 @@
 
 namespace logratio::cpu {
 
-inline constexpr int64_t kWindow = 512;
+inline constexpr int64_t kWindow = 512;            // columns
+inline constexpr int64_t kWindowsPerSegment = 64;  // which are summed by themselves
 
 // The memory of a thread.
 struct TileSpace {
@@ -33,6 +34,7 @@ class Tiles {
   int64_t block_rows() const { return block_rows_; }
   int64_t blocks() const { return (list_.size() + block_rows_ - 1) / block_rows_; }
   int64_t windows() const { return (vocab_ + kWindow - 1) / kWindow; }
+  int64_t segments() const { return (windows() + kWindowsPerSegment - 1) / kWindowsPerSegment; }
   int64_t size() const { return head_.hidden.columns; }  // H
   int64_t vocab() const { return vocab_; }
   // Entries of the list: first(b) .. first(b) + rows(b) - 1 are the block's.
