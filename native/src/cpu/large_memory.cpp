@@ -14,8 +14,8 @@ struct Mapping {
   size_t bytes;
 };
 
-// The last two mappings that calls gave back: logits that were kept, and sums of a gradient. Without
-// a lock, which a child of fork() might find taken.
+// The last two mappings that calls gave back: logits that were kept, and sums of a gradient.
+// Without a lock, which a child of fork() might find taken.
 std::atomic<Mapping*> idle[2];
 
 void unmap(Mapping* mapping) {

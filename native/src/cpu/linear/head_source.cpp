@@ -86,7 +86,7 @@ class Run {
       kept_rows_ += share * static_cast<double>(tiles_.rows(block));
     }
     hidden_sums_ = std::max(hidden_sums_, sweep_.backward(first, last, upstream.data(), head_,
-                                                         weight_gradient_, totals));
+                                                          weight_gradient_, totals));
   }
 
   void tell_plan() const {
@@ -108,8 +108,8 @@ class Run {
       plan.operations += 2 * (rows - kept_rows_) / rows;
     plan.kept_bytes =
         static_cast<uint64_t>(plan_.kept_tiles * tiles_.block_rows() * kWindow) * sizeof(float);
-    plan.accumulator_bytes = static_cast<uint64_t>(weight_gradient_.accumulator_bytes() + hidden_sums_ +
-                                                   online_.most_bytes());
+    plan.accumulator_bytes = static_cast<uint64_t>(weight_gradient_.accumulator_bytes() +
+                                                   hidden_sums_ + online_.most_bytes());
     plan.scratch_bytes = static_cast<uint64_t>(thread_count() * tiles_.space_bytes());
     std::snprintf(plan.gemm, sizeof plan.gemm, "%s", tiles_.products().name().c_str());
   }

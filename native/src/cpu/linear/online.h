@@ -37,10 +37,10 @@ class Online {
 
  private:
   struct Block {
-    std::vector<float> sums;     // [block_rows, H]
-    std::vector<double> pivots;     // of the rows; -inf while nothing else was seen
-    std::vector<double> squares;    // of the logits' gradients, the labels aside
-    std::vector<float> labels;      // raw logits
+    std::vector<float> sums;      // [block_rows, H]
+    std::vector<double> pivots;   // of the rows; -inf while nothing else was seen
+    std::vector<double> squares;  // of the logits' gradients, the labels aside
+    std::vector<float> labels;    // raw logits
   };
 
   void sum_block(int64_t block, const TileSpace& space, math::RowFigures* figures);

@@ -34,8 +34,8 @@ class Sweep {
   // The gradients of blocks whose rows have their upstream, one per row of each block. `totals`
   // receives those of the list's entries. Returns the bytes of the sums that it held meanwhile.
   int64_t backward(int64_t first, int64_t last, const math::RowUpstream* upstream,
-                const op::TrainedHead& head, WeightGradient& weight_gradient,
-                GradientTotals* totals) const;
+                   const op::TrainedHead& head, WeightGradient& weight_gradient,
+                   GradientTotals* totals) const;
 
  private:
   const Tiles& tiles_;

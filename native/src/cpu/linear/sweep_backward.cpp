@@ -1,7 +1,7 @@
 // The backward of blocks. A task is a segment of windows of a block: its part of the hidden states'
-// gradient is added to those of the segments before it, and each of its windows adds to the weight's
-// gradient after the same window of the block before. So both are summed in one order whoever does
-// it, and a task waits only for tasks that were begun before it.
+// gradient is added to those of the segments before it, and each of its windows adds to the
+// weight's gradient after the same window of the block before. So both are summed in one order
+// whoever does it, and a task waits only for tasks that were begun before it.
 #include "cpu/linear/sweep.h"
 
 #include <algorithm>
@@ -28,9 +28,7 @@ class Progress {
     while (done_[task].load(std::memory_order_acquire) < steps)
       std::this_thread::yield();
   }
-  void tell(int64_t task, int64_t steps) {
-    done_[task].store(steps, std::memory_order_release);
-  }
+  void tell(int64_t task, int64_t steps) { done_[task].store(steps, std::memory_order_release); }
 
  private:
   std::unique_ptr<std::atomic<int64_t>[]> done_;

@@ -30,14 +30,16 @@ Tiles::Tiles(const op::Head& head, int64_t vocab, const RowList& list)
 
 int64_t Tiles::space_bytes() const {
   const int64_t element = op::bytes_of(type_);
-  return block_rows_ * size() * (element + kFloat) + (copies_weight() ? kWindow * size() * element : 0) +
+  return block_rows_ * size() * (element + kFloat) +
+         (copies_weight() ? kWindow * size() * element : 0) +
          block_rows_ * kWindow * (kFloat + (narrows() ? element : 0));
 }
 
 TileSpace Tiles::make_space(Scratch& scratch) const {
   return {scratch.take(static_cast<size_t>(block_rows_ * size() * op::bytes_of(type_))),
-          copies_weight() ? scratch.take(static_cast<size_t>(kWindow * size() * op::bytes_of(type_)))
-                          : nullptr,
+          copies_weight()
+              ? scratch.take(static_cast<size_t>(kWindow * size() * op::bytes_of(type_)))
+              : nullptr,
           scratch.array<float>(block_rows_ * kWindow),
           narrows() ? scratch.take(static_cast<size_t>(block_rows_ * kWindow * op::bytes_of(type_)))
                     : nullptr,

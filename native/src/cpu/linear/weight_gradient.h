@@ -40,7 +40,7 @@ class WeightGradient {
   const Tiles& tiles_;
   int64_t accumulator_bytes_ = 0;
   LargeMemory accumulator_;  // [vocab, H], where the gradient is narrower
-  std::vector<float> bias_;               // [vocab]
+  std::vector<float> bias_;  // [vocab]
 };
 
 }  // namespace logratio::cpu
