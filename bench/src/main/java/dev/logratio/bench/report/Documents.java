@@ -44,6 +44,11 @@ public final class Documents {
             documents.add(pages.getKey(), pages.getValue());
             page = replaced(page, "pages", pages.getValue().machine(), pages.getValue().table());
         }
+        if (results.linear().isPresent()) {
+            var linear = results.linear().get();
+            documents.add(linear.getKey(), linear.getValue());
+            page = replaced(page, "linear", linear.getValue().machine(), linear.getValue().table());
+        }
         if (results.sweep().isPresent()) {
             var sweep = results.sweep().get();
             documents.add(sweep.getKey(), sweep.getValue());

@@ -18,11 +18,13 @@ import java.util.stream.Stream;
  * @param loops those of the cases, one for each instruction set, the widest first
  * @param sweep those of {@code --sweep}, if there are any
  * @param pages those of {@code --pages}, if there are any
+ * @param linear those of {@code --linear}, if there are any
  */
 record Results(
         Map<Path, Report> loops,
         Optional<Map.Entry<Path, SweepReport>> sweep,
-        Optional<Map.Entry<Path, PagesReport>> pages) {
+        Optional<Map.Entry<Path, PagesReport>> pages,
+        Optional<Map.Entry<Path, LinearReport>> linear) {
     /**
      * Reads the files of a folder. Their content tells what they are.
      *
@@ -40,6 +42,7 @@ record Results(
         Map<Path, Report> reports = new LinkedHashMap<>();
         Path sweep = null;
         Path pages = null;
+        Path linear = null;
         // A name begins with the date, so the last of a kind is the newest.
         for (Path file : files) {
             JsonNode tree = Json.tree(file);
@@ -51,6 +54,8 @@ record Results(
                 sweep = file;
             } else if (tree.has("hugeShare")) {
                 pages = file;
+            } else if (tree.has("gemm")) {
+                linear = file;
             }
         }
         if (loops.isEmpty()) {
@@ -62,11 +67,15 @@ record Results(
                 .forEach(each -> newest.put(each.getValue(), reports.get(each.getValue())));
         return new Results(
                 newest,
-                sweep == null
-                        ? Optional.empty()
-                        : Optional.of(Map.entry(sweep, Json.read(sweep, SweepReport.class))),
-                pages == null
-                        ? Optional.empty()
-                        : Optional.of(Map.entry(pages, Json.read(pages, PagesReport.class))));
+                read(sweep, SweepReport.class),
+                read(pages, PagesReport.class),
+                read(linear, LinearReport.class));
+    }
+
+    private static <T extends Outcome> Optional<Map.Entry<Path, T>> read(Path file, Class<T> type)
+            throws IOException {
+        return file == null
+                ? Optional.empty()
+                : Optional.of(Map.entry(file, Json.read(file, type)));
     }
 }

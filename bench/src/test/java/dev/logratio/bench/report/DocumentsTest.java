@@ -45,6 +45,8 @@ class DocumentsTest {
         Files.writeString(
                 folder.resolve("docs/performance.md"),
                 """
+                <!-- linear:begin -->
+                <!-- linear:end -->
                 <!-- pages:begin -->
                 old
                 <!-- pages:end -->
@@ -75,6 +77,18 @@ class DocumentsTest {
                         "f32 1 x 1",
                         1,
                         List.of(new PagesReport.Row("forward", 0.2, 0.1, 2, null, null))));
+        results(
+                "2026-01-15-cpu-avx512-linear.json",
+                new LinearReport(
+                        Examples.MACHINE,
+                        "oneDNN 1.2.3",
+                        4,
+                        256,
+                        1024,
+                        32000,
+                        List.of(
+                                new LinearReport.Row(
+                                        "F32", "weight frozen", 2, 1.05, 0.4, 0.66, 4.0, 7.0))));
         List<Path> written = Documents.of(folder).write();
         String readme = Files.readString(folder.resolve("README.md"));
         assertTrue(readme.startsWith("before\n<!-- bench:begin -->\nCPU, 2 threads"), readme);
@@ -84,6 +98,10 @@ class DocumentsTest {
         assertTrue(readme.contains("![roofline](bench/results/2026-01-15-cpu-avx512.png)"), readme);
         String page = Files.readString(folder.resolve("docs/performance.md"));
         assertTrue(page.contains("| forward | 200.00 ms | 100.00 ms | 2.00 | - | - |"), page);
+        assertTrue(
+                page.contains(
+                        "| F32, weight frozen | 2000.00 ms | 1.05 | 0.40 | 0.66 | 4.00 | 7 |"),
+                page);
         assertTrue(written.contains(Path.of("bench/results/2026-02-01-cpu-avx2.md")));
         assertTrue(Files.exists(folder.resolve("bench/results/2026-02-01-cpu-avx2.png")));
         // Again, it changes nothing.
