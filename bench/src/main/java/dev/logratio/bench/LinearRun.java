@@ -215,7 +215,7 @@ final class LinearRun {
             }
         }
 
-        /** By how much a run makes the process larger, in MB. */
+        /** How much larger a run makes the process, in MB. */
         private double growth(Step step) throws IOException {
             Files.writeString(CLEAR, RESTART_PEAK);
             long before = SystemFiles.kibibytes(STATUS, "VmRSS");
