@@ -106,8 +106,7 @@ class Run {
     plan.operations = 2.0 * static_cast<double>(1 + products);
     if (sweeps && rows > 0)
       plan.operations += 2 * (rows - kept_rows_) / rows;
-    plan.kept_bytes =
-        static_cast<uint64_t>(plan_.kept_tiles * tiles_.block_rows() * kWindow) * sizeof(float);
+    plan.kept_bytes = static_cast<uint64_t>(kept_.most_bytes());
     plan.accumulator_bytes = static_cast<uint64_t>(weight_gradient_.accumulator_bytes() +
                                                    hidden_sums_ + online_.most_bytes());
     plan.scratch_bytes = static_cast<uint64_t>(thread_count() * tiles_.space_bytes());

@@ -7,7 +7,9 @@ namespace logratio::cpu {
 KeptTiles::KeptTiles(int64_t capacity, const Tiles& tiles)
     : windows_(tiles.windows()),
       tile_(static_cast<size_t>(tiles.blocks())),
-      count_(static_cast<size_t>(tiles.blocks())) {
+      count_(static_cast<size_t>(tiles.blocks())),
+      capacity_(capacity),
+      tile_bytes_(tiles.block_rows() * kWindow * int64_t{sizeof(float)}) {
   const int64_t floats = tiles.block_rows() * kWindow;
   memory_ = LargeMemory(static_cast<size_t>(capacity * floats) * sizeof(float));
   for (int64_t k = capacity - 1; k >= 0; --k)
@@ -21,6 +23,8 @@ void KeptTiles::reserve(int64_t block) {
     free_.pop_back();
   }
   count_[block] = static_cast<int64_t>(tiles.size());
+  most_bytes_ =
+      std::max(most_bytes_, (capacity_ - static_cast<int64_t>(free_.size())) * tile_bytes_);
 }
 
 void KeptTiles::release(int64_t block) {

@@ -21,6 +21,7 @@ class KeptTiles {
   }
   int64_t count(int64_t block) const { return count_[block]; }
   void release(int64_t block);
+  int64_t most_bytes() const { return most_bytes_; }  // at one time
 
  private:
   const int64_t windows_;
@@ -28,6 +29,7 @@ class KeptTiles {
   std::vector<float*> free_;
   std::vector<std::vector<float*>> tile_;  // of each block
   std::vector<int64_t> count_;             // of each block's tiles
+  int64_t capacity_, tile_bytes_, most_bytes_ = 0;
 };
 
 }  // namespace logratio::cpu
