@@ -12,7 +12,12 @@ namespace {
 // Threads that need it at once open it each for itself, and the first one's is taken: a lock might
 // be held for ever in a child of fork(). Neither is ever deleted.
 std::atomic<const Gemm*> g_gemm{nullptr};
-std::atomic<const std::string*> g_offer{nullptr};
+// A path that was offered, and those before it.
+struct Offer {
+  std::string path;
+  const Offer* before;
+};
+std::atomic<const Offer*> g_offer{nullptr};
 
 // The library that was asked for by name. A failure is not remembered, so that it can be mended.
 std::unique_ptr<const Gemm> open_named(const std::string& name) {
@@ -40,8 +45,8 @@ std::unique_ptr<const Gemm> choose() {
   const char* const named = std::getenv("LOGRATIO_BLAS");
   if (named != nullptr && *named != '\0')
     return std::string(named) == "own" ? nullptr : open_named(named);
-  if (const std::string* const offer = g_offer.load(std::memory_order_acquire)) {
-    if (auto gemm = open_if_usable(*offer))
+  if (const Offer* const offer = g_offer.load(std::memory_order_acquire)) {
+    if (auto gemm = open_if_usable(offer->path))
       return gemm;
   }
   for (const char* name :
@@ -76,7 +81,11 @@ const Gemm& gemm() {
 }
 
 void offer_gemm(const std::string& path) {
-  g_offer.store(new std::string(path), std::memory_order_release);
+  if (g_gemm.load(std::memory_order_acquire) != nullptr)
+    return;
+  auto* const offer = new Offer{path, g_offer.load(std::memory_order_acquire)};
+  while (!g_offer.compare_exchange_weak(offer->before, offer, std::memory_order_acq_rel)) {
+  }
 }
 
 }  // namespace logratio::cpu
