@@ -174,7 +174,7 @@ int32_t type_code(op::ElementType type) {
                                         : kFloat32;
 }
 
-// Of an address, as far as cuBLASLt asks for it.
+// The alignment of an address, as far as cuBLASLt asks for it.
 uint32_t alignment_of(const void* address) {
   const auto place = reinterpret_cast<uintptr_t>(address);
   return static_cast<uint32_t>(std::min<uintptr_t>(place == 0 ? 256 : place & (~place + 1), 256));
@@ -188,7 +188,7 @@ bool wants_tf32() {
   return text == "1";
 }
 
-// As cuBLASLt sees a row-major product: its A is b, its B is a, and c is D and C.
+// cuBLASLt takes a row-major product the other way round: its A is b, its B is a, and c is D and C.
 struct Operation {
   const Library& library;
   Owned<MatmulDescDestroy> description;

@@ -253,7 +253,7 @@ void LinearHead::start() const {
 
 RowBlock LinearHead::block(int64_t b) const {
   const int64_t begin = b * block_rows_;
-  // Of an address that only rows of the block are looked for at.
+  // An address from which only the block's rows are looked for.
   const auto base = reinterpret_cast<uintptr_t>(buffer(b)) -
                     static_cast<uintptr_t>(begin * logit_stride_) * sizeof(float);
   const op::LogitRows logits{reinterpret_cast<void*>(base),
@@ -293,7 +293,7 @@ void LinearHead::make_logits(int64_t b) const {
             {buffer(b), logit_stride_}});
 }
 
-// Of a block whose logits have become their gradient.
+// The gradients of a block whose logits have become their own gradient.
 void LinearHead::add_gradients(int64_t b, const double* upstream, bool first) const {
   const int64_t count = block(b).count;
   float* const gradient = buffer(b);

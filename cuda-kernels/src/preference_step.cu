@@ -277,7 +277,7 @@ lr_status linear_preference_step(Execution* execution, const op::LinearPreferenc
   auto step = on_head<op::PreferenceStep>(*call, call->head);
   if (!call->reference_head)
     return run_preference(execution, step, {&call->head});
-  // Of the reference model's rows, where the workspace has what is known of them.
+  // The reference model's log-probs, which lie in the workspace.
   step.reference_token_logps = {true,
                                 op::ElementType::f64,
                                 nullptr,

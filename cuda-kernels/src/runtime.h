@@ -113,7 +113,7 @@ class Workspace {
     return piece;
   }
 
-  // Of all pieces so far.
+  // The size of all pieces so far.
   uint64_t bytes() const { return used_; }
 
   // After the last take(): false if the call only asked how much there is to take.

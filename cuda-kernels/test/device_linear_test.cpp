@@ -58,7 +58,7 @@ struct Head {
 struct Gradients {
   std::vector<double> hidden, weight, bias;
 
-  // Of a head, from that of its logits.
+  // A head's gradients, from that of its logits.
   Gradients(const Head& head, const Tensor& of_logits)
       : hidden(static_cast<size_t>(head.hidden.size())),
         weight(static_cast<size_t>(head.weight.size())),
@@ -310,7 +310,7 @@ TEST(DeviceLinear, ReferenceHeadIsItsTokenLogps) {
   EXPECT_EQ(made.written.plan.operations, 8);
 }
 
-// Of 54 rows in 4 blocks, the last one and as many others as fit are kept.
+// There are 54 rows in 4 blocks: the last one and as many others as fit are kept.
 TEST(DeviceLinear, BudgetChoosesWhatIsKeptAndChangesNoBit) {
   const int64_t columns = 41, stride = 48, block = kBlockRows * stride * 4;
   for (const D type : {D::f32, D::bf16}) {

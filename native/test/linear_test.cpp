@@ -32,7 +32,7 @@ struct Batch {
   int64_t size() const { return weight.shape()[1]; }
   int64_t columns() const { return weight.shape()[0]; }
 
-  // As float32, summed in double.
+  // Rounded to float32 after a sum in double.
   Tensor logits() const {
     Tensor logits(D::f32, {labels.shape()[0], labels.shape()[1], columns()});
     for (int64_t r = 0; r < rows(); ++r) {
@@ -118,7 +118,7 @@ struct Expected {
   lr_step_metrics metrics{};
 };
 
-// By preference_step on the logits, and products in double.
+// What preference_step on the logits gives, and products in double.
 Expected unfused(Batch& b, const lr_loss_options& loss, bool reference_free) {
   const OnCpu on_cpu;
   const int64_t sequences = b.labels.shape()[0], size = b.size(), columns = b.columns();

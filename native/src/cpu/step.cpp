@@ -117,7 +117,7 @@ class Step : public RowUser {
     last_[sequence] = list_.size();
   }
 
-  // Of tokens, from the call or another model's rows, or of sequences as they are.
+  // References are of tokens, from the call or another model's rows, or of sequences as they are.
   void read_references(RowSource* source) {
     std::vector<double> of_tokens;
     if (source != nullptr) {
@@ -127,7 +127,7 @@ class Step : public RowUser {
         void take(int64_t, int64_t) override {}
         void hand_back(int64_t, int64_t, math::RowUpstream*) override {}
       } nobody;
-      // By the same loops as the policy, so that the same model has rewards of exactly 0.
+      // The same loops as the policy's give the same model rewards of exactly 0.
       source->run(list_, wants_everything(), figures.data(), nobody);
       for (size_t k = 0; k < figures.size(); ++k)
         of_tokens[list_.rows[k]] = figures[k].norm.logp;

@@ -10,7 +10,7 @@
 namespace logratio::cpu {
 namespace {
 
-// Of cblas.h.
+// What cblas.h declares.
 enum Order { kRowMajor = 101 };
 enum Transpose { kPlain = 111, kTransposed = 112 };
 using Product = void(Order, Transpose, Transpose, int rows, int columns, int depth, float alpha,

@@ -5,7 +5,6 @@
 #include <algorithm>
 #include <cstdio>
 #include <cstring>
-#include <optional>
 
 #include "cpu/linear/online.h"
 #include "cpu/linear/plan.h"
@@ -28,8 +27,7 @@ class Run {
             has_only_logps && head.wants_hidden && !head.wants_weight && !head.grad_bias)),
         workers_(tiles_),
         kept_(plan_.kept_tiles, tiles_),
-        sweep_(tiles_, workers_, transform, everything,
-               plan_.method == LR_LINEAR_SWEEP ? &kept_ : nullptr),
+        sweep_(tiles_, workers_, transform, everything, kept_),
         online_(tiles_, workers_, transform, everything, wants_totals),
         weight_gradient_(head, tiles_),
         totals_(static_cast<size_t>(wants_totals ? list.size() : 0)) {}

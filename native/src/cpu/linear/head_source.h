@@ -8,7 +8,7 @@ namespace logratio::cpu {
 
 class HeadSource : public RowSource {
  public:
-  // Of a model in training, `count` rows; those that are not listed have a gradient, too.
+  // `count` rows of a model in training; those that are not listed have a gradient, too.
   // `has_only_logps`: the upstream is of log-probs alone.
   HeadSource(const op::TrainedHead& head, const op::RowTransform& transform, int64_t count,
              bool has_only_logps, bool wants_totals)
@@ -17,7 +17,7 @@ class HeadSource : public RowSource {
         count_(count),
         has_only_logps_(has_only_logps),
         wants_totals_(wants_totals) {}
-  // Of a model whose figures alone are wanted; it has to have the training model's vocabulary.
+  // Rows of a model whose figures alone are wanted; it has the training model's vocabulary.
   HeadSource(const op::Head& head, int64_t vocab, const op::RowTransform& transform)
       : head_{head, vocab}, transform_(transform) {}
 

@@ -7,7 +7,6 @@ namespace logratio::cpu {
 KeptTiles::KeptTiles(int64_t capacity, const Tiles& tiles)
     : windows_(tiles.windows()),
       tile_(static_cast<size_t>(tiles.blocks())),
-      count_(static_cast<size_t>(tiles.blocks())),
       capacity_(capacity),
       tile_bytes_(tiles.block_rows() * kWindow * int64_t{sizeof(float)}) {
   const int64_t floats = tiles.block_rows() * kWindow;
@@ -22,7 +21,6 @@ void KeptTiles::reserve(int64_t block) {
     tiles.push_back(free_.back());
     free_.pop_back();
   }
-  count_[block] = static_cast<int64_t>(tiles.size());
   most_bytes_ =
       std::max(most_bytes_, (capacity_ - static_cast<int64_t>(free_.size())) * tile_bytes_);
 }

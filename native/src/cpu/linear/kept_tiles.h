@@ -17,9 +17,9 @@ class KeptTiles {
   void reserve(int64_t block);
   // nullptr: not kept.
   float* at(int64_t block, int64_t window) const {
-    return window < count_[block] ? tile_[block][window] : nullptr;
+    return window < count(block) ? tile_[block][window] : nullptr;
   }
-  int64_t count(int64_t block) const { return count_[block]; }
+  int64_t count(int64_t block) const { return static_cast<int64_t>(tile_[block].size()); }
   void release(int64_t block);
   int64_t most_bytes() const { return most_bytes_; }  // at one time
 
@@ -27,8 +27,7 @@ class KeptTiles {
   const int64_t windows_;
   LargeMemory memory_;
   std::vector<float*> free_;
-  std::vector<std::vector<float*>> tile_;  // of each block
-  std::vector<int64_t> count_;             // of each block's tiles
+  std::vector<std::vector<float*>> tile_;  // of each block, those that it has now
   int64_t capacity_, tile_bytes_, most_bytes_ = 0;
 };
 

@@ -9,7 +9,7 @@
 namespace logratio::cpu {
 namespace {
 
-// Of dnnl_types.h and dnnl_config.h, versions 2 and 3.
+// What dnnl_types.h and dnnl_config.h declare, versions 2 and 3.
 struct Version {
   int major, minor, patch;
   const char* hash;

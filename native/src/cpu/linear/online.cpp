@@ -106,7 +106,7 @@ void Online::take_window(int64_t block, int64_t window, const TileSpace& space,
 void Online::backward(int64_t first, int64_t last, const RowUpstream* upstream,
                       const op::TrainedHead& head, GradientTotals* totals) {
   const int64_t rows = tiles_.block_rows(), size = tiles_.size();
-  workers_.run(last - first, [&](int64_t task, const TileSpace& space) {
+  workers_.run(last - first, [&](int64_t task, const TileSpace&) {
     const int64_t block = first + task;
     Scratch scratch;
     float* const weight_row = scratch.array<float>(size);
@@ -114,7 +114,6 @@ void Online::backward(int64_t first, int64_t last, const RowUpstream* upstream,
     for (int64_t r = 0; r < tiles_.rows(block); ++r)
       finish_row(block, r, upstream[task * rows + r], head, weight_row, sums + r * size, totals);
     store_gradient(tiles_, head.grad_hidden, block, sums);
-    (void)space;
   });
   for (int64_t block = first; block < last; ++block) {
     blocks_[block] = {};

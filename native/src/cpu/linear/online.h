@@ -28,8 +28,8 @@ class Online {
   // Blocks first .. last-1.
   void forward(int64_t first, int64_t last, math::RowFigures* figures);
 
-  // Of the same, with an upstream per row of each block. `totals`, if wanted, receives those of the
-  // list's entries.
+  // The gradient of the same blocks, with an upstream per row of each. `totals`, if wanted,
+  // receives those of the list's entries.
   void backward(int64_t first, int64_t last, const math::RowUpstream* upstream,
                 const op::TrainedHead& head, GradientTotals* totals);
 

@@ -32,13 +32,13 @@ void Sweep::forward(int64_t first, int64_t last, math::RowFigures* figures) cons
   const int64_t segments = tiles_.segments(), rows = tiles_.block_rows();
   std::vector<RowPart> parts(static_cast<size_t>((last - first) * segments * rows),
                              RowPart::none());
-  for (int64_t block = first; kept_ != nullptr && block < last; ++block)
-    kept_->reserve(block);
+  for (int64_t block = first; block < last; ++block)
+    kept_.reserve(block);
   workers_.run((last - first) * segments, [&](int64_t task, const TileSpace& space) {
     const int64_t block = first + task / segments, begin = task % segments * kWindowsPerSegment;
     tiles_.load_hidden(block, space);
     for (int64_t w = begin; w < std::min(tiles_.windows(), begin + kWindowsPerSegment); ++w) {
-      float* const kept = kept_ == nullptr ? nullptr : kept_->at(block, w);
+      float* const kept = kept_.at(block, w);
       float* const tile = kept == nullptr ? space.logits : kept;
       tiles_.make_logits(w, space, tiles_.weight(w, space), tile);
       add_window(tiles_, block, w, everything_, transform_, tile, parts.data() + task * rows);

@@ -19,9 +19,8 @@ void add_window(const Tiles& tiles, int64_t block, int64_t window, bool everythi
 
 class Sweep {
  public:
-  // kept: null where no gradient is wanted.
   Sweep(const Tiles& tiles, const Workers& workers, const op::RowTransform& transform,
-        bool everything, KeptTiles* kept)
+        bool everything, KeptTiles& kept)
       : tiles_(tiles),
         workers_(workers),
         transform_(transform),
@@ -42,7 +41,7 @@ class Sweep {
   const Workers& workers_;
   const op::RowTransform& transform_;
   const bool everything_;
-  KeptTiles* const kept_;
+  KeptTiles& kept_;
 };
 
 // Writes a block's rows of the gradient of hidden states.

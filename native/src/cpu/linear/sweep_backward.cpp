@@ -68,7 +68,7 @@ int64_t Sweep::backward(int64_t first, int64_t last, const RowUpstream* upstream
     tiles_.load_hidden(block, space);
     for (int64_t w = begin; w < end; ++w) {
       const Matrix weight = tiles_.weight(w, space);
-      float* tile = kept_->at(block, w);
+      float* tile = kept_.at(block, w);
       if (tile == nullptr) {
         tile = space.logits;
         tiles_.make_logits(w, space, weight, tile);
@@ -109,7 +109,7 @@ int64_t Sweep::backward(int64_t first, int64_t last, const RowUpstream* upstream
     added.tell(number, segment + 1);
   });
   for (int64_t block = first; block < last; ++block)
-    kept_->release(block);
+    kept_.release(block);
   return static_cast<int64_t>(sums.size() * sizeof(float));
 }
 

@@ -46,7 +46,7 @@ void linear_token_logprobs(const op::LinearTokenLogprobs& call) {
   op::TokenLogprobs outputs{};
   outputs.labels = call.labels;
   std::copy(std::begin(call.outputs), std::end(call.outputs), std::begin(outputs.outputs));
-  // Of an ignored row logp is known, and all else is computed.
+  // An ignored row has a known logp, and all its other figures are computed.
   const bool every_row = outputs.wants_everything() || call.outputs[math::kLse];
   RowList list;
   for (int64_t row = 0; row < call.rows(); ++row) {
